@@ -1,0 +1,29 @@
+import { defineConfig } from 'tsup'
+
+const common = {
+  target: 'node20',
+  platform: 'node',
+  // The root tsconfig maps packages to sources; a build must see what users will see.
+  tsconfig: '../../tsconfig.base.json',
+  removeNodeProtocol: false,
+  splitting: false,
+  sourcemap: true,
+  clean: true,
+  silent: true,
+} as const
+
+/** A published package: ESM and CommonJS, each with its own declarations. */
+export const library = defineConfig({
+  ...common,
+  entry: ['src/index.ts'],
+  format: ['esm', 'cjs'],
+  // tsup sets `baseUrl`, which TypeScript 6 calls deprecated.
+  dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
+})
+
+/** A private program: one ESM file to start with `node dist/main.js`. */
+export const program = defineConfig({
+  ...common,
+  entry: ['src/main.ts'],
+  format: ['esm'],
+})
