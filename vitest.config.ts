@@ -1,0 +1,26 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const sources = fileURLToPath(new URL('./packages/', import.meta.url))
+
+export default defineConfig({
+  test: {
+    coverage: { provider: 'v8', include: ['packages/*/src/**'] },
+    projects: [
+      {
+        // Sources stand in for the builds, so that unit tests need none.
+        resolve: { alias: [{ find: /^@baton\/([^/]+)$/, replacement: `${sources}$1/src/index.ts` }] },
+        test: { name: 'packages', include: ['packages/*/test/**/*.test.ts'] },
+      },
+      {
+        // Examples are whole processes and run what users install: the builds.
+        test: {
+          name: 'examples',
+          include: ['examples/*/test/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+})
