@@ -1,0 +1,54 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { bootstrap, run } from './bootstrap.mjs'
+
+await bootstrap()
+
+const folder = mkdtempSync(join(tmpdir(), 'baton-check-'))
+const steps = [
+  ['format', () => run('prettier', ['--check', '--log-level=warn', '.'])],
+  ['lint', () => run('eslint', ['.', '--max-warnings=0'])],
+  ['types', () => run('tsc', ['--noEmit'])],
+  ['unused code and dependencies', () => run('knip', [])],
+  ['build', () => run('turbo', ['run', 'build', '--output-logs=errors-only'])],
+  ...publishedPackages().map((name) => [`package shape of ${name}`, () => checkShape(name)]),
+]
+
+const results = []
+for (const [name, step] of steps) {
+  console.log(`\n> ${name}`)
+  const startedAt = performance.now()
+  const ok = (await step()) === 0
+  results.push({ name, ok, seconds: (performance.now() - startedAt) / 1000 })
+}
+rmSync(folder, { recursive: true })
+
+console.log()
+for (const { name, ok, seconds } of results) {
+  console.log(`${ok ? 'ok    ' : 'FAILED'} ${seconds.toFixed(1).padStart(5)} s  ${name}`)
+}
+const failed = results.filter((result) => !result.ok).length
+console.log(`${results.length - failed} passed, ${failed} failed`)
+process.exitCode = failed === 0 ? 0 : 1
+
+function publishedPackages() {
+  return readdirSync('packages').filter((name) => {
+    try {
+      return JSON.parse(readFileSync(join('packages', name, 'package.json'), 'utf8')).private !== true
+    } catch {
+      return false
+    }
+  })
+}
+
+/** Judges the tarball that would be published, not the folder. */
+async function checkShape(name) {
+  const tarball = join(folder, `${name}.tgz`)
+  const packed = await run('pnpm', ['--dir', join('packages', name), 'pack', '--out', tarball], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  if (packed !== 0) return packed
+  const codes = [await run('publint', ['--strict', tarball]), await run('attw', ['--quiet', tarball])]
+  return Math.max(...codes)
+}
