@@ -1,0 +1,140 @@
+import type { RevocationReason } from './family.js'
+import type { AuthenticToken, Relation } from './token.js'
+
+/** What is wrong with a request whose token is in order. It consumes nothing: the same token works in a better request. */
+export type Objection =
+  /** Asks for more scope than was granted, or breaks the grammar (RFC 6749 section 6). */
+  | 'invalid_scope'
+  /** Names a resource outside the grant (RFC 8707 section 2). */
+  | 'invalid_target'
+  /** `beforeRotate` says that the subject may not go on. */
+  | 'inactive'
+  /** `admit` says that there were too many requests for this family. */
+  | 'rate_limited'
+  /** The caller expected another family than the token's. */
+  | 'other_family'
+
+/** Why a refresh was refused. On the wire all of them but `declined` are one and the same `invalid_grant`. */
+export type RefusalReason =
+  /** Not a token of ours: shape, spelling or tag. */
+  | 'malformed'
+  /** Made under a secret that is not, or no longer, in the ring. */
+  | 'unknown_key'
+  /** Created before the `validAfter` of its client or subject. */
+  | 'superseded'
+  /** No such family in the store. */
+  | 'unknown'
+  /** Another client, another key, or no proof of the key. */
+  | 'mismatch'
+  | 'revoked'
+  | 'expired'
+  /** The token is in order, the request is not: see `objection`. */
+  | 'declined'
+  /** The store had fallen back by more than one rotation; the family is now ended. */
+  | 'lost'
+  /** A token that had been rotated away came back; the family is now ended. */
+  | 'reuse'
+
+export type Decision =
+  | { readonly kind: 'mint'; readonly outcome: MintOutcome }
+  | { readonly kind: 'refuse'; readonly reason: Exclude<RefusalReason, 'declined' | 'lost' | 'reuse'> }
+  | { readonly kind: 'decline'; readonly objection: Objection }
+  | { readonly kind: 'end'; readonly reason: 'lost' | 'reuse'; readonly revocation: RevocationReason }
+  | { readonly kind: 'fault' }
+
+/** How a refresh succeeded. */
+export type MintOutcome =
+  /** The current token was exchanged for its successor. */
+  | 'rotated'
+  /** The current token stays; the idle limit starts again. */
+  | 'renewed'
+  /** The direct predecessor came again and received the successor that it had been given before. */
+  | 'retried'
+  /** The store had lost one rotation; the family goes on from the token that its holder has. */
+  | 'healed'
+
+/** What the presented token and the record say together; computed in token.ts, judged here. Instants are epoch milliseconds. */
+export interface Facts {
+  readonly relation: Relation
+  readonly sameClient: boolean
+  readonly sameKey: boolean
+  /** The request carries the Idempotency-Key that made the record's last rotation. */
+  readonly sameAttempt: boolean
+  readonly revoked: boolean
+  readonly rotatedAt: number
+  readonly expiresAt: number
+}
+
+export interface Circumstances {
+  readonly now: number
+  readonly objection: Objection | null
+  /** The family is older than its subject's `validAfter`. */
+  readonly superseded: boolean
+}
+
+export interface Rules {
+  readonly graceMs: number
+  /** False where the same token may be used again and again: the client authenticates or proves a key at each use. */
+  readonly rotates: boolean
+}
+
+/**
+ * What a token alone is refused for, before any store call; null lets it pass. `validAfter` is epoch milliseconds. Tokens carry
+ * whole seconds, and a token from the very second of `validAfter` is refused: the doubt goes to safety.
+ */
+export function admit(
+  token: Pick<AuthenticToken, 'createdAtSeconds' | 'bound'>,
+  request: { readonly validAfter: number | null; readonly boundKey: string | null; readonly objection: Objection | null },
+): Decision | null {
+  if (request.validAfter !== null && token.createdAtSeconds * 1000 < request.validAfter) return refuse('superseded')
+  if (token.bound && request.boundKey === null) return refuse('mismatch')
+  if (request.objection !== null) return decline(request.objection)
+  return null
+}
+
+/**
+ * The decision table: what a presented token earns, given what the store holds. Pure and total: no clock, no randomness, no I/O.
+ * The first rule that matches wins. `facts` is null when the store has no such family.
+ */
+export function decide(facts: Facts | null, { now, objection, superseded }: Circumstances, rules: Rules): Decision {
+  if (superseded) return refuse('superseded')
+  if (facts === null) return refuse('unknown')
+  // A replay that could not have succeeded must not end a family: else any client could end any other's.
+  if (!facts.sameClient || !facts.sameKey) return refuse('mismatch')
+  if (facts.revoked) return refuse('revoked')
+  if (now >= facts.expiresAt) return refuse('expired')
+
+  const { relation } = facts
+  if (objection !== null && (relation === 'current' || relation === 'predecessor' || relation === 'one_ahead'))
+    return decline(objection)
+
+  switch (relation) {
+    case 'current':
+      return mint(rules.rotates ? 'rotated' : 'renewed')
+    case 'predecessor':
+      return isRetry(facts, now, rules) ? mint('retried') : end('reuse', 'reuse')
+    case 'unverifiable':
+      // Whether it is a retry cannot be told here, and ending a family on a guess would sign out honest people.
+      return isRetry(facts, now, rules) ? { kind: 'fault' } : end('reuse', 'reuse')
+    case 'one_ahead':
+      return mint('healed')
+    case 'far_ahead':
+      return end('lost', 'rollback')
+    case 'stranger':
+      // A grandparent inside the grace window is reuse as well: its successor has been used.
+      return end('reuse', 'reuse')
+  }
+}
+
+/**
+ * Bare grace is bounded by time: without a bound, a thief and the owner could alternate for ever unseen. The same attempt is not:
+ * whoever has its key made it. The window opens at the rotation and a retry never moves it.
+ */
+function isRetry(facts: Facts, now: number, { graceMs }: Rules): boolean {
+  return facts.sameAttempt || (graceMs > 0 && now < facts.rotatedAt + graceMs)
+}
+
+const mint = (outcome: MintOutcome): Decision => ({ kind: 'mint', outcome })
+const refuse = (reason: Extract<Decision, { kind: 'refuse' }>['reason']): Decision => ({ kind: 'refuse', reason })
+const decline = (objection: Objection): Decision => ({ kind: 'decline', objection })
+const end = (reason: 'lost' | 'reuse', revocation: RevocationReason): Decision => ({ kind: 'end', reason, revocation })

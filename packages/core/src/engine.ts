@@ -1,0 +1,48 @@
+import { Fault, type FaultCode } from './errors.js'
+import type { RefreshEvent } from './events.js'
+import type { Family, FamilyRecord } from './family.js'
+import type { KeyRing } from './keys.js'
+import type { Policy } from './policy.js'
+import type { TokenStore } from './store.js'
+import type { Random } from './token.js'
+
+/** What `beforeRotate` sees. */
+export interface BeforeRotateContext {
+  readonly family: Family
+}
+
+/** What `beforeRotate` says. Nothing (undefined) lets the refresh go on. */
+export interface BeforeRotateVerdict {
+  /** False refuses with `invalid_grant` and consumes nothing; to end the families as well, call `revokeSubject`. */
+  readonly active: boolean
+  /** Handed to the access-token function: roles, a tenant, whatever has to be fresh. */
+  readonly claims?: Readonly<Record<string, unknown>>
+  /** Families of this subject created before this instant (epoch milliseconds) are refused, such as at a password change. */
+  readonly validAfter?: number
+}
+
+/** Asks the app before every answer that hands out tokens: is the account still active, which claims are fresh? */
+export type BeforeRotate = (context: BeforeRotateContext) => Promise<BeforeRotateVerdict | undefined>
+
+/** What every operation works with. */
+export interface Engine {
+  readonly store: TokenStore
+  readonly ring: KeyRing
+  readonly tokenPrefix: string
+  readonly policy: Policy
+  readonly beforeRotate: BeforeRotate | undefined
+  readonly now: () => number
+  readonly random: Random
+  readonly emit: (event: RefreshEvent) => void
+}
+
+/** Reports a fault and returns it, to be thrown. */
+export function fault(engine: Engine, code: FaultCode, operation: string, message: string, cause?: unknown): Fault {
+  engine.emit({ type: 'fault', at: engine.now(), code, operation })
+  return new Fault(code, message, { cause })
+}
+
+/** Whom an event is about. */
+export function namesOf({ id, subject, clientId }: Pick<FamilyRecord, 'id' | 'subject' | 'clientId'>) {
+  return { familyId: id, subject, clientId }
+}

@@ -1,0 +1,53 @@
+import type { MintOutcome, Objection, RefusalReason } from './decide.js'
+import type { FaultCode } from './errors.js'
+import type { FamilyId, RevocationReason } from './family.js'
+
+interface OfFamily {
+  /** Epoch milliseconds. */
+  readonly at: number
+  readonly familyId: FamilyId
+  readonly subject: string
+  readonly clientId: string
+}
+
+/**
+ * What happened, for logs, metrics and alarms. No event carries a token, a secret or a key. Emitted after the fact and, for
+ * revocations and reuse, exactly once however often a driver repeats a command.
+ */
+export type RefreshEvent =
+  | (OfFamily & { readonly type: 'issued'; readonly offline: boolean })
+  | (OfFamily & {
+      readonly type: Exclude<MintOutcome, 'retried'>
+      /** The generation of the token that was handed out. */
+      readonly generation: number
+    })
+  | (OfFamily & {
+      readonly type: 'retried'
+      readonly generation: number
+      /** What made it a retry: the same Idempotency-Key, or only that it came within the grace window. */
+      readonly by: 'idempotency_key' | 'grace'
+    })
+  | (OfFamily & {
+      /** Two parties hold this family. It has been ended; tell its owner. */
+      readonly type: 'reuse'
+      readonly generation: number
+      readonly presentedGeneration: number
+    })
+  | {
+      readonly type: 'refused'
+      readonly at: number
+      readonly reason: RefusalReason
+      readonly objection: Objection | null
+      /** Known once the token's tag has been verified. */
+      readonly familyId: FamilyId | null
+      /** The client that asked, which need not be the family's. */
+      readonly clientId: string
+    }
+  | (OfFamily & { readonly type: 'revoked'; readonly reason: RevocationReason })
+  | {
+      readonly type: 'fault'
+      readonly at: number
+      readonly code: FaultCode
+      /** The call that failed, such as `store.rotate` or `beforeRotate`. */
+      readonly operation: string
+    }

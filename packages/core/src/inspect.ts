@@ -1,0 +1,35 @@
+import { decide, type RefusalReason } from './decide.js'
+import type { Engine } from './engine.js'
+import { type Family, toFamily } from './family.js'
+import { parseToken, relationOf } from './token.js'
+
+export type Inspection =
+  | { readonly active: true; readonly family: Family }
+  | { readonly active: false; readonly reason: RefusalReason }
+
+/**
+ * Tells whether a refresh with this token would succeed now, for its own client and with the proof of its key. Changes nothing
+ * and reports nothing: an ancestor is inactive here, not theft.
+ */
+export async function inspect(engine: Engine, refreshToken: string): Promise<Inspection> {
+  const { store, ring, tokenPrefix, policy } = engine
+  const parsed = parseToken(refreshToken, tokenPrefix, ring)
+  if (parsed.kind !== 'authentic') return { active: false, reason: parsed.kind }
+  const record = await store.find(parsed.token.familyId)
+  if (record === null) return { active: false, reason: 'unknown' }
+  const decision = decide(
+    {
+      relation: relationOf(parsed.token, record, ring, record),
+      sameClient: true,
+      sameKey: true,
+      sameAttempt: false,
+      revoked: record.revocation !== null,
+      rotatedAt: record.rotatedAt,
+      expiresAt: record.expiresAt,
+    },
+    { now: engine.now(), objection: null, superseded: false },
+    { graceMs: policy.graceMs, rotates: true },
+  )
+  if (decision.kind === 'mint') return { active: true, family: toFamily(record) }
+  return { active: false, reason: decision.kind === 'refuse' || decision.kind === 'end' ? decision.reason : 'unknown_key' }
+}

@@ -1,0 +1,106 @@
+import { MisuseError } from './errors.js'
+
+const DAY_SECONDS = 86_400
+const MOST_GRACE_SECONDS = 60
+/** Longer than any session should live; above it a value is almost surely in milliseconds. */
+const MOST_SECONDS = 3650 * DAY_SECONDS
+
+export type Rotation = 'always' | 'never'
+
+export interface LifetimeOptions {
+  /** Longest pause between two refreshes, in seconds; null for no idle limit. */
+  readonly idleSeconds?: number | null
+  /** Age at which a family ends however busy it is, in seconds. */
+  readonly absoluteSeconds?: number
+}
+
+/** Durations are whole seconds. */
+export interface PolicyOptions extends LifetimeOptions {
+  /**
+   * How long after a rotation the direct predecessor still earns the same successor, in seconds: 0 to 60, default 30. 0 is
+   * strict: of two concurrent refreshes without a common Idempotency-Key, the second one ends the family.
+   */
+  readonly graceSeconds?: number
+  /** Limits of offline_access families. Default: 90 days idle, 365 days absolute. */
+  readonly offline?: LifetimeOptions
+  /**
+   * `never` keeps the same token for clients that authenticate or prove a key at every use (RFC 9700 section 4.14.2). Everyone
+   * else's tokens rotate whatever is set here. Default `always`.
+   */
+  readonly rotation?: Rotation
+}
+
+export interface Lifetime {
+  readonly idleMs: number | null
+  readonly absoluteMs: number
+}
+
+/** The options, checked and in milliseconds. */
+export interface Policy extends Lifetime {
+  readonly graceMs: number
+  readonly offline: Lifetime
+  readonly rotation: Rotation
+}
+
+/** Checks the options and fills in defaults: 30 days idle, 90 days absolute. Throws `MisuseError`. */
+export function resolvePolicy(options: PolicyOptions = {}): Policy {
+  const { graceSeconds = 30, offline = {}, rotation = 'always' } = options
+  if (!Number.isInteger(graceSeconds) || graceSeconds < 0 || graceSeconds > MOST_GRACE_SECONDS)
+    throw new MisuseError(
+      'policy.graceSeconds',
+      `${String(graceSeconds)} is not a whole number of seconds from 0 to ${String(MOST_GRACE_SECONDS)}; a longer window hides theft${unitHint(graceSeconds)}`,
+    )
+  if (!['always', 'never'].includes(rotation))
+    throw new MisuseError('policy.rotation', `${JSON.stringify(rotation)} is neither 'always' nor 'never'`)
+  return {
+    ...resolveLifetime(options, 'policy', { idleSeconds: 30 * DAY_SECONDS, absoluteSeconds: 90 * DAY_SECONDS }),
+    graceMs: graceSeconds * 1000,
+    offline: resolveLifetime(offline, 'policy.offline', {
+      idleSeconds: 90 * DAY_SECONDS,
+      absoluteSeconds: 365 * DAY_SECONDS,
+    }),
+    rotation,
+  }
+}
+
+function resolveLifetime(
+  options: LifetimeOptions,
+  path: string,
+  defaults: { idleSeconds: number; absoluteSeconds: number },
+): Lifetime {
+  const absoluteSeconds = options.absoluteSeconds ?? defaults.absoluteSeconds
+  demandDuration(`${path}.absoluteSeconds`, absoluteSeconds)
+  // A default must not contradict what the caller did set.
+  const idleSeconds =
+    options.idleSeconds === undefined ? Math.min(defaults.idleSeconds, absoluteSeconds) : options.idleSeconds
+  if (idleSeconds === null) return { idleMs: null, absoluteMs: absoluteSeconds * 1000 }
+  demandDuration(`${path}.idleSeconds`, idleSeconds)
+  if (idleSeconds > absoluteSeconds)
+    throw new MisuseError(
+      `${path}.idleSeconds`,
+      `${String(idleSeconds)} is above absoluteSeconds (${String(absoluteSeconds)}) and could never take effect; lower it, or set it to null for no idle limit`,
+    )
+  return { idleMs: idleSeconds * 1000, absoluteMs: absoluteSeconds * 1000 }
+}
+
+function demandDuration(option: string, seconds: unknown): asserts seconds is number {
+  if (typeof seconds === 'number' && Number.isInteger(seconds) && seconds >= 1 && seconds <= MOST_SECONDS) return
+  throw new MisuseError(
+    option,
+    `${String(seconds)} is not a whole number of seconds from 1 to ${String(MOST_SECONDS)} (ten years)${unitHint(seconds)}`,
+  )
+}
+
+function unitHint(value: unknown): string {
+  return typeof value === 'number' && value >= 1000 && value % 1000 === 0
+    ? `; if ${String(value)} is in milliseconds, write ${String(value / 1000)}`
+    : ''
+}
+
+/** A client that neither authenticates nor proves a key gets rotation whatever the policy says (RFC 9700 section 2.2.2). */
+export function rotates(
+  rotation: Rotation,
+  client: { readonly confidential: boolean; readonly boundKey: string | null },
+): boolean {
+  return rotation === 'always' || !(client.confidential || client.boundKey !== null)
+}

@@ -1,0 +1,106 @@
+import { type Engine, namesOf } from './engine.js'
+import { MisuseError } from './errors.js'
+import { type Family, type FamilyId, type FamilyRecord, type RevocationReason, toFamily } from './family.js'
+import { parseToken } from './token.js'
+
+const PAGE = 50
+const REVOCATION_ID_BYTES = 12
+
+export interface RevokeRequest {
+  /** Any token of the family, also one that has been rotated away: that is no theft, only a late sign-out (RFC 7009). */
+  readonly refreshToken?: string
+  /** The family itself. With `refreshToken` as well: the family that the caller believes the token to be of. */
+  readonly familyId?: string
+  /** If given, the family must be this client's. */
+  readonly clientId?: string
+  /** If given, the family must be this subject's. */
+  readonly subject?: string
+  /** Default `client_request`. */
+  readonly reason?: RevocationReason
+}
+
+export type RevokeOutcome =
+  /** The family is dead. `ended` tells whether this call ended it. */
+  | { readonly ok: true; readonly ended: boolean; readonly family: Family }
+  | { readonly ok: false; readonly reason: 'malformed' | 'unknown_key' | 'unknown' | 'mismatch' | 'other_family' }
+
+/** Ends one family for good. Atomic; a second call finds it ended and reports nothing. */
+export async function revoke(engine: Engine, request: RevokeRequest): Promise<RevokeOutcome> {
+  const { clientId, subject, reason = 'client_request' } = request
+  const target = targetOf(engine, request)
+  if (!target.ok) return target
+  if (clientId !== undefined || subject !== undefined) {
+    const record = await engine.store.find(target.familyId)
+    if (record === null || (subject !== undefined && record.subject !== subject)) return { ok: false, reason: 'unknown' }
+    if (clientId !== undefined && record.clientId !== clientId) return { ok: false, reason: 'mismatch' }
+  }
+  const { record, byThisCall } = await endFamily(engine, target.familyId, reason)
+  if (record === null) return { ok: false, reason: 'unknown' }
+  return { ok: true, ended: byThisCall, family: toFamily(record) }
+}
+
+type Target =
+  | { readonly ok: true; readonly familyId: FamilyId }
+  | { readonly ok: false; readonly reason: 'malformed' | 'unknown_key' | 'other_family' }
+
+function targetOf(engine: Engine, { refreshToken, familyId }: RevokeRequest): Target {
+  if (refreshToken === undefined) {
+    if (familyId === undefined) throw new MisuseError('revoke', 'give refreshToken or familyId')
+    // The id of a family is not a secret, and one that never existed is simply not found.
+    return { ok: true, familyId: familyId as FamilyId }
+  }
+  const parsed = parseToken(refreshToken, engine.tokenPrefix, engine.ring)
+  if (parsed.kind !== 'authentic') return { ok: false, reason: parsed.kind }
+  if (familyId !== undefined && familyId !== parsed.token.familyId) return { ok: false, reason: 'other_family' }
+  return { ok: true, familyId: parsed.token.familyId }
+}
+
+export interface RevokeSubjectOptions {
+  /** The one family to leave alone: the caller's own session. */
+  readonly except?: string
+  /** True ends only what an ordinary logout would: offline_access families live on. */
+  readonly keepOffline?: boolean
+  /** Default `subject_request`. */
+  readonly reason?: RevocationReason
+}
+
+/**
+ * Ends every family of the subject that existed when the call was made, and returns how many this call ended. A family issued
+ * while it runs may survive. After an error, call again: what is ended stays ended.
+ */
+export async function revokeSubject(
+  engine: Engine,
+  subject: string,
+  { except, keepOffline = false, reason = 'subject_request' }: RevokeSubjectOptions,
+): Promise<number> {
+  const now = engine.now()
+  let ended = 0
+  let cursor: string | null = null
+  do {
+    const page: { items: readonly FamilyRecord[]; cursor: string | null } = await engine.store.list({
+      subject,
+      limit: PAGE,
+      now,
+      ...(cursor === null ? {} : { cursor }),
+    })
+    const doomed = page.items.filter((record) => record.id !== except && !(keepOffline && record.offline))
+    const ends = await Promise.all(doomed.map((record) => endFamily(engine, record.id, reason)))
+    ended += ends.filter(({ byThisCall }) => byThisCall).length
+    cursor = page.cursor
+  } while (cursor !== null)
+  return ended
+}
+
+export type Ending =
+  | { readonly record: FamilyRecord; readonly byThisCall: true }
+  | { readonly record: FamilyRecord | null; readonly byThisCall: false }
+
+/** Revokes and tells whether it was this call that did: the revocation in the record bears its id. */
+export async function endFamily(engine: Engine, familyId: FamilyId, reason: RevocationReason): Promise<Ending> {
+  const id = Buffer.from(engine.random(REVOCATION_ID_BYTES)).toString('base64url')
+  const record = await engine.store.revoke(familyId, { id, at: engine.now(), reason })
+  if (record?.revocation?.id !== id) return { record, byThisCall: false }
+  // A reuse has an event of its own, with the generations that tell what happened.
+  if (reason !== 'reuse') engine.emit({ type: 'revoked', at: engine.now(), ...namesOf(record), reason })
+  return { record, byThisCall: true }
+}

@@ -1,0 +1,387 @@
+import { admit, type Circumstances, type Decision, decide, type Facts, type MintOutcome, type Objection, type RefusalReason } from './decide.js'
+import { type Engine, fault, namesOf } from './engine.js'
+import { Fault } from './errors.js'
+import { type Family, type FamilyId, type FamilyRecord, toFamily } from './family.js'
+import { FIRST_PARTY } from './issue.js'
+import { rotates, type Rotation } from './policy.js'
+import { endFamily } from './revoke.js'
+import { isWithin, parseScope } from './scope.js'
+import type { RotateCommand } from './store.js'
+import {
+  type AuthenticToken,
+  type Binding,
+  formatToken,
+  freshNonce,
+  parseToken,
+  relationOf,
+  retryKeyOf,
+  sameText,
+  successorOf,
+  verifierOf,
+} from './token.js'
+
+const MOST_SWAPS = 3
+/** 128 random bits take 22 characters of base64; a shorter key may come from a counter and proves nothing. */
+const LEAST_RETRY_KEY_LENGTH = 22
+const MOST_RETRY_KEY_LENGTH = 255
+
+/** What an answer will grant: handed to `prepare`, which makes the access token from it. */
+export interface Grant {
+  readonly family: Family
+  /** Of this answer: the family's scope, or what the request narrowed it to. */
+  readonly scope: string
+  /** Of this answer: the family's audience, or what the request narrowed it to. */
+  readonly audience: readonly string[]
+  /** From `beforeRotate`. */
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
+export interface RotateRequest<Prepared = undefined> {
+  readonly refreshToken: string
+  /** The client that asks, authenticated as far as its kind demands. Default `first-party`. */
+  readonly clientId?: string
+  /** The client proved who it is in this very request. */
+  readonly confidential?: boolean
+  /** The key that this request proved, `jkt:…` or `x5t#S256:…`. Ignored for a family that is bound to none. */
+  readonly boundKey?: string | null
+  /**
+   * Random, one for each attempt to leave one generation. Whoever repeats it is the same caller, however late. From 22 to 255
+   * characters; anything else is ignored.
+   */
+  readonly idempotencyKey?: string | null
+  /** Narrows this answer (RFC 6749 section 6); empty or absent for all that was granted. */
+  readonly scope?: string
+  /** Narrows this answer to some of the granted resources (RFC 8707 section 2.2). */
+  readonly audience?: readonly string[]
+  /** The family that the caller believes the token to be of; a token of another one changes nothing. */
+  readonly familyId?: string
+  /** Tokens that the client received before this instant (epoch milliseconds) are refused. */
+  readonly validAfter?: number | null
+  /** Overrides the policy for this client. */
+  readonly rotation?: Rotation
+  /** Asked once the tag has been verified and before the store is: false declines as rate limited. */
+  readonly admit?: (familyId: FamilyId) => Promise<boolean>
+  /** Work that may fail, such as signing by a remote service. Runs before anything is consumed, and costs a read. */
+  readonly prepare?: (grant: Grant) => Promise<Prepared>
+}
+
+export type RotateOutcome<Prepared = undefined> =
+  | (Grant & {
+      readonly ok: true
+      readonly outcome: MintOutcome
+      /** A secret: give it to the client and keep no copy. Identical for every retry of the same rotation. */
+      readonly refreshToken: string
+      readonly prepared: Prepared
+    })
+  | Refused
+
+export type Refused =
+  | { readonly ok: false; readonly reason: Exclude<RefusalReason, 'declined'> }
+  | { readonly ok: false; readonly reason: 'declined'; readonly objection: Objection }
+
+/** The app's share of an answer: what `beforeRotate` and `prepare` said. */
+interface Work<Prepared> {
+  readonly objection: Objection | null
+  readonly superseded: boolean
+  readonly claims: Readonly<Record<string, unknown>>
+  readonly prepared: Prepared
+}
+
+/** One swap that this call asks of the store, and the token that it hands out once the store has made it. */
+interface Swap {
+  readonly outcome: MintOutcome
+  readonly command: RotateCommand
+  readonly refreshToken: string
+}
+
+/** One presented token in one request. */
+interface Attempt<Prepared> {
+  readonly request: RotateRequest<Prepared>
+  readonly token: AuthenticToken
+  readonly binding: Binding
+  readonly retryKey: string | null
+  readonly rotates: boolean
+  /** Null where the grammar is broken; an empty list asks for all that was granted. */
+  readonly scope: readonly string[] | null
+  readonly audience: readonly string[]
+}
+
+/**
+ * Exchanges a refresh token. One store call on the common path; a read comes first only where something that may fail has to
+ * happen before the swap.
+ */
+export async function rotate<Prepared>(
+  engine: Engine,
+  request: RotateRequest<Prepared>,
+): Promise<RotateOutcome<Prepared>> {
+  const parsed = parseToken(request.refreshToken, engine.tokenPrefix, engine.ring)
+  if (parsed.kind !== 'authentic') return refused(engine, request, null, parsed.kind)
+  const { token } = parsed
+  const early = admit(token, {
+    validAfter: request.validAfter ?? null,
+    boundKey: request.boundKey ?? null,
+    objection: await earlyObjection(engine, request, token.familyId),
+  })
+  if (early?.kind === 'decline') return declined(engine, request, token.familyId, early.objection)
+  if (early?.kind === 'refuse') return refused(engine, request, token.familyId, early.reason)
+  return settle(engine, attemptOf(engine, request, token))
+}
+
+/**
+ * Swaps, then judges by the record that came back; a swap that lost is judged again. Whatever the app has to say is asked once,
+ * before the swap that its answer allows.
+ */
+async function settle<Prepared>(engine: Engine, attempt: Attempt<Prepared>): Promise<RotateOutcome<Prepared>> {
+  const { request, token } = attempt
+  const { store, policy } = engine
+  // Without the app's share there is nothing to ask for, and `Prepared` is undefined.
+  let work = hasWork(engine, request) ? null : (NOTHING_TO_ASK as Work<Prepared>)
+  let swap = work === null ? null : succeed(engine, attempt, attempt.rotates ? 'rotated' : 'renewed')
+  let record = swap === null ? await store.find(token.familyId) : await store.rotate(swap.command)
+  let swaps = swap === null ? 0 : 1
+
+  for (;;) {
+    if (swap !== null && work !== null && record !== null && wasMade(swap.command, record))
+      return minted(engine, attempt, { record, work, ...swap })
+    swap = null
+    const decision = decide(
+      record && factsOf(engine, attempt, record),
+      circumstancesOf(engine, attempt, record, work),
+      { graceMs: policy.graceMs, rotates: attempt.rotates },
+    )
+    if (decision.kind !== 'mint' || record === null) return deny(engine, attempt, record, decision)
+    if (work === null) {
+      work = await askTheApp(engine, request, grantOf(attempt, record, {}))
+      // That may have been slow, and a retry is good only while its successor is unused.
+      if (decision.outcome === 'retried') record = await store.find(token.familyId)
+      continue
+    }
+    if (decision.outcome === 'retried')
+      return minted(engine, attempt, { record, work, outcome: 'retried', refreshToken: retryOf(engine, token, record) })
+    if (swaps === MOST_SWAPS) throw fault(engine, 'contended', 'rotate', `another caller won every round for family ${token.familyId}`)
+    swap = succeed(engine, attempt, decision.outcome, record)
+    record = await store.rotate(swap.command)
+    swaps += 1
+  }
+}
+
+const NOTHING_TO_ASK: Work<undefined> = { objection: null, superseded: false, claims: {}, prepared: undefined }
+
+/** Work that may fail, or a request that may be declined, must come before the swap: that takes a read. */
+function hasWork(engine: Engine, request: RotateRequest<unknown>): boolean {
+  return (
+    engine.beforeRotate !== undefined ||
+    request.prepare !== undefined ||
+    (request.scope ?? '') !== '' ||
+    (request.audience ?? []).length > 0
+  )
+}
+
+function attemptOf<Prepared>(
+  engine: Engine,
+  request: RotateRequest<Prepared>,
+  token: AuthenticToken,
+): Attempt<Prepared> {
+  const { clientId = FIRST_PARTY, confidential = false, idempotencyKey = null, rotation = engine.policy.rotation } = request
+  // A proof that comes along with an unbound family's token binds the access token, not the family.
+  const boundKey = token.bound ? (request.boundKey ?? null) : null
+  const countsAsRetryKey =
+    idempotencyKey !== null &&
+    idempotencyKey.length >= LEAST_RETRY_KEY_LENGTH &&
+    idempotencyKey.length <= MOST_RETRY_KEY_LENGTH
+  return {
+    request,
+    token,
+    binding: { clientId, boundKey },
+    retryKey: countsAsRetryKey ? retryKeyOf(token, idempotencyKey) : null,
+    rotates: rotates(rotation, { confidential, boundKey }),
+    scope: parseScope(request.scope ?? ''),
+    audience: request.audience ?? [],
+  }
+}
+
+async function earlyObjection(
+  engine: Engine,
+  { familyId, admit }: RotateRequest<unknown>,
+  presented: FamilyId,
+): Promise<Objection | null> {
+  if (familyId !== undefined && familyId !== presented) return 'other_family'
+  if (admit === undefined) return null
+  return (await hook(engine, 'admit', () => admit(presented))) ? null : 'rate_limited'
+}
+
+/** The swap that makes `outcome` true: from the presented token itself or, to heal, from what the store still has. */
+function succeed(
+  engine: Engine,
+  { request, token, binding, retryKey }: Attempt<unknown>,
+  outcome: MintOutcome,
+  record: FamilyRecord | null = null,
+): Swap {
+  const { ring, random, tokenPrefix } = engine
+  const now = engine.now()
+  const expect = outcome === 'healed' && record !== null ? record.verifier : verifierOf(token, binding)
+  if (outcome === 'renewed')
+    return { outcome, command: { id: token.familyId, expect, next: null, now }, refreshToken: request.refreshToken }
+  const nonce = freshNonce(random)
+  const successor = successorOf(token, ring.current, nonce)
+  const next = {
+    generation: successor.generation,
+    verifier: verifierOf(successor, binding),
+    nonce,
+    keyId: ring.current.id,
+    rotatedAt: now,
+    retryKey,
+  }
+  const command = { id: token.familyId, expect, next, now }
+  return { outcome, command, refreshToken: formatToken(successor, tokenPrefix, ring.current) }
+}
+
+/** Recognises this call's own write, also when the driver sent it twice: the nonce in the verifier is fresh. */
+function wasMade({ expect, next, now }: RotateCommand, record: FamilyRecord): boolean {
+  if (record.revocation !== null) return false
+  return next === null
+    ? sameText(record.verifier, expect) && record.expiresAt > now
+    : sameText(record.verifier, next.verifier)
+}
+
+/** The successor that the predecessor's first exchange handed out, computed again from what both sides still have. */
+function retryOf({ ring, tokenPrefix }: Engine, token: AuthenticToken, record: FamilyRecord): string {
+  const key = ring.find(record.keyId)
+  if (key === undefined) throw new Fault('record_key_missing', `key ${record.keyId} is not in the ring`)
+  return formatToken(successorOf(token, key, record.nonce), tokenPrefix, key)
+}
+
+function factsOf(engine: Engine, { token, binding, retryKey }: Attempt<unknown>, record: FamilyRecord): Facts {
+  return {
+    relation: relationOf(token, record, engine.ring, binding),
+    sameClient: sameText(record.clientId, binding.clientId),
+    sameKey: sameText(record.boundKey ?? '', binding.boundKey ?? ''),
+    sameAttempt: retryKey !== null && record.retryKey !== null && sameText(retryKey, record.retryKey),
+    revoked: record.revocation !== null,
+    rotatedAt: record.rotatedAt,
+    expiresAt: record.expiresAt,
+  }
+}
+
+function circumstancesOf(
+  engine: Engine,
+  attempt: Attempt<unknown>,
+  record: FamilyRecord | null,
+  work: Work<unknown> | null,
+): Circumstances {
+  return {
+    now: engine.now(),
+    objection: (record && objectionTo(attempt, record)) ?? work?.objection ?? null,
+    superseded: work?.superseded ?? false,
+  }
+}
+
+/** Scope and audience may shrink for one answer and never grow (RFC 6749 section 6, RFC 8707 section 2.2). */
+function objectionTo({ scope, audience }: Attempt<unknown>, record: FamilyRecord): Objection | null {
+  if (scope === null || !isWithin(scope, record.scope.split(' '))) return 'invalid_scope'
+  return isWithin(audience, record.audience) ? null : 'invalid_target'
+}
+
+function grantOf({ scope, audience }: Attempt<unknown>, record: FamilyRecord, claims: Grant['claims']): Grant {
+  return {
+    family: toFamily(record),
+    scope: scope === null || scope.length === 0 ? record.scope : scope.join(' '),
+    audience: audience.length === 0 ? record.audience : [...new Set(audience)],
+    claims,
+  }
+}
+
+async function askTheApp<Prepared>(
+  engine: Engine,
+  { prepare }: RotateRequest<Prepared>,
+  grant: Grant,
+): Promise<Work<Prepared>> {
+  const { beforeRotate } = engine
+  // Without `prepare` the caller's `Prepared` is undefined, which is what the work then carries.
+  const nothing = NOTHING_TO_ASK as Work<Prepared>
+  const verdict = beforeRotate && (await hook(engine, 'beforeRotate', () => beforeRotate({ family: grant.family })))
+  if (verdict?.active === false) return { ...nothing, objection: 'inactive' }
+  if (verdict?.validAfter !== undefined && grant.family.createdAt < verdict.validAfter)
+    return { ...nothing, superseded: true }
+  const claims = verdict?.claims ?? {}
+  if (prepare === undefined) return { ...nothing, claims }
+  return { ...nothing, claims, prepared: await hook(engine, 'prepare', () => prepare({ ...grant, claims })) }
+}
+
+async function hook<Answer>(engine: Engine, name: string, run: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await run()
+  } catch (cause) {
+    throw fault(engine, 'hook_failed', name, `${name} threw`, cause)
+  }
+}
+
+function minted<Prepared>(
+  engine: Engine,
+  attempt: Attempt<Prepared>,
+  made: { record: FamilyRecord; work: Work<Prepared>; outcome: MintOutcome; refreshToken: string },
+): RotateOutcome<Prepared> {
+  const { record, work, outcome, refreshToken } = made
+  const facts = { at: engine.now(), ...namesOf(record), generation: record.generation }
+  if (outcome === 'retried') {
+    const by = attempt.retryKey !== null && attempt.retryKey === record.retryKey ? 'idempotency_key' : 'grace'
+    engine.emit({ type: 'retried', ...facts, by })
+  } else engine.emit({ type: outcome, ...facts })
+  return { ok: true, outcome, refreshToken, prepared: work.prepared, ...grantOf(attempt, record, work.claims) }
+}
+
+async function deny(
+  engine: Engine,
+  { request, token }: Attempt<unknown>,
+  record: FamilyRecord | null,
+  decision: Decision,
+): Promise<Refused> {
+  switch (decision.kind) {
+    case 'decline':
+      return declined(engine, request, token.familyId, decision.objection)
+    case 'refuse':
+      return refused(engine, request, token.familyId, decision.reason)
+    case 'end': {
+      const ended = await endFamily(engine, token.familyId, decision.revocation)
+      // Somebody else ended it first, and reported it: this call found it revoked.
+      if (!ended.byThisCall) return refused(engine, request, token.familyId, 'revoked')
+      if (decision.reason === 'lost') return refused(engine, request, token.familyId, 'lost')
+      engine.emit({
+        type: 'reuse',
+        at: engine.now(),
+        ...namesOf(ended.record),
+        generation: ended.record.generation,
+        presentedGeneration: token.generation,
+      })
+      return { ok: false, reason: 'reuse' }
+    }
+    case 'fault': {
+      const keyId = record?.keyId ?? ''
+      const message = `the family was rotated under key ${keyId}, which is not in secrets here; give every instance the same list`
+      throw fault(engine, 'record_key_missing', 'rotate', message)
+    }
+    case 'mint':
+      // Only for a family that is gone: decide mints nothing without a record.
+      return refused(engine, request, token.familyId, 'unknown')
+  }
+}
+
+function refused(
+  engine: Engine,
+  { clientId = FIRST_PARTY }: RotateRequest<unknown>,
+  familyId: FamilyId | null,
+  reason: Exclude<RefusalReason, 'declined'>,
+): Refused {
+  engine.emit({ type: 'refused', at: engine.now(), reason, objection: null, familyId, clientId })
+  return { ok: false, reason }
+}
+
+function declined(
+  engine: Engine,
+  { clientId = FIRST_PARTY }: RotateRequest<unknown>,
+  familyId: FamilyId,
+  objection: Objection,
+): Refused {
+  engine.emit({ type: 'refused', at: engine.now(), reason: 'declined', objection, familyId, clientId })
+  return { ok: false, reason: 'declined', objection }
+}

@@ -1,0 +1,14 @@
+/** One or more of the characters that RFC 6749 section 3.3 allows in a scope token. */
+const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+
+/** Splits a scope by the grammar of RFC 6749 section 3.3, dropping repeats; null when it breaks the grammar. Empty is valid. */
+export function parseScope(scope: string): string[] | null {
+  if (scope === '') return []
+  const tokens = scope.split(' ')
+  return tokens.every((token) => SCOPE_TOKEN.test(token)) ? [...new Set(tokens)] : null
+}
+
+/** Claims that nothing in `asked` goes beyond `granted`. */
+export function isWithin(asked: readonly string[], granted: readonly string[]): boolean {
+  return asked.every((item) => granted.includes(item))
+}

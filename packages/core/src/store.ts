@@ -1,0 +1,86 @@
+import type { FamilyId, FamilyRecord, Revocation, Verifier } from './family.js'
+
+/** What a rotation writes; everything else in the record stays, except `expiresAt`, which the store computes. */
+export interface Succession {
+  readonly generation: number
+  readonly verifier: Verifier
+  readonly nonce: string
+  readonly keyId: string
+  readonly rotatedAt: number
+  readonly retryKey: string | null
+}
+
+/** One compare-and-swap on one family. */
+export interface RotateCommand {
+  readonly id: FamilyId
+  /** The verifier that the record must still carry. */
+  readonly expect: Verifier
+  /** Null renews without rotating: only `expiresAt` moves. */
+  readonly next: Succession | null
+  /** Epoch milliseconds. The store reads no clock of its own. */
+  readonly now: number
+}
+
+export interface ListQuery {
+  readonly subject: string
+  /** From the previous page's `cursor`; absent for the first page. */
+  readonly cursor?: string
+  /** At most this many items, 1 or more. */
+  readonly limit: number
+  readonly now: number
+}
+
+export interface Page<Item> {
+  readonly items: readonly Item[]
+  /** Where the next page begins; null when this was the last. */
+  readonly cursor: string | null
+}
+
+/**
+ * Where families live. You write one of these to run Baton on an engine that it does not know yet.
+ *
+ * A store decides nothing. It compares, swaps and returns; every protocol rule lives in core. Four duties:
+ *
+ * - Every method is atomic on one record, and a resolved promise means that the write is as durable as the engine makes it.
+ * - Every write returns the record *as it stands after the call*, never an earlier snapshot. Core recognises its own write in
+ *   it, so a driver may execute a command twice without anything being misread.
+ * - Failures reject. Nothing is swallowed, nothing is answered from a cache, nothing is evicted to make room.
+ * - No clock, no randomness, no environment: `now` comes with the call.
+ *
+ * `now` is epoch milliseconds throughout. `@baton/store-testkit` proves an implementation.
+ */
+export interface TokenStore {
+  /**
+   * Stores `record` unless its id exists, in one atomic step. Returns the record as it stands: this one, or the one that was
+   * there. Once resolved, `list` finds it.
+   */
+  create(record: FamilyRecord, now: number): Promise<FamilyRecord>
+
+  /** Returns the record, dead or alive, or null. Sees every write that resolved before the call began. */
+  find(id: FamilyId): Promise<FamilyRecord | null>
+
+  /**
+   * Atomic. If and only if the stored verifier is `expect`, the family is not revoked and `expiresAt > now`: applies `next`
+   * and sets `expiresAt = min(now + idleMs, absoluteExpiresAt)` (the absolute end where `idleMs` is null). Returns the record
+   * as it stands after that decision, or null when there is none. One round trip when it applies.
+   */
+  rotate(command: RotateCommand): Promise<FamilyRecord | null>
+
+  /** Atomic and permanent: sets the revocation unless there is one already. Returns the record as it stands, or null. */
+  revoke(id: FamilyId, revocation: Revocation): Promise<FamilyRecord | null>
+
+  /**
+   * The subject's living families, newest first by `createdAt`, ties by id. The cursor is a position, never an offset: a
+   * family that lives throughout the paging appears exactly once.
+   */
+  list(query: ListQuery): Promise<Page<FamilyRecord>>
+
+  /**
+   * Deletes up to `limit` families that are dead (revoked or expired) and past `keepUntil`, and remembered keys past their
+   * end, without holding a lock for long. Returns how many it deleted; fewer than `limit` means that nothing is left.
+   */
+  purge(now: number, limit: number): Promise<number>
+
+  /** Atomic. True if and only if `key` was not remembered at `now`; then remembers it until `expiresAt`. */
+  remember(key: string, expiresAt: number, now: number): Promise<boolean>
+}

@@ -1,0 +1,216 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import type { FamilyId, FamilyRecord, Verifier } from './family.js'
+import type { Key, KeyRing } from './keys.js'
+
+/*
+ * prefix + base64url of 84 bytes:
+ *
+ *   0  version (high four bits) and flags      28  secret, 24 bytes
+ *   1  key id, 3 bytes                         52  proof of the predecessor's secret, 16 bytes
+ *   4  handle, 16 bytes                        68  tag over all before it, 16 bytes
+ *  20  generation, 4 bytes
+ *  24  createdAt in seconds, 4 bytes
+ */
+const SIZE = 84
+const TEXT_LENGTH = (SIZE * 4) / 3
+const TAG_AT = 68
+const VERSION = 1
+const BOUND_FLAG = 1
+
+const HANDLE_BYTES = 16
+const SECRET_BYTES = 24
+const PROOF_BYTES = 16
+const TAG_BYTES = 16
+const NONCE_BYTES = 12
+
+/** A source of unpredictable bytes: `node:crypto`'s `randomBytes`, or a seeded one in tests. */
+export type Random = (size: number) => Uint8Array
+
+/** A refresh token whose tag has been verified: we made it, whatever has become of its family since. */
+export interface AuthenticToken {
+  readonly familyId: FamilyId
+  readonly handle: Uint8Array
+  readonly generation: number
+  readonly createdAtSeconds: number
+  /** A key must be proven along with this token. */
+  readonly bound: boolean
+  readonly secret: Uint8Array
+  readonly previousProof: Uint8Array
+}
+
+export type ParsedToken =
+  | { readonly kind: 'authentic'; readonly token: AuthenticToken }
+  | { readonly kind: 'malformed' }
+  | { readonly kind: 'unknown_key'; readonly keyId: string }
+
+/** Reads a token and verifies its tag. Pure, and total: any string has an answer, and any second spelling of a token is malformed. */
+export function parseToken(text: string, prefix: string, ring: KeyRing): ParsedToken {
+  if (text.length !== prefix.length + TEXT_LENGTH || !text.startsWith(prefix)) return { kind: 'malformed' }
+  const body = text.slice(prefix.length)
+  const bytes = Buffer.from(body, 'base64url')
+  // Buffer forgives foreign characters and the other base64 alphabet; a token has exactly one spelling.
+  if (bytes.length !== SIZE || bytes.toString('base64url') !== body) return { kind: 'malformed' }
+  const head = bytes.readUInt8(0)
+  if (head >> 4 !== VERSION || (head & 0x0f & ~BOUND_FLAG) !== 0) return { kind: 'malformed' }
+  const keyId = bytes.toString('base64url', 1, 4)
+  const key = ring.find(keyId)
+  if (key === undefined) return { kind: 'unknown_key', keyId }
+  if (!timingSafeEqual(tagOf(bytes.subarray(0, TAG_AT), key), bytes.subarray(TAG_AT))) return { kind: 'malformed' }
+  const handle = bytes.subarray(4, 20)
+  const token: AuthenticToken = {
+    familyId: familyIdOf(handle),
+    handle,
+    generation: bytes.readUInt32BE(20),
+    createdAtSeconds: bytes.readUInt32BE(24),
+    bound: (head & BOUND_FLAG) !== 0,
+    secret: bytes.subarray(28, 52),
+    previousProof: bytes.subarray(52, TAG_AT),
+  }
+  return { kind: 'authentic', token }
+}
+
+/** Writes a token under `key`. */
+export function formatToken(token: Omit<AuthenticToken, 'familyId'>, prefix: string, key: Key): string {
+  const bytes = Buffer.alloc(SIZE)
+  bytes.writeUInt8((VERSION << 4) | (token.bound ? BOUND_FLAG : 0), 0)
+  bytes.set(key.idBytes, 1)
+  bytes.set(token.handle, 4)
+  bytes.writeUInt32BE(token.generation, 20)
+  bytes.writeUInt32BE(token.createdAtSeconds, 24)
+  bytes.set(token.secret, 28)
+  bytes.set(token.previousProof, 52)
+  bytes.set(tagOf(bytes.subarray(0, TAG_AT), key), TAG_AT)
+  return prefix + bytes.toString('base64url')
+}
+
+/** The first token of a new family. */
+export function firstToken(random: Random, options: { createdAt: number; bound: boolean }): AuthenticToken {
+  const handle = random(HANDLE_BYTES)
+  return {
+    familyId: familyIdOf(handle),
+    handle,
+    generation: 0,
+    createdAtSeconds: Math.floor(options.createdAt / 1000),
+    bound: options.bound,
+    secret: random(SECRET_BYTES),
+    previousProof: new Uint8Array(PROOF_BYTES),
+  }
+}
+
+export function freshNonce(random: Random): string {
+  return Buffer.from(random(NONCE_BYTES)).toString('base64url')
+}
+
+/** The one successor of `token` under this key and nonce: the same three always give the same successor. */
+export function successorOf(token: AuthenticToken, key: Key, nonce: string): AuthenticToken {
+  const generation = token.generation + 1
+  const secret = createHmac('sha256', key.next)
+    .update(framed('baton/successor/v1', [token.familyId, uint(generation), nonce, token.secret]))
+    .digest()
+    .subarray(0, SECRET_BYTES)
+  return { ...token, generation, secret, previousProof: proofOf(token.secret) }
+}
+
+/** What a verifier binds besides the token itself. */
+export interface Binding {
+  readonly clientId: string
+  readonly boundKey: string | null
+}
+
+export function verifierOf(token: AuthenticToken, binding: Binding): Verifier {
+  return commit(token, token.generation, proofOf(token.secret), binding)
+}
+
+/** Where a presented token stands in its family. */
+export type Relation =
+  /** It is the token that the record names. */
+  | 'current'
+  /** The record's token is its direct successor. */
+  | 'predecessor'
+  /** Its generation is the predecessor's, but the record's key is not in the ring, so nobody here can tell. */
+  | 'unverifiable'
+  /** The record's token is its direct predecessor: the store lost one rotation. */
+  | 'one_ahead'
+  /** Two or more generations ahead of the record: the store lost more than one rotation. */
+  | 'far_ahead'
+  /** Anything else: an older ancestor, or a branch that the record knows nothing of. */
+  | 'stranger'
+
+/** Finds the relation of an authentic token to its family's record. The only place where tokens and records meet. */
+export function relationOf(token: AuthenticToken, record: FamilyRecord, ring: KeyRing, binding: Binding): Relation {
+  switch (token.generation - record.generation) {
+    case 0:
+      return sameVerifier(verifierOf(token, binding), record.verifier) ? 'current' : 'stranger'
+    case -1: {
+      const key = ring.find(record.keyId)
+      if (key === undefined) return 'unverifiable'
+      const successor = successorOf(token, key, record.nonce)
+      return sameVerifier(verifierOf(successor, binding), record.verifier) ? 'predecessor' : 'stranger'
+    }
+    case 1: {
+      const predecessor = commit(token, record.generation, token.previousProof, binding)
+      return sameVerifier(predecessor, record.verifier) ? 'one_ahead' : 'stranger'
+    }
+    default:
+      return token.generation > record.generation ? 'far_ahead' : 'stranger'
+  }
+}
+
+/** Ties an Idempotency-Key to one attempt: the same key on another family or generation is another attempt. */
+export function retryKeyOf(token: AuthenticToken, idempotencyKey: string): string {
+  return hash('baton/retry-key/v1', [token.familyId, uint(token.generation), idempotencyKey], 16).toString('base64url')
+}
+
+/** Compares in constant time. */
+export function sameText(one: string, other: string): boolean {
+  const [a, b] = [Buffer.from(one), Buffer.from(other)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}
+
+function sameVerifier(one: Verifier, other: Verifier): boolean {
+  return sameText(one, other)
+}
+
+function familyIdOf(handle: Uint8Array): FamilyId {
+  return hash('baton/family/v1', [handle], 16).toString('base64url') as FamilyId
+}
+
+function proofOf(secret: Uint8Array): Uint8Array {
+  return hash('baton/proof/v1', [secret], PROOF_BYTES)
+}
+
+function commit(token: AuthenticToken, generation: number, proof: Uint8Array, binding: Binding): Verifier {
+  const parts = [
+    token.familyId,
+    uint(generation),
+    binding.clientId,
+    uint(token.createdAtSeconds),
+    binding.boundKey ?? '',
+    proof,
+  ]
+  return hash('baton/verifier/v1', parts, 16).toString('base64url') as Verifier
+}
+
+function tagOf(bytes: Uint8Array, key: Key): Uint8Array {
+  return createHmac('sha256', key.tag).update(bytes).digest().subarray(0, TAG_BYTES)
+}
+
+function hash(domain: string, parts: readonly (string | Uint8Array)[], size: number): Buffer {
+  return createHash('sha256').update(framed(domain, parts)).digest().subarray(0, size)
+}
+
+/** Every part behind its length, so that no two lists of parts share an encoding. */
+function framed(domain: string, parts: readonly (string | Uint8Array)[]): Uint8Array {
+  const chunks: Uint8Array[] = []
+  for (const part of [domain, ...parts]) {
+    const bytes = typeof part === 'string' ? Buffer.from(part, 'utf8') : part
+    chunks.push(uint(bytes.length), bytes)
+  }
+  return Buffer.concat(chunks)
+}
+
+function uint(value: number): Uint8Array {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
