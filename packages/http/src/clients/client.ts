@@ -1,0 +1,19 @@
+import type { Rotation } from '@baton/core'
+
+/** A registered OAuth client. One without secrets is public and is known by its client_id alone. */
+export interface Client {
+  readonly clientId: string
+  /** At least one for a confidential client; two while a secret is being changed. Made by `hashClientSecret`. */
+  readonly secretHashes?: readonly string[]
+  /** Default: `refresh_token` and `authorization_code`. */
+  readonly grantTypes?: readonly string[]
+  /** Tokens received before this instant (epoch milliseconds) are refused: ends everything of a client at once. */
+  readonly validAfter?: number
+  /** Overrides the policy; `never` has an effect only for clients that authenticate or prove a key. */
+  readonly rotation?: Rotation
+}
+
+/** Finds clients wherever you keep them. Rejecting is an outage, answered with 503; null is an unknown client. */
+export interface ClientRegistry {
+  find(clientId: string): Promise<Client | null>
+}

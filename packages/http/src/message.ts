@@ -1,0 +1,46 @@
+/** An HTTP request as plain values: what every framework can give, and all that an endpoint needs. */
+export interface PlainRequest {
+  /** Upper case. */
+  readonly method: string
+  /** Path and query as the client sent them, not cut by a mount point. */
+  readonly url: string
+  /** Lower-case names, every occurrence on its own: a repeated header must stay visible. */
+  readonly headers: Readonly<Record<string, readonly string[] | undefined>>
+  readonly body: PlainBody
+  /** Of the socket, never of a forwarding header; null where the runtime does not tell. */
+  readonly remoteAddress: string | null
+  /** The socket itself is TLS. */
+  readonly encrypted: boolean
+}
+
+export type PlainBody =
+  | {
+      readonly kind: 'stream'
+      /** Reads all of it; null when it is longer than `limit` bytes. Called at most once. */
+      read(limit: number): Promise<Uint8Array | null>
+    }
+  /** A parser in front of us has drained the stream: what it made of it. */
+  | { readonly kind: 'parsed'; readonly value: unknown }
+
+/** An HTTP response as plain values. */
+export interface PlainResponse {
+  readonly status: number
+  /** In order; a name may repeat, as Set-Cookie does. */
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  readonly body: string | null
+}
+
+/** Answers one request. Never rejects: what breaks is answered, and reported through `onError`. */
+export type Endpoint = (request: PlainRequest) => Promise<PlainResponse>
+
+/** The only value of a header; null when it is absent or repeated. */
+export function soleHeader(request: PlainRequest, name: string): string | null {
+  const values = request.headers[name]
+  return values?.length === 1 ? (values[0] ?? null) : null
+}
+
+/** The path without the query. */
+export function pathOf({ url }: PlainRequest): string {
+  const end = url.search(/[?#]/)
+  return end === -1 ? url : url.slice(0, end)
+}

@@ -1,0 +1,27 @@
+import type { RateLimits } from './rate-limit.js'
+
+/** What every endpoint understands. */
+export interface EndpointOptions {
+  /** `rateLimits({ … })`, the same for all endpoints so that they count together; false for none. Default: one per `RefreshTokens`. */
+  readonly rateLimit?: RateLimits | false
+  /**
+   * How many proxies of yours stand in front, each appending to X-Forwarded-For. 0 (the default) trusts no forwarding header.
+   * The client's address and scheme are then taken from where the outermost of them wrote.
+   */
+  readonly trustProxy?: number
+  /** Told of every error that was answered with 500 or 503. Default: a process warning with the error's name and code. */
+  readonly onError?: (error: unknown) => void
+  /** Epoch milliseconds. Default `Date.now`. */
+  readonly now?: () => number
+}
+
+export interface CookieOptions {
+  /** Without the `__Host-` prefix, which is added wherever the cookie is Secure. Default `baton`. */
+  readonly name?: string
+  /** The client that cookie sessions are issued to. Default `first-party`. */
+  readonly clientId?: string
+  /** Origins besides the server's own that may refresh and sign out, exact: `https://app.example`. */
+  readonly allowedOrigins?: readonly string[]
+  /** True for apps that live in other people's frames: `SameSite=None; Partitioned` instead of `SameSite=Strict`. */
+  readonly embedded?: boolean
+}
