@@ -1,0 +1,57 @@
+import { type PlainRequest, type PlainResponse, soleHeader } from './message.js'
+import { invalidRequest } from './respond.js'
+
+/** Longest body that is read, in bytes. */
+export const MOST_BODY_BYTES = 65_536
+
+export type Text =
+  | { readonly ok: true; readonly text: string }
+  | { readonly ok: true; readonly parsed: unknown }
+  | { readonly ok: false; readonly response: PlainResponse }
+
+/** The media type without its parameters; null when there is none or more than one, or a charset other than UTF-8. */
+export function mediaTypeOf(request: PlainRequest): string | null {
+  const value = soleHeader(request, 'content-type')
+  if (value === null) return null
+  const [essence = '', ...parameters] = value.split(';').map((part) => part.trim().toLowerCase())
+  const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length)
+  return charset === undefined || /^"?utf-?8"?$/.test(charset) ? essence : null
+}
+
+/** Reads a bounded body as strict UTF-8, or hands on what a parser in front of us has made of it. */
+export async function readText({ body }: PlainRequest): Promise<Text> {
+  if (body.kind === 'stream') {
+    let bytes: Uint8Array | null
+    try {
+      bytes = await body.read(MOST_BODY_BYTES)
+    } catch {
+      // Mostly a caller that hung up: nobody is left to read the answer, and nothing is broken here.
+      return { ok: false, response: invalidRequest('The body could not be read.') }
+    }
+    return textOf(bytes)
+  }
+  const { value } = body
+  if (typeof value === 'string') return textOf(Buffer.from(value))
+  if (value instanceof Uint8Array) return textOf(value)
+  return { ok: true, parsed: value }
+}
+
+export function tooLarge(): PlainResponse {
+  return invalidRequest('The body is too large.', 413)
+}
+
+function textOf(bytes: Uint8Array | null): Text {
+  if (bytes === null || bytes.byteLength > MOST_BODY_BYTES) return { ok: false, response: tooLarge() }
+  try {
+    return { ok: true, text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) }
+  } catch {
+    return { ok: false, response: invalidRequest('The body is not UTF-8.') }
+  }
+}
+
+/** The entries of a plain object; null for anything else. */
+export function entriesOf(value: unknown): [name: string, value: unknown][] | null {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || prototype === Object.prototype ? Object.entries(value) : null
+}

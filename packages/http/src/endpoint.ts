@@ -1,0 +1,75 @@
+import { Fault, MisuseError, type RefreshTokens } from '@baton/core'
+import type { Endpoint, PlainRequest, PlainResponse } from './message.js'
+import type { EndpointOptions } from './options.js'
+import { defaultRateLimits, noRateLimits, type RateLimits } from './rate-limit.js'
+import { invalidRequest, methodNotAllowed, serverError, tooManyRequests, unavailable } from './respond.js'
+import { type Transport, transportOf } from './transport.js'
+import { warn } from './warn.js'
+
+/** A request that has passed what every endpoint checks. */
+export interface Exchange {
+  readonly request: PlainRequest
+  readonly transport: Transport
+  readonly limits: RateLimits
+  /** Epoch milliseconds. */
+  readonly now: number
+}
+
+export interface EndpointDefinition {
+  readonly tokens: RefreshTokens
+  /** As the app gave them, checked here. */
+  readonly options: EndpointOptions
+  /** Options of this endpoint besides those of every endpoint. */
+  readonly ownOptions: readonly string[]
+  readonly methods: readonly string[]
+  readonly answer: (exchange: Exchange) => Promise<PlainResponse>
+}
+
+const KNOWN = ['rateLimit', 'trustProxy', 'onError', 'now']
+
+/**
+ * What all endpoints have in common: method, transport and the limit per address come before their own business, and whatever
+ * breaks in it is answered once. Throws `MisuseError` for bad options.
+ */
+export function endpoint({ tokens, options, ownOptions, methods, answer }: EndpointDefinition): Endpoint {
+  const { rateLimit, trustProxy = 0, onError = warn, now = Date.now } = options
+  demandKnown(options, [...ownOptions, ...KNOWN])
+  if (!Number.isInteger(trustProxy) || trustProxy < 0)
+    throw new MisuseError(
+      'trustProxy',
+      `${String(trustProxy)} is not a whole number; give how many proxies of yours stand in front`,
+    )
+  const limits = rateLimit === false ? noRateLimits : (rateLimit ?? defaultRateLimits(tokens))
+
+  async function run(request: PlainRequest): Promise<PlainResponse> {
+    if (!methods.includes(request.method)) return methodNotAllowed(methods)
+    const transport = transportOf(request, trustProxy)
+    if (!transport.acceptable) return invalidRequest('Use https.')
+    const wait = await limits.forAddress(transport.address)
+    if (wait !== null) return tooManyRequests(wait)
+    return answer({ request, transport, limits, now: now() })
+  }
+
+  return async (request) => {
+    try {
+      return await run(request)
+    } catch (failure) {
+      report(failure, onError)
+      return failure instanceof Fault ? unavailable() : serverError()
+    }
+  }
+}
+
+function report(failure: unknown, onError: (error: unknown) => void): void {
+  try {
+    onError(failure)
+  } catch {
+    warn(failure)
+  }
+}
+
+function demandKnown(options: object, known: readonly string[]): void {
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throw new MisuseError(name, `is not an option here; known are ${known.join(', ')}`)
+  }
+}

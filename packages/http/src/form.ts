@@ -1,0 +1,106 @@
+import { entriesOf, MOST_BODY_BYTES, mediaTypeOf, readText, tooLarge } from './body.js'
+import type { PlainRequest, PlainResponse } from './message.js'
+import { invalidRequest } from './respond.js'
+
+const MOST_PARAMETERS = 100
+
+/** Parameters that may come once only (RFC 6749 section 3.2), also where this endpoint has no use for them. */
+const ONCE: ReadonlySet<string> = new Set([
+  'grant_type',
+  'refresh_token',
+  'code',
+  'redirect_uri',
+  'code_verifier',
+  'client_id',
+  'client_secret',
+  'client_assertion',
+  'client_assertion_type',
+  'scope',
+  'token',
+  'token_type_hint',
+])
+
+/** By their own specification these may repeat (RFC 8707 section 2). */
+const REPEATABLE: ReadonlySet<string> = new Set(['resource'])
+
+/** The parameters that this server knows; others are ignored. One without a value counts as absent. */
+export interface Form {
+  get(name: string): string | null
+  all(name: string): readonly string[]
+}
+
+export type ReadForm =
+  { readonly ok: true; readonly form: Form } | { readonly ok: false; readonly response: PlainResponse }
+
+/**
+ * Reads an application/x-www-form-urlencoded body: flat, bounded, strict about UTF-8 and percent signs. Also takes what a body
+ * parser in front of us has left, as long as its values are strings.
+ */
+export async function readForm(request: PlainRequest): Promise<ReadForm> {
+  if (mediaTypeOf(request) !== 'application/x-www-form-urlencoded')
+    return refuse('Send the parameters as application/x-www-form-urlencoded.')
+  const body = await readText(request)
+  if (!body.ok) return body
+  return 'text' in body ? parseForm(body.text) : adoptForm(body.parsed)
+}
+
+/** Parses the text of a form. Pure, and total. */
+export function parseForm(text: string): ReadForm {
+  const parts = text.split('&').filter((part) => part !== '')
+  if (parts.length > MOST_PARAMETERS) return refuse('There are too many parameters.')
+  const values = new Map<string, string[]>()
+  for (const part of parts) {
+    const equals = part.indexOf('=')
+    const name = decodeComponent(equals === -1 ? part : part.slice(0, equals))
+    const value = decodeComponent(equals === -1 ? '' : part.slice(equals + 1))
+    if (name === null || value === null) return refuse('The form is not correctly encoded.')
+    add(values, name, value)
+  }
+  return checked(values)
+}
+
+/** Decodes one name or value of a form; null where the encoding is broken or it holds a NUL. */
+export function decodeComponent(text: string): string | null {
+  try {
+    const decoded = decodeURIComponent(text.replaceAll('+', ' '))
+    return decoded.includes('\0') ? null : decoded
+  } catch {
+    return null
+  }
+}
+
+/** Takes over a form that a body parser has read. Anything but strings and lists of strings is no form, whoever parsed it. */
+function adoptForm(parsed: unknown): ReadForm {
+  const entries = entriesOf(parsed ?? {})
+  if (entries === null) return refuse('The body is not a form.')
+  const values = new Map<string, string[]>()
+  let length = 0
+  for (const [name, value] of entries) {
+    if (!ONCE.has(name) && !REPEATABLE.has(name)) continue
+    for (const item of Array.isArray(value) ? (value as unknown[]) : [value]) {
+      // A parser that is less strict than ours has put U+FFFD where the bytes were not UTF-8.
+      if (typeof item !== 'string' || /[\0\ufffd]/.test(item)) return refuse('The form is not correctly encoded.')
+      add(values, name, item)
+      length += item.length
+    }
+  }
+  return length > MOST_BODY_BYTES ? { ok: false, response: tooLarge() } : checked(values)
+}
+
+function checked(values: ReadonlyMap<string, readonly string[]>): ReadForm {
+  for (const [name, { length }] of values) {
+    if (length > 1 && ONCE.has(name)) return refuse('A parameter is repeated.')
+  }
+  const all = (name: string) => (values.get(name) ?? []).filter((value) => value !== '')
+  return { ok: true, form: { all, get: (name) => all(name)[0] ?? null } }
+}
+
+function add(values: Map<string, string[]>, name: string, value: string): void {
+  const before = values.get(name)
+  if (before === undefined) values.set(name, [value])
+  else before.push(value)
+}
+
+function refuse(description: string): ReadForm {
+  return { ok: false, response: invalidRequest(description) }
+}

@@ -1,0 +1,28 @@
+import { entriesOf, mediaTypeOf, readText } from './body.js'
+import type { PlainRequest, PlainResponse } from './message.js'
+import { invalidRequest } from './respond.js'
+
+export type ReadJson =
+  | { readonly ok: true; readonly members: ReadonlyMap<string, unknown> }
+  | { readonly ok: false; readonly response: PlainResponse }
+
+/** Reads a bounded JSON object, also one that a body parser has already parsed. The values are whatever came. */
+export async function readJson(request: PlainRequest): Promise<ReadJson> {
+  if (mediaTypeOf(request) !== 'application/json') return refuse('Send a JSON object as application/json.')
+  const body = await readText(request)
+  if (!body.ok) return body
+  const entries = entriesOf('text' in body ? parse(body.text) : body.parsed)
+  return entries === null ? refuse('The body is not a JSON object.') : { ok: true, members: new Map(entries) }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}
+
+function refuse(description: string): ReadJson {
+  return { ok: false, response: invalidRequest(description) }
+}

@@ -1,0 +1,134 @@
+import type { PlainResponse } from './message.js'
+
+type Header = readonly [name: string, value: string]
+
+/** The error codes that leave this server, and the status of each where the caller names no other. */
+const STATUS = {
+  invalid_request: 400,
+  invalid_client: 400,
+  invalid_grant: 400,
+  unauthorized_client: 400,
+  unsupported_grant_type: 400,
+  unsupported_token_type: 400,
+  invalid_scope: 400,
+  invalid_target: 400,
+  invalid_token: 401,
+  insufficient_scope: 403,
+  access_denied: 403,
+  not_found: 404,
+  other_session: 409,
+  too_many_requests: 429,
+  server_error: 500,
+  temporarily_unavailable: 503,
+} as const
+
+export type ErrorCode = keyof typeof STATUS
+
+/** Outages are short or long; a client that backs off by itself only needs not to come back at once. */
+const OUTAGE_RETRY_SECONDS = 1
+
+/** On every answer: none of them may be stored by a cache or read as anything but its own type (RFC 6749 section 5.1). */
+const ALWAYS: readonly Header[] = [
+  ['cache-control', 'no-store'],
+  ['pragma', 'no-cache'],
+  ['x-content-type-options', 'nosniff'],
+]
+
+/** A JSON object. Members that are undefined are left out; null would break clients. */
+export function json(status: number, body: object, headers: readonly Header[] = []): PlainResponse {
+  return {
+    status,
+    headers: [['content-type', 'application/json'], ...ALWAYS, ...headers],
+    body: JSON.stringify(body),
+  }
+}
+
+/** 204. */
+export function noContent(headers: readonly Header[] = []): PlainResponse {
+  return { status: 204, headers: [...ALWAYS, ...headers], body: null }
+}
+
+export interface ErrorDetails {
+  /** A fixed sentence of ours: what came with the request must not be in it. */
+  readonly description?: string
+  /** Where the code's usual status does not fit. */
+  readonly status?: number
+  readonly headers?: readonly Header[]
+}
+
+/** An error as RFC 6749 section 5.2 shapes it. */
+export function error(
+  code: ErrorCode,
+  { description, status = STATUS[code], headers = [] }: ErrorDetails = {},
+): PlainResponse {
+  const text = description === undefined ? {} : { error_description: legible(description) }
+  return json(status, { error: code, ...text }, headers)
+}
+
+/** Keeps the characters that RFC 6749 section 5.2 allows in a description. */
+function legible(description: string): string {
+  return description.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?')
+}
+
+export function invalidRequest(description: string, status = 400): PlainResponse {
+  return error('invalid_request', { description, status })
+}
+
+/** One answer for whatever is wrong with a token, byte for byte, so that nobody learns from it what it was. */
+export function invalidGrant(): PlainResponse {
+  return error('invalid_grant', { description: 'The refresh token is not valid.' })
+}
+
+/** The same verdict where a browser's cookie was the token: 401, so that it reads as signed out. */
+export function signedOut(): PlainResponse {
+  return error('invalid_grant', {
+    status: 401,
+    description: 'There is no live session.',
+    headers: [['www-authenticate', 'Bearer']],
+  })
+}
+
+/** The cookie is of another session than the page believes; nothing has changed. */
+export function otherSession(): PlainResponse {
+  return error('other_session', { description: 'The cookie belongs to another session.' })
+}
+
+/** `asBasic`: the credentials came in the Authorization header, which demands 401 and a challenge (RFC 6749 section 5.2). */
+export function invalidClient(via: 'header' | 'body'): PlainResponse {
+  const description = 'Client authentication failed.'
+  return via === 'header'
+    ? error('invalid_client', {
+        description,
+        status: 401,
+        headers: [['www-authenticate', 'Basic realm="token endpoint", charset="UTF-8"']],
+      })
+    : error('invalid_client', { description })
+}
+
+export function methodNotAllowed(methods: readonly string[]): PlainResponse {
+  return error('invalid_request', {
+    status: 405,
+    description: 'This method is not served here.',
+    headers: [['allow', methods.join(', ')]],
+  })
+}
+
+/** Nothing was consumed. Its code is none that signs anybody out. */
+export function tooManyRequests(retryAfterSeconds: number): PlainResponse {
+  return error('too_many_requests', {
+    description: 'Too many requests; try again later.',
+    headers: [['retry-after', String(Math.max(1, Math.ceil(retryAfterSeconds)))]],
+  })
+}
+
+/** Something that we need did not answer: the same request may succeed later. */
+export function unavailable(): PlainResponse {
+  return error('temporarily_unavailable', {
+    description: 'Try again in a moment.',
+    headers: [['retry-after', String(OUTAGE_RETRY_SECONDS)]],
+  })
+}
+
+export function serverError(): PlainResponse {
+  return error('server_error', { description: 'Something went wrong here.' })
+}

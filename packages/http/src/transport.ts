@@ -1,0 +1,102 @@
+import { isIP } from 'node:net'
+import { type PlainRequest, soleHeader } from './message.js'
+
+/** How a request reached us, as far as we can know it. */
+export interface Transport {
+  readonly scheme: 'https' | 'http'
+  /** Of the client: the socket's, or what our own proxies wrote. Null where nobody tells. */
+  readonly address: string | null
+  /** https, or plain http that never left this machine. */
+  readonly acceptable: boolean
+}
+
+/**
+ * Reads scheme and client address. `trustProxy` is how many proxies of ours stand in front, each of which appends; what is
+ * further left in their headers came from the client and is never believed.
+ */
+export function transportOf(request: PlainRequest, trustProxy: number): Transport {
+  const forwardedFor = forwarded(request, 'x-forwarded-for', trustProxy)
+  const forwardedProto = forwarded(request, 'x-forwarded-proto', trustProxy)
+  const address = forwardedFor === null ? request.remoteAddress : hostOf(forwardedFor)
+  const scheme = forwardedProto === null ? (request.encrypted ? 'https' : 'http') : schemeOf(forwardedProto)
+  return { scheme, address, acceptable: scheme === 'https' || isLoopback(address, request) }
+}
+
+/** The origin under which the client reached us; null when its Host header is missing, repeated or no host. */
+export function ownOrigin(request: PlainRequest, { scheme }: Transport): string | null {
+  const host = hostHeader(request)
+  return host === null ? null : originOf(`${scheme}://${host}`)
+}
+
+/** The bucket of an address: one IPv4 address, or the /64 that a single IPv6 subscriber is given. */
+export function networkOf(address: string): string {
+  const [bare = ''] = address.split('%')
+  if (isIP(bare) !== 6) return bare
+  const groups = groupsOf(bare)
+  const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff
+  if (!isMapped)
+    return `${groups
+      .slice(0, 4)
+      .map((group) => group.toString(16))
+      .join(':')}::/64`
+  return groups
+    .slice(6)
+    .flatMap((group) => [group >> 8, group & 0xff])
+    .join('.')
+}
+
+function groupsOf(address: string): number[] {
+  // The URL parser writes every IPv6 address in one form, without dotted parts.
+  const text = new URL(`http://[${address}]`).hostname.slice(1, -1)
+  const [head = '', tail] = text.split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = tail === undefined || tail === '' ? [] : tail.split(':')
+  const zeros = Array<string>(8 - left.length - right.length).fill('0')
+  return [...left, ...zeros, ...right].map((group) => Number.parseInt(group, 16))
+}
+
+/** What the outermost of our proxies wrote; null when it did not, and the request came another way. */
+function forwarded({ headers }: PlainRequest, name: string, trustProxy: number): string | null {
+  if (trustProxy === 0) return null
+  const entries = (headers[name] ?? [])
+    .join(',')
+    .split(',')
+    .map((entry) => entry.trim())
+  // Proxies that overwrite instead of appending leave one value, and it is ours.
+  const position = name === 'x-forwarded-proto' && entries.length === 1 ? 0 : entries.length - trustProxy
+  const entry = entries[position]
+  return entry === undefined || entry === '' ? null : entry
+}
+
+function schemeOf(text: string): Transport['scheme'] {
+  return text.toLowerCase() === 'https' ? 'https' : 'http'
+}
+
+/** Some proxies append the port as well. */
+function hostOf(entry: string): string | null {
+  const host = /^\[([^\]]+)\](?::\d+)?$/.exec(entry)?.[1] ?? /^([^:]+):\d+$/.exec(entry)?.[1] ?? entry
+  return isIP(host) === 0 ? null : host
+}
+
+function isLoopback(address: string | null, request: PlainRequest): boolean {
+  if (address !== null) {
+    const network = networkOf(address)
+    return network.startsWith('127.') || (network === '0:0:0:0::/64' && groupsOf(address).at(-1) === 1)
+  }
+  // Without an address, an honest client's Host tells where it believes to be; https protects nobody else.
+  const host = hostHeader(request)
+  return host !== null && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i.test(host)
+}
+
+function hostHeader(request: PlainRequest): string | null {
+  const host = soleHeader(request, 'host') ?? soleHeader(request, ':authority')
+  return host !== null && /^[A-Za-z0-9._:[\]-]+$/.test(host) ? host : null
+}
+
+function originOf(url: string): string | null {
+  try {
+    return new URL(url).origin
+  } catch {
+    return null
+  }
+}
