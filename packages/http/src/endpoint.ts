@@ -60,7 +60,8 @@ export function endpoint({ tokens, options, ownOptions, methods, answer }: Endpo
   }
 }
 
-function report(failure: unknown, onError: (error: unknown) => void): void {
+/** Tells `onError`, and survives it. */
+export function report(failure: unknown, onError: (error: unknown) => void): void {
   try {
     onError(failure)
   } catch {
@@ -68,7 +69,8 @@ function report(failure: unknown, onError: (error: unknown) => void): void {
   }
 }
 
-function demandKnown(options: object, known: readonly string[]): void {
+/** Throws `MisuseError` for a misspelt option, which would otherwise count as left out. */
+export function demandKnown(options: object, known: readonly string[]): void {
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) throw new MisuseError(name, `is not an option here; known are ${known.join(', ')}`)
   }

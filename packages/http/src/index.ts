@@ -10,3 +10,22 @@ export type {
   MintedAccessToken,
 } from './access-tokens/access-token.js'
 export { type Limiter, type LimiterOptions, type RateLimits, rateLimits, type RateLimitsOptions } from './rate-limit.js'
+export {
+  type AccessTokenGuard,
+  accessTokenGuard,
+  type AccessTokenGuardOptions,
+  type BearerClaims,
+  type GuardOutcome,
+  type VerifyAccessToken,
+} from './access-tokens/guard.js'
+export { type JwtAccessTokens, jwtAccessTokens, type JwtAccessTokensOptions } from './access-tokens/jwt.js'
+export {
+  deriveSigningKey,
+  generateSigningKey,
+  type KeyMaterial,
+  type PublicJwk,
+  type SigningAlgorithm,
+  type SigningKey,
+} from './access-tokens/signing-keys.js'
+export { type NodeRequestOptions, readNodeRequest, toNodeHandler, writeNodeResponse } from './node.js'
+export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './web.js'

@@ -44,3 +44,7 @@ export function pathOf({ url }: PlainRequest): string {
   const end = url.search(/[?#]/)
   return end === -1 ? url : url.slice(0, end)
 }
+
+export function queryOf({ url }: PlainRequest): URLSearchParams {
+  return new URLSearchParams(/\?([^#]*)/.exec(url)?.[1])
+}

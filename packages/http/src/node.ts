@@ -1,0 +1,110 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Endpoint, PlainBody, PlainRequest, PlainResponse } from './message.js'
+
+export interface NodeRequestOptions {
+  /** What a body parser in front of us has made of the body. Used only where the stream has been read already. */
+  readonly body?: unknown
+  /** The path and query as the client sent them, where a router has cut `req.url`. */
+  readonly originalUrl?: string
+}
+
+/** Serves an endpoint on `node:http`: `createServer(toNodeHandler(endpoint))`. Never rejects. */
+export function toNodeHandler(
+  endpoint: Endpoint,
+): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
+  return async (request, response) => {
+    writeNodeResponse(response, await endpoint(readNodeRequest(request)))
+  }
+}
+
+/** The plain request of a Node one. Reads nothing of the body yet. */
+export function readNodeRequest(request: IncomingMessage, options: NodeRequestOptions = {}): PlainRequest {
+  const { socket, method = 'GET', url = '/' } = request
+  return {
+    method: method.toUpperCase(),
+    url: pathAndQueryOf(options.originalUrl ?? url),
+    headers: headersOf(request),
+    body: bodyOf(request, options.body),
+    remoteAddress: socket.remoteAddress ?? null,
+    encrypted: 'encrypted' in socket && socket.encrypted === true,
+  }
+}
+
+/** Headers to which other middleware may have contributed: theirs stay. */
+const SHARED: ReadonlySet<string> = new Set(['set-cookie', 'vary'])
+
+/** Sends a plain response, beside headers that others have set. Does nothing where an answer has begun or nobody listens any more. */
+export function writeNodeResponse(response: ServerResponse, { status, headers, body }: PlainResponse): void {
+  if (response.headersSent || response.destroyed) return
+  response.statusCode = status
+  const ours = new Set<string>()
+  for (const [name, value] of headers) {
+    const isFirst = !ours.has(name.toLowerCase())
+    ours.add(name.toLowerCase())
+    const before = isFirst && !SHARED.has(name.toLowerCase()) ? undefined : response.getHeader(name)
+    response.setHeader(name, before === undefined ? value : [...[before].flat().map(String), value])
+  }
+  response.end(body ?? undefined)
+}
+
+/** A request line may carry a whole URL (RFC 9112 section 3.2.2). */
+function pathAndQueryOf(target: string): string {
+  if (target.startsWith('/') || !URL.canParse(target)) return target
+  const { pathname, search } = new URL(target)
+  return pathname + search
+}
+
+/** From the raw headers: Node's merged ones drop a second Authorization, which has to stay visible. */
+function headersOf({ rawHeaders }: IncomingMessage): PlainRequest['headers'] {
+  const headers = Object.create(null) as Record<string, string[] | undefined>
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? '').toLowerCase()
+    const values = (headers[name] ??= [])
+    values.push(rawHeaders[index + 1] ?? '')
+  }
+  return headers
+}
+
+function bodyOf(request: IncomingMessage, parsed: unknown): PlainBody {
+  // A parser may also leave `{}` behind for a type that it does not know; then the stream is still ours to read.
+  if (request.readableDidRead || request.readableEnded) return { kind: 'parsed', value: parsed }
+  return { kind: 'stream', read: (limit) => readBounded(request, limit) }
+}
+
+function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Array | null> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let length = 0
+    const hungUp = () => {
+      settle(() => {
+        reject(new Error('the client hung up before its request was complete'))
+      })
+    }
+    const settle = (answer: () => void) => {
+      request.off('data', collect).off('end', finish).off('error', hungUp).off('close', hungUp)
+      answer()
+    }
+    const finish = () => {
+      settle(() => {
+        resolve(Buffer.concat(chunks))
+      })
+    }
+    const collect = (chunk: Buffer) => {
+      length += chunk.byteLength
+      if (length <= limit) {
+        chunks.push(chunk)
+        return
+      }
+      settle(() => {
+        // The rest is taken off the wire and dropped, or the connection could carry neither our answer nor another request.
+        request.on('error', () => undefined).resume()
+        resolve(null)
+      })
+    }
+    if (request.destroyed) {
+      hungUp()
+      return
+    }
+    request.on('data', collect).on('end', finish).on('error', hungUp).on('close', hungUp)
+  })
+}

@@ -1,0 +1,75 @@
+import type { AccessTokenGuard, GuardOutcome } from './access-tokens/guard.js'
+import type { Endpoint, PlainBody, PlainRequest, PlainResponse } from './message.js'
+
+export interface WebOptions {
+  /**
+   * The address of the socket's other end, where the runtime tells it: `(request) => server.requestIP(request)?.address ?? null`.
+   * Never a forwarding header, which anybody can write; for those there is `trustProxy`. Default: unknown.
+   */
+  readonly remoteAddress?: (request: Request) => string | null
+}
+
+/** Serves an endpoint wherever `Request → Response` is spoken: Hono, Next, Bun, Deno, Workers. Never rejects. */
+export function toWebHandler(endpoint: Endpoint, options: WebOptions = {}): (request: Request) => Promise<Response> {
+  return async (request) => toWebResponse(await endpoint(fromWebRequest(request, options)))
+}
+
+export type WebGuardOutcome<Claims> =
+  Extract<GuardOutcome<Claims>, { ok: true }> | { readonly ok: false; readonly response: Response }
+
+/** Asks a guard about a web request: the claims, or the response to return instead of yours. Leaves the body alone. Never rejects. */
+export function webGuard<Claims>(
+  guard: AccessTokenGuard<Claims>,
+  options: WebOptions = {},
+): (request: Request) => Promise<WebGuardOutcome<Claims>> {
+  return async (request) => {
+    const outcome = await guard(fromWebRequest(request, options))
+    return outcome.ok ? outcome : { ok: false, response: toWebResponse(outcome.response) }
+  }
+}
+
+function fromWebRequest(request: Request, { remoteAddress = () => null }: WebOptions): PlainRequest {
+  const url = new URL(request.url)
+  const headers = Object.create(null) as Record<string, readonly string[] | undefined>
+  for (const [name, value] of request.headers) headers[name] = [value]
+  // A Request that was never on a wire has no Host header, and its URL is where it was sent.
+  headers['host'] ??= [url.host]
+  return {
+    method: request.method.toUpperCase(),
+    url: url.pathname + url.search,
+    headers,
+    body: bodyOf(request),
+    remoteAddress: remoteAddress(request),
+    encrypted: url.protocol === 'https:',
+  }
+}
+
+function bodyOf(request: Request): PlainBody {
+  // Whoever read it has what was in it; we were not told.
+  if (request.bodyUsed) return { kind: 'parsed', value: undefined }
+  return { kind: 'stream', read: (limit) => readBounded(request, limit) }
+}
+
+async function readBounded(request: Request, limit: number): Promise<Uint8Array | null> {
+  if (request.body === null) return new Uint8Array()
+  const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader()
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return Buffer.concat(chunks)
+    length += value.byteLength
+    if (length > limit) {
+      // Not awaited: some runtimes settle it only once the caller has stopped sending.
+      reader.cancel().catch(() => undefined)
+      return null
+    }
+    chunks.push(value)
+  }
+}
+
+function toWebResponse({ status, headers, body }: PlainResponse): Response {
+  const response = new Response(body, { status })
+  for (const [name, value] of headers) response.headers.append(name, value)
+  return response
+}
