@@ -83,12 +83,17 @@ export interface Rules {
  * whole seconds, and a token from the very second of `validAfter` is refused: the doubt goes to safety.
  */
 export function admit(
-  token: Pick<AuthenticToken, 'createdAtSeconds' | 'bound'>,
-  request: { readonly validAfter: number | null; readonly boundKey: string | null; readonly objection: Objection | null },
+  token: Pick<AuthenticToken, 'createdAtSeconds' | 'bound' | 'familyId'>,
+  request: {
+    readonly validAfter: number | null
+    readonly boundKey: string | null
+    /** The family that the caller believes the token to be of; undefined for whichever it is. */
+    readonly familyId: string | undefined
+  },
 ): Decision | null {
   if (request.validAfter !== null && token.createdAtSeconds * 1000 < request.validAfter) return refuse('superseded')
   if (token.bound && request.boundKey === null) return refuse('mismatch')
-  if (request.objection !== null) return decline(request.objection)
+  if (request.familyId !== undefined && request.familyId !== token.familyId) return decline('other_family')
   return null
 }
 
@@ -105,8 +110,8 @@ export function decide(facts: Facts | null, { now, objection, superseded }: Circ
   if (now >= facts.expiresAt) return refuse('expired')
 
   const { relation } = facts
-  if (objection !== null && (relation === 'current' || relation === 'predecessor' || relation === 'one_ahead'))
-    return decline(objection)
+  // `unverifiable` may be the predecessor: whatever is declined elsewhere must not end the family here.
+  if (objection !== null && relation !== 'far_ahead' && relation !== 'stranger') return decline(objection)
 
   switch (relation) {
     case 'current':

@@ -11,14 +11,14 @@ export interface BeforeRotateContext {
   readonly family: Family
 }
 
-/** What `beforeRotate` says. Nothing (undefined) lets the refresh go on. */
+/** What `beforeRotate` says. Nothing (undefined) lets the refresh go on; anything else without a boolean `active` is a fault. */
 export interface BeforeRotateVerdict {
   /** False refuses with `invalid_grant` and consumes nothing; to end the families as well, call `revokeSubject`. */
   readonly active: boolean
   /** Handed to the access-token function: roles, a tenant, whatever has to be fresh. */
   readonly claims?: Readonly<Record<string, unknown>>
   /** Families of this subject created before this instant (epoch milliseconds) are refused, such as at a password change. */
-  readonly validAfter?: number
+  readonly validAfter?: number | null
 }
 
 /** Asks the app before every answer that hands out tokens: is the account still active, which claims are fresh? */
@@ -40,6 +40,10 @@ export interface Engine {
 export function fault(engine: Engine, code: FaultCode, operation: string, message: string, cause?: unknown): Fault {
   engine.emit({ type: 'fault', at: engine.now(), code, operation })
   return new Fault(code, message, { cause })
+}
+
+export function keyMissing({ keyId }: Pick<FamilyRecord, 'keyId'>): string {
+  return `the family was rotated under key ${keyId}, which is not in secrets here; give every instance the same list`
 }
 
 /** Whom an event is about. */

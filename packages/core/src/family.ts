@@ -3,23 +3,31 @@ declare const brand: unique symbol
 /** Names a family everywhere outside the token: a hash of the handle that the token carries, so safe to log, show or put in `sid`. */
 export type FamilyId = string & { readonly [brand]: 'FamilyId' }
 
+/** Claims that this is how ids of families look; whether there is such a family only the store knows. */
+export function isFamilyId(value: unknown): value is FamilyId {
+  return typeof value === 'string' && /^[A-Za-z0-9_-]{22}$/.test(value)
+}
+
 /** Commits to a family's current token without revealing it. A store compares verifiers and never sees a token. */
 export type Verifier = string & { readonly [brand]: 'Verifier' }
 
-/** Why a family was ended before its time. */
-export type RevocationReason =
+export const REVOCATION_REASONS = [
   /** Its holder signed out. */
-  | 'logout'
+  'logout',
   /** Its client asked for it (RFC 7009). */
-  | 'client_request'
+  'client_request',
   /** Its subject ended it from another session, or all of the subject's families were ended. */
-  | 'subject_request'
+  'subject_request',
   /** A new sign-in in the same browser took its place. */
-  | 'replaced'
+  'replaced',
   /** A token that had been rotated away came back: two parties hold this family. */
-  | 'reuse'
+  'reuse',
   /** The store fell back by more than one rotation, so nobody can tell any longer who the holder is. */
-  | 'rollback'
+  'rollback',
+] as const
+
+/** Why a family was ended before its time. */
+export type RevocationReason = (typeof REVOCATION_REASONS)[number]
 
 /** The end of a family. `id` tells the call that made it from a call that found it already made. */
 export interface Revocation {
@@ -87,6 +95,14 @@ export interface Family {
   readonly lastUsedAt: number
   readonly expiresAt: number
   readonly absoluteExpiresAt: number
+}
+
+/** The rule by which a store sets `expiresAt` at every write of a living family. */
+export function expiryAt(
+  now: number,
+  { idleMs, absoluteExpiresAt }: Pick<FamilyRecord, 'idleMs' | 'absoluteExpiresAt'>,
+): number {
+  return idleMs === null ? absoluteExpiresAt : Math.min(now + idleMs, absoluteExpiresAt)
 }
 
 export function toFamily(record: FamilyRecord): Family {

@@ -1,4 +1,5 @@
 import { Fault, type FaultCode, MisuseError, StoreError } from './errors.js'
+import type { FamilyId, FamilyRecord } from './family.js'
 import type { TokenStore } from './store.js'
 
 const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'remember'] as const
@@ -11,12 +12,16 @@ export interface GuardOptions {
 
 /**
  * The same store, with bounded waiting and one kind of error: every call resolves, or rejects with `StoreError` and the
- * driver's error as its cause. A call that timed out may still have written; core's retries are made for that.
+ * driver's error as its cause. A call that timed out may still have written; core's retries are made for that. An answer about
+ * another family, or `undefined` where null is meant, is `store_broken`.
  */
 export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptions): TokenStore {
   for (const method of METHODS) {
     if (typeof (store as Partial<TokenStore> | null)?.[method] !== 'function')
-      throw new MisuseError('store', `has no method ${method}(); pass what a store package returns, not a driver or a URL`)
+      throw new MisuseError(
+        'store',
+        `has no method ${method}(); pass what a store package returns, not a driver or a URL`,
+      )
   }
 
   async function call<Answer>(method: (typeof METHODS)[number], run: () => Promise<Answer>): Promise<Answer> {
@@ -31,14 +36,26 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
   }
 
   return {
-    create: (record, now) => call('create', () => store.create(record, now)),
-    find: (id) => call('find', () => store.find(id)),
-    rotate: (command) => call('rotate', () => store.rotate(command)),
-    revoke: (id, revocation) => call('revoke', () => store.revoke(id, revocation)),
+    create: (record, now) =>
+      call('create', async () => {
+        const stored = answerAbout(record.id, await store.create(record, now))
+        if (stored === null) throw new StoreError('store_broken', 'store.create answered null')
+        return stored
+      }),
+    find: (id) => call('find', async () => answerAbout(id, await store.find(id))),
+    rotate: (command) => call('rotate', async () => answerAbout(command.id, await store.rotate(command))),
+    revoke: (id, revocation) => call('revoke', async () => answerAbout(id, await store.revoke(id, revocation))),
     list: (query) => call('list', () => store.list(query)),
     purge: (now, limit) => call('purge', () => store.purge(now, limit)),
     remember: (key, expiresAt, now) => call('remember', () => store.remember(key, expiresAt, now)),
   }
+}
+
+/** Types bind only stores that are written in TypeScript. */
+function answerAbout(id: FamilyId, record: FamilyRecord | null | undefined): FamilyRecord | null {
+  if (record === null || record?.id === id) return record
+  const got = record === undefined ? 'undefined' : 'another family'
+  throw new StoreError('store_broken', `the store answered ${got}, expected the record of family ${id} or null`)
 }
 
 async function within<Answer>(

@@ -1,15 +1,14 @@
 import { decide, type RefusalReason } from './decide.js'
-import type { Engine } from './engine.js'
+import { type Engine, fault, keyMissing } from './engine.js'
 import { type Family, toFamily } from './family.js'
 import { parseToken, relationOf } from './token.js'
 
 export type Inspection =
-  | { readonly active: true; readonly family: Family }
-  | { readonly active: false; readonly reason: RefusalReason }
+  { readonly active: true; readonly family: Family } | { readonly active: false; readonly reason: RefusalReason }
 
 /**
  * Tells whether a refresh with this token would succeed now, for its own client and with the proof of its key. Changes nothing
- * and reports nothing: an ancestor is inactive here, not theft.
+ * and reports nothing but faults: an ancestor is inactive here, not theft.
  */
 export async function inspect(engine: Engine, refreshToken: string): Promise<Inspection> {
   const { store, ring, tokenPrefix, policy } = engine
@@ -31,5 +30,6 @@ export async function inspect(engine: Engine, refreshToken: string): Promise<Ins
     { graceMs: policy.graceMs, rotates: true },
   )
   if (decision.kind === 'mint') return { active: true, family: toFamily(record) }
-  return { active: false, reason: decision.kind === 'refuse' || decision.kind === 'end' ? decision.reason : 'unknown_key' }
+  if (decision.kind === 'fault') throw fault(engine, 'record_key_missing', 'inspect', keyMissing(record))
+  return { active: false, reason: decision.kind === 'decline' ? 'declined' : decision.reason }
 }

@@ -1,3 +1,4 @@
+import { demandKnown, demandObject, demandOneOf, shown } from './demand.js'
 import { MisuseError } from './errors.js'
 
 const DAY_SECONDS = 86_400
@@ -5,7 +6,10 @@ const MOST_GRACE_SECONDS = 60
 /** Longer than any session should live; above it a value is almost surely in milliseconds. */
 const MOST_SECONDS = 3650 * DAY_SECONDS
 
-export type Rotation = 'always' | 'never'
+export const ROTATIONS = ['always', 'never'] as const
+export type Rotation = (typeof ROTATIONS)[number]
+
+const LIFETIME_OPTIONS = ['idleSeconds', 'absoluteSeconds']
 
 export interface LifetimeOptions {
   /** Longest pause between two refreshes, in seconds; null for no idle limit. */
@@ -44,14 +48,17 @@ export interface Policy extends Lifetime {
 
 /** Checks the options and fills in defaults: 30 days idle, 90 days absolute. Throws `MisuseError`. */
 export function resolvePolicy(options: PolicyOptions = {}): Policy {
+  demandObject('policy', options)
+  demandKnown(options, ['graceSeconds', 'offline', 'rotation', ...LIFETIME_OPTIONS], 'policy.')
   const { graceSeconds = 30, offline = {}, rotation = 'always' } = options
+  demandObject('policy.offline', offline)
+  demandKnown(offline, LIFETIME_OPTIONS, 'policy.offline.')
   if (!Number.isInteger(graceSeconds) || graceSeconds < 0 || graceSeconds > MOST_GRACE_SECONDS)
     throw new MisuseError(
       'policy.graceSeconds',
-      `${String(graceSeconds)} is not a whole number of seconds from 0 to ${String(MOST_GRACE_SECONDS)}; a longer window hides theft${unitHint(graceSeconds)}`,
+      `${shown(graceSeconds)} is not a whole number of seconds from 0 to ${String(MOST_GRACE_SECONDS)}; a longer window hides theft${unitHint(graceSeconds)}`,
     )
-  if (!['always', 'never'].includes(rotation))
-    throw new MisuseError('policy.rotation', `${JSON.stringify(rotation)} is neither 'always' nor 'never'`)
+  demandOneOf('policy.rotation', rotation, ROTATIONS)
   return {
     ...resolveLifetime(options, 'policy', { idleSeconds: 30 * DAY_SECONDS, absoluteSeconds: 90 * DAY_SECONDS }),
     graceMs: graceSeconds * 1000,
@@ -68,7 +75,7 @@ function resolveLifetime(
   path: string,
   defaults: { idleSeconds: number; absoluteSeconds: number },
 ): Lifetime {
-  const absoluteSeconds = options.absoluteSeconds ?? defaults.absoluteSeconds
+  const absoluteSeconds = options.absoluteSeconds === undefined ? defaults.absoluteSeconds : options.absoluteSeconds
   demandDuration(`${path}.absoluteSeconds`, absoluteSeconds)
   // A default must not contradict what the caller did set.
   const idleSeconds =
@@ -87,7 +94,7 @@ function demandDuration(option: string, seconds: unknown): asserts seconds is nu
   if (typeof seconds === 'number' && Number.isInteger(seconds) && seconds >= 1 && seconds <= MOST_SECONDS) return
   throw new MisuseError(
     option,
-    `${String(seconds)} is not a whole number of seconds from 1 to ${String(MOST_SECONDS)} (ten years)${unitHint(seconds)}`,
+    `${shown(seconds)} is not a whole number of seconds from 1 to ${String(MOST_SECONDS)} (ten years)${unitHint(seconds)}`,
   )
 }
 

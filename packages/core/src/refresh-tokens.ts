@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
+import { demandFunction, demandKnown, demandName, demandObject, shown } from './demand.js'
 import type { BeforeRotate, Engine } from './engine.js'
 import { MisuseError } from './errors.js'
 import type { RefreshEvent } from './events.js'
-import { type Family, type FamilyId, toFamily } from './family.js'
+import { type Family, isFamilyId, toFamily } from './family.js'
 import { guardStore } from './guarded-store.js'
 import { inspect, type Inspection } from './inspect.js'
 import { issue, type Issued, type IssueRequest } from './issue.js'
@@ -24,8 +25,8 @@ export interface RefreshTokensOptions {
   readonly policy?: PolicyOptions
   /** Runs before every answer that hands out tokens; see `BeforeRotateVerdict`. It costs a read before the write. */
   readonly beforeRotate?: BeforeRotate
-  /** Called synchronously with every event. What it throws is reported as a process warning and otherwise ignored. */
-  readonly onEvent?: (event: RefreshEvent) => void
+  /** Called with every event and not awaited. If it throws or rejects, a process warning says so and nothing else happens. */
+  readonly onEvent?: (event: RefreshEvent) => unknown
   /** How tokens begin, so that secret scanners find leaked ones: 1 to 16 letters, digits, `-` or `_`. Default `brt_`. */
   readonly tokenPrefix?: string
   /** How long to wait for the store before a call fails with `store_timeout`; null for ever. Default 5. */
@@ -95,19 +96,22 @@ export function createRefreshTokens(options: RefreshTokensOptions): RefreshToken
     rotate: (request) => rotate(engine, request),
     revoke: (request) => revoke(engine, request),
     revokeSubject: (subject, revokeOptions = {}) => revokeSubject(engine, subject, revokeOptions),
-    async list({ subject, cursor, limit = 50 }) {
+    async list(query) {
+      demandObject('list', query)
+      const { subject, cursor, limit = 50 } = query
+      demandName('subject', subject)
+      if (cursor !== undefined) demandName('cursor', cursor)
       demandCount('limit', limit, MOST_LISTED)
       const page = await store.list({ subject, limit, now: engine.now(), ...(cursor === undefined ? {} : { cursor }) })
       return { items: page.items.map(toFamily), cursor: page.cursor }
     },
     async find(familyId) {
-      // An id that was never given out is simply not found.
-      const record = await store.find(familyId as FamilyId)
+      const record = isFamilyId(familyId) ? await store.find(familyId) : null
       const alive = record !== null && record.revocation === null && engine.now() < record.expiresAt
       return alive ? toFamily(record) : null
     },
     inspect: (refreshToken) => inspect(engine, refreshToken),
-    purge(limit = 1000) {
+    async purge(limit = 1000) {
       demandCount('limit', limit, 1_000_000)
       return store.purge(engine.now(), limit)
     },
@@ -115,17 +119,19 @@ export function createRefreshTokens(options: RefreshTokensOptions): RefreshToken
 }
 
 function engineOf(options: RefreshTokensOptions): Engine {
+  demandObject('createRefreshTokens', options)
   const { secrets, tokenPrefix = 'brt_', storeTimeoutSeconds = 5, now = Date.now, random = randomBytes } = options
-  for (const name of Object.keys(options)) {
-    if (!KNOWN_OPTIONS.includes(name))
-      throw new MisuseError(name, `is not an option of createRefreshTokens; known are ${KNOWN_OPTIONS.join(', ')}`)
-  }
-  if (!/^[A-Za-z0-9_-]{1,16}$/.test(tokenPrefix))
-    throw new MisuseError('tokenPrefix', `${JSON.stringify(tokenPrefix)} is not 1 to 16 letters, digits, - or _`)
-  if (storeTimeoutSeconds !== null && !(storeTimeoutSeconds > 0 && storeTimeoutSeconds <= 60))
+  demandKnown(options, KNOWN_OPTIONS)
+  demandFunction('beforeRotate', options.beforeRotate)
+  demandFunction('onEvent', options.onEvent)
+  demandFunction('now', now)
+  demandFunction('random', random)
+  if (typeof tokenPrefix !== 'string' || !/^[A-Za-z0-9_-]{1,16}$/.test(tokenPrefix))
+    throw new MisuseError('tokenPrefix', `${shown(tokenPrefix)} is not 1 to 16 letters, digits, - or _`)
+  if (!isTimeout(storeTimeoutSeconds))
     throw new MisuseError(
       'storeTimeoutSeconds',
-      `${String(storeTimeoutSeconds)} is not above 0 and at most 60 seconds; use null to wait for as long as the driver does`,
+      `${shown(storeTimeoutSeconds)} is not above 0 and at most 60 seconds; use null to wait for as long as the driver does`,
     )
   const emit = emitterOf(options.onEvent)
   return {
@@ -140,7 +146,7 @@ function engineOf(options: RefreshTokensOptions): Engine {
     policy: resolvePolicy(options.policy),
     beforeRotate: options.beforeRotate,
     now,
-    random,
+    random: (size) => exactly(size, random(size)),
     emit,
   }
 }
@@ -149,15 +155,33 @@ function engineOf(options: RefreshTokensOptions): Engine {
 function emitterOf(onEvent: RefreshTokensOptions['onEvent']): Engine['emit'] {
   if (onEvent === undefined) return () => undefined
   return (event) => {
+    const warn = () => {
+      process.emitWarning(`onEvent failed on an event of type ${event.type}`, 'BatonWarning')
+    }
     try {
-      onEvent(event)
+      const answer = onEvent(event)
+      // Unhandled, the rejection of an async listener would end the process.
+      if (answer instanceof Promise) answer.catch(warn)
     } catch {
-      process.emitWarning(`onEvent threw on an event of type ${event.type}`, 'BatonWarning')
+      warn()
     }
   }
 }
 
-function demandCount(option: string, value: number, most: number): void {
-  if (Number.isInteger(value) && value >= 1 && value <= most) return
-  throw new MisuseError(option, `${String(value)} is not a whole number from 1 to ${String(most)}`)
+function isTimeout(seconds: unknown): boolean {
+  return seconds === null || (typeof seconds === 'number' && seconds > 0 && seconds <= 60)
+}
+
+/** A source that gives too little would make tokens that can be guessed. */
+function exactly(size: number, bytes: unknown): Uint8Array {
+  if (bytes instanceof Uint8Array && bytes.length === size) return bytes
+  throw new MisuseError(
+    'random',
+    `did not give the ${String(size)} bytes that it was asked for; return a Uint8Array of that length`,
+  )
+}
+
+function demandCount(option: string, value: unknown, most: number): void {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return
+  throw new MisuseError(option, `${shown(value)} is not a whole number from 1 to ${String(most)}`)
 }

@@ -1,6 +1,15 @@
+import { demandName, demandObject, demandOneOf } from './demand.js'
 import { type Engine, namesOf } from './engine.js'
 import { MisuseError } from './errors.js'
-import { type Family, type FamilyId, type FamilyRecord, type RevocationReason, toFamily } from './family.js'
+import {
+  type Family,
+  type FamilyId,
+  type FamilyRecord,
+  isFamilyId,
+  REVOCATION_REASONS,
+  type RevocationReason,
+  toFamily,
+} from './family.js'
 import { parseToken } from './token.js'
 
 const PAGE = 50
@@ -26,28 +35,33 @@ export type RevokeOutcome =
 
 /** Ends one family for good. Atomic; a second call finds it ended and reports nothing. */
 export async function revoke(engine: Engine, request: RevokeRequest): Promise<RevokeOutcome> {
+  demandObject('revoke', request)
   const { clientId, subject, reason = 'client_request' } = request
+  if (clientId !== undefined) demandName('clientId', clientId)
+  if (subject !== undefined) demandName('subject', subject)
+  demandOneOf('reason', reason, REVOCATION_REASONS)
   const target = targetOf(engine, request)
   if (!target.ok) return target
   if (clientId !== undefined || subject !== undefined) {
     const record = await engine.store.find(target.familyId)
-    if (record === null || (subject !== undefined && record.subject !== subject)) return { ok: false, reason: 'unknown' }
+    if (record === null || (subject !== undefined && record.subject !== subject))
+      return { ok: false, reason: 'unknown' }
     if (clientId !== undefined && record.clientId !== clientId) return { ok: false, reason: 'mismatch' }
   }
   const { record, byThisCall } = await endFamily(engine, target.familyId, reason)
   if (record === null) return { ok: false, reason: 'unknown' }
+  if (byThisCall) reportRevoked(engine, record, reason)
   return { ok: true, ended: byThisCall, family: toFamily(record) }
 }
 
 type Target =
   | { readonly ok: true; readonly familyId: FamilyId }
-  | { readonly ok: false; readonly reason: 'malformed' | 'unknown_key' | 'other_family' }
+  | { readonly ok: false; readonly reason: 'malformed' | 'unknown_key' | 'unknown' | 'other_family' }
 
 function targetOf(engine: Engine, { refreshToken, familyId }: RevokeRequest): Target {
   if (refreshToken === undefined) {
     if (familyId === undefined) throw new MisuseError('revoke', 'give refreshToken or familyId')
-    // The id of a family is not a secret, and one that never existed is simply not found.
-    return { ok: true, familyId: familyId as FamilyId }
+    return isFamilyId(familyId) ? { ok: true, familyId } : { ok: false, reason: 'unknown' }
   }
   const parsed = parseToken(refreshToken, engine.tokenPrefix, engine.ring)
   if (parsed.kind !== 'authentic') return { ok: false, reason: parsed.kind }
@@ -73,6 +87,8 @@ export async function revokeSubject(
   subject: string,
   { except, keepOffline = false, reason = 'subject_request' }: RevokeSubjectOptions,
 ): Promise<number> {
+  demandName('subject', subject)
+  demandOneOf('reason', reason, REVOCATION_REASONS)
   const now = engine.now()
   let ended = 0
   let cursor: string | null = null
@@ -84,8 +100,14 @@ export async function revokeSubject(
       ...(cursor === null ? {} : { cursor }),
     })
     const doomed = page.items.filter((record) => record.id !== except && !(keepOffline && record.offline))
-    const ends = await Promise.all(doomed.map((record) => endFamily(engine, record.id, reason)))
-    ended += ends.filter(({ byThisCall }) => byThisCall).length
+    const ends = await Promise.all(
+      doomed.map(async ({ id }) => {
+        const { record, byThisCall } = await endFamily(engine, id, reason)
+        if (byThisCall) reportRevoked(engine, record, reason)
+        return byThisCall
+      }),
+    )
+    ended += ends.filter(Boolean).length
     cursor = page.cursor
   } while (cursor !== null)
   return ended
@@ -99,8 +121,9 @@ export type Ending =
 export async function endFamily(engine: Engine, familyId: FamilyId, reason: RevocationReason): Promise<Ending> {
   const id = Buffer.from(engine.random(REVOCATION_ID_BYTES)).toString('base64url')
   const record = await engine.store.revoke(familyId, { id, at: engine.now(), reason })
-  if (record?.revocation?.id !== id) return { record, byThisCall: false }
-  // A reuse has an event of its own, with the generations that tell what happened.
-  if (reason !== 'reuse') engine.emit({ type: 'revoked', at: engine.now(), ...namesOf(record), reason })
-  return { record, byThisCall: true }
+  return record?.revocation?.id === id ? { record, byThisCall: true } : { record, byThisCall: false }
+}
+
+export function reportRevoked(engine: Engine, record: FamilyRecord, reason: RevocationReason): void {
+  engine.emit({ type: 'revoked', at: engine.now(), ...namesOf(record), reason })
 }

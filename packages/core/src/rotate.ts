@@ -1,10 +1,19 @@
-import { admit, type Circumstances, type Decision, decide, type Facts, type MintOutcome, type Objection, type RefusalReason } from './decide.js'
-import { type Engine, fault, namesOf } from './engine.js'
-import { Fault } from './errors.js'
-import { type Family, type FamilyId, type FamilyRecord, toFamily } from './family.js'
+import {
+  admit,
+  type Circumstances,
+  type Decision,
+  decide,
+  type Facts,
+  type MintOutcome,
+  type Objection,
+  type RefusalReason,
+} from './decide.js'
+import { demandBoolean, demandFunction, demandInstant, demandName, demandObject, demandOneOf } from './demand.js'
+import { type BeforeRotateVerdict, type Engine, fault, keyMissing, namesOf } from './engine.js'
+import { expiryAt, type Family, type FamilyId, type FamilyRecord, toFamily } from './family.js'
 import { FIRST_PARTY } from './issue.js'
-import { rotates, type Rotation } from './policy.js'
-import { endFamily } from './revoke.js'
+import { rotates, ROTATIONS, type Rotation } from './policy.js'
+import { endFamily, reportRevoked } from './revoke.js'
 import { isWithin, parseScope } from './scope.js'
 import type { RotateCommand } from './store.js'
 import {
@@ -55,7 +64,7 @@ export interface RotateRequest<Prepared = undefined> {
   readonly audience?: readonly string[]
   /** The family that the caller believes the token to be of; a token of another one changes nothing. */
   readonly familyId?: string
-  /** Tokens that the client received before this instant (epoch milliseconds) are refused. */
+  /** Families created before this instant (epoch milliseconds) are refused: it ends everything of one client at once. */
   readonly validAfter?: number | null
   /** Overrides the policy for this client. */
   readonly rotation?: Rotation
@@ -91,6 +100,8 @@ interface Work<Prepared> {
 interface Swap {
   readonly outcome: MintOutcome
   readonly command: RotateCommand
+  /** Null where the same token stays. */
+  readonly successor: AuthenticToken | null
   readonly refreshToken: string
 }
 
@@ -103,7 +114,7 @@ interface Attempt<Prepared> {
   readonly rotates: boolean
   /** Null where the grammar is broken; an empty list asks for all that was granted. */
   readonly scope: readonly string[] | null
-  readonly audience: readonly string[]
+  readonly audience: readonly unknown[]
 }
 
 /**
@@ -114,17 +125,37 @@ export async function rotate<Prepared>(
   engine: Engine,
   request: RotateRequest<Prepared>,
 ): Promise<RotateOutcome<Prepared>> {
+  checkRequest(request)
   const parsed = parseToken(request.refreshToken, engine.tokenPrefix, engine.ring)
   if (parsed.kind !== 'authentic') return refused(engine, request, null, parsed.kind)
   const { token } = parsed
   const early = admit(token, {
     validAfter: request.validAfter ?? null,
     boundKey: request.boundKey ?? null,
-    objection: await earlyObjection(engine, request, token.familyId),
+    familyId: request.familyId,
   })
   if (early?.kind === 'decline') return declined(engine, request, token.familyId, early.objection)
   if (early?.kind === 'refuse') return refused(engine, request, token.familyId, early.reason)
+  const { admit: mayTry } = request
+  if (mayTry !== undefined && !(await hook(engine, 'admit', () => mayTry(token.familyId))))
+    return declined(engine, request, token.familyId, 'rate_limited')
   return settle(engine, attemptOf(engine, request, token))
+}
+
+/**
+ * Checks what the program says. What the other side sent, such as the token or the scope, is never misuse: it is refused,
+ * declined or ignored.
+ */
+function checkRequest(request: RotateRequest<unknown>): void {
+  demandObject('rotate', request)
+  const { clientId, confidential, boundKey = null, validAfter, rotation, admit, prepare } = request
+  if (clientId !== undefined) demandName('clientId', clientId)
+  if (confidential !== undefined) demandBoolean('confidential', confidential)
+  if (boundKey !== null) demandName('boundKey', boundKey)
+  demandInstant('validAfter', validAfter)
+  if (rotation !== undefined) demandOneOf('rotation', rotation, ROTATIONS)
+  demandFunction('admit', admit)
+  demandFunction('prepare', prepare)
 }
 
 /**
@@ -141,8 +172,10 @@ async function settle<Prepared>(engine: Engine, attempt: Attempt<Prepared>): Pro
   let swaps = swap === null ? 0 : 1
 
   for (;;) {
-    if (swap !== null && work !== null && record !== null && wasMade(swap.command, record))
-      return minted(engine, attempt, { record, work, ...swap })
+    if (swap !== null && work !== null && record !== null && wasMade(engine, attempt, swap, record)) {
+      const generation = swap.successor?.generation ?? token.generation
+      return minted(engine, attempt, { record, work, generation, ...swap })
+    }
     swap = null
     const decision = decide(
       record && factsOf(engine, attempt, record),
@@ -151,14 +184,15 @@ async function settle<Prepared>(engine: Engine, attempt: Attempt<Prepared>): Pro
     )
     if (decision.kind !== 'mint' || record === null) return deny(engine, attempt, record, decision)
     if (work === null) {
-      work = await askTheApp(engine, request, grantOf(attempt, record, {}))
+      work = await askTheApp(engine, attempt, record, decision.outcome)
       // That may have been slow, and a retry is good only while its successor is unused.
       if (decision.outcome === 'retried') record = await store.find(token.familyId)
       continue
     }
     if (decision.outcome === 'retried')
-      return minted(engine, attempt, { record, work, outcome: 'retried', refreshToken: retryOf(engine, token, record) })
-    if (swaps === MOST_SWAPS) throw fault(engine, 'contended', 'rotate', `another caller won every round for family ${token.familyId}`)
+      return minted(engine, attempt, { record, work, ...retryOf(engine, token, record) })
+    if (swaps === MOST_SWAPS)
+      throw fault(engine, 'contended', 'rotate', `another caller won every round for family ${token.familyId}`)
     swap = succeed(engine, attempt, decision.outcome, record)
     record = await store.rotate(swap.command)
     swaps += 1
@@ -173,7 +207,7 @@ function hasWork(engine: Engine, request: RotateRequest<unknown>): boolean {
     engine.beforeRotate !== undefined ||
     request.prepare !== undefined ||
     (request.scope ?? '') !== '' ||
-    (request.audience ?? []).length > 0
+    listOf(request.audience).length > 0
   )
 }
 
@@ -182,11 +216,16 @@ function attemptOf<Prepared>(
   request: RotateRequest<Prepared>,
   token: AuthenticToken,
 ): Attempt<Prepared> {
-  const { clientId = FIRST_PARTY, confidential = false, idempotencyKey = null, rotation = engine.policy.rotation } = request
+  const {
+    clientId = FIRST_PARTY,
+    confidential = false,
+    idempotencyKey = null,
+    rotation = engine.policy.rotation,
+  } = request
   // A proof that comes along with an unbound family's token binds the access token, not the family.
   const boundKey = token.bound ? (request.boundKey ?? null) : null
   const countsAsRetryKey =
-    idempotencyKey !== null &&
+    typeof idempotencyKey === 'string' &&
     idempotencyKey.length >= LEAST_RETRY_KEY_LENGTH &&
     idempotencyKey.length <= MOST_RETRY_KEY_LENGTH
   return {
@@ -196,18 +235,14 @@ function attemptOf<Prepared>(
     retryKey: countsAsRetryKey ? retryKeyOf(token, idempotencyKey) : null,
     rotates: rotates(rotation, { confidential, boundKey }),
     scope: parseScope(request.scope ?? ''),
-    audience: request.audience ?? [],
+    audience: listOf(request.audience),
   }
 }
 
-async function earlyObjection(
-  engine: Engine,
-  { familyId, admit }: RotateRequest<unknown>,
-  presented: FamilyId,
-): Promise<Objection | null> {
-  if (familyId !== undefined && familyId !== presented) return 'other_family'
-  if (admit === undefined) return null
-  return (await hook(engine, 'admit', () => admit(presented))) ? null : 'rate_limited'
+/** A request's `resource` may come from a parser that makes no list of a single one. */
+function listOf(audience: unknown): readonly unknown[] {
+  if (audience === undefined || audience === null) return []
+  return Array.isArray(audience) ? audience : [audience]
 }
 
 /** The swap that makes `outcome` true: from the presented token itself or, to heal, from what the store still has. */
@@ -221,7 +256,12 @@ function succeed(
   const now = engine.now()
   const expect = outcome === 'healed' && record !== null ? record.verifier : verifierOf(token, binding)
   if (outcome === 'renewed')
-    return { outcome, command: { id: token.familyId, expect, next: null, now }, refreshToken: request.refreshToken }
+    return {
+      outcome,
+      command: { id: token.familyId, expect, next: null, now },
+      successor: null,
+      refreshToken: request.refreshToken,
+    }
   const nonce = freshNonce(random)
   const successor = successorOf(token, ring.current, nonce)
   const next = {
@@ -233,30 +273,45 @@ function succeed(
     retryKey,
   }
   const command = { id: token.familyId, expect, next, now }
-  return { outcome, command, refreshToken: formatToken(successor, tokenPrefix, ring.current) }
+  return { outcome, command, successor, refreshToken: formatToken(successor, tokenPrefix, ring.current) }
 }
 
-/** Recognises this call's own write, also when the driver sent it twice: the nonce in the verifier is fresh. */
-function wasMade({ expect, next, now }: RotateCommand, record: FamilyRecord): boolean {
+/**
+ * Recognises this call's own write, also when the driver sent it twice: the nonce in the verifier is fresh. Between the two, a
+ * retry may have received this very successor and used it; then the record descends from it, and the write was made all the same.
+ */
+function wasMade(
+  { ring }: Engine,
+  { binding }: Attempt<unknown>,
+  { command, successor }: Swap,
+  record: FamilyRecord,
+): boolean {
+  const { expect, next, now } = command
   if (record.revocation !== null) return false
-  return next === null
-    ? sameText(record.verifier, expect) && record.expiresAt > now
-    : sameText(record.verifier, next.verifier)
+  if (next === null || successor === null) return sameText(record.verifier, expect) && record.expiresAt > now
+  return sameText(record.verifier, next.verifier) || relationOf(successor, record, ring, binding) === 'predecessor'
 }
 
 /** The successor that the predecessor's first exchange handed out, computed again from what both sides still have. */
-function retryOf({ ring, tokenPrefix }: Engine, token: AuthenticToken, record: FamilyRecord): string {
-  const key = ring.find(record.keyId)
-  if (key === undefined) throw new Fault('record_key_missing', `key ${record.keyId} is not in the ring`)
-  return formatToken(successorOf(token, key, record.nonce), tokenPrefix, key)
+function retryOf(engine: Engine, token: AuthenticToken, record: FamilyRecord) {
+  const key = engine.ring.find(record.keyId)
+  if (key === undefined) throw fault(engine, 'record_key_missing', 'rotate', keyMissing(record))
+  const { generation } = record
+  const refreshToken = formatToken(successorOf(token, key, record.nonce), engine.tokenPrefix, key)
+  return { outcome: 'retried', generation, refreshToken } as const
 }
 
-function factsOf(engine: Engine, { token, binding, retryKey }: Attempt<unknown>, record: FamilyRecord): Facts {
+function isSameAttempt({ retryKey }: Attempt<unknown>, record: FamilyRecord): boolean {
+  return retryKey !== null && record.retryKey !== null && sameText(retryKey, record.retryKey)
+}
+
+function factsOf(engine: Engine, attempt: Attempt<unknown>, record: FamilyRecord): Facts {
+  const { token, binding } = attempt
   return {
     relation: relationOf(token, record, engine.ring, binding),
     sameClient: sameText(record.clientId, binding.clientId),
     sameKey: sameText(record.boundKey ?? '', binding.boundKey ?? ''),
-    sameAttempt: retryKey !== null && record.retryKey !== null && sameText(retryKey, record.retryKey),
+    sameAttempt: isSameAttempt(attempt, record),
     revoked: record.revocation !== null,
     rotatedAt: record.rotatedAt,
     expiresAt: record.expiresAt,
@@ -279,33 +334,48 @@ function circumstancesOf(
 /** Scope and audience may shrink for one answer and never grow (RFC 6749 section 6, RFC 8707 section 2.2). */
 function objectionTo({ scope, audience }: Attempt<unknown>, record: FamilyRecord): Objection | null {
   if (scope === null || !isWithin(scope, record.scope.split(' '))) return 'invalid_scope'
-  return isWithin(audience, record.audience) ? null : 'invalid_target'
+  return audience.every((resource) => record.audience.some((granted) => granted === resource)) ? null : 'invalid_target'
 }
 
 function grantOf({ scope, audience }: Attempt<unknown>, record: FamilyRecord, claims: Grant['claims']): Grant {
   return {
     family: toFamily(record),
     scope: scope === null || scope.length === 0 ? record.scope : scope.join(' '),
-    audience: audience.length === 0 ? record.audience : [...new Set(audience)],
+    audience:
+      audience.length === 0 ? record.audience : record.audience.filter((resource) => audience.includes(resource)),
     claims,
   }
 }
 
 async function askTheApp<Prepared>(
   engine: Engine,
-  { prepare }: RotateRequest<Prepared>,
-  grant: Grant,
+  attempt: Attempt<Prepared>,
+  record: FamilyRecord,
+  outcome: MintOutcome,
 ): Promise<Work<Prepared>> {
   const { beforeRotate } = engine
+  const { prepare } = attempt.request
   // Without `prepare` the caller's `Prepared` is undefined, which is what the work then carries.
   const nothing = NOTHING_TO_ASK as Work<Prepared>
-  const verdict = beforeRotate && (await hook(engine, 'beforeRotate', () => beforeRotate({ family: grant.family })))
+  const verdict =
+    beforeRotate &&
+    (await hook(engine, 'beforeRotate', async () => checkVerdict(await beforeRotate({ family: toFamily(record) }))))
   if (verdict?.active === false) return { ...nothing, objection: 'inactive' }
-  if (verdict?.validAfter !== undefined && grant.family.createdAt < verdict.validAfter)
-    return { ...nothing, superseded: true }
+  if (record.createdAt < (verdict?.validAfter ?? -Infinity)) return { ...nothing, superseded: true }
   const claims = verdict?.claims ?? {}
   if (prepare === undefined) return { ...nothing, claims }
-  return { ...nothing, claims, prepared: await hook(engine, 'prepare', () => prepare({ ...grant, claims })) }
+  // Every answer but a retry moves the idle end, and an access token may live as long as the family will.
+  const ahead = outcome === 'retried' ? record : { ...record, expiresAt: expiryAt(engine.now(), record) }
+  return { ...nothing, claims, prepared: await hook(engine, 'prepare', () => prepare(grantOf(attempt, ahead, claims))) }
+}
+
+/** A hook that returns a bare false, or a date, must not let everybody pass. */
+function checkVerdict(verdict: BeforeRotateVerdict | undefined): BeforeRotateVerdict | undefined {
+  if (verdict === undefined) return undefined
+  demandObject('beforeRotate', verdict)
+  demandBoolean('beforeRotate.active', verdict.active)
+  demandInstant('beforeRotate.validAfter', verdict.validAfter)
+  return verdict
 }
 
 async function hook<Answer>(engine: Engine, name: string, run: () => Promise<Answer>): Promise<Answer> {
@@ -319,14 +389,20 @@ async function hook<Answer>(engine: Engine, name: string, run: () => Promise<Ans
 function minted<Prepared>(
   engine: Engine,
   attempt: Attempt<Prepared>,
-  made: { record: FamilyRecord; work: Work<Prepared>; outcome: MintOutcome; refreshToken: string },
+  made: {
+    record: FamilyRecord
+    work: Work<Prepared>
+    outcome: MintOutcome
+    generation: number
+    refreshToken: string
+  },
 ): RotateOutcome<Prepared> {
-  const { record, work, outcome, refreshToken } = made
-  const facts = { at: engine.now(), ...namesOf(record), generation: record.generation }
+  const { record, work, outcome, generation, refreshToken } = made
+  const about = { at: engine.now(), ...namesOf(record), generation }
   if (outcome === 'retried') {
-    const by = attempt.retryKey !== null && attempt.retryKey === record.retryKey ? 'idempotency_key' : 'grace'
-    engine.emit({ type: 'retried', ...facts, by })
-  } else engine.emit({ type: outcome, ...facts })
+    const by = isSameAttempt(attempt, record) ? 'idempotency_key' : 'grace'
+    engine.emit({ type: 'retried', ...about, by })
+  } else engine.emit({ type: outcome, ...about })
   return { ok: true, outcome, refreshToken, prepared: work.prepared, ...grantOf(attempt, record, work.claims) }
 }
 
@@ -345,7 +421,10 @@ async function deny(
       const ended = await endFamily(engine, token.familyId, decision.revocation)
       // Somebody else ended it first, and reported it: this call found it revoked.
       if (!ended.byThisCall) return refused(engine, request, token.familyId, 'revoked')
-      if (decision.reason === 'lost') return refused(engine, request, token.familyId, 'lost')
+      if (decision.reason === 'lost') {
+        reportRevoked(engine, ended.record, decision.revocation)
+        return refused(engine, request, token.familyId, 'lost')
+      }
       engine.emit({
         type: 'reuse',
         at: engine.now(),
@@ -355,11 +434,8 @@ async function deny(
       })
       return { ok: false, reason: 'reuse' }
     }
-    case 'fault': {
-      const keyId = record?.keyId ?? ''
-      const message = `the family was rotated under key ${keyId}, which is not in secrets here; give every instance the same list`
-      throw fault(engine, 'record_key_missing', 'rotate', message)
-    }
+    case 'fault':
+      throw fault(engine, 'record_key_missing', 'rotate', keyMissing(record ?? { keyId: '' }))
     case 'mint':
       // Only for a family that is gone: decide mints nothing without a record.
       return refused(engine, request, token.familyId, 'unknown')

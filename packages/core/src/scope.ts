@@ -2,7 +2,8 @@
 const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
 /** Splits a scope by the grammar of RFC 6749 section 3.3, dropping repeats; null when it breaks the grammar. Empty is valid. */
-export function parseScope(scope: string): string[] | null {
+export function parseScope(scope: unknown): string[] | null {
+  if (typeof scope !== 'string') return null
   if (scope === '') return []
   const tokens = scope.split(' ')
   return tokens.every((token) => SCOPE_TOKEN.test(token)) ? [...new Set(tokens)] : null

@@ -43,8 +43,10 @@ export type ParsedToken =
   | { readonly kind: 'malformed' }
   | { readonly kind: 'unknown_key'; readonly keyId: string }
 
-/** Reads a token and verifies its tag. Pure, and total: any string has an answer, and any second spelling of a token is malformed. */
-export function parseToken(text: string, prefix: string, ring: KeyRing): ParsedToken {
+/** Reads a token and verifies its tag. Pure, and total: anything has an answer, and any second spelling of a token is malformed. */
+export function parseToken(text: unknown, prefix: string, ring: KeyRing): ParsedToken {
+  // Whatever a request carried may end up here: nothing, a list, an object.
+  if (typeof text !== 'string') return { kind: 'malformed' }
   if (text.length !== prefix.length + TEXT_LENGTH || !text.startsWith(prefix)) return { kind: 'malformed' }
   const body = text.slice(prefix.length)
   const bytes = Buffer.from(body, 'base64url')

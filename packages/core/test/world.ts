@@ -1,0 +1,186 @@
+import { createHash } from 'node:crypto'
+import {
+  createRefreshTokens,
+  type FamilyRecord,
+  type RefreshEvent,
+  type RefreshTokensOptions,
+  type TokenStore,
+} from '../src/index.js'
+
+/** Not real secrets: golden vectors are made under them. */
+export const OLD_SECRET = 'the old secret of the test suite, 48 bytes long.'
+export const NEW_SECRET = 'the new secret of the test suite, 48 bytes long.'
+export const START = Date.UTC(2030, 0, 1)
+export const SECOND = 1000
+export const MINUTE = 60 * SECOND
+export const HOUR = 60 * MINUTE
+export const DAY = 24 * HOUR
+export const KEY = 'an-idempotency-key-of-32-letters'
+export const OTHER_KEY = 'another-idempotency-key-32-chars'
+
+/** A stream of bytes that depends on the seed alone. */
+export function seededRandom(seed: string): (size: number) => Uint8Array {
+  let count = 0
+  return (size) => {
+    const bytes = createHash('sha512')
+      .update(`${seed}:${String(count++)}`)
+      .digest()
+    return new Uint8Array(bytes.subarray(0, size))
+  }
+}
+
+type Write = 'create' | 'rotate' | 'revoke'
+
+export interface TestStore extends TokenStore {
+  /** Names of the calls so far. */
+  readonly calls: string[]
+  readonly rows: Map<string, FamilyRecord>
+  /** Loses the last `steps` rotations of every family, as a fail-over does. */
+  rollBack(steps: number): void
+  /** The next call of this method rejects, after having written if `written`. */
+  failNext(method: keyof TokenStore, how?: { written: boolean }): void
+  /** The next call of this method never answers, though it writes. */
+  hangNext(method: keyof TokenStore): void
+  /** The driver executes every write twice; whatever is given runs between the two. */
+  executeTwice(methods: readonly Write[], between?: () => Promise<unknown>): void
+  /** Runs before the next call of this method touches anything. */
+  beforeNext(method: keyof TokenStore, run: () => Promise<unknown> | undefined): void
+}
+
+/** The contract over a map, with the faults of real engines on demand. */
+export function testStore(): TestStore {
+  const rows = new Map<string, FamilyRecord>()
+  const history = new Map<string, FamilyRecord[]>()
+  const remembered = new Map<string, number>()
+  const calls: string[] = []
+  const failures = new Map<string, { written: boolean }>()
+  const hangs = new Set<string>()
+  const preludes = new Map<string, () => Promise<unknown> | undefined>()
+  let twice: readonly Write[] = []
+  let between: () => Promise<unknown> = async () => undefined
+
+  async function run<Answer>(method: string, work: () => Answer): Promise<Answer> {
+    calls.push(method)
+    const prelude = preludes.get(method)
+    preludes.delete(method)
+    await prelude?.()
+    const failure = failures.get(method)
+    failures.delete(method)
+    if (failure?.written === false) throw new Error('connection refused')
+    let answer = work()
+    if (twice.includes(method as Write)) {
+      const meanwhile = between
+      between = async () => undefined
+      await meanwhile()
+      answer = work()
+    }
+    if (failure) throw new Error('connection reset')
+    if (hangs.delete(method)) return new Promise<never>(() => undefined)
+    return structuredClone(answer)
+  }
+
+  function put(record: FamilyRecord) {
+    const before = rows.get(record.id)
+    if (before) history.set(record.id, [...(history.get(record.id) ?? []), before])
+    rows.set(record.id, record)
+    return record
+  }
+
+  return {
+    calls,
+    rows,
+    create: (record) => run('create', () => rows.get(record.id) ?? put(structuredClone(record))),
+    find: (id) => run('find', () => rows.get(id) ?? null),
+    rotate: ({ id, expect, next, now }) =>
+      run('rotate', () => {
+        const record = rows.get(id)
+        if (!record) return null
+        if (record.verifier !== expect || record.revocation || record.expiresAt <= now) return record
+        const idleEnd = record.idleMs === null ? Infinity : now + record.idleMs
+        return put({ ...record, ...next, expiresAt: Math.min(idleEnd, record.absoluteExpiresAt) })
+      }),
+    revoke: (id, revocation) =>
+      run('revoke', () => {
+        const record = rows.get(id)
+        if (!record) return null
+        return record.revocation ? record : put({ ...record, revocation })
+      }),
+    list: ({ subject, cursor, limit, now }) =>
+      run('list', () => {
+        const place = (record: FamilyRecord) => `${String(1e15 - record.createdAt)} ${record.id}`
+        const living = [...rows.values()]
+          .filter((record) => record.subject === subject && !record.revocation && record.expiresAt > now)
+          .filter((record) => cursor === undefined || place(record) > cursor)
+          .sort((a, b) => (place(a) < place(b) ? -1 : 1))
+        const items = living.slice(0, limit)
+        return { items, cursor: living.length > limit ? place(items.at(-1)!) : null }
+      }),
+    purge: (now, limit) =>
+      run('purge', () => {
+        const dead = [...rows.values()].filter(
+          (record) => (record.revocation !== null || record.expiresAt <= now) && record.keepUntil <= now,
+        )
+        for (const record of dead.slice(0, limit)) rows.delete(record.id)
+        return Math.min(dead.length, limit)
+      }),
+    remember: (key, expiresAt, now) =>
+      run('remember', () => {
+        if ((remembered.get(key) ?? 0) > now) return false
+        remembered.set(key, expiresAt)
+        return true
+      }),
+    rollBack(steps) {
+      for (const [id, states] of history) {
+        const then = states.at(-steps)
+        if (then) rows.set(id, then)
+        history.set(id, states.slice(0, -steps))
+      }
+    },
+    failNext: (method, how = { written: false }) => failures.set(method, how),
+    hangNext: (method) => hangs.add(method),
+    executeTwice(methods, meanwhile = async () => undefined) {
+      twice = methods
+      between = meanwhile
+    },
+    beforeNext: (method, prelude) => preludes.set(method, prelude),
+  }
+}
+
+export type World = ReturnType<typeof world>
+
+/** Everything in one hand: a store, a clock, a seed and a record of the events. */
+export function world(options: Partial<RefreshTokensOptions> = {}, shared: { store?: TestStore } = {}) {
+  const store = shared.store ?? testStore()
+  const events: RefreshEvent[] = []
+  const clock = { now: START }
+  const instance = (more: Partial<RefreshTokensOptions> = {}) =>
+    createRefreshTokens({
+      store,
+      secrets: [OLD_SECRET],
+      now: () => clock.now,
+      onEvent: (event) => events.push(event),
+      ...options,
+      ...more,
+    })
+  return {
+    store,
+    events,
+    clock,
+    /** Another process on the same store, perhaps deployed with other options. */
+    instance,
+    tokens: instance(),
+    advance: (ms: number) => (clock.now += ms),
+    typesSeen: () => events.map(({ type }) => type),
+    /** Forgets what has happened so far. */
+    quiet() {
+      events.length = 0
+      store.calls.length = 0
+    },
+  }
+}
+
+/** Takes the success for granted, and says what came instead. */
+export function succeeded<Outcome extends { ok: boolean }>(outcome: Outcome): Extract<Outcome, { ok: true }> {
+  if (!outcome.ok) throw new Error(`expected success, got ${JSON.stringify(outcome)}`)
+  return outcome as Extract<Outcome, { ok: true }>
+}
