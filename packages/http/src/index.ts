@@ -27,5 +27,5 @@ export {
   type SigningAlgorithm,
   type SigningKey,
 } from './access-tokens/signing-keys.js'
-export { type NodeRequestOptions, readNodeRequest, toNodeHandler, writeNodeResponse } from './node.js'
+export { mergeHeaders, type NodeRequestOptions, readNodeRequest, toNodeHandler, writeNodeResponse } from './node.js'
 export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './web.js'

@@ -25,7 +25,7 @@ export type PlainBody =
 /** An HTTP response as plain values. */
 export interface PlainResponse {
   readonly status: number
-  /** In order; a name may repeat, as Set-Cookie does. */
+  /** In order, with lower-case names; a name may repeat, as Set-Cookie does. */
   readonly headers: readonly (readonly [name: string, value: string])[]
   readonly body: string | null
 }

@@ -30,21 +30,31 @@ export function readNodeRequest(request: IncomingMessage, options: NodeRequestOp
   }
 }
 
-/** Headers to which other middleware may have contributed: theirs stay. */
-const SHARED: ReadonlySet<string> = new Set(['set-cookie', 'vary'])
-
 /** Sends a plain response, beside headers that others have set. Does nothing where an answer has begun or nobody listens any more. */
 export function writeNodeResponse(response: ServerResponse, { status, headers, body }: PlainResponse): void {
   if (response.headersSent || response.destroyed) return
   response.statusCode = status
-  const ours = new Set<string>()
-  for (const [name, value] of headers) {
-    const isFirst = !ours.has(name.toLowerCase())
-    ours.add(name.toLowerCase())
-    const before = isFirst && !SHARED.has(name.toLowerCase()) ? undefined : response.getHeader(name)
-    response.setHeader(name, before === undefined ? value : [...[before].flat().map(String), value])
-  }
+  for (const [name, value] of mergeHeaders(headers, (name) => response.getHeader(name))) response.setHeader(name, value)
   response.end(body ?? undefined)
+}
+
+/** Headers to which other middleware may have contributed: theirs stay. */
+const SHARED: ReadonlySet<string> = new Set(['set-cookie', 'vary'])
+
+/**
+ * Each header once, with all its values, ready for a `setHeader` that replaces. `present` tells what others have set: it is
+ * kept for Set-Cookie and Vary, and gives way elsewhere.
+ */
+export function mergeHeaders(
+  headers: PlainResponse['headers'],
+  present: (name: string) => number | string | readonly string[] | undefined,
+): ReadonlyMap<string, string | string[]> {
+  const merged = new Map<string, string | string[]>()
+  for (const [name, value] of headers) {
+    const before = merged.get(name) ?? (SHARED.has(name) ? present(name) : undefined)
+    merged.set(name, before === undefined ? value : [...[before].flat().map(String), value])
+  }
+  return merged
 }
 
 /** A request line may carry a whole URL (RFC 9112 section 3.2.2). */
