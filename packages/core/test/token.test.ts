@@ -1,0 +1,305 @@
+import { createHmac } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import type { FamilyRecord } from '../src/index.js'
+import { createKeyRing } from '../src/keys.js'
+import {
+  type AuthenticToken,
+  firstToken,
+  formatToken,
+  parseToken,
+  relationOf,
+  retryKeyOf,
+  sameText,
+  successorOf,
+  verifierOf,
+} from '../src/token.js'
+import { NEW_SECRET, OLD_SECRET, seededRandom, START } from './world.js'
+
+const PREFIX = 'brt_'
+const ring = createKeyRing([OLD_SECRET])
+const key = ring.current
+
+const first = firstToken(seededRandom('golden'), { createdAt: START + 999, bound: false })
+const bound = firstToken(seededRandom('golden'), { createdAt: START, bound: true })
+const second = successorOf(first, key, 'AAAAAAAAAAAAAAAA')
+const third = successorOf(second, createKeyRing([NEW_SECRET]).current, 'BBBBBBBBBBBBBBBB')
+const text = formatToken(second, PREFIX, key)
+
+function parsed(token: unknown, prefix = PREFIX, keys = ring): AuthenticToken {
+  const result = parseToken(token, prefix, keys)
+  if (result.kind !== 'authentic') throw new Error(result.kind)
+  return result.token
+}
+
+const kindOf = (token: unknown, prefix = PREFIX) => parseToken(token, prefix, ring).kind
+
+/** A token with another first byte and a tag that fits, as only we could make it. */
+function headed(head: number): string {
+  const bytes = Buffer.from(text.slice(PREFIX.length), 'base64url')
+  bytes[0] = head
+  bytes.set(createHmac('sha256', key.tag).update(bytes.subarray(0, 68)).digest().subarray(0, 16), 68)
+  return PREFIX + bytes.toString('base64url')
+}
+
+describe('golden vectors: what has been issued stays readable', () => {
+  it.each([
+    [
+      'the first token',
+      () => formatToken(first, PREFIX, key),
+      'brt_EHz2WJgMBCYgSmnbvbFSFqhsAYQAAAAAcNvYgCLK-8fYzk6KSTTHHGZ7aPjBc8YBbMK2QgAAAAAAAAAAAAAAAAAAAAB9Wfs2XgeYfAP_wraaNonN',
+    ],
+    [
+      'a bound first token',
+      () => formatToken(bound, PREFIX, key),
+      'brt_EXz2WJgMBCYgSmnbvbFSFqhsAYQAAAAAcNvYgCLK-8fYzk6KSTTHHGZ7aPjBc8YBbMK2QgAAAAAAAAAAAAAAAAAAAADPbVFOQqW0jVgtgreMzWAj',
+    ],
+    [
+      'its successor',
+      () => text,
+      'brt_EHz2WJgMBCYgSmnbvbFSFqhsAYQAAAABcNvYgEdHzSJh8sL_z9nwlyl0DRE4cCLJ014K4MrVicxm5sop3Ip0i5QyngRq-w5Fcfpm2hDuKpamnsl1',
+    ],
+    [
+      'a successor under another key',
+      () => formatToken(third, 'x', createKeyRing([NEW_SECRET]).current),
+      'xEI9FuZgMBCYgSmnbvbFSFqhsAYQAAAACcNvYgMTRrlhHuoP6ozSGwTA5dDSZBFJfBoo7BkAZ12bRiMqDyO23VvLSEE3261SPDxKOV_b_X1F4680u',
+    ],
+    ['the family id', () => first.familyId, '5Je8cotrAcl4LlIOlnZ58Q'],
+    ['the key id', () => key.id, 'fPZY'],
+    ['a verifier', () => verifierOf(second, { clientId: 'app', boundKey: null }), 'heV-i3XvQPS3S2iEBtd7ng'],
+    ['a bound verifier', () => verifierOf(bound, { clientId: 'app', boundKey: 'jkt:key' }), 'WKD1URMjg-GbPbGcVutt_g'],
+    ['a retry key', () => retryKeyOf(first, 'an-idempotency-key-of-32-letters'), 'EVVce1ackSh78noOJaAGFg'],
+  ])('%s', (_name, make, expected) => {
+    expect(make()).toBe(expected)
+  })
+
+  it('lays the bytes out as documented', () => {
+    const bytes = Buffer.from(formatToken({ ...second, bound: true }, PREFIX, key).slice(PREFIX.length), 'base64url')
+    expect(bytes.length).toBe(84)
+    expect(bytes[0]).toBe(0x11)
+    expect(bytes.toString('base64url', 1, 4)).toBe(key.id)
+    expect(bytes.subarray(4, 20)).toEqual(Buffer.from(first.handle))
+    expect(bytes.readUInt32BE(20)).toBe(1)
+    expect(bytes.readUInt32BE(24)).toBe(START / 1000)
+    expect(bytes.subarray(28, 52)).toEqual(Buffer.from(second.secret))
+    expect(bytes.subarray(52, 68)).toEqual(Buffer.from(second.previousProof))
+  })
+
+  it('is 112 characters after its prefix', () => {
+    expect(text).toMatch(/^brt_[A-Za-z0-9_-]{112}$/)
+  })
+})
+
+describe('reading', () => {
+  it('gives back what was written', () => {
+    const { handle, secret, previousProof, ...rest } = parsed(text)
+    expect(rest).toEqual({ familyId: first.familyId, generation: 1, createdAtSeconds: START / 1000, bound: false })
+    expect([handle, secret, previousProof].map((bytes) => Buffer.from(bytes))).toEqual(
+      [second.handle, second.secret, second.previousProof].map((bytes) => Buffer.from(bytes)),
+    )
+    expect(parsed(formatToken(bound, PREFIX, key)).bound).toBe(true)
+  })
+
+  it('F-13: refuses every single flipped bit', () => {
+    const bytes = Buffer.from(text.slice(PREFIX.length), 'base64url')
+    const kinds = new Map<string, number>()
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      const flipped = Buffer.from(bytes)
+      flipped[bit >> 3]! ^= 1 << (bit & 7)
+      const kind = kindOf(PREFIX + flipped.toString('base64url'))
+      kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
+    }
+    // A flip within the key id names a key that we do not have.
+    expect(Object.fromEntries(kinds)).toEqual({ malformed: 81 * 8, unknown_key: 3 * 8 })
+  })
+
+  it('refuses every other spelling of the same bytes', () => {
+    const body = text.slice(PREFIX.length)
+    const spelt = Buffer.from(body, 'base64url').toString('base64')
+    const places = [0, 1, 4, 57, text.length]
+    const spellings = [
+      spelt === body ? [] : [PREFIX + spelt],
+      ['=', '==', ' ', '\n', '\0', '.', '%'].map((tail) => text + tail),
+      [' ', '\n', '\t', '\uFEFF'].map((head) => head + text),
+      places.flatMap((at) => [' ', '\n', '\r\n', '=', '\u200b'].map((odd) => text.slice(0, at) + odd + text.slice(at))),
+      places.slice(0, 4).map((at) => text.slice(0, at) + text.slice(at + 1)),
+      // The same length, with one character that decoders skip or fold.
+      ['=', ' ', '+', '/', '\n', '.', 'é', '\uFF21', '\u0141', '\ud83d'].map((odd) => text.slice(0, -1) + odd),
+      [body, text.toUpperCase(), text.toLowerCase(), text.repeat(2), PREFIX, '', text.slice(0, -4), text + 'AAAA'],
+      ['BRT_' + body, 'brt-' + body, 'brt_'.repeat(2) + body.slice(4), encodeURIComponent(text) + '%00'],
+    ].flat()
+    for (const spelling of spellings) expect([spelling, kindOf(spelling)]).toEqual([spelling, 'malformed'])
+  })
+
+  it('refuses the other base64 alphabet where the two differ', () => {
+    const tokens = Array.from({ length: 40 }, (_, index) =>
+      formatToken(firstToken(seededRandom(String(index)), { createdAt: START, bound: false }), PREFIX, key),
+    )
+    const differing = tokens.filter((token) => /[-_]/.test(token.slice(PREFIX.length)))
+    expect(differing.length).toBeGreaterThan(20)
+    for (const token of differing) {
+      const other = PREFIX + token.slice(PREFIX.length).replaceAll('-', '+').replaceAll('_', '/')
+      expect(kindOf(token)).toBe('authentic')
+      expect(kindOf(other)).toBe('malformed')
+    }
+  })
+
+  it('takes a tag that fits for authentic', () => {
+    expect(kindOf(headed(0x11))).toBe('authentic')
+  })
+
+  it.each([
+    ['version 0', 0x00],
+    ['version 2', 0x20],
+    ['version 15', 0xf0],
+    ['an unknown flag', 0x12],
+    ['all flags', 0x1f],
+  ])('refuses %s', (_name, head) => {
+    expect(kindOf(headed(head))).toBe('malformed')
+  })
+
+  it('names the key that it does not have, and reads the token once it has it', () => {
+    const foreign = formatToken(second, PREFIX, createKeyRing([NEW_SECRET]).current)
+    expect(parseToken(foreign, PREFIX, ring)).toEqual({
+      kind: 'unknown_key',
+      keyId: createKeyRing([NEW_SECRET]).current.id,
+    })
+    expect(parsed(foreign, PREFIX, createKeyRing([OLD_SECRET, NEW_SECRET])).generation).toBe(1)
+  })
+
+  it('takes no token whose tag another key made, though its key id is ours', () => {
+    const foreign = { ...createKeyRing([NEW_SECRET]).current, id: key.id, idBytes: key.idBytes }
+    expect(kindOf(formatToken(second, PREFIX, foreign))).toBe('malformed')
+  })
+
+  it('reads only its own prefix', () => {
+    expect(kindOf(formatToken(second, 'acme_rt_', key), 'acme_rt_')).toBe('authentic')
+    expect(kindOf(formatToken(second, 'acme_rt_', key))).toBe('malformed')
+    expect(kindOf(text, 'acme_rt_')).toBe('malformed')
+  })
+
+  it.each([
+    ['undefined', undefined],
+    ['null', null],
+    ['a number', 42],
+    ['an object', {}],
+    ['a list of one token', [text]],
+    ['an object of the right length', { length: text.length, startsWith: () => true, slice: () => text }],
+    ['a function', () => text],
+    ['a symbol', Symbol('token')],
+    ['a boxed string', Object(text)],
+    ['10 kB', 'x'.repeat(10_000)],
+    ['10 MB', text.repeat(86_000)],
+  ])('R-02: answers %s with malformed', (_name, hostile) => {
+    expect(kindOf(hostile)).toBe('malformed')
+  })
+})
+
+describe('succession', () => {
+  it('is the same for the same token, key and nonce, and different for any other', () => {
+    const again = successorOf(first, key, 'AAAAAAAAAAAAAAAA')
+    expect(formatToken(again, PREFIX, key)).toBe(text)
+    const others = [
+      successorOf(first, key, 'AAAAAAAAAAAAAAAB'),
+      successorOf(first, createKeyRing([NEW_SECRET]).current, 'AAAAAAAAAAAAAAAA'),
+      successorOf({ ...first, secret: second.secret }, key, 'AAAAAAAAAAAAAAAA'),
+      successorOf({ ...first, generation: 1 }, key, 'AAAAAAAAAAAAAAAA'),
+      successorOf({ ...first, familyId: second.familyId.toLowerCase() as never }, key, 'AAAAAAAAAAAAAAAA'),
+    ]
+    const secrets = new Set([again, ...others].map(({ secret }) => Buffer.from(secret).toString('hex')))
+    expect(secrets.size).toBe(1 + others.length)
+  })
+
+  it('keeps handle, birth and bound flag', () => {
+    const next = successorOf(bound, key, 'nonce')
+    expect([next.handle, next.createdAtSeconds, next.bound]).toEqual([bound.handle, bound.createdAtSeconds, true])
+  })
+
+  it('A-08: draws 10^5 secrets of 192 random bits without a collision', () => {
+    let drawn = 0
+    const random = (size: number) => {
+      drawn += size
+      return crypto.getRandomValues(new Uint8Array(size))
+    }
+    const seen = new Set<string>()
+    for (let index = 0; index < 100_000; index++)
+      seen.add(Buffer.from(firstToken(random, { createdAt: START, bound: false }).secret).toString('base64'))
+    expect(seen.size).toBe(100_000)
+    // 24 bytes of secret and 16 of handle for each.
+    expect(drawn).toBe(100_000 * 40)
+  })
+})
+
+describe('a verifier', () => {
+  const binding = { clientId: 'app', boundKey: null }
+  const base = verifierOf(first, binding)
+
+  it.each([
+    ['client', verifierOf(first, { ...binding, clientId: 'app2' })],
+    ['bound key', verifierOf(first, { ...binding, boundKey: 'jkt:a' })],
+    ['secret', verifierOf({ ...first, secret: second.secret }, binding)],
+    ['generation', verifierOf({ ...first, generation: 1 }, binding)],
+    ['birth', verifierOf({ ...first, createdAtSeconds: 1 }, binding)],
+    ['family', verifierOf({ ...first, familyId: 'x' as never }, binding)],
+  ])('is another for another %s', (_name, other) => {
+    expect(other).not.toBe(base)
+  })
+
+  it('does not let text move between its parts', () => {
+    const one = verifierOf(first, { clientId: 'appjkt:', boundKey: 'a' })
+    const other = verifierOf(first, { clientId: 'app', boundKey: 'jkt:a' })
+    expect(one).not.toBe(other)
+  })
+})
+
+describe('a retry key', () => {
+  it('is another for another family, generation or key, and never the key itself', () => {
+    const retryKey = 'an-idempotency-key-of-32-letters'
+    const keys = [
+      retryKeyOf(first, retryKey),
+      retryKeyOf(second, retryKey),
+      retryKeyOf({ ...first, familyId: 'x' as never }, retryKey),
+      retryKeyOf(first, retryKey + '!'),
+    ]
+    expect(new Set(keys).size).toBe(4)
+    expect(keys.join()).not.toContain(retryKey)
+  })
+})
+
+describe('where a token stands', () => {
+  const binding = { clientId: 'app', boundKey: null }
+  const fourth = successorOf(successorOf(second, key, 'n3'), key, 'n4')
+  const fork = successorOf(first, key, 'another nonce')
+  const recordAt = (token: AuthenticToken, nonce: string, keyId = key.id) =>
+    ({ generation: token.generation, verifier: verifierOf(token, binding), nonce, keyId }) as FamilyRecord
+  const record = recordAt(second, 'AAAAAAAAAAAAAAAA')
+
+  it.each([
+    ['the recorded one', second, record, 'current'],
+    ['another one of the recorded generation', fork, record, 'stranger'],
+    ['its predecessor', first, record, 'predecessor'],
+    ['a predecessor whose successor was another', first, recordAt(second, 'other nonce'), 'stranger'],
+    ['its predecessor, the key missing', first, { ...record, keyId: 'gone' }, 'unverifiable'],
+    ['the recorded one, the key missing', second, { ...record, keyId: 'gone' }, 'current'],
+    ['a grandparent', first, recordAt(successorOf(second, key, 'n3'), 'n3'), 'stranger'],
+    ['a grandparent, the key missing', first, recordAt(successorOf(second, key, 'n3'), 'n3', 'gone'), 'stranger'],
+    ['one ahead', second, recordAt(first, 'n'), 'one_ahead'],
+    ['one ahead of a fork', successorOf(fork, key, 'n'), record, 'stranger'],
+    ['two ahead', fourth, record, 'far_ahead'],
+    ['far ahead', { ...fourth, generation: 4_000_000 }, record, 'far_ahead'],
+  ] as const)('%s', (_name, token, against, relation) => {
+    expect(relationOf(token, against, ring, binding)).toBe(relation)
+  })
+})
+
+describe('K-02: comparisons', () => {
+  it.each([
+    ['', '', true],
+    ['a', 'a', true],
+    ['a', 'b', false],
+    ['a', 'ab', false],
+    ['', 'a', false],
+    ['é', 'e\u0301', false],
+  ])('%j and %j: %s', (one, other, expected) => {
+    expect(sameText(one, other)).toBe(expected)
+  })
+})
