@@ -29,3 +29,13 @@ export {
 } from './access-tokens/signing-keys.js'
 export { mergeHeaders, type NodeRequestOptions, readNodeRequest, toNodeHandler, writeNodeResponse } from './node.js'
 export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './web.js'
+export { type Clients, type StaticClient } from './clients/registry.js'
+export { hashClientSecret } from './clients/secret.js'
+export {
+  type CookieRefreshOptions,
+  refreshEndpoint,
+  type RefreshOptions,
+  type TokenEndpointOptions,
+} from './endpoints/token.js'
+export { revocationEndpoint, type RevocationOptions } from './endpoints/revocation.js'
+export { logoutEndpoint, type LogoutOptions } from './endpoints/logout.js'

@@ -1,9 +1,12 @@
 import type { Rotation } from '@baton/core'
 
-/** A registered OAuth client. One without secrets is public and is known by its client_id alone. */
+/** A registered OAuth client. One without `secretHashes` is public and is known by its client_id alone. */
 export interface Client {
   readonly clientId: string
-  /** At least one for a confidential client; two while a secret is being changed. Made by `hashClientSecret`. */
+  /**
+   * Made by `hashClientSecret`: at least one for a confidential client, two while a secret is being changed. An empty list is a
+   * confidential client that nobody can authenticate as, never a public one.
+   */
   readonly secretHashes?: readonly string[]
   /** Default: `refresh_token` and `authorization_code`. */
   readonly grantTypes?: readonly string[]

@@ -1,0 +1,68 @@
+import { type Grant, MisuseError, type Policy } from '@baton/core'
+import type { AccessTokenOption, MintedAccessToken } from './access-token.js'
+
+/** What an access token is made for, besides the grant. */
+export interface MintingCircumstances {
+  readonly jkt: string | null
+  /** Epoch milliseconds. */
+  readonly now: number
+}
+
+/** Makes access tokens before the rotation or after it, wherever their kind belongs. */
+export interface Minting {
+  /** Runs before anything is consumed; undefined where minting cannot fail by itself and may come afterwards. */
+  readonly early?: (grant: Grant, circumstances: MintingCircumstances) => Promise<MintedAccessToken>
+  /** Makes one for a family that already stands as `grant` says. */
+  mint(grant: Grant, circumstances: MintingCircumstances): Promise<MintedAccessToken>
+}
+
+/** RFC 6750 section 2.1. */
+const TOKEN_68 = /^[A-Za-z0-9._~+/-]+=*$/
+
+/** Throws `MisuseError` for what is no access-token option, or lives as long as an idle family. */
+export function mintingOf(accessToken: AccessTokenOption, policy: Policy): Minting {
+  if (typeof accessToken === 'function') {
+    // Before the swap the idle end is not known yet; a family that is being used ends at its absolute end.
+    const early: Minting['mint'] = (grant, circumstances) => {
+      const mostSeconds = secondsUntil(grant.family.absoluteExpiresAt, circumstances.now)
+      return checked(accessToken({ ...grant, ...circumstances, mostSeconds }), mostSeconds)
+    }
+    return { early, mint: early }
+  }
+  if (typeof (accessToken as Partial<typeof accessToken> | undefined)?.mint !== 'function')
+    throw new MisuseError('accessToken', 'is neither jwtAccessTokens({ … }) nor a function of the grant')
+  demandShorterThanIdle(accessToken.lifetimeSeconds, policy)
+  return {
+    mint: (grant, circumstances) => {
+      const mostSeconds = secondsUntil(grant.family.expiresAt, circumstances.now)
+      return checked(accessToken.mint({ ...grant, ...circumstances, mostSeconds }), mostSeconds)
+    },
+  }
+}
+
+function demandShorterThanIdle(lifetimeSeconds: number, { idleMs, offline }: Policy): void {
+  for (const [name, limit] of [
+    ['policy.idleSeconds', idleMs],
+    ['policy.offline.idleSeconds', offline.idleMs],
+  ] as const) {
+    if (limit !== null && lifetimeSeconds * 1000 >= limit)
+      throw new MisuseError(
+        'accessToken',
+        `lives for ${String(lifetimeSeconds)} seconds and ${name} is ${String(limit / 1000)}: people would expire while their access token still works; shorten it`,
+      )
+  }
+}
+
+/** A family that is alive has a last second, however little of it is left. */
+function secondsUntil(instant: number, now: number): number {
+  return Math.max(1, Math.floor((instant - now) / 1000))
+}
+
+async function checked(minting: Promise<MintedAccessToken>, mostSeconds: number): Promise<MintedAccessToken> {
+  const { accessToken, expiresIn } = await minting
+  if (typeof accessToken !== 'string' || !TOKEN_68.test(accessToken))
+    throw new MisuseError('accessToken', 'was made with characters that do not fit into an Authorization header')
+  if (!Number.isInteger(expiresIn) || expiresIn < 1)
+    throw new MisuseError('accessToken', `was made with expiresIn ${String(expiresIn)}, not whole seconds of 1 or more`)
+  return { accessToken, expiresIn: Math.min(expiresIn, mostSeconds) }
+}

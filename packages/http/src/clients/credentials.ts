@@ -1,0 +1,66 @@
+import { decodeComponent, type Form } from '../form.js'
+import type { PlainRequest, PlainResponse } from '../message.js'
+import { invalidClient, invalidRequest } from '../respond.js'
+
+/** How a request says which client it is from. */
+export type Credentials =
+  | { readonly ok: true; readonly method: 'none'; readonly clientId: string }
+  | {
+      readonly ok: true
+      readonly method: 'client_secret_basic' | 'client_secret_post'
+      readonly clientId: string
+      readonly secret: string
+    }
+  | { readonly ok: false; readonly response: PlainResponse }
+
+/** Reads the one way in which the client names itself (RFC 6749 section 2.3); more than one is refused. Pure. */
+export function credentialsOf(request: PlainRequest, form: Form): Credentials {
+  const authorizations = request.headers['authorization'] ?? []
+  const clientId = form.get('client_id')
+  const secret = form.get('client_secret')
+  const asserts = form.get('client_assertion') !== null || form.get('client_assertion_type') !== null
+  const methods = authorizations.length + (secret === null ? 0 : 1) + (asserts ? 1 : 0)
+  if (methods > 1) return refuse(invalidRequest('Use one method of client authentication only.'))
+
+  const [authorization] = authorizations
+  if (authorization !== undefined) {
+    const pair = parseBasic(authorization)
+    if (pair === null) return refuse(invalidClient('header'))
+    // Beside the header, client_id is no second method as long as it says the same.
+    if (clientId !== null && clientId !== pair.clientId)
+      return refuse(invalidRequest('client_id differs from the Authorization header.'))
+    return { ok: true, method: 'client_secret_basic', ...pair }
+  }
+  if (asserts) return refuse(invalidClient('body'))
+  if (clientId === null) return refuse(invalidRequest('client_id is missing.'))
+  return secret === null
+    ? { ok: true, method: 'none', clientId }
+    : { ok: true, method: 'client_secret_post', clientId, secret }
+}
+
+/**
+ * Reads HTTP Basic credentials as OAuth means them: both halves are form-encoded before they are joined (RFC 6749 section 2.3.1).
+ * Null for anything that is not that. Pure, and total.
+ */
+export function parseBasic(authorization: string): { clientId: string; secret: string } | null {
+  const encoded = /^basic +([A-Za-z0-9+/]+={0,2}) *$/i.exec(authorization)?.[1]
+  if (encoded === undefined) return null
+  const text = utf8(Buffer.from(encoded, 'base64'))
+  const colon = text?.indexOf(':') ?? -1
+  if (text === null || colon === -1) return null
+  const clientId = decodeComponent(text.slice(0, colon))
+  const secret = decodeComponent(text.slice(colon + 1))
+  return clientId === null || clientId === '' || secret === null ? null : { clientId, secret }
+}
+
+function utf8(bytes: Uint8Array): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    return null
+  }
+}
+
+function refuse(response: PlainResponse): Credentials {
+  return { ok: false, response }
+}

@@ -1,0 +1,70 @@
+import { MisuseError } from '@baton/core'
+import type { Client, ClientRegistry } from './client.js'
+import { hashOf, isSecretHash } from './secret.js'
+
+const MOST_ID_BYTES = 1024
+const KNOWN = ['clientId', 'secret', 'secretHashes', 'grantTypes', 'validAfter', 'rotation']
+
+/** A client in a list. */
+export interface StaticClient extends Client {
+  /** The secret itself, for small set-ups: hashed at once and not kept. */
+  readonly secret?: string
+}
+
+/** Where an endpoint finds clients: a list, or a registry of yours. */
+export type Clients = ClientRegistry | readonly StaticClient[]
+
+/** Turns a list into a registry; a registry passes. Throws `MisuseError` for a list that cannot be meant. */
+export function clientRegistry(clients: Clients): ClientRegistry {
+  if (!isList(clients)) {
+    if (typeof (clients as Partial<ClientRegistry> | null | undefined)?.find === 'function') return clients
+    throw new MisuseError('clients', 'is neither a list of clients nor an object with find(clientId)')
+  }
+  const byId = new Map<string, Client>()
+  for (const [index, client] of clients.entries()) {
+    const option = `clients[${String(index)}]`
+    checkStatic(client, option)
+    if (byId.has(client.clientId))
+      throw new MisuseError(`${option}.clientId`, `${JSON.stringify(client.clientId)} is in the list already`)
+    byId.set(client.clientId, withoutSecret(client))
+  }
+  return { find: async (clientId) => byId.get(clientId) ?? null }
+}
+
+/** An id longer than any client can have need not be looked up. */
+export function isClientId(clientId: unknown): clientId is string {
+  return (
+    typeof clientId === 'string' &&
+    clientId !== '' &&
+    Buffer.byteLength(clientId) <= MOST_ID_BYTES &&
+    !clientId.includes('\0')
+  )
+}
+
+function withoutSecret({ secret, ...client }: StaticClient): Client {
+  if (secret === undefined) return client
+  return { ...client, secretHashes: [...(client.secretHashes ?? []), hashOf(secret)] }
+}
+
+function checkStatic(client: StaticClient, option: string): void {
+  for (const name of Object.keys(client)) {
+    if (!KNOWN.includes(name))
+      throw new MisuseError(`${option}.${name}`, `is not known of a client; known are ${KNOWN.join(', ')}`)
+  }
+  if (!isClientId(client.clientId))
+    throw new MisuseError(`${option}.clientId`, `is not a string of 1 to ${String(MOST_ID_BYTES)} bytes without NUL`)
+  // An unset environment variable must not turn a confidential client into a public one.
+  if ('secret' in client && (typeof client.secret !== 'string' || client.secret === ''))
+    throw new MisuseError(`${option}.secret`, 'is empty; leave it out for a public client')
+  if (!('secretHashes' in client)) return
+  const hashes: unknown = client.secretHashes
+  if (!Array.isArray(hashes) || hashes.length === 0 || !hashes.every(isSecretHash))
+    throw new MisuseError(
+      `${option}.secretHashes`,
+      'is not a list of hashes made by hashClientSecret; leave it out for a public client',
+    )
+}
+
+function isList(clients: Clients): clients is readonly StaticClient[] {
+  return Array.isArray(clients)
+}

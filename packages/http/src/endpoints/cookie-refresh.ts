@@ -1,0 +1,43 @@
+import type { RefreshTokens } from '@baton/core'
+import { mintingOf } from '../access-tokens/minting.js'
+import { cookieCarrier } from '../carrier.js'
+import { endpoint } from '../endpoint.js'
+import type { Endpoint } from '../message.js'
+import { refresh } from '../refresh.js'
+import { signedOut } from '../respond.js'
+import { readCookieSession } from '../session-cookie.js'
+import { tokenAnswer } from '../token-answer.js'
+import type { CookieRefreshOptions } from './token.js'
+
+/**
+ * The refresh of a page that cannot see its own refresh token. No refusal sets or clears the cookie: a late verdict would otherwise
+ * wipe a newer sign-in, and a dead cookie is harmless.
+ */
+export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefreshOptions): Endpoint {
+  const carrier = cookieCarrier(options.cookie)
+  const issuer = { tokens, minting: mintingOf(options.accessToken, tokens.policy) }
+
+  return endpoint({
+    tokens,
+    options,
+    ownOptions: ['accessToken', 'cookie', 'clients'],
+    methods: ['POST'],
+    async answer(exchange) {
+      const session = readCookieSession(exchange, carrier)
+      if (!session.ok) return session.response
+      const { refreshToken, expected } = session
+      if (refreshToken === null) return signedOut()
+      const { clientId } = carrier
+      const refreshed = await refresh(issuer, exchange, { refreshToken, clientId, jkt: null, ...expected })
+      if (!refreshed.ok) return refreshed.isVerdict ? signedOut() : refreshed.response
+      const { granted, minted } = refreshed
+      return tokenAnswer({
+        minted,
+        scope: granted.scope,
+        jkt: null,
+        sid: granted.family.id,
+        headers: [carrier.set(granted.refreshToken, granted.family, exchange)],
+      })
+    },
+  })
+}

@@ -1,0 +1,81 @@
+import { MisuseError, type RefreshTokens } from '@baton/core'
+import type { AccessTokenOption } from '../access-tokens/access-token.js'
+import { mintingOf } from '../access-tokens/minting.js'
+import { authenticateClient } from '../clients/authenticate.js'
+import type { Client } from '../clients/client.js'
+import { type Clients, clientRegistry } from '../clients/registry.js'
+import { endpoint } from '../endpoint.js'
+import { readForm } from '../form.js'
+import type { GrantHandler } from '../grants/grant.js'
+import { refreshTokenGrant } from '../grants/refresh-token.js'
+import type { Endpoint } from '../message.js'
+import type { CookieOptions, EndpointOptions } from '../options.js'
+import { error, invalidRequest } from '../respond.js'
+import { cookieRefreshEndpoint } from './cookie-refresh.js'
+
+/** For the OAuth token endpoint: forms, and clients that identify themselves. */
+export interface TokenEndpointOptions extends EndpointOptions {
+  readonly accessToken: AccessTokenOption
+  readonly clients: Clients
+  readonly cookie?: never
+}
+
+/** For the pages of one's own app: the refresh token in a cookie that no script can read. */
+export interface CookieRefreshOptions extends EndpointOptions {
+  readonly accessToken: AccessTokenOption
+  readonly cookie: CookieOptions | true
+  readonly clients?: never
+}
+
+export type RefreshOptions = TokenEndpointOptions | CookieRefreshOptions
+
+/** Of a client that lists none. */
+const USUAL_GRANT_TYPES: readonly string[] = ['refresh_token', 'authorization_code']
+
+/**
+ * Exchanges refresh tokens over HTTP: with `clients` as the OAuth token endpoint (RFC 6749 section 6), with `cookie` for the pages
+ * of one's own app. A refused request consumes nothing. Throws `MisuseError`.
+ */
+export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions): Endpoint {
+  const { clients, cookie }: { readonly clients?: unknown; readonly cookie?: unknown } = options
+  if ((clients === undefined) === (cookie === undefined))
+    throw new MisuseError(
+      'clients',
+      'and cookie: give exactly one of them; clients for OAuth, or cookie: true for the pages of your own app',
+    )
+  return options.cookie === undefined ? tokenEndpoint(tokens, options) : cookieRefreshEndpoint(tokens, options)
+}
+
+/** Checks in one order, so that a request with several faults always gets the same answer: shape, client, grant type, grant. */
+function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): Endpoint {
+  const registry = clientRegistry(options.clients)
+  const issuer = { tokens, minting: mintingOf(options.accessToken, tokens.policy) }
+  const grants = new Map<string, GrantHandler>([['refresh_token', refreshTokenGrant(issuer)]])
+
+  return endpoint({
+    tokens,
+    options,
+    ownOptions: ['accessToken', 'clients', 'cookie'],
+    methods: ['POST'],
+    async answer(exchange) {
+      const body = await readForm(exchange.request)
+      if (!body.ok) return body.response
+      const { form } = body
+      const authentication = await authenticateClient(exchange, form, registry)
+      if (!authentication.ok) return authentication.response
+      const { client, confidential } = authentication
+      const grantType = form.get('grant_type')
+      if (grantType === null) return invalidRequest('grant_type is missing.')
+      const grant = grants.get(grantType)
+      if (grant === undefined)
+        return error('unsupported_grant_type', { description: 'This grant type is not served here.' })
+      if (!mayUse(client, grantType))
+        return error('unauthorized_client', { description: 'The client is not registered for this grant type.' })
+      return grant({ exchange, form, client, confidential, jkt: null })
+    },
+  })
+}
+
+function mayUse({ grantTypes = USUAL_GRANT_TYPES }: Client, grantType: string): boolean {
+  return grantTypes.includes(grantType)
+}

@@ -1,0 +1,28 @@
+import type { RefreshTokens } from '@baton/core'
+import type { Minting } from '../access-tokens/minting.js'
+import { refresh } from '../refresh.js'
+import { invalidRequest } from '../respond.js'
+import { tokenAnswer } from '../token-answer.js'
+import type { GrantHandler } from './grant.js'
+
+/** RFC 6749 section 6. */
+export function refreshTokenGrant(issuer: { readonly tokens: RefreshTokens; readonly minting: Minting }): GrantHandler {
+  return async ({ exchange, form, client, confidential, jkt }) => {
+    const refreshToken = form.get('refresh_token')
+    if (refreshToken === null) return invalidRequest('refresh_token is missing.')
+    const refreshed = await refresh(issuer, exchange, {
+      refreshToken,
+      clientId: client.clientId,
+      confidential,
+      jkt,
+      boundKey: jkt === null ? null : `jkt:${jkt}`,
+      scope: form.get('scope') ?? '',
+      audience: form.all('resource'),
+      validAfter: client.validAfter ?? null,
+      ...(client.rotation === undefined ? {} : { rotation: client.rotation }),
+    })
+    if (!refreshed.ok) return refreshed.response
+    const { granted, minted } = refreshed
+    return tokenAnswer({ minted, scope: granted.scope, jkt, refreshToken: granted.refreshToken })
+  }
+}

@@ -1,0 +1,65 @@
+import type { Objection, RefreshTokens, Refused, RotateOutcome, RotateRequest } from '@baton/core'
+import type { MintedAccessToken } from './access-tokens/access-token.js'
+import type { Minting } from './access-tokens/minting.js'
+import type { Exchange } from './endpoint.js'
+import { type PlainResponse, soleHeader } from './message.js'
+import { error, invalidGrant, otherSession, tooManyRequests } from './respond.js'
+
+/** What an endpoint knows of a refresh; the rest is the same for all of them and added here. */
+export type Refresh = Omit<RotateRequest, 'prepare' | 'admit' | 'idempotencyKey'> & { readonly jkt: string | null }
+
+type Granted = Extract<RotateOutcome<MintedAccessToken | undefined>, { ok: true }>
+
+export type Refreshed =
+  | { readonly ok: true; readonly granted: Granted; readonly minted: MintedAccessToken }
+  | {
+      readonly ok: false
+      /** This token will not work again, whatever the request. */
+      readonly isVerdict: boolean
+      readonly response: PlainResponse
+    }
+
+/**
+ * Exchanges a refresh token and makes the access token that goes with the answer. The limit of the family is asked before any
+ * state changes, and so is an access-token function of the app.
+ */
+export async function refresh(
+  { tokens, minting }: { readonly tokens: RefreshTokens; readonly minting: Minting },
+  { request, limits, now }: Exchange,
+  { jkt, ...asked }: Refresh,
+): Promise<Refreshed> {
+  const circumstances = { jkt, now }
+  const { early } = minting
+  let wait: number | null = null
+  const outcome = await tokens.rotate<MintedAccessToken | undefined>({
+    ...asked,
+    idempotencyKey: soleHeader(request, 'idempotency-key'),
+    admit: async (familyId) => {
+      wait = await limits.forFamily(familyId)
+      return wait === null
+    },
+    ...(early === undefined ? {} : { prepare: (grant) => early(grant, circumstances) }),
+  })
+  if (!outcome.ok) return refusal(outcome, wait)
+  return { ok: true, granted: outcome, minted: outcome.prepared ?? (await minting.mint(outcome, circumstances)) }
+}
+
+/** Whatever is wrong with the token, the answer is the same. What is wrong with the request may be told: it concerns its sender. */
+function refusal(refused: Refused, wait: number | null): Refreshed {
+  if (refused.reason !== 'declined' || refused.objection === 'inactive')
+    return { ok: false, isVerdict: true, response: invalidGrant() }
+  return { ok: false, isVerdict: false, response: declined(refused.objection, wait) }
+}
+
+function declined(objection: Exclude<Objection, 'inactive'>, wait: number | null): PlainResponse {
+  switch (objection) {
+    case 'invalid_scope':
+      return error('invalid_scope', { description: 'The scope is malformed or exceeds what was granted.' })
+    case 'invalid_target':
+      return error('invalid_target', { description: 'The resource is not part of the grant.' })
+    case 'rate_limited':
+      return tooManyRequests(wait ?? 1)
+    case 'other_family':
+      return otherSession()
+  }
+}
