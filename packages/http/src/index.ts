@@ -29,6 +29,8 @@ export {
 } from './access-tokens/signing-keys.js'
 export { mergeHeaders, type NodeRequestOptions, readNodeRequest, toNodeHandler, writeNodeResponse } from './node.js'
 export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './web.js'
+export { BadInput, loginEndpoint, type LoginOptions, type SignIn } from './endpoints/login.js'
+export { sessionsEndpoint, type SessionsOptions } from './endpoints/sessions.js'
 export { type Clients, type StaticClient } from './clients/registry.js'
 export { hashClientSecret } from './clients/secret.js'
 export {

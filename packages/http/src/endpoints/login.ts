@@ -1,0 +1,202 @@
+import { Fault, type Issued, MisuseError, type RefreshTokens } from '@baton/core'
+import type { AccessTokenOption, MintedAccessToken } from '../access-tokens/access-token.js'
+import { mintingOf } from '../access-tokens/minting.js'
+import { type CookieCarrier, cookieCarrier } from '../carrier.js'
+import { forged, isForeign } from '../csrf.js'
+import { demandKnown, endpoint, type Exchange } from '../endpoint.js'
+import { readJson } from '../json.js'
+import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from '../message.js'
+import type { CookieOptions, EndpointOptions } from '../options.js'
+import { error, invalidRequest, json, tooManyRequests } from '../respond.js'
+import { tokenAnswer } from '../token-answer.js'
+
+/** Who signed in, and what the session is for. */
+export interface SignIn {
+  /** Your user's id. */
+  readonly subject: string
+  /** Default: that of `defaults`, else `first-party`. A session in the cookie always belongs to the cookie's client. */
+  readonly clientId?: string
+  /** Space-separated, what this person may have of what was asked for. Default: that of `defaults`, else none. */
+  readonly scope?: string
+  /** Resource servers (RFC 8707). Default: the access token's own audience. */
+  readonly audience?: readonly string[]
+  /** Gives the session the policy's offline limits. Default: whether `scope` holds `offline_access`. */
+  readonly offline?: boolean
+  /** `jkt:…` of a key that the caller has *proven*; it must be proven again at every refresh. */
+  readonly boundKey?: string | null
+  /** Kept with the session. Default: `{ userAgent }` of the request, which session lists show. */
+  readonly metadata?: Readonly<Record<string, unknown>>
+  /** Further claims of this first access token; later ones take theirs from `beforeRotate`. */
+  readonly claims?: Readonly<Record<string, unknown>>
+  /** Where the refresh token goes: into the cookie, out of reach of scripts, or into the body. Default: `cookie` where that option is set. */
+  readonly deliver?: 'cookie' | 'body'
+}
+
+export interface LoginOptions extends EndpointOptions {
+  readonly accessToken: AccessTokenOption
+  /**
+   * Checks the members of the JSON body, whatever they are, in your own way. Null is a wrong name or password: answer it as late
+   * as a right one, or names can be told apart. Throw `BadInput` for what no person typed. Any other error is an outage: 503.
+   */
+  readonly authenticate: (input: Readonly<Record<string, unknown>>, request: PlainRequest) => Promise<SignIn | null>
+  /** The same as at the refresh endpoint. */
+  readonly cookie?: CookieOptions | true
+  readonly defaults?: { readonly clientId?: string; readonly scope?: string }
+}
+
+/** Thrown by `authenticate`: the request makes no sense. Its message is sent to the caller, so repeat nothing of the request in it. */
+export class BadInput extends Error {
+  override readonly name = 'BadInput'
+}
+
+/** Names the bucket of failed sign-ins; a slash keeps it apart from registered clients. */
+const FAILURES = '/login'
+const MOST_USER_AGENT_LENGTH = 512
+
+/**
+ * Starts a session from a JSON request, after your own check of who is asking; the answer has the shape of a refresh. Whatever
+ * can be refused is refused before the session exists. A session that the cookie carried before ends once the new one stands.
+ * Throws `MisuseError`.
+ */
+export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): Endpoint {
+  const { authenticate, defaults = {} } = options
+  if (typeof (authenticate as unknown) !== 'function')
+    throw new MisuseError('authenticate', 'is missing; give a function that checks name and password')
+  demandKnown(defaults, ['clientId', 'scope'])
+  const minting = mintingOf(options.accessToken, tokens.policy)
+  const carrier = options.cookie === undefined ? null : cookieCarrier(options.cookie)
+
+  async function mint({ family }: Issued, { claims = {} }: SignIn, now: number): Promise<MintedAccessToken> {
+    const { scope, audience } = family
+    return minting.mint({ family, scope, audience, claims }, { jkt: jktOf(family.boundKey), now })
+  }
+
+  async function start(exchange: Exchange, signIn: SignIn, delivery: Delivery): Promise<PlainResponse> {
+    const issued = await issue(tokens, { ...requestOf(exchange, signIn, defaults), ...delivery.client })
+    if (issued === null) return error('invalid_scope', { description: 'The scope is malformed.' })
+    const { family, refreshToken } = issued
+    try {
+      const minted = await mint(issued, signIn, exchange.now)
+      await delivery.replace()
+      const answer = { minted, scope: family.scope, jkt: jktOf(family.boundKey) }
+      return tokenAnswer({ ...answer, ...delivery.carry(issued, refreshToken) })
+    } catch (failure) {
+      // Nobody will ever hold this session's token, and in a list of devices it would only frighten its owner.
+      await tokens.revoke({ familyId: family.id, reason: 'logout' }).catch(() => undefined)
+      throw failure
+    }
+  }
+
+  return endpoint({
+    tokens,
+    options,
+    ownOptions: ['accessToken', 'authenticate', 'cookie', 'defaults'],
+    methods: ['POST'],
+    async answer(exchange) {
+      const { request, transport, limits } = exchange
+      const body = await readJson(request)
+      if (!body.ok) return body.response
+      const wait = await limits.beforeAuthentication(FAILURES, transport.address)
+      if (wait !== null) return tooManyRequests(wait)
+      const verdict = await ask(authenticate, Object.fromEntries(body.members), request)
+      if (verdict instanceof BadInput) return invalidRequest(verdict.message)
+      if (verdict === null) {
+        const exhausted = await limits.afterFailure(FAILURES, transport.address)
+        return exhausted === null ? invalidCredentials() : tooManyRequests(exhausted)
+      }
+      const { deliver = carrier === null ? 'body' : 'cookie' } = verdict
+      if (deliver === 'body') return start(exchange, verdict, IN_BODY)
+      if (carrier === null)
+        throw new MisuseError('cookie', "is not set, but authenticate answered deliver: 'cookie'; give cookie: true")
+      // A page elsewhere could otherwise sign its visitor in as somebody else (login CSRF).
+      if (isForeign(request, { transport, allowedOrigins: carrier.allowedOrigins })) return forged()
+      return start(exchange, verdict, inCookie(tokens, carrier, exchange))
+    },
+  })
+}
+
+/** What differs between handing the refresh token to the caller and putting it into the cookie. */
+interface Delivery {
+  readonly client: { readonly clientId?: string }
+  /** Ends what the new session takes the place of. */
+  replace(): Promise<void>
+  carry(
+    issued: Issued,
+    refreshToken: string,
+  ): Pick<Parameters<typeof tokenAnswer>[0], 'refreshToken' | 'sid' | 'headers'>
+}
+
+const IN_BODY: Delivery = {
+  client: {},
+  replace: async () => undefined,
+  carry: (_issued, refreshToken) => ({ refreshToken }),
+}
+
+function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { request, transport, now }: Exchange): Delivery {
+  return {
+    client: { clientId: carrier.clientId },
+    async replace() {
+      // A refresh of the old session that is still under way would otherwise put the old cookie back, and its person with it.
+      const before = carrier.read(request, transport)
+      if (before.kind === 'one') await tokens.revoke({ refreshToken: before.refreshToken, reason: 'replaced' })
+    },
+    carry: ({ family }, refreshToken) => ({
+      sid: family.id,
+      headers: [carrier.set(refreshToken, family, { transport, now })],
+    }),
+  }
+}
+
+async function ask(
+  authenticate: LoginOptions['authenticate'],
+  input: Readonly<Record<string, unknown>>,
+  request: PlainRequest,
+): Promise<SignIn | BadInput | null> {
+  try {
+    return await authenticate(input, request)
+  } catch (cause) {
+    if (cause instanceof BadInput) return cause
+    throw new Fault('hook_failed', 'authenticate threw', { cause })
+  }
+}
+
+type IssueRequest = Parameters<RefreshTokens['issue']>[0]
+
+function requestOf(
+  { request }: Exchange,
+  signIn: SignIn,
+  defaults: NonNullable<LoginOptions['defaults']>,
+): IssueRequest {
+  const { clientId = defaults.clientId, scope = defaults.scope ?? '', audience, boundKey } = signIn
+  const { offline = scope.split(' ').includes('offline_access') } = signIn
+  const userAgent = soleHeader(request, 'user-agent')?.slice(0, MOST_USER_AGENT_LENGTH)
+  const { metadata = userAgent === undefined ? {} : { userAgent } } = signIn
+  return {
+    subject: signIn.subject,
+    scope,
+    offline,
+    metadata,
+    ...(clientId === undefined ? {} : { clientId }),
+    ...(audience === undefined ? {} : { audience }),
+    ...(boundKey === undefined ? {} : { boundKey }),
+  }
+}
+
+/** Null for a scope that cannot be granted: it came with the request, and is no mistake of the program. */
+async function issue(tokens: RefreshTokens, request: IssueRequest): Promise<Issued | null> {
+  try {
+    return await tokens.issue(request)
+  } catch (failure) {
+    if (failure instanceof MisuseError && failure.option === 'scope') return null
+    throw failure
+  }
+}
+
+/** Not `invalid_grant`: no token was presented, and nobody is signed out. No challenge either, or browsers would ask for a password. */
+function invalidCredentials(): PlainResponse {
+  return json(401, { error: 'invalid_credentials', error_description: 'The name or the password is wrong.' })
+}
+
+function jktOf(boundKey: string | null): string | null {
+  return boundKey?.startsWith('jkt:') === true ? boundKey.slice('jkt:'.length) : null
+}

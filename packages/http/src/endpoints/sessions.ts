@@ -1,0 +1,139 @@
+import { type Family, MisuseError, type RefreshTokens, StoreError } from '@baton/core'
+import { accessTokenGuard, type AccessTokenGuardOptions } from '../access-tokens/guard.js'
+import { demandKnown, endpoint } from '../endpoint.js'
+import { type Endpoint, pathOf, type PlainRequest, type PlainResponse, queryOf } from '../message.js'
+import type { EndpointOptions } from '../options.js'
+import { error, invalidRequest, json, noContent } from '../respond.js'
+
+export interface SessionsOptions extends EndpointOptions {
+  /** As at the guard: `jwtAccessTokens(…)`, or a function of your own whose claims have `sid`. */
+  readonly verify: AccessTokenGuardOptions['verify']
+}
+
+/** How many sessions one answer lists, and how many `tokens.list` gives at a time. */
+const MOST_LISTED = 500
+const PAGE = 100
+
+/**
+ * Lets people see and end their sessions. One endpoint for four paths, told apart by how they end: `GET …/sessions`,
+ * `DELETE …/sessions/:id`, `POST …/logout-others`, `POST …/logout-everywhere`. The caller's own session has to be alive in the
+ * store: an access token that outlived its session ends nobody else's. Throws `MisuseError`.
+ */
+export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions): Endpoint {
+  const { verify, ...shared } = options
+  demandKnown(options, ['verify', 'rateLimit', 'trustProxy', 'onError', 'now'])
+  const { onError, now } = shared
+  const guard = accessTokenGuard({
+    verify,
+    tokens,
+    ...(onError === undefined ? {} : { onError }),
+    ...(now === undefined ? {} : { now }),
+  })
+
+  const guarded = (method: string, answer: (caller: Family, request: PlainRequest) => Promise<PlainResponse>) =>
+    endpoint({
+      tokens,
+      options: shared,
+      ownOptions: [],
+      methods: [method],
+      async answer({ request }) {
+        const verdict = await guard(request)
+        if (!verdict.ok) return verdict.response
+        if (verdict.family === null) throw new MisuseError('verify', 'let a token pass without its session')
+        return answer(verdict.family, request)
+      },
+    })
+
+  const list = guarded('GET', (caller, request) => listSessions(tokens, caller, request))
+  const end = guarded('DELETE', async (caller, request) => {
+    const familyId = lastSegmentOf(request)
+    const reason = familyId === caller.id ? 'logout' : 'subject_request'
+    const outcome = await tokens.revoke({ familyId, subject: caller.subject, reason })
+    // Somebody else's session and one that never was look the same.
+    return outcome.ok ? noContent() : notFound()
+  })
+  const endOthers = guarded('POST', async ({ id, subject }) => {
+    await tokens.revokeSubject(subject, { except: id })
+    return noContent()
+  })
+  const endAll = guarded('POST', async ({ subject }) => {
+    await tokens.revokeSubject(subject)
+    return noContent()
+  })
+
+  const routes: readonly (readonly [RegExp, Endpoint])[] = [
+    [/\/logout-others\/?$/, endOthers],
+    [/\/logout-everywhere\/?$/, endAll],
+    [/\/sessions\/?$/, list],
+    [/\/sessions\/[^/]+\/?$/, end],
+  ]
+  return async (request) => {
+    const path = pathOf(request)
+    const [, route] = routes.find(([ending]) => ending.test(path)) ?? []
+    return route === undefined ? notFound() : route(request)
+  }
+}
+
+async function listSessions(tokens: RefreshTokens, caller: Family, request: PlainRequest): Promise<PlainResponse> {
+  const query = queryOf(request)
+  const limit = Number(query.get('limit') ?? MOST_LISTED)
+  if (!Number.isInteger(limit) || limit < 1 || limit > MOST_LISTED)
+    return invalidRequest(`limit is not a whole number from 1 to ${MOST_LISTED}.`)
+  const families: Family[] = []
+  const from = query.get('cursor')
+  let cursor = from
+  do {
+    const page = await pageOf(tokens, caller, { cursor, limit: Math.min(PAGE, limit - families.length) }).catch(
+      (failure: unknown) => {
+        if (cursor === from && from !== null && isForeignCursor(failure)) return null
+        throw failure
+      },
+    )
+    if (page === null) return invalidRequest('cursor is not the next of an earlier answer.')
+    families.push(...page.items)
+    cursor = page.cursor
+  } while (cursor !== null && families.length < limit)
+  return json(200, {
+    sessions: families.map((family) => sessionOf(family, caller)),
+    next: cursor ?? undefined,
+  })
+}
+
+function pageOf(
+  tokens: RefreshTokens,
+  { subject }: Family,
+  { cursor, limit }: { readonly cursor: string | null; readonly limit: number },
+) {
+  return tokens.list({ subject, limit, ...(cursor === null ? {} : { cursor }) })
+}
+
+/** Stores reject a cursor that is not theirs with a TypeError, and core a text that cannot be one. */
+function isForeignCursor(failure: unknown): boolean {
+  return failure instanceof MisuseError || (failure instanceof StoreError && failure.cause instanceof TypeError)
+}
+
+function sessionOf(family: Family, caller: Family): object {
+  const userAgent = family.metadata['userAgent']
+  return {
+    id: family.id,
+    current: family.id === caller.id,
+    clientId: family.clientId,
+    createdAt: iso(family.createdAt),
+    lastUsedAt: iso(family.lastUsedAt),
+    expiresAt: iso(family.expiresAt),
+    offline: family.offline,
+    userAgent: typeof userAgent === 'string' ? userAgent : null,
+  }
+}
+
+function iso(instant: number): string {
+  return new Date(instant).toISOString()
+}
+
+function lastSegmentOf(request: PlainRequest): string {
+  return /([^/]+)\/?$/.exec(pathOf(request))?.[1] ?? ''
+}
+
+function notFound(): PlainResponse {
+  return error('not_found', { description: 'There is no such session.' })
+}
