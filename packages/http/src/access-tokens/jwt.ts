@@ -9,6 +9,7 @@ const DEFAULT_LIFETIME_SECONDS = 900
 const MOST_LIFETIME_SECONDS = 86_400
 const JTI_BYTES = 20
 const TYPE = 'at+jwt'
+const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 const KNOWN = ['issuer', 'audience', 'keys', 'lifetimeSeconds']
 
 /** Claims that say who, for whom and how long. The app's own claims never take their place. */
@@ -68,6 +69,8 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
   }
 
   async function verify(accessToken: string, now: number): Promise<AccessTokenClaims | null> {
+    // Decoders forgive white space; a token has one spelling.
+    if (!COMPACT.test(accessToken)) return null
     try {
       const { payload } = await jwtVerify(
         accessToken,

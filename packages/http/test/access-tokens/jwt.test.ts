@@ -1,0 +1,298 @@
+import * as oauth from 'oauth4webapi'
+import { createHmac, createPrivateKey, sign } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import {
+  type AccessTokenGrant,
+  deriveSigningKey,
+  generateSigningKey,
+  jwtAccessTokens,
+  type JwtAccessTokensOptions,
+  type SigningAlgorithm,
+} from '../../src/index.js'
+import { createApp, ISSUER, SIGNING_KEY } from '../app.js'
+
+const API = 'https://api.example'
+const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678)
+
+function issuerWith(options: Partial<JwtAccessTokensOptions> = {}) {
+  return jwtAccessTokens({ issuer: ISSUER, audience: API, keys: [SIGNING_KEY], ...options })
+}
+
+async function grant(differences: Partial<AccessTokenGrant> = {}): Promise<AccessTokenGrant> {
+  const { family } = await createApp().tokens.issue({ subject: 'alice', clientId: 'web', scope: 'read write' })
+  return {
+    family,
+    scope: 'read write',
+    audience: [],
+    claims: {},
+    jkt: null,
+    now: NOW,
+    mostSeconds: 3600,
+    ...differences,
+  }
+}
+
+async function mint(differences: Partial<AccessTokenGrant> = {}, options: Partial<JwtAccessTokensOptions> = {}) {
+  return (await issuerWith(options).mint(await grant(differences))).accessToken
+}
+
+function partsOf(jwt: string) {
+  const [header = '', payload = '', signature = ''] = jwt.split('.')
+  const parse = (part: string) => JSON.parse(Buffer.from(part, 'base64url').toString())
+  return { header: parse(header), payload: parse(payload), signature }
+}
+
+const encode = (part: unknown) => Buffer.from(JSON.stringify(part)).toString('base64url')
+
+/** Signs anything with the server's own key: what the signature does not catch, the claims have to. */
+function forge(jwt: string, change: { header?: object; payload?: object }): string {
+  const { header, payload } = partsOf(jwt)
+  const input = `${encode({ ...header, ...change.header })}.${encode({ ...payload, ...change.payload })}`
+  const key = createPrivateKey({ key: SIGNING_KEY, format: 'jwk' })
+  const signature = sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' })
+  return `${input}.${signature.toString('base64url')}`
+}
+
+describe('what is in the token', () => {
+  it('A-01 is signed, of type at+jwt, with the kid of the key that signs', async () => {
+    const { header } = partsOf(await mint())
+    expect(header).toEqual({ alg: 'ES256', typ: 'at+jwt', kid: SIGNING_KEY['kid'] })
+  })
+
+  it('A-03 has every claim that RFC 9068 demands, with times in seconds, and the family as sid', async () => {
+    const { family } = await grant()
+    const { payload } = partsOf(await mint({ family }))
+    const iat = Math.floor(NOW / 1000)
+    expect(payload).toEqual({
+      iss: ISSUER,
+      aud: API,
+      sub: 'alice',
+      client_id: 'web',
+      scope: 'read write',
+      sid: family.id,
+      iat,
+      exp: iat + 900,
+      jti: expect.any(String),
+    })
+  })
+
+  it('A-04 the scope is that of the answer, not that of the family; an empty one is left out', async () => {
+    expect(partsOf(await mint({ scope: 'read' })).payload.scope).toBe('read')
+    expect(partsOf(await mint({ scope: '' })).payload).not.toHaveProperty('scope')
+  })
+
+  it('A-05 is for the resources of the grant where it names some, and else for the default', async () => {
+    const resources = ['https://one.example', 'https://two.example']
+    expect(partsOf(await mint({ audience: resources })).payload.aud).toEqual(resources)
+    expect(partsOf(await mint({ audience: resources.slice(0, 1) })).payload.aud).toBe('https://one.example')
+    expect(partsOf(await mint()).payload.aud).toBe(API)
+  })
+
+  it('A-07 lives for 900 seconds unless told otherwise', async () => {
+    const { accessToken, expiresIn } = await issuerWith().mint(await grant())
+    const { exp, iat } = partsOf(accessToken).payload
+    expect([expiresIn, exp - iat]).toEqual([900, 900])
+  })
+
+  it('X-06 never outlives the family', async () => {
+    const { accessToken, expiresIn } = await issuerWith().mint(await grant({ mostSeconds: 60 }))
+    const { exp, iat } = partsOf(accessToken).payload
+    expect([expiresIn, exp - iat]).toEqual([60, 60])
+  })
+
+  it('A-08 no two have the same jti, which carries 160 random bits', async () => {
+    const server = issuerWith({ keys: [generateSigningKey('EdDSA')] })
+    const same = await grant()
+    const minted = await Promise.all(Array.from({ length: 2000 }, () => server.mint(same)))
+    const ids = minted.map(({ accessToken }): string => partsOf(accessToken).payload.jti)
+    expect(new Set(ids).size).toBe(2000)
+    expect(new Set(ids.map((id) => Buffer.from(id, 'base64url').length))).toEqual(new Set([20]))
+  })
+
+  it('adds the claims of the app, which never take the place of registered ones', async () => {
+    const family = (await grant()).family
+    const claims = { roles: ['admin'], sub: 'mallory', iss: 'x', aud: 'x', exp: 1, nbf: 9e9, iat: 1, jti: 'x' }
+    const more = { client_id: 'x', scope: 'everything', sid: 'x', cnf: { jkt: 'x' } }
+    const { payload } = partsOf(await mint({ family, scope: '', claims: { ...claims, ...more } }))
+    expect(payload).toMatchObject({
+      roles: ['admin'],
+      sub: 'alice',
+      iss: ISSUER,
+      aud: API,
+      client_id: 'web',
+      sid: family.id,
+    })
+    expect(payload.exp - payload.iat).toBe(900)
+    for (const absent of ['nbf', 'scope', 'cnf']) expect(payload).not.toHaveProperty(absent)
+  })
+
+  it('names the key that the grant is bound to', async () => {
+    expect(partsOf(await mint({ jkt: 'thumbprint' })).payload.cnf).toEqual({ jkt: 'thumbprint' })
+  })
+})
+
+describe('verify', () => {
+  const verify = (jwt: string, now = NOW) => issuerWith().verify(jwt, now)
+
+  it.each<SigningAlgorithm>(['ES256', 'EdDSA', 'RS256'])('A-02 accepts what it has signed with %s', async (alg) => {
+    const server = issuerWith({ keys: [generateSigningKey(alg)] })
+    const { accessToken } = await server.mint(await grant())
+    expect(partsOf(accessToken).header.alg).toBe(alg)
+    expect(await server.verify(accessToken, NOW)).toMatchObject({ sub: 'alice', scope: 'read write' })
+  })
+
+  it('gives an empty scope where the token has none', async () => {
+    expect((await verify(await mint({ scope: '' })))?.scope).toBe('')
+  })
+
+  it('X-05 accepts until the second before exp, and refuses at exp', async () => {
+    const jwt = await mint()
+    const exp = partsOf(jwt).payload.exp * 1000
+    expect(await verify(jwt, exp - 1)).not.toBeNull()
+    expect(await verify(jwt, exp)).toBeNull()
+  })
+
+  it('B-05 accepts a token for several resources if it is one of them', async () => {
+    expect(await verify(await mint({ audience: ['https://other.example', API] }))).not.toBeNull()
+    expect(await verify(await mint({ audience: ['https://other.example'] }))).toBeNull()
+  })
+
+  it('the forgery of the next cases is a good one: unchanged, it passes', async () => {
+    expect(await verify(forge(await mint(), {}))).not.toBeNull()
+  })
+
+  it.each([
+    ['an ID token', { header: { typ: 'JWT' } }],
+    ['no typ', { header: { typ: undefined } }],
+    ['another issuer', { payload: { iss: 'https://login.example.evil' } }],
+    ['the same issuer in another spelling', { payload: { iss: `${ISSUER}/` } }],
+    ['another audience', { payload: { aud: 'https://login.example' } }],
+    ['no audience', { payload: { aud: undefined } }],
+    ['no exp', { payload: { exp: undefined } }],
+    ['exp as text', { payload: { exp: '9999999999' } }],
+    ['not valid yet', { payload: { nbf: Math.floor(NOW / 1000) + 60 } }],
+    ['no sub', { payload: { sub: undefined } }],
+    ['an empty sub', { payload: { sub: '' } }],
+    ['sub as a number', { payload: { sub: 7 } }],
+    ['no client_id', { payload: { client_id: undefined } }],
+    ['no sid', { payload: { sid: undefined } }],
+    ['no jti', { payload: { jti: undefined } }],
+    ['no iat', { payload: { iat: undefined } }],
+    ['scope as a list', { payload: { scope: ['read'] } }],
+    ['an unknown kid', { header: { kid: 'unknown' } }],
+    ['no kid', { header: { kid: undefined } }],
+    ['another algorithm than the key has', { header: { alg: 'ES384' } }],
+    ['a critical extension that we do not know', { header: { crit: ['x'], x: 1 } }],
+  ])('B-05 refuses %s although our key signed it', async (_, change) => {
+    expect(await verify(forge(await mint(), change))).toBeNull()
+  })
+
+  it('B-05 refuses alg none, with and without a signature', async () => {
+    const { header, payload, signature } = partsOf(await mint())
+    for (const alg of ['none', 'None', 'NONE'])
+      for (const end of ['', signature])
+        expect(await verify(`${encode({ ...header, alg })}.${encode(payload)}.${end}`)).toBeNull()
+  })
+
+  it('B-05 refuses an HMAC made with the public key', async () => {
+    const { header, payload } = partsOf(await mint())
+    const input = `${encode({ ...header, alg: 'HS256' })}.${encode(payload)}`
+    const [publicKey] = issuerWith().jwks().keys
+    const signature = createHmac('sha256', JSON.stringify(publicKey)).update(input).digest('base64url')
+    expect(await verify(`${input}.${signature}`)).toBeNull()
+  })
+
+  it('B-05 refuses a key that the token brings along', async () => {
+    const foreign = generateSigningKey()
+    const { accessToken } = await issuerWith({ keys: [{ key: foreign, kid: String(SIGNING_KEY['kid']) }] }).mint(
+      await grant(),
+    )
+    expect(await verify(accessToken)).toBeNull()
+    const { jwk } = { jwk: { ...foreign, d: undefined } }
+    expect(await verify(forge(accessToken, { header: { jwk, kid: foreign['kid'] } }))).toBeNull()
+  })
+
+  it('B-05 refuses a changed signature and whatever is no JWT, and never throws', async () => {
+    const jwt = await mint()
+    const [header, payload, signature = ''] = jwt.split('.')
+    const other = (signature.startsWith('A') ? 'B' : 'A') + signature.slice(1)
+    for (const bad of [
+      '',
+      '.',
+      '..',
+      'x',
+      'a.b.c',
+      `${header}.${payload}`,
+      `${jwt}.x`,
+      `${header}.${payload}.${other}`,
+      `${jwt}\n`,
+    ])
+      expect(await verify(bad), bad).toBeNull()
+    expect(await verify(undefined as unknown as string)).toBeNull()
+  })
+})
+
+describe('keys', () => {
+  it('A-03 an independent client accepts the token by what we publish', async () => {
+    for (const alg of ['ES256', 'EdDSA', 'RS256'] as const) {
+      const server = issuerWith({ keys: [generateSigningKey(alg)] })
+      const { accessToken } = await server.mint(await grant({ now: Date.now() }))
+      const metadata = { issuer: ISSUER, jwks_uri: `${ISSUER}/jwks` }
+      const call = new Request(API, { headers: { authorization: `Bearer ${accessToken}` } })
+      const claims = await oauth.validateJwtAccessToken(metadata, call, API, {
+        [oauth.customFetch]: async () => Response.json(server.jwks()),
+      })
+      expect(claims).toMatchObject({ sub: 'alice', client_id: 'web', scope: 'read write' })
+    }
+  })
+
+  it('A-09 publishes no private or symmetric member, each key once with kid, alg and use', () => {
+    const keys = (['ES256', 'EdDSA', 'RS256'] as const).map((alg) => generateSigningKey(alg))
+    const published = issuerWith({ keys }).jwks().keys
+    for (const key of published) {
+      for (const secret of ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']) expect(key).not.toHaveProperty(secret)
+      expect(key).toMatchObject({ kid: expect.any(String), use: 'sig' })
+    }
+    expect(published.map(({ alg }) => alg)).toEqual(['ES256', 'EdDSA', 'RS256'])
+    expect(new Set(published.map(({ kid }) => kid)).size).toBe(3)
+  })
+
+  it('A-10 through a change of keys, every token is good for every verifier with a cached set until it ends', async () => {
+    const [old, next] = [generateSigningKey(), generateSigningKey()]
+    const before = issuerWith({ keys: [old] })
+    const published = issuerWith({ keys: [old, next] })
+    const switched = issuerWith({ keys: [next, old] })
+    const after = issuerWith({ keys: [next] })
+    const minted = async (server: typeof before) => (await server.mint(await grant())).accessToken
+    const verdicts = async (jwt: string, ...servers: (typeof before)[]) =>
+      Promise.all(servers.map(async (server) => (await server.verify(jwt, NOW)) !== null))
+    expect(await verdicts(await minted(before), before, published, switched)).toEqual([true, true, true])
+    expect(await verdicts(await minted(published), before, published, switched)).toEqual([true, true, true])
+    // Whoever fetched the set while the new key was only announced.
+    expect(await verdicts(await minted(switched), published, switched, after)).toEqual([true, true, true])
+    expect(await verdicts(await minted(before), after)).toEqual([false])
+  })
+
+  it('survives a restart when the key is derived from a secret', async () => {
+    const secret = 'x'.repeat(32)
+    const { accessToken } = await issuerWith({ keys: [deriveSigningKey(secret)] }).mint(await grant())
+    expect(await issuerWith({ keys: [deriveSigningKey(secret)] }).verify(accessToken, NOW)).not.toBeNull()
+    expect(await issuerWith({ keys: [deriveSigningKey(`${secret}y`)] }).verify(accessToken, NOW)).toBeNull()
+  })
+})
+
+describe('misuse throws at construction', () => {
+  it.each([
+    ['issuer', { issuer: 'login.example' }],
+    ['issuer', { issuer: 'https://login.example?x' }],
+    ['issuer', { issuer: 'https://login.example/#' }],
+    ['audience', { audience: '' }],
+    ['lifetimeSeconds', { lifetimeSeconds: 0 }],
+    ['lifetimeSeconds', { lifetimeSeconds: 900_000 }],
+    ['lifetimeSeconds', { lifetimeSeconds: 1.5 }],
+    ['keys', { keys: [] }],
+    ['key', { key: SIGNING_KEY }],
+  ])('%s', (option, bad) => {
+    expect(() => issuerWith(bad)).toThrow(expect.objectContaining({ name: 'MisuseError', option }))
+  })
+})
