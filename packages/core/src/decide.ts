@@ -67,6 +67,8 @@ export interface Facts {
 
 export interface Circumstances {
   readonly now: number
+  /** When the request came in: a retry that came in time is one, however slow the store or the app's own work is. */
+  readonly arrivedAt: number
   readonly objection: Objection | null
   /** The family is older than its subject's `validAfter`. */
   readonly superseded: boolean
@@ -101,7 +103,11 @@ export function admit(
  * The decision table: what a presented token earns, given what the store holds. Pure and total: no clock, no randomness, no I/O.
  * The first rule that matches wins. `facts` is null when the store has no such family.
  */
-export function decide(facts: Facts | null, { now, objection, superseded }: Circumstances, rules: Rules): Decision {
+export function decide(
+  facts: Facts | null,
+  { now, arrivedAt, objection, superseded }: Circumstances,
+  rules: Rules,
+): Decision {
   if (superseded) return refuse('superseded')
   if (facts === null) return refuse('unknown')
   // A replay that could not have succeeded must not end a family: else any client could end any other's.
@@ -117,10 +123,10 @@ export function decide(facts: Facts | null, { now, objection, superseded }: Circ
     case 'current':
       return mint(rules.rotates ? 'rotated' : 'renewed')
     case 'predecessor':
-      return isRetry(facts, now, rules) ? mint('retried') : end('reuse', 'reuse')
+      return isRetry(facts, arrivedAt, rules) ? mint('retried') : end('reuse', 'reuse')
     case 'unverifiable':
       // Whether it is a retry cannot be told here, and ending a family on a guess would sign out honest people.
-      return isRetry(facts, now, rules) ? { kind: 'fault' } : end('reuse', 'reuse')
+      return isRetry(facts, arrivedAt, rules) ? { kind: 'fault' } : end('reuse', 'reuse')
     case 'one_ahead':
       return mint('healed')
     case 'far_ahead':
@@ -135,8 +141,8 @@ export function decide(facts: Facts | null, { now, objection, superseded }: Circ
  * Bare grace is bounded by time: without a bound, a thief and the owner could alternate for ever unseen. The same attempt is not:
  * whoever has its key made it. The window opens at the rotation and a retry never moves it.
  */
-function isRetry(facts: Facts, now: number, { graceMs }: Rules): boolean {
-  return facts.sameAttempt || (graceMs > 0 && now < facts.rotatedAt + graceMs)
+function isRetry(facts: Facts, arrivedAt: number, { graceMs }: Rules): boolean {
+  return facts.sameAttempt || (graceMs > 0 && arrivedAt < facts.rotatedAt + graceMs)
 }
 
 const mint = (outcome: MintOutcome): Decision => ({ kind: 'mint', outcome })

@@ -12,6 +12,7 @@ export type Inspection =
  */
 export async function inspect(engine: Engine, refreshToken: string): Promise<Inspection> {
   const { store, ring, tokenPrefix, policy } = engine
+  const now = engine.now()
   const parsed = parseToken(refreshToken, tokenPrefix, ring)
   if (parsed.kind !== 'authentic') return { active: false, reason: parsed.kind }
   const record = await store.find(parsed.token.familyId)
@@ -26,7 +27,7 @@ export async function inspect(engine: Engine, refreshToken: string): Promise<Ins
       rotatedAt: record.rotatedAt,
       expiresAt: record.expiresAt,
     },
-    { now: engine.now(), objection: null, superseded: false },
+    { now, arrivedAt: now, objection: null, superseded: false },
     { graceMs: policy.graceMs, rotates: true },
   )
   if (decision.kind === 'mint') return { active: true, family: toFamily(record) }

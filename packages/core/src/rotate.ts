@@ -109,6 +109,7 @@ interface Swap {
 interface Attempt<Prepared> {
   readonly request: RotateRequest<Prepared>
   readonly token: AuthenticToken
+  readonly arrivedAt: number
   readonly binding: Binding
   readonly retryKey: string | null
   readonly rotates: boolean
@@ -126,6 +127,7 @@ export async function rotate<Prepared>(
   request: RotateRequest<Prepared>,
 ): Promise<RotateOutcome<Prepared>> {
   checkRequest(request)
+  const arrivedAt = engine.now()
   const parsed = parseToken(request.refreshToken, engine.tokenPrefix, engine.ring)
   if (parsed.kind !== 'authentic') return refused(engine, request, null, parsed.kind)
   const { token } = parsed
@@ -139,7 +141,7 @@ export async function rotate<Prepared>(
   const { admit: mayTry } = request
   if (mayTry !== undefined && !(await hook(engine, 'admit', () => mayTry(token.familyId))))
     return declined(engine, request, token.familyId, 'rate_limited')
-  return settle(engine, attemptOf(engine, request, token))
+  return settle(engine, attemptOf(engine, request, token, arrivedAt))
 }
 
 /**
@@ -215,6 +217,7 @@ function attemptOf<Prepared>(
   engine: Engine,
   request: RotateRequest<Prepared>,
   token: AuthenticToken,
+  arrivedAt: number,
 ): Attempt<Prepared> {
   const {
     clientId = FIRST_PARTY,
@@ -231,6 +234,7 @@ function attemptOf<Prepared>(
   return {
     request,
     token,
+    arrivedAt,
     binding: { clientId, boundKey },
     retryKey: countsAsRetryKey ? retryKeyOf(token, idempotencyKey) : null,
     rotates: rotates(rotation, { confidential, boundKey }),
@@ -326,6 +330,7 @@ function circumstancesOf(
 ): Circumstances {
   return {
     now: engine.now(),
+    arrivedAt: attempt.arrivedAt,
     objection: (record && objectionTo(attempt, record)) ?? work?.objection ?? null,
     superseded: work?.superseded ?? false,
   }

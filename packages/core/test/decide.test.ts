@@ -34,7 +34,7 @@ function decideCase({ facts = {}, circumstances = {}, graceMs = GRACE, rotates =
   }
   return decide(
     facts && { ...usual, ...facts },
-    { now: NOW, objection: null, superseded: false, ...circumstances },
+    { now: NOW, arrivedAt: NOW, objection: null, superseded: false, ...circumstances },
     { graceMs, rotates },
   )
 }
@@ -116,6 +116,16 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
   ['predecessor, just rotated', { facts: { relation: 'predecessor', ...justRotated } }, 'retried'],
   ['predecessor, last instant of grace', { facts: { relation: 'predecessor', ...lastInstantOfGrace } }, 'retried'],
   ['predecessor, grace just over', { facts: { relation: 'predecessor', ...graceJustOver } }, 'reuse, ends as reuse'],
+  [
+    'predecessor that arrived in grace and is judged after it',
+    { facts: { relation: 'predecessor', ...graceJustOver }, circumstances: { arrivedAt: NOW - 1 } },
+    'retried',
+  ],
+  [
+    'current that arrived before its end',
+    { facts: { expiresAt: NOW }, circumstances: { arrivedAt: NOW - 1 } },
+    'expired',
+  ],
   ['predecessor, strict', { facts: { relation: 'predecessor', ...justRotated }, graceMs: 0 }, 'reuse, ends as reuse'],
   [
     'predecessor, strict, clock behind the one that rotated',
@@ -178,7 +188,7 @@ describe('over the whole space of facts', () => {
       for (const objection of OBJECTIONS)
         for (const graceMs of [0, GRACE])
           for (const rotates of flags) {
-            const circumstances = { now: NOW, objection, superseded }
+            const circumstances = { now: NOW, arrivedAt: NOW, objection, superseded }
             const rules = { graceMs, rotates }
             yield { facts: null, circumstances, rules }
             for (const relation of RELATIONS)

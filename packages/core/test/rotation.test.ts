@@ -1,0 +1,1212 @@
+import { describe, expect, it, vi } from 'vitest'
+import { Fault, type RotateRequest, StoreError } from '../src/index.js'
+import {
+  DAY,
+  HOUR,
+  KEY,
+  MINUTE,
+  NEW_SECRET,
+  OLD_SECRET,
+  OTHER_KEY,
+  SECOND,
+  START,
+  succeeded,
+  testStore,
+  type World,
+  world,
+} from './world.js'
+
+async function signIn(here: World, request: object = {}) {
+  const { refreshToken } = await here.tokens.issue({ subject: 'alice', ...request })
+  here.quiet()
+  return refreshToken
+}
+
+/** Refreshes and returns the next token. */
+async function refresh(here: World, refreshToken: string, request: object = {}) {
+  return succeeded(await here.tokens.rotate({ refreshToken, ...request })).refreshToken
+}
+
+const onlyRow = (here: World) => [...here.store.rows.values()][0]!
+
+describe('the common path', () => {
+  it('is exactly one store call', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const next = await refresh(here, token)
+    expect(here.store.calls).toEqual(['rotate'])
+    await refresh(here, next, { idempotencyKey: KEY, clientId: 'first-party', validAfter: 0, scope: '', audience: [] })
+    expect(here.store.calls).toEqual(['rotate', 'rotate'])
+  })
+
+  it('is one read and one write where work comes before the swap', async () => {
+    const here = world()
+    const token = await signIn(here)
+    await refresh(here, token, { prepare: async () => 'access token' })
+    expect(here.store.calls).toEqual(['find', 'rotate'])
+  })
+
+  it('hands out another token, one generation on, and reports it once', async () => {
+    const here = world()
+    const token = await signIn(here)
+    here.advance(MINUTE)
+    const outcome = succeeded(await here.tokens.rotate({ refreshToken: token }))
+    expect(outcome.refreshToken).not.toBe(token)
+    expect(outcome.outcome).toBe('rotated')
+    expect(outcome.family).toMatchObject({ subject: 'alice', generation: 1, lastUsedAt: START + MINUTE })
+    expect(here.events).toEqual([
+      {
+        type: 'rotated',
+        at: START + MINUTE,
+        familyId: outcome.family.id,
+        subject: 'alice',
+        clientId: 'first-party',
+        generation: 1,
+      },
+    ])
+  })
+
+  it('F-01: a public client without a key rotates whatever the policy says', async () => {
+    const here = world({ policy: { rotation: 'never' } })
+    const token = await signIn(here)
+    expect(await refresh(here, token)).not.toBe(token)
+  })
+
+  it('F-01: a proof that comes with an unbound family does not switch rotation off', async () => {
+    const here = world({ policy: { rotation: 'never' } })
+    const token = await signIn(here)
+    expect(await refresh(here, token, { boundKey: 'jkt:key' })).not.toBe(token)
+  })
+})
+
+describe('refusals', () => {
+  it.each([
+    ['a random string', 'certainly not a token'],
+    ['nothing', undefined],
+    ['null', null],
+    ['an object', { refreshToken: 'brt_' }],
+    ['a list', ['brt_']],
+    ['10 kB', 'x'.repeat(10_000)],
+    ['text beyond VSCHAR', 'brt_\u0000\u00ff'],
+  ])('R-02: %s is malformed, without a store call', async (_name, refreshToken) => {
+    const here = world()
+    const outcome = await here.tokens.rotate({ refreshToken } as RotateRequest)
+    expect(outcome).toEqual({ ok: false, reason: 'malformed' })
+    expect(here.store.calls).toEqual([])
+    expect(here.events).toMatchObject([{ type: 'refused', reason: 'malformed', objection: null, familyId: null }])
+  })
+
+  it('R-02: a token whose key is not in the ring is refused without a store call', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const elsewhere = here.instance({ secrets: [NEW_SECRET] })
+    expect(await elsewhere.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'unknown_key' })
+    expect(here.store.calls).toEqual([])
+    expect(here.typesSeen()).toEqual(['refused'])
+  })
+
+  it('R-02: an authentic token of no family is unknown', async () => {
+    const here = world()
+    const token = await signIn(here)
+    here.store.rows.clear()
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'unknown' })
+    expect(await here.tokens.rotate({ refreshToken: token, prepare: async () => 1 })).toEqual({
+      ok: false,
+      reason: 'unknown',
+    })
+  })
+
+  it('R-02, V-09: a revoked one is refused at once, on every instance', async () => {
+    const here = world()
+    const token = await signIn(here)
+    await here.tokens.revoke({ refreshToken: token })
+    expect(await here.instance().rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'revoked' })
+  })
+
+  it('R-03: another client gets nothing and the token still works for its own', async () => {
+    const here = world()
+    const token = await signIn(here, { clientId: 'b' })
+    expect(await here.tokens.rotate({ refreshToken: token, clientId: 'x' })).toEqual({ ok: false, reason: 'mismatch' })
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'mismatch' })
+    expect(succeeded(await here.tokens.rotate({ refreshToken: token, clientId: 'b' })).outcome).toBe('rotated')
+  })
+
+  it('F-13: a changed byte is refused and ends nothing', async () => {
+    const here = world()
+    const token = await signIn(here)
+    for (let at = 4; at < token.length; at++) {
+      const other = token[at] === 'A' ? 'B' : 'A'
+      const outcome = await here.tokens.rotate({ refreshToken: token.slice(0, at) + other + token.slice(at + 1) })
+      expect(outcome).toMatchObject({ ok: false, reason: expect.stringMatching(/^(malformed|unknown_key)$/) })
+    }
+    expect(here.store.calls).toEqual([])
+    expect(await refresh(here, token)).toBeTruthy()
+  })
+
+  it('a token of another family than the caller expects changes nothing', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const outcome = await here.tokens.rotate({ refreshToken: token, familyId: 'another' })
+    expect(outcome).toEqual({ ok: false, reason: 'declined', objection: 'other_family' })
+    expect(here.store.calls).toEqual([])
+    await refresh(here, token, { familyId: onlyRow(here).id })
+  })
+})
+
+describe('validAfter', () => {
+  it('refuses every family of the client that was created before, without a store call', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const next = await refresh(here, token)
+    here.quiet()
+    for (const refreshToken of [token, next])
+      expect(await here.tokens.rotate({ refreshToken, validAfter: START + SECOND })).toEqual({
+        ok: false,
+        reason: 'superseded',
+      })
+    expect(here.store.calls).toEqual([])
+    await refresh(here, next, { validAfter: START })
+  })
+
+  it('of the subject is asked of the hook, refuses and consumes nothing', async () => {
+    let validAfter: number | null = START + 1
+    const here = world({ beforeRotate: async () => ({ active: true, validAfter }) })
+    const token = await signIn(here)
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'superseded' })
+    expect(here.store.calls).toEqual(['find'])
+    validAfter = START
+    const next = await refresh(here, token)
+    validAfter = null
+    await refresh(here, next)
+  })
+
+  it.each([Number.NaN, '2030-01-01', new Date(START)])('%s lets nobody pass by comparing false', async (validAfter) => {
+    const here = world()
+    const refreshToken = await signIn(here)
+    await expect(here.tokens.rotate({ refreshToken, validAfter } as RotateRequest)).rejects.toThrow(
+      /^validAfter: expected epoch milliseconds/,
+    )
+    const hooked = here.instance({ beforeRotate: async () => ({ active: true, validAfter: validAfter as number }) })
+    await expect(hooked.rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
+    expect(onlyRow(here).generation).toBe(0)
+  })
+})
+
+describe('scope and audience', () => {
+  const grant = { scope: 'a b', audience: ['https://one', 'https://two'] }
+
+  it.each([
+    ['no scope', {}, 'a b'],
+    ['an empty scope', { scope: '' }, 'a b'],
+    ['null', { scope: null }, 'a b'],
+    ['all of it', { scope: 'b a' }, 'b a'],
+    ['some of it', { scope: 'a' }, 'a'],
+    ['some of it twice', { scope: 'a a' }, 'a'],
+  ])('R-05, R-06, F-06: %s is granted, and the family keeps what it has', async (_name, request, scope) => {
+    const here = world()
+    const token = await signIn(here, grant)
+    const outcome = succeeded(await here.tokens.rotate({ refreshToken: token, ...request } as RotateRequest))
+    expect(outcome.scope).toBe(scope)
+    expect(outcome.family.scope).toBe('a b')
+    const after = succeeded(await here.tokens.rotate({ refreshToken: outcome.refreshToken }))
+    expect([after.scope, after.audience]).toEqual(['a b', grant.audience])
+  })
+
+  it.each([
+    ['wider', 'a c'],
+    ['another case', 'A'],
+    ['two spaces', 'a  b'],
+    ['a leading space', ' a'],
+    ['a trailing space', 'a '],
+    ['only spaces', ' '],
+    ['quotes', '"a"'],
+    ['a backslash', 'a\\'],
+    ['non-ASCII', 'é'],
+    ['a tab', 'a\tb'],
+    ['a list', ['a']],
+    ['an object', {}],
+    ['a number', 1],
+  ])('R-07, R-08: %s is declined, consuming nothing', async (_name, scope) => {
+    const here = world()
+    const refreshToken = await signIn(here, grant)
+    const outcome = await here.tokens.rotate({ refreshToken, scope } as RotateRequest)
+    expect(outcome).toEqual({ ok: false, reason: 'declined', objection: 'invalid_scope' })
+    expect(here.store.calls).toEqual(['find'])
+    await refresh(here, refreshToken)
+  })
+
+  it('R-07: a family without a scope never gets one', async () => {
+    const here = world()
+    const refreshToken = await signIn(here)
+    expect(await here.tokens.rotate({ refreshToken, scope: 'a' })).toMatchObject({ objection: 'invalid_scope' })
+  })
+
+  it('R-10: a resource of the grant narrows this answer only', async () => {
+    const here = world()
+    const token = await signIn(here, grant)
+    const outcome = succeeded(await here.tokens.rotate({ refreshToken: token, audience: ['https://two'] }))
+    expect(outcome.audience).toEqual(['https://two'])
+    expect(outcome.family.audience).toEqual(grant.audience)
+    expect(succeeded(await here.tokens.rotate({ refreshToken: outcome.refreshToken })).audience).toEqual(grant.audience)
+  })
+
+  it.each([
+    ['another resource', ['https://three']],
+    ['one of ours and another', ['https://one', 'https://three']],
+    ['another resource, not in a list', 'https://three'],
+    ['objects', [{}]],
+    ['null in a list', [null]],
+  ])('R-10: %s is declined, consuming nothing', async (_name, audience) => {
+    const here = world()
+    const refreshToken = await signIn(here, grant)
+    const outcome = await here.tokens.rotate({ refreshToken, audience } as RotateRequest)
+    expect(outcome).toEqual({ ok: false, reason: 'declined', objection: 'invalid_target' })
+    await refresh(here, refreshToken)
+  })
+
+  it('a single resource that no list holds counts as one', async () => {
+    const here = world()
+    const refreshToken = await signIn(here, grant)
+    const outcome = await here.tokens.rotate({ refreshToken, audience: 'https://one' } as unknown as RotateRequest)
+    expect(succeeded(outcome).audience).toEqual(['https://one'])
+  })
+
+  it('a predecessor with an unacceptable request is declined, also when its window is over', async () => {
+    const here = world()
+    const token = await signIn(here, grant)
+    const next = await refresh(here, token)
+    here.advance(HOUR)
+    expect(await here.tokens.rotate({ refreshToken: token, scope: 'c' })).toMatchObject({ reason: 'declined' })
+    await refresh(here, next)
+  })
+})
+
+describe('retries and races', () => {
+  it('F-08: the same token again earns the identical successor, which works', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const next = await refresh(here, token)
+    here.advance(30 * SECOND - 1)
+    const again = succeeded(await here.tokens.rotate({ refreshToken: token }))
+    expect(again.refreshToken).toBe(next)
+    expect(again.outcome).toBe('retried')
+    expect(here.events.at(-1)).toMatchObject({ type: 'retried', generation: 1, by: 'grace' })
+    await refresh(here, next)
+  })
+
+  it('F-07: of 50 concurrent refreshes one rotates and all receive the same successor', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, () => here.instance().rotate({ refreshToken: token })),
+    )
+    const tokens = new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken))
+    expect(tokens.size).toBe(1)
+    expect(here.typesSeen().filter((type) => type === 'rotated')).toHaveLength(1)
+    expect(onlyRow(here).generation).toBe(1)
+  })
+
+  it('F-07: in strict mode one of 50 succeeds and the race counts as reuse once', async () => {
+    const here = world({ policy: { graceSeconds: 0 } })
+    const token = await signIn(here)
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, () => here.instance().rotate({ refreshToken: token })),
+    )
+    expect(outcomes.filter(({ ok }) => ok)).toHaveLength(1)
+    expect(here.typesSeen().filter((type) => type === 'reuse')).toHaveLength(1)
+  })
+
+  it('the loser of a race whose work came first receives the winner’s successor', async () => {
+    const here = world()
+    const token = await signIn(here)
+    let winner = ''
+    const outcome = await here.tokens.rotate({
+      refreshToken: token,
+      prepare: async () => {
+        winner = await refresh(here, token)
+        return 'access'
+      },
+    })
+    expect(outcome).toMatchObject({ ok: true, outcome: 'retried', refreshToken: winner, prepared: 'access' })
+  })
+
+  it.each([
+    ['bare', 30 * SECOND, {}, {}],
+    ['with another key', 30 * SECOND, { idempotencyKey: KEY }, { idempotencyKey: OTHER_KEY }],
+    ['with a key that its first attempt did not have', 30 * SECOND, {}, { idempotencyKey: KEY }],
+    ['with a key too short', 30 * SECOND, { idempotencyKey: KEY.slice(0, 21) }, { idempotencyKey: KEY.slice(0, 21) }],
+    ['with a key too long', 30 * SECOND, { idempotencyKey: 'x'.repeat(256) }, { idempotencyKey: 'x'.repeat(256) }],
+    ['with a list for a key', 30 * SECOND, { idempotencyKey: KEY.split('') }, { idempotencyKey: KEY.split('') }],
+  ])('F-09: %s, once the window is over, is reuse', async (_name, after, one, two) => {
+    const here = world()
+    const token = await signIn(here)
+    const next = await refresh(here, token, one)
+    here.advance(after)
+    expect(await here.tokens.rotate({ refreshToken: token, ...(two as Partial<RotateRequest>) })).toEqual({
+      ok: false,
+      reason: 'reuse',
+    })
+    expect(await here.tokens.rotate({ refreshToken: next })).toEqual({ ok: false, reason: 'revoked' })
+  })
+
+  it.each([
+    ['22 characters', KEY.slice(0, 22)],
+    ['32 characters', KEY],
+    ['255 characters', 'x'.repeat(255)],
+  ])('F-08: with the Idempotency-Key of its first attempt (%s) it is a retry hours later', async (_name, key) => {
+    const here = world({ policy: { graceSeconds: 0 } })
+    const token = await signIn(here)
+    const next = await refresh(here, token, { idempotencyKey: key })
+    here.advance(7 * HOUR)
+    expect(await refresh(here, token, { idempotencyKey: key })).toBe(next)
+    expect(here.events.at(-1)).toMatchObject({ type: 'retried', by: 'idempotency_key' })
+  })
+
+  it('F-09: once the successor was used it is reuse, in grace and with its key as well', async () => {
+    for (const request of [{}, { idempotencyKey: KEY }]) {
+      const here = world()
+      const token = await signIn(here)
+      await refresh(here, await refresh(here, token, request))
+      expect(await here.tokens.rotate({ refreshToken: token, ...request })).toEqual({ ok: false, reason: 'reuse' })
+    }
+  })
+
+  it('F-09: the window does not slide with retries', async () => {
+    const here = world()
+    const token = await signIn(here)
+    await refresh(here, token)
+    for (let second = 0; second < 29; second++) {
+      here.advance(SECOND)
+      await refresh(here, token)
+    }
+    here.advance(SECOND)
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'reuse' })
+  })
+
+  it('F-11: a retry writes nothing and extends nothing', async () => {
+    const here = world()
+    const token = await signIn(here)
+    await refresh(here, token, { idempotencyKey: KEY })
+    const before = structuredClone(onlyRow(here))
+    for (let again = 0; again < 100; again++) {
+      here.advance(MINUTE)
+      await refresh(here, token, { idempotencyKey: KEY })
+    }
+    expect(onlyRow(here)).toEqual(before)
+  })
+
+  it('a constant Idempotency-Key does not turn an older token into a retry', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const next = await refresh(here, token, { idempotencyKey: KEY })
+    await refresh(here, next, { idempotencyKey: KEY })
+    expect(await here.tokens.rotate({ refreshToken: token, idempotencyKey: KEY })).toEqual({
+      ok: false,
+      reason: 'reuse',
+    })
+  })
+
+  it('F-10: another key or client learns no successor, and ends nothing', async () => {
+    const here = world()
+    const token = await signIn(here, { clientId: 'b', boundKey: 'jkt:mine' })
+    const own = { clientId: 'b', boundKey: 'jkt:mine' }
+    const next = await refresh(here, token, own)
+    for (const theirs of [
+      { boundKey: 'jkt:theirs' },
+      { boundKey: null },
+      { clientId: 'x' },
+      { boundKey: 'x5t#S256:mine' },
+    ])
+      expect(await here.tokens.rotate({ refreshToken: token, ...own, ...theirs })).toEqual({
+        ok: false,
+        reason: 'mismatch',
+      })
+    expect(await refresh(here, token, own)).toBe(next)
+  })
+})
+
+describe('reuse', () => {
+  it('F-02, F-03: the old token after its window ends the family and is reported once', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const next = await refresh(here, token)
+    here.advance(HOUR)
+    here.quiet()
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'reuse' })
+    expect(here.events).toEqual([
+      {
+        type: 'reuse',
+        at: START + HOUR,
+        familyId: onlyRow(here).id,
+        subject: 'alice',
+        clientId: 'first-party',
+        generation: 1,
+        presentedGeneration: 0,
+      },
+    ])
+    expect(onlyRow(here).revocation).toMatchObject({ at: START + HOUR, reason: 'reuse' })
+    for (const refreshToken of [token, next])
+      expect(await here.tokens.rotate({ refreshToken })).toEqual({ ok: false, reason: 'revoked' })
+    expect(here.typesSeen()).toEqual(['reuse', 'refused', 'refused'])
+  })
+
+  it.each([0, 1, 2, 3])('F-04: generation %d of a chain of 5 ends the family', async (generation) => {
+    const here = world()
+    const chain = [await signIn(here)]
+    for (let step = 0; step < 5; step++) chain.push(await refresh(here, chain.at(-1)!))
+    expect(await here.tokens.rotate({ refreshToken: chain[generation]! })).toEqual({ ok: false, reason: 'reuse' })
+    expect(await here.tokens.rotate({ refreshToken: chain[5]! })).toEqual({ ok: false, reason: 'revoked' })
+  })
+
+  it('F-04: an ancestor ends the family also after the time at which it would itself have expired', async () => {
+    const here = world({ policy: { idleSeconds: 3600 } })
+    const token = await signIn(here)
+    let last = token
+    for (let step = 0; step < 4; step++) {
+      here.advance(30 * MINUTE)
+      last = await refresh(here, last)
+    }
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'reuse' })
+  })
+
+  it('F-05: another login of the same subject and client lives on', async () => {
+    const here = world()
+    const other = await signIn(here)
+    const token = await signIn(here)
+    await refresh(here, await refresh(here, token))
+    expect(await here.tokens.rotate({ refreshToken: token })).toMatchObject({ reason: 'reuse' })
+    await refresh(here, other)
+  })
+
+  it('F-14: a replay that could not have succeeded ends nothing', async () => {
+    const here = world()
+    const token = await signIn(here, { boundKey: 'jkt:mine' })
+    const next = await refresh(here, token, { boundKey: 'jkt:mine' })
+    here.advance(HOUR)
+    for (const request of [{ boundKey: 'jkt:theirs' }, { clientId: 'x', boundKey: 'jkt:mine' }, {}])
+      expect(await here.tokens.rotate({ refreshToken: token, ...request })).toEqual({ ok: false, reason: 'mismatch' })
+    expect(here.typesSeen().slice(-3)).toEqual(['refused', 'refused', 'refused'])
+    await refresh(here, next, { boundKey: 'jkt:mine' })
+  })
+
+  it('that somebody else ends first is found revoked and not reported again', async () => {
+    const here = world()
+    const token = await signIn(here)
+    await refresh(here, token)
+    here.advance(HOUR)
+    here.quiet()
+    here.store.beforeNext('revoke', () => here.tokens.rotate({ refreshToken: token }))
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'revoked' })
+    expect(here.typesSeen()).toEqual(['reuse', 'refused'])
+  })
+})
+
+describe('lifetimes', () => {
+  it('X-01: no rotation outlives the end that was set at issue', async () => {
+    const here = world({ policy: { absoluteSeconds: 8 * 3600 } })
+    let token = await signIn(here)
+    for (let step = 0; step < 47; step++) {
+      here.advance(10 * MINUTE)
+      token = await refresh(here, token)
+    }
+    here.clock.now = START + 8 * HOUR - SECOND
+    token = await refresh(here, token)
+    here.clock.now = START + 8 * HOUR + SECOND
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'expired' })
+  })
+
+  it('X-02: the absolute end counts from the login, not from the last rotation', async () => {
+    const here = world({ policy: { absoluteSeconds: 90 * 86_400 } })
+    let token = await signIn(here)
+    for (let step = 0; step < 3; step++) {
+      here.advance(25 * DAY)
+      token = await refresh(here, token)
+    }
+    expect(onlyRow(here).absoluteExpiresAt).toBe(START + 90 * DAY)
+    here.clock.now = START + 90 * DAY
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'expired' })
+  })
+
+  it('X-03: a use within the idle limit starts it again, up to the absolute end', async () => {
+    const here = world({ policy: { idleSeconds: 600, absoluteSeconds: 1000 } })
+    let token = await signIn(here)
+    here.advance(599 * SECOND)
+    const outcome = succeeded(await here.tokens.rotate({ refreshToken: token }))
+    expect(outcome.family.expiresAt).toBe(START + 1000 * SECOND)
+    token = outcome.refreshToken
+    here.clock.now = START + 999 * SECOND
+    await refresh(here, token)
+  })
+
+  it('X-03: a pause beyond the idle limit ends it', async () => {
+    const here = world({ policy: { idleSeconds: 600 } })
+    const token = await signIn(here)
+    here.advance(601 * SECOND)
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'expired' })
+  })
+
+  it('X-05: the instant of the end is past the end, on the idle and on the absolute one', async () => {
+    for (const policy of [{ idleSeconds: 60 }, { idleSeconds: null, absoluteSeconds: 60 }]) {
+      const here = world({ policy })
+      const token = await signIn(here)
+      here.advance(60 * SECOND)
+      expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'expired' })
+      here.advance(-1)
+      await refresh(here, token)
+    }
+  })
+
+  it('X-06: what makes the access token sees the end that the family will have', async () => {
+    const here = world({ policy: { idleSeconds: 600, absoluteSeconds: 1000 } })
+    const token = await signIn(here)
+    const ends: number[] = []
+    const prepare: RotateRequest<unknown>['prepare'] = async ({ family }) =>
+      ends.push(family.expiresAt - here.clock.now)
+    here.advance(300 * SECOND)
+    const next = await refresh(here, token, { prepare, idempotencyKey: KEY })
+    expect(ends.at(-1)).toBe(600 * SECOND)
+    here.advance(100 * SECOND)
+    await refresh(here, token, { prepare, idempotencyKey: KEY })
+    expect(ends.at(-1)).toBe(500 * SECOND)
+    here.clock.now = START + 890 * SECOND
+    await refresh(here, next, { prepare })
+    expect(ends.at(-1)).toBe(110 * SECOND)
+  })
+
+  it('an offline family has limits of its own', async () => {
+    const here = world({
+      policy: { idleSeconds: 60, absoluteSeconds: 120, offline: { idleSeconds: null, absoluteSeconds: 86_400 } },
+    })
+    const token = await signIn(here, { offline: true })
+    expect(onlyRow(here)).toMatchObject({ offline: true, idleMs: null, expiresAt: START + DAY })
+    here.advance(DAY - 1)
+    const next = await refresh(here, token)
+    here.advance(1)
+    expect(await here.tokens.rotate({ refreshToken: next })).toEqual({ ok: false, reason: 'expired' })
+  })
+})
+
+describe('rotation never', () => {
+  const policy = { rotation: 'never', idleSeconds: 600, absoluteSeconds: 1000 } as const
+
+  it('F-15: hands out the same token in one call that moves only the idle end', async () => {
+    const here = world({ policy })
+    const token = await signIn(here)
+    const before = onlyRow(here)
+    here.advance(100 * SECOND)
+    const outcome = succeeded(await here.tokens.rotate({ refreshToken: token, confidential: true }))
+    expect(outcome.refreshToken).toBe(token)
+    expect(outcome.outcome).toBe('renewed')
+    expect(outcome.family.lastUsedAt).toBe(START + 100 * SECOND)
+    expect(here.store.calls).toEqual(['rotate'])
+    expect(onlyRow(here)).toEqual({ ...before, expiresAt: START + 700 * SECOND })
+    expect(here.events).toMatchObject([{ type: 'renewed', generation: 0 }])
+  })
+
+  it('F-15: leaves the expiry rules as they are', async () => {
+    const here = world({ policy })
+    const token = await signIn(here)
+    const own = { refreshToken: token, confidential: true }
+    here.advance(500 * SECOND)
+    await here.tokens.rotate(own)
+    here.clock.now = START + 1000 * SECOND
+    expect(await here.tokens.rotate(own)).toEqual({ ok: false, reason: 'expired' })
+  })
+
+  it('holds for a bound family with its proof, and for one client by request', async () => {
+    const here = world({ policy })
+    const token = await signIn(here, { boundKey: 'jkt:mine' })
+    expect(await refresh(here, token, { boundKey: 'jkt:mine' })).toBe(token)
+    const rotating = world()
+    const other = await signIn(rotating)
+    expect(await refresh(rotating, other, { confidential: true, rotation: 'never' })).toBe(other)
+    expect(await refresh(rotating, other, { rotation: 'never' })).not.toBe(other)
+  })
+
+  it('runs the work first there, too', async () => {
+    const here = world({ policy, beforeRotate: async () => ({ active: true, claims: { role: 'admin' } }) })
+    const token = await signIn(here)
+    const outcome = await here.tokens.rotate({ refreshToken: token, confidential: true })
+    expect(outcome).toMatchObject({ ok: true, outcome: 'renewed', claims: { role: 'admin' } })
+    expect(here.store.calls).toEqual(['find', 'rotate'])
+  })
+
+  it('ends with a revocation and refuses afterwards', async () => {
+    const here = world({ policy })
+    const token = await signIn(here)
+    await here.tokens.revoke({ refreshToken: token })
+    expect(await here.tokens.rotate({ refreshToken: token, confidential: true })).toEqual({
+      ok: false,
+      reason: 'revoked',
+    })
+  })
+
+  it('still answers a retry of a rotation that was made under another policy', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const next = await refresh(here, token)
+    const renewing = here.instance({ policy })
+    expect(await renewing.rotate({ refreshToken: token, confidential: true })).toMatchObject({ refreshToken: next })
+  })
+})
+
+describe('bound families', () => {
+  const own = { boundKey: 'jkt:mine' }
+
+  it('rotate with the proof of their key and with nothing else', async () => {
+    const here = world()
+    const token = await signIn(here, own)
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'mismatch' })
+    expect(here.store.calls).toEqual([])
+    expect(await here.tokens.rotate({ refreshToken: token, boundKey: 'jkt:theirs' })).toMatchObject({
+      reason: 'mismatch',
+    })
+    expect(here.store.calls).toEqual(['rotate'])
+    const next = await refresh(here, token, own)
+    await refresh(here, next, own)
+  })
+
+  it('ask for no share of the rate limit before a proof has come', async () => {
+    const here = world()
+    const token = await signIn(here, own)
+    const admit = vi.fn(async () => true)
+    await here.tokens.rotate({ refreshToken: token, admit })
+    expect(admit).not.toHaveBeenCalled()
+  })
+
+  it('an unbound one ignores a proof', async () => {
+    const here = world()
+    const token = await signIn(here)
+    await refresh(here, await refresh(here, token, own), { boundKey: 'jkt:another' })
+  })
+})
+
+describe('a store that lost rotations', () => {
+  it('one: the holder goes on, from the token that it has, and both tabs get the same', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const second = await refresh(here, token)
+    here.store.rollBack(1)
+    here.quiet()
+    const healed = succeeded(await here.tokens.rotate({ refreshToken: second }))
+    expect(healed).toMatchObject({ outcome: 'healed', family: { generation: 2 } })
+    expect(here.events).toMatchObject([{ type: 'healed', generation: 2 }])
+    expect(await refresh(here, second)).toBe(healed.refreshToken)
+    await refresh(here, healed.refreshToken)
+  })
+
+  it('one: of two tabs that come at once both go on', async () => {
+    const here = world()
+    const second = await refresh(here, await signIn(here))
+    here.store.rollBack(1)
+    const outcomes = await Promise.all([1, 2].map(() => here.instance().rotate({ refreshToken: second })))
+    expect(new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken)).size).toBe(1)
+  })
+
+  it('one: a healed rotation leaves no second holder', async () => {
+    const here = world()
+    const first = await signIn(here)
+    const second = await refresh(here, first)
+    here.store.rollBack(1)
+    const thief = await refresh(here, first)
+    expect(await here.tokens.rotate({ refreshToken: second })).toEqual({ ok: false, reason: 'reuse' })
+    expect(await here.tokens.rotate({ refreshToken: thief })).toEqual({ ok: false, reason: 'revoked' })
+  })
+
+  it('one: healing needs the key and the client as ever', async () => {
+    const here = world()
+    const second = await refresh(here, await signIn(here, { boundKey: 'jkt:mine' }), { boundKey: 'jkt:mine' })
+    here.store.rollBack(1)
+    expect(await here.tokens.rotate({ refreshToken: second, boundKey: 'jkt:theirs' })).toMatchObject({
+      reason: 'mismatch',
+    })
+    expect(succeeded(await here.tokens.rotate({ refreshToken: second, boundKey: 'jkt:mine' })).outcome).toBe('healed')
+  })
+
+  it('two: fails closed and is not reported as theft', async () => {
+    const here = world()
+    const third = await refresh(here, await refresh(here, await signIn(here)))
+    here.store.rollBack(2)
+    here.quiet()
+    expect(await here.tokens.rotate({ refreshToken: third })).toEqual({ ok: false, reason: 'lost' })
+    expect(here.events).toMatchObject([
+      { type: 'revoked', reason: 'rollback' },
+      { type: 'refused', reason: 'lost' },
+    ])
+    expect(onlyRow(here).revocation?.reason).toBe('rollback')
+    expect(await here.tokens.rotate({ refreshToken: third })).toEqual({ ok: false, reason: 'revoked' })
+  })
+})
+
+describe('a change of secrets', () => {
+  it('in three steps signs nobody out, and retries across a step get the same successor', async () => {
+    const here = world()
+    const instances = [
+      here.instance({ secrets: [OLD_SECRET] }),
+      here.instance({ secrets: [OLD_SECRET, NEW_SECRET] }),
+      here.instance({ secrets: [NEW_SECRET, OLD_SECRET] }),
+      here.instance({ secrets: [NEW_SECRET] }),
+    ]
+    let token = (await instances[0]!.issue({ subject: 'alice' })).refreshToken
+    // While a step rolls out, two neighbouring configurations serve side by side.
+    for (const [older, newer] of [
+      [0, 1],
+      [1, 2],
+      [2, 3],
+    ] as const) {
+      for (const [one, two] of [
+        [older, newer],
+        [newer, older],
+      ] as const) {
+        // By the last step the absolute lifetime has passed, so that nothing of the old secret is left.
+        if (newer === 3) token = succeeded(await instances[2]!.rotate({ refreshToken: token })).refreshToken
+        const next = succeeded(await instances[one]!.rotate({ refreshToken: token }))
+        const retry = succeeded(await instances[two]!.rotate({ refreshToken: token }))
+        expect(retry.refreshToken).toBe(next.refreshToken)
+        token = next.refreshToken
+      }
+    }
+    expect(here.typesSeen()).not.toContain('refused')
+  })
+
+  it('older keys issue nothing new', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const next = succeeded(await here.instance({ secrets: [NEW_SECRET, OLD_SECRET] }).rotate({ refreshToken: token }))
+    expect(await here.tokens.rotate({ refreshToken: next.refreshToken })).toEqual({ ok: false, reason: 'unknown_key' })
+    expect(onlyRow(here).revocation).toBeNull()
+  })
+
+  it('a retry where the key of the record is missing is a fault, never reuse', async () => {
+    for (const [graceSeconds, request] of [
+      [30, {}],
+      [0, { idempotencyKey: KEY }],
+    ] as const) {
+      const here = world({ policy: { graceSeconds } })
+      const token = await signIn(here)
+      const ahead = here.instance({ secrets: [NEW_SECRET, OLD_SECRET] })
+      await ahead.rotate({ refreshToken: token, ...request })
+      here.quiet()
+      const fault = await here.tokens.rotate({ refreshToken: token, ...request }).catch((error: unknown) => error)
+      expect(fault).toBeInstanceOf(Fault)
+      expect(fault).toMatchObject({ code: 'record_key_missing' })
+      expect(here.events).toMatchObject([{ type: 'fault', code: 'record_key_missing' }])
+      expect(onlyRow(here).revocation).toBeNull()
+      if (graceSeconds > 0)
+        await expect(here.tokens.inspect(token)).rejects.toMatchObject({ code: 'record_key_missing' })
+      succeeded(await ahead.rotate({ refreshToken: token, ...request }))
+    }
+  })
+})
+
+describe('what the app has to say', () => {
+  it('F-12: an inactive subject is declined and nothing is consumed', async () => {
+    let active = false
+    const here = world({ beforeRotate: async () => ({ active }) })
+    const token = await signIn(here)
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({
+      ok: false,
+      reason: 'declined',
+      objection: 'inactive',
+    })
+    expect(here.store.calls).toEqual(['find'])
+    active = true
+    await refresh(here, token)
+  })
+
+  it('is asked before every answer that hands out tokens, and prepares with what was said', async () => {
+    const beforeRotate = vi.fn(async () => ({ active: true, claims: { role: 'admin' } }))
+    const here = world({ beforeRotate })
+    const token = await signIn(here, { scope: 'a b' })
+    const prepare: RotateRequest<string>['prepare'] = async ({ claims, scope, family }) =>
+      `${String(claims['role'])} ${scope} ${family.subject}`
+    const ask = (refreshToken: string) => here.tokens.rotate({ refreshToken, prepare, scope: 'b' })
+    const rotated = succeeded(await ask(token))
+    const retried = succeeded(await ask(token))
+    here.store.rollBack(1)
+    const healed = succeeded(await ask(rotated.refreshToken))
+    expect([rotated, retried, healed].map(({ outcome }) => outcome)).toEqual(['rotated', 'retried', 'healed'])
+    for (const outcome of [rotated, retried, healed])
+      expect(outcome).toMatchObject({ prepared: 'admin b alice', claims: { role: 'admin' }, scope: 'b' })
+    expect(beforeRotate).toHaveBeenCalledTimes(3)
+  })
+
+  it('is not asked about a token that earns nothing', async () => {
+    const beforeRotate = vi.fn(async () => undefined)
+    const here = world({ beforeRotate })
+    const token = await signIn(here)
+    await here.tokens.rotate({ refreshToken: token, clientId: 'x' })
+    await here.tokens.revoke({ refreshToken: token })
+    await here.tokens.rotate({ refreshToken: token })
+    expect(beforeRotate).not.toHaveBeenCalled()
+  })
+
+  it('is asked once even if the swap it allowed was lost', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const prepare = vi.fn(async () => undefined)
+    here.store.beforeNext('rotate', () => here.tokens.rotate({ refreshToken: token }))
+    expect(await here.tokens.rotate({ refreshToken: token, prepare })).toMatchObject({ outcome: 'retried' })
+    expect(prepare).toHaveBeenCalledTimes(1)
+  })
+
+  it('sees when the family was last used, not the refresh that it is asked about', async () => {
+    const seen: number[] = []
+    const here = world({
+      beforeRotate: async ({ family }) => {
+        seen.push(family.lastUsedAt)
+        return undefined
+      },
+    })
+    const token = await signIn(here)
+    here.advance(DAY)
+    await refresh(here, token, { prepare: async () => undefined })
+    expect(seen).toEqual([START])
+  })
+
+  it.each([
+    ['beforeRotate', { beforeRotate: async () => Promise.reject(new Error('user database down')) }, {}],
+    [
+      'beforeRotate',
+      {
+        beforeRotate: () => {
+          throw new Error('user database down')
+        },
+      },
+      {},
+    ],
+    ['prepare', {}, { prepare: async () => Promise.reject(new Error('user database down')) }],
+    [
+      'prepare',
+      {},
+      {
+        prepare: () => {
+          throw new Error('user database down')
+        },
+      },
+    ],
+    ['admit', {}, { admit: async () => Promise.reject(new Error('user database down')) }],
+  ])('F-12: %s that throws is a fault, and nothing is consumed', async (operation, options, request) => {
+    const here = world()
+    const token = await signIn(here)
+    const failing = here.instance(options)
+    const fault = await failing.rotate({ refreshToken: token, ...request }).catch((error: unknown) => error)
+    expect(fault).toBeInstanceOf(Fault)
+    expect(fault).toMatchObject({ code: 'hook_failed', cause: { message: 'user database down' } })
+    expect(here.events).toEqual([{ type: 'fault', at: START, code: 'hook_failed', operation }])
+    expect(onlyRow(here)).toMatchObject({ generation: 0, revocation: null, expiresAt: START + 30 * DAY })
+    await refresh(here, token)
+  })
+
+  it.each([
+    ['false', false],
+    ['null', null],
+    ['true', true],
+    ['nothing active', {}],
+    ['active in words', { active: 'no' }],
+    ['a list', []],
+  ])('a beforeRotate that answers %s is a fault and lets nobody pass', async (_name, verdict) => {
+    const here = world({ beforeRotate: async () => verdict as never })
+    const token = await signIn(here)
+    await expect(here.tokens.rotate({ refreshToken: token })).rejects.toMatchObject({
+      code: 'hook_failed',
+      cause: { code: 'misuse', message: expect.stringMatching(/^beforeRotate/) },
+    })
+    expect(onlyRow(here).generation).toBe(0)
+  })
+
+  it('F-11, F-12: admit declines before the store is asked', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const admit = vi.fn(async () => false)
+    expect(await here.tokens.rotate({ refreshToken: token, admit })).toEqual({
+      ok: false,
+      reason: 'declined',
+      objection: 'rate_limited',
+    })
+    expect(admit).toHaveBeenCalledExactlyOnceWith(onlyRow(here).id)
+    expect(here.store.calls).toEqual([])
+    await refresh(here, token, { admit: async () => true })
+  })
+
+  it('a retry whose successor was used during slow work is judged by what is so now', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const next = await refresh(here, token)
+    const outcome = await here.tokens.rotate({
+      refreshToken: token,
+      prepare: async () => refresh(here, next),
+    })
+    expect(outcome).toEqual({ ok: false, reason: 'reuse' })
+  })
+
+  it('a retry that came within its window is one, however slow the work is', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const next = await refresh(here, token)
+    here.advance(29 * SECOND)
+    expect(await refresh(here, token, { prepare: async () => here.advance(HOUR) })).toBe(next)
+  })
+
+  it('the loser of a race is no reuse, however long its own work took', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const slow = async () => {
+      await refresh(here, token)
+      here.advance(HOUR)
+    }
+    expect(await here.tokens.rotate({ refreshToken: token, prepare: slow })).toMatchObject({ outcome: 'retried' })
+  })
+
+  it('a family that ends during slow work has ended', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const slow = async () => here.advance(365 * DAY)
+    expect(await here.tokens.rotate({ refreshToken: token, prepare: slow })).toEqual({ ok: false, reason: 'expired' })
+  })
+
+  it.each(['rotated', 'retried'])('a family that is ended during slow work mints nothing (%s)', async (how) => {
+    const here = world()
+    const token = await signIn(here)
+    if (how === 'retried') await refresh(here, token)
+    const outcome = await here.tokens.rotate({
+      refreshToken: token,
+      prepare: async () => here.tokens.revoke({ refreshToken: token }),
+    })
+    expect(outcome).toEqual({ ok: false, reason: 'revoked' })
+  })
+
+  it('a family that is purged during slow work is unknown', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const outcome = await here.tokens.rotate({
+      refreshToken: token,
+      prepare: async () => here.store.rows.clear(),
+    })
+    expect(outcome).toEqual({ ok: false, reason: 'unknown' })
+  })
+})
+
+describe('a driver that executes commands twice', () => {
+  it('issues and rotates as if once, and reports once', async () => {
+    const here = world()
+    here.store.executeTwice(['create', 'rotate', 'revoke'])
+    const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
+    const next = succeeded(await here.tokens.rotate({ refreshToken }))
+    expect(next).toMatchObject({ outcome: 'rotated', family: { generation: 1 } })
+    await here.tokens.revoke({ refreshToken })
+    expect(here.typesSeen()).toEqual(['issued', 'rotated', 'revoked'])
+  })
+
+  it('reports a reuse once and does not miss it', async () => {
+    const here = world()
+    const token = await signIn(here)
+    await refresh(here, await refresh(here, token))
+    here.quiet()
+    here.store.executeTwice(['revoke'])
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'reuse' })
+    expect(here.typesSeen()).toEqual(['reuse'])
+  })
+
+  it('renews as if once', async () => {
+    const here = world({ policy: { rotation: 'never' } })
+    const token = await signIn(here)
+    here.store.executeTwice(['rotate'])
+    expect(await refresh(here, token, { confidential: true })).toBe(token)
+    expect(here.typesSeen()).toEqual(['renewed'])
+  })
+
+  it('recognises its rotation though a retry has received, and used, the successor in between', async () => {
+    const here = world()
+    const token = await signIn(here)
+    let other = ''
+    let last = ''
+    here.store.executeTwice(['rotate'], async () => {
+      other = await refresh(here, token)
+      last = await refresh(here, other)
+    })
+    const outcome = succeeded(await here.tokens.rotate({ refreshToken: token }))
+    expect(outcome).toMatchObject({ outcome: 'rotated', refreshToken: other })
+    expect(here.typesSeen()).toEqual(['retried', 'rotated', 'rotated'])
+    expect(here.events.at(-1)).toMatchObject({ generation: 1 })
+    await refresh(here, last)
+  })
+
+  it('does not take another caller’s rotation for its own', async () => {
+    const here = world()
+    const token = await signIn(here)
+    here.store.beforeNext('rotate', async () => refresh(here, await refresh(here, token)))
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'reuse' })
+  })
+
+  it('does not hand out a successor whose family was ended in between', async () => {
+    const here = world()
+    const token = await signIn(here)
+    here.store.executeTwice(['rotate'], () => here.tokens.revoke({ refreshToken: token }))
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'revoked' })
+  })
+})
+
+describe('a store that fails', () => {
+  it.each([
+    ['before it wrote', false],
+    ['after it wrote', true],
+  ])('F-12, F-16: %s: a fault, and the same token goes on', async (_name, written) => {
+    const here = world()
+    const token = await signIn(here)
+    here.store.failNext('rotate', { written })
+    const fault = await here.tokens.rotate({ refreshToken: token }).catch((error: unknown) => error)
+    expect(fault).toBeInstanceOf(StoreError)
+    expect(fault).toMatchObject({ code: 'store_failed', cause: { message: /connection/ } })
+    expect(here.events).toEqual([{ type: 'fault', at: START, code: 'store_failed', operation: 'store.rotate' }])
+    expect(succeeded(await here.tokens.rotate({ refreshToken: token })).outcome).toBe(written ? 'retried' : 'rotated')
+  })
+
+  it('while a reuse is being ended: a fault, and the next replay ends it', async () => {
+    const here = world()
+    const token = await signIn(here)
+    await refresh(here, await refresh(here, token))
+    here.store.failNext('revoke')
+    await expect(here.tokens.rotate({ refreshToken: token })).rejects.toThrow(StoreError)
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'reuse' })
+  })
+
+  it('and never answers: a fault once the time is over, and a retry finds what it wrote', async () => {
+    vi.useFakeTimers()
+    try {
+      const here = world({ storeTimeoutSeconds: 2 })
+      const token = await signIn(here)
+      here.store.hangNext('rotate')
+      const attempt = here.tokens.rotate({ refreshToken: token }).catch((error: unknown) => error)
+      await vi.advanceTimersByTimeAsync(1999)
+      expect(here.events).toEqual([])
+      await vi.advanceTimersByTimeAsync(1)
+      expect(await attempt).toMatchObject({ name: 'StoreError', code: 'store_timeout' })
+      expect(here.events).toMatchObject([{ type: 'fault', code: 'store_timeout', operation: 'store.rotate' }])
+      expect(vi.getTimerCount()).toBe(0)
+      expect(succeeded(await here.tokens.rotate({ refreshToken: token })).outcome).toBe('retried')
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it.each(['find', 'list', 'purge'] as const)('%s reports its failure as well', async (method) => {
+    const here = world()
+    const token = await signIn(here)
+    here.store.failNext(method)
+    const call = {
+      find: () => here.tokens.inspect(token),
+      list: () => here.tokens.list({ subject: 'alice' }),
+      purge: () => here.tokens.purge(),
+    }[method]
+    await expect(call()).rejects.toMatchObject({ code: 'store_failed' })
+    expect(here.typesSeen()).toEqual(['fault'])
+  })
+
+  it('that neither applies a swap nor says why is given three rounds', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const { store } = here
+    const stuck = here.instance({
+      store: {
+        ...store,
+        rotate: async ({ id }) => {
+          store.calls.push('rotate')
+          return store.rows.get(id)!
+        },
+      },
+    })
+    await expect(stuck.rotate({ refreshToken: token })).rejects.toMatchObject({ name: 'Fault', code: 'contended' })
+    expect(store.calls).toEqual(['rotate', 'rotate', 'rotate'])
+    expect(here.typesSeen()).toEqual(['fault'])
+    await refresh(here, token)
+  })
+
+  it('a swap that is lost twice and made in the third round succeeds', async () => {
+    const here = world()
+    const token = await signIn(here)
+    const { store } = here
+    let lost = 2
+    const busy = here.instance({
+      store: { ...store, rotate: (command) => (lost-- > 0 ? store.find(command.id) : store.rotate(command)) },
+    })
+    expect(succeeded(await busy.rotate({ refreshToken: token })).outcome).toBe('rotated')
+  })
+
+  it.each([
+    ['undefined', () => undefined],
+    ['another family', () => ({ ...onlyRow(world()), id: 'another' })],
+    ['a string', () => 'OK'],
+  ])('and answers %s is broken: a fault, never a verdict', async (_name, answer) => {
+    const here = world()
+    const token = await signIn(here)
+    const broken = here.instance({
+      store: { ...here.store, find: answer as never, rotate: answer as never, revoke: answer as never },
+    })
+    for (const call of [
+      () => broken.rotate({ refreshToken: token }),
+      () => broken.inspect(token),
+      () => broken.revoke({ refreshToken: token }),
+    ])
+      await expect(call()).rejects.toMatchObject({ name: 'StoreError', code: expect.stringMatching(/^store_/) })
+    expect(here.typesSeen()).toEqual(['fault', 'fault', 'fault'])
+  })
+
+  it('and creates something else than it was given is broken', async () => {
+    const here = world()
+    const broken = here.instance({
+      store: { ...here.store, create: async (record) => ({ ...record, verifier: 'else' as never }) },
+    })
+    await expect(broken.issue({ subject: 'alice' })).rejects.toMatchObject({ code: 'store_broken' })
+    const silent = here.instance({ store: { ...here.store, create: async () => null as never } })
+    await expect(silent.issue({ subject: 'alice' })).rejects.toMatchObject({ code: 'store_broken' })
+    expect(here.typesSeen()).toEqual(['fault', 'fault'])
+  })
+})
+
+describe('secrets stay secret', () => {
+  it('K-01: nothing that is stored, reported or thrown holds a token, a part of one, or a key', async () => {
+    const store = testStore()
+    const seen: unknown[] = []
+    const recording = Object.fromEntries(
+      Object.entries(store).map(([name, method]) => [
+        name,
+        typeof method !== 'function'
+          ? method
+          : async (...given: unknown[]) => {
+              const answer: unknown = await (method as (...given: unknown[]) => unknown)(...given)
+              seen.push(given, answer)
+              return answer
+            },
+      ]),
+    ) as unknown as typeof store
+    const here = world({ store: recording }, { store })
+    const handed: string[] = []
+    const note = (token: string) => {
+      handed.push(token)
+      return token
+    }
+    const first = note((await here.tokens.issue({ subject: 'alice' })).refreshToken)
+    const second = note(await refresh(here, first, { idempotencyKey: KEY }))
+    note(await refresh(here, first))
+    store.rollBack(1)
+    const third = note(await refresh(here, second))
+    note(await refresh(here, third))
+    await here.tokens.rotate({ refreshToken: second })
+    store.failNext('rotate')
+    seen.push(await here.tokens.rotate({ refreshToken: third }).catch((error: unknown) => String(error)))
+    seen.push(here.events, [...store.rows.values()])
+
+    const everything = JSON.stringify(seen)
+    for (const token of handed) {
+      const bytes = Buffer.from(token.slice(4), 'base64url')
+      const parts = { handle: bytes.subarray(4, 20), secret: bytes.subarray(28, 52), tag: bytes.subarray(68) }
+      expect(everything).not.toContain(token)
+      for (const part of Object.values(parts))
+        for (const encoding of ['base64url', 'base64', 'hex'] as const)
+          expect(everything).not.toContain(part.toString(encoding).slice(0, 20))
+    }
+    for (const secret of [OLD_SECRET, KEY]) expect(everything).not.toContain(secret)
+  })
+})
