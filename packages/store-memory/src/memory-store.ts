@@ -1,0 +1,136 @@
+import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
+import { compareNewestFirst, cursorOf, positionOf } from './cursor.js'
+
+export interface MemoryStoreOptions {
+  /** How many families fit, dead ones included until they are purged. Default 100000. When full, `create` rejects. */
+  readonly maxFamilies?: number
+}
+
+/** Each new entry pays for looking at this many old ones, so the dead are found within a fraction of a round. */
+const LOOKS_PER_ENTRY = 4
+
+/**
+ * Keeps families in this process, for tests, development and programs that may forget everybody when they stop. Every method is
+ * one uninterrupted step. Cleans up after itself: an app need not call `purge`. Records come back frozen.
+ */
+export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}): TokenStore {
+  if (!Number.isSafeInteger(maxFamilies) || maxFamilies < 1)
+    throw new TypeError(`memoryStore: maxFamilies is ${String(maxFamilies)}; give a whole number, 1 or more`)
+
+  const families = new Map<FamilyId, FamilyRecord>()
+  const familiesOf = new Map<string, Set<FamilyId>>()
+  const remembered = new Map<string, number>()
+  const lookAtFamilies = inRounds(families)
+  const lookAtRemembered = inRounds(remembered)
+
+  function keep(record: FamilyRecord): FamilyRecord {
+    const kept = deepFreeze(record)
+    families.set(kept.id, kept)
+    return kept
+  }
+
+  function buryIfOver(record: FamilyRecord, now: number): boolean {
+    if (isAlive(record, now) || record.keepUntil > now) return false
+    families.delete(record.id)
+    const siblings = familiesOf.get(record.subject)
+    siblings?.delete(record.id)
+    if (siblings?.size === 0) familiesOf.delete(record.subject)
+    return true
+  }
+
+  return {
+    async create(record, now) {
+      const standing = families.get(record.id)
+      if (standing !== undefined) return standing
+      lookAtFamilies((_id, old) => buryIfOver(old, now))
+      if (families.size >= maxFamilies) for (const old of families.values()) buryIfOver(old, now)
+      if (families.size >= maxFamilies)
+        throw new Error(
+          `memoryStore is full: it holds ${String(maxFamilies)} families and evicts none; raise maxFamilies, or use a store with a disk`,
+        )
+      const siblings = familiesOf.get(record.subject) ?? new Set()
+      familiesOf.set(record.subject, siblings.add(record.id))
+      return keep(structuredClone(record))
+    },
+
+    async find(id) {
+      return families.get(id) ?? null
+    },
+
+    async rotate({ id, expect, next, now }) {
+      const record = families.get(id)
+      if (record === undefined) return null
+      if (record.verifier !== expect || !isAlive(record, now)) return record
+      const { idleMs, absoluteExpiresAt } = record
+      const expiresAt = idleMs === null ? absoluteExpiresAt : Math.min(now + idleMs, absoluteExpiresAt)
+      return keep({ ...record, ...next, expiresAt })
+    },
+
+    async revoke(id, revocation) {
+      const record = families.get(id)
+      if (record === undefined) return null
+      if (record.revocation !== null) return record
+      return keep({ ...record, revocation: structuredClone(revocation) })
+    },
+
+    async list({ subject, cursor, limit, now }) {
+      const after = cursor === undefined ? null : positionOf(cursor)
+      const rest: FamilyRecord[] = []
+      for (const id of familiesOf.get(subject) ?? []) {
+        const record = families.get(id)
+        if (record === undefined || !isAlive(record, now)) continue
+        if (after === null || compareNewestFirst(after, record) < 0) rest.push(record)
+      }
+      const items = rest.sort(compareNewestFirst).slice(0, limit)
+      const last = items.at(-1)
+      return { items, cursor: last !== undefined && items.length < rest.length ? cursorOf(last) : null }
+    },
+
+    async purge(now, limit) {
+      let purged = 0
+      for (const record of families.values()) {
+        if (purged === limit) return purged
+        if (buryIfOver(record, now)) purged += 1
+      }
+      for (const [key, expiresAt] of remembered) {
+        if (purged === limit) return purged
+        if (expiresAt > now) continue
+        remembered.delete(key)
+        purged += 1
+      }
+      return purged
+    },
+
+    async remember(key, expiresAt, now) {
+      lookAtRemembered((old, end) => end <= now && remembered.delete(old))
+      if ((remembered.get(key) ?? now) > now) return false
+      remembered.set(key, expiresAt)
+      return true
+    },
+  }
+}
+
+function isAlive(record: FamilyRecord, now: number): boolean {
+  return record.revocation === null && record.expiresAt > now
+}
+
+/** Shows the next few entries at every call, round and round; entries may come and go meanwhile. */
+function inRounds<Key, Value>(map: Map<Key, Value>): (visit: (key: Key, value: Value) => void) => void {
+  let round = map.entries()
+  return (visit) => {
+    for (let looks = 0; looks < LOOKS_PER_ENTRY; looks += 1) {
+      const step = round.next()
+      if (step.done) {
+        round = map.entries()
+        return
+      }
+      visit(...step.value)
+    }
+  }
+}
+
+function deepFreeze<Value>(value: Value): Value {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  for (const part of Object.values(value)) deepFreeze(part)
+  return Object.freeze(value)
+}

@@ -1,0 +1,89 @@
+import type { FamilyRecord } from '@baton/core'
+import { createRefreshTokens } from '@baton/core'
+import { tokenStoreCases } from '@baton/store-testkit'
+import { expect, test } from 'vitest'
+import { memoryStore } from '../src/index.js'
+
+const SECRET = 'a secret of at least thirty-two bytes'
+const DAY_SECONDS = 86_400
+
+for (const { name, run } of tokenStoreCases(() => memoryStore())) test(name, run)
+
+/** A store with core upon it and a clock in hand. */
+function setUp(maxFamilies?: number) {
+  const clock = { at: Date.UTC(2027, 0, 15) }
+  const store = memoryStore(maxFamilies === undefined ? {} : { maxFamilies })
+  const tokens = createRefreshTokens({
+    store,
+    secrets: [SECRET],
+    policy: { idleSeconds: DAY_SECONDS, absoluteSeconds: 2 * DAY_SECONDS },
+    now: () => clock.at,
+  })
+  return { clock, store, tokens }
+}
+
+test('a full store rejects a new family, says why, and keeps all it has', async () => {
+  const { tokens } = setUp(2)
+  const first = await tokens.issue({ subject: 'a' })
+  await tokens.issue({ subject: 'b' })
+  await expect(tokens.issue({ subject: 'c' })).rejects.toMatchObject({
+    code: 'store_failed',
+    cause: { message: expect.stringMatching(/full: it holds 2 families and evicts none/) },
+  })
+  expect(await tokens.rotate({ refreshToken: first.refreshToken })).toMatchObject({ ok: true })
+})
+
+test('a full store makes room by purging the dead', async () => {
+  const { clock, tokens } = setUp(2)
+  const first = await tokens.issue({ subject: 'a' })
+  await tokens.issue({ subject: 'b' })
+  await tokens.revoke({ refreshToken: first.refreshToken })
+  clock.at += 1
+  await expect(tokens.issue({ subject: 'c' })).resolves.toBeDefined()
+  await expect(tokens.issue({ subject: 'd' })).rejects.toMatchObject({ code: 'store_failed' })
+})
+
+test('a full store still answers a creation that came twice', async () => {
+  const { clock, store, tokens } = setUp(1)
+  const { family } = await tokens.issue({ subject: 'a' })
+  const record = (await store.find(family.id)) as FamilyRecord
+  expect(await store.create(record, clock.at)).toEqual(record)
+})
+
+test('a process that never purges does not fill up with dead families', async () => {
+  const { clock, tokens } = setUp(100)
+  // A hundred times what fits: each family dies before the fiftieth after it is made.
+  for (let count = 0; count < 10_000; count += 1) {
+    await tokens.issue({ subject: `user ${String(count % 7)}` })
+    clock.at += (DAY_SECONDS * 1000) / 50
+  }
+  expect((await tokens.list({ subject: 'user 0', limit: 100 })).items.length).toBeLessThanOrEqual(8)
+})
+
+test('dead families go with new ones, long before the store is full', async () => {
+  const { clock, store, tokens } = setUp()
+  for (let count = 0; count < 1000; count += 1) await tokens.issue({ subject: 'old' })
+  clock.at += DAY_SECONDS * 1000
+  for (let count = 0; count < 1000; count += 1) await tokens.issue({ subject: 'new' })
+  expect(await store.purge(clock.at, 10_000)).toBe(0)
+})
+
+test('forgotten keys go with new ones', async () => {
+  const store = memoryStore()
+  for (let count = 0; count < 1000; count += 1) await store.remember(`old ${String(count)}`, 1000, 0)
+  for (let count = 0; count < 1000; count += 1) await store.remember(`new ${String(count)}`, 3000, 1000)
+  expect(await store.purge(2000, 10_000)).toBe(0)
+  expect(await store.purge(3000, 10_000)).toBe(1000)
+})
+
+test('a cursor that list did not make is refused', async () => {
+  const store = memoryStore()
+  for (const cursor of ['', 'x', '2', 'MTIz', 'MTIzLg', 'LmFiYw', 'MTIzLmFiYw=', 'MTIzLmFiYw==', 'bmV2ZXI.', '😀'])
+    await expect(store.list({ subject: 'a', cursor, limit: 1, now: 0 })).rejects.toThrow(/^cursor: not one that list/)
+  await expect(store.list({ subject: 'a', cursor: '-', limit: 1, now: 0 })).rejects.toBeInstanceOf(TypeError)
+})
+
+test('a limit that is no number of families is refused at construction', () => {
+  for (const maxFamilies of [0, -1, 1.5, Number.NaN, Infinity, '10' as unknown as number])
+    expect(() => memoryStore({ maxFamilies })).toThrow(/maxFamilies is .*; give a whole number/)
+})

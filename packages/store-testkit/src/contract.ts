@@ -1,0 +1,343 @@
+import assert from 'node:assert/strict'
+import type { FamilyRecord, RevocationReason, TokenStore } from '@baton/core'
+import {
+  DAY,
+  familyId,
+  familyOf,
+  hashOf,
+  HOUR,
+  NOW,
+  renewalOf,
+  revocationOf,
+  rotated,
+  rotationOf,
+  verifier,
+} from './records.js'
+import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
+
+/** One family, one call after another. */
+export function contractCases(openStore: OpenStore): StoreCase[] {
+  return casesOf(openStore, {
+    ...creating,
+    ...rotating,
+    ...revoking,
+    ...repeating,
+    ...keeping,
+  })
+}
+
+type Checks = Readonly<Record<string, (store: TokenStore) => Promise<void>>>
+
+const creating: Checks = {
+  'create: stores the record and returns it': async (store) => {
+    const record = familyOf('a')
+    assert.deepEqual(await store.create(record, NOW), record)
+    assert.deepEqual(await store.find(record.id), record)
+  },
+  'create: an id that exists stays as it is and is returned': async (store) => {
+    const first = familyOf('a')
+    const second = familyOf('a', { verifier: verifier('other'), subject: 'user-2', metadata: {}, createdAt: NOW + 1 })
+    await store.create(first, NOW)
+    assert.deepEqual(await store.create(second, NOW + 1), first)
+    assert.deepEqual(await store.find(first.id), first)
+    assert.deepEqual(await store.list({ subject: 'user-2', limit: 10, now: NOW + 1 }), { items: [], cursor: null })
+  },
+  'create: a dead family keeps its id': async (store) => {
+    const record = familyOf('a', { keepUntil: NOW + 20 * DAY })
+    await store.create(record, NOW)
+    const dead = await store.revoke(record.id, revocationOf('a'))
+    const again = familyOf('a', { verifier: verifier('other') })
+    assert.deepEqual(await store.create(again, NOW + HOUR), dead)
+    assert.deepEqual(await store.create(again, NOW + 15 * DAY), dead)
+  },
+  'find: knows nothing of other ids': async (store) => {
+    await store.create(familyOf('a'), NOW)
+    assert.equal(await store.find(familyId('b')), null)
+  },
+  'find: returns the dead as well': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const dead = await store.revoke(record.id, revocationOf('a'))
+    assert.notEqual(dead, null)
+    assert.deepEqual(await store.find(record.id), dead)
+  },
+}
+
+const rotating: Checks = {
+  'rotate: applies the succession and moves the idle end': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const command = rotationOf(record, NOW + HOUR, { retryKey: hashOf('retry') })
+    const after = await store.rotate(command)
+    assert.deepEqual(after, rotated(record, command))
+    assert.equal(after.expiresAt, NOW + HOUR + DAY)
+    assert.deepEqual(await store.find(record.id), after)
+  },
+  'rotate: leaves everything immutable as it was, over many generations': async (store) => {
+    let record = familyOf('a', { boundKey: 'jkt:abc', offline: true, keepUntil: NOW + 3 * DAY })
+    await store.create(record, NOW)
+    for (let step = 1; step <= 20; step += 1) {
+      const command = rotationOf(record, NOW + step * HOUR, { retryKey: step % 2 === 0 ? hashOf(String(step)) : null })
+      record = rotated(record, command)
+      assert.deepEqual(await store.rotate(command), record)
+    }
+    assert.deepEqual(await store.find(record.id), record)
+    assert.equal(record.generation, 20)
+  },
+  'rotate: the idle end never passes the absolute end': async (store) => {
+    const record = familyOf('a', { absoluteExpiresAt: NOW + DAY + HOUR })
+    await store.create(record, NOW)
+    const after = await store.rotate(rotationOf(record, NOW + 2 * HOUR))
+    assert.equal(after?.expiresAt, NOW + DAY + HOUR)
+    assert.equal(after.absoluteExpiresAt, NOW + DAY + HOUR)
+  },
+  'rotate: without an idle limit the end is the absolute one': async (store) => {
+    const record = familyOf('a', { idleMs: null, expiresAt: NOW + 10 * DAY })
+    await store.create(record, NOW)
+    const command = rotationOf(record, NOW + 9 * DAY)
+    const after = await store.rotate(command)
+    assert.deepEqual(after, rotated(record, command))
+    assert.equal(after.expiresAt, NOW + 10 * DAY)
+  },
+  'rotate: renewing moves only expiresAt': async (store) => {
+    const record = familyOf('a', { generation: 7, retryKey: hashOf('retry') })
+    await store.create(record, NOW)
+    const renewed = { ...record, expiresAt: NOW + HOUR + DAY }
+    assert.deepEqual(await store.rotate(renewalOf(record, NOW + HOUR)), renewed)
+    assert.deepEqual(await store.find(record.id), renewed)
+  },
+  'rotate: renewing never passes the absolute end, nor needs an idle limit': async (store) => {
+    const near = familyOf('near', { absoluteExpiresAt: NOW + DAY + HOUR })
+    const idle = familyOf('idle', { idleMs: null, expiresAt: NOW + 10 * DAY })
+    await store.create(near, NOW)
+    await store.create(idle, NOW)
+    assert.equal((await store.rotate(renewalOf(near, NOW + 2 * HOUR)))?.expiresAt, NOW + DAY + HOUR)
+    assert.deepEqual(await store.rotate(renewalOf(idle, NOW + 2 * HOUR)), idle)
+  },
+  'rotate: another verifier changes nothing and gets the record': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const { next, ...rest } = rotationOf(record, NOW + HOUR)
+    const expect = verifier('wrong')
+    assert.deepEqual(await store.rotate({ ...rest, next, expect }), record)
+    assert.deepEqual(await store.rotate({ ...rest, next: null, expect }), record)
+    assert.deepEqual(await store.find(record.id), record)
+  },
+  'rotate: an unknown id gets null, and nothing comes into being': async (store) => {
+    const record = familyOf('a')
+    assert.equal(await store.rotate(rotationOf(record, NOW)), null)
+    assert.equal(await store.rotate(renewalOf(record, NOW)), null)
+    assert.equal(await store.find(record.id), null)
+  },
+  'rotate: a revoked family stays as it is': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const dead = await store.revoke(record.id, revocationOf('a'))
+    assert.deepEqual(await store.rotate(rotationOf(record, NOW + HOUR)), dead)
+    assert.deepEqual(await store.rotate(renewalOf(record, NOW + HOUR)), dead)
+    assert.deepEqual(await store.find(record.id), dead)
+  },
+  'rotate: at its end a family is over; a millisecond before it is not': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    assert.deepEqual(await store.rotate(rotationOf(record, NOW + DAY)), record)
+    assert.deepEqual(await store.rotate(renewalOf(record, NOW + DAY)), record)
+    assert.deepEqual(await store.rotate(rotationOf(record, NOW + DAY + 1)), record)
+    const command = rotationOf(record, NOW + DAY - 1)
+    assert.deepEqual(await store.rotate(command), rotated(record, command))
+  },
+  'rotate: at its absolute end a family is over, however busy it was': async (store) => {
+    const record = familyOf('a', { absoluteExpiresAt: NOW + DAY + HOUR })
+    await store.create(record, NOW)
+    const busy = await store.rotate(rotationOf(record, NOW + DAY - 1))
+    assert.notEqual(busy, null)
+    if (busy === null) return
+    assert.deepEqual(await store.rotate(rotationOf(busy, NOW + DAY + HOUR)), busy)
+    const last = rotationOf(busy, NOW + DAY + HOUR - 1)
+    assert.deepEqual(await store.rotate(last), rotated(busy, last))
+  },
+}
+
+const REASONS: readonly RevocationReason[] = [
+  'logout',
+  'client_request',
+  'subject_request',
+  'replaced',
+  'reuse',
+  'rollback',
+]
+
+const revoking: Checks = {
+  'revoke: sets the revocation and nothing else': async (store) => {
+    for (const reason of REASONS) {
+      const record = familyOf(reason, { generation: 3, retryKey: hashOf('retry') })
+      await store.create(record, NOW)
+      const revocation = revocationOf(reason, { reason })
+      assert.deepEqual(await store.revoke(record.id, revocation), { ...record, revocation })
+      assert.deepEqual(await store.find(record.id), { ...record, revocation })
+    }
+  },
+  'revoke: the first one stands': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const first = revocationOf('first', { reason: 'reuse' })
+    await store.revoke(record.id, first)
+    const later = revocationOf('second', { at: NOW + 2 * HOUR })
+    assert.deepEqual(await store.revoke(record.id, later), { ...record, revocation: first })
+    assert.deepEqual(await store.find(record.id), { ...record, revocation: first })
+  },
+  'revoke: an unknown id gets null': async (store) => {
+    assert.equal(await store.revoke(familyId('a'), revocationOf('a')), null)
+    assert.equal(await store.find(familyId('a')), null)
+  },
+  'revoke: touches no other family': async (store) => {
+    const [one, other] = [familyOf('a'), familyOf('b')]
+    await store.create(one, NOW)
+    await store.create(other, NOW)
+    await store.revoke(one.id, revocationOf('a'))
+    assert.deepEqual(await store.find(other.id), other)
+  },
+}
+
+/** A driver that lost a connection may send again what was committed already. */
+const repeating: Checks = {
+  'create, committed and executed again: returns the record': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    assert.deepEqual(await store.create(record, NOW), record)
+    assert.deepEqual((await store.list({ subject: record.subject, limit: 10, now: NOW })).items, [record])
+  },
+  'create, committed and executed again after a rotation: returns what stands': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const after = await store.rotate(rotationOf(record, NOW + HOUR))
+    assert.deepEqual(await store.create(record, NOW), after)
+    assert.deepEqual(await store.find(record.id), after)
+  },
+  'rotate, committed and executed again: returns its own write': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const command = rotationOf(record, NOW + HOUR)
+    await store.rotate(command)
+    assert.deepEqual(await store.rotate(command), rotated(record, command))
+    assert.deepEqual(await store.find(record.id), rotated(record, command))
+  },
+  'rotate, committed and executed again after the next rotation: returns what stands': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const first = rotationOf(record, NOW + HOUR)
+    const second = rotationOf(rotated(record, first), NOW + 2 * HOUR)
+    await store.rotate(first)
+    const after = await store.rotate(second)
+    assert.equal(after?.generation, 2)
+    assert.deepEqual(await store.rotate(first), after)
+  },
+  'rotate, committed and executed again after a revocation: returns what stands': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const command = rotationOf(record, NOW + HOUR)
+    await store.rotate(command)
+    const dead = await store.revoke(record.id, revocationOf('a'))
+    assert.deepEqual(await store.rotate(command), dead)
+  },
+  'a renewal, committed and executed again: changes nothing more': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const renewed = await store.rotate(renewalOf(record, NOW + HOUR))
+    assert.equal(renewed?.expiresAt, NOW + HOUR + DAY)
+    assert.deepEqual(await store.rotate(renewalOf(record, NOW + HOUR)), renewed)
+  },
+  'revoke, committed and executed again: returns its own write': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const revocation = revocationOf('a')
+    await store.revoke(record.id, revocation)
+    assert.deepEqual(await store.revoke(record.id, revocation), { ...record, revocation })
+  },
+}
+
+const A_KILOBYTE = 1024
+
+const keeping: Checks = {
+  'records: every field comes back as it went in': async (store) => {
+    const changes: Partial<FamilyRecord>[] = [
+      { scope: '', audience: [], metadata: {} },
+      { idleMs: null, expiresAt: NOW + 10 * DAY, boundKey: 'x5t#S256:bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2' },
+      { offline: true, generation: 2 ** 32 - 1, retryKey: hashOf('retry') },
+      { clientId: 'https://client.example/?a=b&c=d#e', keepUntil: NOW + 1, createdAt: NOW - 999 },
+      { absoluteExpiresAt: Date.UTC(2999, 11, 31), expiresAt: Date.UTC(2998, 0, 1) + 1, keepUntil: 0, createdAt: 0 },
+      { revocation: revocationOf('born dead') },
+    ]
+    for (const [index, change] of changes.entries()) {
+      const record = familyOf(String(index), change)
+      assert.deepEqual(await store.create(record, NOW), record)
+      assert.deepEqual(await store.find(record.id), record)
+    }
+  },
+  'records: instants stay exact far into the future': async (store) => {
+    const record = familyOf('a', { idleMs: 900 * 365 * DAY + 1, absoluteExpiresAt: Date.UTC(2999, 11, 31) + 7 })
+    await store.create(record, NOW)
+    const command = rotationOf(record, NOW + 13)
+    assert.deepEqual(await store.rotate(command), rotated(record, command))
+  },
+  'records: quotes, emoji, separators and a kilobyte come back unharmed': async (store) => {
+    const texts = [
+      `'; DROP TABLE baton_families; --`,
+      '"quoted" \\back\\slash `tick` ${dollar} %s ?1 $1 :name @x',
+      '😀 e\u0301 é ä 日本語 \u202eright to left\u202c \ufeff',
+      'line\nfeed\r\ttab\u2028 |{}[]()<>,;:*%_',
+      ' leading and trailing ',
+      'x'.repeat(A_KILOBYTE),
+      '😀'.repeat(A_KILOBYTE / 4),
+      '__proto__',
+      '0123',
+      '1e3',
+      'null',
+    ]
+    for (const [index, text] of texts.entries()) {
+      const record = familyOf(`text ${String(index)}`, {
+        subject: text,
+        clientId: text,
+        scope: text,
+        audience: [text, 'https://api.example', text],
+        boundKey: text,
+        metadata: { [text]: text, list: [text] },
+      })
+      assert.deepEqual(await store.create(record, NOW), record)
+      const command = rotationOf(record, NOW + 1)
+      assert.deepEqual(await store.rotate(command), rotated(record, command))
+      const { items } = await store.list({ subject: text, limit: 10, now: NOW + 1 })
+      assert.deepEqual(items, [rotated(record, command)])
+    }
+  },
+  'records: metadata comes back as the JSON that it was': async (store) => {
+    const json = `{"__proto__":{"admin":true},"constructor":1,"nested":{"a":[{"b":[[],{},null,true,false]}]},"numbers":[0.1,
+      -1.5e-7,1e21,9007199254740991,-1],"empty":"","nul":"\\u0000","text":"\\"\\\\\\n😀","1":"a numeric key","long":"${'x'.repeat(3500)}"}`
+    const record = familyOf('a', { metadata: JSON.parse(json) as Record<string, unknown> })
+    assert.deepEqual(await store.create(record, NOW), record)
+    const command = rotationOf(record, NOW + 1)
+    const after = await store.rotate(command)
+    assert.deepEqual(after, rotated(record, command))
+    assert.equal(JSON.stringify(after.metadata), JSON.stringify(record.metadata))
+  },
+  'records: whoever changes an object that went in or came out changes nothing stored': async (store) => {
+    const record = familyOf('a')
+    const given = structuredClone(record)
+    const returned = await store.create(given, NOW)
+    deface(given)
+    deface(returned)
+    const found = await store.find(record.id)
+    assert.deepEqual(found, record)
+    deface(found)
+    deface((await store.list({ subject: record.subject, limit: 1, now: NOW })).items[0])
+    deface(await store.rotate(renewalOf(record, NOW)))
+    assert.deepEqual(await store.find(record.id), record)
+  },
+}
+
+function deface(value: unknown): void {
+  if (typeof value !== 'object' || value === null) return
+  for (const part of Object.values(value)) deface(part)
+  // A store may freeze what it returns; then this says false and changes nothing.
+  for (const key of Object.keys(value)) Reflect.set(value, key, 'defaced')
+}

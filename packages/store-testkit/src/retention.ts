@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict'
+import type { FamilyRecord, TokenStore } from '@baton/core'
+import { DAY, familyOf, HOUR, NOW, revocationOf, rotationOf, verifier } from './records.js'
+import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
+
+/** What stays, what goes, and when. */
+export function retentionCases(openStore: OpenStore, purges: boolean): StoreCase[] {
+  return [...casesOf(openStore, staying), ...(purges ? casesOf(openStore, going) : [])]
+}
+
+type Checks = Readonly<Record<string, (store: TokenStore) => Promise<void>>>
+
+const staying: Checks = {
+  'purge: leaves the living alone': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    assert.equal(await store.purge(NOW + DAY - 1, 100), 0)
+    assert.deepEqual(await store.find(record.id), record)
+  },
+  'purge: leaves the dead alone until keepUntil': async (store) => {
+    const expired = familyOf('expired', { keepUntil: NOW + 5 * DAY })
+    const revoked = familyOf('revoked', { keepUntil: NOW + 5 * DAY })
+    await store.create(expired, NOW)
+    await store.create(revoked, NOW)
+    await store.revoke(revoked.id, revocationOf('a'))
+    assert.equal(await store.purge(NOW + 5 * DAY - 1, 100), 0)
+    assert.deepEqual(await store.find(expired.id), expired)
+    assert.notEqual(await store.find(revoked.id), null)
+  },
+  'purge: an empty store has nothing to delete': async (store) => {
+    assert.equal(await store.purge(NOW, 100), 0)
+  },
+  'remember: a key is new once': async (store) => {
+    assert.equal(await store.remember('key', NOW + HOUR, NOW), true)
+    assert.equal(await store.remember('key', NOW + HOUR, NOW), false)
+    assert.equal(await store.remember('key', NOW + 2 * HOUR, NOW + HOUR - 1), false)
+  },
+  'remember: keys are exact': async (store) => {
+    for (const key of ['a', 'A', 'a ', 'á', `'"\\`, '😀', '__proto__', 'x'.repeat(1024), '%', '0', '00'])
+      assert.equal(await store.remember(key, NOW + HOUR, NOW), true)
+  },
+  'remember: is no family': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    assert.equal(await store.remember(record.id, NOW + HOUR, NOW), true)
+    assert.deepEqual(await store.find(record.id), record)
+  },
+  'remember: purge leaves what is not over': async (store) => {
+    await store.remember('key', NOW + HOUR, NOW)
+    await store.purge(NOW + HOUR - 1, 100)
+    assert.equal(await store.remember('key', NOW + HOUR, NOW + HOUR - 1), false)
+  },
+}
+
+const going: Checks = {
+  'purge: deletes the expired and the revoked from keepUntil on': async (store) => {
+    const keepUntil = NOW + 2 * DAY
+    const expired = familyOf('expired', { keepUntil })
+    const revoked = familyOf('revoked', { keepUntil, idleMs: 5 * DAY, expiresAt: NOW + 5 * DAY })
+    const alive = familyOf('alive', { keepUntil, idleMs: 5 * DAY, expiresAt: NOW + 5 * DAY })
+    await createAll(store, [expired, revoked, alive])
+    await store.revoke(revoked.id, revocationOf('a'))
+    assert.equal(await store.purge(keepUntil - 1, 100), 0)
+    assert.equal(await store.purge(keepUntil, 100), 2)
+    assert.equal(await store.find(expired.id), null)
+    assert.equal(await store.find(revoked.id), null)
+    assert.deepEqual(await store.find(alive.id), alive)
+  },
+  'purge: deletes an expired family at its very end': async (store) => {
+    const idle = familyOf('idle')
+    const absolute = familyOf('absolute', { idleMs: null, expiresAt: NOW + 10 * DAY })
+    await createAll(store, [idle, absolute])
+    assert.equal(await store.purge(NOW + DAY - 1, 100), 0)
+    assert.equal(await store.purge(NOW + DAY, 100), 1)
+    assert.equal(await store.find(idle.id), null)
+    assert.equal(await store.purge(NOW + 10 * DAY - 1, 100), 0)
+    assert.equal(await store.purge(NOW + 10 * DAY, 100), 1)
+    assert.equal(await store.find(absolute.id), null)
+  },
+  'purge: a rotation saves a family from it': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    const after = await store.rotate(rotationOf(record, NOW + DAY - 1))
+    assert.equal(await store.purge(NOW + DAY, 100), 0)
+    assert.deepEqual(await store.find(record.id), after)
+  },
+  'purge: deletes no more than the limit, and fewer only when nothing is left': async (store) => {
+    const dead = Array.from({ length: 7 }, (_, index) => familyOf(`dead ${String(index)}`))
+    const alive = Array.from({ length: 7 }, (_, index) => longLived(`alive ${String(index)}`))
+    await createAll(
+      store,
+      dead.flatMap((record, index) => [record, alive[index] ?? record]),
+    )
+    const counts = []
+    for (let call = 0; call < 4; call += 1) counts.push(await store.purge(NOW + DAY, 3))
+    assert.deepEqual(counts, [3, 3, 1, 0])
+    for (const record of alive) assert.deepEqual(await store.find(record.id), record)
+    for (const record of dead) assert.equal(await store.find(record.id), null)
+  },
+  'purge: finds what died after an earlier call passed it by': async (store) => {
+    const records = Array.from({ length: 6 }, (_, index) => longLived(String(index)))
+    await createAll(store, records)
+    for (const record of records.slice(3)) await store.revoke(record.id, revocationOf('a'))
+    assert.equal(await store.purge(NOW + HOUR, 2), 2)
+    for (const record of records.slice(0, 3)) await store.revoke(record.id, revocationOf('a'))
+    assert.equal(await store.purge(NOW + HOUR, 100), 4)
+    assert.equal(await store.purge(NOW + HOUR, 100), 0)
+  },
+  'purge: deletes hundreds at once': async (store) => {
+    const records = Array.from({ length: 700 }, (_, index) => familyOf(String(index)))
+    await createAll(store, records)
+    assert.equal(await store.purge(NOW + DAY, 1000), 700)
+    assert.equal(await store.purge(NOW + DAY, 1000), 0)
+  },
+  'purge: counts families and remembered keys alike': async (store) => {
+    for (const name of ['a', 'b', 'c']) {
+      await store.create(familyOf(name), NOW)
+      await store.remember(name, NOW + HOUR, NOW)
+    }
+    assert.equal(await store.purge(NOW + DAY, 4), 4)
+    assert.equal(await store.purge(NOW + DAY, 4), 2)
+    assert.equal(await store.purge(NOW + DAY, 4), 0)
+  },
+  'purge: what it deleted may come again': async (store) => {
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    await store.purge(NOW + DAY, 100)
+    assert.deepEqual((await store.list({ subject: record.subject, limit: 10, now: NOW })).items, [])
+    const other = { ...record, verifier: verifier('other') }
+    assert.deepEqual(await store.create(other, NOW), other)
+    assert.deepEqual((await store.list({ subject: record.subject, limit: 10, now: NOW })).items, [other])
+  },
+  'remember: forgets a key at its end and may remember it anew': async (store) => {
+    assert.equal(await store.remember('key', NOW + HOUR, NOW), true)
+    assert.equal(await store.remember('key', NOW + 2 * HOUR, NOW + HOUR), true)
+    assert.equal(await store.remember('key', NOW + 3 * HOUR, NOW + 2 * HOUR - 1), false)
+    assert.equal(await store.remember('key', NOW + 3 * HOUR, NOW + 2 * HOUR), true)
+  },
+}
+
+/** Lives as long as it may without being used. */
+function longLived(name: string): FamilyRecord {
+  return familyOf(name, { idleMs: null, expiresAt: NOW + 10 * DAY })
+}
+
+async function createAll(store: TokenStore, records: readonly FamilyRecord[]): Promise<void> {
+  for (const record of records) await store.create(record, NOW)
+}
