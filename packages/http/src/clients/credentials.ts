@@ -1,6 +1,6 @@
 import { decodeComponent, type Form } from '../form.js'
 import type { PlainRequest, PlainResponse } from '../message.js'
-import { invalidClient, invalidRequest } from '../respond.js'
+import { error, invalidClient, invalidRequest } from '../respond.js'
 
 /** How a request says which client it is from. */
 export type Credentials =
@@ -32,7 +32,7 @@ export function credentialsOf(request: PlainRequest, form: Form): Credentials {
     return { ok: true, method: 'client_secret_basic', ...pair }
   }
   if (asserts) return refuse(invalidClient('body'))
-  if (clientId === null) return refuse(invalidRequest('client_id is missing.'))
+  if (clientId === null) return refuse(error('invalid_client', { description: 'client_id is missing.' }))
   return secret === null
     ? { ok: true, method: 'none', clientId }
     : { ok: true, method: 'client_secret_post', clientId, secret }

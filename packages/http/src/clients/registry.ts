@@ -37,7 +37,9 @@ export function isClientId(clientId: unknown): clientId is string {
     typeof clientId === 'string' &&
     clientId !== '' &&
     Buffer.byteLength(clientId) <= MOST_ID_BYTES &&
-    !clientId.includes('\0')
+    !clientId.includes('\0') &&
+    // Half of a surrogate pair, which only a body parser lets through.
+    Buffer.from(clientId).toString() === clientId
   )
 }
 
