@@ -1,0 +1,274 @@
+import { describe, expect, it, vi } from 'vitest'
+import { createRefreshTokens, MisuseError } from '../src/index.js'
+import { createKeyRing } from '../src/keys.js'
+import { NEW_SECRET, OLD_SECRET, testStore, world } from './world.js'
+
+/** The types are for those who have them; everybody else gets these messages. */
+const construct = (options: object) => createRefreshTokens({ store: testStore(), secrets: [OLD_SECRET], ...options })
+
+function misuseOf(run: () => unknown): MisuseError {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof MisuseError) return error
+    throw error
+  }
+  throw new Error('nothing was thrown')
+}
+
+async function misuseIn(run: () => Promise<unknown>): Promise<MisuseError> {
+  const error = await run().then(
+    () => new Error('nothing was thrown'),
+    (reason: unknown) => reason,
+  )
+  if (error instanceof MisuseError) return error
+  throw error
+}
+
+const SECRET = 'a-secret-too-short'
+/** Found by search: both derive the same three bytes of key id. */
+const COLLIDING = ['collision search, secret number 843', 'collision search, secret number 5364'] as const
+
+describe('at construction, each message names the option, the value and the mend', () => {
+  it.each([
+    ['store', { store: undefined }, /^store: has no method create\(\); pass what a store package returns/],
+    ['store', { store: 'redis://somewhere' }, /^store: has no method create\(\); .* not a driver or a URL/],
+    ['store', { store: { ...testStore(), rotate: undefined } }, /^store: has no method rotate\(\)/],
+    ['secrets', { secrets: undefined }, /^secrets: expected a list .*; give secrets: \[/],
+    ['secrets', { secrets: NEW_SECRET }, /^secrets: expected a list/],
+    ['secrets', { secrets: [] }, /^secrets: expected a list of at least one/],
+    [
+      'secrets[0]',
+      { secrets: [undefined] },
+      /^secrets\[0\]: expected .*, got undefined; is the environment variable set/,
+    ],
+    ['secrets[1]', { secrets: [OLD_SECRET, null] }, /^secrets\[1\]: expected .*, got null/],
+    ['secrets[0]', { secrets: [SECRET] }, /^secrets\[0\]: is 18 bytes long, at least 32 .*openssl rand/],
+    ['secrets[0]', { secrets: [new Uint8Array(31)] }, /^secrets\[0\]: is 31 bytes long/],
+    [
+      'secrets[1]',
+      { secrets: [OLD_SECRET, OLD_SECRET] },
+      /^secrets\[1\]: yields the same key id .*remove the duplicate/,
+    ],
+    ['secrets[1]', { secrets: [OLD_SECRET, Buffer.from(OLD_SECRET)] }, /^secrets\[1\]: yields the same key id/],
+    ['policy', { policy: null }, /^policy: expected an object, got null/],
+    ['policy', { policy: 'strict' }, /^policy: expected an object, got "strict"/],
+    [
+      'policy.graceSecond',
+      { policy: { graceSecond: 0 } },
+      /^policy\.graceSecond: is not an option here; known are graceSeconds/,
+    ],
+    [
+      'policy.offline.rotation',
+      { policy: { offline: { rotation: 'never' } } },
+      /^policy\.offline\.rotation: is not an option/,
+    ],
+    ['policy.graceSeconds', { policy: { graceSeconds: -1 } }, /^policy\.graceSeconds: -1 is not .* from 0 to 60/],
+    ['policy.graceSeconds', { policy: { graceSeconds: 61 } }, /^policy\.graceSeconds: 61 is not/],
+    ['policy.graceSeconds', { policy: { graceSeconds: 1.5 } }, /^policy\.graceSeconds: 1\.5 is not/],
+    ['policy.graceSeconds', { policy: { graceSeconds: '30' } }, /^policy\.graceSeconds: "30" is not/],
+    ['policy.graceSeconds', { policy: { graceSeconds: 30_000 } }, /30000 is in milliseconds, write 30$/],
+    ['policy.idleSeconds', { policy: { idleSeconds: 0 } }, /^policy\.idleSeconds: 0 is not .* from 1 to/],
+    ['policy.idleSeconds', { policy: { idleSeconds: '30d' } }, /^policy\.idleSeconds: "30d" is not/],
+    ['policy.idleSeconds', { policy: { idleSeconds: Number.NaN } }, /^policy\.idleSeconds: NaN is not/],
+    [
+      'policy.idleSeconds',
+      { policy: { idleSeconds: 100, absoluteSeconds: 99 } },
+      /100 is above absoluteSeconds \(99\).*lower it, or set it to null/,
+    ],
+    ['policy.absoluteSeconds', { policy: { absoluteSeconds: Infinity } }, /^policy\.absoluteSeconds: Infinity is not/],
+    ['policy.absoluteSeconds', { policy: { absoluteSeconds: 7_776_000_000 } }, /in milliseconds, write 7776000$/],
+    [
+      'policy.absoluteSeconds',
+      { policy: { absoluteSeconds: 315_360_001 } },
+      /^policy\.absoluteSeconds: 315360001 is not/,
+    ],
+    [
+      'policy.absoluteSeconds',
+      { policy: { idleSeconds: null, absoluteSeconds: null } },
+      /^policy\.absoluteSeconds: null is not/,
+    ],
+    ['policy.offline', { policy: { offline: true } }, /^policy\.offline: expected an object, got true/],
+    ['policy.offline.idleSeconds', { policy: { offline: { idleSeconds: -5 } } }, /^policy\.offline\.idleSeconds: -5/],
+    [
+      'policy.offline.absoluteSeconds',
+      { policy: { offline: { absoluteSeconds: 0 } } },
+      /^policy\.offline\.absoluteSeconds: 0/,
+    ],
+    [
+      'policy.rotation',
+      { policy: { rotation: 'sometimes' } },
+      /^policy\.rotation: expected 'always' or 'never', got "sometimes"/,
+    ],
+    ['tokenPrefix', { tokenPrefix: '' }, /^tokenPrefix: "" is not 1 to 16 letters/],
+    ['tokenPrefix', { tokenPrefix: 'acme.' }, /^tokenPrefix: "acme\." is not/],
+    ['tokenPrefix', { tokenPrefix: 'x'.repeat(17) }, /^tokenPrefix: a string of 17 characters is not/],
+    ['tokenPrefix', { tokenPrefix: 1234 }, /^tokenPrefix: 1234 is not/],
+    ['storeTimeoutSeconds', { storeTimeoutSeconds: 0 }, /^storeTimeoutSeconds: 0 is not .*use null/],
+    ['storeTimeoutSeconds', { storeTimeoutSeconds: 5000 }, /^storeTimeoutSeconds: 5000 is not/],
+    ['storeTimeoutSeconds', { storeTimeoutSeconds: '5' }, /^storeTimeoutSeconds: "5" is not/],
+    ['beforeRotate', { beforeRotate: true }, /^beforeRotate: expected a function, got true/],
+    ['onEvent', { onEvent: null }, /^onEvent: expected a function, got null; leave it out/],
+    ['now', { now: 0 }, /^now: expected a function, got 0/],
+    ['random', { random: 'yes' }, /^random: expected a function/],
+    ['onevent', { onevent: () => undefined }, /^onevent: is not an option here; known are store, secrets/],
+  ])('%s: %o', (option, options, message) => {
+    const misuse = misuseOf(() => construct(options))
+    expect(misuse.message).toMatch(message)
+    expect(misuse.option).toBe(option)
+    expect(misuse.code).toBe('misuse')
+    for (const secret of [OLD_SECRET, NEW_SECRET, SECRET]) expect(misuse.message).not.toContain(secret)
+  })
+
+  it.each([undefined, null, 'options', 5])('%s instead of options', (options) => {
+    expect(misuseOf(() => createRefreshTokens(options as never)).message).toMatch(
+      /^createRefreshTokens: expected an obj/,
+    )
+  })
+
+  it('two secrets whose key ids collide are told apart by nobody, so they are refused', () => {
+    const [one, other] = COLLIDING
+    expect(createKeyRing([one]).current.id).toBe(createKeyRing([other]).current.id)
+    expect(misuseOf(() => createKeyRing([one, other])).option).toBe('secrets[1]')
+  })
+})
+
+describe('what is right is taken', () => {
+  it.each([
+    ['nothing set', {}, { idleMs: 2_592_000_000, absoluteMs: 7_776_000_000, graceMs: 30_000, rotation: 'always' }],
+    ['a short absolute limit alone', { absoluteSeconds: 3600 }, { idleMs: 3_600_000, absoluteMs: 3_600_000 }],
+    ['no idle limit', { idleSeconds: null }, { idleMs: null, absoluteMs: 7_776_000_000 }],
+    ['strict', { graceSeconds: 0 }, { graceMs: 0 }],
+    ['the longest grace', { graceSeconds: 60 }, { graceMs: 60_000 }],
+    ['idle as long as absolute', { idleSeconds: 60, absoluteSeconds: 60 }, { idleMs: 60_000, absoluteMs: 60_000 }],
+    ['ten years', { absoluteSeconds: 315_360_000 }, { absoluteMs: 315_360_000_000 }],
+    ['offline', {}, { offline: { idleMs: 7_776_000_000, absoluteMs: 31_536_000_000 } }],
+  ])('%s', (_name, policy, expected) => {
+    expect(construct({ policy }).policy).toMatchObject(expected)
+  })
+
+  it('secrets of 32 bytes as text or bytes, and an unbounded store timeout', () => {
+    construct({ secrets: ['x'.repeat(32), new Uint8Array(32)], storeTimeoutSeconds: null, policy: undefined })
+  })
+})
+
+describe('issue', () => {
+  const cyclic: Record<string, unknown> = {}
+  cyclic['self'] = cyclic
+
+  it.each([
+    ['issue', undefined, /^issue: expected an object, got undefined/],
+    [
+      'subject',
+      { subject: undefined },
+      /^subject: expected well-formed text of 1 to 1024 bytes without NUL, got undefined/,
+    ],
+    ['subject', { subject: '' }, /got a string of 0 bytes/],
+    ['subject', { subject: 42 }, /got 42/],
+    ['subject', { subject: 'é'.repeat(513) }, /got a string of 1026 bytes/],
+    ['subject', { subject: 'a\0b' }, /^subject: /],
+    ['subject', { subject: 'half \ud83d' }, /^subject: /],
+    ['clientId', { clientId: null }, /^clientId: .* got null/],
+    ['scope', { scope: ['a'] }, /^scope: expected a string, got a list; join/],
+    ['scope', { scope: 'a  b' }, /^scope: breaks the grammar/],
+    ['scope', { scope: 'é' }, /^scope: breaks the grammar/],
+    ['scope', { scope: 'x'.repeat(4097) }, /^scope: is 4097 characters long/],
+    [
+      'audience',
+      { audience: 'https://api' },
+      /^audience: expected a list .* got a string of 11 characters|"https:\/\/api"/,
+    ],
+    ['audience', { audience: [1] }, /^audience: .* got 1/],
+    ['audience', { audience: Array.from({ length: 65 }, String) }, /^audience: .* got one of 65/],
+    ['boundKey', { boundKey: 'thumbprint' }, /^boundKey: expected jkt:… or x5t#S256:…; put the kind/],
+    ['boundKey', { boundKey: '' }, /^boundKey: /],
+    ['boundKey', { boundKey: {} }, /^boundKey: .* got an object/],
+    ['offline', { offline: 'false' }, /^offline: expected true or false, got "false"/],
+    ['metadata', { metadata: 'Firefox' }, /^metadata: expected an object, got "Firefox"/],
+    ['metadata', { metadata: [1] }, /^metadata: expected an object, got a list/],
+    ['metadata', { metadata: new Date() }, /^metadata: expected an object/],
+    ['metadata', { metadata: cyclic }, /^metadata: expected an object/],
+    ['metadata', { metadata: { big: 1n } }, /^metadata: expected an object/],
+    ['metadata', { metadata: { toJSON: () => undefined } }, /^metadata: expected an object/],
+    ['metadata', { metadata: { agent: 'x'.repeat(4096) } }, /^metadata: is 4108 bytes of JSON, at most 4096/],
+  ])('%s: %o', async (option, request, message) => {
+    const here = world()
+    const misuse = await misuseIn(() => here.tokens.issue((request && { subject: 'alice', ...request }) as never))
+    expect(misuse.message).toMatch(message)
+    expect(misuse.option).toBe(option)
+    expect(here.store.calls).toEqual([])
+    expect(here.events).toEqual([])
+  })
+
+  it('refuses a source of randomness that gives too little', async () => {
+    for (const random of [() => new Uint8Array(8), () => 'abc', async () => new Uint8Array(16)]) {
+      const misuse = await misuseIn(() => world({ random: random as never }).tokens.issue({ subject: 'alice' }))
+      expect(misuse.option).toBe('random')
+    }
+  })
+})
+
+describe('the other operations', () => {
+  it.each([
+    ['rotate', 'rotate', [undefined]],
+    ['rotate', 'rotate', ['brt_token']],
+    ['rotate', 'clientId', [{ refreshToken: 'x', clientId: {} }]],
+    ['rotate', 'clientId', [{ refreshToken: 'x', clientId: '' }]],
+    ['rotate', 'confidential', [{ refreshToken: 'x', confidential: 'no' }]],
+    ['rotate', 'boundKey', [{ refreshToken: 'x', boundKey: {} }]],
+    ['rotate', 'validAfter', [{ refreshToken: 'x', validAfter: '2030' }]],
+    ['rotate', 'rotation', [{ refreshToken: 'x', rotation: 'Never' }]],
+    ['rotate', 'admit', [{ refreshToken: 'x', admit: true }]],
+    ['rotate', 'prepare', [{ refreshToken: 'x', prepare: null }]],
+    ['revoke', 'revoke', [undefined]],
+    ['revoke', 'revoke', [{}]],
+    ['revoke', 'clientId', [{ refreshToken: 'x', clientId: 5 }]],
+    ['revoke', 'subject', [{ refreshToken: 'x', subject: '' }]],
+    ['revoke', 'reason', [{ refreshToken: 'x', reason: 'because' }]],
+    ['revokeSubject', 'subject', [undefined]],
+    ['revokeSubject', 'reason', ['alice', { reason: 'because' }]],
+    ['list', 'list', [undefined]],
+    ['list', 'subject', [{}]],
+    ['list', 'cursor', [{ subject: 'alice', cursor: 5 }]],
+    ['list', 'limit', [{ subject: 'alice', limit: 0 }]],
+    ['list', 'limit', [{ subject: 'alice', limit: 101 }]],
+    ['list', 'limit', [{ subject: 'alice', limit: '5' }]],
+    ['purge', 'limit', [null]],
+    ['purge', 'limit', [1.5]],
+  ] as const)('%s rejects with a misuse of %s: %o', async (method, option, given) => {
+    const here = world()
+    const tokens = here.tokens as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>
+    expect((await misuseIn(() => tokens[method]!(...given))).option).toBe(option)
+    expect(here.store.calls).toEqual([])
+  })
+})
+
+describe('onEvent', () => {
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('log full')
+      },
+    ],
+    ['rejects', async () => Promise.reject(new Error('log full'))],
+  ])('that %s costs nobody a token and is told as a warning', async (_name, onEvent) => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    try {
+      const { refreshToken } = await world({ onEvent }).tokens.issue({ subject: 'alice' })
+      expect(refreshToken).toMatch(/^brt_/)
+      await new Promise(setImmediate)
+      expect(warn).toHaveBeenCalledExactlyOnceWith('onEvent failed on an event of type issued', 'BatonWarning')
+    } finally {
+      warn.mockRestore()
+    }
+  })
+})
+
+describe('K-03', () => {
+  it('draws from node:crypto unless a test says otherwise, and never the same twice', async () => {
+    const here = world()
+    const tokens = await Promise.all(Array.from({ length: 1000 }, () => here.tokens.issue({ subject: 'alice' })))
+    expect(new Set(tokens.map(({ refreshToken }) => refreshToken)).size).toBe(1000)
+  })
+})

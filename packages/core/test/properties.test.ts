@@ -1,0 +1,350 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { decide, type Facts } from '../src/decide.js'
+import { Fault, type FamilyRecord, type RotateOutcome, type RotateRequest } from '../src/index.js'
+import { parseToken } from '../src/token.js'
+import { createKeyRing } from '../src/keys.js'
+import { OLD_SECRET, SECOND, seededRandom, START, testStore, type World, world } from './world.js'
+
+const GRACE = 30
+const IDLE = 300
+const ABSOLUTE = 1500
+
+const instant = fc.integer({ min: 0, max: 200_000 })
+const anyFacts: fc.Arbitrary<Facts> = fc.record({
+  relation: fc.constantFrom('current', 'predecessor', 'unverifiable', 'one_ahead', 'far_ahead', 'stranger'),
+  sameClient: fc.boolean(),
+  sameKey: fc.boolean(),
+  sameAttempt: fc.boolean(),
+  revoked: fc.boolean(),
+  rotatedAt: instant,
+  expiresAt: instant,
+})
+const anyCircumstances = fc.record({
+  now: instant,
+  arrivedAt: instant,
+  objection: fc.constantFrom(null, 'inactive' as const, 'invalid_scope' as const),
+  superseded: fc.boolean(),
+})
+const anyRules = fc.record({ graceMs: fc.integer({ min: 0, max: 60_000 }), rotates: fc.boolean() })
+
+describe('decide', () => {
+  it('mints nothing for a family that is revoked or has ended, nor for another client or key', () => {
+    fc.assert(
+      fc.property(anyFacts, anyCircumstances, anyRules, (facts, circumstances, rules) => {
+        const { kind } = decide(facts, circumstances, rules)
+        const dead = facts.revoked || circumstances.now >= facts.expiresAt
+        if (dead || !facts.sameClient || !facts.sameKey || circumstances.superseded) expect(kind).toBe('refuse')
+      }),
+      { seed: 1, numRuns: 5000 },
+    )
+  })
+
+  it('gives the same answer to the same facts', () => {
+    fc.assert(
+      fc.property(anyFacts, anyCircumstances, anyRules, (facts, circumstances, rules) => {
+        expect(decide(facts, circumstances, rules)).toEqual(decide({ ...facts }, { ...circumstances }, { ...rules }))
+      }),
+      { seed: 2, numRuns: 500 },
+    )
+  })
+
+  it('never earns more by arriving later', () => {
+    fc.assert(
+      fc.property(anyFacts, anyCircumstances, anyRules, fc.nat(100_000), (facts, circumstances, rules, late) => {
+        const later = { ...circumstances, arrivedAt: circumstances.arrivedAt + late, now: circumstances.now + late }
+        if (decide(facts, circumstances, rules).kind !== 'mint')
+          expect(decide(facts, later, rules).kind).not.toBe('mint')
+      }),
+      { seed: 3, numRuns: 5000 },
+    )
+  })
+})
+
+describe('parseToken', () => {
+  const ring = createKeyRing([OLD_SECRET])
+
+  it('has an answer to anything, and accepts nothing that it did not make', () => {
+    const length = { minLength: 112, maxLength: 112 }
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    const spelt = fc.string({ unit: fc.constantFrom(...alphabet.split('')), ...length }).map((body) => `brt_${body}`)
+    const headed = fc
+      .uint8Array({ minLength: 84, maxLength: 84 })
+      .map((bytes) => Buffer.concat([Buffer.from([0x10]), ring.current.idBytes, bytes.subarray(4)]))
+      .map((bytes) => `brt_${bytes.toString('base64url')}`)
+    fc.assert(
+      fc.property(fc.oneof(fc.anything(), fc.string({ unit: 'binary', maxLength: 200 }), spelt, headed), (hostile) => {
+        expect(parseToken(hostile, 'brt_', ring).kind).not.toBe('authentic')
+      }),
+      { seed: 4, numRuns: 5000 },
+    )
+  })
+})
+
+describe('rotate, whatever it is given', () => {
+  it('answers, refuses, or throws a fault or a misuse, and never anything else', async () => {
+    const here = world({ random: seededRandom('hostile') })
+    const { refreshToken } = await here.tokens.issue({ subject: 'alice', scope: 'a b', audience: ['https://one'] })
+    const odd = fc.oneof(fc.anything(), fc.string({ maxLength: 40 }), fc.constant(null))
+    const request = fc.record(
+      {
+        refreshToken: fc.oneof(fc.constant(refreshToken), odd),
+        clientId: odd,
+        confidential: odd,
+        boundKey: odd,
+        idempotencyKey: odd,
+        scope: odd,
+        audience: odd,
+        familyId: odd,
+        validAfter: odd,
+        rotation: odd,
+        admit: fc.oneof(odd, fc.func(odd)),
+        prepare: fc.oneof(odd, fc.func(odd)),
+      },
+      { requiredKeys: [] },
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(request, odd), async (hostile) => {
+        const outcome = await here.tokens.rotate(hostile as RotateRequest).catch((error: unknown) => error)
+        const isKnown =
+          outcome instanceof Fault ||
+          (outcome as { code?: unknown }).code === 'misuse' ||
+          typeof (outcome as { ok?: unknown }).ok === 'boolean'
+        expect(isKnown, String(outcome)).toBe(true)
+      }),
+      { seed: 5, numRuns: 3000 },
+    )
+  })
+})
+
+/** What a run may do. Holders are numbered: two honest tabs that share their token, a second device, and a thief. */
+type Step =
+  | {
+      readonly kind: 'refresh'
+      readonly who: 'tab' | 'device' | 'thief'
+      readonly twice: boolean
+      readonly work: boolean
+    }
+  | { readonly kind: 'race'; readonly twice: boolean; readonly work: boolean }
+  | { readonly kind: 'lose answer'; readonly retry: boolean }
+  | { readonly kind: 'steal' }
+  | { readonly kind: 'replay'; readonly age: number }
+  | { readonly kind: 'wait'; readonly seconds: number }
+  | { readonly kind: 'other client' }
+  | { readonly kind: 'store fails'; readonly written: boolean }
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('refresh' as const),
+      who: fc.constantFrom('tab', 'device', 'thief'),
+      twice: fc.boolean(),
+      work: fc.boolean(),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('race' as const), twice: fc.boolean(), work: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('lose answer' as const), retry: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'steal' as const }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('replay' as const), age: fc.nat(6) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('wait' as const), seconds: fc.constantFrom(1, 29, 30, 31, 100, 290) }),
+  },
+  { weight: 1, arbitrary: fc.constant({ kind: 'other client' as const }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('store fails' as const), written: fc.boolean() }) },
+)
+
+/** Watches every record that the store ever holds, and every token that is ever handed out. */
+function watched() {
+  const store = testStore()
+  const here = world(
+    {
+      store,
+      random: seededRandom('model'),
+      policy: { graceSeconds: GRACE, idleSeconds: IDLE, absoluteSeconds: ABSOLUTE },
+    },
+    { store },
+  )
+  const last = new Map<string, FamilyRecord>()
+  const successors = new Map<string, string>()
+  const ring = createKeyRing([OLD_SECRET])
+
+  function check() {
+    for (const record of store.rows.values()) {
+      const before = last.get(record.id)
+      expect(record.expiresAt).toBeLessThanOrEqual(record.absoluteExpiresAt)
+      if (before) {
+        expect(record.generation).toBeGreaterThanOrEqual(before.generation)
+        expect(record.absoluteExpiresAt).toBe(before.absoluteExpiresAt)
+        if (before.revocation) expect(record).toEqual(before)
+        if (record.generation === before.generation)
+          expect({ ...record, revocation: null }).toEqual({ ...before, revocation: null })
+      }
+      last.set(record.id, structuredClone(record))
+    }
+  }
+
+  /** Refreshes and checks what every answer must keep to. */
+  async function rotate(
+    refreshToken: string,
+    request: Partial<RotateRequest<unknown>> = {},
+  ): Promise<RotateOutcome<unknown> | Fault> {
+    const parsed = parseToken(refreshToken, 'brt_', ring)
+    if (parsed.kind !== 'authentic') throw new Error(parsed.kind)
+    const { familyId, generation } = parsed.token
+    const dead = store.rows.get(familyId)!.revocation !== null
+    const outcome = await here
+      .instance()
+      .rotate({ refreshToken, ...request })
+      .catch((error: unknown) => error as Fault)
+    if (!(outcome instanceof Fault) && outcome.ok) {
+      const place = `${familyId} ${String(generation)}`
+      expect(dead).toBe(false)
+      expect(successors.get(place) ?? outcome.refreshToken).toBe(outcome.refreshToken)
+      successors.set(place, outcome.refreshToken)
+    } else if (outcome instanceof Fault) expect(outcome.code).toBe('store_failed')
+    check()
+    return outcome
+  }
+
+  return { here, store, rotate, check }
+}
+
+type Watched = ReturnType<typeof watched>
+
+async function play(run: Watched, steps: readonly Step[]) {
+  const { here, store, rotate } = run
+  const issue = async () => (await here.tokens.issue({ subject: 'alice' })).refreshToken
+  const holders = { tab: await issue(), device: await issue(), thief: null as string | null }
+  const chain = [holders.tab]
+  /** The end of the pause after which an honest holder has only itself to blame. */
+  let tabAlive = START + Math.min(IDLE, ABSOLUTE) * SECOND
+  let thiefWasHere = false
+  let key = 0
+  const nextKey = () => `idempotency-key-number-${String(key++).padStart(6, '0')}`
+  const work = (wanted: boolean) => (wanted ? { prepare: async () => 'access token' } : {})
+
+  /** An honest tab that comes in time and has met no thief is never sent away. */
+  function expectWelcome(outcome: RotateOutcome<unknown> | Fault) {
+    if (thiefWasHere || here.clock.now >= tabAlive) return
+    expect(outcome).toMatchObject({ ok: true })
+    tabAlive = Math.min(here.clock.now + IDLE * SECOND, START + ABSOLUTE * SECOND)
+  }
+
+  function keep(outcome: RotateOutcome<unknown> | Fault) {
+    if (outcome instanceof Fault || !outcome.ok) return
+    holders.tab = outcome.refreshToken
+    chain.push(holders.tab)
+  }
+
+  for (const step of steps) {
+    if ('twice' in step) store.executeTwice(step.twice ? ['rotate', 'revoke'] : [])
+    switch (step.kind) {
+      case 'refresh': {
+        const token = holders[step.who]
+        if (token === null) break
+        const outcome = await rotate(token, work(step.work))
+        if (step.who === 'tab') {
+          expectWelcome(outcome)
+          keep(outcome)
+        } else if (!(outcome instanceof Fault) && outcome.ok) holders[step.who] = outcome.refreshToken
+        break
+      }
+      case 'race': {
+        const outcomes = await Promise.all([1, 2, 3].map((tab) => rotate(holders.tab, work(step.work && tab === 2))))
+        outcomes.forEach(expectWelcome)
+        keep(outcomes[0]!)
+        break
+      }
+      case 'lose answer': {
+        const idempotencyKey = nextKey()
+        const lost = await rotate(holders.tab, { idempotencyKey })
+        expectWelcome(lost)
+        // Within its window, or at any time with its key.
+        here.advance(step.retry ? 100 * SECOND : (GRACE - 1) * SECOND)
+        const again = await rotate(holders.tab, step.retry ? { idempotencyKey } : {})
+        if (!thiefWasHere && here.clock.now < tabAlive) expect(again).toMatchObject({ ok: true })
+        keep(again)
+        break
+      }
+      case 'steal':
+        holders.thief = holders.tab
+        thiefWasHere = true
+        break
+      case 'replay': {
+        const token = chain.at(-1 - step.age)
+        if (token === undefined || step.age === 0) break
+        thiefWasHere = true
+        const outcome = await rotate(token)
+        // A grandparent never succeeds, and no replay makes a second branch: `rotate` has checked that.
+        if (step.age > 1) expect(outcome).toMatchObject({ ok: false })
+        break
+      }
+      case 'wait':
+        here.advance(step.seconds * SECOND)
+        break
+      case 'other client': {
+        const before = structuredClone([...store.rows])
+        expect(await rotate(holders.tab, { clientId: 'another' })).toMatchObject({ ok: false })
+        expect([...store.rows]).toEqual(before)
+        break
+      }
+      case 'store fails': {
+        store.failNext('rotate', { written: step.written })
+        expect(await rotate(holders.tab)).toBeInstanceOf(Fault)
+        const again = await rotate(holders.tab)
+        expectWelcome(again)
+        keep(again)
+        break
+      }
+    }
+  }
+}
+
+async function livesOfTheDevice({ here, store }: { here: World; store: Watched['store'] }) {
+  // Nothing that befalls the first family may touch the second: it ends by its own clock alone.
+  const device = [...store.rows.values()][1]!
+  expect(device.revocation).toBeNull()
+  expect((await here.tokens.find(device.id)) !== null).toBe(here.clock.now < device.expiresAt)
+}
+
+describe('the whole core, in random runs', () => {
+  it('keeps its invariants with honest tabs, a second device, a thief, lost answers, double execution and time', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
+        const run = watched()
+        await play(run, steps)
+        await livesOfTheDevice(run)
+        // What was reported fits what was done: at most one end per family.
+        const ends = run.here.events.filter(({ type }) => type === 'reuse' || type === 'revoked')
+        const dead = [...run.store.rows.values()].filter(({ revocation }) => revocation !== null)
+        expect(ends.length).toBe(dead.length)
+      }),
+      { seed: 6, numRuns: 500 },
+    )
+  }, 60_000)
+
+  it('a thief and the owner who both go on are found out by the owner’s second refresh at the latest', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.constantFrom('tab', 'thief'), { minLength: 6, maxLength: 30 }), async (turns) => {
+        const { here, rotate } = watched()
+        const stolen = (await here.tokens.issue({ subject: 'alice' })).refreshToken
+        const held: Record<string, string> = { tab: stolen, thief: stolen }
+        const alive = { tab: true, thief: true }
+        for (const who of turns) {
+          here.advance((GRACE + 1) * SECOND)
+          const outcome = await rotate(held[who]!)
+          if (!(outcome instanceof Fault) && outcome.ok) held[who] = outcome.refreshToken
+          else alive[who] = false
+        }
+        if (new Set(turns).size === 2) {
+          expect(here.events.filter(({ type }) => type === 'reuse')).toHaveLength(1)
+          expect(await rotate(held['tab']!)).toMatchObject({ ok: false })
+          expect(await rotate(held['thief']!)).toMatchObject({ ok: false })
+        } else expect(alive).toEqual({ tab: true, thief: true })
+      }),
+      { seed: 7, numRuns: 200 },
+    )
+  }, 60_000)
+})
