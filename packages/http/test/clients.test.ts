@@ -1,0 +1,268 @@
+import { Fault, MisuseError } from '@baton/core'
+import { describe, expect, test } from 'vitest'
+import { type Client, hashClientSecret, refreshEndpoint, revocationEndpoint } from '../src/index.js'
+import { parseBasic } from '../src/clients/credentials.js'
+import { isSecretOf } from '../src/clients/secret.js'
+import {
+  basic,
+  CB_SECRET,
+  CX_SECRET,
+  expectError,
+  legibleAccessTokens,
+  ODD_SECRET,
+  post,
+  refreshWith,
+  type RequestPatch,
+  world,
+} from './wire.js'
+
+/** A refresh of cb's token; whatever says which client it is comes on top. */
+async function asCb(
+  world_: ReturnType<typeof world>,
+  more: Record<string, string>,
+  headers: RequestPatch['headers'] = {},
+) {
+  const refresh_token = await world_.issue({ clientId: 'cb' })
+  return post(world_.token, { grant_type: 'refresh_token', refresh_token, ...more }, { headers })
+}
+
+const header = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` })
+
+describe('C: clients', () => {
+  test('C-01 C-09 a confidential client authenticates every time', async () => {
+    expectError(await asCb(world(), { client_id: 'cb' }), 400, 'invalid_client')
+    expectError(await asCb(world(), {}), 400, 'invalid_client')
+    expectError(await asCb(world(), { client_id: 'pub' }), 400, 'invalid_grant')
+  })
+
+  test('C-02 by header and by body', async () => {
+    expect((await asCb(world(), {}, { authorization: basic('cb', CB_SECRET) })).status).toBe(200)
+    expect((await asCb(world(), { client_id: 'cb', client_secret: CB_SECRET })).status).toBe(200)
+  })
+
+  test.each([
+    ['a:b %&+£€', ODD_SECRET, 'a%3Ab+%25%26%2B%C2%A3%E2%82%AC:+%25%26%2B%C2%A3%E2%82%AC%3Ax'],
+    ['a:b %&+£€', ODD_SECRET, 'a%3Ab%20%25%26%2B%C2%A3%E2%82%AC:%20%25%26%2B%C2%A3%E2%82%AC:x'],
+    ['my-id_1', 'my-secret_1', 'my%2Did%5F1:my%2Dsecret%5F1'],
+    ['my-id_1', 'my-secret_1', 'my-id_1:my-secret_1'],
+  ])('C-03 %s authenticates with %s, sent as %s', async (clientId, _secret, sent) => {
+    const { token, issue } = world()
+    const refresh_token = await issue({ clientId })
+    const answer = await post(token, { grant_type: 'refresh_token', refresh_token }, { headers: header(sent) })
+    expect(answer.status).toBe(200)
+  })
+
+  test('C-03 the vectors of RFC 6749', () => {
+    expect(parseBasic('Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3')).toEqual({
+      clientId: 's6BhdRkqt3',
+      secret: '7Fjfp0ZBr1KtDRbnfVdmIw',
+    })
+    expect(parseBasic('Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW')).toEqual({ clientId: 's6BhdRkqt3', secret: 'gX1fBat3bV' })
+  })
+
+  test('C-04 the scheme has no case, and only the first colon counts', () => {
+    expect(parseBasic(`bAsIc ${Buffer.from('cb:a:b').toString('base64')}`)).toEqual({ clientId: 'cb', secret: 'a:b' })
+  })
+
+  test.each([
+    ['bad base64', 'Basic !!!'],
+    ['the other base64', `Basic ${Buffer.from('cb:\u{10ffff}\u{10ffff}').toString('base64url')}`],
+    ['no colon', header('cb').authorization],
+    ['a bad percent', header('cb:%zz').authorization],
+    ['invalid UTF-8', `Basic ${Buffer.from([0x63, 0x62, 0x3a, 0xff]).toString('base64')}`],
+    ['a NUL', header('cb:%00').authorization],
+    ['no client', header(`:${CB_SECRET}`).authorization],
+    ['an empty header', ''],
+    ['the scheme alone', 'Basic'],
+    ['two values in one', `${basic('cb', CB_SECRET)}, ${basic('cb', CB_SECRET)}`],
+    ['another scheme', 'Bearer abc'],
+    ['Digest', 'Digest username="cb"'],
+  ])('C-04 %s is a failed authentication', async (_name, authorization) => {
+    const answer = await asCb(world(), {}, { authorization })
+    expectError(answer, 401, 'invalid_client')
+    expect(answer.header('www-authenticate')).toMatch(/^Basic realm="[^"]+"/)
+  })
+
+  test('C-05 C-06 a wrong secret is 401 with a challenge by header, and 400 by body', async () => {
+    const byHeader = await asCb(world(), {}, { authorization: basic('cb', 'wrong') })
+    expectError(byHeader, 401, 'invalid_client')
+    expect(byHeader.header('www-authenticate')).toMatch(/^Basic /)
+    const byBody = await asCb(world(), { client_id: 'cb', client_secret: 'wrong' })
+    expectError(byBody, 400, 'invalid_client')
+    expect(byBody.header('www-authenticate')).toBeNull()
+  })
+
+  test('C-07 more than one method is refused, even when both are right', async () => {
+    const authorization = basic('cb', CB_SECRET)
+    const post = { client_id: 'cb', client_secret: CB_SECRET }
+    const assertion = { client_assertion: 'x', client_assertion_type: 'y' }
+    expectError(await asCb(world(), post, { authorization }), 400, 'invalid_request')
+    expectError(await asCb(world(), assertion, { authorization }), 400, 'invalid_request')
+    expectError(await asCb(world(), { ...post, ...assertion }), 400, 'invalid_request')
+    expectError(await asCb(world(), {}, { authorization: [authorization, authorization] }), 400, 'invalid_request')
+    expectError(
+      await asCb(world(), { client_id: 'cb', client_secret: 'x' }, { authorization: '' }),
+      400,
+      'invalid_request',
+    )
+  })
+
+  test('C-08 client_id beside Basic must agree', async () => {
+    const authorization = basic('cb', CB_SECRET)
+    expect((await asCb(world(), { client_id: 'cb' }, { authorization })).status).toBe(200)
+    expectError(await asCb(world(), { client_id: 'cx' }, { authorization }), 400, 'invalid_request')
+  })
+
+  test('C-10 C-13 a public client needs no secret, and any that it sends is refused', async () => {
+    const { token, issue } = world()
+    const rt0 = await issue()
+    expectError(await refreshWith(token, rt0, { client_secret: 'x' }), 400, 'invalid_client')
+    const parameters = { grant_type: 'refresh_token', refresh_token: rt0 }
+    const byHeader = await post(token, parameters, { headers: { authorization: basic('pub', 'x') } })
+    expectError(byHeader, 401, 'invalid_client')
+    const emptySecret = await post(token, parameters, { headers: { authorization: basic('pub', '') } })
+    expectError(emptySecret, 401, 'invalid_client')
+    expect((await refreshWith(token, rt0)).status).toBe(200)
+  })
+
+  test('C-10 an assertion, which nobody is registered for, is refused', async () => {
+    const assertion = { client_id: 'cb', client_assertion: 'x', client_assertion_type: 'y' }
+    expectError(await asCb(world(), assertion), 400, 'invalid_client')
+  })
+
+  test('C-11 an unknown client, a wrong secret, a needless and a missing one look the same', async () => {
+    for (const [inHeader, status] of [
+      [true, 401],
+      [false, 400],
+    ] as const) {
+      const { token, issue } = world()
+      const rt0 = await issue()
+      const answers = []
+      for (const [client_id, client_secret] of [
+        ['cb', 'wrong'],
+        ['cb', CX_SECRET],
+        ['nobody', CB_SECRET],
+        ['nobody', 'wrong'],
+        ['x'.repeat(5000), 'wrong'],
+        ['pub', 'wrong'],
+        ['__proto__', 'wrong'],
+        ...(inHeader ? [] : [['cb', ''] as const, ['nobody', ''] as const]),
+      ] as const) {
+        const parameters = { grant_type: 'refresh_token', refresh_token: rt0 }
+        answers.push(
+          inHeader
+            ? await post(token, parameters, { headers: { authorization: basic(client_id, client_secret) } })
+            : await post(token, { ...parameters, client_id, client_secret }),
+        )
+      }
+      for (const answer of answers) expectError(answer, status, 'invalid_client')
+      expect(new Set(answers.map(({ raw }) => JSON.stringify(raw))).size).toBe(1)
+    }
+  })
+
+  test('C-14 two secrets live while one replaces the other; one that is gone is refused', async () => {
+    const [old, fresh] = ['old-secret-0123456789-0123456789', 'new-secret-0123456789-0123456789'] as const
+    const registered: { current: Client } = { current: { clientId: 'cb', secretHashes: [hashClientSecret(old)] } }
+    const { tokens, issue } = world()
+    const clients = { find: async () => registered.current }
+    const token = refreshEndpoint(tokens, { accessToken: legibleAccessTokens(), clients, rateLimit: false })
+    const status = async (client_secret: string) => {
+      const refresh_token = await issue({ clientId: 'cb' })
+      return (await post(token, { grant_type: 'refresh_token', refresh_token, client_id: 'cb', client_secret })).status
+    }
+    expect([await status(old), await status(fresh)]).toEqual([200, 400])
+    registered.current = { clientId: 'cb', secretHashes: [old, fresh].map(hashClientSecret) }
+    expect([await status(old), await status(fresh)]).toEqual([200, 200])
+    registered.current = { clientId: 'cb', secretHashes: [hashClientSecret(fresh)] }
+    expect([await status(old), await status(fresh)]).toEqual([400, 200])
+    registered.current = { clientId: 'cb', secretHashes: [] }
+    expect([await status(old), await status(fresh), await status('')]).toEqual([400, 400, 400])
+  })
+})
+
+describe('registries', () => {
+  const endpointWith = (clients: unknown) =>
+    revocationEndpoint(world().tokens, { clients: clients as never, rateLimit: false, onError: () => undefined })
+
+  test.each([
+    ['nothing', undefined, 'clients'],
+    ['a Map', new Map(), 'clients'],
+    ['an empty id', [{ clientId: '' }], 'clients[0].clientId'],
+    ['no id', [{}], 'clients[0].clientId'],
+    ['the same id twice', [{ clientId: 'a' }, { clientId: 'a' }], 'clients[1].clientId'],
+    ['an unset secret', [{ clientId: 'a', secret: undefined }], 'clients[0].secret'],
+    ['an empty secret', [{ clientId: 'a', secret: '' }], 'clients[0].secret'],
+    ['no hashes', [{ clientId: 'a', secretHashes: [] }], 'clients[0].secretHashes'],
+    ['unset hashes', [{ clientId: 'a', secretHashes: undefined }], 'clients[0].secretHashes'],
+    ['plain text for a hash', [{ clientId: 'a', secretHashes: [CB_SECRET] }], 'clients[0].secretHashes'],
+    ['a misspelt member', [{ clientId: 'a', secretHash: 'x' }], 'clients[0].secretHash'],
+  ])('%s is misuse that names its place', (_name, clients, option) => {
+    expect(() => endpointWith(clients)).toThrow(MisuseError)
+    expect(() => endpointWith(clients)).toThrow(expect.objectContaining({ option }))
+  })
+
+  test('a registry that answers another client, as databases without case do, has answered none', async () => {
+    const { tokens, issue } = world()
+    const clients = { find: async () => ({ clientId: 'pub' }) }
+    const token = refreshEndpoint(tokens, { accessToken: legibleAccessTokens(), clients, rateLimit: false })
+    expectError(await refreshWith(token, await issue(), { client_id: 'PUB' }), 400, 'invalid_client')
+  })
+
+  test('a registry with plain text for a hash is reported, and lets nobody in', async () => {
+    const { tokens, issue } = world()
+    const errors: unknown[] = []
+    const clients = { find: async () => ({ clientId: 'cb', secretHashes: [CB_SECRET] }) }
+    const onError = (error: unknown) => errors.push(error)
+    const token = refreshEndpoint(tokens, { accessToken: legibleAccessTokens(), clients, rateLimit: false, onError })
+    const rt0 = await issue({ clientId: 'cb' })
+    const answer = await refreshWith(token, rt0, { client_id: 'cb', client_secret: CB_SECRET })
+    expectError(answer, 500, 'server_error')
+    expect(errors[0]).toBeInstanceOf(MisuseError)
+    expect(String(errors[0])).not.toContain(CB_SECRET)
+  })
+
+  test('ids that no registry could hold are not looked up', async () => {
+    const asked: string[] = []
+    const clients = {
+      find: async (clientId: string) => {
+        asked.push(clientId)
+        return null
+      },
+    }
+    const { tokens } = world()
+    const token = refreshEndpoint(tokens, { accessToken: legibleAccessTokens(), clients, rateLimit: false })
+    await refreshWith(token, 'x', { client_id: 'x'.repeat(1025) })
+    const value = { grant_type: 'refresh_token', refresh_token: 'x', client_id: '\ud800' }
+    expectError(await post(token, '', { body: { kind: 'parsed', value } }), 400, 'invalid_client')
+    expect(asked).toEqual([])
+  })
+
+  test('a registry that rejects is a fault with its error as the cause', async () => {
+    const errors: unknown[] = []
+    const cause = new Error('gone')
+    const clients = { find: () => Promise.reject(cause) }
+    const revoke = revocationEndpoint(world().tokens, { clients, rateLimit: false, onError: (e) => errors.push(e) })
+    expectError(await post(revoke, { client_id: 'a', token: 'x' }), 503, 'temporarily_unavailable')
+    expect(errors).toEqual([expect.objectContaining({ code: 'hook_failed', cause })])
+    expect(errors[0]).toBeInstanceOf(Fault)
+  })
+})
+
+describe('K: client secrets', () => {
+  test('K-01 only hashes of random secrets are made, and they name their kind', () => {
+    expect(hashClientSecret(CB_SECRET)).toMatch(/^sha256:[\w-]{43}$/)
+    expect(hashClientSecret(CB_SECRET)).not.toBe(hashClientSecret(CX_SECRET))
+    for (const weak of ['', 'password', 'x'.repeat(26), undefined as never, 5 as never])
+      expect(() => hashClientSecret(weak)).toThrow(MisuseError)
+  })
+
+  test('K-02 secrets are compared as hashes of one length, and no hash is ever text to log in with', () => {
+    const hash = hashClientSecret(CB_SECRET)
+    expect(isSecretOf([hash], CB_SECRET)).toBe(true)
+    expect(isSecretOf(['sha256:short', hash], CB_SECRET)).toBe(true)
+    expect(isSecretOf([hash], hash)).toBe(false)
+    expect(isSecretOf([hash], '')).toBe(false)
+    expect(isSecretOf(null, CB_SECRET)).toBe(false)
+    expect(isSecretOf([], CB_SECRET)).toBe(false)
+  })
+})

@@ -1,0 +1,148 @@
+import { MisuseError } from '@baton/core'
+import { describe, expect, test } from 'vitest'
+import { revocationEndpoint } from '../src/index.js'
+import {
+  basic,
+  CB_SECRET,
+  CLIENTS,
+  CX_SECRET,
+  DAY,
+  expectError,
+  legibleAccessTokens,
+  post,
+  refreshWith,
+  world,
+} from './wire.js'
+
+const cx = { client_id: 'cx', client_secret: CX_SECRET }
+const cb = { client_id: 'cb', client_secret: CB_SECRET }
+
+describe('V: revocation', () => {
+  test('V-01 V-09 V-13 a refresh token ends at once, and the answer is an empty JSON object', async () => {
+    const { token, revoke, issue, events } = world()
+    const rt0 = await issue()
+    const answer = await post(revoke, { client_id: 'pub', token: rt0 })
+    expect(answer.raw).toEqual({
+      status: 200,
+      headers: [
+        ['content-type', 'application/json'],
+        ['cache-control', 'no-store'],
+        ['pragma', 'no-cache'],
+        ['x-content-type-options', 'nosniff'],
+      ],
+      body: '{}',
+    })
+    expectError(await refreshWith(token, rt0), 400, 'invalid_grant')
+    expect(events).toContainEqual(expect.objectContaining({ type: 'revoked', reason: 'client_request' }))
+  })
+
+  test('V-01 an access token is told that it cannot be, where the endpoint can tell', async () => {
+    const { tokens, token, issue } = world()
+    const accessToken = legibleAccessTokens()
+    const revoke = revocationEndpoint(tokens, { clients: CLIENTS, accessToken, rateLimit: false })
+    const rt0 = await issue()
+    const at0 = (await refreshWith(token, rt0)).body.access_token
+    expectError(await post(revoke, { client_id: 'pub', token: at0 }), 400, 'unsupported_token_type')
+    expect((await post(revoke, { client_id: 'pub', token: 'nonsense' })).status).toBe(200)
+    expect((await refreshWith(token, rt0)).status).toBe(200)
+    expect(() => revocationEndpoint(tokens, { clients: CLIENTS, accessToken: (() => 0) as never })).toThrow(MisuseError)
+  })
+
+  test('V-02 unknown, expired, revoked and malformed tokens are as good as revoked', async () => {
+    const { revoke, issue, advance } = world()
+    const revoked = await issue()
+    await post(revoke, { client_id: 'pub', token: revoked })
+    const expired = await issue()
+    advance(31 * DAY)
+    const unknown = await world({ core: { random: undefined as never } }).issue()
+    const otherKey = await world({ core: { secrets: ['another secret of the http tests, 48 bytes long.'] } }).issue()
+    const answers = []
+    for (const token of [unknown, expired, revoked, otherKey, 'nonsense', 'é', 'x'.repeat(10_000)])
+      answers.push(await post(revoke, { client_id: 'pub', token }))
+    for (const answer of answers) {
+      expect(answer.status).toBe(200)
+      expect(answer.header('cache-control')).toBe('no-store')
+    }
+    expect(new Set(answers.map(({ raw }) => JSON.stringify(raw))).size).toBe(1)
+  })
+
+  test('V-03 the client comes first, also for a token that nobody knows', async () => {
+    const { revoke, issue, token } = world()
+    const rt0 = await issue({ clientId: 'cb' })
+    for (const victim of ['nonsense', rt0, '']) {
+      const headers = { authorization: basic('cb', 'wrong') }
+      expectError(await post(revoke, { token: victim }, { headers }), 401, 'invalid_client')
+      expectError(await post(revoke, { client_id: 'cb', token: victim }), 400, 'invalid_client')
+      expectError(await post(revoke, { token: victim }), 400, 'invalid_client')
+    }
+    expect((await refreshWith(token, rt0, cb)).status).toBe(200)
+  })
+
+  test("V-04 Part C 8: another client's token lives on, and the caller is told", async () => {
+    const { revoke, issue, token } = world()
+    const rt0 = await issue({ clientId: 'cb' })
+    expectError(await post(revoke, { ...cx, token: rt0 }), 400, 'invalid_request')
+    expectError(await post(revoke, { client_id: 'pub', token: rt0 }), 400, 'invalid_request')
+    expect((await refreshWith(token, rt0, cb)).status).toBe(200)
+  })
+
+  test('V-05 the whole family ends, and no other', async () => {
+    const { revoke, issue, families, tokens } = world()
+    const rt0 = await issue()
+    await issue()
+    const [, first] = await families()
+    await post(revoke, { client_id: 'pub', token: rt0 })
+    expect(await tokens.find(first!.id)).toBeNull()
+    expect(await families()).toHaveLength(1)
+  })
+
+  test.each(['access_token', 'refresh_token', 'foo', ''])('V-07 token_type_hint %s hides nothing', async (hint) => {
+    const { revoke, issue, token } = world()
+    const rt0 = await issue()
+    expect((await post(revoke, { client_id: 'pub', token: rt0, token_type_hint: hint })).status).toBe(200)
+    expectError(await refreshWith(token, rt0), 400, 'invalid_grant')
+  })
+
+  test('V-08 token is required, once', async () => {
+    const { revoke, issue, token } = world()
+    const rt0 = await issue()
+    expectError(await post(revoke, { client_id: 'pub' }), 400, 'invalid_request')
+    expectError(await post(revoke, { client_id: 'pub', token: '' }), 400, 'invalid_request')
+    expectError(await post(revoke, `client_id=pub&token=${rt0}&token=${rt0}`), 400, 'invalid_request')
+    expect((await refreshWith(token, rt0)).status).toBe(200)
+  })
+
+  test('V-10 a store that is out is no 200: the token still works', async () => {
+    const { revoke, issue, token, state } = world()
+    const rt0 = await issue()
+    state.isDown = true
+    const answer = await post(revoke, { client_id: 'pub', token: rt0 })
+    expectError(answer, 503, 'temporarily_unavailable')
+    expect(answer.header('retry-after')).toMatch(/^[1-9]\d*$/)
+    state.isDown = false
+    expect((await refreshWith(token, rt0)).status).toBe(200)
+  })
+
+  test('V-11 a token that was rotated away ends its family, and that is no theft', async () => {
+    const { revoke, issue, token, events } = world()
+    const rt0 = await issue()
+    const rt1 = (await refreshWith(token, rt0)).body.refresh_token
+    const rt2 = (await refreshWith(token, rt1)).body.refresh_token
+    expect((await post(revoke, { client_id: 'pub', token: rt0 })).status).toBe(200)
+    expectError(await refreshWith(token, rt2), 400, 'invalid_grant')
+    expect(events.map(({ type }) => type)).not.toContain('reuse')
+  })
+
+  test.each(['GET', 'PUT', 'DELETE', 'HEAD'])('V-12 %s is not offered', async (method) => {
+    const { revoke, issue, token } = world()
+    const rt0 = await issue()
+    const answer = await post(
+      revoke,
+      { client_id: 'pub', token: rt0 },
+      { method, url: `/oauth/revoke?token=${rt0}&callback=x` },
+    )
+    expectError(answer, 405, 'invalid_request')
+    expect(answer.header('allow')).toBe('POST')
+    expect((await refreshWith(token, rt0)).status).toBe(200)
+  })
+})
