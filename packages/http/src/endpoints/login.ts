@@ -66,9 +66,13 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
   const minting = mintingOf(options.accessToken, tokens.policy)
   const carrier = options.cookie === undefined ? null : cookieCarrier(options.cookie)
 
-  async function mint({ family }: Issued, { claims = {} }: SignIn, now: number): Promise<MintedAccessToken> {
-    const { scope, audience } = family
-    return minting.mint({ family, scope, audience, claims }, { jkt: jktOf(family.boundKey), now })
+  async function mint({ family }: Issued, { claims = {} }: SignIn): Promise<MintedAccessToken> {
+    const { scope, audience, createdAt: now } = family
+    try {
+      return await minting.mint({ family, scope, audience, claims }, { jkt: jktOf(family.boundKey), now })
+    } catch (cause) {
+      throw cause instanceof MisuseError ? cause : new Fault('hook_failed', 'accessToken threw', { cause })
+    }
   }
 
   async function start(exchange: Exchange, signIn: SignIn, delivery: Delivery): Promise<PlainResponse> {
@@ -76,7 +80,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     if (issued === null) return error('invalid_scope', { description: 'The scope is malformed.' })
     const { family, refreshToken } = issued
     try {
-      const minted = await mint(issued, signIn, exchange.now)
+      const minted = await mint(issued, signIn)
       await delivery.replace()
       const answer = { minted, scope: family.scope, jkt: jktOf(family.boundKey) }
       return tokenAnswer({ ...answer, ...delivery.carry(issued, refreshToken) })
@@ -132,7 +136,7 @@ const IN_BODY: Delivery = {
   carry: (_issued, refreshToken) => ({ refreshToken }),
 }
 
-function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { request, transport, now }: Exchange): Delivery {
+function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { request, transport }: Exchange): Delivery {
   return {
     client: { clientId: carrier.clientId },
     async replace() {
@@ -142,7 +146,8 @@ function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { request, tran
     },
     carry: ({ family }, refreshToken) => ({
       sid: family.id,
-      headers: [carrier.set(refreshToken, family, { transport, now })],
+      // Counted from the beginning of the session: `authenticate` may have taken its time.
+      headers: [carrier.set(refreshToken, family, { transport, now: family.createdAt })],
     }),
   }
 }

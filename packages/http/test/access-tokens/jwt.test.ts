@@ -282,7 +282,7 @@ describe('keys', () => {
 })
 
 describe('misuse throws at construction', () => {
-  it.each([
+  it.each<[string, object]>([
     ['issuer', { issuer: 'login.example' }],
     ['issuer', { issuer: 'https://login.example?x' }],
     ['issuer', { issuer: 'https://login.example/#' }],

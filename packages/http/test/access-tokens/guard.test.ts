@@ -1,0 +1,223 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { accessTokenGuard, type AccessTokenGuardOptions } from '../../src/index.js'
+import { createApp, headerOf, headersOf, jsonOf, request } from '../app.js'
+import { parseChallenge } from '../challenge.js'
+
+async function protectedApp(options: Partial<AccessTokenGuardOptions> = {}) {
+  const app = createApp()
+  const { now, onError } = app.shared
+  const guard = accessTokenGuard({ verify: app.accessToken, now, onError, ...options })
+  const session = await app.signIn('alice', { scope: 'read write' })
+
+  async function refusal(parts: Parameters<typeof request>[0]) {
+    const outcome = await guard(request(parts))
+    if (outcome.ok) throw new Error('the guard let it through')
+    const { response } = outcome
+    return { response, status: response.status, challenge: parseChallenge(headerOf(response, 'www-authenticate')) }
+  }
+
+  return { ...app, ...session, guard, refusal }
+}
+
+describe('a request with a valid token passes', () => {
+  it('B-01 whatever the case of the scheme', async () => {
+    const { guard, accessToken } = await protectedApp()
+    for (const scheme of ['Bearer', 'bearer', 'BEARER', 'bEaReR']) {
+      const outcome = await guard(request({ headers: { authorization: `${scheme} ${accessToken}` } }))
+      expect(outcome).toMatchObject({ ok: true, claims: { sub: 'alice', client_id: 'first-party' }, family: null })
+    }
+  })
+
+  it('with the whole scope that is demanded, in any order', async () => {
+    const { guard, bearer } = await protectedApp({ scope: 'write read' })
+    expect(await guard(request({ headers: { authorization: bearer } }))).toMatchObject({ ok: true })
+  })
+
+  it('checked by a function of the app, which is told the time', async () => {
+    const seen: unknown[] = []
+    const verify = async (token: string, now: number) => {
+      seen.push(token, now)
+      return token === 'opaque' ? { sub: 'bob', tenant: 7 } : null
+    }
+    const guard = accessTokenGuard({ verify, now: () => 1234 })
+    const outcome = await guard(request({ headers: { authorization: 'Bearer opaque' } }))
+    expect(outcome).toMatchObject({ ok: true, claims: { sub: 'bob', tenant: 7 } })
+    expect(seen).toEqual(['opaque', 1234])
+  })
+})
+
+describe('no credentials', () => {
+  it('B-02 earn a challenge without an error', async () => {
+    const { refusal } = await protectedApp({ scope: 'read', realm: 'my API' })
+    const { status, challenge, response } = await refusal({})
+    expect([status, challenge]).toEqual([401, { realm: 'my API', scope: 'read' }])
+    expect(jsonOf(response)).toMatchObject({ error: expect.any(String) })
+  })
+
+  it('B-02 are also those of another scheme', async () => {
+    const { refusal, accessToken } = await protectedApp()
+    for (const authorization of ['Basic YWxpY2U6eA==', 'DPoP x', 'Bearerx', '', accessToken])
+      expect(await refusal({ headers: { authorization } })).toMatchObject({ status: 401, challenge: { realm: 'api' } })
+    expect((await refusal({ headers: { authorization: 'Basic x' } })).challenge).not.toHaveProperty('error')
+  })
+
+  it('B-01 a token in the query or in the body counts for nothing', async () => {
+    const { refusal, accessToken } = await protectedApp()
+    const inQuery = await refusal({ url: `/api/me?access_token=${accessToken}` })
+    expect([inQuery.status, inQuery.challenge]).toEqual([401, { realm: 'api' }])
+    const form = { 'content-type': 'application/x-www-form-urlencoded' }
+    const inBody = await refusal({ method: 'POST', headers: form, body: `access_token=${accessToken}` })
+    expect([inBody.status, inBody.challenge]).toEqual([401, { realm: 'api' }])
+  })
+})
+
+describe('bad credentials', () => {
+  it('B-03 a bad token is invalid_token', async () => {
+    const { refusal, bearer, refreshToken } = await protectedApp()
+    for (const authorization of [
+      `${bearer}x`,
+      'Bearer x',
+      'Bearer',
+      'Bearer ',
+      'Bearer a b',
+      'Bearer "a"',
+      `Bearer ${refreshToken}`,
+    ]) {
+      const { status, challenge, response } = await refusal({ headers: { authorization } })
+      expect([status, challenge['error']], authorization).toEqual([401, 'invalid_token'])
+      expect(jsonOf(response).error).toBe('invalid_token')
+    }
+  })
+
+  it('B-05 X-05 a token is expired at exp', async () => {
+    const { refusal, guard, bearer, clock } = await protectedApp()
+    clock.now = Math.floor(clock.now / 1000) * 1000 + 899_999
+    expect(await guard(request({ headers: { authorization: bearer } }))).toMatchObject({ ok: true })
+    clock.now += 1
+    expect((await refusal({ headers: { authorization: bearer } })).challenge['error']).toBe('invalid_token')
+  })
+
+  it('B-03 too little scope is insufficient_scope, and the challenge says how much is enough', async () => {
+    const { refusal, bearer } = await protectedApp({ scope: 'read delete' })
+    const { status, challenge, response } = await refusal({ headers: { authorization: bearer } })
+    expect([status, challenge['error'], challenge['scope']]).toEqual([403, 'insufficient_scope', 'read delete'])
+    expect(jsonOf(response).error).toBe('insufficient_scope')
+  })
+
+  it('B-03 two Authorization headers, or two places, are invalid_request even if both tokens are good', async () => {
+    const { refusal, bearer, accessToken } = await protectedApp()
+    for (const parts of [
+      { headers: { authorization: [bearer, bearer] } },
+      { headers: { authorization: [bearer, 'Basic x'] } },
+      // As a runtime shows it that merges repeated headers.
+      { headers: { authorization: `${bearer}, ${bearer}` } },
+      { headers: { authorization: bearer }, url: `/?access_token=${accessToken}` },
+      { headers: { authorization: bearer }, url: '/?x=1&access%5ftoken=' },
+    ]) {
+      const { status, challenge } = await refusal(parts)
+      expect([status, challenge['error']]).toEqual([400, 'invalid_request'])
+    }
+  })
+
+  it('B-06 a token that is bound to a key is no bearer token', async () => {
+    const { refusal, accessToken } = await protectedApp({
+      verify: async () => ({ sub: 'a', cnf: { jkt: 'x' } }) as never,
+    })
+    const { status, challenge } = await refusal({ headers: { authorization: `Bearer ${accessToken}` } })
+    expect([status, challenge['error']]).toEqual([401, 'invalid_token'])
+  })
+
+  it('B-04 the challenge is legal whatever the request holds, and holds nothing of it', async () => {
+    const { guard } = await protectedApp({ scope: 'read' })
+    await fc.assert(
+      fc.asyncProperty(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), async (token, query) => {
+        const outcome = await guard(request({ url: `/?${query}`, headers: { authorization: `Bearer ${token}` } }))
+        if (outcome.ok) throw new Error('the guard let rubbish through')
+        const headers = headersOf(outcome.response, 'www-authenticate')
+        expect(headers).toHaveLength(1)
+        expect(Object.keys(parseChallenge(headers[0]))).not.toContain(token)
+        expect([400, 401]).toContain(outcome.response.status)
+      }),
+    )
+  })
+
+  it('E-03 H-06 no refusal may be stored or sniffed', async () => {
+    const { refusal } = await protectedApp()
+    const { response } = await refusal({})
+    expect(headerOf(response, 'cache-control')).toBe('no-store')
+    expect(headerOf(response, 'x-content-type-options')).toBe('nosniff')
+  })
+})
+
+describe('with tokens to ask', () => {
+  async function asking() {
+    const app = createApp()
+    const session = await app.signIn('alice')
+    const { now, onError } = app.shared
+    const guard = accessTokenGuard({ verify: app.accessToken, tokens: app.tokens, now, onError })
+    const call = () => guard(request({ headers: { authorization: session.bearer } }))
+    return { ...app, ...session, call }
+  }
+
+  it('hands on the session behind the token', async () => {
+    const { call, family } = await asking()
+    expect(await call()).toMatchObject({ ok: true, family: { id: family.id, subject: 'alice' } })
+  })
+
+  it('a revoked session ends at once', async () => {
+    const { call, tokens, family } = await asking()
+    await tokens.revoke({ familyId: family.id })
+    expect(await call()).toMatchObject({ ok: false, response: { status: 401 } })
+  })
+
+  it('a session that never was is refused, and so is a token without one', async () => {
+    const { tokens, shared } = await asking()
+    for (const sid of ['nobody', undefined]) {
+      const verify = async () => (sid === undefined ? { sub: 'a' } : { sub: 'a', sid })
+      const guard = accessTokenGuard({ verify, tokens, now: shared.now })
+      const outcome = await guard(request({ headers: { authorization: 'Bearer x' } }))
+      expect(outcome).toMatchObject({ ok: false, response: { status: 401 } })
+    }
+  })
+
+  it('E-04 an outage of the store is 503 with Retry-After, and no verdict on the token', async () => {
+    const { call, outage, errors } = await asking()
+    outage.of.add('find')
+    const outcome = await call()
+    if (outcome.ok) throw new Error('the guard let it through')
+    expect(outcome.response.status).toBe(503)
+    expect(Number(headerOf(outcome.response, 'retry-after'))).toBeGreaterThan(0)
+    expect(headersOf(outcome.response, 'www-authenticate')).toEqual([])
+    expect(errors).toMatchObject([{ name: 'StoreError', code: 'store_failed' }])
+    outage.of.clear()
+    expect(await call()).toMatchObject({ ok: true })
+  })
+})
+
+it('E-04 a verifier that throws is an outage, also when onError throws as well', async () => {
+  const guard = accessTokenGuard({
+    verify: async () => Promise.reject(new Error('the introspection endpoint is out')),
+    onError: () => {
+      throw new Error('so is the logger')
+    },
+  })
+  const outcome = await guard(request({ headers: { authorization: 'Bearer x' } }))
+  expect(outcome).toMatchObject({ ok: false, response: { status: 503 } })
+})
+
+it.each<[string, object]>([
+  ['verify', { verify: undefined }],
+  ['verify', { verify: {} }],
+  ['scope', { scope: 'a  b' }],
+  ['scope', { scope: 'a"' }],
+  ['realm', { realm: 'a"b' }],
+  ['realm', { realm: 'a\r\nb' }],
+  ['realm', { realm: '' }],
+  ['scopes', { scopes: 'read' }],
+])('misuse of %s throws at construction', (option, bad) => {
+  const { accessToken } = createApp()
+  expect(() => accessTokenGuard({ verify: accessToken, ...bad })).toThrow(
+    expect.objectContaining({ name: 'MisuseError', option }),
+  )
+})

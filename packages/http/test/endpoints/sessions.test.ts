@@ -1,0 +1,252 @@
+import { describe, expect, it } from 'vitest'
+import { sessionsEndpoint } from '../../src/index.js'
+import { createApp, headerOf, headersOf, jsonOf, request, type RequestParts } from '../app.js'
+
+async function sessionsApp() {
+  const app = createApp()
+  const sessions = sessionsEndpoint(app.tokens, { ...app.shared, verify: app.accessToken })
+  const laptop = await app.signIn('alice', { userAgent: 'Laptop' })
+  app.clock.now += 1000
+  const phone = await app.signIn('alice', { scope: 'read offline_access', offline: true })
+  app.clock.now += 1000
+  const bobs = await app.signIn('bob')
+  const call = (method: string, url: string, by: { bearer: string } = laptop, parts: RequestParts = {}) =>
+    sessions(request({ method, url, headers: { authorization: by.bearer }, ...parts }))
+  const alive = async () => {
+    const found = await Promise.all([laptop, phone, bobs].map(({ family }) => app.tokens.find(family.id)))
+    return { laptop: found[0] !== null, phone: found[1] !== null, bobs: found[2] !== null }
+  }
+  return { ...app, sessions, laptop, phone, bobs, call, alive }
+}
+
+describe('GET …/sessions', () => {
+  it('lists the living sessions of the caller, newest first, with times in ISO 8601', async () => {
+    const { call, laptop, phone, clock, tokens } = await sessionsApp()
+    await tokens.rotate({ refreshToken: laptop.refreshToken })
+    const response = await call('GET', '/auth/sessions')
+    expect(response.status).toBe(200)
+    expect(headerOf(response, 'cache-control')).toBe('no-store')
+    const iso = (instant: number) => new Date(instant).toISOString()
+    expect(jsonOf(response)).toEqual({
+      sessions: [
+        {
+          id: phone.family.id,
+          current: false,
+          clientId: 'first-party',
+          createdAt: iso(clock.now - 1000),
+          lastUsedAt: iso(clock.now - 1000),
+          expiresAt: iso(phone.family.expiresAt),
+          offline: true,
+          userAgent: null,
+        },
+        {
+          id: laptop.family.id,
+          current: true,
+          clientId: 'first-party',
+          createdAt: iso(clock.now - 2000),
+          lastUsedAt: iso(clock.now),
+          expiresAt: iso(laptop.family.expiresAt + 2000),
+          offline: false,
+          userAgent: 'Laptop',
+        },
+      ],
+    })
+  })
+
+  it('does not list what has ended', async () => {
+    const { call, phone, tokens } = await sessionsApp()
+    await tokens.revoke({ familyId: phone.family.id })
+    expect(jsonOf(await call('GET', '/auth/sessions')).sessions).toHaveLength(1)
+  })
+
+  it('lists more than one page of the store at once', async () => {
+    const { call, signIn } = await sessionsApp()
+    for (let index = 0; index < 230; index++) await signIn('alice')
+    const body = jsonOf(await call('GET', '/auth/sessions'))
+    expect(new Set(body.sessions.map(({ id }: { id: string }) => id)).size).toBe(232)
+    expect(body).not.toHaveProperty('next')
+  })
+
+  it('goes on where it stopped', async () => {
+    const { call, signIn } = await sessionsApp()
+    for (let index = 0; index < 5; index++) await signIn('alice')
+    const ids: string[] = []
+    let next: string | undefined = ''
+    const sizes = []
+    while (next !== undefined) {
+      const query = next === '' ? '' : `&cursor=${encodeURIComponent(next)}`
+      const page = jsonOf(await call('GET', `/auth/sessions?limit=3${query}`))
+      sizes.push(page.sessions.length)
+      ids.push(...page.sessions.map(({ id }: { id: string }) => id))
+      next = page.next
+    }
+    expect(sizes).toEqual([3, 3, 1])
+    expect(new Set(ids).size).toBe(7)
+  })
+
+  it('stops at 500, with a next', async () => {
+    const { call, signIn } = await sessionsApp()
+    for (let index = 0; index < 499; index++) await signIn('alice')
+    const body = jsonOf(await call('GET', '/auth/sessions'))
+    expect(body.sessions).toHaveLength(500)
+    const rest = jsonOf(await call('GET', `/auth/sessions?cursor=${encodeURIComponent(body.next)}`))
+    expect(rest.sessions).toHaveLength(1)
+  })
+
+  it.each([
+    'limit=0',
+    'limit=501',
+    'limit=1.5',
+    'limit=x',
+    'limit=',
+    'cursor=rubbish',
+    'cursor=',
+    `cursor=${'x'.repeat(3000)}`,
+  ])('refuses %.20s as invalid_request', async (query) => {
+    const { call } = await sessionsApp()
+    const response = await call('GET', `/auth/sessions?${query}`)
+    expect([response.status, jsonOf(response).error]).toEqual([400, 'invalid_request'])
+  })
+})
+
+describe('DELETE …/sessions/:id', () => {
+  it('ends a session of the caller and no other', async () => {
+    const { call, phone, alive, events } = await sessionsApp()
+    const response = await call('DELETE', `/auth/sessions/${phone.family.id}`)
+    expect([response.status, response.body]).toEqual([204, null])
+    expect(await alive()).toEqual({ laptop: true, phone: false, bobs: true })
+    expect(events.at(-1)).toMatchObject({ type: 'revoked', reason: 'subject_request', familyId: phone.family.id })
+  })
+
+  it('ends the own session too, and again is 401: it is over', async () => {
+    const { call, laptop, alive, events } = await sessionsApp()
+    expect((await call('DELETE', `/auth/sessions/${laptop.family.id}`)).status).toBe(204)
+    expect(events.at(-1)).toMatchObject({ type: 'revoked', reason: 'logout' })
+    expect(await alive()).toMatchObject({ laptop: false, phone: true })
+    expect((await call('DELETE', `/auth/sessions/${laptop.family.id}`)).status).toBe(401)
+  })
+
+  it('a second call finds it ended: 204', async () => {
+    const { call, phone } = await sessionsApp()
+    await call('DELETE', `/auth/sessions/${phone.family.id}`)
+    expect((await call('DELETE', `/auth/sessions/${phone.family.id}`)).status).toBe(204)
+  })
+
+  it("another subject's and an unknown one are the same 404, and nothing ends", async () => {
+    const { call, bobs, alive } = await sessionsApp()
+    const foreign = await call('DELETE', `/auth/sessions/${bobs.family.id}`)
+    expect(foreign.status).toBe(404)
+    expect(jsonOf(foreign).error).toBe('not_found')
+    for (const id of ['AAAAAAAAAAAAAAAAAAAAAA', 'x', '%00', '..%2f', "'; drop table families"])
+      expect(await call('DELETE', `/auth/sessions/${id}`)).toEqual(foreign)
+    expect(await alive()).toEqual({ laptop: true, phone: true, bobs: true })
+  })
+})
+
+describe('signing out elsewhere', () => {
+  it('POST …/logout-others ends all other sessions of the subject, offline ones too', async () => {
+    const { call, alive } = await sessionsApp()
+    expect((await call('POST', '/auth/logout-others')).status).toBe(204)
+    expect(await alive()).toEqual({ laptop: true, phone: false, bobs: true })
+  })
+
+  it('X-07 POST …/logout-everywhere ends the caller too', async () => {
+    const { call, alive, laptop, phone } = await sessionsApp()
+    expect((await call('POST', '/auth/logout-everywhere')).status).toBe(204)
+    expect(await alive()).toEqual({ laptop: false, phone: false, bobs: true })
+    for (const session of [laptop, phone]) expect((await call('GET', '/auth/sessions', session)).status).toBe(401)
+  })
+})
+
+const ROUTES: readonly (readonly [method: string, url: string])[] = [
+  ['GET', '/auth/sessions'],
+  ['DELETE', '/auth/sessions/AAAAAAAAAAAAAAAAAAAAAA'],
+  ['POST', '/auth/logout-others'],
+  ['POST', '/auth/logout-everywhere'],
+]
+
+describe.each(ROUTES)('%s %s', (method, url) => {
+  it('B-02 without credentials is 401 with a challenge without error', async () => {
+    const { sessions, alive } = await sessionsApp()
+    const response = await sessions(request({ method, url }))
+    expect(response.status).toBe(401)
+    expect(headerOf(response, 'www-authenticate')).toBe('Bearer realm="api"')
+    expect(await alive()).toEqual({ laptop: true, phone: true, bobs: true })
+  })
+
+  it('a session that has ended ends and shows nothing any more, although its access token is still valid', async () => {
+    const { call, laptop, phone, tokens, alive, accessToken, clock } = await sessionsApp()
+    await tokens.revoke({ familyId: phone.family.id })
+    expect(await accessToken.verify(phone.accessToken, clock.now)).not.toBeNull()
+    const response = await call(method, url.replace('AAAAAAAAAAAAAAAAAAAAAA', laptop.family.id), phone)
+    expect(response.status).toBe(401)
+    expect(headerOf(response, 'www-authenticate')).toContain('error="invalid_token"')
+    expect((await alive()).laptop).toBe(true)
+  })
+
+  it('a cookie or a refresh token is no credential here', async () => {
+    const { sessions, laptop } = await sessionsApp()
+    const headers = {
+      cookie: `__Host-baton=${laptop.refreshToken}`,
+      'x-baton': '1',
+      authorization: `Bearer ${laptop.refreshToken}`,
+    }
+    expect((await sessions(request({ method, url, headers }))).status).toBe(401)
+  })
+
+  it('other methods are 405 with Allow', async () => {
+    const { call } = await sessionsApp()
+    for (const other of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].filter((name) => name !== method)) {
+      const response = await call(other, url)
+      expect([response.status, headersOf(response, 'allow')]).toEqual([405, [method]])
+    }
+  })
+
+  it('works wherever it is mounted, with a query and a slash at the end', async () => {
+    const { status } = await (await sessionsApp()).call(method, url)
+    for (const end of ['?x=/sessions', '/', '/?x=1#y']) {
+      const { call } = await sessionsApp()
+      expect((await call(method, `/sessions/deep${url.slice('/auth'.length)}${end}`)).status).toBe(status)
+    }
+  })
+})
+
+it.each([
+  ['GET', '/auth/sessions', ['find', 'list']],
+  ['DELETE', '/auth/sessions/:id', ['find', 'revoke']],
+  ['POST', '/auth/logout-others', ['find', 'list', 'revoke']],
+  ['POST', '/auth/logout-everywhere', ['find', 'list', 'revoke']],
+] as const)('E-04 %s %s: an outage of the store is 503, not 401', async (method, url, asked) => {
+  for (const broken of asked) {
+    const { call, phone, outage, errors } = await sessionsApp()
+    outage.of.add(broken)
+    const response = await call(method, url.replace(':id', phone.family.id))
+    expect([broken, response.status, headerOf(response, 'retry-after')]).toEqual([broken, 503, '1'])
+    expect(errors).toMatchObject([{ code: 'store_failed' }])
+  }
+})
+
+it.each([
+  '/',
+  '/auth',
+  '/auth/sessionsx',
+  '/auth/sessions/a/b',
+  '/auth/logout',
+  '/auth/xlogout-others',
+  '/auth?/sessions',
+])('%s is nothing here: 404 as JSON', async (url) => {
+  const { call } = await sessionsApp()
+  const response = await call('GET', url)
+  expect([response.status, jsonOf(response).error]).toEqual([404, 'not_found'])
+})
+
+it.each<[string, object]>([
+  ['verify', { verify: undefined }],
+  ['cookie', { cookie: true }],
+  ['trustProxy', { trustProxy: -1 }],
+])('misuse of %s throws at construction', (option, bad) => {
+  const { tokens, accessToken } = createApp()
+  expect(() => sessionsEndpoint(tokens, { verify: accessToken, ...bad })).toThrow(
+    expect.objectContaining({ name: 'MisuseError', option }),
+  )
+})
