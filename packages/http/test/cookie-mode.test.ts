@@ -1,0 +1,378 @@
+import { FIRST_PARTY, MisuseError } from '@baton/core'
+import { CookieJar } from 'tough-cookie'
+import { describe, expect, test } from 'vitest'
+import { type CookieOptions, logoutEndpoint } from '../src/index.js'
+import {
+  type Answer,
+  DAY,
+  expectError,
+  fromPage,
+  HOUR,
+  IDEMPOTENCY_KEY,
+  MINUTE,
+  type RequestPatch,
+  SECOND,
+  send,
+  world,
+  type WorldOptions,
+} from './wire.js'
+
+const APP = 'https://app.example'
+
+function cookieWorld(options: WorldOptions = {}) {
+  const here = world(options)
+  const issue = (more: Parameters<typeof here.issue>[0] = {}) => here.issue({ clientId: FIRST_PARTY, ...more })
+  return { ...here, issue }
+}
+
+function valueOf(answer: Answer): string {
+  return /^[^=]+=([^;]*)/.exec(answer.header('set-cookie') ?? '')?.[1] ?? ''
+}
+
+describe('the refresh of a page', () => {
+  test('it swaps the cookie, and the body has everything but the refresh token', async () => {
+    const { refreshCookie, issue, families } = cookieWorld()
+    const rt0 = await issue()
+    const [family] = await families()
+    const answer = await send(refreshCookie, fromPage(rt0))
+    expect(answer.status).toBe(200)
+    expect(Object.keys(answer.body)).toEqual(['access_token', 'token_type', 'expires_in', 'scope', 'sid'])
+    expect(answer.body.sid).toBe(family?.id)
+    expect(answer.header('cache-control')).toBe('no-store')
+    expect(answer.raw.body).not.toContain('brt_')
+    expect(valueOf(answer)).toMatch(/^brt_/)
+    expect(valueOf(answer)).not.toBe(rt0)
+    expect((await send(refreshCookie, fromPage(valueOf(answer)))).status).toBe(200)
+  })
+
+  test('F-08 an answer that was lost comes again', async () => {
+    const { refreshCookie, issue, advance } = cookieWorld()
+    const rt0 = await issue()
+    const page = fromPage(rt0, { headers: { 'idempotency-key': IDEMPOTENCY_KEY } })
+    const first = await send(refreshCookie, page)
+    advance(HOUR)
+    expect(valueOf(await send(refreshCookie, page))).toBe(valueOf(first))
+  })
+
+  test('neither a body nor a query is looked at', async () => {
+    const { refreshCookie, issue } = cookieWorld()
+    const rt0 = await issue()
+    const patch = { url: `/auth/refresh?refresh_token=${rt0}`, body: `refresh_token=${rt0}&scope=a` }
+    expectError(await send(refreshCookie, fromPage(null, patch)), 401, 'invalid_grant')
+    expect((await send(refreshCookie, fromPage(rt0, patch))).body.scope).toBe('a b')
+  })
+
+  test('the verdict is 401 with a Bearer challenge, the same for everything, and leaves the cookie alone', async () => {
+    const { refreshCookie, issue, tokens, advance } = cookieWorld()
+    const verdicts: Answer[] = [await send(refreshCookie, fromPage(null)), await send(refreshCookie, fromPage(''))]
+    const revoked = await issue()
+    await tokens.revoke({ refreshToken: revoked })
+    const reused = await issue()
+    await send(refreshCookie, fromPage(reused))
+    const expired = await issue()
+    advance(31 * DAY)
+    const foreign = await issue({ clientId: 'pub' })
+    for (const token of [revoked, reused, expired, foreign, 'nonsense', 'x'.repeat(5000), '%00'])
+      verdicts.push(await send(refreshCookie, fromPage(token)))
+    for (const verdict of verdicts) {
+      expectError(verdict, 401, 'invalid_grant')
+      expect(verdict.header('www-authenticate')).toBe('Bearer')
+    }
+    expect(new Set(verdicts.map(({ raw }) => JSON.stringify(raw))).size).toBe(1)
+  })
+
+  test('a subject that may not go on is signed out, and nothing is consumed', async () => {
+    const account = { active: false }
+    const { refreshCookie, issue } = cookieWorld({ core: { beforeRotate: async () => account } })
+    const rt0 = await issue()
+    expectError(await send(refreshCookie, fromPage(rt0)), 401, 'invalid_grant')
+    account.active = true
+    expect((await send(refreshCookie, fromPage(rt0))).status).toBe(200)
+  })
+
+  test('a page that believes in another session is told so, and nothing changes', async () => {
+    const { refreshCookie, logout, issue, families } = cookieWorld()
+    const rt0 = await issue()
+    const [family] = await families()
+    await issue({ subject: 'bob' })
+    const [other] = await families('bob')
+    const headers = { 'x-baton-session': other!.id }
+    expectError(await send(refreshCookie, fromPage(rt0, { headers })), 409, 'other_session')
+    expectError(await send(logout, fromPage(rt0, { headers })), 409, 'other_session')
+    expect(await families()).toEqual([expect.objectContaining({ id: family!.id, generation: 0 })])
+    const right = fromPage(rt0, { headers: { 'x-baton-session': family!.id } })
+    expect((await send(refreshCookie, right)).status).toBe(200)
+    const twice = fromPage(rt0, { headers: { 'x-baton-session': [family!.id, family!.id] } })
+    expectError(await send(refreshCookie, twice), 400, 'invalid_request')
+  })
+
+  test('a store that is out is 503 and leaves the cookie alone', async () => {
+    const { refreshCookie, issue, state } = cookieWorld()
+    const rt0 = await issue()
+    state.isDown = true
+    expectError(await send(refreshCookie, fromPage(rt0)), 503, 'temporarily_unavailable')
+    state.isDown = false
+    expect((await send(refreshCookie, fromPage(rt0))).status).toBe(200)
+  })
+
+  test.each(['GET', 'HEAD', 'PUT', 'DELETE'])('%s refreshes nothing and signs nobody out', async (method) => {
+    const { refreshCookie, logout, issue, families } = cookieWorld()
+    const rt0 = await issue()
+    expectError(await send(refreshCookie, fromPage(rt0, { method })), 405, 'invalid_request')
+    expectError(await send(logout, fromPage(rt0, { method })), 405, 'invalid_request')
+    expect((await families())[0]?.generation).toBe(0)
+  })
+})
+
+describe('H-03: the cookie', () => {
+  const attributes = (answer: Answer) => (answer.header('set-cookie') ?? '').split('; ').slice(1).sort()
+
+  test('H-03 it is out of reach of scripts, other sites and other hosts', async () => {
+    const { refreshCookie, issue } = cookieWorld()
+    const answer = await send(refreshCookie, fromPage(await issue()))
+    expect(answer.header('set-cookie')).toMatch(/^__Host-baton=brt_[\w-]{112};/)
+    expect(attributes(answer)).toEqual(['HttpOnly', 'Max-Age=2592000', 'Path=/', 'SameSite=Strict', 'Secure'])
+  })
+
+  test('H-03 embedded apps get a partitioned one', async () => {
+    const { refreshCookie, issue } = cookieWorld({ cookie: { embedded: true, name: 'sess' } })
+    const rt0 = await issue()
+    const answer = await send(refreshCookie, fromPage(null, { headers: { cookie: `__Host-sess=${rt0}` } }))
+    expect(answer.header('set-cookie')).toMatch(/^__Host-sess=brt_/)
+    expect(attributes(answer)).toEqual([
+      'HttpOnly',
+      'Max-Age=2592000',
+      'Partitioned',
+      'Path=/',
+      'SameSite=None',
+      'Secure',
+    ])
+  })
+
+  test('H-03 on loopback without TLS it has neither prefix nor Secure', async () => {
+    const { refreshCookie, issue } = cookieWorld({ cookie: { embedded: true } })
+    const local: RequestPatch = { encrypted: false, remoteAddress: '127.0.0.1' }
+    const headers = { cookie: `baton=${await issue()}`, host: 'localhost:3000' }
+    const answer = await send(refreshCookie, fromPage(null, { ...local, headers }))
+    expect(answer.header('set-cookie')).toMatch(/^baton=brt_/)
+    expect(attributes(answer)).toEqual(['HttpOnly', 'Max-Age=2592000', 'Path=/', 'SameSite=Strict'])
+  })
+
+  test('H-03 a cookie of the other name is not looked at: without the prefix it may be anybody’s', async () => {
+    const { refreshCookie, issue } = cookieWorld()
+    const headers = { cookie: `baton=${await issue()}` }
+    expectError(await send(refreshCookie, fromPage(null, { headers })), 401, 'invalid_grant')
+  })
+
+  test('H-03 it lives until the nearer of idle and absolute end', async () => {
+    const core = { policy: { idleSeconds: 3600, absoluteSeconds: 7200 } }
+    const { refreshCookie, issue, advance } = cookieWorld({ core })
+    let token = await issue()
+    const maxAges = []
+    for (let turn = 0; turn < 3; turn++) {
+      advance(30 * MINUTE + SECOND / 2)
+      const answer = await send(refreshCookie, fromPage(token))
+      maxAges.push(attributes(answer)[1])
+      token = valueOf(answer)
+    }
+    expect(maxAges).toEqual(['Max-Age=3600', 'Max-Age=3599', 'Max-Age=1798'])
+  })
+
+  test('H-03 a strict jar takes it, sends it and drops it again', async () => {
+    const { refreshCookie, logout, issue } = cookieWorld()
+    const jar = new CookieJar(undefined, { prefixSecurity: 'strict' })
+    const url = 'https://as.example/auth/refresh'
+    const set = await send(refreshCookie, fromPage(await issue()))
+    await jar.setCookie(set.header('set-cookie')!, url)
+    const cookie = await jar.getCookieString('https://as.example/anywhere')
+    expect(cookie).toBe(`__Host-baton=${valueOf(set)}`)
+    expect(await jar.getCookieString('https://evil.as.example/')).toBe('')
+    const cleared = await send(logout, fromPage(null, { headers: { cookie } }))
+    await jar.setCookie(cleared.header('set-cookie')!, url)
+    expect(await jar.getCookieString(url)).toBe('')
+  })
+
+  test.each([
+    ['one header', (a: string, b: string) => `__Host-baton=${a}; __Host-baton=${b}`],
+    ['two headers', (a: string, b: string) => [`__Host-baton=${a}`, `x=y; __Host-baton=${b}`]],
+    ['one of them empty', (a: string) => `__Host-baton=${a}; __Host-baton=`],
+  ])('H-03 two of one name in %s are refused without change', async (_name, cookieOf) => {
+    const { refreshCookie, logout, issue, families } = cookieWorld()
+    const [rt0, other] = [await issue(), await issue()]
+    const page = fromPage(null, { headers: { cookie: cookieOf(rt0, other) } })
+    expectError(await send(refreshCookie, page), 400, 'invalid_request')
+    expectError(await send(logout, page), 400, 'invalid_request')
+    expect((await families()).map(({ generation }) => generation)).toEqual([0, 0])
+  })
+
+  test('H-03 other cookies do not matter, whatever they look like', async () => {
+    const { refreshCookie, issue } = cookieWorld()
+    const cookie = `a=b; =x; novalue; __Host-batonx=1; q="a;b"; __proto__=1;; __Host-baton=${await issue()} ; z=%`
+    expect((await send(refreshCookie, fromPage(null, { headers: { cookie } }))).status).toBe(200)
+  })
+
+  test.each<[string, CookieOptions, string]>([
+    ['a prefixed name', { name: '__Host-baton' }, 'cookie.name'],
+    ['a name with a space', { name: 'a b' }, 'cookie.name'],
+    ['no name', { name: '' }, 'cookie.name'],
+    ['an origin with a path', { allowedOrigins: ['https://app.example/'] }, 'cookie.allowedOrigins'],
+    ['an origin in capitals', { allowedOrigins: ['https://App.example'] }, 'cookie.allowedOrigins'],
+    ['an origin with the usual port', { allowedOrigins: ['https://app.example:443'] }, 'cookie.allowedOrigins'],
+    ['an origin without TLS', { allowedOrigins: ['http://app.example'] }, 'cookie.allowedOrigins'],
+    ['a wildcard', { allowedOrigins: ['*'] }, 'cookie.allowedOrigins'],
+    ['null', { allowedOrigins: ['null'] }, 'cookie.allowedOrigins'],
+    ['a misspelt option', { allowOrigins: [] } as never, 'cookie.allowOrigins'],
+  ])('%s is misuse', (_name, cookie, option) => {
+    const make = () => logoutEndpoint(world().tokens, { cookie })
+    expect(make).toThrow(MisuseError)
+    expect(make).toThrow(expect.objectContaining({ option }))
+  })
+})
+
+describe('H-04 H-05: requests forged by other pages', () => {
+  const own = 'https://as.example'
+  const elsewhere = 'https://evil.example'
+
+  /** What happens with a session's cookie when a request with these headers comes. */
+  async function outcome(headers: RequestPatch['headers'], patch: RequestPatch = {}, cookie: CookieOptions = {}) {
+    const { refreshCookie, logout, issue, families } = cookieWorld({ cookie: { allowedOrigins: [APP], ...cookie } })
+    const rt0 = await issue()
+    const page = fromPage(rt0, { ...patch, headers: { 'sec-fetch-site': undefined, ...headers } })
+    const refreshed = await send(refreshCookie, page)
+    if (refreshed.status === 200) {
+      expect((await send(logout, page)).status).toBe(204)
+      return 'served'
+    }
+    expectError(refreshed, 403, 'access_denied')
+    expectError(await send(logout, page), 403, 'access_denied')
+    expect((await families())[0]?.generation).toBe(0)
+    return 'refused'
+  }
+
+  test.each<[string, string | undefined, string | undefined]>([
+    ['refused', undefined, undefined],
+    ['served', undefined, own],
+    ['served', undefined, APP],
+    ['refused', undefined, elsewhere],
+    ['refused', undefined, 'null'],
+    ['served', 'same-origin', undefined],
+    ['served', 'same-origin', own],
+    ['refused', 'same-site', undefined],
+    ['refused', 'same-site', 'https://sub.as.example'],
+    ['served', 'same-site', APP],
+    ['refused', 'cross-site', undefined],
+    ['refused', 'cross-site', elsewhere],
+    ['refused', 'cross-site', own],
+    ['refused', 'cross-site', `${APP}/`],
+    ['refused', 'cross-site', `${APP}.evil.example`],
+    ['served', 'cross-site', APP],
+    ['refused', 'none', undefined],
+    ['refused', 'none', own],
+    ['refused', 'none', APP],
+    ['refused', 'nonsense', undefined],
+    ['served', 'nonsense', own],
+    ['refused', 'nonsense', elsewhere],
+    ['refused', '', undefined],
+    ['served', '', own],
+  ])('H-05 %s: Sec-Fetch-Site %s, Origin %s', async (expected, site, origin) => {
+    expect(await outcome({ 'sec-fetch-site': site, origin })).toBe(expected)
+  })
+
+  test.each([
+    ['none', undefined],
+    ['another value', 'true'],
+    ['an empty one', ''],
+    ['two', ['1', '1']],
+  ])('H-04 without exactly one X-Baton: 1 nothing is served (%s)', async (_name, header) => {
+    for (const more of [{ 'sec-fetch-site': 'same-origin' }, { origin: own }, { origin: APP }])
+      expect(await outcome({ 'x-baton': header, ...more })).toBe('refused')
+  })
+
+  test('H-04 a form of another site is refused', async () => {
+    const headers = {
+      'content-type': 'application/x-www-form-urlencoded',
+      origin: elsewhere,
+      'sec-fetch-site': 'cross-site',
+    }
+    expect(await outcome({ ...headers, 'x-baton': undefined })).toBe('refused')
+  })
+
+  test('H-05 the own origin is scheme, host and port, all of them', async () => {
+    expect(await outcome({ origin: 'http://as.example' })).toBe('refused')
+    expect(await outcome({ origin: 'https://as.example:8443' })).toBe('refused')
+    expect(await outcome({ origin: 'https://as.example:8443', host: 'as.example:8443' })).toBe('served')
+    expect(await outcome({ origin: own, host: 'AS.example:443' })).toBe('served')
+    expect(await outcome({ origin: own, host: undefined })).toBe('refused')
+    expect(await outcome({ origin: own, host: undefined, ':authority': 'as.example' })).toBe('served')
+    expect(await outcome({ origin: own, host: ['as.example', 'as.example'] })).toBe('refused')
+    expect(await outcome({ origin: 'https://evil.example', host: 'as.example@evil.example' })).toBe('refused')
+    expect(await outcome({ origin: [own, own] })).toBe('refused')
+  })
+
+  test('H-05 behind a trusted proxy the scheme is the one that the client used', async () => {
+    const behind: WorldOptions = { trustProxy: 1 }
+    const { refreshCookie, issue } = cookieWorld(behind)
+    const headers = {
+      origin: own,
+      'sec-fetch-site': undefined,
+      'x-forwarded-for': '198.51.100.1',
+      'x-forwarded-proto': 'https',
+    }
+    const patch = { encrypted: false, remoteAddress: '10.0.0.1', headers }
+    expect((await send(refreshCookie, fromPage(await issue(), patch))).status).toBe(200)
+  })
+
+  test('without an allow-list no other origin is served', async () => {
+    for (const site of ['same-site', 'cross-site', undefined])
+      expect(await outcome({ 'sec-fetch-site': site, origin: APP }, {}, { allowedOrigins: [] })).toBe('refused')
+  })
+})
+
+describe('logout', () => {
+  test('it ends the family and clears the cookie', async () => {
+    const { logout, refreshCookie, issue, events } = cookieWorld()
+    const rt0 = await issue()
+    const answer = await send(logout, fromPage(rt0))
+    expect(answer.raw).toEqual({
+      status: 204,
+      headers: [
+        ['cache-control', 'no-store'],
+        ['pragma', 'no-cache'],
+        ['x-content-type-options', 'nosniff'],
+        ['set-cookie', '__Host-baton=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Strict'],
+      ],
+      body: null,
+    })
+    expect(events).toContainEqual(expect.objectContaining({ type: 'revoked', reason: 'logout' }))
+    expectError(await send(refreshCookie, fromPage(rt0)), 401, 'invalid_grant')
+  })
+
+  test('it works without a cookie, with a dead one and with nonsense', async () => {
+    const { logout, issue, tokens } = cookieWorld()
+    const dead = await issue()
+    await tokens.revoke({ refreshToken: dead })
+    for (const cookie of [null, '', dead, 'nonsense']) {
+      const answer = await send(logout, fromPage(cookie))
+      expect(answer.status).toBe(204)
+      expect(answer.all('set-cookie')).toHaveLength(1)
+    }
+  })
+
+  test('a token that was rotated away signs out as well', async () => {
+    const { logout, refreshCookie, issue, families } = cookieWorld()
+    const rt0 = await issue()
+    const rt1 = valueOf(await send(refreshCookie, fromPage(rt0)))
+    await send(refreshCookie, fromPage(rt1))
+    expect((await send(logout, fromPage(rt0))).status).toBe(204)
+    expect(await families()).toEqual([])
+  })
+
+  test('while the store is out the cookie stays', async () => {
+    const { logout, refreshCookie, issue, state } = cookieWorld()
+    const rt0 = await issue()
+    state.isDown = true
+    expectError(await send(logout, fromPage(rt0)), 503, 'temporarily_unavailable')
+    state.isDown = false
+    expect((await send(refreshCookie, fromPage(rt0))).status).toBe(200)
+  })
+})
