@@ -22,7 +22,7 @@ export interface KeyRing {
  * Derives the ring from `[current, ...older]`. Throws `MisuseError` for an empty ring, a secret under 32 bytes, a secret given
  * twice, or two secrets whose derived key ids collide.
  */
-export function createKeyRing(secrets: readonly (string | Uint8Array)[]): KeyRing {
+export function createKeyRing(secrets: readonly (string | Uint8Array | undefined)[]): KeyRing {
   // Callers without types reach this with process.env values.
   if (!Array.isArray(secrets) || secrets.length === 0)
     throw new MisuseError('secrets', `expected a list of at least one secret; give secrets: [process.env.BATON_SECRET]`)

@@ -19,9 +19,10 @@ export interface RefreshTokensOptions {
   readonly store: TokenStore
   /**
    * `[current, ...older]`, at least 32 bytes each, the same on every instance. To change the secret without signing anybody out,
-   * deploy `[old, new]` everywhere, then `[new, old]`, and drop the old one once the absolute lifetime has passed.
+   * deploy `[old, new]` everywhere, then `[new, old]`, and drop the old one once the absolute lifetime has passed. `undefined`
+   * compiles, so that `process.env` values can be given as they are, and throws.
    */
-  readonly secrets: readonly (string | Uint8Array)[]
+  readonly secrets: readonly (string | Uint8Array | undefined)[]
   readonly policy?: PolicyOptions
   /** Runs before every answer that hands out tokens; see `BeforeRotateVerdict`. It costs a read before the write. */
   readonly beforeRotate?: BeforeRotate

@@ -126,6 +126,11 @@ describe('at construction, each message names the option, the value and the mend
     )
   })
 
+  it('a secret that the environment lacks compiles and throws', () => {
+    const unset = process.env['BATON_SECRET_THAT_NOBODY_SETS']
+    expect(misuseOf(() => createRefreshTokens({ store: testStore(), secrets: [unset] })).option).toBe('secrets[0]')
+  })
+
   it('two secrets whose key ids collide are told apart by nobody, so they are refused', () => {
     const [one, other] = COLLIDING
     expect(createKeyRing([one]).current.id).toBe(createKeyRing([other]).current.id)
