@@ -1,1 +1,2 @@
-export {}
+export { sqliteStore } from './sqlite-store.js'
+export type { SqliteDatabase, SqliteParameters, SqliteStatement } from './database.js'

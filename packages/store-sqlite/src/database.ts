@@ -1,0 +1,95 @@
+import { setImmediate } from 'node:timers/promises'
+
+/** Values by the names that they have in the statement. */
+export type SqliteParameters = Readonly<Record<string, string | number | null>>
+
+/** What the store needs of a prepared statement: rows as objects, returned at once. */
+export interface SqliteStatement {
+  all(parameters: SqliteParameters): unknown[]
+}
+
+/** What the store needs of a connection: a `Database` of better-sqlite3 11 or newer, or a `DatabaseSync` of node:sqlite. */
+export interface SqliteDatabase {
+  exec(sql: string): unknown
+  prepare(sql: string): SqliteStatement
+}
+
+const ADVICE =
+  'give a connected better-sqlite3 Database or node:sqlite DatabaseSync, such as sqliteStore(new Database("app.db"))'
+
+/** Throws unless this is an open connection that answers at once, saying what it is instead and what to do. */
+export function demandDatabase(db: unknown): asserts db is SqliteDatabase {
+  if (typeof db === 'string' || typeof db === 'function')
+    throw new TypeError(`sqliteStore: got a ${typeof db}; ${ADVICE}`)
+  if (typeof db !== 'object' || db === null) throw new TypeError(`sqliteStore: got ${String(db)}; ${ADVICE}`)
+  if ('then' in db) throw new TypeError(`sqliteStore: got a promise; await it, and ${ADVICE}`)
+  if (!('exec' in db && 'prepare' in db))
+    throw new TypeError(`sqliteStore: got an object without exec and prepare; ${ADVICE}`)
+  // better-sqlite3 has a property `open`, node:sqlite a method of that name and a property `isOpen`.
+  if (('open' in db && db.open === false) || ('isOpen' in db && db.isOpen === false))
+    throw new Error('sqliteStore: the database is closed; close it only when the program ends')
+  if ('readonly' in db && db.readonly === true)
+    throw new Error('sqliteStore: the database was opened read-only; open it for writing, every rotation is a write')
+  demandAnswers(db as SqliteDatabase)
+}
+
+/** Drivers with callbacks or promises have the same method names. */
+function demandAnswers(db: SqliteDatabase): void {
+  const rows: unknown = db.prepare('SELECT 1 AS one').all({})
+  const [row] = Array.isArray(rows) ? (rows as unknown[]) : []
+  if (typeof row === 'object' && row !== null && 'one' in row) return
+  throw new TypeError(`sqliteStore: this driver does not answer at once with rows as objects; ${ADVICE}`)
+}
+
+/** Reads a pragma, or sets it and reads what it has become. */
+export function pragma(db: SqliteDatabase, text: string): unknown {
+  const [row] = db.prepare(`PRAGMA ${text}`).all({})
+  return Object.values(row ?? {})[0]
+}
+
+const BUSY = 5
+const BUSY_RECOVERY = BUSY | (1 << 8)
+const BUSY_SNAPSHOT = BUSY | (2 << 8)
+
+/** Another connection held the file for the whole of busy_timeout, or SQLite saw no use in waiting. */
+export function isBusy(error: unknown): boolean {
+  return codeOf(error).startsWith('SQLITE_BUSY') || (numberOf(error) & 0xff) === BUSY
+}
+
+const MOST_ATTEMPTS = 3
+
+/**
+ * Runs again what SQLite refused without waiting, when others have had a turn. What failed after the whole of busy_timeout is not
+ * repeated: nothing else ran in this process meanwhile.
+ */
+export async function patiently<Answer>(run: () => Answer): Promise<Answer> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return run()
+    } catch (error) {
+      if (attempt === MOST_ATTEMPTS || !isBusyAtOnce(error)) throw error
+    }
+    await setImmediate()
+  }
+}
+
+/** The connection still reads an older state, or the log is being recovered. */
+function isBusyAtOnce(error: unknown): boolean {
+  const [code, number] = [codeOf(error), numberOf(error)]
+  return (
+    code === 'SQLITE_BUSY_SNAPSHOT' ||
+    code === 'SQLITE_BUSY_RECOVERY' ||
+    number === BUSY_SNAPSHOT ||
+    number === BUSY_RECOVERY
+  )
+}
+
+/** better-sqlite3 names its errors. */
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}
+
+/** node:sqlite numbers them. */
+function numberOf(error: unknown): number {
+  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode : 0
+}

@@ -1,0 +1,83 @@
+import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
+import { cursorOf, HEAD, positionOf } from './cursor.js'
+import { demandDatabase, patiently, type SqliteDatabase } from './database.js'
+import { purgeOf } from './purge.js'
+import { toRecord, toRow } from './rows.js'
+import { setUp } from './schema.js'
+import { prepareAll } from './statements.js'
+
+/**
+ * Keeps families in a SQLite file, or in memory, through a connected better-sqlite3 `Database` or node:sqlite `DatabaseSync`, which
+ * stays yours to close. Creates and migrates its own tables (`baton_…`) and sets the connection to WAL, `synchronous = FULL` and a
+ * busy timeout of at least 5 seconds. One statement per rotation; safe for any number of processes on one file.
+ *
+ * Throws at once for anything but an open, writable connection outside of a transaction, and for a file whose tables a newer
+ * version of this package made.
+ */
+export function sqliteStore(db: SqliteDatabase): TokenStore {
+  demandDatabase(db)
+  try {
+    setUp(db)
+  } catch (cause) {
+    throw new Error(
+      `sqliteStore: cannot use this database: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        cause,
+      },
+    )
+  }
+  const statements = prepareAll(db)
+
+  async function find(id: FamilyId): Promise<FamilyRecord | null> {
+    const [row] = await patiently(() => statements.find.all({ id }))
+    return row === undefined ? null : toRecord(row)
+  }
+
+  return {
+    async create(record) {
+      const [row] = await patiently(() => statements.create.all(toRow(record)))
+      return toRecord(row)
+    },
+
+    find,
+
+    async rotate({ id, expect, next, now }) {
+      const [row] = await patiently(() =>
+        next === null
+          ? statements.renew.all({ id, expect, now })
+          : statements.rotate.all({
+              id,
+              expect,
+              now,
+              generation: next.generation,
+              verifier: next.verifier,
+              nonce: next.nonce,
+              keyId: next.keyId,
+              rotatedAt: next.rotatedAt,
+              retryKey: next.retryKey,
+            }),
+      )
+      return row === undefined ? find(id) : toRecord(row)
+    },
+
+    async revoke(id, { id: revocationId, at, reason }) {
+      const [row] = await patiently(() => statements.revoke.all({ id, revocationId, at, reason }))
+      return row === undefined ? find(id) : toRecord(row)
+    },
+
+    async list({ subject, cursor, limit, now }) {
+      const { createdAt, id } = cursor === undefined ? HEAD : positionOf(cursor)
+      const rows = await patiently(() => statements.list.all({ subject, createdAt, id, now, most: limit + 1 }))
+      const items = rows.slice(0, limit).map(toRecord)
+      const last = items.at(-1)
+      return { items, cursor: last !== undefined && rows.length > limit ? cursorOf(last) : null }
+    },
+
+    purge: purgeOf(statements),
+
+    async remember(key, expiresAt, now) {
+      const rows = await patiently(() => statements.remember.all({ key, expiresAt, now }))
+      return rows.length === 1
+    },
+  }
+}
