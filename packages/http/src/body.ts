@@ -19,7 +19,8 @@ export function mediaTypeOf(request: PlainRequest): string | null {
 }
 
 /** Reads a bounded body as strict UTF-8, or hands on what a parser in front of us has made of it. */
-export async function readText({ body }: PlainRequest): Promise<Text> {
+export async function readText(request: PlainRequest): Promise<Text> {
+  const { body } = request
   if (body.kind === 'stream') {
     let bytes: Uint8Array | null
     try {
@@ -30,8 +31,11 @@ export async function readText({ body }: PlainRequest): Promise<Text> {
     }
     return textOf(bytes)
   }
+  // The parser may have allowed more than we do.
+  if (Number(soleHeader(request, 'content-length')) > MOST_BODY_BYTES) return { ok: false, response: tooLarge() }
   const { value } = body
-  if (typeof value === 'string') return textOf(Buffer.from(value))
+  // A parser that is less strict than ours has put U+FFFD where the bytes were not UTF-8.
+  if (typeof value === 'string') return value.includes('\ufffd') ? badlyEncoded() : textOf(Buffer.from(value))
   if (value instanceof Uint8Array) return textOf(value)
   return { ok: true, parsed: value }
 }
@@ -40,12 +44,17 @@ export function tooLarge(): PlainResponse {
   return invalidRequest('The body is too large.', 413)
 }
 
+/** The same for bytes as for what stands in escapes: after a parser, nobody can tell them apart. */
+export function badlyEncoded(): { readonly ok: false; readonly response: PlainResponse } {
+  return { ok: false, response: invalidRequest('The body is not correctly encoded.') }
+}
+
 function textOf(bytes: Uint8Array | null): Text {
   if (bytes === null || bytes.byteLength > MOST_BODY_BYTES) return { ok: false, response: tooLarge() }
   try {
     return { ok: true, text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) }
   } catch {
-    return { ok: false, response: invalidRequest('The body is not UTF-8.') }
+    return badlyEncoded()
   }
 }
 

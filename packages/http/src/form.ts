@@ -1,4 +1,4 @@
-import { entriesOf, MOST_BODY_BYTES, mediaTypeOf, readText, tooLarge } from './body.js'
+import { badlyEncoded, entriesOf, MOST_BODY_BYTES, mediaTypeOf, readText, tooLarge } from './body.js'
 import type { PlainRequest, PlainResponse } from './message.js'
 import { invalidRequest } from './respond.js'
 
@@ -53,7 +53,7 @@ export function parseForm(text: string): ReadForm {
     const equals = part.indexOf('=')
     const name = decodeComponent(equals === -1 ? part : part.slice(0, equals))
     const value = decodeComponent(equals === -1 ? '' : part.slice(equals + 1))
-    if (name === null || value === null) return refuse('The form is not correctly encoded.')
+    if (name === null || value === null) return badlyEncoded()
     add(values, name, value)
   }
   return checked(values)
@@ -74,17 +74,26 @@ function adoptForm(parsed: unknown): ReadForm {
   const entries = entriesOf(parsed ?? {})
   if (entries === null) return refuse('The body is not a form.')
   const values = new Map<string, string[]>()
+  let count = 0
   let length = 0
   for (const [name, value] of entries) {
-    if (!ONCE.has(name) && !REPEATABLE.has(name)) continue
-    for (const item of Array.isArray(value) ? (value as unknown[]) : [value]) {
+    const items: unknown[] = Array.isArray(value) ? value : [value]
+    count += items.length
+    if ((!ONCE.has(name) && !REPEATABLE.has(name)) || isUnpacked(value)) continue
+    for (const item of items) {
       // A parser that is less strict than ours has put U+FFFD where the bytes were not UTF-8.
-      if (typeof item !== 'string' || /[\0\ufffd]/.test(item)) return refuse('The form is not correctly encoded.')
+      if (typeof item !== 'string' || /[\0\ufffd]/.test(item)) return badlyEncoded()
       add(values, name, item)
       length += item.length
     }
   }
+  if (count > MOST_PARAMETERS) return refuse('There are too many parameters.')
   return length > MOST_BODY_BYTES ? { ok: false, response: tooLarge() } : checked(values)
+}
+
+/** What a parser with a taste for structure has made of `name[]=x` or `name[a]=x`: to us, other parameters than `name`. */
+function isUnpacked(value: unknown): boolean {
+  return Array.isArray(value) ? value.length === 1 : entriesOf(value) !== null
 }
 
 function checked(values: ReadonlyMap<string, readonly string[]>): ReadForm {

@@ -28,10 +28,13 @@ export function webGuard<Claims>(
   }
 }
 
+/** Headers that may come once only and hold no comma: where `Headers` has joined them, they came more often. */
+const SOLE: ReadonlySet<string> = new Set(['authorization', 'dpop', 'x-baton-session'])
+
 function fromWebRequest(request: Request, { remoteAddress = () => null }: WebOptions): PlainRequest {
   const url = new URL(request.url)
   const headers = Object.create(null) as Record<string, readonly string[] | undefined>
-  for (const [name, value] of request.headers) headers[name] = [value]
+  for (const [name, value] of request.headers) headers[name] = SOLE.has(name) ? value.split(', ') : [value]
   // A Request that was never on a wire has no Host header, and its URL is where it was sent.
   headers['host'] ??= [url.host]
   return {
@@ -69,7 +72,8 @@ async function readBounded(request: Request, limit: number): Promise<Uint8Array 
 }
 
 function toWebResponse({ status, headers, body }: PlainResponse): Response {
-  const response = new Response(body, { status })
-  for (const [name, value] of headers) response.headers.append(name, value)
-  return response
+  const lines = new Headers()
+  for (const [name, value] of headers) lines.append(name, value)
+  // Given with the body: by itself a text gets a type of its own, to which ours would be appended.
+  return new Response(body, { status, headers: lines })
 }
