@@ -1,0 +1,43 @@
+import { createRefreshTokens } from '@baton/core'
+import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+import {
+  loginHandler,
+  logoutHandler,
+  refreshHandler,
+  requireAccessToken,
+  revocationHandler,
+  sessionsHandler,
+} from '@baton/koa'
+import { memoryStore } from '@baton/store-memory'
+import { authenticate, clients, readEnvironment, report, serve } from '@baton-examples/shared'
+import Router from '@koa/router'
+import Koa from 'koa'
+
+const env = readEnvironment()
+const { origin, secrets, policy, rateLimit } = env
+
+const tokens = createRefreshTokens({ store: memoryStore(), secrets, policy, onEvent: report })
+const accessToken = jwtAccessTokens({
+  issuer: origin,
+  audience: origin,
+  keys: secrets.map((secret) => deriveSigningKey(secret)),
+  lifetimeSeconds: env.accessSeconds,
+})
+const cookie = { clientId: 'web' }
+
+const router = new Router()
+router.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }))
+router.all('/oauth/token', refreshHandler(tokens, { accessToken, clients, rateLimit }))
+router.all('/oauth/revoke', revocationHandler(tokens, { clients, rateLimit }))
+router.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
+router.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
+router.all('/auth/{*path}', sessionsHandler(tokens, { verify: accessToken, rateLimit }))
+router.get('/api/me', requireAccessToken({ verify: accessToken }), (ctx) => {
+  ctx.body = { sub: ctx.state.auth?.sub }
+})
+router.get('/.well-known/jwks.json', (ctx) => {
+  ctx.body = accessToken.jwks()
+})
+
+const app = new Koa().use(router.routes())
+serve(app.callback(), { env, tokens })

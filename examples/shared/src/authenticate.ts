@@ -1,0 +1,32 @@
+import { BadInput, type PlainRequest, type SignIn } from '@baton/http'
+import { clients } from './clients.js'
+import { personWith } from './people.js'
+
+const SCOPES = ['read', 'write', 'offline_access']
+
+type Input = Readonly<Record<string, unknown>>
+
+/**
+ * Checks `{ username, password, client_id?, scope? }`. With `?cookie=1` in the URL the refresh token goes into the cookie, out of
+ * reach of scripts; else into the body.
+ */
+export async function authenticate(input: Input, { url }: PlainRequest): Promise<SignIn | null> {
+  const username = textOf(input, 'username')
+  const password = textOf(input, 'password')
+  const clientId = textOf(input, 'client_id', 'web')
+  const scope = textOf(input, 'scope', 'read')
+  if (!clients.some((client) => client.clientId === clientId)) throw new BadInput('client_id is not registered here.')
+  if (!scope.split(' ').every((token) => SCOPES.includes(token)))
+    throw new BadInput(`scope may name ${SCOPES.join(', ')}.`)
+
+  const subject = await personWith(username, password)
+  const wantsCookie = new URLSearchParams(url.split('?')[1]).get('cookie') === '1'
+  return subject === null ? null : { subject, clientId, scope, deliver: wantsCookie ? 'cookie' : 'body' }
+}
+
+function textOf(input: Input, name: string, byDefault = ''): string {
+  const value = input[name] ?? byDefault
+  if (typeof value !== 'string') throw new BadInput(`${name} is not a string.`)
+  if (value === '') throw new BadInput(`${name} is missing.`)
+  return value
+}

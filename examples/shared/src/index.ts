@@ -1,0 +1,6 @@
+export { type Environment, readEnvironment } from './environment.js'
+export { databaseFile } from './database-file.js'
+export { clients } from './clients.js'
+export { authenticate } from './authenticate.js'
+export { report } from './events.js'
+export { serve, type Serving } from './serve.js'

@@ -1,0 +1,75 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { RefreshTokens } from '@baton/core'
+import type { Environment } from './environment.js'
+import { refuse } from './settings.js'
+
+const PURGE_MS = 60_000
+/** Below what supervisors commonly wait before they kill. */
+const STOP_MS = 8_000
+
+/** What every framework makes of an app. A promise that it may return never rejects. */
+type RequestHandler = (request: IncomingMessage, response: ServerResponse) => unknown
+
+export interface Serving {
+  readonly env: Environment
+  readonly tokens: RefreshTokens
+  /** Closes what the server has opened, once the last answer is out. */
+  readonly close?: () => unknown
+}
+
+/**
+ * Listens on loopback and purges dead sessions once a minute. SIGTERM and SIGINT finish the requests in flight, close what is
+ * idle, and exit with 0.
+ */
+export function serve(answer: RequestHandler, { env, tokens, close }: Serving): void {
+  const server = createServer((request, response) => void answer(request, response))
+  const hangUp = hangUpWhenIdle(server)
+
+  server.once('error', (error) => refuse('PORT', `${env.port} cannot be listened on (${error.message})`))
+  server.listen(env.port, '127.0.0.1', () => {
+    console.log(`listening on ${env.origin}`)
+  })
+
+  setInterval(() => {
+    tokens.purge().catch((error: unknown) => {
+      console.warn('purge failed, will be tried again', error)
+    })
+  }, PURGE_MS).unref()
+
+  function stop() {
+    server.close(() => {
+      void Promise.resolve(close?.()).then(() => process.exit(0))
+    })
+    hangUp()
+    // A client that never finishes its request must not hold up the others' deployment.
+    setTimeout(() => {
+      server.closeAllConnections()
+    }, STOP_MS).unref()
+  }
+  process.once('SIGTERM', stop).once('SIGINT', stop)
+}
+
+/**
+ * Returns a function that ends idle connections at once and busy ones after their answer. `server.close` alone waits for clients
+ * that keep a connection open, or have opened one and said nothing yet.
+ */
+function hangUpWhenIdle(server: Server): () => void {
+  const idle = new Set<Socket>()
+  let stopping = false
+  server.on('connection', (socket) => {
+    idle.add(socket)
+    socket.once('close', () => idle.delete(socket))
+  })
+  server.prependListener('request', ({ socket }, response) => {
+    idle.delete(socket)
+    response.once('close', () => {
+      if (stopping) socket.destroySoon()
+      else if (!socket.destroyed) idle.add(socket)
+    })
+  })
+  return () => {
+    stopping = true
+    for (const socket of idle) socket.destroySoon()
+  }
+}

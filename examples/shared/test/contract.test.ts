@@ -1,0 +1,709 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { examples } from './examples.js'
+import { type ExampleServer, startServer, temporaryFolder } from './server.js'
+import { ALICE, BOB, cookieOf, FROM_OUR_PAGE, type Json, type Visitor, visitor } from './visitor.js'
+
+const IDLE_SECONDS = 1_209_600
+/** A server may hang up on a client whose body it did not want to read. */
+const LAST_OF_ITS_CONNECTION = { connection: 'close' }
+const UNKNOWN_SESSION = createHash('sha256').update('nobody').digest('base64url').slice(0, 22)
+
+describe.each(examples)('$name', (example) => {
+  const folder = temporaryFolder()
+  let server: ExampleServer
+  let on: Visitor
+
+  beforeAll(async () => {
+    server = await startServer(example, { DATABASE: join(folder.path, 'sessions.db') })
+    on = visitor(server.origin)
+  })
+  afterAll(async () => {
+    await server.stop()
+    folder.remove()
+  })
+
+  describe('POST /login', () => {
+    it('answers a token response with the default scope', async () => {
+      const { status, headers, body, setCookie } = await on.json('/login', ALICE)
+
+      expect(status).toBe(200)
+      expect(headers.get('content-type')).toMatch(/^application\/json/)
+      expect(headers.get('cache-control')).toBe('no-store')
+      expect(setCookie).toBeNull()
+      expect(body).toEqual({
+        access_token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/),
+        token_type: 'Bearer',
+        expires_in: 900,
+        refresh_token: expect.stringMatching(/^brt_/),
+        scope: 'read',
+      })
+    })
+
+    it.each(['read', 'write', 'read write', 'read write offline_access'])('grants the scope %s', async (scope) => {
+      expect(await on.login({ scope })).toMatchObject({ scope })
+    })
+
+    it.each(['admin', 'read admin', 'READ', 'read  write', 'read\twrite', '"read"'])(
+      'refuses the scope %j',
+      async (scope) => {
+        const { status, body, setCookie } = await on.json('/login', { ...ALICE, scope })
+
+        expect({ status, setCookie }).toEqual({ status: 400, setCookie: null })
+        expect(['invalid_scope', 'invalid_request']).toContain(body.error)
+      },
+    )
+
+    it('issues to the client web unless another one is named', async () => {
+      const web = await on.login()
+      const other = await on.login({ client_id: 'other' })
+
+      expect(await on.refresh(web.refresh_token, { client_id: 'web' })).toMatchObject({ status: 200 })
+      expect(await on.refresh(other.refresh_token, { client_id: 'other' })).toMatchObject({ status: 200 })
+    })
+
+    it('answers a wrong password and an unknown person alike', async () => {
+      const wrong = await on.json('/login', { ...ALICE, password: 'builder' })
+      const unknown = await on.json('/login', { username: 'mallory', password: 'builder' })
+
+      expect(wrong.status).toBe(401)
+      expect(wrong.body).toEqual({ error: expect.any(String), error_description: expect.any(String) })
+      expect({ status: unknown.status, body: unknown.body }).toEqual({ status: wrong.status, body: wrong.body })
+    })
+
+    it.each([
+      ['no password', { username: 'alice' }],
+      ['no username', { password: 'wonderland' }],
+      ['an empty username', { ...ALICE, username: '' }],
+      ['a username that is a number', { ...ALICE, username: 1 }],
+      ['a username that is a list', { ...ALICE, username: ['alice'] }],
+      ['a password that is null', { ...ALICE, password: null }],
+      ['a password that is an object', { ...ALICE, password: {} }],
+      ['a scope that is a list', { ...ALICE, scope: ['read'] }],
+      ['a client_id that is a number', { ...ALICE, client_id: 7 }],
+      ['an unknown client', { ...ALICE, client_id: 'nobody' }],
+      ['a list', [ALICE]],
+      ['a string', 'alice'],
+      ['null', null],
+    ])('answers 400 to %s', async (_name, body) => {
+      const answer = await on.json('/login', body)
+
+      expect(answer.status).toBe(400)
+      expect(answer.body).toMatchObject({ error: expect.any(String) })
+      expect(answer.setCookie).toBeNull()
+    })
+
+    it.each([
+      ['broken JSON', 'application/json', '{"username":"alice"'],
+      ['no body', 'application/json', ''],
+      ['a form', 'application/x-www-form-urlencoded', 'username=alice&password=wonderland'],
+      ['plain text, which pages elsewhere may send', 'text/plain', JSON.stringify(ALICE)],
+    ])('answers 400 to %s', async (_name, type, body) => {
+      const answer = await on.send('POST', '/login', { headers: { 'content-type': type }, body })
+
+      expect(answer).toMatchObject({ status: 400, setCookie: null, body: { error: expect.any(String) } })
+    })
+
+    it('refuses a body beyond reason', async () => {
+      const answer = await on.json('/login', { ...ALICE, padding: 'x'.repeat(1_000_000) }, LAST_OF_ITS_CONNECTION)
+
+      expect([400, 413]).toContain(answer.status)
+      expect(answer.body).toMatchObject({ error: expect.any(String) })
+    })
+
+    it('puts the refresh token into a cookie, and not into the body, with ?cookie=1', async () => {
+      const { setCookie, body } = await on.cookieLogin()
+
+      const [pair, ...attributes] = setCookie.split('; ')
+      expect(pair).toMatch(/^baton=brt_/)
+      expect(attributes).toContain('HttpOnly')
+      expect(attributes).toContain('SameSite=Strict')
+      expect(attributes).toContain('Path=/')
+      expect(attributes).not.toContain('Secure')
+      const maxAge = Number(/Max-Age=(\d+)/.exec(setCookie)?.[1])
+      expect(maxAge).toBeGreaterThan(IDLE_SECONDS - 60)
+      expect(maxAge).toBeLessThanOrEqual(IDLE_SECONDS)
+      expect(body).toEqual({
+        access_token: expect.any(String),
+        token_type: 'Bearer',
+        expires_in: 900,
+        scope: 'read',
+        sid: expect.any(String),
+      })
+    })
+
+    it('refuses a wrong password with ?cookie=1 without touching the cookie', async () => {
+      const answer = await on.json('/login?cookie=1', { ...ALICE, password: 'x' }, FROM_OUR_PAGE)
+
+      expect(answer).toMatchObject({ status: 401, setCookie: null })
+    })
+
+    it('ends the session whose cookie it replaces', async () => {
+      const before = await on.cookieLogin()
+      const after = await on.cookieLogin(BOB, { cookie: before.cookie })
+
+      expect((await on.cookieRefresh(before.cookie)).status).toBe(401)
+      expect((await on.cookieRefresh(after.cookie)).status).toBe(200)
+    })
+  })
+
+  describe('POST /oauth/token', () => {
+    it('rotates: a new refresh token, and an access token that works', async () => {
+      const { refresh_token: first } = await on.login({ scope: 'read write' })
+      const { status, headers, body } = await on.refresh(first)
+
+      expect(status).toBe(200)
+      expect(headers.get('cache-control')).toBe('no-store')
+      expect(body).toEqual({
+        access_token: expect.any(String),
+        token_type: 'Bearer',
+        expires_in: 900,
+        refresh_token: expect.stringMatching(/^brt_/),
+        scope: 'read write',
+      })
+      expect(body.refresh_token).not.toBe(first)
+      expect(await on.me(body.access_token)).toMatchObject({ status: 200, body: { sub: 'alice' } })
+    })
+
+    it('gives a retry the identical successor', async () => {
+      const { refresh_token: first } = await on.login()
+      const answer = await on.refresh(first)
+      const retry = await on.refresh(first)
+
+      expect(retry.status).toBe(200)
+      expect(retry.body.refresh_token).toBe(answer.body.refresh_token)
+    })
+
+    it('gives eight concurrent refreshes one successor', async () => {
+      const { refresh_token: first } = await on.login()
+      const answers = await Promise.all(Array.from({ length: 8 }, () => on.refresh(first)))
+
+      expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(200))
+      expect(new Set(answers.map(({ body }) => body.refresh_token)).size).toBe(1)
+    })
+
+    it('ends the family when a token comes back whose successor has been used', async () => {
+      const { refresh_token: first } = await on.login()
+      const elsewhere = await on.login()
+      const second = (await on.refresh(first)).body.refresh_token
+      const third = (await on.refresh(second)).body.refresh_token
+
+      expect(await on.refresh(first)).toMatchObject({ status: 400, body: { error: 'invalid_grant' } })
+      expect(await on.refresh(third)).toMatchObject({ status: 400, body: { error: 'invalid_grant' } })
+      expect(await on.refresh(elsewhere.refresh_token)).toMatchObject({ status: 200 })
+    })
+
+    it('narrows the access token and leaves the grant as it is', async () => {
+      const { refresh_token: first } = await on.login({ scope: 'read write' })
+      const narrowed = await on.refresh(first, { scope: 'read' })
+      const full = await on.refresh(narrowed.body.refresh_token)
+
+      expect(narrowed.body.scope).toBe('read')
+      expect(full.body.scope).toBe('read write')
+    })
+
+    it('refuses a wider scope, and consumes nothing', async () => {
+      const { refresh_token: first } = await on.login({ scope: 'read' })
+
+      expect(await on.refresh(first, { scope: 'read write' })).toMatchObject({
+        status: 400,
+        body: { error: 'invalid_scope' },
+      })
+      expect((await on.refresh(first)).status).toBe(200)
+    })
+
+    it("refuses another client's token, and consumes nothing", async () => {
+      const { refresh_token: first } = await on.login()
+
+      expect(await on.refresh(first, { client_id: 'other' })).toMatchObject({
+        status: 400,
+        body: { error: 'invalid_grant' },
+      })
+      expect((await on.refresh(first)).status).toBe(200)
+    })
+
+    it('refuses a public client that sends a secret, and consumes nothing', async () => {
+      const { refresh_token: first } = await on.login()
+
+      expect((await on.refresh(first, { client_secret: 'guess' })).body.error).toBe('invalid_client')
+      expect((await on.refresh(first)).status).toBe(200)
+    })
+
+    it('lets the confidential client in with its secret only', async () => {
+      const { refresh_token: first } = await on.login({ client_id: 'backend' })
+      const fields = { grant_type: 'refresh_token', refresh_token: first }
+      const basic = (secret: string) => ({
+        authorization: `Basic ${Buffer.from(`backend:${secret}`).toString('base64')}`,
+      })
+
+      const none = await on.form('/oauth/token', { ...fields, client_id: 'backend' })
+      const wrong = await on.form('/oauth/token', fields, basic('wrong'))
+      const right = await on.form('/oauth/token', fields, basic('backend-secret'))
+      const posted = await on.form('/oauth/token', {
+        ...fields,
+        refresh_token: right.body.refresh_token,
+        client_id: 'backend',
+        client_secret: 'backend-secret',
+      })
+
+      expect(none.body.error).toBe('invalid_client')
+      expect(wrong).toMatchObject({ status: 401, body: { error: 'invalid_client' } })
+      expect(wrong.headers.get('www-authenticate')).toMatch(/^Basic /)
+      expect(right.status).toBe(200)
+      expect(posted.status).toBe(200)
+    })
+
+    it.each([
+      ['no grant type', 'refresh_token=x&client_id=web', 'invalid_request'],
+      ['another grant type', 'grant_type=password&client_id=web', 'unsupported_grant_type'],
+      ['no refresh token', 'grant_type=refresh_token&client_id=web', 'invalid_request'],
+      ['an empty refresh token', 'grant_type=refresh_token&refresh_token=&client_id=web', 'invalid_request'],
+      [
+        'a parameter twice',
+        'grant_type=refresh_token&refresh_token=a&refresh_token=a&client_id=web',
+        'invalid_request',
+      ],
+      ['rubbish as a token', 'grant_type=refresh_token&refresh_token=rubbish&client_id=web', 'invalid_grant'],
+      ['no client', 'grant_type=refresh_token&refresh_token=x', 'invalid_client'],
+      ['an unknown client', 'grant_type=refresh_token&refresh_token=x&client_id=nobody', 'invalid_client'],
+      ['a broken percent sign', 'grant_type=refresh_token&refresh_token=%ZZ&client_id=web', 'invalid_request'],
+      ['nothing', '', 'invalid_client'],
+    ])('refuses %s', async (_name, body, error) => {
+      const answer = await on.send('POST', '/oauth/token', {
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        body,
+      })
+
+      expect([400, 401]).toContain(answer.status)
+      expect(answer.body.error).toBe(error)
+    })
+
+    it.each([
+      ['cut short', (token: string) => token.slice(0, -1)],
+      ['with a letter more', (token: string) => `${token}A`],
+      ['with a changed tag', (token: string) => token.slice(0, -6) + (token.endsWith('AAAAAA') ? 'BBBBBB' : 'AAAAAA')],
+      ['made up', () => `brt_${randomBytes(84).toString('base64url')}`],
+    ])('refuses a token %s, and the true one still works', async (_name, spoil) => {
+      const { refresh_token: first } = await on.login()
+
+      expect(await on.refresh(spoil(first))).toMatchObject({ status: 400, body: { error: 'invalid_grant' } })
+      expect((await on.refresh(first)).status).toBe(200)
+    })
+
+    it('refuses JSON, and consumes nothing', async () => {
+      const { refresh_token: first } = await on.login()
+      const answer = await on.json('/oauth/token', {
+        grant_type: 'refresh_token',
+        refresh_token: first,
+        client_id: 'web',
+      })
+
+      expect(answer).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
+      expect((await on.refresh(first)).status).toBe(200)
+    })
+
+    it('refuses a body beyond reason', async () => {
+      const fields = { grant_type: 'refresh_token', client_id: 'web', refresh_token: 'x'.repeat(1_000_000) }
+      const answer = await on.form('/oauth/token', fields, LAST_OF_ITS_CONNECTION)
+
+      expect([400, 413]).toContain(answer.status)
+      expect(answer.body).toMatchObject({ error: expect.any(String) })
+    })
+  })
+
+  describe('POST /oauth/revoke', () => {
+    const revoke = (token: string, clientId = 'web') => on.form('/oauth/revoke', { token, client_id: clientId })
+
+    it('ends the family, and says so again when asked again', async () => {
+      const { refresh_token: first } = await on.login()
+
+      expect(await revoke(first)).toMatchObject({ status: 200, body: {} })
+      expect(await revoke(first)).toMatchObject({ status: 200, body: {} })
+      expect(await on.refresh(first)).toMatchObject({ status: 400, body: { error: 'invalid_grant' } })
+    })
+
+    it('ends the family by a token that has been rotated away', async () => {
+      const { refresh_token: first } = await on.login()
+      const second = (await on.refresh(first)).body.refresh_token
+
+      expect((await revoke(first)).status).toBe(200)
+      expect((await on.refresh(second)).body.error).toBe('invalid_grant')
+    })
+
+    it('answers 200 and {} for a token that is none', async () => {
+      const { status, headers, body } = await revoke('rubbish')
+
+      expect(status).toBe(200)
+      expect(headers.get('content-type')).toMatch(/^application\/json/)
+      expect(body).toEqual({})
+    })
+
+    it("leaves another client's family alone", async () => {
+      const { refresh_token: first } = await on.login()
+      await revoke(first, 'other')
+
+      expect((await on.refresh(first)).status).toBe(200)
+    })
+
+    it('refuses a request without token, and an unknown client', async () => {
+      expect(await on.form('/oauth/revoke', { client_id: 'web' })).toMatchObject({
+        status: 400,
+        body: { error: 'invalid_request' },
+      })
+      expect((await revoke('rubbish', 'nobody')).body.error).toBe('invalid_client')
+    })
+  })
+
+  describe('GET /api/me', () => {
+    it.each([ALICE, BOB])('names $username', async (credentials) => {
+      const { access_token: accessToken } = await on.login(credentials)
+
+      expect(await on.me(accessToken)).toMatchObject({ status: 200, body: { sub: credentials.username } })
+      expect((await on.me(accessToken)).body).toEqual({ sub: credentials.username })
+    })
+
+    it('answers 401 with a challenge when there is no token', async () => {
+      const { status, headers } = await on.send('GET', '/api/me')
+
+      expect(status).toBe(401)
+      expect(headers.get('www-authenticate')).toMatch(/^Bearer /)
+      expect(headers.get('www-authenticate')).not.toContain('error=')
+    })
+
+    it.each([
+      ['rubbish', () => 'rubbish'],
+      ['a refresh token', (login: Json) => login.refresh_token],
+      ['an access token with a changed payload', (login: Json) => login.access_token.replace(/\../, '.A')],
+    ])('answers 401 invalid_token to %s', async (_name, present) => {
+      const { status, headers } = await on.me(present(await on.login()))
+
+      expect(status).toBe(401)
+      expect(headers.get('www-authenticate')).toMatch(/^Bearer .*error="invalid_token"/)
+    })
+
+    it('takes no token from the query', async () => {
+      const { access_token: accessToken } = await on.login()
+
+      expect((await on.send('GET', `/api/me?access_token=${accessToken}`)).status).toBe(401)
+    })
+  })
+
+  describe('POST /auth/refresh', () => {
+    it('answers without the refresh token, with the family id, and with the new cookie', async () => {
+      const login = await on.cookieLogin()
+      const { status, headers, body, setCookie } = await on.cookieRefresh(login.cookie)
+
+      expect(status).toBe(200)
+      expect(headers.get('cache-control')).toBe('no-store')
+      expect(body).toEqual({
+        access_token: expect.any(String),
+        token_type: 'Bearer',
+        expires_in: 900,
+        scope: 'read',
+        sid: login.body.sid,
+      })
+      expect(setCookie).toMatch(/^baton=brt_.*HttpOnly/)
+      expect(cookieOf(setCookie ?? '')).not.toBe(login.cookie)
+      expect((await on.me(body.access_token)).body).toEqual({ sub: 'alice' })
+      expect((await on.cookieRefresh(cookieOf(setCookie ?? ''))).status).toBe(200)
+    })
+
+    it('gives the loser of a race the cookie of its winner', async () => {
+      const { cookie } = await on.cookieLogin()
+      const answers = await Promise.all(Array.from({ length: 4 }, () => on.cookieRefresh(cookie)))
+
+      expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+      expect(new Set(answers.map(({ setCookie }) => cookieOf(setCookie ?? ''))).size).toBe(1)
+    })
+
+    it.each([
+      ['rubbish', async () => 'baton=rubbish'],
+      [
+        'a cookie whose session was signed out',
+        async () => {
+          const { cookie } = await on.cookieLogin()
+          await on.send('POST', '/auth/logout', { headers: { ...FROM_OUR_PAGE, cookie } })
+          return cookie
+        },
+      ],
+      [
+        'a stolen cookie that has been rotated away',
+        async () => {
+          const { cookie } = await on.cookieLogin()
+          const second = cookieOf((await on.cookieRefresh(cookie)).setCookie ?? '')
+          await on.cookieRefresh(second)
+          return cookie
+        },
+      ],
+    ])('answers 401 invalid_grant to %s, and leaves the cookie alone', async (_name, presented) => {
+      const { status, headers, body, setCookie } = await on.cookieRefresh(await presented())
+
+      expect({ status, error: body.error, setCookie }).toEqual({ status: 401, error: 'invalid_grant', setCookie: null })
+      expect(headers.get('www-authenticate')).toMatch(/^Bearer/)
+    })
+
+    it('answers 401 invalid_grant when there is no cookie', async () => {
+      const { status, headers, body, setCookie } = await on.send('POST', '/auth/refresh', { headers: FROM_OUR_PAGE })
+
+      expect({ status, error: body.error, setCookie }).toEqual({ status: 401, error: 'invalid_grant', setCookie: null })
+      expect(headers.get('www-authenticate')).toMatch(/^Bearer/)
+    })
+
+    it('refuses GET', async () => {
+      const { cookie } = await on.cookieLogin()
+      const { status, setCookie } = await on.send('GET', '/auth/refresh', { headers: { ...FROM_OUR_PAGE, cookie } })
+
+      expect([404, 405]).toContain(status)
+      expect(setCookie).toBeNull()
+    })
+
+    it("answers 409 when X-Baton-Session names another family than the cookie's, and changes nothing", async () => {
+      const { cookie, body } = await on.cookieLogin()
+      const another = await on.cookieLogin()
+      const refused = await on.cookieRefresh(cookie, { 'x-baton-session': another.body.sid })
+      const named = await on.cookieRefresh(cookie, { 'x-baton-session': body.sid })
+
+      expect(refused).toMatchObject({ status: 409, setCookie: null })
+      expect(named.status).toBe(200)
+    })
+  })
+
+  describe('the cookie endpoints', () => {
+    const ours = () => server.origin
+    const forgeries: [name: string, headers: () => Record<string, string>][] = [
+      ['no X-Baton', () => ({ 'sec-fetch-site': 'same-origin' })],
+      ['another X-Baton', () => ({ 'x-baton': '2', 'sec-fetch-site': 'same-origin' })],
+      ['Sec-Fetch-Site: none', () => ({ 'x-baton': '1', 'sec-fetch-site': 'none' })],
+      ['Sec-Fetch-Site: none and our origin', () => ({ 'x-baton': '1', 'sec-fetch-site': 'none', origin: ours() })],
+      ['Sec-Fetch-Site: same-site', () => ({ 'x-baton': '1', 'sec-fetch-site': 'same-site', origin: ours() })],
+      [
+        'Sec-Fetch-Site: cross-site',
+        () => ({ 'x-baton': '1', 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' }),
+      ],
+      ['neither Sec-Fetch-Site nor Origin', () => ({ 'x-baton': '1' })],
+      ['a foreign Origin', () => ({ 'x-baton': '1', origin: 'https://evil.example' })],
+      ['our origin on another port', () => ({ 'x-baton': '1', origin: 'http://127.0.0.1:1' })],
+      ['the Origin null', () => ({ 'x-baton': '1', origin: 'null' })],
+      [
+        'an unknown Sec-Fetch-Site and a foreign Origin',
+        () => ({ 'x-baton': '1', 'sec-fetch-site': 'new', origin: 'https://evil.example' }),
+      ],
+    ]
+    const honest: [name: string, headers: () => Record<string, string>][] = [
+      ['Sec-Fetch-Site: same-origin', () => ({ 'x-baton': '1', 'sec-fetch-site': 'same-origin' })],
+      ['our Origin, from a browser without Sec-Fetch-Site', () => ({ 'x-baton': '1', origin: ours() })],
+      ['our Origin and an unknown Sec-Fetch-Site', () => ({ 'x-baton': '1', 'sec-fetch-site': 'new', origin: ours() })],
+    ]
+
+    it.each(forgeries)('answer 403 to %s, and change nothing', async (_name, headers) => {
+      const { cookie } = await on.cookieLogin()
+
+      for (const path of ['/auth/refresh', '/auth/logout'])
+        expect(await on.send('POST', path, { headers: { ...headers(), cookie } })).toMatchObject({
+          status: 403,
+          setCookie: null,
+        })
+      expect((await on.cookieRefresh(cookie)).status).toBe(200)
+    })
+
+    it.each(honest)('let pass %s', async (_name, headers) => {
+      const { cookie } = await on.cookieLogin()
+      const refreshed = await on.send('POST', '/auth/refresh', { headers: { ...headers(), cookie } })
+      const loggedOut = await on.send('POST', '/auth/logout', { headers: { ...headers(), cookie } })
+
+      expect(refreshed.status).toBe(200)
+      expect(loggedOut.status).toBe(204)
+    })
+  })
+
+  describe('POST /auth/logout', () => {
+    const logout = (headers: Record<string, string> = {}) =>
+      on.send('POST', '/auth/logout', { headers: { ...FROM_OUR_PAGE, ...headers } })
+
+    it('ends the family and clears the cookie', async () => {
+      const { cookie } = await on.cookieLogin()
+      const { status, body, setCookie } = await logout({ cookie })
+
+      expect({ status, body }).toEqual({ status: 204, body: null })
+      expect(setCookie).toMatch(/^baton=;/)
+      expect(setCookie).toMatch(/Max-Age=0/)
+      expect((await on.cookieRefresh(cookie)).status).toBe(401)
+    })
+
+    it('answers 204 when there is no cookie, or a dead one', async () => {
+      expect((await logout()).status).toBe(204)
+      expect((await logout({ cookie: 'baton=rubbish' })).status).toBe(204)
+    })
+
+    it("answers 409 when X-Baton-Session names another family than the cookie's, and changes nothing", async () => {
+      const { cookie } = await on.cookieLogin()
+      const another = await on.cookieLogin()
+
+      expect(await logout({ cookie, 'x-baton-session': another.body.sid })).toMatchObject({
+        status: 409,
+        setCookie: null,
+      })
+      expect((await on.cookieRefresh(cookie)).status).toBe(200)
+    })
+  })
+
+  /** Cleared before each test, so that lists are short and known. */
+  async function signOutEverywhere() {
+    for (const credentials of [ALICE, BOB]) {
+      const { access_token: accessToken } = await on.login(credentials)
+      await on.bearer('POST', '/auth/logout-everywhere', accessToken)
+    }
+  }
+
+  async function sessionsOf(accessToken: string): Promise<Record<string, unknown>[]> {
+    const { status, body } = await on.bearer('GET', '/auth/sessions', accessToken)
+    expect(status).toBe(200)
+    return body.sessions
+  }
+
+  describe('GET /auth/sessions', () => {
+    it("lists the caller's own sessions, newest first, and marks the current one", async () => {
+      await signOutEverywhere()
+      await on.login(BOB)
+      const phone = await on.login({ client_id: 'other' }, { 'user-agent': 'a phone' })
+      await on.login({ scope: 'read offline_access' }, { 'user-agent': 'a tablet' })
+      await on.cookieLogin({}, { 'user-agent': 'a browser' })
+      const sessions = await sessionsOf(phone.access_token)
+
+      expect(
+        sessions.map(({ userAgent, clientId, offline, current }) => [userAgent, clientId, offline, current]),
+      ).toEqual(
+        expect.arrayContaining([
+          ['a browser', 'web', false, false],
+          ['a tablet', 'web', true, false],
+          ['a phone', 'other', false, true],
+        ]),
+      )
+      expect(sessions).toHaveLength(3)
+      const created = sessions.map(({ createdAt }) => Date.parse(String(createdAt)))
+      expect(created).toEqual([...created].sort((one, other) => other - one))
+    })
+
+    it('tells id, times in ISO 8601 and nothing more', async () => {
+      await signOutEverywhere()
+      const { access_token: accessToken } = await on.login()
+      const [session] = await sessionsOf(accessToken)
+      const instant = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
+
+      expect(session).toEqual({
+        id: expect.any(String),
+        current: true,
+        clientId: 'web',
+        createdAt: instant,
+        lastUsedAt: instant,
+        expiresAt: instant,
+        offline: false,
+        userAgent: expect.any(String),
+      })
+      const left = Date.parse(String(session?.['expiresAt'])) - Date.parse(String(session?.['lastUsedAt']))
+      expect(left).toBe(IDLE_SECONDS * 1000)
+    })
+  })
+
+  describe('DELETE /auth/sessions/:id', () => {
+    it("ends one session of the caller's", async () => {
+      const phone = await on.login()
+      const laptop = await on.cookieLogin()
+      const { status, body } = await on.bearer('DELETE', `/auth/sessions/${laptop.body.sid}`, phone.access_token)
+
+      expect({ status, body }).toEqual({ status: 204, body: null })
+      expect((await on.cookieRefresh(laptop.cookie)).status).toBe(401)
+      expect((await on.refresh(phone.refresh_token)).status).toBe(200)
+    })
+
+    it("answers 404 to somebody else's session, and leaves it alone", async () => {
+      const alice = await on.cookieLogin()
+      const bob = await on.login(BOB)
+
+      expect((await on.bearer('DELETE', `/auth/sessions/${alice.body.sid}`, bob.access_token)).status).toBe(404)
+      expect((await on.cookieRefresh(alice.cookie)).status).toBe(200)
+    })
+
+    it.each([UNKNOWN_SESSION, 'rubbish', '%00', '..%2fsessions'])('answers 404 to the unknown id %s', async (id) => {
+      const { access_token: accessToken } = await on.login()
+      const { status, body } = await on.bearer('DELETE', `/auth/sessions/${id}`, accessToken)
+
+      expect(status).toBe(404)
+      expect(body).toMatchObject({ error: expect.any(String) })
+    })
+  })
+
+  describe('POST /auth/logout-others', () => {
+    it("ends the subject's other sessions, offline ones included, and keeps the caller's", async () => {
+      const mine = await on.login()
+      const other = await on.login()
+      const offline = await on.login({ scope: 'read offline_access' })
+      const bob = await on.login(BOB)
+      const { status, body } = await on.bearer('POST', '/auth/logout-others', mine.access_token)
+
+      expect({ status, body }).toEqual({ status: 204, body: null })
+      expect((await on.refresh(other.refresh_token)).body.error).toBe('invalid_grant')
+      expect((await on.refresh(offline.refresh_token)).body.error).toBe('invalid_grant')
+      expect((await on.refresh(mine.refresh_token)).status).toBe(200)
+      expect((await on.refresh(bob.refresh_token)).status).toBe(200)
+    })
+  })
+
+  describe('POST /auth/logout-everywhere', () => {
+    it("ends all of the subject's sessions, the caller's and offline ones included", async () => {
+      const mine = await on.login()
+      const offline = await on.login({ scope: 'read offline_access' })
+      const cookie = await on.cookieLogin()
+      const bob = await on.login(BOB)
+      const { status, body } = await on.bearer('POST', '/auth/logout-everywhere', mine.access_token)
+
+      expect({ status, body }).toEqual({ status: 204, body: null })
+      expect((await on.refresh(mine.refresh_token)).body.error).toBe('invalid_grant')
+      expect((await on.refresh(offline.refresh_token)).body.error).toBe('invalid_grant')
+      expect((await on.cookieRefresh(cookie.cookie)).status).toBe(401)
+      expect((await on.refresh(bob.refresh_token)).status).toBe(200)
+    })
+  })
+
+  it.each([
+    ['GET', '/auth/sessions'],
+    ['DELETE', `/auth/sessions/${UNKNOWN_SESSION}`],
+    ['POST', '/auth/logout-others'],
+    ['POST', '/auth/logout-everywhere'],
+  ])('%s %s demands an access token, a cookie is not enough', async (method, path) => {
+    const { cookie } = await on.cookieLogin()
+    const { status, headers } = await on.send(method, path, { headers: { ...FROM_OUR_PAGE, cookie } })
+
+    expect(status).toBe(401)
+    expect(headers.get('www-authenticate')).toMatch(/^Bearer /)
+    expect((await on.cookieRefresh(cookie)).status).toBe(200)
+  })
+
+  it('GET /.well-known/jwks.json publishes the key of its access tokens, and only its public half', async () => {
+    const { access_token: accessToken } = await on.login()
+    const { status, body } = await on.send('GET', '/.well-known/jwks.json')
+    const { kid } = JSON.parse(Buffer.from(accessToken.split('.')[0], 'base64url').toString())
+
+    expect(status).toBe(200)
+    expect(body.keys.map((key: Json) => key.kid)).toContain(kid)
+    for (const key of body.keys) expect(key).not.toHaveProperty('d')
+  })
+
+  it('names itself as issuer and audience', async () => {
+    const { access_token: accessToken } = await on.login()
+    const claims = JSON.parse(Buffer.from(accessToken.split('.')[1], 'base64url').toString())
+
+    expect(claims).toMatchObject({ iss: server.origin, aud: server.origin, sub: 'alice', client_id: 'web' })
+  })
+
+  it('prints no token, password or secret', async () => {
+    const { refresh_token: first } = await on.login()
+    const second = (await on.refresh(first)).body.refresh_token
+    await on.refresh(second)
+    await on.refresh(first)
+
+    expect(server.output()).toContain('reuse')
+    expect(server.output()).not.toMatch(/brt_|wonderland|eyJ/)
+  })
+})

@@ -1,0 +1,381 @@
+import { once } from 'node:events'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { type Example, examples } from './examples.js'
+import {
+  type ExampleServer,
+  freePort,
+  runToItsEnd,
+  SECRET,
+  type Settings,
+  startServer,
+  temporaryFolder,
+} from './server.js'
+import { ALICE, FROM_OUR_PAGE, visitor } from './visitor.js'
+
+const NEW_SECRET = 'another secret for tests also of more than 32 bytes'
+/** Node keeps idle connections for five seconds: whoever waits for them is slower than this. */
+const PROMPT_MS = 3000
+const PATIENCE_MS = 20_000
+
+describe.each(examples as readonly Example[])('$name', (example) => {
+  const folder = temporaryFolder()
+  const started: ExampleServer[] = []
+  let files = 0
+
+  const newDatabase = () => join(folder.path, `${++files}.db`)
+  async function start(settings: Settings = {}) {
+    const server = await startServer(example, { DATABASE: newDatabase(), ...settings })
+    started.push(server)
+    return { server, on: visitor(server.origin) }
+  }
+
+  afterEach(async () => {
+    await Promise.all(started.splice(0).map((server) => server.stop()))
+  })
+  afterAll(() => {
+    folder.remove()
+  })
+
+  describe('does not start', () => {
+    const invalid: [name: string, value: string][] = [
+      ['PORT', 'abc'],
+      ['PORT', '0'],
+      ['PORT', '65536'],
+      ['PORT', '80.5'],
+      ['PORT', ''],
+      ['ACCESS_SECONDS', '0'],
+      ['ACCESS_SECONDS', '15m'],
+      ['ACCESS_SECONDS', '86401'],
+      ['IDLE_SECONDS', '-1'],
+      ['IDLE_SECONDS', '7776001'],
+      ['ABSOLUTE_SECONDS', '1e6'],
+      ['GRACE_SECONDS', '61'],
+      ['RATE_LIMIT', '-1'],
+      ['RATE_LIMIT', 'off'],
+      ['RATE_SECONDS', '0'],
+      ['BATON_SECRET', ''],
+      ['BATON_SECRET', 'short'],
+      ['BATON_SECRET', `${SECRET},short`],
+      ['BATON_SECRET', `${SECRET},${SECRET}`],
+      ['BATON_SECRET', `${SECRET},`],
+    ]
+
+    it.concurrent.each(invalid)('with %s=%j', async (name, value) => {
+      const { code, stdout, stderr } = await runToItsEnd(example, { DATABASE: newDatabase(), [name]: value })
+
+      expect(code).toBe(1)
+      expect(stdout).toBe('')
+      expect(stderr).toMatch(new RegExp(`^${name}: .+\n$`))
+      expect(stderr).not.toContain(SECRET)
+    })
+
+    it('with an access token that would outlive an idle session', async () => {
+      const settings = { DATABASE: newDatabase(), ACCESS_SECONDS: '900', IDLE_SECONDS: '900' }
+      const { code, stderr } = await runToItsEnd(example, settings)
+
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^ACCESS_SECONDS: .+\n$/) })
+    })
+
+    it('in production without a secret', async () => {
+      const settings = { DATABASE: newDatabase(), NODE_ENV: 'production', BATON_SECRET: undefined }
+      const { code, stderr } = await runToItsEnd(example, settings)
+
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^BATON_SECRET: .+\n$/) })
+    })
+
+    it('on a port that is taken', async () => {
+      const { server } = await start()
+      const settings = { DATABASE: newDatabase(), PORT: new URL(server.origin).port }
+      const { code, stderr } = await runToItsEnd(example, settings)
+
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^PORT: .+\n$/) })
+    })
+
+    const unusableDatabases: [name: string, path: () => string][] = [
+      ['in a folder that is not there', () => join(folder.path, 'nowhere', 'sessions.db')],
+      [
+        'that is a folder',
+        () => {
+          const path = newDatabase()
+          mkdirSync(path)
+          return path
+        },
+      ],
+      [
+        'that is no SQLite file',
+        () => {
+          const path = newDatabase()
+          writeFileSync(path, 'This is a letter, and not a database.')
+          return path
+        },
+      ],
+    ]
+    it.each(example.store === 'sqlite' ? unusableDatabases : [])('with a DATABASE %s', async (_name, database) => {
+      const { code, stderr } = await runToItsEnd(example, { DATABASE: database() })
+
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^DATABASE: .+\n$/) })
+    })
+  })
+
+  it('starts without a secret in development, with a warning', async () => {
+    const { server, on } = await start({ BATON_SECRET: undefined })
+
+    expect(server.output()).toMatch(/^BATON_SECRET /m)
+    expect((await on.json('/login', ALICE)).status).toBe(200)
+  })
+
+  it('starts in production with a secret', async () => {
+    const { on } = await start({ NODE_ENV: 'production' })
+
+    expect((await on.json('/login', ALICE)).status).toBe(200)
+  })
+
+  it.each(['2', '60', '1209599'])(
+    'starts with ABSOLUTE_SECONDS=%s alone: the idle default gives way',
+    async (seconds) => {
+      const { on } = await start({ ABSOLUTE_SECONDS: seconds })
+      const { body } = await on.json('/login', ALICE)
+
+      expect(body.expires_in).toBeLessThan(Number(seconds))
+    },
+  )
+
+  it('listens on loopback only', async () => {
+    const { server } = await start()
+    const { port } = new URL(server.origin)
+
+    // All of 127/8 is this machine, so a server on every interface would answer there too.
+    expect(await canConnect('127.0.0.1', port)).toBe(true)
+    expect(await canConnect('127.0.0.2', port)).toBe(false)
+  })
+
+  it('lets access tokens run out after ACCESS_SECONDS, and a refresh goes on', async () => {
+    const { on } = await start({ ACCESS_SECONDS: '1' })
+    const { access_token: accessToken, expires_in: expiresIn, refresh_token: refreshToken } = await on.login()
+    const answer = await until(
+      () => on.me(accessToken),
+      ({ status }) => status !== 200,
+    )
+    // A token of one second ends with the second in which it was made, so a first one may come too late.
+    await until(
+      async () => on.me((await on.refresh(refreshToken)).body.access_token),
+      ({ status }) => status === 200,
+    )
+
+    expect(expiresIn).toBe(1)
+    expect(answer.status).toBe(401)
+    expect(answer.headers.get('www-authenticate')).toContain('error="invalid_token"')
+  })
+
+  it('ends idle sessions after IDLE_SECONDS', async () => {
+    const { on } = await start({ ACCESS_SECONDS: '1', IDLE_SECONDS: '2' })
+    const witness = await on.login()
+    const login = await on.cookieLogin()
+    const maxAge = Number(/Max-Age=(\d+)/.exec(login.setCookie)?.[1])
+    // Only a list tells without using the session; its own access token is renewed by signing in again.
+    await until(
+      async () => on.bearer('GET', '/auth/sessions', (await on.login()).access_token),
+      ({ status, body }) => status === 200 && !body.sessions.some(({ id }: { id: string }) => id === login.body.sid),
+    )
+
+    expect(maxAge).toBeLessThanOrEqual(2)
+    expect((await on.cookieRefresh(login.cookie)).status).toBe(401)
+    expect((await on.refresh(witness.refresh_token)).body.error).toBe('invalid_grant')
+  })
+
+  it('with GRACE_SECONDS=0, takes the second of two refreshes for theft', async () => {
+    const { on } = await start({ GRACE_SECONDS: '0' })
+    const { refresh_token: first } = await on.login()
+    const second = (await on.refresh(first)).body.refresh_token
+
+    expect((await on.refresh(first)).body.error).toBe('invalid_grant')
+    expect((await on.refresh(second)).body.error).toBe('invalid_grant')
+  })
+
+  describe('rate limits', () => {
+    it('answer 429 with Retry-After beyond RATE_LIMIT, and consume nothing', async () => {
+      const { on } = await start({ RATE_LIMIT: '4', RATE_SECONDS: '1' })
+      const { refresh_token: first } = await on.login()
+      const flood = await Promise.all(Array.from({ length: 8 }, () => on.refresh('rubbish')))
+      const limited = flood.filter(({ status }) => status === 429)
+      const refreshed = await until(
+        () => on.refresh(first),
+        ({ status }) => status !== 429,
+      )
+
+      expect(limited.length).toBeGreaterThan(0)
+      for (const { headers, body, setCookie } of limited) {
+        expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+        expect(body.error).not.toBe('invalid_grant')
+        expect(setCookie).toBeNull()
+      }
+      expect(refreshed.status).toBe(200)
+    })
+
+    it('also count sign-ins and cookie requests', async () => {
+      const { on } = await start({ RATE_LIMIT: '2' })
+      await on.json('/login', {})
+      await on.json('/login', {})
+
+      expect((await on.json('/login', ALICE)).status).toBe(429)
+      expect(await on.send('POST', '/auth/refresh', { headers: FROM_OUR_PAGE })).toMatchObject({
+        status: 429,
+        setCookie: null,
+      })
+    })
+
+    it('let RATE_LIMIT wrong passwords pass, and no more', async () => {
+      const { on } = await start({ RATE_LIMIT: '12' })
+      const statuses: number[] = []
+      for (let time = 0; time < 13; time++)
+        statuses.push((await on.json('/login', { ...ALICE, password: 'wrong' })).status)
+
+      expect(statuses).toEqual([...Array<number>(12).fill(401), 429])
+    })
+
+    it('default to 60 requests', async () => {
+      const { on } = await start({ RATE_LIMIT: undefined })
+      const answers = await Promise.all(Array.from({ length: 61 }, () => on.refresh('rubbish')))
+
+      expect(answers.filter(({ status }) => status === 429)).toHaveLength(1)
+    })
+
+    it('are off with RATE_LIMIT=0, for /login too', async () => {
+      const { on } = await start({ RATE_LIMIT: '0' })
+      const refreshes = await Promise.all(Array.from({ length: 100 }, () => on.refresh('rubbish')))
+      const logins = await Promise.all(Array.from({ length: 100 }, () => on.json('/login', {})))
+      const wrong = await Promise.all(
+        Array.from({ length: 20 }, () => on.json('/login', { ...ALICE, password: 'wrong' })),
+      )
+
+      expect(new Set(refreshes.map(({ status }) => status))).toEqual(new Set([400]))
+      expect(new Set(logins.map(({ status }) => status))).toEqual(new Set([400]))
+      expect(new Set(wrong.map(({ status }) => status))).toEqual(new Set([401]))
+    })
+  })
+
+  describe.each(['SIGTERM', 'SIGINT'] as const)('on %s', (signal) => {
+    it('finishes the request in flight, hangs up on idle connections and exits with 0', async () => {
+      const { server, on } = await start()
+      // fetch leaves its connection open; the other one never says anything.
+      await on.login()
+      const silent = await open(server)
+      const body = JSON.stringify(ALICE)
+      const slow = await open(server)
+      const head = `POST /login HTTP/1.1\r\nHost: ${new URL(server.origin).host}\r\nContent-Type: application/json\r\n`
+      slow.write(`${head}Content-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`)
+      // The server has said "Continue", so the request is in its hands; its body is still in ours.
+      await once(slow, 'data')
+
+      server.child.kill(signal)
+      await until(
+        () => canConnect('127.0.0.1', new URL(server.origin).port),
+        (connected) => !connected,
+      )
+      const finishedAt = performance.now()
+      slow.write(body)
+      const answer = await textOf(slow)
+      await (server.child.exitCode === null ? once(server.child, 'exit') : null)
+
+      expect(answer).toMatch(/^HTTP\/1\.1 200 /)
+      expect(answer).toContain('"refresh_token":"brt_')
+      expect(server.child.exitCode).toBe(0)
+      expect(performance.now() - finishedAt).toBeLessThan(PROMPT_MS)
+      silent.destroy()
+    })
+  })
+
+  describe('after a restart with the same settings', () => {
+    if (example.store !== 'memory')
+      it('all sessions are still there', async () => {
+        const settings = { PORT: String(await freePort()), DATABASE: newDatabase() }
+        const before = await start(settings)
+        const untouched = await before.on.login()
+        const rotated = (await before.on.refresh((await before.on.login()).refresh_token)).body
+        const cookie = await before.on.cookieLogin()
+        const ended = await before.on.cookieLogin()
+        await before.on.send('POST', '/auth/logout', { headers: { ...FROM_OUR_PAGE, cookie: ended.cookie } })
+        expect(await before.server.stop()).toBe(0)
+        const { on } = await start(settings)
+        const sessions = await on.bearer('GET', '/auth/sessions', untouched.access_token)
+
+        expect(sessions.body.sessions).toHaveLength(3)
+        expect((await on.refresh(untouched.refresh_token)).status).toBe(200)
+        expect((await on.refresh(rotated.refresh_token)).status).toBe(200)
+        expect((await on.cookieRefresh(cookie.cookie)).status).toBe(200)
+        expect((await on.cookieRefresh(ended.cookie)).status).toBe(401)
+      })
+
+    if (example.store !== 'memory')
+      it('an answer that was lost before it is repeated', async () => {
+        const settings = { PORT: String(await freePort()), DATABASE: newDatabase() }
+        const before = await start(settings)
+        const { refresh_token: first } = await before.on.login()
+        const answer = await before.on.refresh(first)
+        await before.server.stop()
+        const { on } = await start(settings)
+
+        expect((await on.refresh(first)).body.refresh_token).toBe(answer.body.refresh_token)
+      })
+
+    if (example.store !== 'memory')
+      it('and with a new secret before the old one, nobody is signed out', async () => {
+        const settings = { PORT: String(await freePort()), DATABASE: newDatabase() }
+        const before = await start(settings)
+        const login = await before.on.login()
+        await before.server.stop()
+        const { on } = await start({ ...settings, BATON_SECRET: `${NEW_SECRET},${SECRET}` })
+
+        expect((await on.me(login.access_token)).status).toBe(200)
+        expect((await on.refresh(login.refresh_token)).status).toBe(200)
+      })
+
+    it('access tokens still work', async () => {
+      const settings = { PORT: String(await freePort()), DATABASE: newDatabase() }
+      const before = await start(settings)
+      const { access_token: accessToken } = await before.on.login()
+      await before.server.stop()
+      const { on } = await start(settings)
+
+      expect(await on.me(accessToken)).toMatchObject({ status: 200, body: { sub: 'alice' } })
+    })
+  })
+})
+
+/** Asks again until the answer is as wanted; no pause is needed, since asking takes a round trip. */
+async function until<Answer>(ask: () => Promise<Answer>, isWanted: (answer: Answer) => boolean): Promise<Answer> {
+  const deadline = performance.now() + PATIENCE_MS
+  for (;;) {
+    const answer = await ask()
+    if (isWanted(answer)) return answer
+    if (performance.now() > deadline) throw new Error(`not within ${PATIENCE_MS} ms`)
+  }
+}
+
+async function open(server: ExampleServer): Promise<Socket> {
+  const { hostname, port } = new URL(server.origin)
+  const socket = connect(Number(port), hostname)
+  await once(socket, 'connect')
+  return socket
+}
+
+async function canConnect(host: string, port: string): Promise<boolean> {
+  const socket = connect(Number(port), host)
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}
+
+async function textOf(socket: Socket): Promise<string> {
+  let text = ''
+  for await (const chunk of socket) text += String(chunk)
+  return text
+}

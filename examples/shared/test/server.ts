@@ -1,0 +1,101 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Example } from './examples.js'
+
+export type Settings = Readonly<Record<string, string | undefined>>
+
+export const SECRET = 'a secret for tests of more than 32 bytes'
+
+export interface ExampleServer {
+  readonly origin: string
+  readonly child: ChildProcess
+  /** What it has printed so far. */
+  output(): string
+  /** Sends SIGTERM and resolves to the exit code. */
+  stop(): Promise<number | null>
+}
+
+export interface Ending {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+/** A folder that lives until `remove` is called, for databases. */
+export function temporaryFolder() {
+  const path = mkdtempSync(join(tmpdir(), 'baton-examples-'))
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+/** A port that nobody listens on now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Starts the built example as `npm start` would; resolves once it listens. Give a port where a restart is to reuse it. */
+export async function startServer(example: Example, settings: Settings): Promise<ExampleServer> {
+  const port = settings['PORT'] ?? String(await freePort())
+  const { child, printed } = launch(example, { BATON_SECRET: SECRET, RATE_LIMIT: '0', ...settings, PORT: port })
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.on('data', () => {
+      if (printed.stdout.includes(`listening on http://127.0.0.1:${port}\n`)) resolve()
+    })
+    child.once('exit', (code) => {
+      reject(new Error(`${example.name} ended with ${String(code)} instead of listening: ${printed.stderr}`))
+    })
+  })
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    child,
+    output: () => printed.stdout + printed.stderr,
+    async stop() {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGTERM')
+        await once(child, 'exit')
+      }
+      return child.exitCode
+    },
+  }
+}
+
+/** Starts an example that is expected to end by itself. */
+export async function runToItsEnd(example: Example, settings: Settings): Promise<Ending> {
+  const port = String(await freePort())
+  const { child, printed } = launch(example, { BATON_SECRET: SECRET, PORT: port, ...settings })
+  child.stdout.on('data', () => {
+    if (printed.stdout.includes('listening')) child.kill('SIGKILL')
+  })
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, ...printed }
+}
+
+function launch(example: Example, settings: Settings) {
+  const folder = fileURLToPath(new URL(`../../${example.name}/`, import.meta.url))
+  // Nothing of this process's environment but what finds programs: the settings are the test's.
+  const child = spawn(process.execPath, ['dist/main.js'], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'], ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  running.add(child)
+  child.once('exit', () => running.delete(child))
+  const printed = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (printed.stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (printed.stderr += text))
+  return { child, printed }
+}
