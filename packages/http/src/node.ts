@@ -8,12 +8,13 @@ export interface NodeRequestOptions {
   readonly originalUrl?: string
 }
 
-/** Serves an endpoint on `node:http`: `createServer(toNodeHandler(endpoint))`. Never rejects. */
-export function toNodeHandler(
-  endpoint: Endpoint,
-): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
-  return async (request, response) => {
-    writeNodeResponse(response, await endpoint(readNodeRequest(request)))
+/** Serves an endpoint on `node:http`: `createServer(toNodeHandler(endpoint))`. */
+export function toNodeHandler(endpoint: Endpoint): (request: IncomingMessage, response: ServerResponse) => void {
+  return (request, response) => {
+    endpoint(readNodeRequest(request))
+      .then((answer) => writeNodeResponse(response, answer))
+      // Ours never reject; one of the app's that does must not leave its caller waiting.
+      .catch(() => response.destroy())
   }
 }
 

@@ -1,0 +1,281 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, request as tlsRequest } from 'node:https'
+import { type AddressInfo, connect, type Server } from 'node:net'
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  type Endpoint,
+  loginEndpoint,
+  type PlainRequest,
+  readNodeRequest,
+  toNodeHandler,
+  writeNodeResponse,
+} from '../src/index.js'
+import { createApp } from './app.js'
+
+const servers: Server[] = []
+afterEach(async () => {
+  for (const server of servers.splice(0)) {
+    if ('closeAllConnections' in server) (server as ReturnType<typeof createServer>).closeAllConnections()
+    server.close()
+    await once(server, 'close')
+  }
+})
+
+async function listen(server: Server): Promise<number> {
+  servers.push(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+async function serve(listener: RequestListener) {
+  const port = await listen(createServer(listener))
+  return { port, url: `http://127.0.0.1:${port}` }
+}
+
+/** Answers with what it was asked. */
+function echo(seen: PlainRequest[] = [], limit = 1000): Endpoint {
+  return async (request) => {
+    seen.push(request)
+    const body = request.body.kind === 'stream' ? await request.body.read(limit) : null
+    return {
+      status: body === null ? 413 : 200,
+      headers: [],
+      body: body === null ? 'too much' : Buffer.from(body).toString(),
+    }
+  }
+}
+
+/** What a server says on a bare connection until it closes it, or for as long as `done` is not content. */
+async function raw(port: number, text: string, done = (_answer: string) => false): Promise<string> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write(text)
+  let answer = ''
+  for await (const chunk of socket) {
+    answer += String(chunk)
+    if (done(answer)) break
+  }
+  return answer
+}
+
+describe('a request on the wire', () => {
+  it('comes through as it was sent', async () => {
+    const seen: PlainRequest[] = []
+    const { port, url } = await serve(toNodeHandler(echo(seen)))
+    const response = await fetch(`${url}/a/b?c=d%20e`, { method: 'POST', body: 'grüße', headers: { 'X-One': '1' } })
+    expect([response.status, await response.text()]).toEqual([200, 'grüße'])
+    expect(seen).toMatchObject([
+      {
+        method: 'POST',
+        url: '/a/b?c=d%20e',
+        remoteAddress: '127.0.0.1',
+        encrypted: false,
+        headers: { 'x-one': ['1'], host: [`127.0.0.1:${port}`], 'content-type': ['text/plain;charset=UTF-8'] },
+      },
+    ])
+  })
+
+  it('B-03 shows every occurrence of a repeated header', async () => {
+    const seen: PlainRequest[] = []
+    const { port } = await serve(toNodeHandler(echo(seen)))
+    const lines = [
+      'GET / HTTP/1.1',
+      'Host: x',
+      'Authorization: Bearer a',
+      'AUTHORIZATION: Bearer b',
+      'Cookie: a=1',
+      'Cookie: b=2',
+    ]
+    await raw(port, `${lines.join('\r\n')}\r\nConnection: close\r\n\r\n`)
+    expect(seen[0]?.headers).toMatchObject({ authorization: ['Bearer a', 'Bearer b'], cookie: ['a=1', 'b=2'] })
+  })
+
+  it('knows no headers but those of the request', async () => {
+    const seen: PlainRequest[] = []
+    const { port } = await serve(toNodeHandler(echo(seen)))
+    await raw(port, 'GET / HTTP/1.1\r\nHost: x\r\n__proto__: y\r\nConnection: close\r\n\r\n')
+    expect(seen[0]?.headers['__proto__']).toEqual(['y'])
+    expect(seen[0]?.headers['constructor']).toBeUndefined()
+  })
+
+  it('that names a whole URL is taken by its path', async () => {
+    const seen: PlainRequest[] = []
+    const { port } = await serve(toNodeHandler(echo(seen)))
+    await raw(port, 'GET http://elsewhere.example/a?b=c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+    expect(seen[0]).toMatchObject({ url: '/a?b=c', encrypted: false })
+  })
+
+  it('over TLS says so', async () => {
+    const seen: PlainRequest[] = []
+    const handler = toNodeHandler(echo(seen))
+    // A key that both sides know needs no certificate.
+    const psk = Buffer.alloc(32, 7)
+    const tls = { ciphers: 'PSK', maxVersion: 'TLSv1.2' } as const
+    const port = await listen(createTlsServer({ ...tls, pskCallback: () => psk }, handler))
+    const client = { ...tls, pskCallback: () => ({ psk, identity: 'test' }), checkServerIdentity: () => undefined }
+    const call = tlsRequest({ ...client, port, host: '127.0.0.1' }).end()
+    const [response] = (await once(call, 'response')) as [IncomingMessage]
+    response.resume()
+    expect(seen).toMatchObject([{ encrypted: true }])
+  })
+
+  it('may have been cut by a router, which is told', () => {
+    const request = {
+      url: '/token',
+      method: 'POST',
+      rawHeaders: [],
+      socket: {},
+      readableDidRead: false,
+      readableEnded: false,
+    }
+    const plain = readNodeRequest(request as unknown as IncomingMessage, { originalUrl: '/oauth/token?x=1' })
+    expect(plain).toMatchObject({ url: '/oauth/token?x=1', remoteAddress: null })
+  })
+})
+
+describe('the body', () => {
+  it('is read in one piece however it was sent', async () => {
+    const { port } = await serve(toNodeHandler(echo()))
+    const chunks = ['4\r\nabcd\r\n', '3\r\nefg\r\n', '0\r\n\r\n']
+    const head = 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n'
+    expect(await raw(port, head + chunks.join(''))).toContain('\r\n\r\nabcdefg')
+  })
+
+  it('T-14 too long is noticed early, answered, and the connection goes on', async () => {
+    const { port } = await serve(toNodeHandler(echo([], 10)))
+    const long = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(200_000)}`
+    const next = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok'
+    const answer = await raw(port, long + next)
+    expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200'])
+    expect(answer.endsWith('ok')).toBe(true)
+  })
+
+  it('too long is answered before the rest has come', async () => {
+    const { port } = await serve(toNodeHandler(echo([], 10)))
+    const begun = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(11)}`
+    expect(await raw(port, begun, (answer) => answer.includes('too much'))).toContain('HTTP/1.1 413')
+  })
+
+  it('of exactly the limit is not too long', async () => {
+    const { url } = await serve(toNodeHandler(echo([], 10)))
+    expect((await fetch(url, { method: 'POST', body: 'x'.repeat(10) })).status).toBe(200)
+    expect((await fetch(url, { method: 'POST', body: 'x'.repeat(11) })).status).toBe(413)
+  })
+
+  it('that a parser has drained is what the parser made of it', async () => {
+    const bodies: unknown[] = []
+    const { url } = await serve((request, response) => {
+      request.resume().once('end', () => {
+        bodies.push(readNodeRequest(request, { body: { parsed: true } }).body)
+        response.end()
+      })
+    })
+    await fetch(url, { method: 'POST', body: 'x' })
+    await fetch(url, { method: 'POST', body: '' })
+    expect(bodies).toEqual([
+      { kind: 'parsed', value: { parsed: true } },
+      { kind: 'parsed', value: { parsed: true } },
+    ])
+  })
+
+  it('is still read from the stream where a parser passed on a type that it does not know', async () => {
+    const { url } = await serve((request, response) => {
+      const { body } = readNodeRequest(request, { body: {} })
+      if (body.kind === 'stream') void body.read(100).then((bytes) => response.end(bytes))
+    })
+    expect(await (await fetch(url, { method: 'POST', body: 'mine' })).text()).toBe('mine')
+  })
+
+  it.each<[string, (request: IncomingMessage, read: () => void) => void]>([
+    ['while it is read', (_request, read) => read()],
+    ['before it is read', (request, read) => request.once('close', read)],
+  ])('of a client that hangs up %s rejects, and nothing waits for ever', async (_, when) => {
+    let settle: (outcome: unknown) => void = () => undefined
+    const outcome = new Promise((resolve) => (settle = resolve))
+    const { port } = await serve((request) => {
+      when(request, () => {
+        const { body } = readNodeRequest(request)
+        if (body.kind === 'stream') body.read(100).then(settle, settle)
+      })
+    })
+    const socket = connect(port, '127.0.0.1')
+    const half = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhalf'
+    socket.write(half, () => setImmediate(() => socket.destroy()))
+    expect(await outcome).toMatchObject({ message: 'the client hung up before its request was complete' })
+  })
+})
+
+it('an endpoint of the app that rejects leaves nobody waiting', async () => {
+  const { url } = await serve(toNodeHandler(() => Promise.reject(new Error('a mistake'))))
+  await expect(fetch(url)).rejects.toThrow('fetch failed')
+})
+
+describe('an answer', () => {
+  const write = (before: (response: ServerResponse) => void, ...[headers]: [[string, string][]]) =>
+    serve((_request, response) => {
+      before(response)
+      writeNodeResponse(response, { status: 200, headers, body: '{}' })
+    })
+
+  it('keeps several cookies apart, those of others included', async () => {
+    const { url } = await write(
+      (response) => response.setHeader('Set-Cookie', 'theirs=1'),
+      [
+        ['set-cookie', 'a=1'],
+        ['set-cookie', 'b=2'],
+      ],
+    )
+    expect((await fetch(url)).headers.getSetCookie()).toEqual(['theirs=1', 'a=1', 'b=2'])
+  })
+
+  it('adds to Vary and replaces what is its own to say', async () => {
+    const { url } = await write(
+      (response) =>
+        response.setHeader('Vary', 'Origin').setHeader('Cache-Control', 'public').setHeader('X-Theirs', '1'),
+      [
+        ['vary', 'Cookie'],
+        ['cache-control', 'no-store'],
+      ],
+    )
+    const { headers } = await fetch(url)
+    expect([headers.get('vary'), headers.get('cache-control'), headers.get('x-theirs')]).toEqual([
+      'Origin, Cookie',
+      'no-store',
+      '1',
+    ])
+  })
+
+  it('has a length, and none where there is no body', async () => {
+    const { url } = await write(() => undefined, [])
+    expect((await fetch(url)).headers.get('content-length')).toBe('2')
+    const { url: empty } = await serve((_request, response) =>
+      writeNodeResponse(response, { status: 204, headers: [], body: null }),
+    )
+    const response = await fetch(empty)
+    expect([response.status, response.headers.get('content-length')]).toEqual([204, null])
+  })
+
+  it('comes too late where another has begun', async () => {
+    const { url } = await write((response) => response.end('theirs'), [['x-ours', '1']])
+    expect(await (await fetch(url)).text()).toBe('theirs')
+  })
+})
+
+it('an endpoint works on a real server, and an abandoned sign-in starts nothing', async () => {
+  const app = createApp()
+  const login = loginEndpoint(app.tokens, {
+    ...app.shared,
+    accessToken: app.accessToken,
+    authenticate: async () => ({ subject: 'alice' }),
+  })
+  const { port, url } = await serve(toNodeHandler(login))
+  const headers = { 'content-type': 'application/json' }
+  const response = await fetch(`${url}/login`, { method: 'POST', headers, body: '{}' })
+  expect(await response.json()).toMatchObject({ token_type: 'Bearer' })
+  const socket = connect(port, '127.0.0.1')
+  const head = 'POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{'
+  socket.end(head)
+  await once(socket.resume(), 'close')
+  expect((await app.tokens.list({ subject: 'alice' })).items).toHaveLength(1)
+})

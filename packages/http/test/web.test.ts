@@ -1,0 +1,198 @@
+import { serve } from '@hono/node-server'
+import { Hono } from 'hono'
+import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  accessTokenGuard,
+  type Endpoint,
+  loginEndpoint,
+  type PlainRequest,
+  sessionsEndpoint,
+  toWebHandler,
+  webGuard,
+} from '../src/index.js'
+import { createApp } from './app.js'
+
+/** Answers with what it was asked. */
+function echo(seen: PlainRequest[] = [], limit = 1000): Endpoint {
+  return async (request) => {
+    seen.push(request)
+    const body = request.body.kind === 'stream' ? await request.body.read(limit) : null
+    return {
+      status: body === null ? 413 : 200,
+      headers: [],
+      body: body === null ? 'too much' : Buffer.from(body).toString(),
+    }
+  }
+}
+
+describe('toWebHandler', () => {
+  it('hands on the request as it was sent', async () => {
+    const seen: PlainRequest[] = []
+    const handle = toWebHandler(echo(seen), { remoteAddress: (request) => request.headers.get('x-socket') })
+    const response = await handle(
+      new Request('https://app.example:8443/a/b?c=d%20e', {
+        method: 'post',
+        body: 'grüße',
+        headers: { 'X-Socket': '192.0.2.1' },
+      }),
+    )
+    expect([response.status, await response.text()]).toEqual([200, 'grüße'])
+    expect(seen).toMatchObject([
+      {
+        method: 'POST',
+        url: '/a/b?c=d%20e',
+        encrypted: true,
+        remoteAddress: '192.0.2.1',
+        headers: {
+          host: ['app.example:8443'],
+          'x-socket': ['192.0.2.1'],
+          'content-type': ['text/plain;charset=UTF-8'],
+        },
+      },
+    ])
+  })
+
+  it('knows no address unless it is told, and no TLS on plain http', async () => {
+    const seen: PlainRequest[] = []
+    await toWebHandler(echo(seen))(new Request('http://127.0.0.1/', { headers: { 'x-forwarded-for': '192.0.2.1' } }))
+    expect(seen).toMatchObject([{ remoteAddress: null, encrypted: false, headers: { host: ['127.0.0.1'] } }])
+  })
+
+  it('believes the Host header over the URL', async () => {
+    const seen: PlainRequest[] = []
+    await toWebHandler(echo(seen))(new Request('http://internal/', { headers: { host: 'app.example' } }))
+    expect(seen[0]?.headers['host']).toEqual(['app.example'])
+  })
+
+  it('stops reading a body that is too long', async () => {
+    let pulled = 0
+    const endless = new ReadableStream({
+      pull(controller) {
+        pulled += 1
+        controller.enqueue(new Uint8Array(100))
+      },
+    })
+    const call = new Request('https://app.example/', { method: 'POST', body: endless, duplex: 'half' })
+    expect((await toWebHandler(echo([], 250))(call)).status).toBe(413)
+    expect(pulled).toBeLessThan(10)
+  })
+
+  it('reads a body of exactly the limit, in any pieces', async () => {
+    const pieces = ['ab', '', 'cd', 'e'].map((text) => new TextEncoder().encode(text))
+    const body = new ReadableStream({
+      start(controller) {
+        for (const piece of pieces) controller.enqueue(piece)
+        controller.close()
+      },
+    })
+    const call = new Request('https://app.example/', { method: 'POST', body, duplex: 'half' })
+    expect(await (await toWebHandler(echo([], 5))(call)).text()).toBe('abcde')
+  })
+
+  it('a body that somebody has read is not there any more', async () => {
+    const seen: PlainRequest[] = []
+    const call = new Request('https://app.example/', { method: 'POST', body: 'x' })
+    await call.text()
+    await toWebHandler(echo(seen))(call)
+    expect(seen[0]?.body).toEqual({ kind: 'parsed', value: undefined })
+  })
+
+  it('keeps several cookies apart, and a 204 empty', async () => {
+    const headers = [
+      ['set-cookie', 'a=1; Path=/'],
+      ['set-cookie', 'b=2'],
+      ['x-one', '1'],
+    ] as const
+    const response = await toWebHandler(async () => ({ status: 204, headers, body: null }))(
+      new Request('https://app.example/'),
+    )
+    expect(response.headers.getSetCookie()).toEqual(['a=1; Path=/', 'b=2'])
+    expect([response.status, response.body, response.headers.get('x-one')]).toEqual([204, null, '1'])
+  })
+
+  it('adds no type of its own', async () => {
+    const handle = toWebHandler(async () => ({
+      status: 200,
+      headers: [['content-type', 'application/json']],
+      body: '{}',
+    }))
+    expect((await handle(new Request('https://app.example/'))).headers.get('content-type')).toBe('application/json')
+  })
+})
+
+describe('webGuard', () => {
+  it('gives the claims, or the response to return', async () => {
+    const app = createApp()
+    const { bearer } = await app.signIn('alice')
+    const guard = webGuard(accessTokenGuard({ verify: app.accessToken, now: app.shared.now }))
+    const call = (authorization: string) => guard(new Request('https://app.example/', { headers: { authorization } }))
+    expect(await call(bearer)).toMatchObject({ ok: true, claims: { sub: 'alice' } })
+    const refused = await call('Bearer x')
+    if (refused.ok) throw new Error('the guard let it through')
+    expect(refused.response).toBeInstanceOf(Response)
+    expect(refused.response.headers.get('www-authenticate')).toContain('invalid_token')
+  })
+
+  it('B-03 a repeated Authorization header, which the runtime merges, is 400', async () => {
+    const app = createApp()
+    const { bearer } = await app.signIn('alice')
+    const headers = new Headers({ authorization: bearer })
+    headers.append('authorization', bearer)
+    const refused = await webGuard(accessTokenGuard({ verify: app.accessToken }))(
+      new Request('https://app.example/', { headers }),
+    )
+    expect(refused).toMatchObject({ ok: false, response: { status: 400 } })
+  })
+
+  it('leaves the body to the app', async () => {
+    const app = createApp()
+    const { bearer } = await app.signIn('alice')
+    const call = new Request('https://app.example/', {
+      method: 'POST',
+      body: 'mine',
+      headers: { authorization: bearer },
+    })
+    await webGuard(accessTokenGuard({ verify: app.accessToken, now: app.shared.now }))(call)
+    expect(await call.text()).toBe('mine')
+  })
+})
+
+describe('under Hono on a real server', () => {
+  let close: () => Promise<unknown> = async () => undefined
+  afterEach(() => close())
+
+  it('signs in, lists the session and signs out everywhere', async () => {
+    const app = createApp()
+    const login = loginEndpoint(app.tokens, {
+      ...app.shared,
+      accessToken: app.accessToken,
+      authenticate: async () => ({ subject: 'alice' }),
+      cookie: true,
+    })
+    const sessions = toWebHandler(sessionsEndpoint(app.tokens, { ...app.shared, verify: app.accessToken }))
+    const hono = new Hono()
+    hono.post('/login', (context) => toWebHandler(login)(context.req.raw))
+    hono.all('/auth/*', (context) => sessions(context.req.raw))
+    const server = serve({ fetch: hono.fetch, port: 0, hostname: '127.0.0.1' })
+    close = async () => {
+      server.close()
+      await once(server, 'close')
+    }
+    await once(server, 'listening')
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+
+    const type = { 'content-type': 'application/json', connection: 'close' }
+    const signedIn = await fetch(`${url}/login`, { method: 'POST', headers: type, body: '{}' })
+    expect(signedIn.headers.getSetCookie()).toEqual([expect.stringMatching(/^baton=brt_.*HttpOnly; SameSite=Strict$/)])
+    const { access_token: jwt, sid } = (await signedIn.json()) as Record<string, string>
+    const headers = { authorization: `Bearer ${jwt}`, connection: 'close' }
+    const listed = await fetch(`${url}/auth/sessions`, { headers })
+    expect(await listed.json()).toMatchObject({ sessions: [{ id: sid, current: true }] })
+    expect((await fetch(`${url}/auth/logout-everywhere`, { method: 'POST', headers })).status).toBe(204)
+    expect((await fetch(`${url}/auth/sessions`, { headers })).status).toBe(401)
+    const tooLong = await fetch(`${url}/login`, { method: 'POST', headers: type, body: `"${'x'.repeat(100_000)}"` })
+    expect(tooLong.status).toBe(413)
+  })
+})
