@@ -4,7 +4,7 @@ import type { EndpointOptions } from './options.js'
 import { defaultRateLimits, noRateLimits, type RateLimits } from './rate-limit.js'
 import { invalidRequest, methodNotAllowed, serverError, tooManyRequests, unavailable } from './respond.js'
 import { type Transport, transportOf } from './transport.js'
-import { warn } from './warn.js'
+import { report, warn } from './warn.js'
 
 /** A request that has passed what every endpoint checks. */
 export interface Exchange {
@@ -57,15 +57,6 @@ export function endpoint({ tokens, options, ownOptions, methods, answer }: Endpo
       report(failure, onError)
       return failure instanceof Fault ? unavailable() : serverError()
     }
-  }
-}
-
-/** Tells `onError`, and survives it. */
-export function report(failure: unknown, onError: (error: unknown) => void): void {
-  try {
-    onError(failure)
-  } catch {
-    warn(failure)
   }
 }
 

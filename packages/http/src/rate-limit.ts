@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { MisuseError, type RefreshTokens } from '@baton/core'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { networkOf } from './transport.js'
-import { warn } from './warn.js'
+import { report, warn } from './warn.js'
 
 /** What is needed of a limiter; every class of rate-limiter-flexible fits. */
 export interface Limiter {
@@ -148,7 +148,7 @@ function withFallback(shared: Limiter, inProcess: Limiter, onError: (error: unkn
       return answer
     } catch (cause) {
       if (exhaustedFor(cause) !== null) throw cause
-      if (!isDown) onError(new Error('a rate limiter failed; counting in this process', { cause }))
+      if (!isDown) report(new Error('a rate limiter failed; counting in this process', { cause }), onError)
       isDown = true
       return run(inProcess)
     }

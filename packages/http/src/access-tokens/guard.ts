@@ -1,8 +1,8 @@
 import { type Family, MisuseError, parseScope, type RefreshTokens } from '@baton/core'
-import { demandKnown, report } from '../endpoint.js'
+import { demandKnown } from '../endpoint.js'
 import { type PlainRequest, type PlainResponse, queryOf } from '../message.js'
 import { json, unavailable } from '../respond.js'
-import { warn } from '../warn.js'
+import { report, warn } from '../warn.js'
 import type { AccessTokenClaims } from './access-token.js'
 
 /** What a guard needs to find in the claims of an access token, whoever made it. */

@@ -1,0 +1,319 @@
+import { MisuseError } from '@baton/core'
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { type LimiterOptions, logoutEndpoint, rateLimits, refreshEndpoint, revocationEndpoint } from '../src/index.js'
+import {
+  type Answer,
+  basic,
+  CB_SECRET,
+  CLIENTS,
+  expectError,
+  fromPage,
+  legibleAccessTokens,
+  MINUTE,
+  post,
+  refreshWith,
+  SECOND,
+  send,
+  START,
+  world,
+} from './wire.js'
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: START })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+function expectTooMany(answer: Answer): number {
+  expectError(answer, 429, 'too_many_requests')
+  expect(answer.header('retry-after')).toMatch(/^[1-9]\d*$/)
+  return Number(answer.header('retry-after'))
+}
+
+const times = (count: number) => Array.from({ length: count }, (_, index) => index)
+/** Addresses of their own, so that only the bucket under test fills. */
+const from = (index: number) => ({ remoteAddress: `198.51.${String(index >> 8)}.${String(index & 255)}` })
+
+describe('L: the bucket of an address', () => {
+  test('L-01 L-02 L-05 it explains itself, comes before any change, and empties', async () => {
+    const { token, issue, families } = world({ rateLimit: rateLimits({ points: 3, seconds: 20 }) })
+    const rt0 = await issue()
+    for (const _ of times(3)) await refreshWith(token, 'nonsense')
+    vi.advanceTimersByTime(SECOND / 2)
+    const wait = expectTooMany(await refreshWith(token, rt0))
+    expect(wait).toBe(20)
+    expect((await families())[0]?.generation).toBe(0)
+    vi.advanceTimersByTime(wait * SECOND)
+    expect((await refreshWith(token, rt0)).status).toBe(200)
+  })
+
+  test('L-05 nobody else is held up', async () => {
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 3 }) })
+    for (const _ of times(10)) await refreshWith(token, 'nonsense')
+    expect((await refreshWith(token, await issue(), {}, from(1))).status).toBe(200)
+  })
+
+  test('L-06 rotating X-Forwarded-For does not empty it', async () => {
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 3 }) })
+    const rt0 = await issue()
+    const headers = (index: number) => ({ headers: { 'x-forwarded-for': `10.1.1.${String(index)}` } })
+    for (const index of times(3)) await refreshWith(token, 'nonsense', {}, headers(index))
+    expectTooMany(await refreshWith(token, rt0, {}, headers(99)))
+  })
+
+  test('L-06 nor does it behind a trusted proxy, when the client puts its own before', async () => {
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 3 }), trustProxy: 1 })
+    const headers = (index: number) => ({ headers: { 'x-forwarded-for': `10.1.1.${String(index)}, 198.51.100.1` } })
+    for (const index of times(3)) await refreshWith(token, 'nonsense', {}, headers(index))
+    expectTooMany(await refreshWith(token, await issue(), {}, headers(99)))
+    const other = { headers: { 'x-forwarded-for': '198.51.100.2' } }
+    expect((await refreshWith(token, await issue(), {}, other)).status).toBe(200)
+  })
+
+  test('an IPv6 subscriber has one, however many addresses that is', async () => {
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 3 }) })
+    for (const index of times(3)) await refreshWith(token, 'x', {}, { remoteAddress: `2001:db8::${String(index)}` })
+    expectTooMany(await refreshWith(token, await issue(), {}, { remoteAddress: '2001:db8::ffff' }))
+    expect((await refreshWith(token, await issue(), {}, { remoteAddress: '2001:db8:0:1::1' })).status).toBe(200)
+  })
+
+  test('where nobody tells the address there is no bucket that all would share', async () => {
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 3 }) })
+    for (const _ of times(10)) await refreshWith(token, 'nonsense', {}, { remoteAddress: null })
+    expect((await refreshWith(token, await issue(), {}, { remoteAddress: null })).status).toBe(200)
+  })
+
+  test('every endpoint counts into it, and each request once', async () => {
+    const { token, revoke, refreshCookie, logout } = world({ rateLimit: rateLimits({ points: 4 }) })
+    await refreshWith(token, 'x')
+    await post(revoke, { client_id: 'pub', token: 'x' })
+    await send(refreshCookie, fromPage('x'))
+    await send(logout, fromPage('x'))
+    expectTooMany(await refreshWith(token, 'x'))
+    expectTooMany(await post(revoke, { client_id: 'pub', token: 'x' }))
+    expectTooMany(await send(refreshCookie, fromPage('x')))
+    expectTooMany(await send(logout, fromPage('x')))
+  })
+
+  test('a logout that was held up leaves the cookie and the session', async () => {
+    const { logout, issue, families } = world({ rateLimit: rateLimits({ points: 1 }) })
+    const rt0 = await issue()
+    await send(logout, fromPage(null))
+    expectTooMany(await send(logout, fromPage(rt0)))
+    expect(await families()).toHaveLength(1)
+  })
+})
+
+describe('L: the bucket of a family', () => {
+  test('L-05 F-11 F-12 it fills from any address, holds up that family only, and nothing is consumed', async () => {
+    const { token, issue, families } = world({ rateLimit: rateLimits({ points: 3 }) })
+    const [rt0, other] = [await issue(), await issue({ subject: 'bob' })]
+    let current = rt0
+    for (const index of times(3)) {
+      const answer = await refreshWith(token, current, {}, from(index))
+      expect(answer.status).toBe(200)
+      current = answer.body.refresh_token
+    }
+    expectTooMany(await refreshWith(token, current, {}, from(100)))
+    expect((await families())[0]?.generation).toBe(3)
+    expect((await refreshWith(token, other, {}, from(101))).status).toBe(200)
+    vi.advanceTimersByTime(MINUTE)
+    expect((await refreshWith(token, current, {}, from(102))).status).toBe(200)
+  })
+
+  test('L-05 the cookie mode has it too, and a 429 sets no cookie', async () => {
+    const { refreshCookie, issue } = world({ rateLimit: rateLimits({ points: 3 }) })
+    const rt0 = await issue({ clientId: 'first-party' })
+    for (const index of times(3)) expect((await send(refreshCookie, fromPage(rt0, from(index)))).status).toBe(200)
+    expectTooMany(await send(refreshCookie, fromPage(rt0, from(100))))
+  })
+
+  test('L-05 garbage that only looks like a token of it does not fill it', async () => {
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 3 }) })
+    const rt0 = await issue()
+    const forged = `${rt0.slice(0, -1)}${rt0.endsWith('A') ? 'B' : 'A'}`
+    for (const index of times(20)) await refreshWith(token, forged, {}, from(index))
+    expect((await refreshWith(token, rt0, {}, from(100))).status).toBe(200)
+  })
+
+  test('an access-token function costs one point as well', async () => {
+    const accessToken = async () => ({ accessToken: 'x', expiresIn: 60 })
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 2 }), accessToken })
+    let refreshToken = await issue()
+    for (const index of times(2))
+      refreshToken = (await refreshWith(token, refreshToken, {}, from(index))).body.refresh_token
+    expectTooMany(await refreshWith(token, refreshToken, {}, from(3)))
+  })
+})
+
+describe('C-12: guessing secrets', () => {
+  const guess = (client_id: string, client_secret: string) => ({
+    client_id,
+    client_secret,
+    token: 'x',
+    refresh_token: 'x',
+  })
+
+  test('C-12 it is held up on all endpoints together, from that address and for that client', async () => {
+    const { token, revoke, issue } = world({ rateLimit: undefined as never })
+    for (const index of times(10))
+      expectError(
+        await post(index % 2 === 0 ? token : revoke, guess('cb', `wrong ${String(index)}`)),
+        400,
+        'invalid_client',
+      )
+    for (const _ of times(5)) {
+      expectTooMany(await post(token, guess('cb', 'wrong')))
+      expectTooMany(await post(revoke, guess('cb', 'wrong')))
+    }
+    // The right secret tells nothing either, until the window is over.
+    expectTooMany(await post(revoke, guess('cb', CB_SECRET)))
+    expectTooMany(await post(revoke, { token: 'x' }, { headers: { authorization: basic('cb', CB_SECRET) } }))
+    expect((await post(revoke, guess('cb', CB_SECRET), from(1))).status).toBe(200)
+    expectError(await post(revoke, guess('cx', 'wrong')), 400, 'invalid_client')
+    const rt0 = await issue({ clientId: 'cb' })
+    const good = { ...guess('cb', CB_SECRET), grant_type: 'refresh_token', refresh_token: rt0 }
+    expect((await post(token, good, from(2))).status).toBe(200)
+    vi.advanceTimersByTime(MINUTE)
+    expect((await post(revoke, guess('cb', CB_SECRET))).status).toBe(200)
+  })
+
+  test('C-12 right secrets cost nothing', async () => {
+    const { revoke } = world({ rateLimit: rateLimits({ points: 1000 }) })
+    for (const _ of times(50)) expect((await post(revoke, guess('cb', CB_SECRET))).status).toBe(200)
+  })
+
+  test('L-05 nobody can lock out the users of a public client with it', async () => {
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 1000, failedAuthentications: 2 }) })
+    for (const _ of times(20)) await refreshWith(token, 'x', { client_secret: 'x' })
+    expect((await refreshWith(token, await issue())).status).toBe(200)
+  })
+
+  test('C-11 C-12 an unknown client is held up in the same way as one with a wrong secret', async () => {
+    const { revoke } = world({ rateLimit: rateLimits({ points: 1000 }) })
+    const answers = async (clientId: string) => {
+      const all = []
+      for (const _ of times(12)) all.push((await post(revoke, guess(clientId, 'wrong'))).raw)
+      return JSON.stringify(all)
+    }
+    expect(await answers('nobody')).toBe(await answers('cb'))
+  })
+})
+
+describe('the limits of an app', () => {
+  test('by default all endpoints over the same tokens share them, 60 a minute', async () => {
+    const { tokens, issue } = world()
+    const accessToken = legibleAccessTokens()
+    const token = refreshEndpoint(tokens, { accessToken, clients: CLIENTS })
+    const revoke = revocationEndpoint(tokens, { clients: CLIENTS })
+    for (const index of times(60))
+      expect((await post(index % 2 === 0 ? token : revoke, { client_id: 'pub' })).status).toBe(400)
+    expectTooMany(await refreshWith(token, await issue()))
+    expectTooMany(await send(logoutEndpoint(tokens, { cookie: true }), fromPage(null)))
+    const elsewhere = refreshEndpoint(world().tokens, { accessToken, clients: CLIENTS })
+    expectError(await refreshWith(elsewhere, 'x'), 400, 'invalid_grant')
+  })
+
+  test('rateLimit: false counts nothing', async () => {
+    const { token } = world({ rateLimit: false })
+    for (const _ of times(100))
+      expectError(await refreshWith(token, 'x', { client_secret: 'x' }), 400, 'invalid_client')
+  })
+
+  test('createLimiter is given what each limiter has to be', async () => {
+    const made: LimiterOptions[] = []
+    const createLimiter = (options: LimiterOptions) => {
+      made.push(options)
+      return new RateLimiterMemory(options)
+    }
+    const limits = rateLimits({ points: 5, seconds: 7, failedAuthentications: 3, createLimiter })
+    expect(made).toEqual([
+      { keyPrefix: 'baton:address', points: 5, duration: 7 },
+      { keyPrefix: 'baton:family', points: 5, duration: 7 },
+      { keyPrefix: 'baton:failure', points: 3, duration: 7 },
+    ])
+    const { token } = world({ rateLimit: limits })
+    for (const _ of times(5)) await refreshWith(token, 'x')
+    expect(expectTooMany(await refreshWith(token, 'x'))).toBe(7)
+  })
+
+  test('a limiter of another copy of the package is understood by the shape of its rejection', async () => {
+    const res = new RateLimiterRes(0, 2500, 9)
+    const createLimiter = () => ({ consume: () => Promise.reject(res as never), get: async () => null })
+    const { token } = world({ rateLimit: rateLimits({ createLimiter }) })
+    expect(expectTooMany(await refreshWith(token, 'x'))).toBe(3)
+  })
+
+  test('when its store is dead or hangs, this process counts for itself, and says so once', async () => {
+    const errors: unknown[] = []
+    let mode: 'dead' | 'hangs' | 'throws' | 'alive' = 'dead'
+    const ask = (): Promise<never> | Promise<null> => {
+      if (mode === 'throws') throw new Error('misconfigured')
+      if (mode === 'dead') return Promise.reject(new Error('ECONNREFUSED'))
+      return mode === 'hangs' ? new Promise<never>(() => undefined) : Promise.resolve(null)
+    }
+    const limits = rateLimits({
+      points: 3,
+      failedAuthentications: 2,
+      createLimiter: () => ({ consume: ask, get: ask }),
+      onError: (error) => errors.push(error),
+    })
+    const { token, revoke, issue } = world({ rateLimit: limits })
+    const rt0 = await issue()
+    for (const _ of times(3)) expectError(await refreshWith(token, 'nonsense'), 400, 'invalid_grant')
+    expectTooMany(await refreshWith(token, rt0))
+    expect(errors).toHaveLength(1)
+
+    mode = 'hangs'
+    const answer = refreshWith(token, rt0)
+    await vi.advanceTimersByTimeAsync(SECOND)
+    expectTooMany(await answer)
+
+    mode = 'throws'
+    const secret = { client_id: 'cb', client_secret: 'x', token: 'x' }
+    for (const index of times(2)) expectError(await post(revoke, secret, from(7 + 0 * index)), 400, 'invalid_client')
+    expectTooMany(await post(revoke, secret, from(7)))
+
+    mode = 'alive'
+    expect((await refreshWith(token, rt0)).status).toBe(200)
+    mode = 'dead'
+    await refreshWith(token, rt0)
+    // One for each of the three limiters, and one more for the second outage of the first.
+    expect(errors.length).toBeGreaterThan(2)
+  })
+
+  test('an onError that throws holds up nobody', async () => {
+    const limits = rateLimits({
+      createLimiter: () => ({ consume: () => Promise.reject(new Error('gone')), get: async () => null }),
+      onError: () => {
+        throw new Error('the logger is out')
+      },
+    })
+    const { token, issue } = world({ rateLimit: limits })
+    expect((await refreshWith(token, await issue())).status).toBe(200)
+  })
+
+  test('a flood of addresses takes a bounded memory, and the one seen last stays', async () => {
+    const limits = rateLimits({ points: 1 })
+    await limits.forAddress('203.0.113.1')
+    for (let index = 0; index < 100_001; index++)
+      await limits.forAddress(`10.${String(index >> 16)}.${String((index >> 8) & 255)}.${String(index & 255)}`)
+    expect(await limits.forAddress('203.0.113.1')).toBeNull()
+    expect(await limits.forAddress('10.1.134.160')).not.toBeNull()
+    expect(vi.getTimerCount()).toBeLessThanOrEqual(100_000)
+  })
+
+  test.each([
+    [{ points: 0 }, 'rateLimits.points'],
+    [{ points: 1.5 }, 'rateLimits.points'],
+    [{ points: '60' }, 'rateLimits.points'],
+    [{ seconds: 0 }, 'rateLimits.seconds'],
+    [{ failedAuthentications: -1 }, 'rateLimits.failedAuthentications'],
+    [{ point: 5 }, 'point'],
+  ])('%j is misuse', (options, option) => {
+    expect(() => rateLimits(options as never)).toThrow(MisuseError)
+    expect(() => rateLimits(options as never)).toThrow(expect.objectContaining({ option }))
+  })
+})
