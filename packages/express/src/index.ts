@@ -1,1 +1,102 @@
-export {}
+import type { RefreshTokens } from '@baton/core'
+import {
+  type AccessTokenClaims,
+  accessTokenGuard,
+  type AccessTokenGuardOptions,
+  type Endpoint,
+  loginEndpoint,
+  type LoginOptions,
+  logoutEndpoint,
+  type LogoutOptions,
+  type PlainRequest,
+  readNodeRequest,
+  refreshEndpoint,
+  type RefreshOptions,
+  revocationEndpoint,
+  type RevocationOptions,
+  sessionsEndpoint,
+  type SessionsOptions,
+  writeNodeResponse,
+} from '@baton/http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+declare global {
+  // The one place that lets others add to the request in every version of Express.
+  // eslint-disable-next-line @typescript-eslint/no-namespace
+  namespace Express {
+    interface Request {
+      /** What the access token says; set by `requireAccessToken`. */
+      auth?: AccessTokenClaims
+    }
+  }
+}
+
+/** What Express gives to a handler, as far as it is used here. */
+export interface ExpressRequest extends IncomingMessage {
+  originalUrl: string
+  body?: unknown
+  auth?: AccessTokenClaims
+}
+
+/** Fits `app.use`, `app.all`, `app.post` and their like on apps and routers of Express 4 and 5. */
+export type ExpressHandler = (
+  request: ExpressRequest,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void
+
+/** With `clients` the OAuth token endpoint, with `cookie` the refresh of your own pages. See `refreshEndpoint`. */
+export function refreshHandler(tokens: RefreshTokens, options: RefreshOptions): ExpressHandler {
+  return handler(refreshEndpoint(tokens, options))
+}
+
+/** Lets clients end what they hold (RFC 7009). See `revocationEndpoint`. */
+export function revocationHandler(tokens: RefreshTokens, options: RevocationOptions): ExpressHandler {
+  return handler(revocationEndpoint(tokens, options))
+}
+
+/** Starts a session after your own check of who is asking. See `loginEndpoint`. */
+export function loginHandler(tokens: RefreshTokens, options: LoginOptions): ExpressHandler {
+  return handler(loginEndpoint(tokens, options))
+}
+
+/** Ends the session of the cookie. See `logoutEndpoint`. */
+export function logoutHandler(tokens: RefreshTokens, options: LogoutOptions): ExpressHandler {
+  return handler(logoutEndpoint(tokens, options))
+}
+
+/** Lets people see and end their sessions: serves all that is below where it is mounted. See `sessionsEndpoint`. */
+export function sessionsHandler(tokens: RefreshTokens, options: SessionsOptions): ExpressHandler {
+  return handler(sessionsEndpoint(tokens, options))
+}
+
+/** Mounts an endpoint. It answers whatever reaches it, and never calls `next` without an error. */
+export function handler(endpoint: Endpoint): ExpressHandler {
+  return (request, response, next) => {
+    endpoint(plain(request))
+      .then((answer) => writeNodeResponse(response, answer))
+      .catch(next)
+  }
+}
+
+/** Lets a request with a valid access token through, with `req.auth` saying what is in it; answers every other (RFC 6750). */
+export function requireAccessToken(options: AccessTokenGuardOptions): ExpressHandler {
+  const guard = accessTokenGuard(options)
+  return (request, response, next) => {
+    guard(plain(request))
+      .then((verdict) => {
+        if (!verdict.ok) {
+          writeNodeResponse(response, verdict.response)
+          return
+        }
+        request.auth = verdict.claims
+        next()
+      })
+      .catch(next)
+  }
+}
+
+/** A router cuts `url`, and a body parser may have drained the stream. */
+function plain(request: ExpressRequest): PlainRequest {
+  return readNodeRequest(request, { originalUrl: request.originalUrl, body: request.body })
+}

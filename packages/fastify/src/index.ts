@@ -1,1 +1,107 @@
-export {}
+import type { RefreshTokens } from '@baton/core'
+import {
+  type AccessTokenClaims,
+  accessTokenGuard,
+  type AccessTokenGuardOptions,
+  type Endpoint,
+  loginEndpoint,
+  type LoginOptions,
+  logoutEndpoint,
+  type LogoutOptions,
+  mergeHeaders,
+  type PlainRequest,
+  type PlainResponse,
+  readNodeRequest,
+  refreshEndpoint,
+  type RefreshOptions,
+  revocationEndpoint,
+  type RevocationOptions,
+  sessionsEndpoint,
+  type SessionsOptions,
+} from '@baton/http'
+import type {
+  FastifyInstance,
+  FastifyPluginCallback,
+  FastifyReply,
+  FastifyRequest,
+  onRequestAsyncHookHandler,
+} from 'fastify'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What the access token says; set by `requireAccessToken`. */
+    auth?: AccessTokenClaims
+  }
+}
+
+/** With `clients` the OAuth token endpoint, with `cookie` the refresh of your own pages. See `refreshEndpoint`. */
+export function refreshHandler(tokens: RefreshTokens, options: RefreshOptions): FastifyPluginCallback {
+  return mount(refreshEndpoint(tokens, options), ['/'])
+}
+
+/** Lets clients end what they hold (RFC 7009). See `revocationEndpoint`. */
+export function revocationHandler(tokens: RefreshTokens, options: RevocationOptions): FastifyPluginCallback {
+  return mount(revocationEndpoint(tokens, options), ['/'])
+}
+
+/** Starts a session after your own check of who is asking. See `loginEndpoint`. */
+export function loginHandler(tokens: RefreshTokens, options: LoginOptions): FastifyPluginCallback {
+  return mount(loginEndpoint(tokens, options), ['/'])
+}
+
+/** Ends the session of the cookie. See `logoutEndpoint`. */
+export function logoutHandler(tokens: RefreshTokens, options: LogoutOptions): FastifyPluginCallback {
+  return mount(logoutEndpoint(tokens, options), ['/'])
+}
+
+/** Lets people see and end their sessions: serves all that is below where it is mounted. See `sessionsEndpoint`. */
+export function sessionsHandler(tokens: RefreshTokens, options: SessionsOptions): FastifyPluginCallback {
+  return handler(sessionsEndpoint(tokens, options))
+}
+
+/** Mounts an endpoint at the `prefix` and below, for every method: `app.register(handler(endpoint), { prefix: '/somewhere' })`. */
+export function handler(endpoint: Endpoint): FastifyPluginCallback {
+  return mount(endpoint, ['/', '/*'])
+}
+
+/** A hook that lets a request with a valid access token through, with `request.auth` saying what is in it; answers every other (RFC 6750). */
+export function requireAccessToken(options: AccessTokenGuardOptions): onRequestAsyncHookHandler {
+  const guard = accessTokenGuard(options)
+  return async (request, reply) => {
+    const verdict = await guard(plain(request))
+    if (!verdict.ok) return answer(reply, verdict.response)
+    request.auth = verdict.claims
+  }
+}
+
+function mount(endpoint: Endpoint, paths: readonly string[]): FastifyPluginCallback {
+  return (scope, _options, done) => {
+    leaveBodiesAlone(scope)
+    for (const path of paths)
+      scope.all(path, { exposeHeadRoute: false }, async (request, reply) =>
+        answer(reply, await endpoint(plain(request))),
+      )
+    done()
+  }
+}
+
+/** Inside the encapsulated scope only: Fastify refuses types without a parser, and headers that name no type, before we are asked. */
+function leaveBodiesAlone(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers()
+  scope.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null))
+  scope.addHook('preParsing', async (request) => {
+    request.headers = { 'content-type': 'application/octet-stream' }
+  })
+}
+
+function plain(request: FastifyRequest): PlainRequest {
+  return readNodeRequest(request.raw, { originalUrl: request.originalUrl })
+}
+
+function answer(reply: FastifyReply, { status, headers, body }: PlainResponse): FastifyReply {
+  for (const [name, value] of mergeHeaders(headers, (name) => reply.getHeader(name)))
+    // By itself `header` would add to a Set-Cookie that is there, and we have all of it.
+    reply.removeHeader(name).header(name, value)
+  // As bytes: to text Fastify adds a charset that JSON does not have.
+  return reply.code(status).send(body === null ? undefined : Buffer.from(body))
+}

@@ -1,0 +1,185 @@
+import type { AccessTokenClaims, Endpoint } from '@baton/http'
+import { type Answer, send, type WireRequest } from '@baton/http-parity'
+import formbody from '@fastify/formbody'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { describe, expect, test } from 'vitest'
+import { handler, requireAccessToken } from '../src/index.js'
+
+const FORM = 'application/x-www-form-urlencoded'
+const post = (body: string, type: string | null = FORM): WireRequest => ({
+  method: 'POST',
+  target: '/echo',
+  headers: type === null ? [] : [['Content-Type', type]],
+  body,
+})
+
+/** Answers with what it was given. */
+const echo: Endpoint = async ({ method, url, headers, body }) => {
+  const bytes = body.kind === 'stream' ? await body.read(100) : 'parsed'
+  return {
+    status: 200,
+    headers: [['content-type', 'application/json']],
+    body: JSON.stringify({
+      method,
+      url,
+      type: headers['content-type'],
+      said: bytes instanceof Uint8Array ? Buffer.from(bytes).toString() : bytes,
+    }),
+  }
+}
+
+const answering =
+  (headers: [string, string][], body: string | null = null): Endpoint =>
+  async () => ({ status: body === null ? 204 : 200, headers, body })
+
+async function ask(request: WireRequest, prepare: (app: FastifyInstance) => unknown): Promise<Answer> {
+  const app = Fastify({ bodyLimit: 20 })
+  await prepare(app)
+  const address = await app.listen({ port: 0, host: '127.0.0.1' })
+  try {
+    return await send(Number(new URL(address).port), request)
+  } finally {
+    await app.close()
+  }
+}
+
+const mounted =
+  (endpoint: Endpoint) =>
+  (app: FastifyInstance): unknown =>
+    app.register(handler(endpoint), { prefix: '/echo' })
+
+describe('bodies', () => {
+  const said = async (request: WireRequest, prepare = mounted(echo)) => {
+    const { status, body } = await ask(request, prepare)
+    return { status, ...JSON.parse(body) }
+  }
+
+  test('a form reaches the endpoint where Fastify has no parser for it', async () => {
+    expect(await said(post('a=%zz&a=2'))).toMatchObject({ status: 200, said: 'a=%zz&a=2' })
+  })
+
+  test('a form reaches the endpoint unparsed where the app has @fastify/formbody', async () => {
+    const prepare = async (app: FastifyInstance) => {
+      await app.register(formbody)
+      await mounted(echo)(app)
+    }
+    expect(await said(post('a=%zz&a=2'), prepare)).toMatchObject({ status: 200, said: 'a=%zz&a=2' })
+  })
+
+  test.each([null, '', 'nonsense', 'text/csv', 'application/json', '/', 'a b/c', 'multipart/form-data'])(
+    'content type %j is left to the endpoint to refuse',
+    async (type) => {
+      const seen = type === null ? {} : { type: [type] }
+      expect(await said(post('{', type))).toMatchObject({ status: 200, said: '{', ...seen })
+    },
+  )
+
+  test('the size is left to the endpoint, not to the bodyLimit of the app', async () => {
+    expect(await said(post('x'.repeat(100)))).toMatchObject({ status: 200, said: 'x'.repeat(100) })
+    expect(await said(post('x'.repeat(101)))).toMatchObject({ status: 200, said: null })
+  })
+
+  test('routes beside ours keep the parsers of the app', async () => {
+    const prepare = async (app: FastifyInstance) => {
+      await mounted(echo)(app)
+      app.post('/theirs', (request) => ({ body: request.body, type: request.headers['content-type'] }))
+    }
+    const json = { ...post('{"a":1}', 'application/json'), target: '/theirs' }
+    expect(await said(json, prepare)).toEqual({ status: 200, body: { a: 1 }, type: 'application/json' })
+    expect(await said({ ...post('a=1'), target: '/theirs' }, prepare)).toMatchObject({ status: 415 })
+  })
+})
+
+describe('routes', () => {
+  test.each(['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'QUERY'])(
+    '%s is left to the endpoint to refuse',
+    async (method) => {
+      const { status, body } = await ask({ method, target: '/echo' }, mounted(echo))
+      expect({ status, ...JSON.parse(body) }).toMatchObject({ status: 200, method })
+    },
+  )
+
+  test('HEAD reaches the endpoint as HEAD', async () => {
+    let seen = ''
+    await ask({ method: 'HEAD', target: '/echo' }, (app) =>
+      mounted(async (request) => {
+        seen = request.method
+        return { status: 204, headers: [], body: null }
+      })(app),
+    )
+    expect(seen).toBe('HEAD')
+  })
+
+  test('the endpoint sees the whole path below its prefix', async () => {
+    const { body } = await ask({ method: 'DELETE', target: '/echo/%2e%2E/x?y=1' }, mounted(echo))
+    expect(JSON.parse(body)).toMatchObject({ method: 'DELETE', url: '/echo/%2e%2E/x?y=1' })
+  })
+})
+
+describe('answers', () => {
+  const get = { method: 'GET', target: '/echo' }
+  const twoCookies = answering([
+    ['set-cookie', 'a=1'],
+    ['set-cookie', 'b=2'],
+    ['vary', 'Origin'],
+  ])
+
+  test('several cookies stay several headers', async () => {
+    expect((await ask(get, mounted(twoCookies))).headers['set-cookie']).toEqual(['a=1', 'b=2'])
+  })
+
+  test('headers that plugins share with us keep their part, once', async () => {
+    const { headers } = await ask(get, (app) => {
+      app.addHook('onRequest', async (_request, reply) => {
+        reply.header('set-cookie', 'theirs=0').header('vary', 'Accept')
+      })
+      return mounted(twoCookies)(app)
+    })
+    expect(headers).toEqual({ 'set-cookie': ['theirs=0', 'a=1', 'b=2'], vary: ['Accept', 'Origin'] })
+  })
+
+  test('the content type is the one of the endpoint, with no charset added', async () => {
+    const answer = await ask(get, mounted(answering([['content-type', 'application/json']], '{}')))
+    expect(answer).toEqual({ status: 200, headers: { 'content-type': ['application/json'] }, body: '{}' })
+  })
+
+  test('an empty answer gets no type', async () => {
+    expect(await ask(get, mounted(answering([])))).toEqual({ status: 204, headers: {}, body: '' })
+  })
+})
+
+describe('requireAccessToken', () => {
+  const claims: AccessTokenClaims = {
+    iss: 'i',
+    sub: 'alice',
+    client_id: 'c',
+    scope: '',
+    sid: 's',
+    exp: 2,
+    iat: 1,
+    jti: 'j',
+    aud: 'a',
+  }
+  const guard = requireAccessToken({ verify: async (token) => (token === 'good' ? claims : null) })
+  const me = { method: 'GET', target: '/me' }
+
+  test.each(['onRequest', 'preHandler'] as const)('as %s it passes a good token on with its claims', async (hook) => {
+    const answer = await ask({ ...me, headers: [['Authorization', 'Bearer good']] }, (app) =>
+      app.get('/me', { [hook]: guard }, (request) => request.auth?.sub),
+    )
+    expect(answer).toMatchObject({ status: 200, body: 'alice' })
+  })
+
+  test.each(['onRequest', 'preHandler'] as const)('as %s it answers a bad token itself', async (hook) => {
+    let reached = false
+    const answer = await ask({ ...me, headers: [['Authorization', 'Bearer bad']] }, (app) =>
+      app.get('/me', { [hook]: guard }, () => {
+        reached = true
+        return 'reached'
+      }),
+    )
+    expect(answer.status).toBe(401)
+    expect(answer.headers['www-authenticate']?.[0]).toMatch(/^Bearer .*error="invalid_token"/)
+    expect(reached).toBe(false)
+  })
+})

@@ -1,0 +1,22 @@
+import { describeParity, type Served, type World } from '@baton/http-parity'
+import formbody from '@fastify/formbody'
+import Fastify, { type FastifyInstance } from 'fastify'
+import * as adapter from '../src/index.js'
+
+const start =
+  (prepare: (app: FastifyInstance) => unknown = () => undefined) =>
+  async (world: World): Promise<Served> => {
+    const { exact, below, guards } = world.mounts(adapter)
+    const app = Fastify()
+    await prepare(app)
+    for (const [prefix, plugin] of [...exact, ...below]) await app.register(plugin, { prefix })
+    for (const [path, guard] of guards) app.get(path, { onRequest: guard }, (request) => request.auth?.sub)
+    const address = await app.listen({ port: 0, host: '127.0.0.1' })
+    return { port: Number(new URL(address).port), close: () => app.close() }
+  }
+
+describeParity('Fastify', start())
+describeParity(
+  'Fastify with @fastify/formbody',
+  start((app) => app.register(formbody)),
+)

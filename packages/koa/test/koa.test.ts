@@ -1,0 +1,151 @@
+import type { AccessTokenClaims, Endpoint } from '@baton/http'
+import { type Answer, send, serve, type WireRequest } from '@baton/http-parity'
+import { bodyParser as newBodyParser } from '@koa/bodyparser'
+import Router from '@koa/router'
+import Koa, { type Middleware } from 'koa'
+import { koaBody } from 'koa-body'
+import bodyParser from 'koa-bodyparser'
+import { describe, expect, test } from 'vitest'
+import { handler, requireAccessToken } from '../src/index.js'
+
+const form = (body: string): WireRequest => ({
+  method: 'POST',
+  target: '/',
+  headers: [['Content-Type', 'application/x-www-form-urlencoded']],
+  body,
+})
+
+/** Answers with what it was given. */
+const echo: Endpoint = async ({ method, url, body }) => {
+  const said = body.kind === 'parsed' ? body.value : Buffer.from((await body.read(100)) ?? []).toString()
+  return {
+    status: 200,
+    headers: [['content-type', 'application/json']],
+    body: JSON.stringify({ method, url, kind: body.kind, said }),
+  }
+}
+
+const answering =
+  (status: number, headers: [string, string][], body: string | null): Endpoint =>
+  async () => ({ status, headers, body })
+
+const twoCookies = answering(
+  200,
+  [
+    ['content-type', 'application/json'],
+    ['set-cookie', 'a=1'],
+    ['set-cookie', 'b=2'],
+  ],
+  '{}',
+)
+
+async function ask(request: WireRequest, ...middleware: Middleware[]): Promise<Answer> {
+  const app = new Koa()
+  for (const each of middleware) app.use(each)
+  const server = await serve(app.callback())
+  try {
+    return await send(server.port, request)
+  } finally {
+    await server.close()
+  }
+}
+
+const get = { method: 'GET', target: '/' }
+
+test('several cookies stay several headers', async () => {
+  expect((await ask(get, handler(twoCookies))).headers['set-cookie']).toEqual(['a=1', 'b=2'])
+})
+
+test('a cookie that the app has set stays beside ours', async () => {
+  const theirs: Middleware = (ctx, next) => {
+    ctx.cookies.set('theirs', '0', { httpOnly: false })
+    return next()
+  }
+  expect((await ask(get, theirs, handler(twoCookies))).headers['set-cookie']).toEqual([
+    'theirs=0; path=/',
+    'a=1',
+    'b=2',
+  ])
+})
+
+test('the content type is the one of the endpoint, with nothing added', async () => {
+  expect((await ask(get, handler(twoCookies))).headers['content-type']).toEqual(['application/json'])
+})
+
+test.each([204, 200, 405])('an empty answer with %d stays as it is, whatever type was set before', async (status) => {
+  const typed: Middleware = (ctx, next) => {
+    ctx.type = 'json'
+    return next()
+  }
+  const empty = handler(answering(status, [['allow', 'POST']], null))
+  expect(await ask(get, typed, empty)).toEqual({ status, headers: { allow: ['POST'] }, body: '' })
+})
+
+test('middleware in front may still change the answer on its way out', async () => {
+  const stamp: Middleware = async (ctx, next) => {
+    await next()
+    ctx.set('Vary', 'Origin')
+  }
+  expect((await ask(get, stamp, handler(twoCookies))).headers['vary']).toEqual(['Origin'])
+})
+
+test('the endpoint sees the whole path below a mount point', async () => {
+  const router = new Router({ prefix: '/auth' }).all('/echo/{*rest}', handler(echo))
+  const answer = await ask({ method: 'DELETE', target: '/auth/echo/%2e%2E/x?y=1' }, router.routes() as Middleware)
+  expect(JSON.parse(answer.body)).toMatchObject({ method: 'DELETE', url: '/auth/echo/%2e%2E/x?y=1' })
+})
+
+describe('bodies', () => {
+  const said = async (request: WireRequest, ...middleware: Middleware[]): Promise<unknown> =>
+    JSON.parse((await ask(request, ...middleware, handler(echo))).body)
+
+  test('a stream that no parser has touched is read by the endpoint', async () => {
+    expect(await said(form('a=1&a=2'))).toMatchObject({ kind: 'stream', said: 'a=1&a=2' })
+  })
+
+  test('koa-bodyparser has drained the stream: its text is taken, not what it made of it', async () => {
+    expect(await said(form('a=%zz&a=2'), bodyParser())).toMatchObject({ kind: 'parsed', said: 'a=%zz&a=2' })
+  })
+
+  test('@koa/bodyparser has drained the stream: its text is taken, not what it made of it', async () => {
+    expect(await said(form('a=%zz&a=2'), newBodyParser())).toMatchObject({ kind: 'parsed', said: 'a=%zz&a=2' })
+  })
+
+  test('koa-body has drained the stream: what it made of it is taken over', async () => {
+    expect(await said(form('a=1&b=2'), koaBody())).toMatchObject({ kind: 'parsed', said: { a: '1', b: '2' } })
+  })
+
+  test('a parser that does not know the type leaves the stream to the endpoint', async () => {
+    const request = { ...form('a=1'), headers: [['Content-Type', 'text/csv']] as const }
+    expect(await said(request, bodyParser())).toMatchObject({ kind: 'stream', said: 'a=1' })
+  })
+})
+
+describe('requireAccessToken', () => {
+  const claims: AccessTokenClaims = {
+    iss: 'i',
+    sub: 'alice',
+    client_id: 'c',
+    scope: '',
+    sid: 's',
+    exp: 2,
+    iat: 1,
+    jti: 'j',
+    aud: 'a',
+  }
+  const guard = requireAccessToken({ verify: async (token) => (token === 'good' ? claims : null) })
+  const me: Middleware = (ctx) => {
+    ctx.body = ctx.state.auth?.sub
+  }
+
+  test('passes a good token on with its claims', async () => {
+    const answer = await ask({ ...get, headers: [['Authorization', 'Bearer good']] }, guard, me)
+    expect(answer).toMatchObject({ status: 200, body: 'alice' })
+  })
+
+  test('answers a bad token itself', async () => {
+    const answer = await ask({ ...get, headers: [['Authorization', 'Bearer bad']] }, guard, me)
+    expect(answer.status).toBe(401)
+    expect(answer.headers['www-authenticate']?.[0]).toMatch(/^Bearer .*error="invalid_token"/)
+  })
+})
