@@ -226,7 +226,7 @@ describe('succession', () => {
     expect(seen.size).toBe(100_000)
     // 24 bytes of secret and 16 of handle for each.
     expect(drawn).toBe(100_000 * 40)
-  })
+  }, 60_000)
 })
 
 describe('a verifier', () => {
