@@ -21,6 +21,14 @@ export const library = defineConfig({
   dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
 })
 
+/** A private library: ESM only. */
+export const internal = defineConfig({
+  ...common,
+  entry: ['src/index.ts'],
+  format: ['esm'],
+  dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
+})
+
 /** A private program: one ESM file to start with `node dist/main.js`. */
 export const program = defineConfig({
   ...common,

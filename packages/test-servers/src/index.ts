@@ -1,0 +1,11 @@
+export { startFaultProxy, type FaultProxy, type ProxiedConnection } from './fault-proxy.js'
+export { startPostgres, type PostgresOptions, type PostgresServer } from './postgres.js'
+export { startRedis, type RedisClientOptions, type RedisServer, type RedisServerOptions } from './redis.js'
+export {
+  startRedisCluster,
+  type RedisCluster,
+  type RedisClusterClientOptions,
+  type RedisClusterOptions,
+} from './redis-cluster.js'
+export { startRedisPair, type RedisPair } from './redis-pair.js'
+export { until } from './until.js'

@@ -1,0 +1,1 @@
+export { internal as default } from '../../tsup.base.ts'
