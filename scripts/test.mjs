@@ -1,9 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { attempt, bootstrap, fail, root, run } from './bootstrap.mjs'
 
-/** Programs that tests start: found through `env`, else by trying `commands`, else installed. */
+/**
+ * Programs that tests start: found through `env`, else by trying `commands`, else installed. None is needed where the
+ * variable named by `unless` offers what it would; a `service` that the installation starts is stopped again.
+ */
 const systemParts = [
   {
     name: 'Chromium',
@@ -19,6 +22,15 @@ const systemParts = [
     apt: ['chromium'],
     brew: ['--cask', 'chromium'],
   },
+  {
+    name: 'Redis or Valkey',
+    env: 'REDIS_SERVER_PATH',
+    unless: 'REDIS_URL',
+    commands: ['redis-server', 'valkey-server'],
+    apt: ['redis-server'],
+    service: 'redis-server',
+    brew: ['redis'],
+  },
 ]
 
 const vitestArgs = process.argv.slice(2).filter((argument) => argument !== '--')
@@ -29,6 +41,7 @@ if ((await run('turbo', ['run', 'build', '--output-logs=errors-only'])) !== 0) f
 process.exitCode = await test()
 
 async function provide(part) {
+  if (part.unless && process.env[part.unless]) return
   const found = find(part)
   if (found) {
     process.env[part.env] = found
@@ -55,13 +68,15 @@ function find({ env, commands }) {
   return undefined
 }
 
-function installation({ apt, brew }) {
+function installation({ apt, brew, service }) {
   if (attempt('apt-get', ['--version']).ok) {
     const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
     const allowed = sudo.length === 0 || attempt('sudo', ['-n', 'true']).ok
     const update = ['apt-get', 'update', '-qq']
     const install = ['apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...apt]
-    const steps = allowed ? [update, install].map((step) => [...sudo, ...step]) : []
+    const stop = ['systemctl', 'disable', '--now', service]
+    const all = service && existsSync('/run/systemd/system') ? [update, install, stop] : [update, install]
+    const steps = allowed ? all.map((step) => [...sudo, ...step]) : []
     return { steps, byHand: `sudo apt-get update && sudo apt-get install -y ${apt.join(' ')}` }
   }
   const byHand = `brew install ${brew.join(' ')}`
