@@ -769,6 +769,19 @@ describe('a change of secrets', () => {
     expect(here.typesSeen()).not.toContain('refused')
   })
 
+  it('a swap that follows a read, or heals, is made under the current key, and its retry finds it so', async () => {
+    const here = world()
+    const first = await signIn(here)
+    const newer = here.instance({ secrets: [NEW_SECRET, OLD_SECRET] })
+    const worked = { refreshToken: first, prepare: async () => 'access' }
+    const second = succeeded(await newer.rotate(worked)).refreshToken
+    expect(succeeded(await newer.rotate(worked)).refreshToken).toBe(second)
+    here.store.rollBack(1)
+    const healed = succeeded(await newer.rotate({ refreshToken: second }))
+    expect(healed.outcome).toBe('healed')
+    expect(succeeded(await newer.rotate({ refreshToken: second })).refreshToken).toBe(healed.refreshToken)
+  })
+
   it('older keys issue nothing new', async () => {
     const here = world()
     const token = await signIn(here)
