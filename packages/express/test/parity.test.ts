@@ -1,0 +1,60 @@
+import { describeParity, type Differences, serve, type World } from '@baton/http-parity'
+import express5 from 'express'
+import express4 from 'express-4'
+import { describe } from 'vitest'
+import * as adapter from '../src/index.js'
+
+type Express = typeof express5
+
+const start =
+  (express: Express, ...parsers: express5.RequestHandler[]) =>
+  (world: World) => {
+    const { exact, below, guards } = world.mounts(adapter)
+    const app = express()
+    for (const parser of parsers) app.use(parser)
+    for (const [path, handler] of exact) app.all(path, handler)
+    for (const [path, handler] of below) app.use(path, handler)
+    for (const [path, guard] of guards)
+      app.get(path, guard, (request, response) => {
+        response.type('text').send(request.auth?.sub)
+      })
+    return serve(app)
+  }
+
+/** Express itself refuses more than its parsers allow. */
+const TOO_LARGE: Differences = {
+  'a body far too large': { status: 413 },
+  'a body far too large, in chunks': { status: 413 },
+}
+
+/** json() refuses broken JSON itself, and takes an empty body for an empty object. */
+const JSON_PARSED: Differences = {
+  'the media type "application/json"': { status: 400 },
+  'a login that is no JSON': { status: 400 },
+  'a login that is a number': { status: 400 },
+  'a login with an empty body': { status: 400, error: 'invalid_request' },
+}
+
+/** urlencoded() lets broken escapes stand for themselves. */
+const FORM_PARSED: Differences = {
+  'a percent sign without digits in a value': { status: 400, error: 'invalid_grant' },
+  'a percent sign at the end': { status: 400, error: 'invalid_grant' },
+  'a percent sign without digits in a name': { status: 200 },
+}
+const ESCAPE_STANDS: Differences = { 'an escape that is not UTF-8': { status: 400, error: 'invalid_grant' } }
+const CHARSET_REFUSED: Differences = { 'a charset that is not UTF-8': { status: 415 } }
+
+const parsed: Differences = { ...TOO_LARGE, ...JSON_PARSED, ...FORM_PARSED }
+
+describe.each([
+  { name: 'Express 5', express: express5, flat: ESCAPE_STANDS, extended: ESCAPE_STANDS },
+  { name: 'Express 4', express: express4, flat: CHARSET_REFUSED, extended: { ...CHARSET_REFUSED, ...ESCAPE_STANDS } },
+])('$name', ({ name, express, flat, extended }) => {
+  const parsers = (isExtended: boolean) => [express.json(), express.urlencoded({ extended: isExtended })]
+  const all = { type: () => true }
+  describeParity(name, start(express))
+  describeParity(`${name} with json() and urlencoded()`, start(express, ...parsers(false)), { ...parsed, ...flat })
+  describeParity(`${name} with extended urlencoded()`, start(express, ...parsers(true)), { ...parsed, ...extended })
+  describeParity(`${name} with raw()`, start(express, express.raw(all)), TOO_LARGE)
+  describeParity(`${name} with text()`, start(express, express.text(all)), TOO_LARGE)
+})

@@ -1,0 +1,6 @@
+export type { Adapter } from './adapter.js'
+export { describeParity, type Differences } from './describe-parity.js'
+export { mountedBy, serveBare } from './node.js'
+export { listen, serve, type Served } from './serve.js'
+export { type Answer, send, type WireRequest } from './wire.js'
+export type { Mounts, World } from './world.js'

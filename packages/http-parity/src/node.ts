@@ -1,0 +1,56 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import {
+  type AccessTokenGuard,
+  accessTokenGuard,
+  type Endpoint,
+  loginEndpoint,
+  logoutEndpoint,
+  readNodeRequest,
+  refreshEndpoint,
+  revocationEndpoint,
+  sessionsEndpoint,
+  toNodeHandler,
+  writeNodeResponse,
+} from '@baton/http'
+import type { Adapter } from './adapter.js'
+import { serve, type Served } from './serve.js'
+import type { World } from './world.js'
+
+type Listener = (request: IncomingMessage, response: ServerResponse) => unknown
+
+/** An adapter that leaves endpoints and guards to be mounted by other means. */
+export function mountedBy<Handler, Guard>(
+  handler: (endpoint: Endpoint) => Handler,
+  guard: (guard: AccessTokenGuard) => Guard,
+): Adapter<Handler, Guard> {
+  return {
+    handler,
+    refreshHandler: (tokens, options) => handler(refreshEndpoint(tokens, options)),
+    revocationHandler: (tokens, options) => handler(revocationEndpoint(tokens, options)),
+    loginHandler: (tokens, options) => handler(loginEndpoint(tokens, options)),
+    logoutHandler: (tokens, options) => handler(logoutEndpoint(tokens, options)),
+    sessionsHandler: (tokens, options) => handler(sessionsEndpoint(tokens, options)),
+    requireAccessToken: (options) => guard(accessTokenGuard(options)),
+  }
+}
+
+const bare = mountedBy<Listener, Listener>(toNodeHandler, (guard) => async (request, response) => {
+  const verdict = await guard(readNodeRequest(request))
+  if (!verdict.ok) {
+    writeNodeResponse(response, verdict.response)
+    return
+  }
+  response.setHeader('Content-Type', 'text/plain; charset=utf-8').end(verdict.claims.sub)
+})
+
+/** The world on `node:http`, with nothing in between that could change an answer: what all others are compared with. */
+export function serveBare(world: World): Promise<Served> {
+  const { exact, below, guards } = world.mounts(bare)
+  const alone = new Map([...exact, ...guards])
+  return serve((request, response) => {
+    const path = (request.url ?? '').replace(/\?.*/, '')
+    const [, listener] = below.find(([prefix]) => path.startsWith(`${prefix}/`)) ?? ['', alone.get(path)]
+    if (listener === undefined) return response.writeHead(404).end()
+    return listener(request, response)
+  })
+}

@@ -1,0 +1,492 @@
+import type { WireRequest } from './wire.js'
+import { BACKEND_SECRET } from './world.js'
+
+/** What a request may be made from. */
+export interface Memory {
+  /** A refresh token of the world, by name. */
+  readonly issued: (name: string) => string
+  /** A member of the JSON body of an earlier answer, by the step's name. */
+  readonly member: (step: string, member: string) => string
+  /** The cookie that an earlier answer set, as a browser would send it. */
+  readonly cookie: (step: string) => string
+}
+
+export interface Step {
+  readonly name: string
+  readonly status: number
+  readonly request: (memory: Memory) => WireRequest
+}
+
+type Headers = NonNullable<WireRequest['headers']>
+type Fields = Readonly<Record<string, string>>
+
+const steps: Step[] = []
+
+/** Each name says what is asked, each status what everybody has to answer; the rest of the answer is only compared. */
+function step(name: string, status: number, request: Step['request']): void {
+  steps.push({ name, status, request })
+}
+
+const FORM_TYPE = 'application/x-www-form-urlencoded'
+const typed = (type: string): Headers => [['Content-Type', type]]
+const basic = (clientId: string, secret: string): [string, string] => [
+  'Authorization',
+  `Basic ${Buffer.from(`${clientId}:${secret}`).toString('base64')}`,
+]
+const raw = (target: string, body: string | Uint8Array, headers: Headers = []): WireRequest => ({
+  method: 'POST',
+  target,
+  headers: [...typed(FORM_TYPE), ...headers],
+  body,
+})
+const form = (target: string, fields: Fields, headers: Headers = []) =>
+  raw(target, new URLSearchParams(fields).toString(), headers)
+const json = (target: string, value: unknown, headers: Headers = []): WireRequest => ({
+  method: 'POST',
+  target,
+  headers: [...typed('application/json'), ...headers],
+  body: typeof value === 'string' ? value : JSON.stringify(value),
+})
+const bearer = (token: string): Headers => [['Authorization', `Bearer ${token}`]]
+
+const TOKEN = '/oauth/token'
+const refresh = (token: string, more: Fields = {}): Fields => ({
+  grant_type: 'refresh_token',
+  refresh_token: token,
+  client_id: 'web',
+  ...more,
+})
+/** A request that would succeed but for one thing, as text. */
+const sound = (memory: Memory) => new URLSearchParams(refresh(memory.issued('scoped'))).toString()
+
+// The token endpoint: what succeeds, and what becomes of a family.
+
+step('a refresh token is rotated', 200, ({ issued }) => form(TOKEN, refresh(issued('web'))))
+step('a second refresh follows', 200, ({ member }) =>
+  form(TOKEN, refresh(member('a refresh token is rotated', 'refresh_token'))),
+)
+step('a lost answer is asked for again', 200, ({ member }) =>
+  form(TOKEN, refresh(member('a refresh token is rotated', 'refresh_token'))),
+)
+step('a query beside the body is left alone', 200, (memory) => raw(`${TOKEN}?tenant=1&scope=x`, sound(memory)))
+step('unknown parameters are ignored, repeated ones too', 200, (memory) =>
+  raw(TOKEN, `${sound(memory)}&foo=1&foo=2&bar[x][y]=z&__proto__=a&constructor=b`),
+)
+step('a media type in capitals, with a charset', 200, (memory) => ({
+  ...raw(TOKEN, sound(memory)),
+  headers: typed('Application/X-WWW-Form-URLEncoded; Charset="UTF-8"'),
+}))
+step('a body in chunks', 200, (memory) => ({ ...raw(TOKEN, sound(memory)), chunked: true }))
+step('a narrower scope', 200, ({ issued }) => form(TOKEN, refresh(issued('scoped'), { scope: 'read' })))
+step('an empty scope is no scope', 200, ({ issued }) => form(TOKEN, refresh(issued('scoped'), { scope: '' })))
+step('a key for retries', 200, ({ issued }) =>
+  form(TOKEN, refresh(issued('retried')), [['Idempotency-Key', 'x'.repeat(22)]]),
+)
+step('the same key again', 200, ({ issued }) =>
+  form(TOKEN, refresh(issued('retried')), [['Idempotency-Key', 'x'.repeat(22)]]),
+)
+step('a client secret in the header', 200, ({ issued }) =>
+  form(TOKEN, { grant_type: 'refresh_token', refresh_token: issued('of backend') }, [basic('backend', BACKEND_SECRET)]),
+)
+step('a client secret in the body', 200, ({ issued }) =>
+  form(TOKEN, refresh(issued('backend by post'), { client_id: 'backend', client_secret: BACKEND_SECRET })),
+)
+step('an empty parameter beside the header is no second method', 200, ({ issued }) =>
+  form(
+    TOKEN,
+    { grant_type: 'refresh_token', refresh_token: issued('of backend'), client_secret: '', client_id: 'backend' },
+    [basic('backend', BACKEND_SECRET)],
+  ),
+)
+
+// Refresh tokens that do not work.
+
+step('reuse: a first rotation', 200, ({ issued }) => form(TOKEN, refresh(issued('reused'))))
+step('reuse: a second rotation', 200, ({ member }) =>
+  form(TOKEN, refresh(member('reuse: a first rotation', 'refresh_token'))),
+)
+step('reuse: the grandparent ends the family', 400, ({ issued }) => form(TOKEN, refresh(issued('reused'))))
+step('reuse: the latest token is dead as well', 400, ({ member }) =>
+  form(TOKEN, refresh(member('reuse: a second rotation', 'refresh_token'))),
+)
+step('an expired token', 400, ({ issued }) => form(TOKEN, refresh(issued('expired'))))
+step('a revoked token', 400, ({ issued }) => form(TOKEN, refresh(issued('revoked'))))
+step('the token of another client', 400, ({ issued }) => form(TOKEN, refresh(issued('of other'))))
+step('garbage for a token', 400, () => form(TOKEN, refresh('garbage')))
+step('a token with its last character changed', 400, ({ issued }) =>
+  form(TOKEN, refresh(`${issued('web').slice(0, -1)}!`)),
+)
+
+// Requests that make no sense, to the token endpoint.
+
+step('no grant type', 400, ({ issued }) => form(TOKEN, { refresh_token: issued('scoped'), client_id: 'web' }))
+step('a grant type that is not served', 400, ({ issued }) =>
+  form(TOKEN, refresh(issued('scoped'), { grant_type: 'password' })),
+)
+step('a grant type in capitals', 400, ({ issued }) =>
+  form(TOKEN, refresh(issued('scoped'), { grant_type: 'REFRESH_TOKEN' })),
+)
+step('a grant type that is a member of every object', 400, ({ issued }) =>
+  form(TOKEN, refresh(issued('scoped'), { grant_type: '__proto__' })),
+)
+step('a parameter name in capitals', 400, ({ issued }) =>
+  form(TOKEN, { Grant_Type: 'refresh_token', refresh_token: issued('scoped'), client_id: 'web' }),
+)
+step('a client that is not registered for the grant type', 400, ({ issued }) =>
+  form(TOKEN, refresh(issued('scoped'), { client_id: 'codes-only' })),
+)
+step('no refresh token', 400, () => form(TOKEN, { grant_type: 'refresh_token', client_id: 'web' }))
+step('an empty refresh token', 400, () => form(TOKEN, refresh('')))
+step('a wider scope', 400, ({ issued }) => form(TOKEN, refresh(issued('scoped'), { scope: 'read admin' })))
+step('a malformed scope', 400, ({ issued }) => form(TOKEN, refresh(issued('scoped'), { scope: 'read "write"' })))
+step('a resource outside the grant', 400, ({ issued }) =>
+  form(TOKEN, refresh(issued('scoped'), { resource: 'https://elsewhere.example' })),
+)
+step('two resources outside the grant', 400, (memory) =>
+  raw(TOKEN, `${sound(memory)}&resource=https://a.example&resource=https://b.example`),
+)
+for (const name of ['grant_type', 'refresh_token', 'client_id', 'scope', 'code', 'client_secret'])
+  step(`${name} is repeated`, 400, (memory) => raw(TOKEN, `${sound(memory)}&${name}=one&${name}=two`))
+step('a parameter is repeated with the same value', 400, (memory) => raw(TOKEN, `${sound(memory)}&client_id=web`))
+step('a list in brackets is another parameter', 400, () =>
+  raw(TOKEN, 'grant_type=refresh_token&client_id=web&refresh_token[]=x'),
+)
+step('a field in brackets is another parameter', 400, () =>
+  raw(TOKEN, 'grant_type=refresh_token&client_id=web&refresh_token[a]=x'),
+)
+step('an empty body', 400, () => raw(TOKEN, ''))
+step('no body at all', 400, () => ({ method: 'POST', target: TOKEN, headers: typed(FORM_TYPE) }))
+step('a body of separators', 400, () => raw(TOKEN, '&&=&'))
+step('too many parameters', 400, (memory) => raw(TOKEN, `${sound(memory)}&${'a=1&'.repeat(200)}`))
+step('a percent sign without digits in a value', 400, () =>
+  raw(TOKEN, 'grant_type=refresh_token&client_id=web&refresh_token=%ZZ'),
+)
+step('a percent sign at the end', 400, () => raw(TOKEN, 'grant_type=refresh_token&client_id=web&refresh_token=a%'))
+step('a percent sign without digits in a name', 400, (memory) => raw(TOKEN, `${sound(memory)}&%ZZ=1`))
+step('an escape that is not UTF-8', 400, () => raw(TOKEN, 'grant_type=refresh_token&client_id=web&refresh_token=%FF'))
+step('an escaped NUL', 400, () => raw(TOKEN, 'grant_type=refresh_token&client_id=web&refresh_token=%00'))
+step('bytes that are not UTF-8', 400, () =>
+  raw(TOKEN, Buffer.from('grant_type=refresh_token&client_id=web&refresh_token=\xff', 'latin1')),
+)
+step('a body of the greatest length', 400, () => raw(TOKEN, padded(65_536)))
+step('a body of one byte more', 413, () => raw(TOKEN, padded(65_537)))
+step('a body far too large', 413, () => raw(TOKEN, padded(300_000)))
+step('a body far too large, in chunks', 413, () => ({ ...raw(TOKEN, padded(300_000)), chunked: true }))
+
+function padded(length: number): string {
+  const start = 'grant_type=refresh_token&client_id=web&refresh_token='
+  return start + 'x'.repeat(length - start.length)
+}
+
+// Media types and methods.
+
+for (const type of [
+  'application/json',
+  'text/plain',
+  'multipart/form-data; boundary=x',
+  'text/csv',
+  'nonsense',
+  '/',
+  '',
+])
+  step(`the media type ${JSON.stringify(type)}`, 400, (memory) => ({
+    ...raw(TOKEN, sound(memory)),
+    headers: typed(type),
+  }))
+step('JSON where a form belongs', 400, ({ issued }) => json(TOKEN, refresh(issued('scoped'))))
+step('no media type', 400, (memory) => ({ ...raw(TOKEN, sound(memory)), headers: [] }))
+step('a charset that is not UTF-8', 400, (memory) => ({
+  ...raw(TOKEN, sound(memory)),
+  headers: typed(`${FORM_TYPE}; charset=iso-8859-1`),
+}))
+for (const method of ['GET', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS']) {
+  step(`${method} at the token endpoint`, 405, () => ({ method, target: `${TOKEN}?grant_type=refresh_token` }))
+}
+for (const method of ['PUT', 'DELETE', 'PATCH'])
+  step(`${method} with a form at the token endpoint`, 405, (memory) => ({ ...raw(TOKEN, sound(memory)), method }))
+step('credentials in the query', 400, (memory) => raw(`${TOKEN}?${sound(memory)}`, ''))
+
+// Client authentication.
+
+step('a wrong secret in the header', 401, ({ issued }) =>
+  form(TOKEN, { grant_type: 'refresh_token', refresh_token: issued('of backend') }, [basic('backend', 'wrong')]),
+)
+step('an unknown client in the header', 401, ({ issued }) =>
+  form(TOKEN, { grant_type: 'refresh_token', refresh_token: issued('of backend') }, [basic('nobody', 'wrong')]),
+)
+step('a wrong secret in the body', 400, ({ issued }) =>
+  form(TOKEN, refresh(issued('of backend'), { client_id: 'backend', client_secret: 'wrong' })),
+)
+step('no secret from a confidential client', 400, ({ issued }) =>
+  form(TOKEN, refresh(issued('of backend'), { client_id: 'backend' })),
+)
+step('a secret from a public client', 400, ({ issued }) =>
+  form(TOKEN, refresh(issued('scoped'), { client_secret: 'secret' })),
+)
+step('no client', 400, ({ issued }) => form(TOKEN, { grant_type: 'refresh_token', refresh_token: issued('scoped') }))
+step('Basic that is not base64', 401, (memory) => raw(TOKEN, sound(memory), [['Authorization', 'Basic ?']]))
+step('a scheme that is no client authentication', 401, (memory) => raw(TOKEN, sound(memory), bearer('x')))
+step('an empty Authorization header', 401, (memory) => raw(TOKEN, sound(memory), [['Authorization', '']]))
+step('two methods of client authentication', 400, ({ issued }) =>
+  form(TOKEN, refresh(issued('of backend'), { client_id: 'backend', client_secret: BACKEND_SECRET }), [
+    basic('backend', BACKEND_SECRET),
+  ]),
+)
+step('two Authorization headers', 400, ({ issued }) =>
+  form(TOKEN, { grant_type: 'refresh_token', refresh_token: issued('of backend') }, [
+    basic('backend', BACKEND_SECRET),
+    basic('backend', BACKEND_SECRET),
+  ]),
+)
+step('a client_id that differs from the header', 400, ({ issued }) =>
+  form(TOKEN, refresh(issued('of backend')), [basic('backend', BACKEND_SECRET)]),
+)
+
+// What is not the caller's fault, and what is too much.
+
+step('too many requests for a token', 429, ({ issued }) => form('/limited/token', refresh(issued('limited'))))
+step('too many requests for a login', 429, () => json('/limited/login', { username: 'bob', password: 'builder' }))
+step('a store that is out, for a refresh', 503, ({ issued }) => form('/broken/token', refresh(issued('web'))))
+step('a store that is out, for a revocation', 503, ({ issued }) =>
+  form('/broken/revoke', { token: issued('web'), client_id: 'web' }),
+)
+step('a store that is out, for a login', 503, () => json('/broken/login', { username: 'bob', password: 'builder' }))
+step('an access token that fits into no header, for a refresh', 503, ({ issued }) =>
+  form('/misbehaving/token', refresh(issued('limited'))),
+)
+step('an access token that fits into no header, for a login', 500, () =>
+  json('/misbehaving/login', { username: 'bob', password: 'builder' }),
+)
+
+// Revocation.
+
+const REVOKE = '/oauth/revoke'
+step('a revocation', 200, ({ issued }) => form(REVOKE, { token: issued('to be revoked'), client_id: 'web' }))
+step('the same revocation again', 200, ({ issued }) =>
+  form(REVOKE, { token: issued('to be revoked'), client_id: 'web' }),
+)
+step('what was revoked does not refresh', 400, ({ issued }) => form(TOKEN, refresh(issued('to be revoked'))))
+step('a revocation of garbage', 200, () => form(REVOKE, { token: 'garbage', client_id: 'web' }))
+step('a revocation with a hint that is wrong', 200, ({ issued }) =>
+  form(REVOKE, { token: issued('backend to be revoked'), token_type_hint: 'access_token' }, [
+    basic('backend', BACKEND_SECRET),
+  ]),
+)
+step("a revocation of another client's token", 400, ({ issued }) =>
+  form(REVOKE, { token: issued('of other'), client_id: 'web' }),
+)
+step('a revocation without a token', 400, () => form(REVOKE, { client_id: 'web' }))
+step('a revocation of two tokens', 400, () => raw(REVOKE, 'client_id=web&token=a&token=b'))
+step('a revocation without a client', 400, () => form(REVOKE, { token: 'garbage' }))
+step('a revocation with a wrong secret', 401, () => form(REVOKE, { token: 'garbage' }, [basic('backend', 'wrong')]))
+step('a revocation as JSON', 400, () => json(REVOKE, { token: 'garbage', client_id: 'web' }))
+step('GET at the revocation endpoint', 405, () => ({ method: 'GET', target: `${REVOKE}?token=garbage` }))
+
+// Sign-in.
+
+const LOGIN = '/login'
+const bob = { username: 'bob', password: 'builder' }
+const OWN: [string, string] = ['Origin', 'http://localhost:3000']
+step('a login into the body', 200, () => json(LOGIN, { ...bob, deliver: 'body' }))
+step('a login into the cookie', 200, () => json(LOGIN, bob, [OWN, ['User-Agent', 'Parity/1']]))
+step('a login in the place of another session', 200, ({ cookie }) =>
+  json(LOGIN, bob, [OWN, ['Cookie', cookie('a login into the cookie')]]),
+)
+step('a login on a second device', 200, () => json(LOGIN, { ...bob, scope: 'read write' }, [OWN]))
+step('a wrong password', 401, () => json(LOGIN, { ...bob, password: 'wrecker' }))
+step('a login without a name', 400, () => json(LOGIN, { password: 'builder' }))
+step('a login with a malformed scope', 400, () => json(LOGIN, { ...bob, scope: '"', deliver: 'body' }))
+step('a login from a page elsewhere', 403, () => json(LOGIN, bob, [['Origin', 'https://evil.example']]))
+step('a login that is no object', 400, () => json(LOGIN, ['bob']))
+step('a login that is no JSON', 400, () => json(LOGIN, '{"username":'))
+step('a login that is a number', 400, () => json(LOGIN, '1'))
+step('a login with an empty body', 400, () => json(LOGIN, ''))
+step('a login as a form', 400, () => form(LOGIN, bob))
+step('a login far too large', 413, () => json(LOGIN, { ...bob, padding: 'x'.repeat(70_000) }))
+step('GET at the login endpoint', 405, () => ({ method: 'GET', target: LOGIN }))
+
+// Pages with a cookie.
+
+const ask = (target: string, headers: Headers): WireRequest => ({ method: 'POST', target, headers })
+const X_BATON: [string, string] = ['X-Baton', '1']
+const SAME: [string, string] = ['Sec-Fetch-Site', 'same-origin']
+const LATEST = 'a login in the place of another session'
+const AUTH = '/auth/refresh'
+
+step('a refresh by cookie', 200, ({ cookie }) => ask(AUTH, [X_BATON, SAME, ['Cookie', cookie(LATEST)]]))
+step('a refresh by cookie, told by its origin', 200, ({ cookie }) =>
+  ask(AUTH, [X_BATON, OWN, ['Cookie', `theme=dark; ${cookie('a refresh by cookie')}; x=y`]]),
+)
+step('a refresh by cookie, from an origin that is allowed', 200, ({ cookie }) =>
+  ask(AUTH, [
+    X_BATON,
+    ['Sec-Fetch-Site', 'cross-site'],
+    ['Origin', 'https://app.example'],
+    ['Cookie', cookie('a refresh by cookie, told by its origin')],
+  ]),
+)
+step('a refresh by cookie, of the session that is meant', 200, ({ cookie, member }) =>
+  ask(AUTH, [
+    X_BATON,
+    SAME,
+    ['X-Baton-Session', member('a refresh by cookie', 'sid')],
+    ['Cookie', cookie('a refresh by cookie, from an origin that is allowed')],
+  ]),
+)
+const CURRENT = 'a refresh by cookie, of the session that is meant'
+step('a refresh by cookie, of another session than is meant', 409, ({ cookie, member }) =>
+  ask(AUTH, [
+    X_BATON,
+    SAME,
+    ['X-Baton-Session', member('a login on a second device', 'sid')],
+    ['Cookie', cookie(CURRENT)],
+  ]),
+)
+step('a refresh by cookie, of two sessions', 400, ({ cookie, member }) =>
+  ask(AUTH, [
+    X_BATON,
+    SAME,
+    ['X-Baton-Session', member('a login on a second device', 'sid')],
+    ['X-Baton-Session', member('a refresh by cookie', 'sid')],
+    ['Cookie', cookie(CURRENT)],
+  ]),
+)
+step('a refresh by cookie, with a body that nobody asked for', 200, ({ cookie }) =>
+  raw(AUTH, 'grant_type=refresh_token&refresh_token=x', [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
+)
+step('a refresh without the custom header', 403, ({ cookie }) => ask(AUTH, [SAME, ['Cookie', cookie(CURRENT)]]))
+step('a refresh with the custom header twice', 403, ({ cookie }) =>
+  ask(AUTH, [X_BATON, X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
+)
+step('a refresh from a page elsewhere', 403, ({ cookie }) =>
+  ask(AUTH, [X_BATON, ['Sec-Fetch-Site', 'cross-site'], ['Cookie', cookie(CURRENT)]]),
+)
+step('a refresh from the address bar', 403, ({ cookie }) =>
+  ask(AUTH, [X_BATON, ['Sec-Fetch-Site', 'none'], ['Cookie', cookie(CURRENT)]]),
+)
+step('a refresh from another origin', 403, ({ cookie }) =>
+  ask(AUTH, [X_BATON, ['Origin', 'http://localhost:3001'], ['Cookie', cookie(CURRENT)]]),
+)
+step('a refresh from two origins', 403, ({ cookie }) =>
+  ask(AUTH, [X_BATON, OWN, ['Origin', 'https://evil.example'], ['Cookie', cookie(CURRENT)]]),
+)
+step('a refresh from nowhere', 403, ({ cookie }) => ask(AUTH, [X_BATON, ['Cookie', cookie(CURRENT)]]))
+step('a refresh without a cookie', 401, () => ask(AUTH, [X_BATON, SAME]))
+step('a refresh with a dead cookie', 401, ({ cookie }) =>
+  ask(AUTH, [X_BATON, SAME, ['Cookie', cookie('a login into the cookie')]]),
+)
+step('a refresh with two cookies of one name', 400, ({ cookie, issued }) =>
+  ask(AUTH, [X_BATON, SAME, ['Cookie', `${cookie(CURRENT)}; baton=${issued('planted')}`]]),
+)
+step('a refresh with two Cookie headers', 400, ({ cookie, issued }) =>
+  ask(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)], ['Cookie', `baton=${issued('planted')}`]]),
+)
+step('GET at the cookie endpoint', 405, () => ({ method: 'GET', target: AUTH, headers: [X_BATON, SAME] }))
+step('a store that is out, for a refresh by cookie', 503, ({ cookie }) =>
+  ask('/broken/refresh', [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
+)
+
+// The guard.
+
+const reading = ({ member }: Memory) => bearer(member('a login into the body', 'access_token'))
+const get = (target: string, headers: Headers = []): WireRequest => ({ method: 'GET', target, headers })
+step('a guarded page', 200, (memory) => get('/api/me', reading(memory)))
+step('a guarded page, with the scheme in small letters', 200, ({ member }) =>
+  get('/api/me', [['Authorization', `bearer ${member('a login into the body', 'access_token')}`]]),
+)
+step('a guarded page of a session that lives', 200, (memory) => get('/api/live', reading(memory)))
+step('a guarded page without a token', 401, () => get('/api/me'))
+step('a guarded page with another scheme', 401, () => get('/api/me', [basic('backend', BACKEND_SECRET)]))
+step('a guarded page with garbage', 401, () => get('/api/me', bearer('garbage')))
+step('a guarded page with a token in the query', 401, ({ member }) =>
+  get(`/api/me?access_token=${member('a login into the body', 'access_token')}`),
+)
+step('a guarded page with a token in two places', 400, (memory) => get('/api/me?access_token=x', reading(memory)))
+step('a guarded page with two Authorization headers', 400, (memory) =>
+  get('/api/me', [...reading(memory), ...reading(memory)]),
+)
+step('a guarded page that wants more scope', 403, (memory) => get('/api/admin', reading(memory)))
+step('a guarded page while the store is out', 503, (memory) => get('/broken/me', reading(memory)))
+
+// Sessions.
+
+const bobs = ({ member }: Memory) => bearer(member(CURRENT, 'access_token'))
+const account = (method: string, path: string, headers: Headers = []): WireRequest => ({
+  method,
+  target: `/account${path}`,
+  headers,
+})
+step('the list of sessions', 200, (memory) => account('GET', '/sessions', bobs(memory)))
+step('the list of sessions, in pages', 200, (memory) => account('GET', '/sessions?limit=1', bobs(memory)))
+step('the list of sessions, of a nonsensical length', 400, (memory) =>
+  account('GET', '/sessions?limit=many', bobs(memory)),
+)
+step('the list of sessions, by a cursor that is none', 400, (memory) =>
+  account('GET', '/sessions?cursor=%00', bobs(memory)),
+)
+step('the list of sessions, for nobody', 401, () => account('GET', '/sessions'))
+step('the list of sessions, for garbage', 401, () => account('GET', '/sessions', bearer('garbage')))
+for (const method of ['POST', 'HEAD', 'OPTIONS'])
+  step(`${method} at the list of sessions`, 405, (memory) => account(method, '/sessions', bobs(memory)))
+step('a session that is not there is ended', 404, (memory) => account('DELETE', '/sessions/nobodys', bobs(memory)))
+step('a session with a slash in its name is ended', 404, (memory) => account('DELETE', '/sessions/a%2Fb', bobs(memory)))
+step('a session of mine is ended', 204, (memory) =>
+  account('DELETE', `/sessions/${memory.member('a login on a second device', 'sid')}`, bobs(memory)),
+)
+step('a session of mine is ended, with a body', 204, (memory) => ({
+  ...json(`/account/sessions/${memory.member('a login on a second device', 'sid')}`, {}, bobs(memory)),
+  method: 'DELETE',
+}))
+step('a path that is not served', 404, (memory) => account('GET', '/nonsense', bobs(memory)))
+step('too many requests for the list of sessions', 429, (memory) => ({
+  ...account('GET', '', bobs(memory)),
+  target: '/limited/account/sessions',
+}))
+step('a store that is out, for the list of sessions', 503, (memory) => ({
+  ...account('GET', '', bobs(memory)),
+  target: '/broken/account/sessions',
+}))
+step('all other sessions are ended', 204, (memory) => account('POST', '/logout-others', bobs(memory)))
+step('GET at the end of all other sessions', 405, (memory) => account('GET', '/logout-others', bobs(memory)))
+
+// Sign-out.
+
+const LOGOUT = '/auth/logout'
+step('a logout without the custom header', 403, ({ cookie }) => ask(LOGOUT, [SAME, ['Cookie', cookie(CURRENT)]]))
+step('a logout of another session than is meant', 409, ({ cookie, member }) =>
+  ask(LOGOUT, [
+    X_BATON,
+    SAME,
+    ['X-Baton-Session', member('a login on a second device', 'sid')],
+    ['Cookie', cookie(CURRENT)],
+  ]),
+)
+step('a store that is out, for a logout', 503, ({ cookie }) =>
+  ask('/broken/logout', [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
+)
+step('a logout', 204, ({ cookie }) => ask(LOGOUT, [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]))
+step('a logout without a cookie', 204, () => ask(LOGOUT, [X_BATON, SAME]))
+step('GET at the logout endpoint', 405, () => get(LOGOUT))
+step('what was logged out does not refresh', 401, ({ cookie }) =>
+  ask(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
+)
+step('what was logged out lists no sessions', 401, (memory) => account('GET', '/sessions', bobs(memory)))
+step('everything of mine is ended, for nobody', 401, () => account('POST', '/logout-everywhere'))
+step('a last login', 200, () => json(LOGIN, { ...bob, deliver: 'body' }))
+step('everything of mine is ended', 204, ({ member }) =>
+  account('POST', '/logout-everywhere', bearer(member('a last login', 'access_token'))),
+)
+
+// An endpoint of the app's own.
+
+step('headers that repeat, in the request and in the answer', 207, () =>
+  get('/mirror/a%2Fb/../c//?q=%zz&q=1', [
+    ['X-Tag', 'one'],
+    ['X-Tag', 'two'],
+  ]),
+)
+step('an answer without a body', 207, () => ask('/mirror/x', []))
+step('an answer without a body, to HEAD', 207, () => ({ method: 'HEAD', target: '/mirror/x' }))
+
+/** What every server has to answer alike, in this order: later requests use what earlier ones got. */
+export const script: readonly Step[] = steps

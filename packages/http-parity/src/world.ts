@@ -1,0 +1,189 @@
+import { createHash } from 'node:crypto'
+import { createRefreshTokens, type RefreshTokens, type TokenStore } from '@baton/core'
+import {
+  type AccessTokenClaims,
+  type AccessTokenFunction,
+  BadInput,
+  type Endpoint,
+  type EndpointOptions,
+  type LoginOptions,
+  rateLimits,
+  type StaticClient,
+} from '@baton/http'
+import { memoryStore } from '@baton/store-memory'
+import type { Adapter } from './adapter.js'
+
+export const NOW = Date.parse('2031-05-01T12:00:00Z')
+export const BACKEND_SECRET = 'backend-secret-backend-secret'
+
+const DAY_MS = 86_400_000
+const CLIENTS: readonly StaticClient[] = [
+  { clientId: 'web' },
+  { clientId: 'other' },
+  { clientId: 'codes-only', grantTypes: ['authorization_code'] },
+  { clientId: 'backend', secret: BACKEND_SECRET },
+]
+
+/** All that a server needs to play its part, the same to the last byte wherever it is made: time stands still and chance is counted. */
+export interface World {
+  /** Refresh tokens by the name of their state. */
+  readonly issued: Readonly<Record<string, string>>
+  /** Everything to mount, made by the adapter that is being tried. */
+  mounts<Handler, Guard>(adapter: Adapter<Handler, Guard>): Mounts<Handler, Guard>
+}
+
+export interface Mounts<Handler, Guard> {
+  /** To be served at this path and at no other. */
+  readonly exact: readonly (readonly [path: string, handler: Handler])[]
+  /** To be served for all that begins with this path. */
+  readonly below: readonly (readonly [path: string, handler: Handler])[]
+  /** To stand before a handler that says `auth.sub` as plain text. */
+  readonly guards: readonly (readonly [path: string, guard: Guard])[]
+}
+
+export async function createWorld(): Promise<World> {
+  let now = NOW - 30 * DAY_MS
+  const working = refreshTokens(memoryStore(), () => now)
+  const broken = refreshTokens(brokenStore(), () => now)
+
+  const issued: Record<string, string> = {}
+  const issue = async (name: string, clientId: string, scope = 'read write') => {
+    issued[name] = (await working.issue({ subject: 'alice', clientId, scope })).refreshToken
+  }
+  await issue('expired', 'web')
+  now = NOW
+  for (const name of ['web', 'retried', 'reused', 'revoked', 'scoped', 'oversized', 'to be revoked', 'limited'])
+    await issue(name, 'web')
+  for (const name of ['of backend', 'backend by post', 'backend to be revoked']) await issue(name, 'backend')
+  await issue('of other', 'other')
+  await issue('planted', 'first-party')
+  await working.revoke({ refreshToken: issued['revoked'] ?? '' })
+
+  return { issued, mounts: (adapter) => mountsOf(adapter, { working, broken, now: () => now }) }
+}
+
+interface Parts {
+  readonly working: RefreshTokens
+  readonly broken: RefreshTokens
+  readonly now: () => number
+}
+
+function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts): Mounts<Handler, Guard> {
+  const { working, broken, now } = parts
+  const { refreshHandler, revocationHandler, loginHandler, logoutHandler, sessionsHandler, requireAccessToken } =
+    adapter
+  const common: EndpointOptions = { rateLimit: false, now, onError: () => undefined }
+  const limited: EndpointOptions = { ...common, rateLimit: exhausted() }
+  const oauth = { accessToken, clients: CLIENTS }
+  const pages = { accessToken, cookie: { allowedOrigins: ['https://app.example'] } }
+  const signIn = { ...pages, authenticate }
+  const misbehaving: AccessTokenFunction = async () => ({ accessToken: 'not fit for a header', expiresIn: 900 })
+  return {
+    exact: [
+      ['/oauth/token', refreshHandler(working, { ...common, ...oauth })],
+      ['/oauth/revoke', revocationHandler(working, { ...common, clients: CLIENTS })],
+      ['/login', loginHandler(working, { ...common, ...signIn })],
+      ['/auth/refresh', refreshHandler(working, { ...common, ...pages })],
+      ['/auth/logout', logoutHandler(working, { ...common, cookie: pages.cookie })],
+      ['/limited/token', refreshHandler(working, { ...limited, ...oauth })],
+      ['/limited/login', loginHandler(working, { ...limited, ...signIn })],
+      ['/broken/token', refreshHandler(broken, { ...common, ...oauth })],
+      ['/broken/revoke', revocationHandler(broken, { ...common, clients: CLIENTS })],
+      ['/broken/login', loginHandler(broken, { ...common, ...signIn })],
+      ['/broken/refresh', refreshHandler(broken, { ...common, ...pages })],
+      ['/broken/logout', logoutHandler(broken, { ...common, cookie: pages.cookie })],
+      ['/misbehaving/token', refreshHandler(working, { ...common, ...oauth, accessToken: misbehaving })],
+      ['/misbehaving/login', loginHandler(working, { ...common, ...signIn, accessToken: misbehaving })],
+    ],
+    below: [
+      ['/account', sessionsHandler(working, { ...common, verify })],
+      ['/limited/account', sessionsHandler(working, { ...limited, verify })],
+      ['/broken/account', sessionsHandler(broken, { ...common, verify })],
+      ['/mirror', adapter.handler(mirror)],
+    ],
+    guards: [
+      ['/api/me', requireAccessToken({ verify, now, scope: 'read' })],
+      ['/api/admin', requireAccessToken({ verify, now, scope: 'admin' })],
+      ['/api/live', requireAccessToken({ verify, now, tokens: working })],
+      ['/broken/me', requireAccessToken({ verify, now, tokens: broken, onError: () => undefined })],
+    ],
+  }
+}
+
+function refreshTokens(store: TokenStore, now: () => number): RefreshTokens {
+  let drawn = 0
+  const random = (length: number) => {
+    drawn += 1
+    return createHash('shake256', { outputLength: length }).update(`parity ${drawn}`).digest()
+  }
+  return createRefreshTokens({ store, now, random, secrets: ['the secret of a world where nothing is by chance'] })
+}
+
+function brokenStore(): TokenStore {
+  const fail = () => Promise.reject(new Error('the database is gone'))
+  return { create: fail, find: fail, rotate: fail, revoke: fail, list: fail, purge: fail, remember: fail }
+}
+
+function exhausted(): ReturnType<typeof rateLimits> {
+  // Shaped as rate-limiter-flexible rejects; the real one would count down by the wall clock.
+  const state = { consumedPoints: 61, msBeforeNext: 41_500 }
+  const consume = async () => {
+    // eslint-disable-next-line @typescript-eslint/only-throw-error -- it throws what is no Error
+    throw state
+  }
+  const createLimiter = () => ({ consume, get: async () => state })
+  return rateLimits({ createLimiter })
+}
+
+/** Legible, and of one shape: signatures such as those of ES256 differ each time. */
+const accessToken: AccessTokenFunction = async ({ family, scope, now }) => {
+  const claims: AccessTokenClaims = {
+    iss: 'https://issuer.example',
+    aud: 'https://api.example',
+    sub: family.subject,
+    client_id: family.clientId,
+    scope,
+    sid: family.id,
+    iat: now / 1000,
+    exp: now / 1000 + 900,
+    jti: `of generation ${family.generation}`,
+  }
+  return { accessToken: Buffer.from(JSON.stringify(claims)).toString('base64url'), expiresIn: 900 }
+}
+
+const verify = async (token: string): Promise<AccessTokenClaims | null> => {
+  try {
+    return JSON.parse(Buffer.from(token, 'base64url').toString()) as AccessTokenClaims
+  } catch {
+    return null
+  }
+}
+
+const authenticate: LoginOptions['authenticate'] = async ({ username, password, scope, deliver }) => {
+  if (typeof username !== 'string') throw new BadInput('username is missing.')
+  if (username !== 'bob' || password !== 'builder') return null
+  return {
+    subject: 'bob',
+    scope: typeof scope === 'string' ? scope : 'read',
+    deliver: deliver === 'body' ? 'body' : 'cookie',
+    clientId: 'web',
+  }
+}
+
+/** Shows what reached it, with every kind of header that a framework could merge, drop or complete. */
+const mirror: Endpoint = async ({ method, url, headers, body }) => {
+  const said = body.kind === 'stream' ? Buffer.from((await body.read(1000)) ?? []).toString() : ''
+  return {
+    status: 207,
+    headers: [
+      ['content-type', 'text/x-mirror'],
+      ['set-cookie', 'a=1; Path=/; Expires=Thu, 01 May 2031 12:00:00 GMT'],
+      ['set-cookie', 'b=2; Path=/'],
+      ['www-authenticate', 'Bearer realm="api"'],
+      ['www-authenticate', 'DPoP algs="ES256 EdDSA"'],
+      ['vary', 'Origin'],
+      ['vary', 'Cookie'],
+    ],
+    body: method === 'GET' ? JSON.stringify({ method, url, said, tags: headers['x-tag'] }) : null,
+  }
+}

@@ -1,0 +1,34 @@
+import type { Server } from 'node:http'
+import { toWebHandler, webGuard, type WebOptions } from '@baton/http'
+import { createAdaptorServer } from '@hono/node-server'
+import { getConnInfo } from '@hono/node-server/conninfo'
+import { type Context, type Handler, Hono } from 'hono'
+import { describeParity, listen, mountedBy, serveBare, type Served, type World } from '../src/index.js'
+
+const told = (c: Context): WebOptions => ({ remoteAddress: () => getConnInfo(c).remote.address ?? null })
+
+const hono = mountedBy<Handler, Handler>(
+  (endpoint) => (c) => toWebHandler(endpoint, told(c))(c.req.raw),
+  (guard) => async (c) => {
+    const verdict = await webGuard(guard, told(c))(c.req.raw)
+    return verdict.ok
+      ? c.body(verdict.claims.sub, 200, { 'Content-Type': 'text/plain; charset=utf-8' })
+      : verdict.response
+  },
+)
+
+function serveHono(world: World): Promise<Served> {
+  const { exact, below, guards } = world.mounts(hono)
+  const app = new Hono()
+  for (const [path, handler] of [...exact, ...guards]) app.all(path, handler)
+  for (const [path, handler] of below) app.all(`${path}/*`, handler)
+  return listen(createAdaptorServer({ fetch: app.fetch }) as Server)
+}
+
+describeParity('bare node:http, in another world,', serveBare)
+describeParity('toWebHandler behind Hono', serveHono, {
+  // `Headers` joins what repeats with commas, which means the same; only Set-Cookie stays apart.
+  'headers that repeat, in the request and in the answer': { status: 207 },
+  'an answer without a body': { status: 207 },
+  'an answer without a body, to HEAD': { status: 207 },
+})
