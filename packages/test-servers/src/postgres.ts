@@ -89,8 +89,8 @@ async function startOwnPostgres({ port: wantedPort, settings }: PostgresOptions)
     return { program: programs.postgres, first: await launch(programs.postgres) }
   }
 
-  const { program, first } = await start().catch((error: unknown) => {
-    folder.remove()
+  const { program, first } = await start().catch(async (error: unknown) => {
+    await folder.remove()
     throw error
   })
   let server = first
@@ -133,7 +133,7 @@ async function startOwnPostgres({ port: wantedPort, settings }: PostgresOptions)
     async stop() {
       await kill9()
       await pools.end()
-      folder.remove()
+      await folder.remove()
     },
   }
 }

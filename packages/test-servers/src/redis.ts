@@ -112,8 +112,8 @@ async function startOwnRedis({ port: wantedPort, dir, settings, ...known }: Redi
     await server.gone()
   }
 
-  let server = await launch().catch((error: unknown) => {
-    folder.remove()
+  let server = await launch().catch(async (error: unknown) => {
+    await folder.remove()
     throw error
   })
 
@@ -140,7 +140,7 @@ async function startOwnRedis({ port: wantedPort, dir, settings, ...known }: Redi
     async stop() {
       for (const client of clients) client.disconnect()
       await end('SIGKILL')
-      folder.remove()
+      await folder.remove()
     },
   }
 }

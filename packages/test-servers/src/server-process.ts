@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
-import { chownSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { chownSync, closeSync, mkdtempSync, openSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { entrust } from './reaper.js'
@@ -65,14 +66,14 @@ export function startProcess({ program, args, logFile, endSignal, account }: Ser
 }
 
 /** A folder that is removed by `remove`, or else when this process ends. */
-export function temporaryFolder(name: string, account?: Account): { readonly path: string; remove(): void } {
+export function temporaryFolder(name: string, account?: Account): { readonly path: string; remove(): Promise<void> } {
   const path = mkdtempSync(join(tmpdir(), `baton-${name}-`))
   if (account) chownSync(path, account.uid, account.gid)
   const release = entrust({ folder: path })
   return {
     path,
-    remove() {
-      rmSync(path, { recursive: true, force: true, maxRetries: 5 })
+    async remove() {
+      await rm(path, { recursive: true, force: true, maxRetries: 5 })
       release()
     },
   }

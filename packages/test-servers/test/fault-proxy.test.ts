@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import {
   startFaultProxy,
   startPostgres,
@@ -8,6 +8,9 @@ import {
   type FaultProxy,
   type RedisServer,
 } from '@baton/test-servers'
+
+// A busy machine starts servers slowly.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 let server: RedisServer
 let direct: Redis
@@ -76,7 +79,7 @@ test('a commit is in PostgreSQL though its answer was destroyed', async () => {
     await postgres.stop()
     await inFront.stop()
   }
-}, 60_000)
+})
 
 test('answers are delayed, in their order', async () => {
   const client = await connectThroughProxy()

@@ -4,11 +4,14 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { startPostgres, type PostgresServer } from '@baton/test-servers'
 
+// A busy machine starts servers slowly.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+
 let server: PostgresServer
 
 beforeAll(async () => {
   server = await startPostgres({ settings: { shared_preload_libraries: 'pg_stat_statements' } })
-}, 60_000)
+})
 
 afterAll(() => server.stop())
 
@@ -24,14 +27,14 @@ test('what was committed is there after kill -9 of the postmaster and its childr
 
   expect(server.pid).not.toBe(before)
   expect((await pool.query('SELECT value FROM kept')).rows).toEqual([{ value: 'yes' }])
-}, 60_000)
+})
 
 test('a restart in good order keeps the data and the port', async () => {
   const pool = server.pool()
   await pool.query('CREATE TABLE ordered (value text)')
   await server.restart()
   expect((await pool.query('SELECT count(*) FROM ordered')).rows).toEqual([{ count: '0' }])
-}, 60_000)
+})
 
 test('a paused server answers when it is resumed', async () => {
   const pool = server.pool({ max: 1 })
@@ -62,7 +65,7 @@ test('a setting that the server does not know fails with the words of the server
   expect(readdirSync(folder)).toEqual([])
   vi.unstubAllEnvs()
   rmdirSync(folder)
-}, 60_000)
+})
 
 test('DATABASE_URL stands in for a plain server, in its own schema, and is not ours to kill', async () => {
   vi.stubEnv('DATABASE_URL', server.url)

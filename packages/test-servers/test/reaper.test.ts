@@ -7,9 +7,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'vite'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { until } from '@baton/test-servers'
 import { isGone } from '../src/process-tree.js'
+
+// A busy machine starts servers slowly.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 test('servers and folders of a process that is killed with SIGKILL are gone soon after', async () => {
   const bundles = await mkdtemp(join(import.meta.dirname, '../node_modules/bundle-'))
@@ -42,4 +45,4 @@ test('servers and folders of a process that is killed with SIGKILL are gone soon
   } finally {
     await rm(bundles, { recursive: true })
   }
-}, 60_000)
+})
