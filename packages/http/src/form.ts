@@ -77,7 +77,7 @@ function adoptForm(parsed: unknown): ReadForm {
   let count = 0
   let length = 0
   for (const [name, value] of entries) {
-    const items: unknown[] = Array.isArray(value) ? value : [value]
+    const items = listOf(value) ?? [value]
     count += items.length
     if ((!ONCE.has(name) && !REPEATABLE.has(name)) || isUnpacked(value)) continue
     for (const item of items) {
@@ -93,7 +93,15 @@ function adoptForm(parsed: unknown): ReadForm {
 
 /** What a parser with a taste for structure has made of `name[]=x` or `name[a]=x`: to us, other parameters than `name`. */
 function isUnpacked(value: unknown): boolean {
-  return Array.isArray(value) ? value.length === 1 : entriesOf(value) !== null
+  const list = listOf(value)
+  return list === null ? entriesOf(value) !== null : list.length === 1
+}
+
+/** A list, also one that was too long for its parser and became an object with the indices for names. Null for anything else. */
+function listOf(value: unknown): readonly unknown[] | null {
+  if (Array.isArray(value)) return value as unknown[]
+  const entries = entriesOf(value)
+  return entries?.[0]?.[0] === '0' ? entries.map(([, item]) => item) : null
 }
 
 function checked(values: ReadonlyMap<string, readonly string[]>): ReadForm {

@@ -141,6 +141,7 @@ export function world({
 
 export interface Answer {
   readonly status: number
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- parsed JSON; a wrong shape fails the assertion
   readonly body: any
   readonly raw: PlainResponse
   header(name: string): string | null
@@ -177,10 +178,10 @@ export async function send(endpoint: Endpoint, patch: RequestPatch = {}): Promis
 
 export const FORM_TYPE = 'application/x-www-form-urlencoded'
 
-export type Parameters_ = Record<string, string> | readonly (readonly [string, string])[] | string
+type FormParameters = Record<string, string> | readonly (readonly [string, string])[] | string
 
 /** Sends a form. */
-export function post(endpoint: Endpoint, parameters: Parameters_, { headers, ...patch }: RequestPatch = {}) {
+export function post(endpoint: Endpoint, parameters: FormParameters, { headers, ...patch }: RequestPatch = {}) {
   const body =
     typeof parameters === 'string' ? parameters : new URLSearchParams(parameters as Record<string, string>).toString()
   return send(endpoint, { body, ...patch, headers: { 'content-type': FORM_TYPE, ...headers } })

@@ -1,0 +1,141 @@
+import { MisuseError } from '@baton/core'
+import { describe, expect, test, vi } from 'vitest'
+import { type Endpoint, logoutEndpoint, refreshEndpoint, revocationEndpoint } from '../src/index.js'
+import {
+  CLIENTS,
+  DAY,
+  expectError,
+  FORM_TYPE,
+  fromPage,
+  legibleAccessTokens,
+  post,
+  refreshWith,
+  type RequestPatch,
+  send,
+  world,
+} from './wire.js'
+
+describe('H-06 E-03: whatever an endpoint answers', () => {
+  test('H-06 E-03 no answer is cached, sniffed, HTML or a redirect', async () => {
+    const { token, revoke, refreshCookie, logout, issue, state } = world()
+    const endpoints: [Endpoint, RequestPatch][] = [
+      [token, { body: `grant_type=refresh_token&client_id=pub&refresh_token=${await issue()}` }],
+      [revoke, { body: `client_id=pub&token=${await issue()}` }],
+      [refreshCookie, fromPage(await issue({ clientId: 'first-party' }))],
+      [logout, fromPage(await issue({ clientId: 'first-party' }))],
+    ]
+    const variants: RequestPatch[] = [
+      {},
+      { method: 'GET' },
+      { method: 'BREW' },
+      { encrypted: false },
+      { headers: {} },
+      {
+        headers: {
+          'content-type': FORM_TYPE,
+          authorization: 'Basic !',
+          'x-baton': '1',
+          'sec-fetch-site': 'same-origin',
+        },
+      },
+      { body: 'a=%' },
+      { body: { kind: 'parsed', value: 7 } },
+      { url: 'https://elsewhere.example/<script>?x=\r\n' },
+    ]
+    const statuses = new Set<number>()
+    for (const isDown of [true, false]) {
+      state.isDown = isDown
+      for (const [endpoint, good] of endpoints) {
+        for (const variant of variants) {
+          const headers = { 'content-type': FORM_TYPE, ...good.headers }
+          const answer = await send(endpoint, { ...good, headers, ...variant })
+          const { status, raw, body } = answer
+          const header = (name: string) => answer.header(name)
+          statuses.add(status)
+          expect(header('cache-control')).toBe('no-store')
+          expect(header('x-content-type-options')).toBe('nosniff')
+          expect(header('location')).toBeNull()
+          expect(status < 300 || status >= 400).toBe(true)
+          if (status === 204) expect(raw.body).toBeNull()
+          else {
+            expect(header('content-type')).toBe('application/json')
+            expect(typeof body).toBe('object')
+          }
+          const names = raw.headers.map(([name]) => name)
+          expect(new Set(names).size).toBe(names.length)
+          expect(status === 405).toBe(header('allow') !== null)
+        }
+      }
+    }
+    expect([...statuses].sort()).toEqual([200, 204, 400, 401, 403, 405, 503])
+  })
+})
+
+describe('construction', () => {
+  const { tokens } = world()
+  const accessToken = legibleAccessTokens()
+  const clients = CLIENTS
+
+  test.each<[string, () => unknown, string]>([
+    ['neither clients nor cookie', () => refreshEndpoint(tokens, { accessToken } as never), 'clients'],
+    ['both', () => refreshEndpoint(tokens, { accessToken, clients, cookie: true } as never), 'clients'],
+    ['no access token', () => refreshEndpoint(tokens, { clients } as never), 'accessToken'],
+    ['a string for it', () => refreshEndpoint(tokens, { clients, accessToken: 'x' as never }), 'accessToken'],
+    [
+      'a misspelt option',
+      () => refreshEndpoint(tokens, { accessToken, clients, trustproxy: 1 } as never),
+      'trustproxy',
+    ],
+    ['another endpoint’s', () => logoutEndpoint(tokens, { cookie: true, clients } as never), 'clients'],
+    ['no clients', () => revocationEndpoint(tokens, {} as never), 'clients'],
+  ])('%s is misuse', (_name, make, option) => {
+    expect(make).toThrow(MisuseError)
+    expect(make).toThrow(expect.objectContaining({ option }))
+  })
+
+  test('an access token that lives as long as an idle family is misuse', () => {
+    const make = (lifetimeSeconds: number, policy: object) => () => {
+      const { tokens } = world({ core: { policy }, accessToken: legibleAccessTokens(1) })
+      return refreshEndpoint(tokens, { clients, accessToken: legibleAccessTokens(lifetimeSeconds) })
+    }
+    expect(make(900, { idleSeconds: 900 })).toThrow(/policy\.idleSeconds is 900/)
+    expect(make(899, { idleSeconds: 900 })).not.toThrow()
+    expect(make(900, { offline: { idleSeconds: 900 } })).toThrow(/policy\.offline\.idleSeconds/)
+    expect(make(900, { idleSeconds: null })).not.toThrow()
+  })
+
+  test('undefined options count as left out', () => {
+    const options = { accessToken, clients, cookie: undefined, trustProxy: undefined, rateLimit: undefined } as never
+    expect(() => refreshEndpoint(tokens, options)).not.toThrow()
+  })
+})
+
+describe('errors that nobody listens to', () => {
+  test('a warning names the error and its code, and repeats no message', async () => {
+    const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    try {
+      const { tokens, issue, state } = world()
+      const token = refreshEndpoint(tokens, { accessToken: legibleAccessTokens(), clients: CLIENTS, rateLimit: false })
+      const rt0 = await issue()
+      state.isDown = true
+      expectError(await refreshWith(token, rt0), 503, 'temporarily_unavailable')
+      expect(warnings.mock.calls).toEqual([[expect.stringContaining('StoreError (store_failed)'), 'BatonWarning']])
+    } finally {
+      warnings.mockRestore()
+    }
+  })
+})
+
+describe('clocks', () => {
+  test('one clock decides what an answer says: the endpoint’s', async () => {
+    const { tokens, issue, clock } = world()
+    const token = refreshEndpoint(tokens, {
+      accessToken: legibleAccessTokens(),
+      clients: CLIENTS,
+      rateLimit: false,
+      now: () => clock.now + 90 * DAY - 1000,
+    })
+    expect((await refreshWith(token, await issue())).body.expires_in).toBe(1)
+    expect((await post(token, { client_id: 'pub' })).status).toBe(400)
+  })
+})
