@@ -6,15 +6,15 @@ const hash = promisify<string, Buffer, number, Buffer>(scrypt)
 
 /** Stands in for your table of users. Yours holds salts and hashes only, made when people chose their passwords. */
 const people = new Map([
-  ['alice', await enrol('wonderland')],
-  ['bob', await enrol('builder')],
+  ['alice', enrol('wonderland')],
+  ['bob', enrol('builder')],
 ])
 /** Nobody's: an unknown name takes as long as a wrong password. */
-const nobody = await enrol(randomBytes(HASH_BYTES).toString('base64'))
+const nobody = enrol(randomBytes(HASH_BYTES).toString('base64'))
 
 /** The subject whose name and password these are, or null. */
 export async function personWith(username: string, password: string): Promise<string | null> {
-  const { salt, expected } = people.get(username) ?? nobody
+  const { salt, expected } = await (people.get(username) ?? nobody)
   const isRight = timingSafeEqual(await hash(password, salt, HASH_BYTES), expected)
   return isRight && people.has(username) ? username : null
 }

@@ -17,7 +17,7 @@ import { ALICE, FROM_OUR_PAGE, visitor } from './visitor.js'
 
 const NEW_SECRET = 'another secret for tests also of more than 32 bytes'
 /** Node keeps idle connections for five seconds: whoever waits for them is slower than this. */
-const PROMPT_MS = 3000
+const PROMPT_MS = 4500
 const PATIENCE_MS = 20_000
 
 describe.each(examples as readonly Example[])('$name', (example) => {
