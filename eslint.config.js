@@ -23,7 +23,12 @@ export default tseslint.config(
       '@typescript-eslint/require-await': 'off',
     },
   },
-  { files: ['**/*.js', '**/*.mjs'], languageOptions: { globals: globals.node } },
+  {
+    files: ['**/*.js', '**/*.mjs'],
+    ignores: ['examples/demo/page/**'],
+    languageOptions: { globals: globals.node },
+  },
+  { files: ['examples/demo/page/**'], languageOptions: { globals: globals.browser } },
   {
     files: ['packages/*/src/**/*.ts'],
     rules: {
