@@ -35,7 +35,8 @@ export function demandDatabase(db: unknown): asserts db is SqliteDatabase {
 
 /** Drivers with callbacks or promises have the same method names. */
 function demandAnswers(db: SqliteDatabase): void {
-  const rows: unknown = db.prepare('SELECT 1 AS one').all({})
+  const statement: Partial<SqliteStatement> | undefined = db.prepare('SELECT 1 AS one')
+  const rows: unknown = statement.all?.({})
   const [row] = Array.isArray(rows) ? (rows as unknown[]) : []
   if (typeof row === 'object' && row !== null && 'one' in row) return
   throw new TypeError(`sqliteStore: this driver does not answer at once with rows as objects; ${ADVICE}`)

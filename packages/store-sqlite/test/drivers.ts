@@ -6,6 +6,7 @@ import type { SqliteDatabase } from '../src/index.js'
 
 export interface Connection extends SqliteDatabase {
   close(): unknown
+  function(name: string, run: () => number): unknown
 }
 
 export interface Driver {
@@ -29,17 +30,17 @@ export function freshPath(): string {
   return join(folder, 'app.db')
 }
 
-/** Closes every connection of the test and removes its files. */
-export function closeAll(): void {
-  for (const connection of open) connection.close()
-  open.clear()
-  for (const folder of folders) rmSync(folder, { recursive: true })
-  folders.clear()
+/** Closes one connection before the test is over. */
+export function close(connection: Connection): void {
+  open.delete(connection)
+  connection.close()
 }
 
-/** Spares the next closeAll a connection that the test closed itself. */
-export function forgetConnection(connection: Connection): void {
-  open.delete(connection)
+/** Closes every connection of the test and removes its files. */
+export function closeAll(): void {
+  for (const connection of open) close(connection)
+  for (const folder of folders) rmSync(folder, { recursive: true })
+  folders.clear()
 }
 
 function driverOf(name: string, connect: (path: string, readOnly: boolean) => Connection): Driver {

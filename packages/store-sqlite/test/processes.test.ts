@@ -1,0 +1,151 @@
+import { createRefreshTokens } from '@baton/core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { sqliteStore } from '../src/index.js'
+import { close, closeAll, drivers, freshPath } from './drivers.js'
+import { buildWorker, startWorker, type Worker } from './processes.js'
+import { type Death, SECRET } from './worker.js'
+
+const NOW = Date.UTC(2027, 0, 15)
+const LONG = 60_000
+
+let built: Awaited<ReturnType<typeof buildWorker>>
+const workers = new Set<Worker>()
+
+beforeAll(async () => {
+  built = await buildWorker()
+}, LONG)
+afterAll(() => built.remove())
+afterEach(async () => {
+  await Promise.all([...workers].map((worker) => worker.kill()))
+  workers.clear()
+  closeAll()
+})
+
+function start(): Worker {
+  const worker = startWorker(built.path)
+  workers.add(worker)
+  return worker
+}
+
+describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, processes on one file', (_name, driver) => {
+  test(
+    'of two processes that have both read the same token one rotates, and every caller gets its successor, 50 times',
+    async () => {
+      const [one, other] = [start(), start()]
+      const path = freshPath()
+      for (const worker of [one, other]) {
+        worker.tell({ type: 'open', driver: driver.name, path, now: NOW })
+        expect(await worker.next()).toEqual({ type: 'done' })
+      }
+      one.tell({ type: 'issue', subject: 'user-1' })
+      const issued = await one.next()
+      let refreshToken = issued?.type === 'issued' ? issued.refreshToken : ''
+      const wonBy = new Set<string>()
+
+      for (let round = 0; round < 50; round += 1) {
+        for (const worker of [one, other]) worker.tell({ type: 'race', refreshToken, callers: 2 })
+        for (const worker of [one, other]) expect(await worker.next()).toEqual({ type: 'at the barrier' })
+        // Alternating who is told first lets both win.
+        const order = round % 2 === 0 ? [one, other] : [other, one]
+        for (const worker of order) worker.tell({ type: 'go' })
+        const reports = [await one.next(), await other.next()]
+        const answers = reports.flatMap((report) => (report?.type === 'raced' ? report.answers : []))
+        expect(answers.map(({ outcome }) => outcome).sort()).toEqual(['retried', 'retried', 'retried', 'rotated'])
+        const successors = new Set(answers.map((answer) => answer.refreshToken))
+        expect(successors.size).toBe(1)
+        refreshToken = [...successors][0] ?? ''
+        wonBy.add(reports[0]?.type === 'raced' && reports[0].answers.some(isWin) ? 'one' : 'other')
+      }
+
+      expect(wonBy.size).toBe(2)
+      const tokens = createRefreshTokens({ store: sqliteStore(driver.open(path)), secrets: [SECRET], now: () => NOW })
+      expect(await tokens.inspect(refreshToken)).toMatchObject({ active: true, family: { generation: 50 } })
+    },
+    LONG,
+  )
+
+  test(
+    'after kill -9 amid rotations, 51 times, every session goes on and no acknowledged rotation is lost',
+    async () => {
+      const deaths: Death[] = ['in the statement', 'before the answer', 'anywhere']
+      const acknowledged = await Promise.all(deaths.map((death) => dieAgainAndAgain(death)))
+      expect(Math.min(...acknowledged)).toBeGreaterThan(17)
+    },
+    LONG,
+  )
+
+  test(
+    'four processes that open the same new file at once all get a working store, 10 times',
+    async () => {
+      const crowd = [start(), start(), start(), start()]
+      for (let round = 0; round < 10; round += 1) {
+        const path = freshPath()
+        for (const worker of crowd) worker.tell({ type: 'open', driver: driver.name, path, now: NOW })
+        for (const worker of crowd) expect(await worker.next()).toEqual({ type: 'done' })
+        for (const worker of crowd) worker.tell({ type: 'issue', subject: 'user-1' })
+        for (const worker of crowd) expect(await worker.next()).toMatchObject({ type: 'issued' })
+        const store = sqliteStore(driver.open(path))
+        expect((await store.list({ subject: 'user-1', limit: 10, now: NOW })).items).toHaveLength(4)
+      }
+    },
+    LONG,
+  )
+
+  /** Kills 17 processes, one after the other, and returns how many rotations their clients had received. */
+  async function dieAgainAndAgain(death: Death): Promise<number> {
+    const path = freshPath()
+    let held = await issueThree(path)
+    let acknowledged = 0
+    for (let round = 0; round < 17; round += 1) {
+      const after = 1 + (round % 7)
+      const worker = start()
+      worker.tell({ type: 'open', driver: driver.name, path, now: NOW })
+      expect(await worker.next()).toEqual({ type: 'done' })
+      worker.tell({ type: 'rotate until death', refreshTokens: held, death, after })
+      let count = 0
+      for (let report = await worker.next(); report !== null; report = await worker.next()) {
+        if (report.type !== 'acknowledged') throw new Error(`unexpected report: ${report.type}`)
+        held[report.session] = report.refreshToken
+        count += 1
+        if (death === 'anywhere' && count === after) void worker.kill()
+      }
+      acknowledged += count
+      held = await goOnWith(path, held)
+    }
+    return acknowledged
+  }
+
+  async function issueThree(path: string): Promise<string[]> {
+    const db = driver.open(path)
+    const tokens = createRefreshTokens({ store: sqliteStore(db), secrets: [SECRET], now: () => NOW })
+    const subjects = ['user-1', 'user-2', 'user-3']
+    const issued = await Promise.all(subjects.map((subject) => tokens.issue({ subject })))
+    close(db)
+    return issued.map(({ refreshToken }) => refreshToken)
+  }
+
+  /** Opens the file as the next process would, and refreshes every session with the last token that its client received. */
+  async function goOnWith(path: string, held: readonly string[]): Promise<string[]> {
+    const db = driver.open(path)
+    expect(
+      db
+        .prepare('PRAGMA integrity_check')
+        .all({})
+        .map((row) => ({ ...(row as object) })),
+    ).toEqual([{ integrity_check: 'ok' }])
+    const tokens = createRefreshTokens({ store: sqliteStore(db), secrets: [SECRET], now: () => NOW })
+    const successors: string[] = []
+    for (const refreshToken of held) {
+      const answer = await tokens.rotate({ refreshToken })
+      // A rotation that was lost after its acknowledgement would be refused, or healed.
+      expect(answer).toMatchObject({ ok: true, outcome: expect.stringMatching(/^(rotated|retried)$/) })
+      if (answer.ok) successors.push(answer.refreshToken)
+    }
+    close(db)
+    return successors
+  }
+})
+
+function isWin({ outcome }: { outcome: string }): boolean {
+  return outcome === 'rotated'
+}
