@@ -13,7 +13,7 @@ import {
 import { memoryStore } from '@baton/store-memory'
 import type { Adapter } from './adapter.js'
 
-export const NOW = Date.parse('2031-05-01T12:00:00Z')
+const NOW = Date.parse('2031-05-01T12:00:00Z')
 export const BACKEND_SECRET = 'backend-secret-backend-secret'
 
 const DAY_MS = 86_400_000
