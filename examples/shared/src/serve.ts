@@ -37,7 +37,11 @@ export function serve(answer: RequestHandler, { env, tokens, close }: Serving): 
     })
   }, PURGE_MS).unref()
 
+  let stopping = false
   function stop() {
+    // npm and pnpm pass on a signal that the terminal has sent to us already: the second one is no order to drop everything.
+    if (stopping) return
+    stopping = true
     server.close(() => {
       void Promise.resolve(close?.()).then(() => process.exit(0))
     })
@@ -47,7 +51,7 @@ export function serve(answer: RequestHandler, { env, tokens, close }: Serving): 
       server.closeAllConnections()
     }, STOP_MS).unref()
   }
-  process.once('SIGTERM', stop).once('SIGINT', stop)
+  process.on('SIGTERM', stop).on('SIGINT', stop)
 }
 
 /**

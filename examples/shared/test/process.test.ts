@@ -257,6 +257,14 @@ describe.each(examples as readonly Example[])('$name', (example) => {
     })
   })
 
+  it('is ended by ending npm start, and leaves nobody behind on the port', async () => {
+    const settings = { DATABASE: newDatabase() }
+    const server = await startServer(example, settings, ['npm', 'start'])
+
+    expect(await server.stop()).toBe(0)
+    expect(await canConnect('127.0.0.1', new URL(server.origin).port)).toBe(false)
+  })
+
   describe.each(['SIGTERM', 'SIGINT'] as const)('on %s', (signal) => {
     it('finishes the request in flight, hangs up on idle connections and exits with 0', async () => {
       const { server, on } = await start()
@@ -275,6 +283,8 @@ describe.each(examples as readonly Example[])('$name', (example) => {
         () => canConnect('127.0.0.1', new URL(server.origin).port),
         (connected) => !connected,
       )
+      // npm passes on what the terminal has sent to everybody already.
+      server.child.kill(signal)
       const finishedAt = performance.now()
       slow.write(body)
       const answer = await textOf(slow)

@@ -11,6 +11,9 @@ export type Settings = Readonly<Record<string, string | undefined>>
 
 export const SECRET = 'a secret for tests of more than 32 bytes'
 
+type Command = readonly [program: string, ...args: string[]]
+const START: Command = [process.execPath, 'dist/main.js']
+
 export interface ExampleServer {
   readonly origin: string
   readonly child: ChildProcess
@@ -47,10 +50,18 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Starts the built example as `npm start` would; resolves once it listens. Give a port where a restart is to reuse it. */
-export async function startServer(example: Example, settings: Settings): Promise<ExampleServer> {
+/** Starts the built example; resolves once it listens. Give a port where a restart is to reuse it. */
+export async function startServer(
+  example: Example,
+  settings: Settings,
+  command: Command = START,
+): Promise<ExampleServer> {
   const port = settings['PORT'] ?? String(await freePort())
-  const { child, printed } = launch(example, { BATON_SECRET: SECRET, RATE_LIMIT: '0', ...settings, PORT: port })
+  const { child, printed } = launch(
+    example,
+    { BATON_SECRET: SECRET, RATE_LIMIT: '0', ...settings, PORT: port },
+    command,
+  )
   await new Promise<void>((resolve, reject) => {
     child.stdout.on('data', () => {
       if (printed.stdout.includes(`listening on http://127.0.0.1:${port}\n`)) resolve()
@@ -84,10 +95,10 @@ export async function runToItsEnd(example: Example, settings: Settings): Promise
   return { code, ...printed }
 }
 
-function launch(example: Example, settings: Settings) {
+function launch(example: Example, settings: Settings, [program, ...args]: Command = START) {
   const folder = fileURLToPath(new URL(`../../${example.name}/`, import.meta.url))
   // Nothing of this process's environment but what finds programs: the settings are the test's.
-  const child = spawn(process.execPath, ['dist/main.js'], {
+  const child = spawn(program, args, {
     cwd: folder,
     env: { PATH: process.env['PATH'], ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
