@@ -47,7 +47,7 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
   demandLifetime(lifetimeSeconds)
   const keys = checkKeys(options.keys)
   const [current] = keys
-  const signingKey = once(() => importJWK(current.privateJwk ?? {}, current.alg))
+  const signingKey = once(() => importJWK(current.privateJwk, current.alg))
   const verifyingKeys = new Map(
     keys.map((key) => [key.kid, { alg: key.alg, load: once(() => importJWK(key.publicJwk, key.alg)) }]),
   )

@@ -38,6 +38,10 @@ export interface CheckedKey {
   readonly privateJwk: JsonWebKey | null
 }
 
+export interface CheckedSigningKey extends CheckedKey {
+  readonly privateJwk: JsonWebKey
+}
+
 const LEAST_RSA_BITS = 2048
 const LEAST_SECRET_BYTES = 32
 /** The order of P-256's base point (FIPS 186-4, D.1.2.3). */
@@ -110,19 +114,20 @@ export function deriveSigningKey(secret: string | Uint8Array): JsonWebKey {
  * Checks `[current, ...older]`. The first one must be private and is made to sign, so that a wrong key shows here and not
  * after a rotation. Throws `MisuseError`, without key material in its message.
  */
-export function checkKeys(keys: readonly SigningKey[]): readonly [CheckedKey, ...CheckedKey[]] {
+export function checkKeys(keys: readonly SigningKey[]): readonly [CheckedSigningKey, ...CheckedKey[]] {
   // Callers without types reach this with a single key.
   if (!Array.isArray(keys) || keys.length === 0)
     throw new MisuseError('keys', 'expected a list of at least one private key; make one with generateSigningKey()')
   const [first, ...others] = (keys as readonly SigningKey[]).map((key, index) => checkKey(key, `keys[${index}]`))
   if (first === undefined) throw new MisuseError('keys', 'is empty')
-  if (first.privateJwk === null)
+  const { privateJwk } = first
+  if (privateJwk === null)
     throw new MisuseError('keys[0]', 'is a public key, but the first key signs; put a private key in front')
   const kids = [first, ...others].map(({ kid }) => kid)
   const repeated = kids.findIndex((kid, index) => kids.indexOf(kid) !== index)
   if (repeated !== -1)
     throw new MisuseError(`keys[${repeated}]`, `has the kid ${JSON.stringify(kids[repeated])} of an earlier key`)
-  return [first, ...others]
+  return [{ ...first, privateJwk }, ...others]
 }
 
 function checkKey(key: SigningKey, option: string): CheckedKey {
