@@ -15,8 +15,8 @@ export interface Signed {
   readonly refreshToken: string
   readonly expiresIn: number
   readonly family: string
-  /** `performance.now()` at which the answer arrived. */
-  readonly at: number
+  /** `performance.now()` before the request was sent. */
+  readonly sentAt: number
 }
 
 export interface SignedByCookie {
@@ -76,10 +76,12 @@ export function api(origin: string) {
     tryRefresh,
     me: (accessToken: string | null) => ask('/api/me', { headers: bearer(accessToken) }),
     async login(username: Person): Promise<Signed> {
-      return signed(await post('/login', { username, password: PASSWORDS[username], client_id: 'web' }))
+      const sentAt = performance.now()
+      return signed(await post('/login', { username, password: PASSWORDS[username], client_id: 'web' }), sentAt)
     },
     async refresh(refreshToken: string, attempt: Attempt = {}): Promise<Signed> {
-      return signed(await tryRefresh(refreshToken, attempt))
+      const sentAt = performance.now()
+      return signed(await tryRefresh(refreshToken, attempt), sentAt)
     },
     /** Ids of the living sessions of the caller. */
     async sessions(accessToken: string): Promise<string[]> {
@@ -103,7 +105,7 @@ function bearer(accessToken: string | null): Record<string, string> {
   return accessToken === null ? {} : { authorization: `Bearer ${accessToken}` }
 }
 
-function signed(answer: Answer): Signed {
+function signed(answer: Answer, sentAt: number): Signed {
   const accessToken = answer.text('access_token')
   const refreshToken = answer.text('refresh_token')
   const expiresIn: unknown = answer.body === null ? null : Reflect.get(Object(answer.body), 'expires_in')
@@ -116,7 +118,7 @@ function signed(answer: Answer): Signed {
     typeof expiresIn !== 'number'
   )
     throw new Error(`expected tokens, got ${answer.status} ${answer.text('error') ?? ''}`)
-  return { accessToken, refreshToken, expiresIn, family, at: performance.now() }
+  return { accessToken, refreshToken, expiresIn, family, sentAt }
 }
 
 function signedByCookie(answer: Answer): SignedByCookie {

@@ -61,8 +61,9 @@ async function tell(stage: Stage): Promise<number> {
   })
 
   await step('expiry and 401', async () => {
+    // Access tokens count in whole seconds.
     const leastMs = laptop.expiresIn * 1000 - 1000
-    const { answer, afterMs } = await until401(() => client.me(laptop.accessToken), laptop.at)
+    const { answer, afterMs } = await until401(() => client.me(laptop.accessToken), laptop.sentAt)
     expect(afterMs >= leastMs, `an access token of ${laptop.expiresIn} s was refused after only ${afterMs} ms`)
     const challenge = answer.header('www-authenticate')
     expect(/^Bearer .*error="invalid_token"/.test(challenge), `challenge is ${challenge || 'missing'}`)
