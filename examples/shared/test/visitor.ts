@@ -3,7 +3,7 @@
 /** Whatever was answered; a wrong shape fails the assertion. */
 export type Json = ReturnType<typeof JSON.parse>
 
-export interface Answer {
+interface Answer {
   readonly status: number
   readonly headers: Headers
   /** Parsed JSON; null where there is no body. */
@@ -12,7 +12,7 @@ export interface Answer {
   readonly setCookie: string | null
 }
 
-export type HeaderList = Readonly<Record<string, string>>
+type HeaderList = Readonly<Record<string, string>>
 
 export const ALICE = { username: 'alice', password: 'wonderland' }
 export const BOB = { username: 'bob', password: 'builder' }
