@@ -44,7 +44,7 @@ export function endpoint({ tokens, options, ownOptions, methods, answer }: Endpo
   async function run(request: PlainRequest): Promise<PlainResponse> {
     if (!methods.includes(request.method)) return methodNotAllowed(methods)
     const transport = transportOf(request, trustProxy)
-    if (!transport.acceptable) return invalidRequest('Use https.')
+    if (!transport.acceptable) return invalidRequest('Use https; behind a proxy, set trustProxy.')
     const wait = await limits.forAddress(transport.address)
     if (wait !== null) return tooManyRequests(wait)
     return answer({ request, transport, limits, now: now() })

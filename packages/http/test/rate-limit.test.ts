@@ -183,6 +183,14 @@ describe('C-12: guessing secrets', () => {
     expect((await post(revoke, guess('cb', CB_SECRET))).status).toBe(200)
   })
 
+  test('C-12 the last failure that is allowed is the last attempt, right or wrong', async () => {
+    const { revoke } = world({ rateLimit: rateLimits({ failedAuthentications: 3 }) })
+    await repeat(2, () => post(revoke, guess('cb', 'wrong')))
+    expect((await post(revoke, guess('cb', CB_SECRET))).status).toBe(200)
+    expectError(await post(revoke, guess('cb', 'wrong')), 400, 'invalid_client')
+    expectTooMany(await post(revoke, guess('cb', CB_SECRET)))
+  })
+
   test('C-12 right secrets cost nothing', async () => {
     const { revoke } = world({ rateLimit: rateLimits({ points: 1000 }) })
     await repeat(50, async () => {

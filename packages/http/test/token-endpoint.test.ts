@@ -247,6 +247,9 @@ describe('T: the shape of requests', () => {
     const text = async () => `grant_type=refresh_token&client_id=pub&refresh_token=${await issue()}`
     expect((await post(token, '', { body: { kind: 'parsed', value: await text() } })).status).toBe(200)
     expect((await post(token, '', { body: { kind: 'parsed', value: Buffer.from(await text()) } })).status).toBe(200)
+    const long = `${await text()}&x=${'x'.repeat(70_000)}`
+    for (const value of [long, Buffer.from(long)])
+      expectError(await post(token, '', { body: { kind: 'parsed', value } }), 413, 'invalid_request')
   })
 
   test('T-10 checks come in one order', async () => {
