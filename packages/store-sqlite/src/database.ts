@@ -33,12 +33,15 @@ export function demandDatabase(db: unknown): asserts db is SqliteDatabase {
   demandAnswers(db as SqliteDatabase)
 }
 
-/** Drivers with callbacks or promises have the same method names. */
+/**
+ * Drivers with callbacks or promises have the same method names. This question can be answered without reading the file, which
+ * another process may hold before the connection has been told to wait.
+ */
 function demandAnswers(db: SqliteDatabase): void {
-  const statement: Partial<SqliteStatement> | undefined = db.prepare('SELECT 1 AS one')
+  const statement: Partial<SqliteStatement> | undefined = db.prepare('PRAGMA busy_timeout')
   const rows: unknown = statement.all?.({})
   const [row] = Array.isArray(rows) ? (rows as unknown[]) : []
-  if (typeof row === 'object' && row !== null && 'one' in row) return
+  if (typeof row === 'object' && row !== null && 'timeout' in row) return
   throw new TypeError(`sqliteStore: this driver does not answer at once with rows as objects; ${ADVICE}`)
 }
 

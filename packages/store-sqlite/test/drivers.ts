@@ -52,7 +52,8 @@ function driverOf(name: string, connect: (path: string, readOnly: boolean) => Co
   return { name, open: connected, inMemory: () => connected(':memory:'), onDisk: () => connected(freshPath()) }
 }
 
-export const betterSqlite3 = driverOf('better-sqlite3', (path, readonly) => new BetterSqlite3(path, { readonly }))
+/** Without patience of its own, as node:sqlite is: the store has to see to it. */
+const betterSqlite3 = driverOf('better-sqlite3', (path, readonly) => new BetterSqlite3(path, { readonly, timeout: 0 }))
 
 /** Absent before Node 22.5. */
 const nodeSqlite = process.getBuiltinModule('node:sqlite') as NodeSqlite | undefined
