@@ -108,7 +108,7 @@ function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Arra
       }
       settle(() => {
         // The rest is taken off the wire and dropped, or the connection could carry neither our answer nor another request.
-        request.on('error', () => undefined).resume()
+        request.resume()
         resolve(null)
       })
     }

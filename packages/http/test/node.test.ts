@@ -157,6 +157,14 @@ describe('the body', () => {
     expect(await raw(port, begun, (answer) => answer.includes('too much'))).toContain('HTTP/1.1 413')
   })
 
+  it('too long, from a client that hangs up after the answer, breaks nothing', async () => {
+    const { port, url } = await serve(toNodeHandler(echo([], 10)))
+    const begun = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(11)}`
+    // Leaving the loop over the answer destroys the socket.
+    for (let index = 0; index < 5; index++) await raw(port, begun, (answer) => answer.includes('too much'))
+    expect((await fetch(url, { method: 'POST', body: 'next' })).status).toBe(200)
+  })
+
   it('of exactly the limit is not too long', async () => {
     const { url } = await serve(toNodeHandler(echo([], 10)))
     expect((await fetch(url, { method: 'POST', body: 'x'.repeat(10) })).status).toBe(200)
