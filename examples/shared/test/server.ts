@@ -37,7 +37,10 @@ process.once('exit', () => {
 /** A folder that lives until `remove` is called, for databases. */
 export function temporaryFolder() {
   const path = mkdtempSync(join(tmpdir(), 'baton-examples-'))
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+  const remove = () => rmSync(path, { recursive: true, force: true })
+  // Where all tests of a suite are left out, its teardown is as well.
+  process.once('exit', remove)
+  return { path, remove }
 }
 
 /** A port that nobody listens on now. */
