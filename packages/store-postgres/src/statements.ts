@@ -1,0 +1,37 @@
+import { COLUMNS } from './rows.js'
+
+export type StatementName = keyof ReturnType<typeof statementsOn>
+
+/** Every statement of the store but those of migrations, on tables in this quoted schema. */
+export function statementsOn(schema: string) {
+  const families = `${schema}.families`
+  const remembered = `${schema}.remembered`
+  const columns = COLUMNS.join(', ')
+  const places = COLUMNS.map((_, index) => `$${String(index + 1)}`).join(', ')
+  const living = 'id = $1 AND verifier = $2 AND revocation_id IS NULL AND expires_at > $3::bigint'
+  const renewed = 'expires_at = LEAST($3::bigint + coalesce(idle_ms, absolute_expires_at), absolute_expires_at)'
+  const dead = '(revocation_id IS NOT NULL OR expires_at <= $1::bigint) AND keep_until <= $1::bigint'
+
+  // As an array, because a join might read the whole table. Rows that somebody is writing are passed over, not waited for.
+  const deleteSome = (table: string, key: string, which: string) =>
+    `DELETE FROM ${table} WHERE ${key} = ANY (ARRAY(
+      SELECT ${key} FROM ${table} WHERE ${which} LIMIT $2::bigint FOR UPDATE SKIP LOCKED))`
+
+  return {
+    create: `INSERT INTO ${families} (${columns}) VALUES (${places}) ON CONFLICT (id) DO NOTHING RETURNING ${columns}`,
+    find: `SELECT ${columns} FROM ${families} WHERE id = $1`,
+    rotate: `UPDATE ${families} SET ${renewed}, generation = $4, verifier = $5, nonce = $6, key_id = $7, rotated_at = $8,
+      retry_key = $9 WHERE ${living} RETURNING ${columns}`,
+    renew: `UPDATE ${families} SET ${renewed} WHERE ${living} RETURNING ${columns}`,
+    revoke: `UPDATE ${families} SET revocation_id = $2, revoked_at = $3, revocation_reason = $4
+      WHERE id = $1 AND revocation_id IS NULL RETURNING ${columns}`,
+    list: `SELECT ${columns} FROM ${families} WHERE subject = $1 AND (created_at, id) < ($2::bigint, $3)
+      AND revocation_id IS NULL AND expires_at > $4::bigint ORDER BY created_at DESC, id DESC LIMIT $5::bigint`,
+    remember: `INSERT INTO ${remembered} AS held (key, expires_at) VALUES ($1, $2)
+      ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at WHERE held.expires_at <= $3::bigint`,
+    forget: deleteSome(remembered, 'key', 'expires_at <= $1::bigint'),
+    deleteEnded: deleteSome(families, 'id', 'absolute_expires_at <= $1::bigint AND keep_until <= $1::bigint'),
+    deleteDead: deleteSome(families, 'id', `ctid >= $3::tid AND ctid < $4::tid AND ${dead}`),
+    pages: `SELECT pg_relation_size('${families}'::regclass) / current_setting('block_size')::bigint AS pages`,
+  }
+}
