@@ -1,58 +1,136 @@
+import { RecordFormatError } from './codec.js'
 import type { Script } from './scripts.lua.js'
 
 /** What the store needs of ioredis: a `Redis` or a `Cluster`. */
 export interface IoRedisClient {
-  get(key: string): Promise<string | null>
   evalsha(sha: string, numberOfKeys: number, ...keysAndArguments: string[]): Promise<unknown>
   eval(lua: string, numberOfKeys: number, ...keysAndArguments: string[]): Promise<unknown>
+  pipeline(): { evalsha(sha: string, numberOfKeys: number, ...keysAndArguments: string[]): unknown }
 }
 
-/** What the store needs of node-redis: a client or a cluster made by `redis`. */
+/** What the store needs of node-redis: a client, a pool or a cluster made by `redis`. */
 export interface NodeRedisClient {
-  get(key: string): Promise<string | null>
   evalSha(sha: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
   eval(lua: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
+  multi(): { evalSha(sha: string, options: { keys: string[]; arguments: string[] }): unknown }
 }
 
-/** The two commands that the store is made of, whatever the driver calls them. */
+export type RedisClient = IoRedisClient | NodeRedisClient
+
+/** How many replicas must have a write before it counts, and how long to wait for them. */
+export interface ReplicaQuorum {
+  readonly count: number
+  readonly timeoutMs: number
+}
+
+/** The two things that the store asks of a server, whatever the driver calls them. */
 export interface Commands {
-  get(key: string): Promise<string | null>
   /** One EVALSHA; one EVAL more when the server has forgotten its scripts. */
-  run(script: Script, key: string, ...args: (string | number)[]): Promise<unknown>
+  readonly run: Run
+  /** The same, and rejects unless enough replicas have confirmed it. */
+  readonly runReplicated: Run
 }
 
-export function commandsOf(client: IoRedisClient | NodeRedisClient): Commands {
-  const { bySha, byText } = 'evalsha' in client ? ioRedis(client) : nodeRedis(client)
+type Run = (script: Script, key: string, ...args: (string | number)[]) => Promise<unknown>
+
+interface Driver {
+  bySha(sha: string, key: string, args: string[]): Promise<unknown>
+  byText(lua: string, key: string, args: string[]): Promise<unknown>
+  /**
+   * The script, then WAIT, on one connection and in one piece: a WAIT that comes alone on a new connection has nothing to wait for,
+   * and says that all is well. Resolves with both replies.
+   */
+  byShaThenWait(sha: string, key: string, args: string[], quorum: ReplicaQuorum): Promise<readonly [unknown, unknown]>
+}
+
+export function isIoRedis(client: RedisClient): client is IoRedisClient {
+  return 'evalsha' in client
+}
+
+/** The commands of a client that `demandClient` has let through. */
+export function commandsOf(client: RedisClient, quorum: ReplicaQuorum | null): Commands {
+  const driver = isIoRedis(client) ? ioRedis(client) : nodeRedis(client)
+
+  async function run({ sha, lua }: Script, key: string, args: string[]): Promise<unknown> {
+    try {
+      return await driver.bySha(sha, key, args)
+    } catch (error) {
+      if (begins(error, 'NOSCRIPT')) return driver.byText(lua, key, args)
+      throw error
+    }
+  }
+
+  async function runThenWait(script: Script, key: string, args: string[], wanted: ReplicaQuorum): Promise<unknown> {
+    const attempt = () => driver.byShaThenWait(script.sha, key, args, wanted)
+    const [reply, confirmed] = await attempt().catch(async (error: unknown) => {
+      if (!begins(error, 'NOSCRIPT') && !begins(error, 'MOVED')) throw error
+      // Sent alone, the script is loaded and follows its slot, and the driver learns where that is.
+      await run(script, key, args)
+      return attempt()
+    })
+    if (typeof confirmed === 'number' && confirmed >= wanted.count) return reply
+    throw new Error(
+      `the write was made, but only ${String(confirmed)} of ${String(wanted.count)} replicas confirmed it ` +
+        `within ${String(wanted.timeoutMs)} ms (waitForReplicas)`,
+    )
+  }
+
+  const explained = (key: string) => (error: unknown) => {
+    if (!begins(error, 'WRONGTYPE')) throw error
+    throw new RecordFormatError(`the key ${key} holds something that is not of @baton/store-redis`, { cause: error })
+  }
   return {
-    get: (key) => client.get(key),
-    async run({ sha, lua }, key, ...args) {
-      const texts = args.map(String)
-      try {
-        return await bySha(sha, key, texts)
-      } catch (error) {
-        if (!isForgotten(error)) throw error
-        return byText(lua, key, texts)
-      }
+    run: (script, key, ...args) => run(script, key, args.map(String)).catch(explained(key)),
+    runReplicated: (script, key, ...args) =>
+      (quorum === null ? run(script, key, args.map(String)) : runThenWait(script, key, args.map(String), quorum)).catch(
+        explained(key),
+      ),
+  }
+}
+
+function ioRedis(client: IoRedisClient): Driver {
+  return {
+    bySha: (sha, key, args) => client.evalsha(sha, 1, key, ...args),
+    byText: (lua, key, args) => client.eval(lua, 1, key, ...args),
+    async byShaThenWait(sha, key, args, { count, timeoutMs }) {
+      const pipeline = client.pipeline() as IoRedisPipeline
+      pipeline.evalsha(sha, 1, key, ...args)
+      pipeline.call('WAIT', String(count), String(timeoutMs))
+      const [write, wait] = (await pipeline.exec()) ?? []
+      const error = write?.[0] ?? wait?.[0]
+      if (error) throw error
+      return [write?.[1], wait?.[1]]
     },
   }
 }
 
-type Evaluate = (script: string, key: string, args: string[]) => Promise<unknown>
-
-function ioRedis(client: IoRedisClient): { bySha: Evaluate; byText: Evaluate } {
-  return {
-    bySha: (sha, key, args) => client.evalsha(sha, 1, key, ...args),
-    byText: (lua, key, args) => client.eval(lua, 1, key, ...args),
-  }
-}
-
-function nodeRedis(client: NodeRedisClient): { bySha: Evaluate; byText: Evaluate } {
+function nodeRedis(client: NodeRedisClient): Driver {
   return {
     bySha: (sha, key, args) => client.evalSha(sha, { keys: [key], arguments: args }),
     byText: (lua, key, args) => client.eval(lua, { keys: [key], arguments: args }),
+    async byShaThenWait(sha, key, args, { count, timeoutMs }) {
+      const pipeline = client.multi() as NodeRedisPipeline
+      pipeline.evalSha(sha, { keys: [key], arguments: args })
+      pipeline.wait(count, timeoutMs)
+      const [write, wait] = await pipeline.execAsPipeline()
+      return [write, wait]
+    },
   }
 }
 
-function isForgotten(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('NOSCRIPT')
+/** What a pipeline of ioredis has besides; spelled out in the public type it would match no version's own. */
+interface IoRedisPipeline {
+  evalsha(sha: string, numberOfKeys: number, ...keysAndArguments: string[]): unknown
+  call(command: string, ...args: string[]): unknown
+  exec(): Promise<[error: Error | null, reply: unknown][] | null>
+}
+
+interface NodeRedisPipeline {
+  evalSha(sha: string, options: { keys: string[]; arguments: string[] }): unknown
+  wait(replicas: number, timeoutMs: number): unknown
+  execAsPipeline(): Promise<unknown[]>
+}
+
+function begins(error: unknown, code: string): boolean {
+  return error instanceof Error && error.message.startsWith(code)
 }

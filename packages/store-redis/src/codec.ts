@@ -1,4 +1,4 @@
-import type { FamilyRecord, Revocation, Succession } from '@baton/core'
+import type { FamilyRecord, Revocation, RevocationReason, Succession } from '@baton/core'
 
 /**
  * A family is one string: a head that scripts rewrite, a line feed, and a body that never changes.
@@ -10,12 +10,15 @@ import type { FamilyRecord, Revocation, Succession } from '@baton/core'
  */
 export const FORMAT = '1'
 
+const HEAD_FIELDS = 12
+
+/** What stands under a key of ours was not written by this version of this package. Nothing has been overwritten. */
 export class RecordFormatError extends Error {
   override readonly name = 'RecordFormatError'
 }
 
 export function encode(record: FamilyRecord): string {
-  const { id: _id, revocation, idleMs, absoluteExpiresAt, keepUntil, expiresAt } = record
+  const { revocation, idleMs, absoluteExpiresAt, keepUntil, expiresAt } = record
   const head = [
     FORMAT,
     encodeSuccession(record),
@@ -30,34 +33,46 @@ export function encode(record: FamilyRecord): string {
 
 /** The part of the head that a rotation replaces. */
 export function encodeSuccession({ verifier, generation, nonce, keyId, rotatedAt, retryKey }: Succession): string {
-  return [verifier, generation, nonce, keyId, rotatedAt, retryKey ?? ''].join('|')
+  return [plain(verifier), generation, plain(nonce), plain(keyId), rotatedAt, plain(retryKey ?? '')].join('|')
 }
 
 export function encodeRevocation({ id, at, reason }: Revocation): string {
-  return [id, at, reason].join(',')
+  return [plain(id), at, plain(reason)].join(',')
+}
+
+/** Core writes base64url here; a separator would shift every field behind it. */
+function plain(text: string): string {
+  if (/[|,\n]/.test(text)) throw new TypeError('a hash, nonce, key id or reason of a record holds a separator')
+  return text
 }
 
 export function decode(id: FamilyRecord['id'], text: string): FamilyRecord {
   const end = text.indexOf('\n')
-  const head = text.slice(0, end).split('|')
-  const [format, verifier, generation, nonce, keyId, rotatedAt, retryKey] = head
+  const head = text.slice(0, Math.max(end, 0)).split('|')
+  if (head.length !== HEAD_FIELDS || head[0] !== FORMAT) throw foreign(id)
+  const [, verifier, generation, nonce, keyId, rotatedAt, retryKey] = head
   const [expiresAt, idleMs, absoluteExpiresAt, keepUntil, revocation] = head.slice(7)
-  if (end === -1 || format !== FORMAT || revocation === undefined) throw foreign(id)
-  const body = JSON.parse(text.slice(end + 1)) as Body
-  const [subject, clientId, scope, createdAt, audience = [], boundKey = null, offline = 0, metadata = {}] = body
+  const whole = (field: string | undefined): number => {
+    if (!/^-?\d+$/.test(field ?? '')) throw foreign(id)
+    return Number(field)
+  }
+  const [subject, clientId, scope, createdAt, audience = [], boundKey = null, offline = 0, metadata = {}] = bodyIn(
+    id,
+    text.slice(end + 1),
+  )
   return {
     id,
-    verifier: verifier as FamilyRecord['verifier'],
-    generation: Number(generation),
+    verifier: (verifier ?? '') as FamilyRecord['verifier'],
+    generation: whole(generation),
     nonce: nonce ?? '',
     keyId: keyId ?? '',
-    rotatedAt: Number(rotatedAt),
+    rotatedAt: whole(rotatedAt),
     retryKey: retryKey === '' || retryKey === undefined ? null : retryKey,
-    expiresAt: Number(expiresAt),
-    idleMs: idleMs === '' ? null : Number(idleMs),
-    absoluteExpiresAt: Number(absoluteExpiresAt),
-    keepUntil: Number(keepUntil),
-    revocation: decodeRevocation(revocation),
+    expiresAt: whole(expiresAt),
+    idleMs: idleMs === '' ? null : whole(idleMs),
+    absoluteExpiresAt: whole(absoluteExpiresAt),
+    keepUntil: whole(keepUntil),
+    revocation: revocation === '' || revocation === undefined ? null : revocationIn(revocation, whole),
     subject,
     clientId,
     scope,
@@ -69,10 +84,10 @@ export function decode(id: FamilyRecord['id'], text: string): FamilyRecord {
   }
 }
 
-export function foreign(id: string): RecordFormatError {
+function foreign(id: string): RecordFormatError {
   return new RecordFormatError(
     `the record of family ${id} was not written by this version of @baton/store-redis; ` +
-      'upgrade every instance to the newest version in use, or give this app a key prefix of its own',
+      'bring every instance to the newest version in use, or give this app a prefix of its own',
   )
 }
 
@@ -96,8 +111,23 @@ function bodyOf({ subject, clientId, scope, createdAt, audience, boundKey, offli
   return audience.length > 0 ? [subject, clientId, scope, createdAt, audience] : [subject, clientId, scope, createdAt]
 }
 
-function decodeRevocation(text: string): Revocation | null {
-  if (text === '') return null
+function bodyIn(id: string, json: string): Body {
+  try {
+    const body: unknown = JSON.parse(json)
+    if (isBody(body)) return body
+  } catch {
+    // Told below.
+  }
+  throw foreign(id)
+}
+
+function isBody(body: unknown): body is Body {
+  if (!Array.isArray(body)) return false
+  const [subject, clientId, scope, createdAt] = body as unknown[]
+  return [subject, clientId, scope].every((part) => typeof part === 'string') && typeof createdAt === 'number'
+}
+
+function revocationIn(text: string, whole: (field: string | undefined) => number): Revocation {
   const [id = '', at, reason] = text.split(',')
-  return { id, at: Number(at), reason: reason as Revocation['reason'] }
+  return { id, at: whole(at), reason: reason as RevocationReason }
 }

@@ -1,0 +1,59 @@
+import type { TokenStore } from '@baton/core'
+import type { RedisCluster, RedisServer } from '@baton/test-servers'
+import { Redis as Redis5 } from 'ioredis-5'
+import { createClient, createCluster } from 'redis'
+import type { RedisClient } from '../src/index.js'
+
+/** How tests connect: a client that is quiet about lost connections, and how to end it. */
+interface Connection {
+  readonly client: RedisClient
+  end(): void
+}
+
+type Connect<Server> = (server: Server) => Promise<Connection>
+
+const quiet = () => undefined
+
+export const singleDrivers: Readonly<Record<string, Connect<Pick<RedisServer, 'url' | 'connect'>>>> = {
+  'ioredis 6': async (server) => {
+    const client = server.connect()
+    return { client, end: () => client.disconnect() }
+  },
+  'ioredis 5': async ({ url }) => {
+    const client = new Redis5(url).on('error', quiet)
+    return { client, end: () => client.disconnect() }
+  },
+  'node-redis 6': async ({ url }) => {
+    const client = await createClient({ url }).on('error', quiet).connect()
+    return { client, end: () => client.destroy() }
+  },
+}
+
+export const clusterDrivers: Readonly<Record<string, Connect<RedisCluster>>> = {
+  'ioredis 6': async (cluster) => {
+    // Stores must not notice where an app sends its own reads.
+    const client = cluster.connect({ scaleReads: 'slave' })
+    return { client, end: () => client.disconnect() }
+  },
+  'node-redis 6': async (cluster) => {
+    const rootNodes = cluster.nodes.map(({ url }) => ({ url }))
+    const client = createCluster({ rootNodes, useReplicas: true }).on('error', quiet)
+    await client.connect()
+    return { client, end: () => client.destroy() }
+  },
+}
+
+/** Sends every call to the other store than the call before. */
+export function alternating(one: TokenStore, other: TokenStore): TokenStore {
+  let turn = 0
+  const next = () => ((turn += 1) % 2 === 0 ? one : other)
+  return {
+    create: (record, now) => next().create(record, now),
+    find: (id) => next().find(id),
+    rotate: (command) => next().rotate(command),
+    revoke: (id, revocation) => next().revoke(id, revocation),
+    list: (query) => next().list(query),
+    purge: (now, limit) => next().purge(now, limit),
+    remember: (key, expiresAt, now) => next().remember(key, expiresAt, now),
+  }
+}
