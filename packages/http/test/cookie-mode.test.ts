@@ -205,6 +205,14 @@ describe('H-03: the cookie', () => {
     expect((await families()).map(({ generation }) => generation)).toEqual([0, 0])
   })
 
+  test('H-03 a token in the cookie has one spelling', async () => {
+    const { refreshCookie, issue } = cookieWorld()
+    const rt0 = await issue()
+    const escaped = `%${rt0.charCodeAt(0).toString(16)}${rt0.slice(1)}`
+    expectError(await send(refreshCookie, fromPage(escaped)), 401, 'invalid_grant')
+    expectError(await send(refreshCookie, fromPage(`"${rt0}"`)), 401, 'invalid_grant')
+  })
+
   test('H-03 other cookies do not matter, whatever they look like', async () => {
     const { refreshCookie, issue } = cookieWorld()
     const cookie = `a=b; =x; novalue; __Host-batonx=1; q="a;b"; __proto__=1;; __Host-baton=${await issue()} ; z=%`

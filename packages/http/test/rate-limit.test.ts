@@ -191,6 +191,17 @@ describe('C-12: guessing secrets', () => {
     expectTooMany(await post(revoke, guess('cb', CB_SECRET)))
   })
 
+  test('C-12 guesses that come all at once are not told apart from each other past the limit', async () => {
+    const { tokens } = world()
+    const clients = { find: () => new Promise<null>((resolve) => setTimeout(() => resolve(null), 100)) }
+    const limits = rateLimits({ failedAuthentications: 3 })
+    const revoke = revocationEndpoint(tokens, { clients, rateLimit: limits })
+    const answers = times(8).map(() => post(revoke, guess('cb', 'wrong')))
+    await vi.advanceTimersByTimeAsync(SECOND)
+    const statuses = (await Promise.all(answers)).map(({ status }) => status)
+    expect(statuses.sort()).toEqual([400, 400, 400, 429, 429, 429, 429, 429])
+  })
+
   test('C-12 right secrets cost nothing', async () => {
     const { revoke } = world({ rateLimit: rateLimits({ points: 1000 }) })
     await repeat(50, async () => {
