@@ -49,10 +49,10 @@ export function demandPrefix(prefix: unknown): asserts prefix is string {
 }
 
 /** Checks `waitForReplicas` and converts it. */
-export function quorumOf(waiting: { count: number; timeoutSeconds: number } | undefined): ReplicaQuorum | null {
+export function quorumOf(waiting: unknown): ReplicaQuorum | null {
   if (waiting === undefined) return null
-  const { count, timeoutSeconds } = (waiting) ?? {}
-  if (!Number.isInteger(count) || count === undefined || count < 1)
+  const { count, timeoutSeconds } = Object(waiting) as { readonly count?: unknown; readonly timeoutSeconds?: unknown }
+  if (typeof count !== 'number' || !Number.isInteger(count) || count < 1)
     throw misuse(
       `waitForReplicas.count: ${String(count)} is not a whole number from 1; leave waitForReplicas out for none`,
     )

@@ -20,7 +20,7 @@ const READ_HEAD = `
 local value = redis.call('GET', KEYS[1])
 if not value then return false end
 if ${FOREIGN} then return value end
-local head, body = string.match(value, '^([^\\n]*)(\\n.*)$')
+local head, body = string.match(value, '^([^\\n]*)(\\n%[.*%])$')
 if not head then return value end
 local f = {}
 for field in string.gmatch(head .. '|', '([^|]*)|') do f[#f + 1] = field end

@@ -1,5 +1,6 @@
 import type { TokenStore } from '@baton/core'
 import type { RedisCluster, RedisServer } from '@baton/test-servers'
+import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis-5'
 import { createClient, createCluster } from 'redis'
 import type { RedisClient } from '../src/index.js'
@@ -7,16 +8,16 @@ import type { RedisClient } from '../src/index.js'
 /** How tests connect: a client that is quiet about lost connections, and how to end it. */
 interface Connection {
   readonly client: RedisClient
-  end(): void
+  readonly end: () => void
 }
 
 type Connect<Server> = (server: Server) => Promise<Connection>
 
 const quiet = () => undefined
 
-export const singleDrivers: Readonly<Record<string, Connect<Pick<RedisServer, 'url' | 'connect'>>>> = {
-  'ioredis 6': async (server) => {
-    const client = server.connect()
+export const singleDrivers: Readonly<Record<string, Connect<Pick<RedisServer, 'url'>>>> = {
+  'ioredis 6': async ({ url }) => {
+    const client = new Redis(url).on('error', quiet)
     return { client, end: () => client.disconnect() }
   },
   'ioredis 5': async ({ url }) => {

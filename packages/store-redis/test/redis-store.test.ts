@@ -1,0 +1,373 @@
+import { createRefreshTokens } from '@baton/core'
+import { type RedisServer, startRedis, until } from '@baton/test-servers'
+import { Cluster, Redis } from 'ioredis'
+import { createClient } from 'redis'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { RecordFormatError, type RedisClient, redisStore, type RedisStoreOptions } from '../src/index.js'
+import { singleDrivers } from './drivers.js'
+import { DAY, familyOf, NOW, rotationOf } from './records.js'
+
+const SECRET = 'a secret of at least thirty-two bytes'
+
+let server: RedisServer
+let redis: Redis
+
+beforeAll(async () => {
+  // A server of our own: what follows counts commands and bytes, and empties it.
+  server = await startRedis({})
+  redis = server.connect()
+})
+afterAll(() => server.stop())
+beforeEach(() => redis.flushall())
+
+/** How often the server has executed each command since the last reset, scripts' own commands included. */
+async function commandCounts(): Promise<Record<string, number>> {
+  const stats = await redis.info('commandstats')
+  const counts = [...stats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].map(([, name, calls]) => [name, Number(calls)])
+  return Object.fromEntries(counts.filter(([name]) => !['info', 'config|resetstat'].includes(String(name))))
+}
+
+describe.each(Object.entries(singleDrivers))('what %s sends', (_name, connect) => {
+  test('is one EVALSHA for a rotation, also through core', async () => {
+    const { client, end } = await connect(server)
+    const store = redisStore(client)
+    const tokens = createRefreshTokens({ store, secrets: [SECRET], now: () => NOW })
+    let { refreshToken } = await tokens.issue({ subject: 'user-1' })
+    const refresh = async () => {
+      const answer = await tokens.rotate({ refreshToken })
+      if (!answer.ok) throw new Error(answer.reason)
+      refreshToken = answer.refreshToken
+    }
+    await refresh()
+    await redis.config('RESETSTAT')
+    for (let count = 0; count < 10; count += 1) await refresh()
+    expect(await commandCounts()).toEqual({ evalsha: 10, get: 10, set: 10 })
+    end()
+  })
+
+  test('is one EVALSHA more for the next call after SCRIPT FLUSH, which is noticed by nobody', async () => {
+    const { client, end } = await connect(server)
+    const store = redisStore(client)
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    await store.rotate(rotationOf(record))
+    await redis.script('FLUSH')
+    await redis.config('RESETSTAT')
+    expect((await store.rotate(rotationOf(familyOf('a'))))?.generation).toBe(1)
+    expect(await commandCounts()).toMatchObject({ evalsha: 1, eval: 1 })
+    await redis.script('FLUSH')
+    const all = Array.from({ length: 20 }, () => store.find(record.id))
+    expect(new Set((await Promise.all(all)).map((found) => found?.generation))).toEqual(new Set([1]))
+    expect((await store.list({ subject: record.subject, limit: 10, now: NOW })).items).toHaveLength(1)
+    end()
+  })
+
+  test('goes on after every connection was cut', async () => {
+    const { client, end } = await connect(server)
+    const store = redisStore(client)
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    await redis.client('KILL', 'SKIPME', 'yes')
+    const after = await until('the store answers again', () => store.rotate(rotationOf(record)))
+    expect(after?.generation).toBe(1)
+    end()
+  })
+})
+
+describe('memory', () => {
+  const bytes = async (key: string) => Number(await redis.memory('USAGE', key, 'SAMPLES', 0))
+  const keysOf = async (kind: 'f' | 's') => redis.keys(`baton:${kind}:*`)
+
+  test('is at most 400 bytes for a family, however often it has rotated, and 150 for the only entry of an index', async () => {
+    const store = redisStore(redis)
+    let record = await store.create(familyOf('a'), NOW)
+    const [key = ''] = await keysOf('f')
+    const [index = ''] = await keysOf('s')
+    const atFirst = await bytes(key)
+    expect(atFirst).toBeLessThanOrEqual(400)
+    expect(await bytes(index)).toBeLessThanOrEqual(150)
+    for (let count = 0; count < 100; count += 1) record = (await store.rotate(rotationOf(record)))!
+    // With the mark of an Idempotency-Key.
+    const marked = await store.rotate(rotationOf(record, NOW, 'r'.repeat(22)))
+    expect(marked?.generation).toBe(101)
+    expect(await bytes(key)).toBeLessThanOrEqual(400)
+    expect(await redis.dbsize()).toBe(2)
+  })
+
+  // Redis gives up the compact form of a sorted set above 128 entries, and the tables of the other one grow by doubling.
+  test.each([
+    [2, 90],
+    [128, 60],
+    [129, 165],
+    [1000, 150],
+  ])('of an index with %i entries is at most %i bytes for each', async (many, most) => {
+    const store = redisStore(redis)
+    const records = Array.from({ length: many }, (_, index) => familyOf(String(index), { createdAt: NOW + index }))
+    await Promise.all(records.map((record) => store.create(record, NOW)))
+    const [index = ''] = await keysOf('s')
+    expect((await bytes(index)) / many).toBeLessThanOrEqual(most)
+  })
+})
+
+describe('time to live', () => {
+  const ttlOf = async (kind: 'f' | 's' | 'r') => redis.pttl((await redis.keys(`baton:${kind}:*`))[0]!)
+  const near = (lasts: number) => [expect.toSatisfy((ttl: number) => ttl <= lasts && ttl > lasts - 10_000)]
+
+  test('of a family is what remains until its end, moves with its rotations, and stays when it is revoked', async () => {
+    const store = redisStore(redis)
+    const record = await store.create(familyOf('a'), NOW)
+    expect([await ttlOf('f')]).toEqual(near(30 * DAY))
+    const after = await store.rotate(rotationOf(record, NOW + 20 * DAY))
+    expect([await ttlOf('f')]).toEqual(near(30 * DAY))
+    await store.rotate(rotationOf(after!, NOW + 80 * DAY))
+    expect([await ttlOf('f')]).toEqual(near(30 * DAY))
+    const late = await store.find(record.id)
+    expect(late?.generation).toBe(1)
+    await store.rotate(rotationOf(late!, NOW + 49 * DAY))
+    await store.rotate(rotationOf((await store.find(record.id))!, NOW + 78 * DAY))
+    expect([await ttlOf('f')]).toEqual(near(12 * DAY))
+    await store.revoke(record.id, { id: 'r', at: NOW + 78 * DAY, reason: 'logout' })
+    expect([await ttlOf('f')]).toEqual(near(12 * DAY))
+  })
+
+  test('of a family reaches to keepUntil where that is later', async () => {
+    const store = redisStore(redis)
+    const record = await store.create(familyOf('a', { keepUntil: NOW + 200 * DAY }), NOW)
+    expect([await ttlOf('f')]).toEqual(near(200 * DAY))
+    await store.rotate(rotationOf(record, NOW + DAY))
+    expect([await ttlOf('f')]).toEqual(near(199 * DAY))
+  })
+
+  test('of an index is that of its longest entry', async () => {
+    const store = redisStore(redis)
+    await store.create(familyOf('short', { absoluteExpiresAt: NOW + DAY }), NOW)
+    expect([await ttlOf('s')]).toEqual(near(DAY))
+    await store.create(familyOf('long'), NOW)
+    expect([await ttlOf('s')]).toEqual(near(90 * DAY))
+    await store.create(familyOf('other', { absoluteExpiresAt: NOW + DAY }), NOW)
+    expect([await ttlOf('s')]).toEqual(near(90 * DAY))
+  })
+
+  test('lets Redis forget by itself', async () => {
+    const store = redisStore(redis)
+    await store.create(familyOf('a', { expiresAt: NOW + 50, absoluteExpiresAt: NOW + 50 }), NOW)
+    expect(await store.remember('key', NOW + 50, NOW)).toBe(true)
+    await until('nothing is left', async () => (await redis.dbsize()) === 0)
+    expect(await store.remember('key', NOW + DAY, NOW + 50)).toBe(true)
+  })
+})
+
+describe('the index of a subject', () => {
+  test('is not touched by rotations', async () => {
+    const store = redisStore(redis)
+    const record = await store.create(familyOf('a'), NOW)
+    const [index = ''] = await redis.keys('baton:s:*')
+    const before = await redis.dump(index)
+    await store.rotate(rotationOf(record))
+    expect(await redis.dump(index)).toBe(before)
+  })
+
+  test('has the entry before there is a family: a create that dies in between leaves nothing that cannot be ended', async () => {
+    const order: string[] = []
+    const watched = new Proxy(redis, {
+      get(target, name) {
+        if (name !== 'evalsha') return Reflect.get(target, name) as unknown
+        return (sha: string, count: number, key: string, ...args: string[]) => {
+          order.push(key.split(':')[1]!)
+          return target.evalsha(sha, count, key, ...args)
+        }
+      },
+    })
+    await redisStore(watched).create(familyOf('a'), NOW)
+    expect(order).toEqual(['s', 'f'])
+  })
+
+  test('keeps an entry without a family until its end, and lists without it', async () => {
+    const store = redisStore(redis)
+    const dangling = await store.create(familyOf('dangling', { absoluteExpiresAt: NOW + 40 * DAY }), NOW)
+    const alive = await store.create(familyOf('alive', { createdAt: NOW + 1 }), NOW)
+    await redis.del(`baton:f:${dangling.id}`)
+    const [index = ''] = await redis.keys('baton:s:*')
+    const listed = async (now: number) => (await store.list({ subject: alive.subject, limit: 1, now })).items
+    expect(await listed(NOW)).toEqual([alive])
+    await store.create(familyOf('other', { subject: alive.subject }), NOW + 40 * DAY - 1)
+    expect(await redis.zcard(index)).toBe(3)
+    await store.create(familyOf('another', { subject: alive.subject }), NOW + 40 * DAY)
+    expect(await redis.zcard(index)).toBe(3)
+    expect(await redis.zscore(index, `${dangling.createdAt.toString(36).padStart(9, '0')}${dangling.id}`)).toBe(null)
+  })
+
+  test('never shows a family that was there first under the same id, to another subject or twice', async () => {
+    const store = redisStore(redis)
+    const first = await store.create(familyOf('a'), NOW)
+    await store.create(familyOf('a', { createdAt: NOW + 1 }), NOW)
+    await store.create(familyOf('a', { subject: 'mallory' }), NOW)
+    expect(await store.list({ subject: first.subject, limit: 10, now: NOW })).toEqual({ items: [first], cursor: null })
+    expect(await store.list({ subject: 'mallory', limit: 10, now: NOW })).toEqual({ items: [], cursor: null })
+  })
+
+  test('leaves nothing alive that existed when all was revoked, while others sign in, 20 times', async () => {
+    const tokens = createRefreshTokens({ store: redisStore(redis), secrets: [SECRET], now: () => NOW })
+    for (let round = 0; round < 20; round += 1) {
+      const subject = `user-${String(round)}`
+      const before = await Promise.all(Array.from({ length: 12 }, () => tokens.issue({ subject })))
+      const during = Array.from({ length: 12 }, () => tokens.issue({ subject }))
+      const rotations = before.map(({ refreshToken }) => tokens.rotate({ refreshToken }))
+      const revoking = tokens.revokeSubject(subject)
+      const after = Array.from({ length: 12 }, () => tokens.issue({ subject }))
+      await Promise.all([...during, ...rotations, revoking, ...after])
+      for (const { family } of before) expect(await tokens.find(family.id)).toBe(null)
+      await tokens.revokeSubject(subject)
+      expect((await tokens.list({ subject })).items).toEqual([])
+      for (const issued of [...during, ...after]) expect(await tokens.find((await issued).family.id)).toBe(null)
+    }
+  })
+
+  test('takes only cursors that list returned', async () => {
+    const store = redisStore(redis)
+    for (const cursor of ['', '-', 'x', 'MTIzLmFiYw==', '0'.repeat(30), '0'.repeat(32), '😀']) {
+      const listing = store.list({ subject: 'a', cursor, limit: 1, now: NOW })
+      await expect(listing).rejects.toThrow(/^cursor: not one that list returned/)
+      await expect(listing).rejects.toBeInstanceOf(TypeError)
+    }
+  })
+})
+
+describe('what is not ours', () => {
+  const record = familyOf('a')
+  const key = `baton:f:${record.id}`
+  const revocation = { id: 'r', at: NOW, reason: 'logout' } as const
+  const newer = `2|${record.verifier}|0|n|k|1|||||||\n[]`
+
+  async function refusesAll(message: RegExp): Promise<void> {
+    const store = redisStore(redis)
+    const calls = [
+      () => store.find(record.id),
+      () => store.rotate(rotationOf(record)),
+      () => store.rotate({ ...rotationOf(record), next: null }),
+      () => store.revoke(record.id, revocation),
+      () => store.create(record, NOW),
+    ]
+    for (const call of calls) {
+      await expect(call()).rejects.toBeInstanceOf(RecordFormatError)
+      await expect(call()).rejects.toThrow(message)
+    }
+  }
+
+  test.each([
+    ['a newer record', newer],
+    ['some text', 'hello'],
+    ['nothing but a version', '1|'],
+    ['a record without a body', `1|${record.verifier}|0|n|k|1||9999999999999||9999999999999|0|`],
+    ['a record with a broken body', `1|${record.verifier}x|0|n|k|1||9999999999999||9999999999999|0|\n{`],
+    ['a record with one field more', `1|${record.verifier}|0|n|k|1||9999999999999||9999999999999|0||\n["","","",1]`],
+    ['nothing', ''],
+  ])('%s is refused with a message that says what to do, and stays', async (_name, text) => {
+    await redis.set(key, text, 'PX', 1_000_000)
+    await refusesAll(/not written by this version.*bring every instance to the newest version.*prefix of its own/)
+    expect(await redis.get(key)).toBe(text)
+    expect(await redis.pttl(key)).toBeGreaterThan(900_000)
+  })
+
+  test('a key of another type is refused by name, and stays', async () => {
+    await redis.hset(key, 'a', 'b')
+    await refusesAll(/^the key baton:f:.* holds something that is not of @baton\/store-redis$/)
+    expect(await redis.hgetall(key)).toEqual({ a: 'b' })
+    await redis.del(key)
+    await redisStore(redis).create(record, NOW)
+    const [index = ''] = await redis.keys('baton:s:*')
+    await redis.set(index, 'mine')
+    await expect(redisStore(redis).create(familyOf('b'), NOW)).rejects.toThrow(/^the key baton:s:.* holds something/)
+    expect(await redis.get(index)).toBe('mine')
+  })
+
+  test('reaches callers of core as a StoreError with the cause', async () => {
+    const tokens = createRefreshTokens({ store: redisStore(redis), secrets: [SECRET], now: () => NOW })
+    const { refreshToken, family } = await tokens.issue({ subject: 'user-1' })
+    await redis.set(`baton:f:${family.id}`, newer)
+    const refused = tokens.rotate({ refreshToken })
+    await expect(refused).rejects.toMatchObject({ code: 'store_failed', cause: { name: 'RecordFormatError' } })
+  })
+
+  test('a prefix keeps apps apart, also behind the prefix of a client', async () => {
+    const prefixed = server.connect({ keyPrefix: 'mine:' })
+    const stores = [
+      redisStore(redis),
+      redisStore(redis, { prefix: 'other:' }),
+      redisStore(prefixed),
+      redisStore(prefixed, { prefix: 'other:' }),
+    ]
+    for (const [index, store] of stores.entries()) {
+      expect(await store.find(record.id)).toBe(null)
+      expect((await store.create(familyOf('a', { scope: String(index) }), NOW)).scope).toBe(String(index))
+      expect(await store.remember('key', NOW + DAY, NOW)).toBe(true)
+    }
+    for (const [index, store] of stores.entries()) {
+      const page = await store.list({ subject: record.subject, limit: 10, now: NOW })
+      expect(page.items.map(({ scope }) => scope)).toEqual([String(index)])
+    }
+    const places = (await redis.keys('*')).map((name) => name.replace(/[^:]+$/, ''))
+    expect(new Set(places)).toEqual(
+      new Set(['baton:', 'other:', 'mine:baton:', 'mine:other:'].flatMap((p) => [`${p}f:`, `${p}s:`, `${p}r:`])),
+    )
+    expect(places).toHaveLength(12)
+  })
+})
+
+describe('misuse', () => {
+  test('anything but a client is refused with what to give instead', async () => {
+    const subscriber = server.connect({ protocol: 2 })
+    await subscriber.subscribe('news')
+    const node = createClient({ url: server.url })
+    const cluster = new Cluster([], { lazyConnect: true, enableAutoPipelining: true })
+    const wrong: [unknown, RegExp][] = [
+      ['redis://localhost', /got a string; give a connected client: new Redis/],
+      [undefined, /got undefined; give a connected client/],
+      [null, /got null; give/],
+      [Redis, /got a function; give/],
+      [[], /got an object without evalsha or evalSha; give/],
+      [{ host: 'localhost', port: 6379 }, /got an object without evalsha or evalSha; give/],
+      [Promise.resolve(redis), /got a promise; await it/],
+      [redis.pipeline(), /got a pipeline.*give the client that made it/],
+      [node.multi(), /got a pipeline.*give the client that made it/],
+      [subscriber, /in subscriber mode.*give another one/],
+      [cluster, /Cluster with enableAutoPipelining/],
+    ]
+    for (const [client, message] of wrong) {
+      expect(() => redisStore(client as RedisClient)).toThrow(message)
+      expect(() => redisStore(client as RedisClient)).toThrow(TypeError)
+    }
+    cluster.disconnect()
+  })
+
+  test('options that are unknown or out of range are refused by name', () => {
+    const wrong: [unknown, RegExp][] = [
+      [null, /options: expected an object, got null/],
+      [{ keyPrefix: 'x' }, /keyPrefix is not an option here; known are prefix, waitForReplicas/],
+      [{ prefix: 1 }, /prefix: expected a string of 1 to 64 bytes, got a number/],
+      [{ prefix: '' }, /prefix: expected a string of 1 to 64 bytes, got one of 0/],
+      [{ waitForReplicas: 1 }, /waitForReplicas\.count: undefined is not a whole number from 1/],
+      [{ waitForReplicas: { count: 0, timeoutSeconds: 1 } }, /waitForReplicas\.count: 0 is not/],
+      [{ waitForReplicas: { count: 1 } }, /waitForReplicas\.timeoutSeconds: undefined is not from 0\.001 to 60/],
+      [{ waitForReplicas: { count: 1, timeoutSeconds: 0 } }, /waitForReplicas\.timeoutSeconds: 0 is not/],
+      [{ waitForReplicas: { count: 1, timeoutSeconds: 1000 } }, /waitForReplicas\.timeoutSeconds: 1000 is not/],
+    ]
+    for (const [options, message] of wrong) {
+      expect(() => redisStore(redis, options as RedisStoreOptions)).toThrow(message)
+      expect(() => redisStore(redis, options as RedisStoreOptions)).toThrow(TypeError)
+    }
+  })
+
+  test('a client that answers with something else than text never looks like an empty store', async () => {
+    const record = await redisStore(redis).create(familyOf('a'), NOW)
+    for (const answer of [undefined, false, Buffer.from('1|'), 7, {}]) {
+      const client = { ...stub, evalsha: () => Promise.resolve(answer) } as unknown as RedisClient
+      const store = redisStore(client)
+      for (const call of [store.find(record.id), store.rotate(rotationOf(record)), store.create(record, NOW)])
+        await expect(call).rejects.toThrow(/give a client that answers with promises of strings/)
+      await expect(store.list({ subject: 'a', limit: 1, now: NOW })).rejects.toThrow(/give a client that answers/)
+    }
+  })
+})
+
+const stub = { eval: () => undefined, pipeline: () => undefined }
