@@ -4,7 +4,7 @@ const common = {
   target: 'node20',
   platform: 'node',
   // The root tsconfig maps packages to sources; a build must see what users will see.
-  tsconfig: '../../tsconfig.base.json',
+  tsconfig: '../../tsconfig.build.json',
   removeNodeProtocol: false,
   splitting: false,
   sourcemap: true,

@@ -10,6 +10,7 @@ const steps = [
   ['format', () => run('prettier', ['--check', '--log-level=warn', '.'])],
   ['lint', () => run('eslint', ['.', '--max-warnings=0'])],
   ['types', () => run('tsc', ['--noEmit'])],
+  ['programs in the documentation', () => run('node', ['scripts/check-programs.mjs'])],
   ['unused code and dependencies', () => run('knip', [])],
   ['build', () => run('turbo', ['run', 'build', '--output-logs=errors-only'])],
   ...publishedPackages().map((name) => [`package shape of ${name}`, () => checkShape(name)]),

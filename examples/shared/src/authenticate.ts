@@ -17,7 +17,7 @@ export async function authenticate(input: Input, { url }: PlainRequest): Promise
   const scope = textOf(input, 'scope', 'read')
   if (!clients.some((client) => client.clientId === clientId)) throw new BadInput('client_id is not registered here.')
   if (!scope.split(' ').every((token) => SCOPES.includes(token)))
-    throw new BadInput(`scope may name ${SCOPES.join(', ')}.`)
+    throw new BadInput(`scope may name ${SCOPES.join(', ')}.`, 'invalid_scope')
 
   const subject = await personWith(username, password)
   const wantsCookie = new URLSearchParams(url.split('?')[1]).get('cookie') === '1'

@@ -380,6 +380,8 @@ function checkVerdict(verdict: BeforeRotateVerdict | undefined): BeforeRotateVer
   demandObject('beforeRotate', verdict)
   demandBoolean('beforeRotate.active', verdict.active)
   demandInstant('beforeRotate.validAfter', verdict.validAfter)
+  // Claims that no access token can hold must fail here, not once the token has been consumed.
+  JSON.stringify(verdict.claims)
   return verdict
 }
 

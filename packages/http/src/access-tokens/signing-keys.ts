@@ -85,10 +85,10 @@ function keyPairFor(algorithm: SigningAlgorithm) {
  * whoever reads this secret can forge access tokens, which the other one alone does not allow.
  * A ring is `secrets.map((secret) => deriveSigningKey(secret))`.
  */
-export function deriveSigningKey(secret: string | Uint8Array): JsonWebKey {
+export function deriveSigningKey(secret: string | Uint8Array | undefined): JsonWebKey {
   const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret
   // Callers without types reach this with process.env values.
-  if (!((bytes as unknown) instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES)
+  if (!(bytes instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES)
     throw new MisuseError(
       'secret',
       `expected at least ${LEAST_SECRET_BYTES} random bytes; make some with: openssl rand -base64 48`,

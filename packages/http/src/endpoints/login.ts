@@ -7,7 +7,7 @@ import { demandKnown, endpoint, type Exchange } from '../endpoint.js'
 import { readJson } from '../json.js'
 import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from '../message.js'
 import type { CookieOptions, EndpointOptions } from '../options.js'
-import { error, invalidRequest, json, tooManyRequests } from '../respond.js'
+import { error, json, tooManyRequests } from '../respond.js'
 import { tokenAnswer } from '../token-answer.js'
 
 /** Who signed in, and what the session is for. */
@@ -47,6 +47,13 @@ export interface LoginOptions extends EndpointOptions {
 /** Thrown by `authenticate`: the request makes no sense. Its message is sent to the caller, so repeat nothing of the request in it. */
 export class BadInput extends Error {
   override readonly name = 'BadInput'
+  /** The `error` of the answer: `invalid_scope` where the scope is at fault. */
+  readonly code: 'invalid_request' | 'invalid_scope'
+
+  constructor(message: string, code: BadInput['code'] = 'invalid_request') {
+    super(message)
+    this.code = code
+  }
 }
 
 /** Names the bucket of failed sign-ins; a slash keeps it apart from registered clients. */
@@ -103,7 +110,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
       const wait = await limits.beforeAuthentication(FAILURES, transport.address)
       if (wait !== null) return tooManyRequests(wait)
       const verdict = await ask(authenticate, Object.fromEntries(body.members), request)
-      if (verdict instanceof BadInput) return invalidRequest(verdict.message)
+      if (verdict instanceof BadInput) return error(verdict.code, { description: verdict.message })
       if (verdict === null) {
         const exhausted = await limits.afterFailure(FAILURES, transport.address)
         return exhausted === null ? invalidCredentials() : tooManyRequests(exhausted)
