@@ -1,7 +1,6 @@
 import type { AccessTokenClaims, Endpoint } from '@baton/http'
 import { type Answer, send, serve, type WireRequest } from '@baton/http-parity'
 import { bodyParser as newBodyParser } from '@koa/bodyparser'
-import Router from '@koa/router'
 import Koa, { type Middleware } from 'koa'
 import { koaBody } from 'koa-body'
 import bodyParser from 'koa-bodyparser'
@@ -89,9 +88,12 @@ test('middleware in front may still change the answer on its way out', async () 
   expect((await ask(get, stamp, handler(twoCookies))).headers['vary']).toEqual(['Origin'])
 })
 
-test('the endpoint sees the whole path below a mount point', async () => {
-  const router = new Router({ prefix: '/auth' }).all('/echo/{*rest}', handler(echo))
-  const answer = await ask({ method: 'DELETE', target: '/auth/echo/%2e%2E/x?y=1' }, router.routes() as Middleware)
+test('the endpoint sees the path as it was sent, although a mount has cut it', async () => {
+  const mount: Middleware = (ctx, next) => {
+    ctx.path = ctx.path.replace('/auth', '')
+    return next()
+  }
+  const answer = await ask({ method: 'DELETE', target: '/auth/echo/%2e%2E/x?y=1' }, mount, handler(echo))
   expect(JSON.parse(answer.body)).toMatchObject({ method: 'DELETE', url: '/auth/echo/%2e%2E/x?y=1' })
 })
 
