@@ -6,7 +6,7 @@ import type { Transport } from './transport.js'
 
 type SetCookieHeader = readonly ['set-cookie', string]
 
-export type CarriedToken =
+type CarriedToken =
   | { readonly kind: 'none' }
   | { readonly kind: 'one'; readonly refreshToken: string }
   /** Two cookies of one name: somebody planted one of them, and nobody can tell which. */

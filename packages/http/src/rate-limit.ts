@@ -34,7 +34,7 @@ export interface RateLimitsOptions {
 }
 
 /** Seconds to wait; null lets the request pass. */
-export type Wait = number | null
+type Wait = number | null
 
 /**
  * Counts requests. There is a bucket for each address (IPv6: each /64), for each family once its token has proved to be ours,

@@ -14,7 +14,7 @@ export type Refreshed =
   | { readonly ok: true; readonly granted: Granted; readonly minted: MintedAccessToken }
   | {
       readonly ok: false
-      /** This token will not work again, whatever the request. */
+      /** It is about the token or its subject, not about this request. */
       readonly isVerdict: boolean
       readonly response: PlainResponse
     }

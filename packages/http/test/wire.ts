@@ -22,7 +22,7 @@ export const DAY = 24 * HOUR
 export const IDEMPOTENCY_KEY = 'an-idempotency-key-of-32-letters'
 
 /** Not real secrets. */
-export const SECRET = 'the secret of the http test suite, 48 bytes long.'
+const SECRET = 'the secret of the http test suite, 48 bytes long.'
 export const CB_SECRET = 'secret-of-cb-0123456789-0123456789'
 export const CX_SECRET = 'secret-of-cx-0123456789-0123456789'
 export const ODD_SECRET = ' %&+£€:x'
@@ -38,7 +38,7 @@ export const CLIENTS: readonly StaticClient[] = [
 ]
 
 /** A store that breaks on demand and counts its calls. */
-export function brittleStore() {
+function brittleStore() {
   const store = memoryStore()
   const state = { isDown: false, calls: [] as string[] }
   const wrapped = Object.fromEntries(
@@ -167,7 +167,7 @@ export function request({ headers = {}, body = '', ...patch }: RequestPatch = {}
   }
 }
 
-export function stream(body: string | Uint8Array): PlainRequest['body'] {
+function stream(body: string | Uint8Array): PlainRequest['body'] {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body
   return { kind: 'stream', read: async (limit) => (bytes.byteLength > limit ? null : bytes) }
 }

@@ -2,7 +2,7 @@ import { type Grant, MisuseError, type Policy } from '@baton/core'
 import type { AccessTokenOption, MintedAccessToken } from './access-token.js'
 
 /** What an access token is made for, besides the grant. */
-export interface MintingCircumstances {
+interface MintingCircumstances {
   readonly jkt: string | null
   /** Epoch milliseconds. */
   readonly now: number
