@@ -357,6 +357,20 @@ describe('S: the answer', () => {
       expectError(await refreshWith(token, last.body.refresh_token), 400, 'invalid_grant')
     }
   })
+
+  test('X-06 a retry close to the idle end promises no more than what is left', async () => {
+    const core = { policy: { idleSeconds: 3600, absoluteSeconds: 7200 } }
+    const idempotencyKey = { 'idempotency-key': 'an-attempt-of-128-random-bits' }
+    for (const accessToken of [legibleAccessTokens(), async () => ({ accessToken: 'x', expiresIn: 900 })]) {
+      const { token, issue, advance } = world({ core, accessToken })
+      const refreshToken = await issue()
+      const first = await refreshWith(token, refreshToken, {}, { headers: idempotencyKey })
+      expect(first.body.expires_in).toBe(900)
+      advance(59 * MINUTE)
+      const retry = await refreshWith(token, refreshToken, {}, { headers: idempotencyKey })
+      expect([retry.body.refresh_token, retry.body.expires_in]).toEqual([first.body.refresh_token, 60])
+    }
+  })
 })
 
 describe('E: errors', () => {

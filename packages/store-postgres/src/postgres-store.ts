@@ -134,7 +134,7 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
 
 const SERIALIZATION_FAILURE = '40001'
 const TRANSACTION_ABORTED = '25P02'
-const MOST_ATTEMPTS = 2
+const MOST_ATTEMPTS = 10
 
 /** Runs again what the server has rolled back because others were writing the same. */
 async function patiently<Answer>(run: () => Promise<Answer>): Promise<Answer> {

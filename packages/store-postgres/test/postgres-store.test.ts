@@ -1,36 +1,94 @@
-import { randomBytes } from 'node:crypto'
 import { tokenStoreCases } from '@baton/store-testkit'
 import { type PostgresServer, startPostgres } from '@baton/test-servers'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, test } from 'vitest'
-import { postgresStore, type PostgresStoreOptions } from '../src/index.js'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Queryable } from '../src/index.js'
+import { first, freshStore, LONG } from './fresh.js'
 
 let server: PostgresServer
-let pool: pg.Pool
-let client: pg.Client
+const clients: pg.Client[] = []
 
 beforeAll(async () => {
   server = await startPostgres()
-  pool = server.pool()
-  client = new pg.Client({ connectionString: server.url })
-  client.on('error', () => undefined)
-  await client.connect()
-}, 60_000)
+}, LONG)
 afterAll(async () => {
-  await client.end()
+  await Promise.all(clients.map((client) => client.end()))
   await server.stop()
 })
 
-async function freshStore(db: pg.Pool | pg.Client, options: PostgresStoreOptions = {}) {
-  const store = postgresStore(db, { schema: `t${randomBytes(8).toString('hex')}`, ...options })
-  await store.migrate()
-  return store
+// What is tested here does not die; faults.test.ts does.
+const QUICK = 'SET synchronous_commit = off'
+
+async function connect(config: pg.ClientConfig = {}): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: server.url, ...config })
+  client.on('error', () => undefined)
+  clients.push(client)
+  await client.connect()
+  await client.query(QUICK)
+  return client
 }
 
 describe('on a pool', () => {
+  let pool: pg.Pool
+  beforeAll(() => {
+    pool = server.pool(first(QUICK))
+  })
   for (const { name, run } of tokenStoreCases(() => freshStore(pool))) test(name, run)
 })
 
-describe('on a single client, with named statements', () => {
+describe('on a single client, with named statements, where the app reads int8 as bigint', () => {
+  let client: pg.Client
+  beforeAll(async () => {
+    client = await connect({ types: int8As(BigInt) })
+  })
   for (const { name, run } of tokenStoreCases(() => freshStore(client, { namedStatements: true }))) test(name, run)
+
+  test('int8 is a bigint there', async () => {
+    expect((await client.query('SELECT 1::int8 AS one')).rows).toEqual([{ one: 1n }])
+  })
 })
+
+describe('behind a pooler: every statement on another connection, DISCARD ALL after each', () => {
+  let pooler: Queryable
+  beforeAll(async () => {
+    pooler = roundRobin(await Promise.all([1, 2, 3, 4].map(() => connect({ types: int8As(Number) }))))
+  })
+  for (const { name, run } of tokenStoreCases(() => freshStore(pooler))) test(name, run)
+})
+
+describe.each(['repeatable read', 'serializable'])('where the default isolation is %s', (level) => {
+  let pool: pg.Pool
+  beforeAll(() => {
+    pool = server.pool(first(`${QUICK}; SET default_transaction_isolation = '${level}'`))
+  })
+  const contended = tokenStoreCases(() => freshStore(pool)).filter(({ name }) => /^(races|purge|remember):/.test(name))
+  for (const { name, run } of contended) test(name, run)
+
+  test('it is', async () => {
+    expect((await pool.query('SHOW transaction_isolation')).rows).toEqual([{ transaction_isolation: level }])
+  })
+})
+
+function int8As(parse: (text: string) => unknown): pg.CustomTypesConfig {
+  const getTypeParser = (id: number, format?: string) =>
+    id === Number(pg.types.builtins.INT8) ? parse : pg.types.getTypeParser(id, format as 'text')
+  return { getTypeParser: getTypeParser as typeof pg.types.getTypeParser }
+}
+
+/** As a pooler in transaction mode: sessions are nobody's, and nothing in them lasts. */
+function roundRobin(connections: readonly pg.Client[]): Queryable {
+  const lines = connections.map((connection) => ({ connection, last: Promise.resolve<unknown>(undefined) }))
+  let turn = 0
+  return {
+    query(query) {
+      turn += 1
+      const line = lines[turn % lines.length]!
+      const answer = line.last.then(() => line.connection.query(query))
+      line.last = answer.then(
+        () => line.connection.query('DISCARD ALL'),
+        () => line.connection.query('DISCARD ALL'),
+      )
+      return answer
+    },
+  }
+}

@@ -1,5 +1,5 @@
 import { type Grant, MisuseError, type Policy } from '@baton/core'
-import type { AccessTokenOption, MintedAccessToken } from './access-token.js'
+import type { AccessTokenFunction, AccessTokenOption, MintedAccessToken } from './access-token.js'
 
 /** What an access token is made for, besides the grant. */
 interface MintingCircumstances {
@@ -22,21 +22,20 @@ const TOKEN_68 = /^[A-Za-z0-9._~+/-]+=*$/
 /** Throws `MisuseError` for what is no access-token option, or lives as long as an idle family. */
 export function mintingOf(accessToken: AccessTokenOption, policy: Policy): Minting {
   if (typeof accessToken === 'function') {
-    // Before the swap the idle end is not known yet; a family that is being used ends at its absolute end.
-    const early: Minting['mint'] = (grant, circumstances) => {
-      const mostSeconds = secondsUntil(grant.family.absoluteExpiresAt, circumstances.now)
-      return checked(accessToken({ ...grant, ...circumstances, mostSeconds }), mostSeconds)
-    }
+    const early = minter(accessToken)
     return { early, mint: early }
   }
   if (typeof (accessToken as Partial<typeof accessToken> | undefined)?.mint !== 'function')
     throw new MisuseError('accessToken', 'is neither jwtAccessTokens({ … }) nor a function of the grant')
   demandShorterThanIdle(accessToken.lifetimeSeconds, policy)
-  return {
-    mint: (grant, circumstances) => {
-      const mostSeconds = secondsUntil(grant.family.expiresAt, circumstances.now)
-      return checked(accessToken.mint({ ...grant, ...circumstances, mostSeconds }), mostSeconds)
-    },
+  return { mint: minter((grant) => accessToken.mint(grant)) }
+}
+
+/** No access token outlives its family: `grant` has the family as it will stand once the answer has been given. */
+function minter(make: AccessTokenFunction): Minting['mint'] {
+  return (grant, circumstances) => {
+    const mostSeconds = secondsUntil(grant.family.expiresAt, circumstances.now)
+    return checked(make({ ...grant, ...circumstances, mostSeconds }), mostSeconds)
   }
 }
 

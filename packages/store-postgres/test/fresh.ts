@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto'
+import { createRefreshTokens, type FamilyId, type FamilyRecord, type TokenStore, type Verifier } from '@baton/core'
+import type pg from 'pg'
+import { postgresStore, type PostgresStoreOptions, type Queryable } from '../src/index.js'
+
+export const DAY = 86_400_000
+export const NOW = Date.UTC(2027, 0, 15)
+export const SECRET = 'a secret of at least thirty-two bytes'
+export const LONG = 60_000
+
+export function freshSchema(): string {
+  return `t${randomBytes(8).toString('hex')}`
+}
+
+/** A store with tables of its own. */
+export async function freshStore(db: Queryable, options: PostgresStoreOptions = {}) {
+  const store = postgresStore(db, { schema: freshSchema(), ...options })
+  await store.migrate()
+  return store
+}
+
+export function tokensOn(store: TokenStore, options: { storeTimeoutSeconds?: number; now?: () => number } = {}) {
+  return createRefreshTokens({ store, secrets: [SECRET], now: () => NOW, ...options })
+}
+
+/** For `server.pool`: runs this on every new connection before anything else. */
+export function first(sql: string): pg.PoolConfig {
+  const onConnect = (client: pg.ClientBase) => client.query(sql)
+  return { onConnect } as pg.PoolConfig
+}
+
+export function familyOf(name: string, changes: Partial<FamilyRecord> = {}): FamilyRecord {
+  return {
+    id: `family ${name}` as FamilyId,
+    generation: 0,
+    verifier: `verifier ${name}` as Verifier,
+    nonce: 'nonce',
+    keyId: 'key',
+    rotatedAt: NOW,
+    retryKey: null,
+    idleMs: DAY,
+    expiresAt: NOW + DAY,
+    absoluteExpiresAt: NOW + 10 * DAY,
+    keepUntil: NOW,
+    revocation: null,
+    subject: 'user-1',
+    clientId: 'first-party',
+    scope: '',
+    audience: [],
+    boundKey: null,
+    offline: false,
+    metadata: {},
+    createdAt: NOW,
+    ...changes,
+  }
+}
+
+export function rotationOf(record: FamilyRecord, now = NOW) {
+  const generation = record.generation + 1
+  const verifier = `verifier of ${record.id} ${String(generation)}` as Verifier
+  const next = { generation, verifier, nonce: 'other', keyId: 'key', rotatedAt: now, retryKey: null }
+  return { id: record.id, expect: record.verifier, next, now }
+}
+
+export const REVOCATION = { id: 'revocation', at: NOW, reason: 'logout' } as const
