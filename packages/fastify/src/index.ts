@@ -77,10 +77,7 @@ export function requireAccessToken(options: AccessTokenGuardOptions): onRequestA
 function mount(endpoint: Endpoint, paths: readonly string[]): FastifyPluginCallback {
   return (scope, _options, done) => {
     leaveBodiesAlone(scope)
-    for (const path of paths)
-      scope.all(path, { exposeHeadRoute: false }, async (request, reply) =>
-        answer(reply, await endpoint(plain(request))),
-      )
+    for (const path of paths) scope.all(path, async (request, reply) => answer(reply, await endpoint(plain(request))))
     done()
   }
 }

@@ -66,6 +66,15 @@ describe('bodies', () => {
     expect(await said(post('a=%zz&a=2'), prepare)).toMatchObject({ status: 200, said: 'a=%zz&a=2' })
   })
 
+  test('a parser of the app for everything is not used', async () => {
+    const prepare = (app: FastifyInstance) => {
+      for (const type of ['*', 'application/octet-stream', FORM])
+        app.addContentTypeParser(type, { parseAs: 'string' }, async () => 'theirs')
+      return mounted(echo)(app)
+    }
+    expect(await said(post('a=%zz&a=2'), prepare)).toMatchObject({ status: 200, said: 'a=%zz&a=2' })
+  })
+
   test.each([null, '', 'nonsense', 'text/csv', 'application/json', '/', 'a b/c', 'multipart/form-data'])(
     'content type %j is left to the endpoint to refuse',
     async (type) => {
