@@ -3,10 +3,10 @@ import type { RedisClient, ReplicaQuorum } from './client.js'
 const FIX =
   'give a connected client: new Redis(…) or new Cluster(…) of ioredis, or await createClient(…).connect() of redis'
 
-/** Throws `TypeError` for what is no client, and for a client on which the store could not keep its promises. */
+/** Throws `TypeError` for what is no client, or one that cannot run the store's commands. */
 export function demandClient(client: unknown): asserts client is RedisClient {
   if (typeof client !== 'object' || client === null) throw misuse(`got ${kindOf(client)}; ${FIX}`)
-  const { then, evalsha, evalSha, isPipeline, execAsPipeline, mode, isCluster, options } = client as Suspect
+  const { then, evalsha, evalSha, isPipeline, execAsPipeline, mode } = client as Suspect
   if (typeof then === 'function') throw misuse('got a promise; await it')
   if (isPipeline === true || typeof execAsPipeline === 'function')
     throw misuse('got a pipeline, which answers nothing before exec(); give the client that made it')
@@ -15,10 +15,6 @@ export function demandClient(client: unknown): asserts client is RedisClient {
   if (mode === 'subscriber' || mode === 'monitor')
     throw misuse(
       `got a connection in ${mode} mode, which runs no other commands; give another one, such as duplicate()`,
-    )
-  if (isCluster === true && options?.enableAutoPipelining === true)
-    throw misuse(
-      'got a Cluster with enableAutoPipelining, which sends scripts to the wrong nodes; give a Cluster without it',
     )
 }
 
@@ -29,8 +25,6 @@ interface Suspect {
   readonly isPipeline?: unknown
   readonly execAsPipeline?: unknown
   readonly mode?: unknown
-  readonly isCluster?: unknown
-  readonly options?: { readonly enableAutoPipelining?: unknown }
 }
 
 export function demandOptions(options: unknown): void {

@@ -36,6 +36,10 @@ export const clusterDrivers: Readonly<Record<string, Connect<RedisCluster>>> = {
     const client = cluster.connect({ scaleReads: 'slave' })
     return { client, end: () => client.disconnect() }
   },
+  'ioredis 6 with automatic pipelines': async (cluster) => {
+    const client = cluster.connect({ enableAutoPipelining: true })
+    return { client, end: () => client.disconnect() }
+  },
   'node-redis 6': async (cluster) => {
     const rootNodes = cluster.nodes.map(({ url }) => ({ url }))
     const client = createCluster({ rootNodes, useReplicas: true }).on('error', quiet)
