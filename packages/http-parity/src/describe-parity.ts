@@ -5,7 +5,16 @@ import { script } from './script.js'
 import type { Answer } from './wire.js'
 
 /** Where something in front of the endpoint answers by itself or has lost what the endpoint would have gone by: what then comes. */
-export type Differences = Readonly<Record<string, { readonly status: number; readonly error?: string }>>
+export type Differences = Readonly<
+  Record<
+    string,
+    {
+      readonly status: number
+      readonly error?: string
+      /** All of them, where they differ. */ readonly headers?: Answer['headers']
+    }
+  >
+>
 
 /**
  * Puts the script to a server and demands of every answer that its status, its headers and its body are the very ones that the
@@ -37,7 +46,9 @@ export function describeParity(name: string, start: Start, differences: Differen
         return
       }
       expect(answer).not.toEqual(expected.get(stepName))
-      expect({ status: answer.status, error: errorOf(answer) }).toEqual({ error: undefined, ...difference })
+      const { status, error, headers } = difference
+      expect({ status: answer.status, error: errorOf(answer) }).toEqual({ status, error })
+      if (headers !== undefined) expect(answer.headers).toEqual(headers)
     })
   })
 }
