@@ -92,16 +92,15 @@ function demandWal(db: SqliteDatabase): void {
     )
 }
 
-const PAUSE_MS = 50
-
-/** SQLite does not wait for other connections here, whatever busy_timeout says. */
+/**
+ * Of several connections that do this at the same moment all but one fail without waiting, since each holds what the other needs.
+ * Once they have failed the winner goes on, and a second attempt waits for it.
+ */
 function switchToWal(db: SqliteDatabase): unknown {
-  for (let waited = 0; ; waited += PAUSE_MS) {
-    try {
-      return pragma(db, 'journal_mode = WAL')
-    } catch (error) {
-      if (!isBusy(error) || waited >= BUSY_TIMEOUT_MS) throw error
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS)
-    }
+  try {
+    return pragma(db, 'journal_mode = WAL')
+  } catch (error) {
+    if (!isBusy(error)) throw error
+    return pragma(db, 'journal_mode = WAL')
   }
 }

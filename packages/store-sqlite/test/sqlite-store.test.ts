@@ -51,6 +51,29 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       expect(pragma(db, 'busy_timeout')).toBe(5000)
     })
 
+    test('goes to WAL mode at the second attempt where the first one meets another connection', () => {
+      const path = freshPath()
+      const db = driver.open(path)
+      sqliteStore(db)
+      db.exec('PRAGMA journal_mode = DELETE')
+      const other = driver.open(path)
+      let attempts = 0
+      const watched: SqliteDatabase = {
+        // As long as it waits nothing else runs here that could end the other's transaction.
+        exec: (sql) => (sql.includes('busy_timeout') ? undefined : db.exec(sql)),
+        prepare: (sql) => {
+          if (sql !== 'PRAGMA journal_mode = WAL') return db.prepare(sql)
+          attempts += 1
+          other.exec(attempts === 1 ? 'BEGIN; SELECT * FROM baton_families' : 'COMMIT')
+          return db.prepare(sql)
+        },
+      }
+      db.exec('PRAGMA busy_timeout = 0')
+      sqliteStore(watched)
+      expect(attempts).toBe(2)
+      expect(pragma(db, 'journal_mode')).toBe('wal')
+    })
+
     test('is refused when it is none', () => {
       const wrong: [unknown, RegExp][] = [
         ['app.db', /got a string; give a connected better-sqlite3 Database or node:sqlite DatabaseSync/],
@@ -242,6 +265,25 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       expect(await store.purge(NOW + 1, 4)).toBe(4)
       expect(await store.purge(NOW + 1, 4)).toBe(2)
       expect(await store.purge(NOW + 1, 4)).toBe(0)
+    })
+
+    test('call after call does not look at the same living families again and again', async () => {
+      const db = driver.inMemory()
+      let looks = 0
+      const watched: SqliteDatabase = {
+        exec: (sql) => db.exec(sql),
+        prepare: (sql) => {
+          const statement = db.prepare(sql)
+          if (!sql.includes('AS dead')) return statement
+          return { all: (parameters) => ((looks += 1), statement.all(parameters)) }
+        },
+      }
+      const store = sqliteStore(watched)
+      await createMany(store, 5000)
+      for (let index = 0; index < 5000; index += 50) await revokeOne(store, index)
+      expect(await purgeAll(store, 5)).toBe(100)
+      // 21 calls look at five thousand rows, a thousand at a time: two rounds, and one look more for each call.
+      expect(looks).toBeLessThan(40)
     })
 
     test('gives others their turn after every few hundred rows', async () => {
