@@ -16,6 +16,8 @@ export type Differences = Readonly<
   >
 >
 
+const BUSY_MACHINE_MS = 60_000
+
 /**
  * Puts the script to a server and demands of every answer that its status, its headers and its body are the very ones that the
  * endpoints give on bare `node:http`. `differences` are demanded as well: one that has gone must be struck from the list.
@@ -27,7 +29,7 @@ export function describeParity(name: string, start: Start, differences: Differen
     beforeAll(async () => {
       expected = await playAll(serveBare)
       player = await createPlayer(start)
-    })
+    }, BUSY_MACHINE_MS)
     afterAll(async () => {
       await player.close()
     })
