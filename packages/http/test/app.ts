@@ -4,7 +4,7 @@ import { generateSigningKey, jwtAccessTokens, type PlainRequest, type PlainRespo
 
 export const ISSUER = 'https://login.example'
 export const SIGNING_KEY = generateSigningKey()
-export const SECRET = 'a secret of an app in a test, 32 bytes or more'
+const SECRET = 'a secret of an app in a test, 32 bytes or more'
 
 /** An app with a clock that stands still, and a store that can be told to fail. */
 export function createApp(options: Partial<RefreshTokensOptions> = {}) {
