@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { createRefreshTokens, type FamilyId, type FamilyRecord, type TokenStore, type Verifier } from '@baton/core'
-import type pg from 'pg'
 import { postgresStore, type PostgresStoreOptions, type Queryable } from '../src/index.js'
 
 export const DAY = 86_400_000
@@ -23,11 +22,17 @@ export function tokensOn(store: TokenStore, options: { storeTimeoutSeconds?: num
   return createRefreshTokens({ store, secrets: [SECRET], now: () => NOW, ...options })
 }
 
-/** For `server.pool`: runs this on every new connection before anything else. */
-export function first(sql: string): pg.PoolConfig {
-  const onConnect = (client: pg.ClientBase) => client.query(sql)
-  return { onConnect } as pg.PoolConfig
+/** The URL of connections that begin with these settings. */
+export function urlWith(url: string, settings: Readonly<Record<string, string>>): string {
+  const changed = new URL(url)
+  const given = changed.searchParams.get('options')
+  const flags = Object.entries(settings).map(([name, value]) => `-c ${name}=${value.replaceAll(' ', '\\ ')}`)
+  changed.searchParams.set('options', [...(given === null ? [] : [given]), ...flags].join(' '))
+  return changed.href
 }
+
+/** For what is tested without a crash. */
+export const QUICK = { synchronous_commit: 'off' }
 
 export function familyOf(name: string, changes: Partial<FamilyRecord> = {}): FamilyRecord {
   return {

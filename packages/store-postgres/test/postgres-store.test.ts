@@ -3,7 +3,7 @@ import { type PostgresServer, startPostgres } from '@baton/test-servers'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Queryable } from '../src/index.js'
-import { first, freshStore, LONG } from './fresh.js'
+import { freshStore, LONG, QUICK, urlWith } from './fresh.js'
 
 let server: PostgresServer
 const clients: pg.Client[] = []
@@ -16,22 +16,18 @@ afterAll(async () => {
   await server.stop()
 })
 
-// What is tested here does not die; faults.test.ts does.
-const QUICK = 'SET synchronous_commit = off'
-
 async function connect(config: pg.ClientConfig = {}): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: server.url, ...config })
+  const client = new pg.Client({ connectionString: urlWith(server.url, QUICK), ...config })
   client.on('error', () => undefined)
   clients.push(client)
   await client.connect()
-  await client.query(QUICK)
   return client
 }
 
 describe('on a pool', () => {
   let pool: pg.Pool
   beforeAll(() => {
-    pool = server.pool(first(QUICK))
+    pool = server.pool({ connectionString: urlWith(server.url, QUICK) })
   })
   for (const { name, run } of tokenStoreCases(() => freshStore(pool))) test(name, run)
 })
@@ -59,7 +55,7 @@ describe('behind a pooler: every statement on another connection, DISCARD ALL af
 describe.each(['repeatable read', 'serializable'])('where the default isolation is %s', (level) => {
   let pool: pg.Pool
   beforeAll(() => {
-    pool = server.pool(first(`${QUICK}; SET default_transaction_isolation = '${level}'`))
+    pool = server.pool({ connectionString: urlWith(server.url, { ...QUICK, default_transaction_isolation: level }) })
   })
   const contended = tokenStoreCases(() => freshStore(pool)).filter(({ name }) => /^(races|purge|remember):/.test(name))
   for (const { name, run } of contended) test(name, run)
@@ -70,9 +66,10 @@ describe.each(['repeatable read', 'serializable'])('where the default isolation 
 })
 
 function int8As(parse: (text: string) => unknown): pg.CustomTypesConfig {
-  const getTypeParser = (id: number, format?: string) =>
-    id === Number(pg.types.builtins.INT8) ? parse : pg.types.getTypeParser(id, format as 'text')
-  return { getTypeParser: getTypeParser as typeof pg.types.getTypeParser }
+  const { getTypeParser, builtins } = pg.types
+  const changed = (...type: Parameters<typeof getTypeParser>) =>
+    type[0] === builtins.INT8 ? parse : (getTypeParser(...type) as unknown)
+  return { getTypeParser: changed as typeof getTypeParser }
 }
 
 /** As a pooler in transaction mode: sessions are nobody's, and nothing in them lasts. */

@@ -1,17 +1,31 @@
-import { createRefreshTokens } from '@baton/core'
+import { createRefreshTokens, type ListQuery } from '@baton/core'
 import { type PostgresServer, startPostgres, until } from '@baton/test-servers'
 import type pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type PostgresStore, postgresStore } from '../src/index.js'
 import { statementsOn } from '../src/statements.js'
-import { DAY, familyOf, first, freshSchema, freshStore, LONG, NOW, REVOCATION, rotationOf, SECRET } from './fresh.js'
+import {
+  DAY,
+  familyOf,
+  freshSchema,
+  freshStore,
+  LONG,
+  NOW,
+  QUICK,
+  REVOCATION,
+  rotationOf,
+  SECRET,
+  urlWith,
+} from './fresh.js'
+
+vi.setConfig({ testTimeout: LONG })
 
 let server: PostgresServer
 let pool: pg.Pool
 
 beforeAll(async () => {
   server = await startPostgres({ settings: { shared_preload_libraries: 'pg_stat_statements', fsync: 'off' } })
-  pool = server.pool(first('SET synchronous_commit = off'))
+  pool = server.pool({ connectionString: urlWith(server.url, QUICK) })
   await pool.query('CREATE EXTENSION pg_stat_statements')
 }, LONG)
 afterAll(() => server.stop())
@@ -20,8 +34,8 @@ afterAll(() => server.stop())
 async function executed(schema: string): Promise<Record<string, number>> {
   const { rows } = await pool.query(
     `SELECT split_part(query, ' ', 1) AS verb, sum(calls)::int AS calls FROM pg_stat_statements
-      WHERE strpos(query, $1) > 0 AND query ~ '^(INSERT|SELECT id|UPDATE|DELETE|BEGIN)' GROUP BY 1`,
-    [schema],
+      WHERE strpos(query, $1) > 0 AND query NOT LIKE 'CREATE%' GROUP BY 1`,
+    [`"${schema}".families `],
   )
   return Object.fromEntries(rows.map(({ verb, calls }) => [verb, calls]))
 }
@@ -45,19 +59,22 @@ describe('statements', () => {
 
   test('of 2 000 rotations of 100 families at least 99 % touch no index', async () => {
     const schema = freshSchema()
-    const store = await freshStore(pool, { schema })
+    const own = server.pool({ connectionString: urlWith(server.url, QUICK) })
+    const store = await freshStore(own, { schema })
     let records = await Promise.all(
       Array.from({ length: 100 }, (_, index) => store.create(familyOf(String(index), { subject: `s${index}` }), NOW)),
     )
-    // The first rotation of a full page finds the room that the fill factor left.
     for (let round = 1; round <= 20; round += 1)
       records = await Promise.all(records.map(async (record) => (await store.rotate(rotationOf(record, NOW + round)))!))
+    // A connection that ends hands in its statistics.
+    await own.end()
     const { updated, hot } = await until('the statistics are in', async () => {
       const { rows } = await pool.query(
-        'SELECT n_tup_upd::int AS updated, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = $2',
-        [schema, 'families'],
+        `SELECT n_tup_upd::int AS updated, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables
+          WHERE schemaname = $1 AND relname = 'families'`,
+        [schema],
       )
-      return rows[0]?.updated === 2000 && rows[0]
+      return rows[0].updated === 2000 && rows[0]
     })
     expect(hot / updated).toBeGreaterThanOrEqual(0.99)
   })
@@ -121,11 +138,14 @@ describe('plans, among 20 000 families', () => {
     expect(plans.find).toMatch(/Index Scan using families_pkey/)
     expect(plans.rotate).toMatch(/Index Scan using families_pkey/)
     expect(plans.revoke).toMatch(/Index Scan using families_pkey/)
-    expect(plans.list).toMatch(/Index Scan using families_by_subject.*\n\s+Index Cond:.*subject.*ROW\(created_at/)
+    expect(plans.list).toMatch(/families_by_subject.*\n\s+Index Cond:.*subject.*ROW\(created_at/)
+    expect(plans.deleteDead).toMatch(/Tid Range Scan/)
+    expect(`${plans.list}${plans.deleteDead}`).not.toMatch(/Seq Scan/)
+    // Without statistics the server sorts the few rows that it expects.
+    if (when === 'before') return
     expect(plans.list).not.toMatch(/Sort/)
     expect(plans.deleteEnded).toMatch(/families_by_absolute_end/)
-    expect(plans.deleteDead).toMatch(/Tid Range Scan/)
-    for (const plan of Object.values(plans)) expect(plan).not.toMatch(/Seq Scan/)
+    expect(plans.deleteEnded).not.toMatch(/Seq Scan/)
   })
 })
 
@@ -201,18 +221,18 @@ describe('purging', () => {
 
   test('amid rotations and revocations takes only what is dead', async () => {
     const store = await filled(200)
-    let rotating = true
-    let records = Array.from({ length: 100 }, (_, index) => familyOf(String(index)))
+    const rotating = new AbortController()
+    let records = Array.from({ length: 50 }, (_, index) => familyOf(String(index)))
     const rotations = (async () => {
-      while (rotating)
+      while (!rotating.signal.aborted)
         records = await Promise.all(records.map(async (record) => (await store.rotate(rotationOf(record)))!))
     })()
     let purged = 0
     for (let index = 100; index < 200; index += 1) {
       await revoke(store, index)
-      purged += await store.purge(NOW + 1, 1000)
+      if (index % 5 === 0) purged += await store.purge(NOW + 1, 1000)
     }
-    rotating = false
+    rotating.abort()
     await rotations
     // A look that meets a page whose row has just moved may pass it by; the next one does not.
     purged += await store.purge(NOW + 1, 1000)
@@ -242,11 +262,11 @@ describe('a subject of 1 000 families', () => {
     await Promise.all(records.map((record) => store.create(record, NOW)))
     const stay = new Set(records.filter((_, index) => index % 2 === 0).map(({ id }) => id))
     const seen: string[] = []
-    let cursor: string | null = null
-    for (let page = 0; page === 0 || cursor !== null; page += 1) {
-      const query = { subject: 'user-1', limit: 50, now: NOW }
+    let cursor: string | undefined
+    for (let page = 0; page === 0 || cursor !== undefined; page += 1) {
+      const query: ListQuery = { subject: 'user-1', limit: 50, now: NOW, ...(cursor === undefined ? {} : { cursor }) }
       const [answer] = await Promise.all([
-        store.list(cursor === null ? query : { ...query, cursor }),
+        store.list(query),
         ...records.slice(page * 40, page * 40 + 40).map(async (record, index) => {
           if (!stay.has(record.id)) await store.revoke(record.id, REVOCATION)
           else if (index % 4 === 0) await store.rotate(rotationOf(record))
@@ -254,7 +274,7 @@ describe('a subject of 1 000 families', () => {
         store.create(familyOf(`late ${String(page)}`, { createdAt: NOW - page * 3 }), NOW),
       ])
       seen.push(...answer.items.map(({ id }) => id))
-      cursor = answer.cursor
+      cursor = answer.cursor ?? undefined
     }
     expect(new Set(seen).size).toBe(seen.length)
     expect([...stay].every((id) => seen.includes(id))).toBe(true)

@@ -1,0 +1,100 @@
+import { type PostgresServer, startPostgres } from '@baton/test-servers'
+import type pg from 'pg'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { postgresStore } from '../src/index.js'
+import { freshSchema, LONG, NOW, tokensOn } from './fresh.js'
+import { buildWorker, startWorker, type Worker } from './processes.js'
+
+vi.setConfig({ testTimeout: LONG })
+
+let server: PostgresServer
+let pool: pg.Pool
+let built: Awaited<ReturnType<typeof buildWorker>>
+const workers = new Set<Worker>()
+
+beforeAll(async () => {
+  ;[server, built] = await Promise.all([startPostgres(), buildWorker()])
+  pool = server.pool()
+}, LONG)
+afterAll(async () => {
+  built.remove()
+  await server.stop()
+})
+afterEach(async () => {
+  await Promise.all([...workers].map((worker) => worker.kill()))
+  workers.clear()
+})
+
+function start(): Worker {
+  const worker = startWorker(built.path)
+  workers.add(worker)
+  return worker
+}
+
+async function open(crowd: readonly Worker[], schema: string): Promise<void> {
+  for (const worker of crowd) worker.tell({ type: 'open', url: server.url, schema })
+  for (const worker of crowd) expect(await worker.next()).toEqual({ type: 'done' })
+}
+
+test('four processes that migrate the same new schema at once all get a working store, 10 times', async () => {
+  const crowd = [start(), start(), start(), start()]
+  for (let round = 0; round < 10; round += 1) {
+    const schema = freshSchema()
+    await open(crowd, schema)
+    for (const worker of crowd) worker.tell({ type: 'issue', subject: 'user-1' })
+    for (const worker of crowd) expect(await worker.next()).toMatchObject({ type: 'issued' })
+    const { items } = await postgresStore(pool, { schema }).list({ subject: 'user-1', limit: 10, now: NOW })
+    expect(items).toHaveLength(4)
+  }
+})
+
+test('of three processes that have all read the same token one rotates, and every caller gets its successor, 50 times', async () => {
+  const crowd = [start(), start(), start()]
+  const schema = freshSchema()
+  await open(crowd, schema)
+  const tokens = tokensOn(postgresStore(pool, { schema }))
+  let { refreshToken } = await tokens.issue({ subject: 'user-1' })
+  const wonBy = new Set<number>()
+  for (let round = 0; round < 50; round += 1) {
+    for (const worker of crowd) worker.tell({ type: 'race', refreshToken, callers: 3 })
+    for (const worker of crowd) expect(await worker.next()).toEqual({ type: 'at the barrier' })
+    // Taking turns in being told first lets all win.
+    const order = crowd.map((_, index) => crowd[(index + round) % crowd.length]!)
+    for (const worker of order) worker.tell({ type: 'go' })
+    const reports = await Promise.all(crowd.map((worker) => worker.next()))
+    const answers = reports.map((report) => (report?.type === 'raced' ? report.answers : []))
+    const outcomes = answers.flat().map(({ outcome }) => outcome)
+    expect(outcomes.sort()).toEqual([...Array.from({ length: 8 }, () => 'retried'), 'rotated'])
+    const successors = new Set(answers.flat().map((answer) => answer.refreshToken))
+    expect(successors.size).toBe(1)
+    refreshToken = [...successors][0]!
+    wonBy.add(answers.findIndex((some) => some.some(({ outcome }) => outcome === 'rotated')))
+  }
+  expect(wonBy.size).toBeGreaterThan(1)
+  expect(await tokens.inspect(refreshToken)).toMatchObject({ active: true, family: { generation: 50 } })
+})
+
+test('after kill -9 of the process amid rotations, 10 times, every session goes on', async () => {
+  const schema = freshSchema()
+  await postgresStore(pool, { schema }).migrate()
+  const tokens = tokensOn(postgresStore(pool, { schema }))
+  const subjects = ['user-1', 'user-2', 'user-3', 'user-4', 'user-5']
+  let held = await Promise.all(subjects.map(async (subject) => (await tokens.issue({ subject })).refreshToken))
+  for (let round = 0; round < 10; round += 1) {
+    const worker = start()
+    await open([worker], schema)
+    worker.tell({ type: 'rotate until death', refreshTokens: held })
+    let count = 0
+    for (let report = await worker.next(); report !== null; report = await worker.next()) {
+      if (report.type !== 'acknowledged') throw new Error(`unexpected report: ${report.type}`)
+      held[report.session] = report.refreshToken
+      count += 1
+      if (count === 5 + round) void worker.kill()
+    }
+    const answers = await Promise.all(held.map((refreshToken) => tokens.rotate({ refreshToken })))
+    // A rotation that was lost after its acknowledgement would be refused, or healed.
+    for (const answer of answers)
+      expect(answer).toMatchObject({ ok: true, outcome: expect.stringMatching(/^(rotated|retried)$/) })
+    held = answers.map((answer) => (answer.ok ? answer.refreshToken : ''))
+  }
+})
