@@ -27,7 +27,7 @@ export interface RedisStore extends TokenStore {
 /**
  * Keeps families in Redis or Valkey, single, replicated or clustered, through a connected `ioredis` or `redis` client, which
  * stays yours to close. One script call per rotation; Redis itself removes what has died. As durable as the server's own
- * persistence: with `appendfsync everysec` a crash may lose a second of rotations, of which Baton heals one per family.
+ * persistence: with `appendfsync everysec` a crash may lose a second or two of rotations, of which Baton heals one per family.
  *
  * Throws `TypeError` for anything but such a client, and for options that it does not know.
  */

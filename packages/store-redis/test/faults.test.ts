@@ -78,7 +78,7 @@ function load(tokens: RefreshTokens, sessions: readonly Session[]) {
   })
   return {
     counts,
-    async stop() {
+    stop: async () => {
       stopped = true
       await Promise.all(running)
       return counts

@@ -74,6 +74,18 @@ describe.each(Object.entries(singleDrivers))('what %s sends', (_name, connect) =
   })
 })
 
+test('create and revoke that come again are written again, so that a WAIT behind them has something to wait for', async () => {
+  const store = redisStore(redis)
+  const record = await store.create(familyOf('a'), NOW)
+  const revoke = () => store.revoke(record.id, { id: 'r', at: NOW, reason: 'logout' })
+  await revoke()
+  for (const again of [() => store.create(record, NOW), revoke]) {
+    await redis.config('RESETSTAT')
+    await again()
+    expect((await commandCounts())['set']).toBe(1)
+  }
+})
+
 describe('memory', () => {
   const bytes = async (key: string) => Number(await redis.memory('USAGE', key, 'SAMPLES', 0))
   const keysOf = async (kind: 'f' | 's') => redis.keys(`baton:${kind}:*`)
@@ -237,7 +249,8 @@ describe('what is not ours', () => {
   const record = familyOf('a')
   const key = `baton:f:${record.id}`
   const revocation = { id: 'r', at: NOW, reason: 'logout' } as const
-  const newer = `2|${record.verifier}|0|n|k|1|||||||\n[]`
+  // One that this version could read and would rotate, but for its number.
+  const newer = `2|${record.verifier}|0|n|k|1||9999999999999||9999999999999|0|\n["","","",1]`
 
   async function refusesAll(message: RegExp): Promise<void> {
     const store = redisStore(redis)
