@@ -61,12 +61,12 @@ async function startWorker(driver: string) {
   const reports: Report[] = []
   child.on('message', (report: Report) => reports.push(report))
   const tell = (order: Order) => void child.send(order)
-  const told = <Type extends Report['type']>(type: Type, count = 1) =>
-    until(`${type} of a worker`, () => {
+  const told = async <Type extends Report['type']>(type: Type, count = 1) =>
+    (await until(`${type} of a worker`, () => {
       const failure = reports.find((report) => report.type === 'failed')
       if (failure !== undefined) throw new Error(failure.message)
       return reports.filter((report): report is Extract<Report, { type: Type }> => report.type === type)[count - 1]
-    })
+    }))!
   tell({ type: 'connect', driver, url: server.url })
   await told('connected')
   return { tell, told, reports, kill: () => kill(child) }

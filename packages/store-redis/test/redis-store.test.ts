@@ -67,7 +67,7 @@ describe.each(Object.entries(singleDrivers))('what %s sends', (_name, connect) =
     const store = redisStore(client)
     const record = familyOf('a')
     await store.create(record, NOW)
-    await redis.client('KILL', 'SKIPME', 'yes')
+    await redis.call('CLIENT', 'KILL', 'SKIPME', 'yes')
     const after = await until('the store answers again', () => store.rotate(rotationOf(record)))
     expect(after?.generation).toBe(1)
     end()
