@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { FamilyRecord, RevocationReason, TokenStore } from '@baton/core'
+import type { FamilyRecord, RevocationReason } from '@baton/core'
 import {
   DAY,
   familyId,
@@ -13,7 +13,7 @@ import {
   rotationOf,
   verifier,
 } from './records.js'
-import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
+import { casesOf, type Checks, type OpenStore, type StoreCase } from './store-case.js'
 
 /** One family, one call after another. */
 export function contractCases(openStore: OpenStore): StoreCase[] {
@@ -26,7 +26,10 @@ export function contractCases(openStore: OpenStore): StoreCase[] {
   })
 }
 
-type Checks = Readonly<Record<string, (store: TokenStore) => Promise<void>>>
+/** Those in which a single write is all that matters. */
+export function writingCases(openStore: OpenStore): StoreCase[] {
+  return casesOf(openStore, { ...creating, ...rotating, ...revoking })
+}
 
 const creating: Checks = {
   'create: stores the record and returns it': async (store) => {
@@ -49,6 +52,11 @@ const creating: Checks = {
     const again = familyOf('a', { verifier: verifier('other') })
     assert.deepEqual(await store.create(again, NOW + HOUR), dead)
     assert.deepEqual(await store.create(again, NOW + 15 * DAY), dead)
+  },
+  'create: makes no room by forgetting others': async (store) => {
+    const records = Array.from({ length: 120 }, (_, index) => familyOf(String(index)))
+    await Promise.all(records.map((record) => store.create(record, NOW)))
+    for (const record of records) assert.deepEqual(await store.find(record.id), record)
   },
   'find: knows nothing of other ids': async (store) => {
     await store.create(familyOf('a'), NOW)

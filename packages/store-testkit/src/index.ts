@@ -1,10 +1,18 @@
+import { clockCases } from './clock.js'
+import { connectionCases } from './connections.js'
 import { contractCases } from './contract.js'
 import { listingCases } from './listing.js'
 import { raceCases } from './races.js'
 import { retentionCases } from './retention.js'
 import type { OpenStore, StoreCase } from './store-case.js'
+import { twiceCases } from './twice.js'
 
-export type { OpenStore, StoreCase } from './store-case.js'
+export type { OpenedStore, OpenStore, StoreCase } from './store-case.js'
+export { type CrashableStore, crashCases } from './crash.js'
+export { linearizabilityCases, type LinearizabilityOptions, type OpenedStores } from './histories.js'
+export { describeHistory, isLinearizable, type Operation, recorder, type Recorder } from './linearizability.js'
+export type { Call, State } from './model.js'
+export { modelCases, type ModelCasesOptions } from './model-runs.js'
 
 export interface TokenStoreCasesOptions {
   /**
@@ -16,16 +24,21 @@ export interface TokenStoreCasesOptions {
 
 /**
  * Everything that the `TokenStore` contract promises, as cases for any test runner: `for (const { name, run } of cases) test(name,
- * run)`. Each case opens a store of its own, takes its time from constants near the year 2027, and never sleeps.
+ * run)`. Each case opens a store of its own, brings its own time, and never sleeps. If `openStore` offers `another` connection,
+ * the cases about connections and races use both.
  */
 export function tokenStoreCases(
   openStore: OpenStore,
   { deletion = 'purge' }: TokenStoreCasesOptions = {},
 ): StoreCase[] {
+  const purges = deletion === 'purge'
   return [
     ...contractCases(openStore),
     ...raceCases(openStore),
+    ...twiceCases(openStore),
+    ...connectionCases(openStore, purges),
     ...listingCases(openStore),
-    ...retentionCases(openStore, deletion === 'purge'),
+    ...retentionCases(openStore, purges),
+    ...clockCases(openStore),
   ]
 }

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
+import type { TokenStore } from '@baton/core'
 import { DAY, familyOf, hashOf, HOUR, NOW, renewalOf, revocationOf, rotated, rotationOf, verifier } from './records.js'
 import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
 
 const CROWD = Array.from({ length: 50 }, (_, index) => String(index))
 
-/** Many calls at once on one store. */
+/** Many calls at once, over two connections where there are two. */
 export function raceCases(openStore: OpenStore): StoreCase[] {
   return casesOf(openStore, {
-    'races: of 50 rotations of one token one applies, and all see it': async (store) => {
+    'races: of 50 rotations of one token one applies, and all see it': async (one, another) => {
+      const store = alternating(one, await another())
       const record = familyOf('a')
       await store.create(record, NOW)
       const commands = CROWD.map((name) => rotationOf(record, NOW + HOUR, { verifier: verifier(name), nonce: name }))
@@ -17,7 +19,8 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       for (const answer of answers) assert.deepEqual(answer, rotated(record, winner))
       assert.deepEqual(await store.find(record.id), rotated(record, winner))
     },
-    'races: of 50 creations of one id one stays, and all see it': async (store) => {
+    'races: of 50 creations of one id one stays, and all see it': async (one, another) => {
+      const store = alternating(one, await another())
       const records = CROWD.map((name) => familyOf('a', { verifier: verifier(name), metadata: { name } }))
       const answers = await Promise.all(records.map((record) => store.create(record, NOW)))
       const winner = records.find((record) => record.verifier === answers[0]?.verifier)
@@ -25,7 +28,8 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       for (const answer of answers) assert.deepEqual(answer, winner)
       assert.deepEqual((await store.list({ subject: winner.subject, limit: 100, now: NOW })).items, [winner])
     },
-    'races: of 50 revocations one stands, and all see it': async (store) => {
+    'races: of 50 revocations one stands, and all see it': async (one, another) => {
+      const store = alternating(one, await another())
       const record = familyOf('a')
       await store.create(record, NOW)
       const revocations = CROWD.map((name) => revocationOf(name))
@@ -34,25 +38,28 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       assert.ok(winner)
       for (const answer of answers) assert.deepEqual(answer, { ...record, revocation: winner })
     },
-    'races: of 50 that remember a key one is the first': async (store) => {
+    'races: of 50 that remember a key one is the first': async (one, another) => {
+      const store = alternating(one, await another())
       const answers = await Promise.all(CROWD.map(() => store.remember('key', NOW + HOUR, NOW)))
       assert.equal(answers.filter(Boolean).length, 1)
     },
-    'races: a revocation amid rotations is final, and no rotation comes after it': async (store) => {
+    'races: a revocation amid rotations is final, and no rotation comes after it': async (one, another) => {
+      const store = alternating(one, await another())
       const record = familyOf('a')
       await store.create(record, NOW)
       const revocation = revocationOf('a')
       const rotations = CROWD.map((name) => rotationOf(record, NOW + HOUR, { verifier: verifier(name) }))
-      const [revoked, ...answers] = await Promise.all([
-        store.revoke(record.id, revocation),
-        ...rotations.map((command) => store.rotate(command)),
-      ])
+      const early = rotations.slice(0, 25).map((command) => store.rotate(command))
+      const revoking = store.revoke(record.id, revocation)
+      const late = rotations.slice(25).map((command) => store.rotate(command))
+      const [revoked, ...answers] = await Promise.all([revoking, ...early, ...late])
       assert.deepEqual(revoked?.revocation, revocation)
       const end = await store.find(record.id)
       assert.deepEqual(end, revoked)
       for (const answer of answers) if (answer?.revocation) assert.deepEqual(answer, end)
     },
-    'races: a renewal never undoes a rotation': async (store) => {
+    'races: a renewal never undoes a rotation': async (one, another) => {
+      const store = alternating(one, await another())
       const record = familyOf('a')
       await store.create(record, NOW)
       const rotation = rotationOf(record, NOW + HOUR)
@@ -64,7 +71,8 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       assert.deepEqual(await store.find(record.id), rotated(record, rotation))
       assert.equal(rotated(record, rotation).expiresAt, NOW + HOUR + DAY)
     },
-    'races: families do not disturb each other': async (store) => {
+    'races: families do not disturb each other': async (one, another) => {
+      const store = alternating(one, await another())
       const records = CROWD.map((name) => familyOf(name, { subject: hashOf(name) }))
       await Promise.all(records.map((record) => store.create(record, NOW)))
       const commands = records.map((record) => rotationOf(record, NOW + HOUR))
@@ -73,4 +81,19 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       assert.deepEqual(answers, expected)
     },
   })
+}
+
+/** Sends every other call to the other store. */
+function alternating(one: TokenStore, other: TokenStore): TokenStore {
+  let calls = 0
+  const next = () => ((calls += 1) % 2 === 0 ? other : one)
+  return {
+    create: (record, now) => next().create(record, now),
+    find: (id) => next().find(id),
+    rotate: (command) => next().rotate(command),
+    revoke: (id, revocation) => next().revoke(id, revocation),
+    list: (query) => next().list(query),
+    purge: (now, limit) => next().purge(now, limit),
+    remember: (key, expiresAt, now) => next().remember(key, expiresAt, now),
+  }
 }

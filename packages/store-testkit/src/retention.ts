@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict'
 import type { FamilyRecord, TokenStore } from '@baton/core'
 import { DAY, familyOf, HOUR, NOW, revocationOf, rotationOf, verifier } from './records.js'
-import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
+import { casesOf, type Checks, type OpenStore, type StoreCase } from './store-case.js'
 
 /** What stays, what goes, and when. */
 export function retentionCases(openStore: OpenStore, purges: boolean): StoreCase[] {
   return [...casesOf(openStore, staying), ...(purges ? casesOf(openStore, going) : [])]
 }
-
-type Checks = Readonly<Record<string, (store: TokenStore) => Promise<void>>>
 
 const staying: Checks = {
   'purge: leaves the living alone': async (store) => {
@@ -34,6 +32,11 @@ const staying: Checks = {
     assert.equal(await store.remember('key', NOW + HOUR, NOW), true)
     assert.equal(await store.remember('key', NOW + HOUR, NOW), false)
     assert.equal(await store.remember('key', NOW + 2 * HOUR, NOW + HOUR - 1), false)
+  },
+  'remember: makes no room by forgetting others': async (store) => {
+    const keys = Array.from({ length: 120 }, (_, index) => `key ${String(index)}`)
+    assert.deepEqual(await Promise.all(keys.map((key) => store.remember(key, NOW + HOUR, NOW))), Array(120).fill(true))
+    assert.deepEqual(await Promise.all(keys.map((key) => store.remember(key, NOW + HOUR, NOW))), Array(120).fill(false))
   },
   'remember: keys are exact': async (store) => {
     for (const key of ['a', 'A', 'a ', 'á', `'"\\`, '😀', '__proto__', 'x'.repeat(1024), '%', '0', '00'])

@@ -1,7 +1,16 @@
 import type { TokenStore } from '@baton/core'
 
-/** Opens an empty store that shares nothing with any other. Whoever opens it closes it. */
-export type OpenStore = () => TokenStore | Promise<TokenStore>
+/** An empty store, and what else the author can offer. */
+export interface OpenedStore {
+  readonly store: TokenStore
+  /** Another connection to the same families, as another process would have it. Without it the first serves for both. */
+  readonly another?: () => TokenStore | Promise<TokenStore>
+  /** Called once the case is over, whatever came of it. */
+  readonly close?: () => unknown
+}
+
+/** Opens an empty store that shares nothing with any other. Whoever opens it closes it, here or by `close`. */
+export type OpenStore = () => TokenStore | OpenedStore | Promise<TokenStore | OpenedStore>
 
 /** One promise of the contract. `run` rejects with an AssertionError where the store breaks it. */
 export interface StoreCase {
@@ -9,10 +18,38 @@ export interface StoreCase {
   readonly run: () => Promise<void>
 }
 
+/** `another` resolves to a second connection, or to the store itself where there is none. */
+export type Check = (store: TokenStore, another: () => Promise<TokenStore>) => Promise<void>
+export type Checks = Readonly<Record<string, Check>>
+
 /** Turns `{ name: check }` into cases that open a store each. */
-export function casesOf(
-  openStore: OpenStore,
-  checks: Readonly<Record<string, (store: TokenStore) => Promise<void>>>,
-): StoreCase[] {
-  return Object.entries(checks).map(([name, check]) => ({ name, run: async () => check(await openStore()) }))
+export function casesOf(openStore: OpenStore, checks: Checks): StoreCase[] {
+  return Object.entries(checks).map(([name, check]) => ({
+    name,
+    run: () => withStore(openStore, ({ store, another }) => check(store, async () => another?.() ?? store)),
+  }))
+}
+
+/** Opens, runs and closes. What `close` has to complain about never hides what the case has found. */
+export async function withStore(openStore: OpenStore, run: (opened: OpenedStore) => Promise<void>): Promise<void> {
+  const opened = openedOf(await openStore())
+  await closing(opened, () => run(opened))
+}
+
+export async function closing({ close }: { close?: () => unknown }, run: () => Promise<void>): Promise<void> {
+  try {
+    await run()
+  } catch (error) {
+    await Promise.resolve(close?.()).catch(() => undefined)
+    throw error
+  }
+  await close?.()
+}
+
+export function openedOf(opened: TokenStore | OpenedStore): OpenedStore {
+  return isStore(opened) ? { store: opened } : opened
+}
+
+function isStore(opened: TokenStore | OpenedStore): opened is TokenStore {
+  return 'rotate' in opened
 }

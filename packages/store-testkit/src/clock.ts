@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict'
+import type { TokenStore } from '@baton/core'
+import { DAY, familyOf, HOUR, renewalOf, revocationOf, rotated, rotationOf } from './records.js'
+import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
+
+/** Whatever the year is when these cases run, by its own clock a store gets one of these wrong. */
+export function clockCases(openStore: OpenStore): StoreCase[] {
+  return casesOf(openStore, {
+    'clock: only the given `now` counts, in the year 1990': (store) => liveIn(store, Date.UTC(1990, 5, 1)),
+    'clock: only the given `now` counts, in the year 2190': (store) => liveIn(store, Date.UTC(2190, 5, 1)),
+  })
+}
+
+async function liveIn(store: TokenStore, now: number): Promise<void> {
+  const times = { rotatedAt: now, createdAt: now, keepUntil: now, absoluteExpiresAt: now + 10 * DAY }
+  const record = familyOf('a', { ...times, expiresAt: now + DAY })
+  const unlimited = familyOf('b', { ...times, createdAt: now - 1, idleMs: null, expiresAt: now + 10 * DAY })
+  const listed = async (at: number) => (await store.list({ subject: 'user-1', limit: 10, now: at })).items
+
+  assert.deepEqual(await store.create(record, now), record)
+  assert.deepEqual(await store.create(unlimited, now), unlimited)
+  assert.equal(await store.purge(now + HOUR, 10), 0)
+  assert.deepEqual(await listed(now + DAY - 1), [record, unlimited])
+  assert.deepEqual(await listed(now + DAY), [unlimited])
+  assert.deepEqual(await store.rotate(rotationOf(record, now + DAY)), record)
+
+  const rotation = rotationOf(record, now + HOUR)
+  const after = rotated(record, rotation)
+  assert.deepEqual(await store.rotate(rotation), after)
+  assert.equal(after.expiresAt, now + HOUR + DAY)
+  const renewal = renewalOf(after, now + HOUR + DAY - 1)
+  assert.deepEqual(await store.rotate(renewal), rotated(after, renewal))
+  assert.deepEqual(await store.rotate(rotationOf(unlimited, now + 10 * DAY)), unlimited)
+
+  const revocation = revocationOf('b', { at: now + 2 * HOUR })
+  assert.deepEqual(await store.revoke(unlimited.id, revocation), { ...unlimited, revocation })
+  assert.equal(await store.remember('key', now + HOUR, now), true)
+  assert.equal(await store.remember('key', now + 2 * HOUR, now + HOUR - 1), false)
+}

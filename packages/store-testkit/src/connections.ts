@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict'
+import { setImmediate as aMoment } from 'node:timers/promises'
+import type { FamilyRecord, TokenStore } from '@baton/core'
+import { DAY, familyOf, HOUR, NOW, renewalOf, revocationOf, rotated, rotationOf, verifier } from './records.js'
+import { casesOf, type Checks, type OpenStore, type StoreCase } from './store-case.js'
+
+/** What one connection wrote and another reads. */
+export function connectionCases(openStore: OpenStore, purges: boolean): StoreCase[] {
+  return [
+    ...casesOf(openStore, staleReads),
+    ...(purges ? casesOf(openStore, stalePurges) : []),
+    ...casesOf(openStore, tornWrites),
+  ]
+}
+
+const staleReads: Checks = {
+  'connections: a new family is found and listed through the other at once': async (one, another) => {
+    const other = await another()
+    for (let round = 0; round < 10; round += 1) {
+      const record = familyOf(String(round), { subject: `user-${String(round)}` })
+      // Whoever remembers that there was nothing is wrong a moment later.
+      assert.equal(await other.find(record.id), null)
+      assert.deepEqual(await listed(other, record), [])
+      await one.create(record, NOW)
+      assert.deepEqual(await other.find(record.id), record)
+      assert.deepEqual(await listed(other, record), [record])
+    }
+  },
+  'connections: every write through one is read through the other at once': async (one, another) => {
+    const other = await another()
+    let record = familyOf('a', { idleMs: 5 * DAY, expiresAt: NOW + 5 * DAY })
+    await one.create(record, NOW)
+    for (let step = 1; step <= 20; step += 1) {
+      const [writer, reader] = step % 2 === 0 ? [one, other] : [other, one]
+      const at = NOW + step * HOUR
+      assert.deepEqual(await reader.find(record.id), record)
+      const command = step % 5 === 0 ? renewalOf(record, at) : rotationOf(record, at)
+      record = rotated(record, command)
+      await writer.rotate(command)
+      assert.deepEqual(await reader.find(record.id), record)
+      assert.deepEqual(await listed(reader, record, at), [record])
+    }
+    const revocation = revocationOf('a')
+    await one.revoke(record.id, revocation)
+    assert.deepEqual(await other.find(record.id), { ...record, revocation })
+    assert.deepEqual(await listed(other, record), [])
+  },
+  'connections: a write that comes too late gets what the other wrote': async (one, another) => {
+    const other = await another()
+    const record = familyOf('a')
+    await one.create(record, NOW)
+    assert.deepEqual(await other.find(record.id), record)
+    const winner = rotationOf(record, NOW + HOUR)
+    const loser = rotationOf(record, NOW + HOUR, { verifier: verifier('loser') })
+    const after = await one.rotate(winner)
+    assert.deepEqual(await other.rotate(loser), after)
+    assert.deepEqual(await other.create(record, NOW + HOUR), after)
+    const dead = await one.revoke(record.id, revocationOf('first'))
+    assert.deepEqual(await other.revoke(record.id, revocationOf('second')), dead)
+    assert.deepEqual(await other.rotate(rotationOf(rotated(record, winner), NOW + HOUR)), dead)
+  },
+  'connections: a key remembered through one is known to the other': async (one, another) => {
+    const other = await another()
+    assert.equal(await one.remember('key', NOW + HOUR, NOW), true)
+    assert.equal(await other.remember('key', NOW + HOUR, NOW), false)
+    assert.equal(await other.remember('other key', NOW + HOUR, NOW), true)
+    assert.equal(await one.remember('other key', NOW + HOUR, NOW), false)
+  },
+}
+
+const stalePurges: Checks = {
+  'connections: what one has purged is gone for the other': async (one, another) => {
+    const other = await another()
+    const record = familyOf('a')
+    await one.create(record, NOW)
+    assert.deepEqual(await other.find(record.id), record)
+    assert.equal(await one.purge(NOW + DAY, 10), 1)
+    assert.equal(await other.find(record.id), null)
+    assert.equal(await other.rotate(rotationOf(record, NOW)), null)
+    assert.equal(await other.revoke(record.id, revocationOf('a')), null)
+  },
+}
+
+const tornWrites: Checks = {
+  'torn writes: whoever reads amid rotations sees whole records, and never an older one again': async (
+    one,
+    another,
+  ) => {
+    const other = await another()
+    const generations = chainOf(familyOf('a'), 40)
+    const [first, ...successors] = generations
+    assert.ok(first)
+    await one.create(first, NOW)
+    await amid(
+      async () => {
+        for (const [index, { expiresAt }] of successors.entries()) {
+          const record = generations[index]
+          assert.ok(record)
+          await one.rotate(rotationOf(record, expiresAt - DAY))
+        }
+      },
+      readerOf(generations, async () => other.find(first.id)),
+      readerOf(generations, async () => (await listed(other, first))[0]),
+    )
+    assert.deepEqual(await other.find(first.id), generations.at(-1))
+  },
+  'torn writes: whoever reads amid creations finds a family whole or not at all': async (one, another) => {
+    const other = await another()
+    const records = Array.from({ length: 40 }, (_, index) => familyOf(String(index)))
+    let turn = 0
+    await amid(
+      async () => {
+        for (const record of records) await one.create(record, NOW)
+      },
+      async () => {
+        const record = records[(turn += 1) % records.length]
+        assert.ok(record)
+        const found = await other.find(record.id)
+        if (found !== null) assert.deepEqual(found, record)
+      },
+      async () => {
+        for (const item of await listed(other, familyOf('a')))
+          assert.deepEqual(
+            item,
+            records.find(({ id }) => id === item.id),
+          )
+      },
+    )
+    assert.equal((await listed(other, familyOf('a'))).length, records.length)
+  },
+  'torn writes: a revocation seen once is seen whole and for ever': async (one, another) => {
+    const other = await another()
+    const records = Array.from({ length: 20 }, (_, index) => familyOf(String(index)))
+    for (const record of records) await one.create(record, NOW)
+    const dead = new Set<string>()
+    let turn = 0
+    await amid(
+      async () => {
+        for (const record of records) await one.revoke(record.id, revocationOf(record.id))
+      },
+      async () => {
+        const record = records[(turn += 1) % records.length]
+        assert.ok(record)
+        const found = await other.find(record.id)
+        if (found?.revocation === null) assert.ok(!dead.has(record.id))
+        else dead.add(record.id)
+        assert.deepEqual(found, { ...record, revocation: found?.revocation === null ? null : revocationOf(record.id) })
+      },
+    )
+  },
+}
+
+/** The record and its successors; each carries its generation in every field that a rotation writes. */
+function chainOf(first: FamilyRecord, length: number): FamilyRecord[] {
+  const chain = [first]
+  for (let step = 1; step <= length; step += 1) {
+    const last = chain[step - 1]
+    assert.ok(last)
+    chain.push(rotated(last, rotationOf(last, NOW + step)))
+  }
+  return chain
+}
+
+function readerOf(generations: readonly FamilyRecord[], read: () => Promise<FamilyRecord | null | undefined>) {
+  let newest = 0
+  return async () => {
+    const record = await read()
+    assert.ok(record)
+    assert.deepEqual(record, generations[record.generation])
+    assert.ok(record.generation >= newest, 'a reader must not see an older generation after a newer one')
+    newest = record.generation
+  }
+}
+
+/** Lets all readers read, over and over, for as long as the writer writes, and once more. */
+async function amid(write: () => Promise<void>, ...readers: (() => Promise<void>)[]): Promise<void> {
+  let writing = true
+  const keepReading = async (read: () => Promise<void>) => {
+    while (writing) {
+      await read()
+      // A store in memory answers before anything else can happen, and the writer would never get on.
+      await aMoment()
+    }
+    await read()
+  }
+  const written = write().finally(() => {
+    writing = false
+  })
+  await Promise.all([written, ...readers.map(keepReading)])
+}
+
+async function listed(store: TokenStore, { subject }: FamilyRecord, now = NOW): Promise<readonly FamilyRecord[]> {
+  return (await store.list({ subject, limit: 100, now })).items
+}

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict'
+import type { TokenStore } from '@baton/core'
+import { describeHistory, isLinearizable, recorder, type Recorder } from './linearizability.js'
+import type { Call, State } from './model.js'
+import { familyOf, HOUR, hashOf, NOW, renewalOf, revocationOf, rotationOf, verifier } from './records.js'
+import { type Choices, choicesOf } from './seeded.js'
+import { closing, type StoreCase } from './store-case.js'
+
+/** Connections to one and the same store, such as one per process. */
+export interface OpenedStores {
+  readonly stores: readonly TokenStore[]
+  readonly close?: () => unknown
+}
+
+export interface LinearizabilityOptions {
+  /** The same seed makes the same calls; how they interleave is up to the engine. Default 1. */
+  readonly seed?: number
+  /** How many histories. Default 100, or what the environment variable `BATON_HISTORIES` says. A hundred make one case. */
+  readonly histories?: number
+  /** How many callers each connection has at a time. Default 2. */
+  readonly callers?: number
+}
+
+const HISTORIES_PER_CASE = 100
+const CALLS_PER_CALLER = 5
+const MINUTE = 60_000
+
+/**
+ * Records what callers on several connections see who work on the same few families at once, and demands that one order of
+ * their calls explains all of it. A call that rejects fails the case: these histories are for engines in good health.
+ */
+export function linearizabilityCases(
+  openStores: () => OpenedStores | Promise<OpenedStores>,
+  { seed = 1, histories = historiesByDefault(), callers = 2 }: LinearizabilityOptions = {},
+): StoreCase[] {
+  demandCount('histories', histories)
+  demandCount('callers', callers)
+  return Array.from({ length: Math.ceil(histories / HISTORIES_PER_CASE) }, (_, part) => {
+    const first = part * HISTORIES_PER_CASE + 1
+    const last = Math.min(histories, first + HISTORIES_PER_CASE - 1)
+    return {
+      name: `linearizability: histories ${String(first)} to ${String(last)} of seed ${String(seed)}`,
+      async run() {
+        const opened = await openStores()
+        assert.ok(opened.stores.length > 0, 'openStores: there must be one store at least')
+        await closing(opened, async () => {
+          const hands = Array.from({ length: callers }, () => opened.stores).flat()
+          for (let index = first; index <= last; index += 1)
+            await checkHistory(hands, `${String(seed)}/${String(index)}`)
+        })
+      },
+    }
+  })
+}
+
+function historiesByDefault(): number {
+  return Number(process.env['BATON_HISTORIES'] ?? 100)
+}
+
+function demandCount(name: string, value: number): void {
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new TypeError(`linearizabilityCases: ${name} is ${String(value)}; give a whole number, 1 or more`)
+}
+
+async function checkHistory(hands: readonly TokenStore[], name: string): Promise<void> {
+  const families = Array.from({ length: 1 + choicesOf(name).below(2) }, (_, index) => `${name} ${String(index)}`)
+  const recorders = new Map(families.map((family) => [family, recorder()]))
+  const remembered: boolean[] = []
+  await Promise.all(
+    hands.map(async (store, hand) => {
+      const choices = choicesOf(`${name} ${String(hand)}`)
+      const callers = [...recorders].map(([family, { record }]) =>
+        callerOn({ store, family, record, choices, name: `${family} ${String(hand)}` }),
+      )
+      for (let turn = 0; turn < CALLS_PER_CALLER * callers.length; turn += 1) {
+        const caller = callers[choices.below(callers.length)]
+        if (choices.below(10) === 0) remembered.push(await store.remember(name, NOW + 100 * HOUR, NOW))
+        await caller?.(turn)
+      }
+    }),
+  )
+  for (const [family, { operations }] of recorders)
+    assert.ok(
+      isLinearizable(operations),
+      `no order of these calls explains their answers (history ${name}, family ${family}):\n${describeHistory(operations)}`,
+    )
+  if (remembered.length > 0)
+    assert.equal(
+      remembered.filter(Boolean).length,
+      1,
+      `of all that remember one key one is the first (history ${name})`,
+    )
+}
+
+interface Caller {
+  readonly store: TokenStore
+  readonly family: string
+  readonly name: string
+  readonly record: Recorder['record']
+  readonly choices: Choices
+}
+
+/** Somebody who acts on what the last call has shown. */
+function callerOn({ store, family, name, record, choices }: Caller): (turn: number) => Promise<void> {
+  let known: State = null
+  return async (turn) => {
+    const call = callOf({ known, family, choices, name: `${name} ${String(turn)}` })
+    const answer = await record(call, () => execute(store, familyOf(family).id, subjectOf(family), call))
+    if (answer !== null) known = answer
+  }
+}
+
+interface Occasion {
+  readonly known: State
+  readonly family: string
+  /** Of this call, and no other. */
+  readonly name: string
+  readonly choices: Choices
+}
+
+function callOf({ known, family, name, choices }: Occasion): Call {
+  // Some calls come when the idle end has passed, or the absolute one.
+  const now = NOW + choices.oneOf([0, 1, 10, 59, 60, 61, 89, 90]) * MINUTE
+  const chance = choices.below(100)
+  if (known === null)
+    return chance < 60
+      ? { method: 'create', record: newborn(family, name) }
+      : chance < 80
+        ? { method: 'find' }
+        : { method: 'list', now }
+  if (chance < 50)
+    return { method: 'rotate', command: rotationOf(known, now, { verifier: verifier(name), retryKey: hashOf(name) }) }
+  if (chance < 65) return { method: 'rotate', command: renewalOf(known, now) }
+  if (chance < 80) return { method: 'find' }
+  if (chance < 88) return { method: 'list', now }
+  if (chance < 94) return { method: 'create', record: newborn(family, name) }
+  return { method: 'revoke', revocation: revocationOf(name, { at: now }) }
+}
+
+/** Idle after an hour, over after an hour and a half. */
+function newborn(family: string, name: string) {
+  const times = {
+    idleMs: HOUR,
+    expiresAt: NOW + HOUR,
+    absoluteExpiresAt: NOW + 90 * MINUTE,
+    keepUntil: NOW + 100 * HOUR,
+  }
+  return familyOf(family, { ...times, subject: subjectOf(family), verifier: verifier(name), metadata: { name } })
+}
+
+function subjectOf(family: string): string {
+  return `subject ${family}`
+}
+
+/** Makes the call on a family that is its subject's only one. */
+export async function execute(
+  store: TokenStore,
+  id: ReturnType<typeof familyOf>['id'],
+  subject: string,
+  call: Call,
+): Promise<State> {
+  switch (call.method) {
+    case 'create':
+      return store.create(call.record, call.record.createdAt)
+    case 'find':
+      return store.find(id)
+    case 'rotate':
+      return store.rotate(call.command)
+    case 'revoke':
+      return store.revoke(id, call.revocation)
+    case 'list': {
+      const { items } = await store.list({ subject, limit: 2, now: call.now })
+      assert.ok(items.length <= 1, 'a family must be listed once')
+      return items[0] ?? null
+    }
+  }
+}

@@ -1,0 +1,578 @@
+import { setImmediate as aMoment } from 'node:timers/promises'
+import type { FamilyRecord, TokenStore } from '@baton/core'
+import { emptyShelf, expiryOf, isAlive, livingOf, put, type Shelf, soundStore } from './sound-store.js'
+
+export interface BrokenStore {
+  /** What is wrong with it. */
+  readonly fault: string
+  /** The case that has to find out, whatever others find out as well. */
+  readonly caughtBy: string
+  /** One connection; a second call on the same shelf is another. */
+  readonly connect: (shelf: Shelf) => TokenStore
+}
+
+type Change = (sound: TokenStore, shelf: Shelf) => Partial<TokenStore>
+
+function broken(fault: string, caughtBy: string, change: Change): BrokenStore {
+  return {
+    fault,
+    caughtBy,
+    connect(shelf) {
+      const sound = soundStore(shelf)
+      return { ...sound, ...change(sound, shelf) }
+    },
+  }
+}
+
+const rotating: BrokenStore[] = [
+  broken(
+    'rotates without comparing the verifier',
+    'rotate: another verifier changes nothing and gets the record',
+    (sound, { families }) => ({
+      rotate: (command) => sound.rotate({ ...command, expect: families.get(command.id)?.verifier ?? command.expect }),
+    }),
+  ),
+  broken(
+    'compares, waits, and swaps',
+    'races: of 50 rotations of one token one applies, and all see it',
+    (_sound, { families }) => ({
+      async rotate({ id, expect, next, now }) {
+        const record = families.get(id)
+        if (record?.verifier !== expect || !isAlive(record, now)) return record ?? null
+        await aMoment()
+        const after = { ...record, ...next, expiresAt: expiryOf(record, now) }
+        families.set(id, after)
+        return after
+      },
+    }),
+  ),
+  broken(
+    'writes the verifier first and the rest later',
+    'torn writes: whoever reads amid rotations sees whole records, and never an older one again',
+    (_sound, { families }) => ({
+      async rotate({ id, expect, next, now }) {
+        const record = families.get(id)
+        if (record?.verifier !== expect || !isAlive(record, now)) return record ?? null
+        if (next !== null) {
+          const { verifier, ...rest } = next
+          families.set(id, { ...record, verifier })
+          await aMoment()
+          families.set(id, { ...(families.get(id) ?? record), ...rest })
+        }
+        families.set(id, { ...(families.get(id) ?? record), expiresAt: expiryOf(record, now) })
+        return families.get(id) ?? null
+      },
+    }),
+  ),
+  broken(
+    'returns the snapshot from before the write',
+    'rotate: applies the succession and moves the idle end',
+    (sound) => ({
+      async rotate(command) {
+        const before = await sound.find(command.id)
+        await sound.rotate(command)
+        return before
+      },
+    }),
+  ),
+  broken(
+    'shows the loser of a race what stood when it began',
+    'races: of 50 rotations of one token one applies, and all see it',
+    (sound) => ({
+      async rotate(command) {
+        const before = await sound.find(command.id)
+        await aMoment()
+        const after = await sound.rotate(command)
+        return command.next === null || after?.verifier === command.next.verifier ? after : before
+      },
+    }),
+  ),
+  broken(
+    'answers nothing when the swap did not apply',
+    'rotate, committed and executed again: returns its own write',
+    (sound) => ({
+      async rotate(command) {
+        const before = await sound.find(command.id)
+        return before?.verifier === command.expect ? sound.rotate(command) : null
+      },
+    }),
+  ),
+  broken(
+    'ends families a second early',
+    'rotate: at its end a family is over; a millisecond before it is not',
+    (sound) => ({
+      rotate: async (command) => {
+        const record = await sound.find(command.id)
+        return record !== null && record.expiresAt - 1000 <= command.now ? record : sound.rotate(command)
+      },
+    }),
+  ),
+  broken(
+    'lets a family live in the very millisecond of its end',
+    'rotate: at its end a family is over; a millisecond before it is not',
+    (sound) => ({
+      async rotate(command) {
+        const record = await sound.find(command.id)
+        if (record?.expiresAt !== command.now) return sound.rotate(command)
+        const { expiresAt } = { expiresAt: expiryOf(record, command.now) }
+        const after = await sound.rotate({ ...command, now: command.now - 1 })
+        return after === null ? null : { ...after, expiresAt }
+      },
+    }),
+  ),
+  broken(
+    'moves the idle end beyond the absolute one',
+    'rotate: the idle end never passes the absolute end',
+    (sound, { families }) => ({
+      async rotate(command) {
+        const before = families.get(command.id)
+        const after = await sound.rotate(command)
+        if (after === null || before?.verifier !== command.expect || !isAlive(before, command.now)) return after
+        const longer = { ...after, expiresAt: command.now + (after.idleMs ?? 0) }
+        families.set(command.id, longer)
+        return longer
+      },
+    }),
+  ),
+  broken(
+    'writes back the whole record that a renewal has read',
+    'races: a renewal never undoes a rotation',
+    (sound, { families }) => ({
+      async rotate(command) {
+        if (command.next !== null) return sound.rotate(command)
+        const record = families.get(command.id)
+        if (record?.verifier !== command.expect || !isAlive(record, command.now)) return record ?? null
+        await aMoment()
+        const renewed = { ...record, expiresAt: expiryOf(record, command.now) }
+        families.set(command.id, renewed)
+        return renewed
+      },
+    }),
+  ),
+  broken('reads its own clock', 'clock: only the given `now` counts, in the year 1990', (sound) => ({
+    rotate: (command) => sound.rotate({ ...command, now: Date.now() }),
+  })),
+  broken('lists by its own clock', 'clock: only the given `now` counts, in the year 2190', (sound) => ({
+    list: (query) => sound.list({ ...query, now: Date.now() }),
+  })),
+]
+
+const revoking: BrokenStore[] = [
+  broken('forgets to store a revocation', 'revoke: sets the revocation and nothing else', (sound) => ({
+    async revoke(id, revocation) {
+      const record = await sound.find(id)
+      return record === null ? null : { ...record, revocation: record.revocation ?? revocation }
+    },
+  })),
+  broken('lets the last revocation stand', 'revoke: the first one stands', (_sound, { families }) => ({
+    async revoke(id, revocation) {
+      const record = families.get(id)
+      if (record === undefined) return null
+      families.set(id, { ...record, revocation })
+      return { ...record, revocation }
+    },
+  })),
+  broken(
+    'lets a rotation under way undo a revocation',
+    'races: a revocation amid rotations is final, and no rotation comes after it',
+    (_sound, { families }) => ({
+      async rotate({ id, expect, next, now }) {
+        const record = families.get(id)
+        await aMoment()
+        if (record?.verifier !== expect || !isAlive(record, now)) return families.get(id) ?? null
+        const after = { ...record, ...next, expiresAt: expiryOf(record, now) }
+        families.set(id, after)
+        return after
+      },
+    }),
+  ),
+  broken('revokes all families of the subject', 'revoke: touches no other family', (sound, { families, index }) => ({
+    async revoke(id, revocation) {
+      const subject = families.get(id)?.subject ?? ''
+      for (const other of index.get(subject) ?? []) await sound.revoke(other as FamilyRecord['id'], revocation)
+      return sound.find(id)
+    },
+  })),
+]
+
+const creating: BrokenStore[] = [
+  broken(
+    'overwrites a family that exists',
+    'create: an id that exists stays as it is and is returned',
+    (sound, shelf) => ({
+      async create(record) {
+        put(shelf, record)
+        return record
+      },
+    }),
+  ),
+  broken(
+    'calls a second creation an error',
+    'create, committed and executed again: returns the record',
+    (sound, { families }) => ({
+      async create(record, now) {
+        if (families.has(record.id)) throw new Error('duplicate key')
+        return sound.create(record, now)
+      },
+    }),
+  ),
+  broken('looks, waits, and inserts', 'races: of 50 creations of one id one stays, and all see it', (sound, shelf) => ({
+    async create(record, now) {
+      if (shelf.families.has(record.id)) return sound.create(record, now)
+      await aMoment()
+      put(shelf, record)
+      return record
+    },
+  })),
+  broken('forgets the oldest when full', 'create: makes no room by forgetting others', (sound, { families }) => ({
+    async create(record, now) {
+      const [oldest] = families.keys()
+      if (families.size >= 100 && oldest !== undefined) families.delete(oldest)
+      return sound.create(record, now)
+    },
+  })),
+  broken(
+    'writes the index after it has answered',
+    'connections: a new family is found and listed through the other at once',
+    (sound, shelf) => ({
+      async create(record, now) {
+        if (shelf.families.has(record.id)) return sound.create(record, now)
+        shelf.families.set(record.id, structuredClone(record))
+        void aMoment().then(() => put(shelf, shelf.families.get(record.id) ?? record))
+        return record
+      },
+    }),
+  ),
+  broken('rounds instants to seconds', 'records: instants stay exact far into the future', (sound) => ({
+    async find(id) {
+      const record = await sound.find(id)
+      return record && { ...record, expiresAt: Math.floor(record.expiresAt / 1000) * 1000 }
+    },
+    async rotate(command) {
+      const record = await sound.rotate(command)
+      return record && { ...record, expiresAt: Math.floor(record.expiresAt / 1000) * 1000 }
+    },
+  })),
+  broken(
+    'keeps the very objects that it is given',
+    'records: whoever changes an object that went in or came out changes nothing stored',
+    (sound, { families, index }) => ({
+      async create(record, now) {
+        if (families.has(record.id)) return sound.create(record, now)
+        families.set(record.id, record)
+        index.set(record.subject, (index.get(record.subject) ?? new Set()).add(record.id))
+        return record
+      },
+    }),
+  ),
+]
+
+const reading: BrokenStore[] = [
+  broken(
+    'reads from a cache of its own',
+    'connections: every write through one is read through the other at once',
+    (sound) => {
+      const cache = new Map<string, FamilyRecord>()
+      const cached = <Found extends FamilyRecord | null>(record: Found): Found => {
+        if (record !== null) cache.set(record.id, record)
+        return structuredClone(record)
+      }
+      return {
+        create: async (record, now) => cached(await sound.create(record, now)),
+        find: async (id) => structuredClone(cache.get(id) ?? cached(await sound.find(id))),
+        rotate: async (command) => cached(await sound.rotate(command)),
+        revoke: async (id, revocation) => cached(await sound.revoke(id, revocation)),
+      }
+    },
+  ),
+  broken(
+    'reads from a replica that is one write behind',
+    'connections: every write through one is read through the other at once',
+    (sound, { families }) => {
+      const replica = replicaOf(families)
+      return { find: async (id) => structuredClone(replica.get(id) ?? families.get(id) ?? null) }
+    },
+  ),
+  broken(
+    'lists the families of subjects that look alike',
+    'list: subjects that look alike stay apart',
+    (sound, shelf) => ({
+      async list(query) {
+        const alike = [...shelf.index.keys()].filter((subject) => subject.toLowerCase() === query.subject.toLowerCase())
+        const items = alike.flatMap((subject) => livingOf(shelf, subject, query.now)).slice(0, query.limit)
+        return alike.length <= 1 ? sound.list(query) : { items, cursor: null }
+      },
+    }),
+  ),
+  broken(
+    'forgets every tenth family in lists',
+    'list: pages of every size show each family once, in one order',
+    (sound) => ({
+      async list(query) {
+        const page = await sound.list(query)
+        return { ...page, items: page.items.filter((_, index) => index !== 5) }
+      },
+    }),
+  ),
+  broken(
+    'pages by offset',
+    'list: a family that lives throughout the paging appears once, whatever happens to others',
+    (_sound, shelf) => ({
+      async list({ subject, cursor, limit, now }) {
+        const all = livingOf(shelf, subject, now)
+        const from = Number(cursor ?? 0)
+        return { items: all.slice(from, from + limit), cursor: from + limit < all.length ? String(from + limit) : null }
+      },
+    }),
+  ),
+  broken(
+    'loses families of the same instant between pages',
+    'list: families of the same instant keep one order and none is lost',
+    (_sound, shelf) => ({
+      async list({ subject, cursor, limit, now }) {
+        const rest = livingOf(shelf, subject, now).filter(({ createdAt }) => createdAt < Number(cursor ?? Infinity))
+        const items = rest.slice(0, limit)
+        return { items, cursor: rest.length > items.length ? String(items.at(-1)?.createdAt) : null }
+      },
+    }),
+  ),
+  broken(
+    'lists the dead',
+    'list: leaves out the revoked and the expired, at their very end already',
+    (sound, shelf) => ({
+      async list(query) {
+        const all = [...(shelf.index.get(query.subject) ?? [])].flatMap((id) => shelf.families.get(id) ?? [])
+        return all.length > query.limit ? sound.list(query) : { items: all, cursor: null }
+      },
+    }),
+  ),
+]
+
+const forgetting: BrokenStore[] = [
+  broken('purges before keepUntil', 'purge: leaves the dead alone until keepUntil', (sound, { families }) => ({
+    async purge(now, limit) {
+      for (const [id, record] of families) families.set(id, { ...record, keepUntil: 0 })
+      return sound.purge(now, limit)
+    },
+  })),
+  broken('purges the living', 'purge: leaves the living alone', (sound, { families }) => ({
+    async purge(now, limit) {
+      for (const [id, record] of families) if (record.expiresAt <= now + 1) families.delete(id)
+      return sound.purge(now, limit)
+    },
+  })),
+  broken(
+    'purges more than it may',
+    'purge: deletes no more than the limit, and fewer only when nothing is left',
+    (sound) => ({
+      purge: (now) => sound.purge(now, 1_000_000),
+    }),
+  ),
+  broken('purges the revoked only', 'purge: deletes an expired family at its very end', (sound, { families }) => ({
+    async purge(now, limit) {
+      const expired = [...families.values()].filter(({ revocation }) => revocation === null)
+      for (const { id } of expired) families.delete(id)
+      const count = await sound.purge(now, limit)
+      for (const record of expired) families.set(record.id, record)
+      return count
+    },
+  })),
+  broken('looks, waits, and remembers', 'races: of 50 that remember a key one is the first', (_sound, { keys }) => ({
+    async remember(key, expiresAt, now) {
+      const isNew = (keys.get(key) ?? now) <= now
+      await aMoment()
+      keys.set(key, expiresAt)
+      return isNew
+    },
+  })),
+  broken('remembers for ever', 'remember: forgets a key at its end and may remember it anew', (_sound, { keys }) => ({
+    async remember(key, expiresAt) {
+      const isNew = !keys.has(key)
+      if (isNew) keys.set(key, expiresAt)
+      return isNew
+    },
+  })),
+  broken('remembers keys in one space with families', 'remember: is no family', (sound, { families }) => ({
+    remember: async (key, expiresAt, now) => !families.has(key) && sound.remember(key, expiresAt, now),
+  })),
+]
+
+export const brokenStores: readonly BrokenStore[] = [...rotating, ...revoking, ...creating, ...reading, ...forgetting]
+
+const replicas = new WeakMap<Shelf['families'], Map<string, FamilyRecord>>()
+
+/** Follows one write behind. */
+function replicaOf(families: Shelf['families']): Map<string, FamilyRecord> {
+  const standing = replicas.get(families)
+  if (standing !== undefined) return standing
+  const replica = new Map<string, FamilyRecord>()
+  replicas.set(families, replica)
+  const set = families.set.bind(families)
+  families.set = (id, record) => {
+    const before = families.get(id)
+    if (before !== undefined) replica.set(id, before)
+    return set(id, record)
+  }
+  return replica
+}
+
+/** An engine that can be killed. A connection of an earlier life is dead for ever. */
+export interface Engine {
+  readonly connect: () => TokenStore
+  readonly kill: () => void
+  readonly revive: () => void
+}
+
+/** What a call does around its work on the shelf. Throws where the engine is gone. */
+type Around = (demandLife: () => void) => (work: () => Promise<unknown>) => Promise<unknown>
+
+const soundly: Around = (demandLife) => async (work) => {
+  demandLife()
+  await aMoment()
+  demandLife()
+  const answer = await work()
+  await aMoment()
+  demandLife()
+  return answer
+}
+
+interface Flaw {
+  readonly around?: Around
+  readonly change?: Change
+  /** What the shelf loses when the engine dies. */
+  readonly lose?: (shelf: Shelf) => void
+}
+
+export function engineOn({ around = soundly, change = () => ({}), lose = () => undefined }: Flaw = {}): Engine {
+  const shelf = emptyShelf()
+  let life = 1
+  let isUp = true
+  return {
+    connect() {
+      const mine = life
+      const run = around(() => {
+        if (!isUp || life !== mine) throw new Error('connection lost')
+      })
+      const sound = soundStore(shelf)
+      const store = { ...sound, ...change(sound, shelf) }
+      const methods = Object.entries(store).map(([name, method]) => {
+        const call = method as (...input: unknown[]) => Promise<unknown>
+        return [name, (...input: unknown[]) => run(() => call(...input))]
+      })
+      return Object.fromEntries(methods) as TokenStore
+    },
+    kill() {
+      isUp = false
+      lose(shelf)
+    },
+    revive() {
+      isUp = true
+      life += 1
+    },
+  }
+}
+
+export interface BrokenEngine {
+  readonly fault: string
+  readonly caughtBy: string
+  readonly start: () => Engine
+}
+
+export const brokenEngines: readonly BrokenEngine[] = [
+  {
+    fault: 'answers nothing where it has failed',
+    caughtBy: 'crash: while it is down every call rejects, and nothing is made up',
+    start: () => engineOn({ around: (demandLife) => (work) => soundly(demandLife)(work).catch(() => null) }),
+  },
+  {
+    fault: 'lists from its memory when it is gone',
+    caughtBy: 'crash: while it is down every call rejects, and nothing is made up',
+    start() {
+      const engine = engineOn()
+      const connect = () => ({ ...engine.connect(), list: async () => ({ items: [], cursor: null }) })
+      return { ...engine, connect }
+    },
+  },
+  {
+    fault: 'loses the last write, though it has answered',
+    caughtBy: 'crash: what was answered is there afterwards',
+    start() {
+      let undo: () => void = () => undefined
+      return engineOn({
+        change: (sound, shelf) => ({
+          async revoke(id, revocation) {
+            const before = shelf.families.get(id)
+            undo = () => before && shelf.families.set(id, before)
+            return sound.revoke(id, revocation)
+          },
+          async remember(key, expiresAt, now) {
+            undo = () => undefined
+            return sound.remember(key, expiresAt, now)
+          },
+        }),
+        lose: () => undo(),
+      })
+    },
+  },
+  {
+    fault: 'keeps its remembered keys in memory',
+    caughtBy: 'crash: what was answered is there afterwards',
+    start: () => engineOn({ lose: ({ keys }) => keys.clear() }),
+  },
+  {
+    fault: 'falls back by a rotation',
+    caughtBy: 'crash: amid rotations and revocations, each is there wholly or not at all, and what was answered is',
+    start() {
+      const before = new Map<string, FamilyRecord>()
+      return engineOn({
+        change: (sound, { families }) => ({
+          async rotate(command) {
+            const record = families.get(command.id)
+            if (record !== undefined) before.set(command.id, record)
+            return sound.rotate(command)
+          },
+        }),
+        lose({ families }) {
+          for (const [id, record] of before) families.set(id, record)
+          before.clear()
+        },
+      })
+    },
+  },
+  {
+    fault: 'writes half a rotation',
+    caughtBy: 'crash: amid rotations and revocations, each is there wholly or not at all, and what was answered is',
+    start() {
+      let half: FamilyRecord | null = null
+      return engineOn({
+        change: (sound, { families }) => ({
+          async rotate(command) {
+            const record = families.get(command.id)
+            half = record && command.next ? { ...record, verifier: command.next.verifier } : null
+            return sound.rotate(command)
+          },
+        }),
+        lose: ({ families }) => half && families.set(half.id, half),
+      })
+    },
+  },
+  {
+    fault: 'makes a family before its entry in the list, and no such entry later',
+    caughtBy: 'crash: amid creations, whoever is found is listed, and whoever is listed is found',
+    start() {
+      const fresh: FamilyRecord[] = []
+      return engineOn({
+        change: (sound) => ({
+          async create(record, now) {
+            fresh.push(record)
+            return sound.create(record, now)
+          },
+        }),
+        lose({ index }) {
+          const last = fresh.at(-1)
+          if (last !== undefined) index.get(last.subject)?.delete(last.id)
+        },
+      })
+    },
+  },
+]
