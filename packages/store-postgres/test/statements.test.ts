@@ -147,6 +147,12 @@ describe('plans, among 20 000 families', () => {
     expect(plans.deleteEnded).toMatch(/families_by_absolute_end/)
     expect(plans.deleteEnded).not.toMatch(/Seq Scan/)
   })
+
+  test('all of them die of idleness, and three purges find every one on its page', async () => {
+    const counts = []
+    for (let call = 0; call < 4; call += 1) counts.push(await store.purge(NOW + DAY, 7000))
+    expect(counts).toEqual([7000, 7000, 6001, 0])
+  })
 })
 
 describe('purging', () => {

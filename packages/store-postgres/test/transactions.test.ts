@@ -1,5 +1,5 @@
 import { createRefreshTokens } from '@baton/core'
-import { type PostgresServer, startPostgres } from '@baton/test-servers'
+import { type PostgresServer, startPostgres, until } from '@baton/test-servers'
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type PostgresStore, postgresStore } from '../src/index.js'
@@ -92,10 +92,47 @@ test('a write within waits for nobody but the writers of the same family', async
   expect(await store.rotate(rotationOf(other))).toMatchObject({ generation: 1 })
   expect(await store.find(one.id)).toEqual(one)
   const late = store.rotate(rotationOf(one))
+  await someoneWaits()
   await client.query('COMMIT')
   client.release()
   expect(await late).toMatchObject({ generation: 0, revocation: REVOCATION })
 })
+
+test('who waited for the winner of a race sees what the winner wrote, not what was there before', async () => {
+  const record = familyOf('raced')
+  const { verifier } = familyOf('loser')
+  const winning = rotationOf(record)
+  const losing = { ...winning, next: { ...winning.next, verifier } }
+  const losers = [
+    () => store.rotate(losing),
+    () => store.rotate({ ...losing, next: null }),
+    () => store.create({ ...record, verifier }, NOW),
+  ]
+  for (const lose of losers) {
+    await pool.query(`DELETE FROM "${schema}".families WHERE id = $1`, [record.id])
+    const client = await pool.connect()
+    await client.query('BEGIN')
+    await store.within(client).create(record, NOW)
+    if (lose !== losers[2]) await client.query('COMMIT; BEGIN')
+    const won = await store.within(client).rotate(winning)
+    const late = lose()
+    await someoneWaits()
+    await client.query('COMMIT')
+    client.release()
+    expect(await late).toEqual(won)
+  }
+})
+
+/** Until the server has a statement that waits for the end of another one's transaction. */
+async function someoneWaits(): Promise<void> {
+  await until('someone waits', async () => {
+    const { rowCount } = await pool.query(
+      `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0 AND pid <> pg_backend_pid()`,
+      [schema],
+    )
+    return rowCount === 1
+  })
+}
 
 test('a pool is no transaction', () => {
   expect(() => store.within(pool)).toThrow(/^within: got a Pool.*await pool\.connect\(\)/)
