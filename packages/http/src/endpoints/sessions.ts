@@ -131,7 +131,8 @@ function iso(instant: number): string {
 }
 
 function lastSegmentOf(request: PlainRequest): string {
-  return /([^/]+)\/?$/.exec(pathOf(request))?.[1] ?? ''
+  const segments = pathOf(request).split('/')
+  return segments.filter((segment) => segment !== '').at(-1) ?? ''
 }
 
 function notFound(): PlainResponse {

@@ -195,6 +195,14 @@ describe('with tokens to ask', () => {
   })
 })
 
+it('a header of nothing but spaces, however long, holds nobody up', async () => {
+  const { refusal, accessToken } = await protectedApp()
+  const startedAt = performance.now()
+  const { status } = await refusal({ headers: { authorization: `Bearer x${' '.repeat(100_000)}${accessToken}` } })
+  expect(status).toBe(401)
+  expect(performance.now() - startedAt).toBeLessThan(1000)
+})
+
 it('E-04 a verifier that throws is an outage, also when onError throws as well', async () => {
   const guard = accessTokenGuard({
     verify: async () => Promise.reject(new Error('the introspection endpoint is out')),

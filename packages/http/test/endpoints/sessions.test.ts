@@ -118,6 +118,14 @@ describe('DELETE …/sessions/:id', () => {
     expect(events.at(-1)).toMatchObject({ type: 'revoked', reason: 'subject_request', familyId: phone.family.id })
   })
 
+  it('answers a long path at once', async () => {
+    const { call } = await sessionsApp()
+    const startedAt = performance.now()
+    const response = await call('DELETE', `/${'x'.repeat(100_000)}//sessions/nobody`)
+    expect(response.status).toBe(404)
+    expect(performance.now() - startedAt).toBeLessThan(1000)
+  })
+
   it('ends the own session too, and again is 401: it is over', async () => {
     const { call, laptop, alive, events } = await sessionsApp()
     expect((await call('DELETE', `/auth/sessions/${laptop.family.id}`)).status).toBe(204)
