@@ -38,8 +38,8 @@ export class MisuseError extends TypeError {
   readonly code = 'misuse'
   readonly option: string
 
-  constructor(option: string, message: string) {
-    super(`${option}: ${message}`)
+  constructor(option: string, message: string, options?: { cause?: unknown }) {
+    super(`${option}: ${message}`, options)
     this.option = option
   }
 }

@@ -13,7 +13,8 @@ export interface GuardOptions {
 /**
  * The same store, with bounded waiting and one kind of error: every call resolves, or rejects with `StoreError` and the
  * driver's error as its cause. A call that timed out may still have written; core's retries are made for that. An answer about
- * another family, or `undefined` where null is meant, is `store_broken`.
+ * another family, or `undefined` where null is meant, is `store_broken`. A cursor that the store does not know is the caller's
+ * misuse and no fault: it may have come with a request, and nobody outside may set off an alarm.
  */
 export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptions): TokenStore {
   for (const method of METHODS) {
@@ -29,6 +30,7 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
     try {
       return await within(timeoutMs, operation, run)
     } catch (cause) {
+      if (cause instanceof MisuseError) throw cause
       const fault = cause instanceof Fault ? cause : new StoreError('store_failed', `${operation} failed`, { cause })
       onFault(fault.code, operation)
       throw fault
@@ -45,7 +47,17 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
     find: (id) => call('find', async () => answerAbout(id, await store.find(id))),
     rotate: (command) => call('rotate', async () => answerAbout(command.id, await store.rotate(command))),
     revoke: (id, revocation) => call('revoke', async () => answerAbout(id, await store.revoke(id, revocation))),
-    list: (query) => call('list', () => store.list(query)),
+    list: (query) =>
+      call('list', async () => {
+        try {
+          return await store.list(query)
+        } catch (cause) {
+          if (query.cursor === undefined || !(cause instanceof TypeError)) throw cause
+          throw new MisuseError('cursor', 'is not one that list returned; leave it out to begin at the first page', {
+            cause,
+          })
+        }
+      }),
     purge: (now, limit) => call('purge', () => store.purge(now, limit)),
     remember: (key, expiresAt, now) => call('remember', () => store.remember(key, expiresAt, now)),
   }

@@ -231,6 +231,20 @@ describe('list and find', () => {
     expect(await here.tokens.find(ids[0]!)).toEqual(first.items[0])
   })
 
+  it('refuse a cursor that the store does not know as misuse, and report no fault', async () => {
+    const here = world()
+    const cause = new TypeError('cursor: not one that list returned')
+    const tokens = here.instance({ store: { ...here.store, list: async () => Promise.reject(cause) } })
+    await expect(tokens.list({ subject: 'alice', cursor: 'rubbish' })).rejects.toMatchObject({
+      name: 'MisuseError',
+      option: 'cursor',
+      cause,
+    })
+    expect(here.events).toEqual([])
+    await expect(tokens.list({ subject: 'alice' })).rejects.toMatchObject({ code: 'store_failed', cause })
+    expect(here.typesSeen()).toEqual(['fault'])
+  })
+
   it('leave out what has expired', async () => {
     const here = world({ policy: { absoluteSeconds: 60 } })
     const { family } = await signIn(here)

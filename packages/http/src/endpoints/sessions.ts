@@ -1,4 +1,4 @@
-import { type Family, MisuseError, type RefreshTokens, StoreError } from '@baton/core'
+import { type Family, MisuseError, type RefreshTokens } from '@baton/core'
 import { accessTokenGuard, type AccessTokenGuardOptions } from '../access-tokens/guard.js'
 import { demandKnown, endpoint } from '../endpoint.js'
 import { type Endpoint, pathOf, type PlainRequest, type PlainResponse, queryOf } from '../message.js'
@@ -85,7 +85,7 @@ async function listSessions(tokens: RefreshTokens, caller: Family, request: Plai
   do {
     const page = await pageOf(tokens, caller, { cursor, limit: Math.min(PAGE, limit - families.length) }).catch(
       (failure: unknown) => {
-        if (cursor === from && from !== null && isForeignCursor(failure)) return null
+        if (cursor === from && from !== null && failure instanceof MisuseError) return null
         throw failure
       },
     )
@@ -105,11 +105,6 @@ function pageOf(
   { cursor, limit }: { readonly cursor: string | null; readonly limit: number },
 ) {
   return tokens.list({ subject, limit, ...(cursor === null ? {} : { cursor }) })
-}
-
-/** Stores reject a cursor that is not theirs with a TypeError, and core a text that cannot be one. */
-function isForeignCursor(failure: unknown): boolean {
-  return failure instanceof MisuseError || (failure instanceof StoreError && failure.cause instanceof TypeError)
 }
 
 function sessionOf(family: Family, caller: Family): object {

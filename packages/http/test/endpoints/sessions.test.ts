@@ -102,10 +102,12 @@ describe('GET …/sessions', () => {
     'cursor=rubbish',
     'cursor=',
     `cursor=${'x'.repeat(3000)}`,
-  ])('refuses %.20s as invalid_request', async (query) => {
-    const { call } = await sessionsApp()
+  ])('refuses %.20s as invalid_request, and reports no fault: nothing is broken', async (query) => {
+    const { call, events, errors } = await sessionsApp()
     const response = await call('GET', `/auth/sessions?${query}`)
     expect([response.status, jsonOf(response).error]).toEqual([400, 'invalid_request'])
+    expect(errors).toEqual([])
+    expect(events.filter(({ type }) => type === 'fault')).toEqual([])
   })
 })
 
