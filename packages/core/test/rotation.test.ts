@@ -911,6 +911,13 @@ describe('what the app has to say', () => {
     await refresh(here, token)
   })
 
+  it('claims that no access token can hold are a fault before the token is consumed', async () => {
+    const here = world({ beforeRotate: async () => ({ active: true, claims: { big: 1n } }) })
+    const token = await signIn(here)
+    await expect(here.tokens.rotate({ refreshToken: token })).rejects.toMatchObject({ code: 'hook_failed' })
+    expect(here.store.calls).toEqual(['find'])
+  })
+
   it.each([
     ['false', false],
     ['null', null],
