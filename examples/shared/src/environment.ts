@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { PolicyOptions } from '@baton/core'
-import { rateLimits, type RateLimits } from '@baton/http'
+import { rateLimits, type RateLimits, type RateLimitsOptions } from '@baton/http'
 import { refuse, setting, wholeNumber } from './settings.js'
 
 const DAY_SECONDS = 86_400
@@ -20,14 +20,18 @@ export interface Environment {
   readonly rateLimit: RateLimits | false
 }
 
-/** Reads the environment. The first value that cannot be used ends the process with a line that names it. */
-export function readEnvironment(): Environment {
+/**
+ * Reads the environment. The first value that cannot be used ends the process with a line that names it. Give `createLimiter` where
+ * requests are to be counted for all processes together.
+ */
+export function readEnvironment({ createLimiter }: Pick<RateLimitsOptions, 'createLimiter'> = {}): Environment {
   const port = wholeNumber('PORT', { byDefault: 3000, least: 1, most: 65_535 })
   const secrets = readSecrets()
   const { accessSeconds, ...policy } = readLifetimes()
   const points = wholeNumber('RATE_LIMIT', { byDefault: 60, least: 0, most: 1_000_000 })
   const seconds = wholeNumber('RATE_SECONDS', { byDefault: 60, least: 1, most: DAY_SECONDS })
-  const rateLimit = points === 0 ? false : rateLimits({ points, seconds, failedAuthentications: points })
+  const limits = { points, seconds, failedAuthentications: points, ...(createLimiter && { createLimiter }) }
+  const rateLimit = points === 0 ? false : rateLimits(limits)
   return { port, origin: `http://127.0.0.1:${port}`, secrets, accessSeconds, policy, rateLimit }
 }
 

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RefreshTokens } from '@baton/core'
@@ -7,6 +8,8 @@ import { refuse } from './settings.js'
 const PURGE_MS = 60_000
 /** Below what supervisors commonly wait before they kill. */
 const STOP_MS = 8_000
+/** A store that does not answer any more cannot say goodbye. */
+const CLOSE_MS = 1_000
 
 /** What every framework makes of an app. A promise that it may return never rejects. */
 type RequestHandler = (request: IncomingMessage, response: ServerResponse) => unknown
@@ -28,7 +31,8 @@ export function serve(answer: RequestHandler, { env, tokens, close }: Serving): 
 
   server.once('error', (error) => refuse('PORT', `${env.port} cannot be listened on (${error.message})`))
   server.listen(env.port, '127.0.0.1', () => {
-    console.log(`listening on ${env.origin}`)
+    // Where a parent has several workers listen, it tells once all of them do.
+    if (cluster.isPrimary) console.log(`listening on ${env.origin}`)
   })
 
   setInterval(() => {
@@ -44,6 +48,7 @@ export function serve(answer: RequestHandler, { env, tokens, close }: Serving): 
     stopping = true
     server.close(() => {
       void Promise.resolve(close?.()).then(() => process.exit(0))
+      setTimeout(() => process.exit(0), CLOSE_MS)
     })
     hangUp()
     // A client that never finishes its request must not hold up the others' deployment.

@@ -1,0 +1,45 @@
+import { createRefreshTokens } from '@baton/core'
+import {
+  loginHandler,
+  logoutHandler,
+  refreshHandler,
+  requireAccessToken,
+  revocationHandler,
+  sessionsHandler,
+} from '@baton/express'
+import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+import { redisStore } from '@baton/store-redis'
+import { authenticate, clients, reach, readEnvironment, redisUrl, report, serve, warnOf } from '@baton-examples/shared'
+import express from 'express'
+import { Redis } from 'ioredis'
+import { RateLimiterRedis } from 'rate-limiter-flexible'
+
+// A call fails soon when Redis is away: the answer is 503, and the client's to repeat.
+const redis = new Redis(redisUrl(), { lazyConnect: true, maxRetriesPerRequest: 1 })
+const env = readEnvironment({ createLimiter: (options) => new RateLimiterRedis({ storeClient: redis, ...options }) })
+const { origin, secrets, policy, rateLimit } = env
+
+const store = redisStore(redis)
+await reach('REDIS_URL', redis, () => redis.connect())
+warnOf(await store.check())
+
+const tokens = createRefreshTokens({ store, secrets, policy, onEvent: report })
+const accessToken = jwtAccessTokens({
+  issuer: origin,
+  audience: origin,
+  keys: secrets.map((secret) => deriveSigningKey(secret)),
+  lifetimeSeconds: env.accessSeconds,
+})
+const cookie = { clientId: 'web' }
+
+const app = express()
+app.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }))
+app.all('/oauth/token', refreshHandler(tokens, { accessToken, clients, rateLimit }))
+app.all('/oauth/revoke', revocationHandler(tokens, { clients, rateLimit }))
+app.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
+app.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
+app.use('/auth', sessionsHandler(tokens, { verify: accessToken, rateLimit }))
+app.get('/api/me', requireAccessToken({ verify: accessToken }), (req, res) => void res.json({ sub: req.auth?.sub }))
+app.get('/.well-known/jwks.json', (_req, res) => void res.json(accessToken.jwks()))
+
+serve(app, { env, tokens, close: () => redis.disconnect() })

@@ -1,0 +1,45 @@
+import { createRefreshTokens } from '@baton/core'
+import {
+  loginHandler,
+  logoutHandler,
+  refreshHandler,
+  requireAccessToken,
+  revocationHandler,
+  sessionsHandler,
+} from '@baton/fastify'
+import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+import { postgresStore } from '@baton/store-postgres'
+import { authenticate, clients, postgresUrl, reach, readEnvironment, report, serve } from '@baton-examples/shared'
+import Fastify from 'fastify'
+import { Pool } from 'pg'
+
+const env = readEnvironment()
+const { origin, secrets, policy, rateLimit } = env
+
+const pool = new Pool({ connectionString: postgresUrl(), connectionTimeoutMillis: 3000 })
+const store = postgresStore(pool)
+await reach('DATABASE_URL', pool, () => store.migrate())
+
+const tokens = createRefreshTokens({ store, secrets, policy, onEvent: report })
+const accessToken = jwtAccessTokens({
+  issuer: origin,
+  audience: origin,
+  keys: secrets.map((secret) => deriveSigningKey(secret)),
+  lifetimeSeconds: env.accessSeconds,
+})
+const cookie = { clientId: 'web' }
+
+const app = Fastify()
+app.register(loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }), { prefix: '/login' })
+app.register(refreshHandler(tokens, { accessToken, clients, rateLimit }), { prefix: '/oauth/token' })
+app.register(revocationHandler(tokens, { clients, rateLimit }), { prefix: '/oauth/revoke' })
+app.register(refreshHandler(tokens, { accessToken, cookie, rateLimit }), { prefix: '/auth/refresh' })
+app.register(logoutHandler(tokens, { cookie, rateLimit }), { prefix: '/auth/logout' })
+app.register(sessionsHandler(tokens, { verify: accessToken, rateLimit }), { prefix: '/auth' })
+app.get('/api/me', { onRequest: requireAccessToken({ verify: accessToken }) }, (request) => ({
+  sub: request.auth?.sub,
+}))
+app.get('/.well-known/jwks.json', () => accessToken.jwks())
+
+await app.ready()
+serve((request, response) => app.routing(request, response), { env, tokens, close: () => pool.end() })

@@ -1,0 +1,51 @@
+import { createRefreshTokens } from '@baton/core'
+import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+import {
+  loginHandler,
+  logoutHandler,
+  refreshHandler,
+  requireAccessToken,
+  revocationHandler,
+  sessionsHandler,
+} from '@baton/koa'
+import { redisStore } from '@baton/store-redis'
+import { authenticate, clients, reach, readEnvironment, redisUrl, report, serve, warnOf } from '@baton-examples/shared'
+import Router from '@koa/router'
+import { Redis } from 'ioredis'
+import Koa from 'koa'
+import { RateLimiterRedis } from 'rate-limiter-flexible'
+
+// A call fails soon when Redis is away: the answer is 503, and the client's to repeat.
+const redis = new Redis(redisUrl(), { lazyConnect: true, maxRetriesPerRequest: 1 })
+const env = readEnvironment({ createLimiter: (options) => new RateLimiterRedis({ storeClient: redis, ...options }) })
+const { origin, secrets, policy, rateLimit } = env
+
+const store = redisStore(redis)
+await reach('REDIS_URL', redis, () => redis.connect())
+warnOf(await store.check())
+
+const tokens = createRefreshTokens({ store, secrets, policy, onEvent: report })
+const accessToken = jwtAccessTokens({
+  issuer: origin,
+  audience: origin,
+  keys: secrets.map((secret) => deriveSigningKey(secret)),
+  lifetimeSeconds: env.accessSeconds,
+})
+const cookie = { clientId: 'web' }
+
+const router = new Router()
+router.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }))
+router.all('/oauth/token', refreshHandler(tokens, { accessToken, clients, rateLimit }))
+router.all('/oauth/revoke', revocationHandler(tokens, { clients, rateLimit }))
+router.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
+router.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
+router.all('/auth/{*path}', sessionsHandler(tokens, { verify: accessToken, rateLimit }))
+router.get('/api/me', requireAccessToken({ verify: accessToken }), (ctx) => {
+  ctx.body = { sub: ctx.state.auth?.sub }
+})
+router.get('/.well-known/jwks.json', (ctx) => {
+  ctx.body = accessToken.jwks()
+})
+
+const app = new Koa().use(router.routes())
+serve(app.callback(), { env, tokens, close: () => redis.disconnect() })
