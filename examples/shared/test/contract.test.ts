@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { examples } from './examples.js'
-import { type ExampleServer, startServer, temporaryFolder } from './server.js'
+import { type ExampleServer, startServer } from './server.js'
+import { storesOfOneFile } from './stores.js'
 import { ALICE, BOB, cookieOf, FROM_OUR_PAGE, type Json, type Visitor, visitor } from './visitor.js'
 
 const IDLE_SECONDS = 1_209_600
@@ -10,18 +10,20 @@ const IDLE_SECONDS = 1_209_600
 const LAST_OF_ITS_CONNECTION = { connection: 'close' }
 const UNKNOWN_SESSION = createHash('sha256').update('nobody').digest('base64url').slice(0, 22)
 
+const stores = storesOfOneFile()
+afterAll(() => stores.stop())
+
 describe.each(examples)('$name', (example) => {
-  const folder = temporaryFolder()
   let server: ExampleServer
   let on: Visitor
 
   beforeAll(async () => {
-    server = await startServer(example, { DATABASE: join(folder.path, 'sessions.db') })
+    const store = await stores.open(example.store)
+    server = await startServer(example, await store.empty())
     on = visitor(server.origin)
   })
   afterAll(async () => {
     await server.stop()
-    folder.remove()
   })
 
   describe('POST /login', () => {

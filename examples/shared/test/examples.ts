@@ -4,11 +4,17 @@ export const examples = [
   { name: 'koa-memory', store: 'memory' },
   { name: 'fastify-sqlite', store: 'sqlite' },
   { name: 'fetch-memory', store: 'memory' },
+  { name: 'express-redis', store: 'redis' },
+  { name: 'koa-redis', store: 'redis' },
+  { name: 'fastify-postgres', store: 'postgres' },
+  { name: 'express-cluster', store: 'redis-cluster' },
 ] as const satisfies readonly Example[]
 
 export interface Example {
   /** Of its folder and its package. */
   readonly name: string
-  /** What its sessions are kept in: all but memory outlives the process. */
-  readonly store: 'sqlite' | 'memory'
+  readonly store: StoreKind
 }
+
+/** What sessions are kept in: all but memory outlives the process, and the last three are servers of their own. */
+export type StoreKind = 'sqlite' | 'memory' | 'redis' | 'redis-cluster' | 'postgres'

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { join } from 'node:path'
-import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { dirname, join } from 'node:path'
+import { startRedis } from '@baton/test-servers'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type Example, examples } from './examples.js'
 import {
   type ExampleServer,
@@ -13,30 +14,40 @@ import {
   startServer,
   temporaryFolder,
 } from './server.js'
-import { ALICE, FROM_OUR_PAGE, visitor } from './visitor.js'
+import { isServer, type Store, storesOfOneFile } from './stores.js'
+import { ALICE, FROM_OUR_PAGE, type Json, type Visitor, visitor } from './visitor.js'
 
+/** All examples read their settings with the same function: each value is tried on one of them, and one value on each. */
+const everyValueOn = examples[0].name
 const NEW_SECRET = 'another secret for tests also of more than 32 bytes'
 /** Node keeps idle connections for five seconds: whoever waits for them is slower than this. */
 const PROMPT_MS = 4500
 const PATIENCE_MS = 20_000
 
-describe.each(examples as readonly Example[])('$name', (example) => {
-  const folder = temporaryFolder()
-  const started: ExampleServer[] = []
-  let files = 0
+const stores = storesOfOneFile()
+afterAll(() => stores.stop())
 
-  const newDatabase = () => join(folder.path, `${++files}.db`)
-  async function start(settings: Settings = {}) {
-    const server = await startServer(example, { DATABASE: newDatabase(), ...settings })
+interface Started {
+  readonly server: ExampleServer
+  readonly on: Visitor
+}
+
+describe.each(examples as readonly Example[])('$name', (example) => {
+  const started: ExampleServer[] = []
+  let store: Store
+
+  /** With an empty store. */
+  async function start(settings: Settings = {}): Promise<Started> {
+    const server = await startServer(example, { ...(await store.empty()), ...settings })
     started.push(server)
     return { server, on: visitor(server.origin) }
   }
 
+  beforeAll(async () => {
+    store = await stores.open(example.store)
+  })
   afterEach(async () => {
     await Promise.all(started.splice(0).map((server) => server.stop()))
-  })
-  afterAll(() => {
-    folder.remove()
   })
 
   describe('does not start', () => {
@@ -63,8 +74,9 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       ['BATON_SECRET', `${SECRET},`],
     ]
 
-    it.concurrent.each(invalid)('with %s=%j', async (name, value) => {
-      const { code, stdout, stderr } = await runToItsEnd(example, { DATABASE: newDatabase(), [name]: value })
+    const tried = example.name === everyValueOn ? invalid : invalid.filter(([, value]) => value === 'short')
+    it.concurrent.each(tried)('with %s=%j', async (name, value) => {
+      const { code, stdout, stderr } = await runToItsEnd(example, { ...(await store.empty()), [name]: value })
 
       expect(code).toBe(1)
       expect(stdout).toBe('')
@@ -73,50 +85,70 @@ describe.each(examples as readonly Example[])('$name', (example) => {
     })
 
     it('with an access token that would outlive an idle session', async () => {
-      const settings = { DATABASE: newDatabase(), ACCESS_SECONDS: '900', IDLE_SECONDS: '900' }
+      const settings = { ...(await store.empty()), ACCESS_SECONDS: '900', IDLE_SECONDS: '900' }
       const { code, stderr } = await runToItsEnd(example, settings)
 
       expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^ACCESS_SECONDS: .+\n$/) })
     })
 
     it('in production without a secret', async () => {
-      const settings = { DATABASE: newDatabase(), NODE_ENV: 'production', BATON_SECRET: undefined }
+      const settings = { ...(await store.empty()), NODE_ENV: 'production', BATON_SECRET: undefined }
       const { code, stderr } = await runToItsEnd(example, settings)
 
       expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^BATON_SECRET: .+\n$/) })
     })
 
-    it('on a port that is taken', async () => {
-      const { server } = await start()
-      const settings = { DATABASE: newDatabase(), PORT: new URL(server.origin).port }
-      const { code, stderr } = await runToItsEnd(example, settings)
+    describe.each(example.store === 'sqlite' ? [null] : [])('with a DATABASE', () => {
+      const folder = temporaryFolder()
+      afterAll(() => {
+        folder.remove()
+      })
 
-      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^PORT: .+\n$/) })
+      it.each<[name: string, make: (path: string) => void]>([
+        ['in a folder that is not there', () => undefined],
+        ['that is a folder', (path) => mkdirSync(path, { recursive: true })],
+        [
+          'that is no SQLite file',
+          (path) => {
+            mkdirSync(dirname(path))
+            writeFileSync(path, 'This is a letter, and not a database.')
+          },
+        ],
+      ])('%s', async (name, make) => {
+        const path = join(folder.path, name, 'sessions.db')
+        make(path)
+        const { code, stderr } = await runToItsEnd(example, { DATABASE: path })
+
+        expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^DATABASE: .+\n$/) })
+      })
     })
 
-    const unusableDatabases: [name: string, path: () => string][] = [
-      ['in a folder that is not there', () => join(folder.path, 'nowhere', 'sessions.db')],
-      [
-        'that is a folder',
-        () => {
-          const path = newDatabase()
-          mkdirSync(path)
-          return path
-        },
-      ],
-      [
-        'that is no SQLite file',
-        () => {
-          const path = newDatabase()
-          writeFileSync(path, 'This is a letter, and not a database.')
-          return path
-        },
-      ],
-    ]
-    it.each(example.store === 'sqlite' ? unusableDatabases : [])('with a DATABASE %s', async (_name, database) => {
-      const { code, stderr } = await runToItsEnd(example, { DATABASE: database() })
+    const variable = example.store === 'postgres' ? 'DATABASE_URL' : 'REDIS_URL'
+    const scheme = example.store === 'postgres' ? 'postgres' : 'redis'
+    it.each(isServer(example.store) ? ['', 'sessions', 'http://127.0.0.1', `${scheme}://:a-password@[`] : [])(
+      'with a URL %j of its store',
+      async (url) => {
+        const { code, stdout, stderr } = await runToItsEnd(example, { [variable]: url })
 
-      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^DATABASE: .+\n$/) })
+        expect({ code, stdout, stderr }).toEqual({
+          code: 1,
+          stdout: '',
+          stderr: expect.stringMatching(new RegExp(`^${variable}: .+\n$`)),
+        })
+        expect(stderr).not.toContain('a-password')
+      },
+    )
+
+    it.each(isServer(example.store) ? [null] : [])('while nobody listens where its store should be', async () => {
+      const url = `${scheme}://:a-password@127.0.0.1:${await freePort()}`
+      const { code, stdout, stderr } = await runToItsEnd(example, { [variable]: url })
+
+      expect({ code, stdout, stderr }).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: expect.stringMatching(new RegExp(`^${variable}: no server there that can be used .+\n$`)),
+      })
+      expect(stderr).not.toContain('a-password')
     })
   })
 
@@ -127,13 +159,49 @@ describe.each(examples as readonly Example[])('$name', (example) => {
     expect((await on.json('/login', ALICE)).status).toBe(200)
   })
 
-  it('starts in production with a secret', async () => {
-    const { on } = await start({ NODE_ENV: 'production' })
+  describe('in production, with a secret and no limits', () => {
+    let server: ExampleServer
+    let on: Visitor
 
-    expect((await on.json('/login', ALICE)).status).toBe(200)
+    beforeAll(async () => {
+      server = await startServer(example, { ...(await store.empty()), NODE_ENV: 'production', RATE_LIMIT: '0' })
+      on = visitor(server.origin)
+    })
+    afterAll(() => server.stop())
+
+    it('starts', async () => {
+      expect((await on.json('/login', ALICE)).status).toBe(200)
+    })
+
+    it('has its port for itself', async () => {
+      const settings = { ...(await store.empty()), PORT: new URL(server.origin).port }
+      const { code, stderr } = await runToItsEnd(example, settings)
+
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^PORT: .+\n$/) })
+    })
+
+    it('listens on loopback only', async () => {
+      const { port } = new URL(server.origin)
+
+      // All of 127/8 is this machine, so a server on every interface would answer there too.
+      expect(await canConnect('127.0.0.1', port)).toBe(true)
+      expect(await canConnect('127.0.0.2', port)).toBe(false)
+    })
+
+    it('counts nothing with RATE_LIMIT=0, at /login neither', async () => {
+      const refreshes = await Promise.all(Array.from({ length: 100 }, () => on.refresh('rubbish')))
+      const logins = await Promise.all(Array.from({ length: 100 }, () => on.json('/login', {})))
+      const wrong = await Promise.all(
+        Array.from({ length: 20 }, () => on.json('/login', { ...ALICE, password: 'wrong' })),
+      )
+
+      expect(new Set(refreshes.map(({ status }) => status))).toEqual(new Set([400]))
+      expect(new Set(logins.map(({ status }) => status))).toEqual(new Set([400]))
+      expect(new Set(wrong.map(({ status }) => status))).toEqual(new Set([401]))
+    })
   })
 
-  it.each(['2', '60', '1209599'])(
+  it.each(example.name === everyValueOn ? ['2', '60', '1209599'] : ['2'])(
     'starts with ABSOLUTE_SECONDS=%s alone: the idle default gives way',
     async (seconds) => {
       const { on } = await start({ ABSOLUTE_SECONDS: seconds })
@@ -142,15 +210,6 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       expect(body.expires_in).toBeLessThan(Number(seconds))
     },
   )
-
-  it('listens on loopback only', async () => {
-    const { server } = await start()
-    const { port } = new URL(server.origin)
-
-    // All of 127/8 is this machine, so a server on every interface would answer there too.
-    expect(await canConnect('127.0.0.1', port)).toBe(true)
-    expect(await canConnect('127.0.0.2', port)).toBe(false)
-  })
 
   it('lets access tokens run out after ACCESS_SECONDS, and a refresh goes on', async () => {
     const { on } = await start({ ACCESS_SECONDS: '1' })
@@ -242,23 +301,10 @@ describe.each(examples as readonly Example[])('$name', (example) => {
 
       expect(answers.filter(({ status }) => status === 429)).toHaveLength(1)
     })
-
-    it('are off with RATE_LIMIT=0, for /login too', async () => {
-      const { on } = await start({ RATE_LIMIT: '0' })
-      const refreshes = await Promise.all(Array.from({ length: 100 }, () => on.refresh('rubbish')))
-      const logins = await Promise.all(Array.from({ length: 100 }, () => on.json('/login', {})))
-      const wrong = await Promise.all(
-        Array.from({ length: 20 }, () => on.json('/login', { ...ALICE, password: 'wrong' })),
-      )
-
-      expect(new Set(refreshes.map(({ status }) => status))).toEqual(new Set([400]))
-      expect(new Set(logins.map(({ status }) => status))).toEqual(new Set([400]))
-      expect(new Set(wrong.map(({ status }) => status))).toEqual(new Set([401]))
-    })
   })
 
   it('is ended by ending npm start, and leaves nobody behind on the port', async () => {
-    const settings = { DATABASE: newDatabase() }
+    const settings = await store.empty()
     const server = await startServer(example, settings, ['npm', 'start'])
 
     expect(await server.stop()).toBe(0)
@@ -299,59 +345,121 @@ describe.each(examples as readonly Example[])('$name', (example) => {
   })
 
   describe('after a restart with the same settings', () => {
-    if (example.store !== 'memory')
-      it('all sessions are still there', async () => {
-        const settings = { PORT: String(await freePort()), DATABASE: newDatabase() }
-        const before = await start(settings)
-        const untouched = await before.on.login()
-        const rotated = (await before.on.refresh((await before.on.login()).refresh_token)).body
-        const cookie = await before.on.cookieLogin()
-        const ended = await before.on.cookieLogin()
-        await before.on.send('POST', '/auth/logout', { headers: { ...FROM_OUR_PAGE, cookie: ended.cookie } })
-        expect(await before.server.stop()).toBe(0)
-        const { on } = await start(settings)
-        const sessions = await on.bearer('GET', '/auth/sessions', untouched.access_token)
+    let settings: Settings
+    let server: ExampleServer
+    let on: Visitor
+    /** Of the time before. */
+    let ending: number | null
+    let untouched: Json
+    let rotated: Json
+    let lost: { first: string; answer: string }
+    let cookie: string
+    let ended: string
 
-        expect(sessions.body.sessions).toHaveLength(3)
-        expect((await on.refresh(untouched.refresh_token)).status).toBe(200)
-        expect((await on.refresh(rotated.refresh_token)).status).toBe(200)
-        expect((await on.cookieRefresh(cookie.cookie)).status).toBe(200)
-        expect((await on.cookieRefresh(ended.cookie)).status).toBe(401)
-      })
+    async function startAgain(changed: Settings = {}) {
+      server = await startServer(example, { ...settings, ...changed })
+      on = visitor(server.origin)
+    }
 
-    if (example.store !== 'memory')
-      it('an answer that was lost before it is repeated', async () => {
-        const settings = { PORT: String(await freePort()), DATABASE: newDatabase() }
-        const before = await start(settings)
-        const { refresh_token: first } = await before.on.login()
-        const answer = await before.on.refresh(first)
-        await before.server.stop()
-        const { on } = await start(settings)
-
-        expect((await on.refresh(first)).body.refresh_token).toBe(answer.body.refresh_token)
-      })
-
-    if (example.store !== 'memory')
-      it('and with a new secret before the old one, nobody is signed out', async () => {
-        const settings = { PORT: String(await freePort()), DATABASE: newDatabase() }
-        const before = await start(settings)
-        const login = await before.on.login()
-        await before.server.stop()
-        const { on } = await start({ ...settings, BATON_SECRET: `${NEW_SECRET},${SECRET}` })
-
-        expect((await on.me(login.access_token)).status).toBe(200)
-        expect((await on.refresh(login.refresh_token)).status).toBe(200)
-      })
+    beforeAll(async () => {
+      settings = { ...(await store.empty()), PORT: String(await freePort()) }
+      await startAgain()
+      untouched = await on.login()
+      rotated = (await on.refresh((await on.login()).refresh_token)).body
+      const { refresh_token: first } = await on.login()
+      lost = { first, answer: (await on.refresh(first)).body.refresh_token }
+      cookie = (await on.cookieLogin()).cookie
+      ended = (await on.cookieLogin()).cookie
+      await on.send('POST', '/auth/logout', { headers: { ...FROM_OUR_PAGE, cookie: ended } })
+      ending = await server.stop()
+      await startAgain()
+    })
+    afterAll(() => server.stop())
 
     it('access tokens still work', async () => {
-      const settings = { PORT: String(await freePort()), DATABASE: newDatabase() }
-      const before = await start(settings)
-      const { access_token: accessToken } = await before.on.login()
-      await before.server.stop()
-      const { on } = await start(settings)
-
-      expect(await on.me(accessToken)).toMatchObject({ status: 200, body: { sub: 'alice' } })
+      expect(ending).toBe(0)
+      expect(await on.me(untouched.access_token)).toMatchObject({ status: 200, body: { sub: 'alice' } })
     })
+
+    if (example.store === 'memory') return
+
+    it('an answer that was lost before it is repeated', async () => {
+      expect((await on.refresh(lost.first)).body.refresh_token).toBe(lost.answer)
+    })
+
+    it('all sessions are still there', async () => {
+      const sessions = await on.bearer('GET', '/auth/sessions', untouched.access_token)
+
+      expect(sessions.body.sessions).toHaveLength(4)
+      expect((await on.refresh(untouched.refresh_token)).status).toBe(200)
+      expect((await on.refresh(rotated.refresh_token)).status).toBe(200)
+      expect((await on.cookieRefresh(cookie)).status).toBe(200)
+      expect((await on.cookieRefresh(ended)).status).toBe(401)
+    })
+
+    it('and with a new secret before the old one, nobody is signed out', async () => {
+      const login = await on.login()
+      await server.stop()
+      await startAgain({ BATON_SECRET: `${NEW_SECRET},${SECRET}` })
+
+      expect((await on.me(login.access_token)).status).toBe(200)
+      expect((await on.refresh(login.refresh_token)).status).toBe(200)
+    })
+  })
+
+  describe.each(isServer(example.store) ? [null] : [])('when its store goes away', () => {
+    it('answers 503 with Retry-After, and goes on by itself once the store is back', async () => {
+      const storeServer = await stores.openServer(example.store)
+      const { server, on } = await start()
+      const login = await on.login()
+      const { cookie } = await on.cookieLogin()
+      await storeServer.kill9()
+      const refused = await Promise.all([
+        on.refresh(login.refresh_token),
+        on.cookieRefresh(cookie),
+        on.json('/login', ALICE),
+      ])
+      const me = await on.me(login.access_token)
+      await storeServer.restart()
+      const statuses: number[] = []
+      await until(
+        async () => statuses.push((await on.refresh(login.refresh_token)).status),
+        () => statuses.at(-1) !== 503,
+      )
+
+      for (const { status, headers, body, setCookie } of refused) {
+        expect({ status, error: body.error, setCookie }).toEqual({
+          status: 503,
+          error: 'temporarily_unavailable',
+          setCookie: null,
+        })
+        expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+      }
+      expect(me.status).toBe(200)
+      expect(statuses.at(-1)).toBe(200)
+      expect((await on.cookieRefresh(cookie)).status).toBe(200)
+      expect(server.output()).toMatch(/^fault: store_\w+ in store\.rotate$/m)
+    })
+
+    it('ends on SIGTERM all the same', async () => {
+      const storeServer = await stores.openServer(example.store)
+      const { server } = await start()
+      await storeServer.kill9()
+      const code = await server.stop()
+      await storeServer.restart()
+
+      expect(code).toBe(0)
+    })
+  })
+
+  it.each(example.store === 'redis' ? [null] : [])('tells which settings of Redis lose sessions', async () => {
+    const forgetful = await startRedis({ maxmemoryPolicy: 'allkeys-lru' })
+    const { server } = await start({ REDIS_URL: forgetful.url })
+    await server.stop()
+    await forgetful.stop()
+
+    expect(server.output()).toMatch(/^maxmemory-policy is allkeys-lru: .+$/m)
+    expect(server.output()).toMatch(/^appendonly is no.*: .+$/m)
   })
 })
 
