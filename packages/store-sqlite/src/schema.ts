@@ -92,15 +92,20 @@ function demandWal(db: SqliteDatabase): void {
     )
 }
 
+const PAUSE_MS = 10
+
 /**
- * Of several connections that do this at the same moment all but one fail without waiting, since each holds what the other needs.
- * Once they have failed the winner goes on, and a second attempt waits for it.
+ * Where several connections do this at the same moment SQLite lets one of them go on and fails the others without waiting,
+ * whatever busy_timeout says, because each has begun to read. The winner needs a moment.
  */
 function switchToWal(db: SqliteDatabase): unknown {
-  try {
-    return pragma(db, 'journal_mode = WAL')
-  } catch (error) {
-    if (!isBusy(error)) throw error
-    return pragma(db, 'journal_mode = WAL')
+  const givesUpAt = performance.now() + BUSY_TIMEOUT_MS
+  for (;;) {
+    try {
+      return pragma(db, 'journal_mode = WAL')
+    } catch (error) {
+      if (!isBusy(error) || performance.now() >= givesUpAt) throw error
+    }
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS)
   }
 }

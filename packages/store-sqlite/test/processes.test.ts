@@ -2,8 +2,8 @@ import { createRefreshTokens } from '@baton/core'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sqliteStore } from '../src/index.js'
 import { close, closeAll, drivers, freshPath } from './drivers.js'
+import { type Death, SECRET } from './orders.js'
 import { buildWorker, startWorker, type Worker } from './processes.js'
-import { type Death, SECRET } from './worker.js'
 
 const NOW = Date.UTC(2027, 0, 15)
 const LONG = 60_000

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
-import type { Order, Report } from './worker.js'
+import type { Order, Report } from './orders.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const packages = fileURLToPath(new URL('../../', import.meta.url))
@@ -20,7 +20,7 @@ export async function buildWorker(): Promise<{ path: string; remove: () => void 
     resolve: { alias: [{ find: /^@baton\/([^/]+)$/, replacement: `${packages}$1/src/index.ts` }] },
     ssr: { external: ['better-sqlite3'] },
     build: {
-      ssr: join(here, 'worker.ts'),
+      ssr: fileURLToPath(new URL('./worker.ts', import.meta.url)),
       outDir: folder,
       rolldownOptions: { output: { entryFileNames: 'worker.mjs' } },
     },
