@@ -153,7 +153,7 @@ function subjectOf(family: string): string {
 }
 
 /** Makes the call on a family that is its subject's only one. */
-export async function execute(
+async function execute(
   store: TokenStore,
   id: ReturnType<typeof familyOf>['id'],
   subject: string,

@@ -46,7 +46,7 @@ export function familyOf(name: string, changes: Partial<FamilyRecord> = {}): Fam
   }
 }
 
-export function successionOf(record: FamilyRecord, at: number, changes: Partial<Succession> = {}): Succession {
+function successionOf(record: FamilyRecord, at: number, changes: Partial<Succession> = {}): Succession {
   const generation = record.generation + 1
   return {
     generation,

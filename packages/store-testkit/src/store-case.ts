@@ -19,7 +19,7 @@ export interface StoreCase {
 }
 
 /** `another` resolves to a second connection, or to the store itself where there is none. */
-export type Check = (store: TokenStore, another: () => Promise<TokenStore>) => Promise<void>
+type Check = (store: TokenStore, another: () => Promise<TokenStore>) => Promise<void>
 export type Checks = Readonly<Record<string, Check>>
 
 /** Turns `{ name: check }` into cases that open a store each. */

@@ -16,7 +16,7 @@ export function isAlive({ revocation, expiresAt }: FamilyRecord, now: number): b
   return revocation === null && expiresAt > now
 }
 
-export function newestFirst(one: FamilyRecord, other: FamilyRecord): number {
+function newestFirst(one: FamilyRecord, other: FamilyRecord): number {
   return other.createdAt - one.createdAt || (one.id < other.id ? -1 : 1)
 }
 
