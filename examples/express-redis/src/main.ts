@@ -35,7 +35,7 @@ const cookie = { clientId: 'web' }
 const app = express()
 app.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }))
 app.all('/oauth/token', refreshHandler(tokens, { accessToken, clients, rateLimit }))
-app.all('/oauth/revoke', revocationHandler(tokens, { clients, rateLimit }))
+app.all('/oauth/revoke', revocationHandler(tokens, { accessToken, clients, rateLimit }))
 app.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
 app.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
 app.use('/auth', sessionsHandler(tokens, { verify: accessToken, rateLimit }))

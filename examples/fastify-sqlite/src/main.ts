@@ -29,7 +29,7 @@ const cookie = { clientId: 'web' }
 const app = Fastify()
 app.register(loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }), { prefix: '/login' })
 app.register(refreshHandler(tokens, { accessToken, clients, rateLimit }), { prefix: '/oauth/token' })
-app.register(revocationHandler(tokens, { clients, rateLimit }), { prefix: '/oauth/revoke' })
+app.register(revocationHandler(tokens, { accessToken, clients, rateLimit }), { prefix: '/oauth/revoke' })
 app.register(refreshHandler(tokens, { accessToken, cookie, rateLimit }), { prefix: '/auth/refresh' })
 app.register(logoutHandler(tokens, { cookie, rateLimit }), { prefix: '/auth/logout' })
 app.register(sessionsHandler(tokens, { verify: accessToken, rateLimit }), { prefix: '/auth' })

@@ -38,7 +38,7 @@ const handler = (endpoint: Endpoint) => (c: Context) =>
 const app = new Hono()
 app.all('/login', handler(loginEndpoint(tokens, { accessToken, authenticate, cookie, rateLimit })))
 app.all('/oauth/token', handler(refreshEndpoint(tokens, { accessToken, clients, rateLimit })))
-app.all('/oauth/revoke', handler(revocationEndpoint(tokens, { clients, rateLimit })))
+app.all('/oauth/revoke', handler(revocationEndpoint(tokens, { accessToken, clients, rateLimit })))
 app.all('/auth/refresh', handler(refreshEndpoint(tokens, { accessToken, cookie, rateLimit })))
 app.all('/auth/logout', handler(logoutEndpoint(tokens, { cookie, rateLimit })))
 app.all('/auth/*', handler(sessionsEndpoint(tokens, { verify: accessToken, rateLimit })))

@@ -28,7 +28,7 @@ const cookie = { clientId: 'web' }
 const router = new Router()
 router.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }))
 router.all('/oauth/token', refreshHandler(tokens, { accessToken, clients, rateLimit }))
-router.all('/oauth/revoke', revocationHandler(tokens, { clients, rateLimit }))
+router.all('/oauth/revoke', revocationHandler(tokens, { accessToken, clients, rateLimit }))
 router.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
 router.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
 router.all('/auth/{*path}', sessionsHandler(tokens, { verify: accessToken, rateLimit }))

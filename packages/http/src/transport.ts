@@ -19,7 +19,7 @@ export function transportOf(request: PlainRequest, trustProxy: number): Transpor
   const forwardedProto = forwarded(request, 'x-forwarded-proto', trustProxy)
   const address = forwardedFor === null ? request.remoteAddress : hostOf(forwardedFor)
   const scheme = forwardedProto === null ? (request.encrypted ? 'https' : 'http') : schemeOf(forwardedProto)
-  return { scheme, address, acceptable: scheme === 'https' || isLoopback(address, request) }
+  return { scheme, address, acceptable: scheme === 'https' || (isLocal(address) && isLocallyNamed(request)) }
 }
 
 /** The origin under which the client reached us; null when its Host header is missing, repeated or no host. */
@@ -78,12 +78,18 @@ function hostOf(entry: string): string | null {
   return isIP(host) === 0 ? null : host
 }
 
-function isLoopback(address: string | null, request: PlainRequest): boolean {
-  if (address !== null) {
-    const network = networkOf(address)
-    return network.startsWith('127.') || (network === '0:0:0:0::/64' && groupsOf(address).at(-1) === 1)
-  }
-  // Without an address, an honest client's Host tells where it believes to be; https protects nobody else.
+/** Where nobody tells the address, the name that the client used has to be enough. */
+function isLocal(address: string | null): boolean {
+  if (address === null) return true
+  const network = networkOf(address)
+  return network.startsWith('127.') || (network === '0:0:0:0::/64' && groupsOf(address).at(-1) === 1)
+}
+
+/**
+ * A proxy on this machine makes everybody's address loopback, and so does a foreign name that resolves to it; both show in the
+ * name that the client used.
+ */
+function isLocallyNamed(request: PlainRequest): boolean {
   const host = hostHeader(request)
   return host !== null && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i.test(host)
 }

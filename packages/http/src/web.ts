@@ -29,7 +29,15 @@ export function webGuard<Claims>(
 }
 
 /** Headers that may come once only and hold no comma: where `Headers` has joined them, they came more often. */
-const SOLE: ReadonlySet<string> = new Set(['authorization', 'dpop', 'x-baton-session'])
+const SOLE: ReadonlySet<string> = new Set([
+  'authorization',
+  'dpop',
+  'idempotency-key',
+  'origin',
+  'sec-fetch-site',
+  'x-baton',
+  'x-baton-session',
+])
 
 function fromWebRequest(request: Request, { remoteAddress = () => null }: WebOptions): PlainRequest {
   const url = new URL(request.url)

@@ -15,8 +15,17 @@ describe('https', () => {
     for (const remoteAddress of ['203.0.113.7', '10.0.0.1', '2001:db8::1', '::', '::2', '128.0.0.1'])
       expectError(await refreshWith(token, rt0, {}, { encrypted: false, remoteAddress }), 400, 'invalid_request')
     expect(state.calls).toEqual([])
+    const headers = { host: 'localhost:3000' }
     for (const remoteAddress of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', '0:0:0:0:0:0:0:1'])
-      expect((await refreshWith(token, rt0, {}, { encrypted: false, remoteAddress })).status).toBe(200)
+      expect((await refreshWith(token, rt0, {}, { encrypted: false, remoteAddress, headers })).status).toBe(200)
+  })
+
+  test('a proxy on this machine that nobody told us of shows in the name that its client used', () => {
+    const local = { encrypted: false, remoteAddress: '127.0.0.1' }
+    for (const host of ['app.example', 'app.example:80', 'localhost.example', undefined])
+      expect(seen({ ...local, headers: { host, 'x-forwarded-proto': 'https' } }).acceptable).toBe(false)
+    for (const host of ['localhost', '127.0.0.1:8080', '[::1]:3000'])
+      expect(seen({ ...local, headers: { host } }).acceptable).toBe(true)
   })
 
   test('where the runtime tells no address, the Host decides', () => {

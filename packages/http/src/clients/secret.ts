@@ -36,7 +36,7 @@ export function isSecretOf(hashes: readonly string[] | null, secret: string): bo
   let isMatch = false
   for (const hash of hashes === null || hashes.length === 0 ? [NOBODY] : hashes) {
     const stored = Buffer.from(hash)
-    if (stored.length === presented.length && timingSafeEqual(stored, presented) && hash !== NOBODY) isMatch = true
+    if (stored.length === presented.length && timingSafeEqual(stored, presented)) isMatch = true
   }
   return isMatch
 }

@@ -204,9 +204,10 @@ async function issue(tokens: RefreshTokens, request: IssueRequest): Promise<Issu
   }
 }
 
-/** Not `invalid_grant`: no token was presented, and nobody is signed out. No challenge either, or browsers would ask for a password. */
+/** Not `invalid_grant`: no token was presented, and nobody is signed out. A Basic challenge would make browsers ask for a password. */
 function invalidCredentials(): PlainResponse {
-  return json(401, { error: 'invalid_credentials', error_description: 'The name or the password is wrong.' })
+  const body = { error: 'invalid_credentials', error_description: 'The name or the password is wrong.' }
+  return json(401, body, [['www-authenticate', 'Bearer']])
 }
 
 function jktOf(boundKey: string | null): string | null {

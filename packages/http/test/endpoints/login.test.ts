@@ -132,7 +132,7 @@ describe('anything else starts nothing', () => {
     expect(events.filter(({ type }) => type === 'issued')).toEqual([])
   }
 
-  it('a wrong password is 401 with an error of its own, which signs nobody out, and without a challenge', async () => {
+  it('a wrong password is 401 with an error of its own, which signs nobody out, and makes no browser ask for a password', async () => {
     const app = loginApp({ cookie: true })
     for (const json of [
       { username: 'alice', password: 'x' },
@@ -140,7 +140,7 @@ describe('anything else starts nothing', () => {
     ]) {
       const response = await app.signIn({ json })
       expect([response.status, jsonOf(response).error]).toEqual([401, 'invalid_credentials'])
-      expect(headersOf(response, 'www-authenticate')).toEqual([])
+      expect(headersOf(response, 'www-authenticate')).toEqual(['Bearer'])
       expect(headersOf(response, 'set-cookie')).toEqual([])
     }
     await nothing(app)
