@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { TokenStore } from '@baton/core'
+import { assertEqual } from './equality.js'
 import { DAY, familyOf, HOUR, renewalOf, revocationOf, rotated, rotationOf } from './records.js'
 import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
 
@@ -17,23 +18,23 @@ async function liveIn(store: TokenStore, now: number): Promise<void> {
   const unlimited = familyOf('b', { ...times, createdAt: now - 1, idleMs: null, expiresAt: now + 10 * DAY })
   const listed = async (at: number) => (await store.list({ subject: 'user-1', limit: 10, now: at })).items
 
-  assert.deepEqual(await store.create(record, now), record)
-  assert.deepEqual(await store.create(unlimited, now), unlimited)
+  assertEqual(await store.create(record, now), record)
+  assertEqual(await store.create(unlimited, now), unlimited)
   assert.equal(await store.purge(now + HOUR, 10), 0)
-  assert.deepEqual(await listed(now + DAY - 1), [record, unlimited])
-  assert.deepEqual(await listed(now + DAY), [unlimited])
-  assert.deepEqual(await store.rotate(rotationOf(record, now + DAY)), record)
+  assertEqual(await listed(now + DAY - 1), [record, unlimited])
+  assertEqual(await listed(now + DAY), [unlimited])
+  assertEqual(await store.rotate(rotationOf(record, now + DAY)), record)
 
   const rotation = rotationOf(record, now + HOUR)
   const after = rotated(record, rotation)
-  assert.deepEqual(await store.rotate(rotation), after)
+  assertEqual(await store.rotate(rotation), after)
   assert.equal(after.expiresAt, now + HOUR + DAY)
   const renewal = renewalOf(after, now + HOUR + DAY - 1)
-  assert.deepEqual(await store.rotate(renewal), rotated(after, renewal))
-  assert.deepEqual(await store.rotate(rotationOf(unlimited, now + 10 * DAY)), unlimited)
+  assertEqual(await store.rotate(renewal), rotated(after, renewal))
+  assertEqual(await store.rotate(rotationOf(unlimited, now + 10 * DAY)), unlimited)
 
   const revocation = revocationOf('b', { at: now + 2 * HOUR })
-  assert.deepEqual(await store.revoke(unlimited.id, revocation), { ...unlimited, revocation })
+  assertEqual(await store.revoke(unlimited.id, revocation), { ...unlimited, revocation })
   assert.equal(await store.remember('key', now + HOUR, now), true)
   assert.equal(await store.remember('key', now + 2 * HOUR, now + HOUR - 1), false)
 }

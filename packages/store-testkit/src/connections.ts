@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { setImmediate as aMoment } from 'node:timers/promises'
 import type { FamilyRecord, TokenStore } from '@baton/core'
+import { assertEqual } from './equality.js'
 import { DAY, familyOf, HOUR, NOW, renewalOf, revocationOf, rotated, rotationOf, verifier } from './records.js'
 import { casesOf, type Checks, type OpenStore, type StoreCase } from './store-case.js'
 
@@ -20,10 +21,10 @@ const staleReads: Checks = {
       const record = familyOf(String(round), { subject: `user-${String(round)}` })
       // Whoever remembers that there was nothing is wrong a moment later.
       assert.equal(await other.find(record.id), null)
-      assert.deepEqual(await listed(other, record), [])
+      assertEqual(await listed(other, record), [])
       await one.create(record, NOW)
-      assert.deepEqual(await other.find(record.id), record)
-      assert.deepEqual(await listed(other, record), [record])
+      assertEqual(await other.find(record.id), record)
+      assertEqual(await listed(other, record), [record])
     }
   },
   'connections: every write through one is read through the other at once': async (one, another) => {
@@ -33,31 +34,31 @@ const staleReads: Checks = {
     for (let step = 1; step <= 20; step += 1) {
       const [writer, reader] = step % 2 === 0 ? [one, other] : [other, one]
       const at = NOW + step * HOUR
-      assert.deepEqual(await reader.find(record.id), record)
+      assertEqual(await reader.find(record.id), record)
       const command = step % 5 === 0 ? renewalOf(record, at) : rotationOf(record, at)
       record = rotated(record, command)
       await writer.rotate(command)
-      assert.deepEqual(await reader.find(record.id), record)
-      assert.deepEqual(await listed(reader, record, at), [record])
+      assertEqual(await reader.find(record.id), record)
+      assertEqual(await listed(reader, record, at), [record])
     }
     const revocation = revocationOf('a')
     await one.revoke(record.id, revocation)
-    assert.deepEqual(await other.find(record.id), { ...record, revocation })
-    assert.deepEqual(await listed(other, record), [])
+    assertEqual(await other.find(record.id), { ...record, revocation })
+    assertEqual(await listed(other, record), [])
   },
   'connections: a write that comes too late gets what the other wrote': async (one, another) => {
     const other = await another()
     const record = familyOf('a')
     await one.create(record, NOW)
-    assert.deepEqual(await other.find(record.id), record)
+    assertEqual(await other.find(record.id), record)
     const winner = rotationOf(record, NOW + HOUR)
     const loser = rotationOf(record, NOW + HOUR, { verifier: verifier('loser') })
     const after = await one.rotate(winner)
-    assert.deepEqual(await other.rotate(loser), after)
-    assert.deepEqual(await other.create(record, NOW + HOUR), after)
+    assertEqual(await other.rotate(loser), after)
+    assertEqual(await other.create(record, NOW + HOUR), after)
     const dead = await one.revoke(record.id, revocationOf('first'))
-    assert.deepEqual(await other.revoke(record.id, revocationOf('second')), dead)
-    assert.deepEqual(await other.rotate(rotationOf(rotated(record, winner), NOW + HOUR)), dead)
+    assertEqual(await other.revoke(record.id, revocationOf('second')), dead)
+    assertEqual(await other.rotate(rotationOf(rotated(record, winner), NOW + HOUR)), dead)
   },
   'connections: a key remembered through one is known to the other': async (one, another) => {
     const other = await another()
@@ -73,7 +74,7 @@ const stalePurges: Checks = {
     const other = await another()
     const record = familyOf('a')
     await one.create(record, NOW)
-    assert.deepEqual(await other.find(record.id), record)
+    assertEqual(await other.find(record.id), record)
     assert.equal(await one.purge(NOW + DAY, 10), 1)
     assert.equal(await other.find(record.id), null)
     assert.equal(await other.rotate(rotationOf(record, NOW)), null)
@@ -102,7 +103,7 @@ const tornWrites: Checks = {
       readerOf(generations, async () => other.find(first.id)),
       readerOf(generations, async () => (await listed(other, first))[0]),
     )
-    assert.deepEqual(await other.find(first.id), generations.at(-1))
+    assertEqual(await other.find(first.id), generations.at(-1))
   },
   'torn writes: whoever reads amid creations finds a family whole or not at all': async (one, another) => {
     const other = await another()
@@ -116,11 +117,11 @@ const tornWrites: Checks = {
         const record = records[(turn += 1) % records.length]
         assert.ok(record)
         const found = await other.find(record.id)
-        if (found !== null) assert.deepEqual(found, record)
+        if (found !== null) assertEqual(found, record)
       },
       async () => {
         for (const item of await listed(other, familyOf('a')))
-          assert.deepEqual(
+          assertEqual(
             item,
             records.find(({ id }) => id === item.id),
           )
@@ -144,7 +145,7 @@ const tornWrites: Checks = {
         const found = await other.find(record.id)
         if (found?.revocation === null) assert.ok(!dead.has(record.id))
         else dead.add(record.id)
-        assert.deepEqual(found, { ...record, revocation: found?.revocation === null ? null : revocationOf(record.id) })
+        assertEqual(found, { ...record, revocation: found?.revocation === null ? null : revocationOf(record.id) })
       },
     )
   },
@@ -166,7 +167,7 @@ function readerOf(generations: readonly FamilyRecord[], read: () => Promise<Fami
   return async () => {
     const record = await read()
     assert.ok(record)
-    assert.deepEqual(record, generations[record.generation])
+    assertEqual(record, generations[record.generation])
     assert.ok(record.generation >= newest, 'a reader must not see an older generation after a newer one')
     newest = record.generation
   }

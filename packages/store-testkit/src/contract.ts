@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { FamilyRecord, RevocationReason } from '@baton/core'
+import { assertEqual } from './equality.js'
 import {
   DAY,
   familyId,
@@ -34,29 +35,29 @@ export function writingCases(openStore: OpenStore): StoreCase[] {
 const creating: Checks = {
   'create: stores the record and returns it': async (store) => {
     const record = familyOf('a')
-    assert.deepEqual(await store.create(record, NOW), record)
-    assert.deepEqual(await store.find(record.id), record)
+    assertEqual(await store.create(record, NOW), record)
+    assertEqual(await store.find(record.id), record)
   },
   'create: an id that exists stays as it is and is returned': async (store) => {
     const first = familyOf('a')
     const second = familyOf('a', { verifier: verifier('other'), subject: 'user-2', metadata: {}, createdAt: NOW + 1 })
     await store.create(first, NOW)
-    assert.deepEqual(await store.create(second, NOW + 1), first)
-    assert.deepEqual(await store.find(first.id), first)
-    assert.deepEqual(await store.list({ subject: 'user-2', limit: 10, now: NOW + 1 }), { items: [], cursor: null })
+    assertEqual(await store.create(second, NOW + 1), first)
+    assertEqual(await store.find(first.id), first)
+    assertEqual(await store.list({ subject: 'user-2', limit: 10, now: NOW + 1 }), { items: [], cursor: null })
   },
   'create: a dead family keeps its id': async (store) => {
     const record = familyOf('a', { keepUntil: NOW + 20 * DAY })
     await store.create(record, NOW)
     const dead = await store.revoke(record.id, revocationOf('a'))
     const again = familyOf('a', { verifier: verifier('other') })
-    assert.deepEqual(await store.create(again, NOW + HOUR), dead)
-    assert.deepEqual(await store.create(again, NOW + 15 * DAY), dead)
+    assertEqual(await store.create(again, NOW + HOUR), dead)
+    assertEqual(await store.create(again, NOW + 15 * DAY), dead)
   },
   'create: makes no room by forgetting others': async (store) => {
     const records = Array.from({ length: 120 }, (_, index) => familyOf(String(index)))
     await Promise.all(records.map((record) => store.create(record, NOW)))
-    for (const record of records) assert.deepEqual(await store.find(record.id), record)
+    for (const record of records) assertEqual(await store.find(record.id), record)
   },
   'find: knows nothing of other ids': async (store) => {
     await store.create(familyOf('a'), NOW)
@@ -67,7 +68,7 @@ const creating: Checks = {
     await store.create(record, NOW)
     const dead = await store.revoke(record.id, revocationOf('a'))
     assert.notEqual(dead, null)
-    assert.deepEqual(await store.find(record.id), dead)
+    assertEqual(await store.find(record.id), dead)
   },
 }
 
@@ -77,9 +78,9 @@ const rotating: Checks = {
     await store.create(record, NOW)
     const command = rotationOf(record, NOW + HOUR, { retryKey: hashOf('retry') })
     const after = await store.rotate(command)
-    assert.deepEqual(after, rotated(record, command))
+    assertEqual(after, rotated(record, command))
     assert.equal(after.expiresAt, NOW + HOUR + DAY)
-    assert.deepEqual(await store.find(record.id), after)
+    assertEqual(await store.find(record.id), after)
   },
   'rotate: leaves everything immutable as it was, over many generations': async (store) => {
     let record = familyOf('a', { boundKey: 'jkt:abc', offline: true, keepUntil: NOW + 3 * DAY })
@@ -87,9 +88,9 @@ const rotating: Checks = {
     for (let step = 1; step <= 20; step += 1) {
       const command = rotationOf(record, NOW + step * HOUR, { retryKey: step % 2 === 0 ? hashOf(String(step)) : null })
       record = rotated(record, command)
-      assert.deepEqual(await store.rotate(command), record)
+      assertEqual(await store.rotate(command), record)
     }
-    assert.deepEqual(await store.find(record.id), record)
+    assertEqual(await store.find(record.id), record)
     assert.equal(record.generation, 20)
   },
   'rotate: the idle end never passes the absolute end': async (store) => {
@@ -104,15 +105,15 @@ const rotating: Checks = {
     await store.create(record, NOW)
     const command = rotationOf(record, NOW + 9 * DAY)
     const after = await store.rotate(command)
-    assert.deepEqual(after, rotated(record, command))
+    assertEqual(after, rotated(record, command))
     assert.equal(after.expiresAt, NOW + 10 * DAY)
   },
   'rotate: renewing moves only expiresAt': async (store) => {
     const record = familyOf('a', { generation: 7, retryKey: hashOf('retry') })
     await store.create(record, NOW)
     const renewed = { ...record, expiresAt: NOW + HOUR + DAY }
-    assert.deepEqual(await store.rotate(renewalOf(record, NOW + HOUR)), renewed)
-    assert.deepEqual(await store.find(record.id), renewed)
+    assertEqual(await store.rotate(renewalOf(record, NOW + HOUR)), renewed)
+    assertEqual(await store.find(record.id), renewed)
   },
   'rotate: renewing never passes the absolute end, nor needs an idle limit': async (store) => {
     const near = familyOf('near', { absoluteExpiresAt: NOW + DAY + HOUR })
@@ -120,16 +121,16 @@ const rotating: Checks = {
     await store.create(near, NOW)
     await store.create(idle, NOW)
     assert.equal((await store.rotate(renewalOf(near, NOW + 2 * HOUR)))?.expiresAt, NOW + DAY + HOUR)
-    assert.deepEqual(await store.rotate(renewalOf(idle, NOW + 2 * HOUR)), idle)
+    assertEqual(await store.rotate(renewalOf(idle, NOW + 2 * HOUR)), idle)
   },
   'rotate: another verifier changes nothing and gets the record': async (store) => {
     const record = familyOf('a')
     await store.create(record, NOW)
     const { next, ...rest } = rotationOf(record, NOW + HOUR)
     const expect = verifier('wrong')
-    assert.deepEqual(await store.rotate({ ...rest, next, expect }), record)
-    assert.deepEqual(await store.rotate({ ...rest, next: null, expect }), record)
-    assert.deepEqual(await store.find(record.id), record)
+    assertEqual(await store.rotate({ ...rest, next, expect }), record)
+    assertEqual(await store.rotate({ ...rest, next: null, expect }), record)
+    assertEqual(await store.find(record.id), record)
   },
   'rotate: an unknown id gets null, and nothing comes into being': async (store) => {
     const record = familyOf('a')
@@ -141,18 +142,18 @@ const rotating: Checks = {
     const record = familyOf('a')
     await store.create(record, NOW)
     const dead = await store.revoke(record.id, revocationOf('a'))
-    assert.deepEqual(await store.rotate(rotationOf(record, NOW + HOUR)), dead)
-    assert.deepEqual(await store.rotate(renewalOf(record, NOW + HOUR)), dead)
-    assert.deepEqual(await store.find(record.id), dead)
+    assertEqual(await store.rotate(rotationOf(record, NOW + HOUR)), dead)
+    assertEqual(await store.rotate(renewalOf(record, NOW + HOUR)), dead)
+    assertEqual(await store.find(record.id), dead)
   },
   'rotate: at its end a family is over; a millisecond before it is not': async (store) => {
     const record = familyOf('a')
     await store.create(record, NOW)
-    assert.deepEqual(await store.rotate(rotationOf(record, NOW + DAY)), record)
-    assert.deepEqual(await store.rotate(renewalOf(record, NOW + DAY)), record)
-    assert.deepEqual(await store.rotate(rotationOf(record, NOW + DAY + 1)), record)
+    assertEqual(await store.rotate(rotationOf(record, NOW + DAY)), record)
+    assertEqual(await store.rotate(renewalOf(record, NOW + DAY)), record)
+    assertEqual(await store.rotate(rotationOf(record, NOW + DAY + 1)), record)
     const command = rotationOf(record, NOW + DAY - 1)
-    assert.deepEqual(await store.rotate(command), rotated(record, command))
+    assertEqual(await store.rotate(command), rotated(record, command))
   },
   'rotate: at its absolute end a family is over, however busy it was': async (store) => {
     const record = familyOf('a', { absoluteExpiresAt: NOW + DAY + HOUR })
@@ -160,9 +161,9 @@ const rotating: Checks = {
     const busy = await store.rotate(rotationOf(record, NOW + DAY - 1))
     assert.notEqual(busy, null)
     if (busy === null) return
-    assert.deepEqual(await store.rotate(rotationOf(busy, NOW + DAY + HOUR)), busy)
+    assertEqual(await store.rotate(rotationOf(busy, NOW + DAY + HOUR)), busy)
     const last = rotationOf(busy, NOW + DAY + HOUR - 1)
-    assert.deepEqual(await store.rotate(last), rotated(busy, last))
+    assertEqual(await store.rotate(last), rotated(busy, last))
   },
 }
 
@@ -181,8 +182,8 @@ const revoking: Checks = {
       const record = familyOf(reason, { generation: 3, retryKey: hashOf('retry') })
       await store.create(record, NOW)
       const revocation = revocationOf(reason, { reason })
-      assert.deepEqual(await store.revoke(record.id, revocation), { ...record, revocation })
-      assert.deepEqual(await store.find(record.id), { ...record, revocation })
+      assertEqual(await store.revoke(record.id, revocation), { ...record, revocation })
+      assertEqual(await store.find(record.id), { ...record, revocation })
     }
   },
   'revoke: the first one stands': async (store) => {
@@ -191,8 +192,8 @@ const revoking: Checks = {
     const first = revocationOf('first', { reason: 'reuse' })
     await store.revoke(record.id, first)
     const later = revocationOf('second', { at: NOW + 2 * HOUR })
-    assert.deepEqual(await store.revoke(record.id, later), { ...record, revocation: first })
-    assert.deepEqual(await store.find(record.id), { ...record, revocation: first })
+    assertEqual(await store.revoke(record.id, later), { ...record, revocation: first })
+    assertEqual(await store.find(record.id), { ...record, revocation: first })
   },
   'revoke: an unknown id gets null': async (store) => {
     assert.equal(await store.revoke(familyId('a'), revocationOf('a')), null)
@@ -203,7 +204,7 @@ const revoking: Checks = {
     await store.create(one, NOW)
     await store.create(other, NOW)
     await store.revoke(one.id, revocationOf('a'))
-    assert.deepEqual(await store.find(other.id), other)
+    assertEqual(await store.find(other.id), other)
   },
 }
 
@@ -212,23 +213,23 @@ const repeating: Checks = {
   'create, committed and executed again: returns the record': async (store) => {
     const record = familyOf('a')
     await store.create(record, NOW)
-    assert.deepEqual(await store.create(record, NOW), record)
-    assert.deepEqual((await store.list({ subject: record.subject, limit: 10, now: NOW })).items, [record])
+    assertEqual(await store.create(record, NOW), record)
+    assertEqual((await store.list({ subject: record.subject, limit: 10, now: NOW })).items, [record])
   },
   'create, committed and executed again after a rotation: returns what stands': async (store) => {
     const record = familyOf('a')
     await store.create(record, NOW)
     const after = await store.rotate(rotationOf(record, NOW + HOUR))
-    assert.deepEqual(await store.create(record, NOW), after)
-    assert.deepEqual(await store.find(record.id), after)
+    assertEqual(await store.create(record, NOW), after)
+    assertEqual(await store.find(record.id), after)
   },
   'rotate, committed and executed again: returns its own write': async (store) => {
     const record = familyOf('a')
     await store.create(record, NOW)
     const command = rotationOf(record, NOW + HOUR)
     await store.rotate(command)
-    assert.deepEqual(await store.rotate(command), rotated(record, command))
-    assert.deepEqual(await store.find(record.id), rotated(record, command))
+    assertEqual(await store.rotate(command), rotated(record, command))
+    assertEqual(await store.find(record.id), rotated(record, command))
   },
   'rotate, committed and executed again after the next rotation: returns what stands': async (store) => {
     const record = familyOf('a')
@@ -238,7 +239,7 @@ const repeating: Checks = {
     await store.rotate(first)
     const after = await store.rotate(second)
     assert.equal(after?.generation, 2)
-    assert.deepEqual(await store.rotate(first), after)
+    assertEqual(await store.rotate(first), after)
   },
   'rotate, committed and executed again after a revocation: returns what stands': async (store) => {
     const record = familyOf('a')
@@ -246,21 +247,21 @@ const repeating: Checks = {
     const command = rotationOf(record, NOW + HOUR)
     await store.rotate(command)
     const dead = await store.revoke(record.id, revocationOf('a'))
-    assert.deepEqual(await store.rotate(command), dead)
+    assertEqual(await store.rotate(command), dead)
   },
   'a renewal, committed and executed again: changes nothing more': async (store) => {
     const record = familyOf('a')
     await store.create(record, NOW)
     const renewed = await store.rotate(renewalOf(record, NOW + HOUR))
     assert.equal(renewed?.expiresAt, NOW + HOUR + DAY)
-    assert.deepEqual(await store.rotate(renewalOf(record, NOW + HOUR)), renewed)
+    assertEqual(await store.rotate(renewalOf(record, NOW + HOUR)), renewed)
   },
   'revoke, committed and executed again: returns its own write': async (store) => {
     const record = familyOf('a')
     await store.create(record, NOW)
     const revocation = revocationOf('a')
     await store.revoke(record.id, revocation)
-    assert.deepEqual(await store.revoke(record.id, revocation), { ...record, revocation })
+    assertEqual(await store.revoke(record.id, revocation), { ...record, revocation })
   },
 }
 
@@ -278,15 +279,15 @@ const keeping: Checks = {
     ]
     for (const [index, change] of changes.entries()) {
       const record = familyOf(String(index), change)
-      assert.deepEqual(await store.create(record, NOW), record)
-      assert.deepEqual(await store.find(record.id), record)
+      assertEqual(await store.create(record, NOW), record)
+      assertEqual(await store.find(record.id), record)
     }
   },
   'records: instants stay exact far into the future': async (store) => {
     const record = familyOf('a', { idleMs: 900 * 365 * DAY + 1, absoluteExpiresAt: Date.UTC(2999, 11, 31) + 7 })
     await store.create(record, NOW)
     const command = rotationOf(record, NOW + 13)
-    assert.deepEqual(await store.rotate(command), rotated(record, command))
+    assertEqual(await store.rotate(command), rotated(record, command))
   },
   'records: quotes, emoji, separators and a kilobyte come back unharmed': async (store) => {
     const texts = [
@@ -311,21 +312,21 @@ const keeping: Checks = {
         boundKey: text,
         metadata: { [text]: text, list: [text] },
       })
-      assert.deepEqual(await store.create(record, NOW), record)
+      assertEqual(await store.create(record, NOW), record)
       const command = rotationOf(record, NOW + 1)
-      assert.deepEqual(await store.rotate(command), rotated(record, command))
+      assertEqual(await store.rotate(command), rotated(record, command))
       const { items } = await store.list({ subject: text, limit: 10, now: NOW + 1 })
-      assert.deepEqual(items, [rotated(record, command)])
+      assertEqual(items, [rotated(record, command)])
     }
   },
   'records: metadata comes back as the JSON that it was': async (store) => {
     const json = `{"__proto__":{"admin":true},"constructor":1,"nested":{"a":[{"b":[[],{},null,true,false]}]},"numbers":[0.1,
       -1.5e-7,1e21,9007199254740991,-1],"empty":"","nul":"\\u0000","text":"\\"\\\\\\n😀","1":"a numeric key","long":"${'x'.repeat(3500)}"}`
     const record = familyOf('a', { metadata: JSON.parse(json) as Record<string, unknown> })
-    assert.deepEqual(await store.create(record, NOW), record)
+    assertEqual(await store.create(record, NOW), record)
     const command = rotationOf(record, NOW + 1)
     const after = await store.rotate(command)
-    assert.deepEqual(after, rotated(record, command))
+    assertEqual(after, rotated(record, command))
     assert.equal(JSON.stringify(after.metadata), JSON.stringify(record.metadata))
   },
   'records: whoever changes an object that went in or came out changes nothing stored': async (store) => {
@@ -335,11 +336,11 @@ const keeping: Checks = {
     deface(given)
     deface(returned)
     const found = await store.find(record.id)
-    assert.deepEqual(found, record)
+    assertEqual(found, record)
     deface(found)
     deface((await store.list({ subject: record.subject, limit: 1, now: NOW })).items[0])
     deface(await store.rotate(renewalOf(record, NOW)))
-    assert.deepEqual(await store.find(record.id), record)
+    assertEqual(await store.find(record.id), record)
   },
 }
 

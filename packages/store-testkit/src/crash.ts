@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { FamilyRecord, TokenStore } from '@baton/core'
+import { assertEqual } from './equality.js'
 import { describeHistory, isLinearizable, recorder } from './linearizability.js'
 import { DAY, familyOf, HOUR, NOW, revocationOf, rotated, rotationOf } from './records.js'
 import { closing, type StoreCase } from './store-case.js'
@@ -58,8 +59,8 @@ const checks: Readonly<Record<string, CrashCheck>> = {
       await kill()
       store = await reopen()
       const done = round % writes.length
-      assert.deepEqual(await store.find(record.id), expected[done === 0 ? 0 : 1])
-      assert.deepEqual(await store.find(doomed.id), done >= 2 ? expected[2] : doomed)
+      assertEqual(await store.find(record.id), expected[done === 0 ? 0 : 1])
+      assertEqual(await store.find(doomed.id), done >= 2 ? expected[2] : doomed)
       assert.equal(await store.remember(name, NOW + DAY, NOW), done < 3)
       const { items } = await store.list({ subject: name, limit: 10, now: NOW })
       assert.equal(items.length, done >= 2 ? 1 : 2)
@@ -103,13 +104,13 @@ const checks: Readonly<Record<string, CrashCheck>> = {
       const { items } = await store.list({ subject, limit: 100, now: NOW })
       for (const record of records) {
         const found = await store.find(record.id)
-        if (found !== null || answered.has(record)) assert.deepEqual(found, record)
-        assert.deepEqual(
+        if (found !== null || answered.has(record)) assertEqual(found, record)
+        assertEqual(
           items.filter(({ id }) => id === record.id),
           found === null ? [] : [record],
         )
         // A driver, or a person, will try again.
-        assert.deepEqual(await store.create(record, NOW), record)
+        assertEqual(await store.create(record, NOW), record)
       }
       assert.equal((await store.list({ subject, limit: 100, now: NOW })).items.length, records.length)
     }
@@ -130,7 +131,7 @@ const checks: Readonly<Record<string, CrashCheck>> = {
     for (const [method, call] of Object.entries(calls))
       await assert.rejects(call, `${method} must reject while the engine is down`)
     const again = await reopen()
-    assert.deepEqual(await again.find(record.id), record)
+    assertEqual(await again.find(record.id), record)
   },
 }
 

@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util'
+import { isEqual } from './equality.js'
 import { type Call, type State, stepOf } from './model.js'
 
 /**
@@ -30,7 +30,7 @@ export function isLinearizable(history: readonly Operation[], initial: State = n
     return pending.some((operation) => {
       if (operation.begin > firstEnd) return false
       const next = stepOf(state, operation.call)
-      if (operation.end !== null && !isDeepStrictEqual(next.answer, operation.answer)) return false
+      if (operation.end !== null && !isEqual(next.answer, operation.answer)) return false
       return search(
         pending.filter((other) => other !== operation),
         next.state,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { isDeepStrictEqual } from 'node:util'
 import type { FamilyRecord, TokenStore } from '@baton/core'
 import type * as fastCheckModule from 'fast-check'
+import { assertEqual, isEqual } from './equality.js'
 import { type Call, isAlive, type State, stepOf } from './model.js'
 import { DAY, familyOf, HOUR, NOW, renewalOf, revocationOf, rotationOf, verifier } from './records.js'
 import { type OpenStore, type StoreCase, withStore } from './store-case.js'
@@ -91,8 +91,8 @@ async function follow(store: TokenStore, commands: readonly Command[], purges: b
     const steps = [stepOf(state, call)]
     if (state !== null && isOver(state, now)) steps.push(stepOf(null, call))
     const answer = await run()
-    const step = steps.find((candidate) => isDeepStrictEqual(candidate.answer, answer))
-    if (step === undefined) assert.deepEqual(answer, steps[0]?.answer)
+    const step = steps.find((candidate) => isEqual(candidate.answer, answer))
+    if (step === undefined) assertEqual(answer, steps[0]?.answer)
     else states.set(name, step.state)
   }
 
@@ -124,7 +124,7 @@ async function follow(store: TokenStore, commands: readonly Command[], purges: b
         break
       }
       case 'list':
-        assert.deepEqual(await pagesOf(store, 1 + token, now), livingOf(states, now))
+        assertEqual(await pagesOf(store, 1 + token, now), livingOf(states, now))
         break
       case 'purge':
         await purge()
@@ -161,7 +161,7 @@ async function follow(store: TokenStore, commands: readonly Command[], purges: b
     await carryOut(command, turn)
   }
   for (const name of NAMES) await compare(name, { method: 'find' }, () => store.find(familyOf(name).id))
-  assert.deepEqual(await pagesOf(store, 100, now), livingOf(states, now))
+  assertEqual(await pagesOf(store, 100, now), livingOf(states, now))
 }
 
 /** Of differing kinds: idle or not, kept beyond their end or not. */

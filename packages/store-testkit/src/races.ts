@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { TokenStore } from '@baton/core'
+import { assertEqual } from './equality.js'
 import { DAY, familyOf, hashOf, HOUR, NOW, renewalOf, revocationOf, rotated, rotationOf, verifier } from './records.js'
 import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
 
@@ -16,8 +17,8 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       const answers = await Promise.all(commands.map((command) => store.rotate(command)))
       const winner = commands.find(({ next }) => next?.verifier === answers[0]?.verifier)
       assert.ok(winner)
-      for (const answer of answers) assert.deepEqual(answer, rotated(record, winner))
-      assert.deepEqual(await store.find(record.id), rotated(record, winner))
+      for (const answer of answers) assertEqual(answer, rotated(record, winner))
+      assertEqual(await store.find(record.id), rotated(record, winner))
     },
     'races: of 50 creations of one id one stays, and all see it': async (one, another) => {
       const store = alternating(one, await another())
@@ -25,8 +26,8 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       const answers = await Promise.all(records.map((record) => store.create(record, NOW)))
       const winner = records.find((record) => record.verifier === answers[0]?.verifier)
       assert.ok(winner)
-      for (const answer of answers) assert.deepEqual(answer, winner)
-      assert.deepEqual((await store.list({ subject: winner.subject, limit: 100, now: NOW })).items, [winner])
+      for (const answer of answers) assertEqual(answer, winner)
+      assertEqual((await store.list({ subject: winner.subject, limit: 100, now: NOW })).items, [winner])
     },
     'races: of 50 revocations one stands, and all see it': async (one, another) => {
       const store = alternating(one, await another())
@@ -36,7 +37,7 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       const answers = await Promise.all(revocations.map((revocation) => store.revoke(record.id, revocation)))
       const winner = revocations.find(({ id }) => id === answers[0]?.revocation?.id)
       assert.ok(winner)
-      for (const answer of answers) assert.deepEqual(answer, { ...record, revocation: winner })
+      for (const answer of answers) assertEqual(answer, { ...record, revocation: winner })
     },
     'races: of 50 that remember a key one is the first': async (one, another) => {
       const store = alternating(one, await another())
@@ -53,10 +54,10 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       const revoking = store.revoke(record.id, revocation)
       const late = rotations.slice(25).map((command) => store.rotate(command))
       const [revoked, ...answers] = await Promise.all([revoking, ...early, ...late])
-      assert.deepEqual(revoked?.revocation, revocation)
+      assertEqual(revoked?.revocation, revocation)
       const end = await store.find(record.id)
-      assert.deepEqual(end, revoked)
-      for (const answer of answers) if (answer?.revocation) assert.deepEqual(answer, end)
+      assertEqual(end, revoked)
+      for (const answer of answers) if (answer?.revocation) assertEqual(answer, end)
     },
     'races: a renewal never undoes a rotation': async (one, another) => {
       const store = alternating(one, await another())
@@ -68,7 +69,7 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
         store.rotate(rotation),
         ...CROWD.map(() => store.rotate(renewalOf(record, NOW + 2 * HOUR))),
       ])
-      assert.deepEqual(await store.find(record.id), rotated(record, rotation))
+      assertEqual(await store.find(record.id), rotated(record, rotation))
       assert.equal(rotated(record, rotation).expiresAt, NOW + HOUR + DAY)
     },
     'races: families do not disturb each other': async (one, another) => {
@@ -78,7 +79,7 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       const commands = records.map((record) => rotationOf(record, NOW + HOUR))
       const answers = await Promise.all(commands.map((command) => store.rotate(command)))
       const expected = records.map((record) => rotated(record, rotationOf(record, NOW + HOUR)))
-      assert.deepEqual(answers, expected)
+      assertEqual(answers, expected)
     },
   })
 }

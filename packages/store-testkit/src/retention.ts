@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { FamilyRecord, TokenStore } from '@baton/core'
+import { assertEqual } from './equality.js'
 import { DAY, familyOf, HOUR, NOW, revocationOf, rotationOf, verifier } from './records.js'
 import { casesOf, type Checks, type OpenStore, type StoreCase } from './store-case.js'
 
@@ -13,7 +14,7 @@ const staying: Checks = {
     const record = familyOf('a')
     await store.create(record, NOW)
     assert.equal(await store.purge(NOW + DAY - 1, 100), 0)
-    assert.deepEqual(await store.find(record.id), record)
+    assertEqual(await store.find(record.id), record)
   },
   'purge: leaves the dead alone until keepUntil': async (store) => {
     const expired = familyOf('expired', { keepUntil: NOW + 5 * DAY })
@@ -22,7 +23,7 @@ const staying: Checks = {
     await store.create(revoked, NOW)
     await store.revoke(revoked.id, revocationOf('a'))
     assert.equal(await store.purge(NOW + 5 * DAY - 1, 100), 0)
-    assert.deepEqual(await store.find(expired.id), expired)
+    assertEqual(await store.find(expired.id), expired)
     assert.notEqual(await store.find(revoked.id), null)
   },
   'purge: an empty store has nothing to delete': async (store) => {
@@ -35,8 +36,8 @@ const staying: Checks = {
   },
   'remember: makes no room by forgetting others': async (store) => {
     const keys = Array.from({ length: 120 }, (_, index) => `key ${String(index)}`)
-    assert.deepEqual(await Promise.all(keys.map((key) => store.remember(key, NOW + HOUR, NOW))), Array(120).fill(true))
-    assert.deepEqual(await Promise.all(keys.map((key) => store.remember(key, NOW + HOUR, NOW))), Array(120).fill(false))
+    assertEqual(await Promise.all(keys.map((key) => store.remember(key, NOW + HOUR, NOW))), Array(120).fill(true))
+    assertEqual(await Promise.all(keys.map((key) => store.remember(key, NOW + HOUR, NOW))), Array(120).fill(false))
   },
   'remember: keys are exact': async (store) => {
     for (const key of ['a', 'A', 'a ', 'á', `'"\\`, '😀', '__proto__', 'x'.repeat(1024), '%', '0', '00'])
@@ -46,7 +47,7 @@ const staying: Checks = {
     const record = familyOf('a')
     await store.create(record, NOW)
     assert.equal(await store.remember(record.id, NOW + HOUR, NOW), true)
-    assert.deepEqual(await store.find(record.id), record)
+    assertEqual(await store.find(record.id), record)
   },
   'remember: purge leaves what is not over': async (store) => {
     await store.remember('key', NOW + HOUR, NOW)
@@ -67,7 +68,7 @@ const going: Checks = {
     assert.equal(await store.purge(keepUntil, 100), 2)
     assert.equal(await store.find(expired.id), null)
     assert.equal(await store.find(revoked.id), null)
-    assert.deepEqual(await store.find(alive.id), alive)
+    assertEqual(await store.find(alive.id), alive)
   },
   'purge: deletes an expired family at its very end': async (store) => {
     const idle = familyOf('idle')
@@ -85,7 +86,7 @@ const going: Checks = {
     await store.create(record, NOW)
     const after = await store.rotate(rotationOf(record, NOW + DAY - 1))
     assert.equal(await store.purge(NOW + DAY, 100), 0)
-    assert.deepEqual(await store.find(record.id), after)
+    assertEqual(await store.find(record.id), after)
   },
   'purge: deletes no more than the limit, and fewer only when nothing is left': async (store) => {
     const dead = Array.from({ length: 7 }, (_, index) => familyOf(`dead ${String(index)}`))
@@ -96,8 +97,8 @@ const going: Checks = {
     )
     const counts = []
     for (let call = 0; call < 4; call += 1) counts.push(await store.purge(NOW + DAY, 3))
-    assert.deepEqual(counts, [3, 3, 1, 0])
-    for (const record of alive) assert.deepEqual(await store.find(record.id), record)
+    assertEqual(counts, [3, 3, 1, 0])
+    for (const record of alive) assertEqual(await store.find(record.id), record)
     for (const record of dead) assert.equal(await store.find(record.id), null)
   },
   'purge: finds what died after an earlier call passed it by': async (store) => {
@@ -128,10 +129,10 @@ const going: Checks = {
     const record = familyOf('a')
     await store.create(record, NOW)
     await store.purge(NOW + DAY, 100)
-    assert.deepEqual((await store.list({ subject: record.subject, limit: 10, now: NOW })).items, [])
+    assertEqual((await store.list({ subject: record.subject, limit: 10, now: NOW })).items, [])
     const other = { ...record, verifier: verifier('other') }
-    assert.deepEqual(await store.create(other, NOW), other)
-    assert.deepEqual((await store.list({ subject: record.subject, limit: 10, now: NOW })).items, [other])
+    assertEqual(await store.create(other, NOW), other)
+    assertEqual((await store.list({ subject: record.subject, limit: 10, now: NOW })).items, [other])
   },
   'purge: what it deleted is gone from the list of its subject, also when the id comes again for another': async (
     store,
@@ -140,7 +141,7 @@ const going: Checks = {
     await store.create(record, NOW)
     await store.purge(NOW + DAY, 100)
     await store.create({ ...record, subject: 'user-2' }, NOW)
-    assert.deepEqual(await store.list({ subject: record.subject, limit: 10, now: NOW }), { items: [], cursor: null })
+    assertEqual(await store.list({ subject: record.subject, limit: 10, now: NOW }), { items: [], cursor: null })
   },
   'purge: deletes a remembered key at its very end': async (store) => {
     await store.remember('key', NOW + HOUR, NOW)

@@ -1,4 +1,5 @@
-import type { TokenStore } from '@baton/core'
+import { runInNewContext } from 'node:vm'
+import type { FamilyRecord, TokenStore } from '@baton/core'
 import * as fastCheck from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import {
@@ -180,6 +181,23 @@ describe('a case', () => {
     await expect(first!.run()).rejects.toThrow('found')
     const [fine] = tokenStoreCases(() => ({ store: soundStore(), close: () => Promise.reject(new Error('complaint')) }))
     await expect(fine!.run()).rejects.toThrow('complaint')
+  })
+
+  test('takes the objects of another realm for what they are, and classes for something else', async () => {
+    const foreign = runInNewContext('JSON') as JSON
+    const answering = (shape: (record: FamilyRecord) => FamilyRecord) => () => {
+      const sound = soundStore()
+      const find: TokenStore['find'] = async (id) => {
+        const record = await sound.find(id)
+        return record && shape(record)
+      }
+      return { ...sound, find }
+    }
+    class Row extends Object {}
+    const abroad = answering((record) => foreign.parse(JSON.stringify(record)))
+    expect(await failuresOf(tokenStoreCases(abroad))).toEqual([])
+    const rows = answering((record) => Object.assign(new Row(), record))
+    expect(await failuresOf(tokenStoreCases(rows))).toContain('create: stores the record and returns it')
   })
 
   test('has a name of its own', () => {
