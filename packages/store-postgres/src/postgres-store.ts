@@ -79,26 +79,37 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
     find,
 
     async rotate({ id, expect, next, now }) {
-      const applied =
-        next === null
-          ? await family('renew', [id, expect, now])
-          : await family('rotate', [
-              id,
-              expect,
-              now,
-              next.generation,
-              next.verifier,
-              next.nonce,
-              next.keyId,
-              next.rotatedAt,
-              next.retryKey,
-            ])
-      // A statement of its own: within the UPDATE's, a loser would be shown the row as it was before the winner.
-      return applied ?? find(id)
+      for (;;) {
+        const applied =
+          next === null
+            ? await family('renew', [id, expect, now])
+            : await family('rotate', [
+                id,
+                expect,
+                now,
+                next.generation,
+                next.verifier,
+                next.nonce,
+                next.keyId,
+                next.rotatedAt,
+                next.retryKey,
+              ])
+        if (applied !== null) return applied
+        // A statement of its own: within the UPDATE's, a loser would be shown the row as it was before the winner.
+        const found = await find(id)
+        // A renewal, or a creation, may have come in between: then the command applies after all.
+        if (found?.verifier !== expect || found.revocation !== null || found.expiresAt <= now) return found
+      }
     },
 
     async revoke(id, { id: revocationId, at, reason }) {
-      return (await family('revoke', [id, revocationId, at, reason])) ?? find(id)
+      for (;;) {
+        const applied = await family('revoke', [id, revocationId, at, reason])
+        if (applied !== null) return applied
+        const found = await find(id)
+        // A family that came in between is not revoked yet.
+        if (found?.revocation !== null) return found ?? null
+      }
     },
 
     async list({ subject, cursor, limit, now }) {

@@ -42,27 +42,37 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
     find,
 
     async rotate({ id, expect, next, now }) {
-      const [row] = await patiently(() =>
-        next === null
-          ? statements.renew.all({ id, expect, now })
-          : statements.rotate.all({
-              id,
-              expect,
-              now,
-              generation: next.generation,
-              verifier: next.verifier,
-              nonce: next.nonce,
-              keyId: next.keyId,
-              rotatedAt: next.rotatedAt,
-              retryKey: next.retryKey,
-            }),
-      )
-      return row === undefined ? find(id) : toRecord(row)
+      for (;;) {
+        const [row] = await patiently(() =>
+          next === null
+            ? statements.renew.all({ id, expect, now })
+            : statements.rotate.all({
+                id,
+                expect,
+                now,
+                generation: next.generation,
+                verifier: next.verifier,
+                nonce: next.nonce,
+                keyId: next.keyId,
+                rotatedAt: next.rotatedAt,
+                retryKey: next.retryKey,
+              }),
+        )
+        if (row !== undefined) return toRecord(row)
+        const found = await find(id)
+        // A renewal, or a creation, may have come in between: then the command applies after all.
+        if (found?.verifier !== expect || found.revocation !== null || found.expiresAt <= now) return found
+      }
     },
 
     async revoke(id, { id: revocationId, at, reason }) {
-      const [row] = await patiently(() => statements.revoke.all({ id, revocationId, at, reason }))
-      return row === undefined ? find(id) : toRecord(row)
+      for (;;) {
+        const [row] = await patiently(() => statements.revoke.all({ id, revocationId, at, reason }))
+        if (row !== undefined) return toRecord(row)
+        const found = await find(id)
+        // A family that came in between is not revoked yet.
+        if (found?.revocation !== null) return found ?? null
+      }
     },
 
     async list({ subject, cursor, limit, now }) {
