@@ -1,9 +1,10 @@
 import type { RefreshTokens, RotateOutcome } from '@baton/core'
+import { crashCases } from '@baton/store-testkit'
 import { type PostgresServer, startFaultProxy, startPostgres, until } from '@baton/test-servers'
 import pg from 'pg'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type PostgresStore, postgresStore } from '../src/index.js'
-import { freshStore, LONG, tokensOn } from './fresh.js'
+import { freshSchema, freshStore, LONG, tokensOn } from './fresh.js'
 
 vi.setConfig({ testTimeout: LONG })
 
@@ -193,4 +194,17 @@ test('a single client that loses its connection fails, and says so, until the ap
   await server.pool().query('SELECT pg_terminate_backend($1)', [rows[0]!.pid])
   await until('the app hears of it', () => lost.length > 0)
   await expect(tokensOn(store).issue({ subject: 'a' })).rejects.toMatchObject({ code: 'store_failed' })
+})
+
+describe('kill -9 of the server', () => {
+  const openCrashable = async () => {
+    const schema = freshSchema()
+    const store = await freshStore(server.pool(), { schema })
+    const reopen = async () => {
+      await server.restart()
+      return postgresStore(server.pool(), { schema })
+    }
+    return { store, kill: () => server.kill9(), reopen }
+  }
+  for (const { name, run } of crashCases(openCrashable)) test(name, run)
 })

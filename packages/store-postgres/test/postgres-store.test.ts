@@ -1,9 +1,9 @@
-import { tokenStoreCases } from '@baton/store-testkit'
+import { linearizabilityCases, type OpenStore, type StoreCase, tokenStoreCases } from '@baton/store-testkit'
 import { type PostgresServer, startPostgres } from '@baton/test-servers'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Queryable } from '../src/index.js'
-import { freshStore, LONG, QUICK, urlWith } from './fresh.js'
+import { postgresStore, type PostgresStoreOptions, type Queryable } from '../src/index.js'
+import { freshSchema, LONG, QUICK, urlWith } from './fresh.js'
 
 let server: PostgresServer
 const clients: pg.Client[] = []
@@ -24,44 +24,73 @@ async function connect(config: pg.ClientConfig = {}): Promise<pg.Client> {
   return client
 }
 
-describe('on a pool', () => {
-  let pool: pg.Pool
+/** Opens stores on tables that are made once and emptied for each case, over as many connections as there are. */
+function onOneSchema(connections: () => readonly Queryable[], options: PostgresStoreOptions = {}) {
+  const schema = freshSchema()
+  let migrated: Promise<unknown> | undefined
+  return async () => {
+    const stores = connections().map((connection) => postgresStore(connection, { ...options, schema }))
+    await (migrated ??= stores[0]!.migrate())
+    await connections()[0]!.query({ text: `DELETE FROM ${schema}.families`, values: [] })
+    await connections()[0]!.query({ text: `DELETE FROM ${schema}.remembered`, values: [] })
+    return { store: stores[0]!, another: () => stores.at(-1)!, stores }
+  }
+}
+
+/** What depends on how the server is reached: whatever is contended, or seen by others. */
+function contended(openStore: OpenStore): StoreCase[] {
+  return tokenStoreCases(openStore).filter(({ name }) => /(races|purge|remember|connections|torn writes):/.test(name))
+}
+
+const connectionsOf = (many: number, config: pg.ClientConfig = {}) =>
+  Promise.all(Array.from({ length: many }, () => connect(config)))
+
+describe('on pools', () => {
+  let pools: pg.Pool[]
   beforeAll(() => {
-    pool = server.pool({ connectionString: urlWith(server.url, QUICK) })
+    pools = [1, 2, 3].map(() => server.pool({ connectionString: urlWith(server.url, QUICK) }))
   })
-  for (const { name, run } of tokenStoreCases(() => freshStore(pool))) test(name, run)
+  const open = onOneSchema(() => pools)
+  for (const { name, run } of tokenStoreCases(open)) test(name, run)
+  for (const { name, run } of linearizabilityCases(open)) test(name, run)
 })
 
-describe('on a single client, with named statements, where the app reads int8 as bigint', () => {
-  let client: pg.Client
+describe('on single clients, with named statements, where the app reads int8 as bigint', () => {
+  let connected: pg.Client[]
   beforeAll(async () => {
-    client = await connect({ types: int8As(BigInt) })
+    connected = await connectionsOf(2, { types: int8As(BigInt) })
   })
-  for (const { name, run } of tokenStoreCases(() => freshStore(client, { namedStatements: true }))) test(name, run)
+  const open = onOneSchema(() => connected, { namedStatements: true })
+  for (const { name, run } of tokenStoreCases(open)) test(name, run)
+  for (const { name, run } of linearizabilityCases(open, { histories: 25 })) test(name, run)
 
   test('int8 is a bigint there', async () => {
-    expect((await client.query('SELECT 1::int8 AS one')).rows).toEqual([{ one: 1n }])
+    expect((await connected[0]!.query('SELECT 1::int8 AS one')).rows).toEqual([{ one: 1n }])
   })
 })
 
 describe('behind a pooler: every statement on another connection, DISCARD ALL after each', () => {
   let pooler: Queryable
   beforeAll(async () => {
-    pooler = roundRobin(await Promise.all([1, 2, 3, 4].map(() => connect({ types: int8As(Number) }))))
+    pooler = roundRobin(await connectionsOf(4, { types: int8As(Number) }))
   })
-  for (const { name, run } of tokenStoreCases(() => freshStore(pooler))) test(name, run)
+  const open = onOneSchema(() => [pooler, pooler])
+  for (const { name, run } of tokenStoreCases(open)) test(name, run)
+  for (const { name, run } of linearizabilityCases(open, { histories: 25 })) test(name, run)
 })
 
 describe.each(['repeatable read', 'serializable'])('where the default isolation is %s', (level) => {
-  let pool: pg.Pool
+  let pools: pg.Pool[]
   beforeAll(() => {
-    pool = server.pool({ connectionString: urlWith(server.url, { ...QUICK, default_transaction_isolation: level }) })
+    const connectionString = urlWith(server.url, { ...QUICK, default_transaction_isolation: level })
+    pools = [1, 2].map(() => server.pool({ connectionString }))
   })
-  const contended = tokenStoreCases(() => freshStore(pool)).filter(({ name }) => /^(races|purge|remember):/.test(name))
-  for (const { name, run } of contended) test(name, run)
+  const open = onOneSchema(() => pools)
+  for (const { name, run } of contended(open)) test(name, run)
+  for (const { name, run } of linearizabilityCases(open, { histories: 25 })) test(name, run)
 
   test('it is', async () => {
-    expect((await pool.query('SHOW transaction_isolation')).rows).toEqual([{ transaction_isolation: level }])
+    expect((await pools[0]!.query('SHOW transaction_isolation')).rows).toEqual([{ transaction_isolation: level }])
   })
 })
 

@@ -30,6 +30,21 @@ export const singleDrivers: Readonly<Record<string, Connect<Pick<RedisServer, 'u
   },
 }
 
+/** Clients that give up at once and for good when the server is away. */
+export const hastyDrivers: Readonly<Record<string, Connect<Pick<RedisServer, 'url'>>>> = {
+  'ioredis 6': async ({ url }) => {
+    const client = new Redis(url, { lazyConnect: true, retryStrategy: () => null }).on('error', quiet)
+    await client.connect()
+    return { client, end: () => client.disconnect() }
+  },
+  'node-redis 6': async ({ url }) => {
+    const client = await createClient({ url, socket: { reconnectStrategy: false } })
+      .on('error', quiet)
+      .connect()
+    return { client, end: () => client.destroy() }
+  },
+}
+
 export const clusterDrivers: Readonly<Record<string, Connect<RedisCluster>>> = {
   'ioredis 6': async (cluster) => {
     // Stores must not notice where an app sends its own reads.

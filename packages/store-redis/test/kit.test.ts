@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { TokenStore } from '@baton/core'
-import { tokenStoreCases } from '@baton/store-testkit'
+import { crashCases, linearizabilityCases, tokenStoreCases } from '@baton/store-testkit'
 import { type RedisCluster, type RedisServer, startRedis, startRedisCluster } from '@baton/test-servers'
 import { afterAll, beforeAll, describe, test } from 'vitest'
 import { type RedisClient, redisStore } from '../src/index.js'
-import { alternating, clusterDrivers, singleDrivers } from './drivers.js'
+import { alternating, clusterDrivers, hastyDrivers, singleDrivers } from './drivers.js'
 
 let server: RedisServer
 let cluster: RedisCluster
@@ -16,44 +16,85 @@ beforeAll(async () => {
 afterAll(() => Promise.all([server.stop(), cluster.stop()]))
 
 /** Every case of the kit wants an empty store; where the server may be shared, none may meet what an earlier run has left. */
-function emptyStoreOn(one: RedisClient, other: RedisClient): TokenStore {
+function emptyStoresOn(clients: readonly RedisClient[]) {
   const prefix = `baton-test:${randomBytes(6).toString('hex')}:`
-  return alternating(redisStore(one, { prefix }), redisStore(other, { prefix }))
+  return clients.map((client) => redisStore(client, { prefix }))
 }
 
-describe.each(Object.entries(singleDrivers))('the kit over two connections of %s', (_name, connect) => {
+/** Redis deletes by itself, so `purge` asks nobody and cannot notice that the server is down, which the kit wants of every call. */
+function askingToPurge(store: TokenStore): TokenStore {
+  return {
+    ...store,
+    async purge(now, limit) {
+      await store.list({ subject: 'nobody', limit: 1, now })
+      return store.purge(now, limit)
+    },
+  }
+}
+
+function proveOver(connections: () => readonly { readonly client: RedisClient }[]): void {
+  const openStores = () => ({ stores: emptyStoresOn(connections().map(({ client }) => client)) })
+  const openStore = () => {
+    const [one, other] = openStores().stores
+    return { store: one!, another: () => other! }
+  }
+  for (const { name, run } of tokenStoreCases(openStore, { deletion: 'engine' })) test(name, run)
+  for (const { name, run } of linearizabilityCases(openStores)) test(name, run)
+}
+
+describe.each(Object.entries(singleDrivers))('the kit over three connections of %s', (_name, connect) => {
   let connections: Awaited<ReturnType<typeof connect>>[]
   beforeAll(async () => {
-    connections = [await connect(server), await connect(server)]
+    connections = [await connect(server), await connect(server), await connect(server)]
   })
   afterAll(() => connections.forEach(({ end }) => end()))
-
-  const openStore = () => emptyStoreOn(connections[0]!.client, connections[1]!.client)
-  for (const { name, run } of tokenStoreCases(openStore, { deletion: 'engine' })) test(name, run)
+  proveOver(() => connections)
 })
 
-describe.each(Object.entries(clusterDrivers))('the kit over two cluster clients of %s', (_name, connect) => {
+describe.each(Object.entries(clusterDrivers))('the kit over three cluster clients of %s', (_name, connect) => {
   let connections: Awaited<ReturnType<typeof connect>>[]
   beforeAll(async () => {
-    connections = [await connect(cluster), await connect(cluster)]
+    connections = [await connect(cluster), await connect(cluster), await connect(cluster)]
   })
   afterAll(() => connections.forEach(({ end }) => end()))
-
-  const openStore = () => emptyStoreOn(connections[0]!.client, connections[1]!.client)
-  for (const { name, run } of tokenStoreCases(openStore, { deletion: 'engine' })) test(name, run)
+  proveOver(() => connections)
 })
 
 describe('the kit between ioredis and node-redis', () => {
-  const ends: (() => void)[] = []
-  let clients: RedisClient[]
+  let connections: Awaited<ReturnType<(typeof singleDrivers)[string]>>[]
   beforeAll(async () => {
     const drivers = [singleDrivers['ioredis 6']!, singleDrivers['node-redis 6']!]
-    const connections = await Promise.all(drivers.map((connect) => connect(server)))
-    clients = connections.map(({ client }) => client)
-    ends.push(...connections.map(({ end }) => end))
+    connections = await Promise.all(drivers.map((connect) => connect(server)))
   })
-  afterAll(() => ends.forEach((end) => end()))
+  afterAll(() => connections.forEach(({ end }) => end()))
 
-  const openStore = () => emptyStoreOn(clients[0]!, clients[1]!)
+  const openStores = () => ({ stores: emptyStoresOn(connections.map(({ client }) => client)) })
+  const openStore = () => {
+    const [one, other] = openStores().stores
+    return alternating(one!, other!)
+  }
   for (const { name, run } of tokenStoreCases(openStore, { deletion: 'engine' })) test(name, run)
+  for (const { name, run } of linearizabilityCases(openStores, { histories: 25 })) test(name, run)
+})
+
+describe.each(Object.entries(hastyDrivers))('kill -9 of redis-server with appendfsync always, %s', (_name, connect) => {
+  const openCrashable = async () => {
+    const mortal = await startRedis({ appendonly: 'always' })
+    const ends: (() => void)[] = []
+    const open = async () => {
+      const { client, end } = await connect(mortal)
+      ends.push(end)
+      return askingToPurge(redisStore(client))
+    }
+    const reopen = async () => {
+      await mortal.restart()
+      return open()
+    }
+    const close = async () => {
+      for (const end of ends) end()
+      await mortal.stop()
+    }
+    return { store: await open(), kill: () => mortal.kill9(), reopen, close }
+  }
+  for (const { name, run } of crashCases(openCrashable)) test(name, run)
 })

@@ -1,3 +1,5 @@
+import type { TokenStore } from '@baton/core'
+
 /** Where a process dies: in the middle of a statement, or between the commit and the answer. Or its parent kills it anywhere. */
 export type Death = 'in the statement' | 'before the answer' | 'anywhere'
 
@@ -12,6 +14,7 @@ export type Order =
       readonly death: Death
       readonly after: number
     }
+  | { readonly type: 'call'; readonly number: number; readonly method: keyof TokenStore; readonly input: unknown[] }
 
 export type Report =
   | { readonly type: 'done' }
@@ -21,5 +24,7 @@ export type Report =
   | { readonly type: 'at the barrier' }
   | { readonly type: 'raced'; readonly answers: { readonly outcome: string; readonly refreshToken: string }[] }
   | { readonly type: 'acknowledged'; readonly session: number; readonly refreshToken: string }
+  | { readonly type: 'answered'; readonly number: number; readonly answer: unknown }
+  | { readonly type: 'refused'; readonly number: number; readonly message: string }
 
 export const SECRET = 'a secret of at least thirty-two bytes'

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { TokenStore } from '@baton/core'
 import { build } from 'vite'
 import type { Order, Report } from './orders.js'
 
@@ -66,6 +67,44 @@ export function startWorker(path: string): Worker {
       await gone
     },
   }
+}
+
+const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'remember'] as const
+
+/** A store on this file in that process, used as if it were here. Calls that the process cannot answer any longer reject. */
+export async function openStoreIn(worker: Worker, driver: string, path: string): Promise<TokenStore> {
+  worker.tell({ type: 'open', driver, path, now: 0 })
+  const opened = await worker.next()
+  if (opened?.type !== 'done') throw new Error('the process did not open the file')
+  const waiting = new Map<number, (report: Report | null) => void>()
+  let calls = 0
+
+  async function handOut(): Promise<void> {
+    while (waiting.size > 0) {
+      const report = await worker.next()
+      for (const [number, answer] of [...waiting]) {
+        if (report !== null && !('number' in report && report.number === number)) continue
+        waiting.delete(number)
+        answer(report)
+      }
+    }
+  }
+
+  function call(method: keyof TokenStore, input: unknown[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const number = (calls += 1)
+      waiting.set(number, (report) => {
+        if (report?.type === 'answered') resolve(report.answer)
+        else reject(new Error(report?.type === 'refused' ? report.message : 'the process has died'))
+      })
+      worker.tell({ type: 'call', number, method, input })
+      if (waiting.size === 1) handOut().catch(reject)
+    })
+  }
+
+  return Object.fromEntries(
+    METHODS.map((method) => [method, (...input: unknown[]) => call(method, input)]),
+  ) as unknown as TokenStore
 }
 
 function hasEnded(child: ChildProcess): boolean {

@@ -1,6 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
 import { createRefreshTokens, type FamilyId, type FamilyRecord, type Verifier } from '@baton/core'
-import { tokenStoreCases } from '@baton/store-testkit'
 import BetterSqlite3 from 'better-sqlite3'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type SqliteDatabase, sqliteStore } from '../src/index.js'
@@ -12,14 +11,6 @@ const DAY = 86_400_000
 afterEach(closeAll)
 
 describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_name, driver) => {
-  describe('in memory', () => {
-    for (const { name, run } of tokenStoreCases(() => sqliteStore(driver.inMemory()))) test(name, run)
-  })
-
-  describe('on disk', () => {
-    for (const { name, run } of tokenStoreCases(() => sqliteStore(driver.onDisk()))) test(name, run)
-  })
-
   describe('the connection', () => {
     test('is in WAL mode, writes through to the disk at every commit, and waits for other writers', async () => {
       const path = freshPath()
@@ -317,14 +308,6 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       await expect(listing).rejects.toBeInstanceOf(TypeError)
     }
   })
-})
-
-describe('better-sqlite3 with integers as bigints', () => {
-  const openStore = () => {
-    const db = drivers[0]?.inMemory() as unknown as BetterSqlite3.Database
-    return sqliteStore(db.defaultSafeIntegers(true))
-  }
-  for (const { name, run } of tokenStoreCases(openStore)) test(name, run)
 })
 
 function familyOf(name: string): FamilyRecord {

@@ -1,17 +1,22 @@
-import { createRefreshTokens, type RefreshTokens } from '@baton/core'
+import { createRefreshTokens, type RefreshTokens, type TokenStore } from '@baton/core'
 import { sqliteStore } from '../src/index.js'
-import { type Connection, drivers } from './drivers.js'
+import { close, type Connection, drivers } from './drivers.js'
 import { type Order, type Report, SECRET } from './orders.js'
 
 let db: Connection
+let store: TokenStore
 let tokens: RefreshTokens
+let closeLast: () => unknown = () => undefined
 let passBarrier: () => void = () => undefined
 
 function open({ driver: name, path, now }: Extract<Order, { type: 'open' }>): void {
   const driver = drivers.find((candidate) => candidate.name === name)
   if (driver === undefined) throw new Error(`no driver ${name}`)
+  closeLast()
   db = driver.open(path)
-  tokens = createRefreshTokens({ store: sqliteStore(db), secrets: [SECRET], now: () => now })
+  closeLast = () => close(db)
+  store = sqliteStore(db)
+  tokens = createRefreshTokens({ store, secrets: [SECRET], now: () => now })
 }
 
 async function race(refreshToken: string, callers: number): Promise<void> {
@@ -54,6 +59,15 @@ async function rotateUntilDeath({ refreshTokens, death, after }: Extract<Order, 
   }
 }
 
+async function call({ number, method, input }: Extract<Order, { type: 'call' }>): Promise<void> {
+  try {
+    const methods = store as unknown as Record<string, (...input: unknown[]) => Promise<unknown>>
+    report({ type: 'answered', number, answer: await methods[method]!(...input) })
+  } catch (error) {
+    report({ type: 'refused', number, message: String(error) })
+  }
+}
+
 async function obey(order: Order): Promise<void> {
   switch (order.type) {
     case 'open':
@@ -71,6 +85,9 @@ async function obey(order: Order): Promise<void> {
       break
     case 'rotate until death':
       await rotateUntilDeath(order)
+      break
+    case 'call':
+      await call(order)
   }
 }
 
