@@ -167,6 +167,8 @@ interface NodeRedisNode {
 async function serversOf(client: RedisClient): Promise<Server[]> {
   const asked = client as Asked
   if (asked.nodes !== undefined) {
+    // A cluster that is still connecting names no node, or only those that it was told of.
+    await unlessForbidden(askerOf(asked)('PING'))
     return asked.nodes('all').map((node) => ({
       node: `${String(node.options?.host)}:${String(node.options?.port)}`,
       ask: askerOf(node),
