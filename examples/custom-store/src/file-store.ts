@@ -72,6 +72,7 @@ export function fileStore(folder: string): TokenStore {
       update(id, (record) => (record.revocation === null ? { ...record, revocation } : record)),
 
     async list({ subject, cursor, limit, now }) {
+      if (cursor !== undefined && !/^\d{16} ./.test(cursor)) throw new TypeError('cursor: not one that list returned')
       const names = await namesIn(subjectOf(subject))
       const records = await Promise.all(names.map((name) => read<FamilyRecord>(join(families, name))))
       const rest = records

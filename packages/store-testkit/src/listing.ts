@@ -100,6 +100,16 @@ export function listingCases(openStore: OpenStore): StoreCase[] {
       )
       assert.equal(new Set(seen).size, seen.length)
     },
+    'list: a cursor that the store did not make rejects with a TypeError': async (store) => {
+      await createAll(store, numbered(3))
+      for (const cursor of ['', 'not a cursor', '😀', `'; --`])
+        await assert.rejects(
+          async () => store.list({ subject: 'user-1', limit: 2, now: NOW, cursor }),
+          // By its name, because jest runs tests in a realm of their own.
+          { name: 'TypeError' },
+          `the cursor ${JSON.stringify(cursor)} must reject with a TypeError, as the fault of whoever sent it`,
+        )
+    },
     'list: goes on from a cursor whose family has been purged': async (store) => {
       const records = await createAll(store, numbered(4))
       const first = await store.list({ subject: 'user-1', limit: 2, now: NOW })

@@ -337,6 +337,13 @@ const reading: BrokenStore[] = [
     }),
   ),
   broken(
+    'begins again at a cursor that it cannot read',
+    'list: a cursor that the store did not make rejects with a TypeError',
+    (sound) => ({
+      list: ({ cursor, ...query }) => sound.list(cursor?.startsWith('{') === true ? { ...query, cursor } : query),
+    }),
+  ),
+  broken(
     'lists the dead',
     'list: leaves out the revoked and the expired, at their very end already',
     (sound, shelf) => ({

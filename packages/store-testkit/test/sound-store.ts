@@ -45,6 +45,7 @@ export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
     },
     async list({ subject, cursor, limit, now }) {
       const all = livingOf(shelf, subject, now)
+      if (cursor?.startsWith('{') === false) throw new TypeError('cursor: not one that list returned')
       const after = cursor === undefined ? null : (JSON.parse(cursor) as FamilyRecord)
       const rest = all.filter((record) => after === null || newestFirst(after, record) < 0)
       const items = rest.slice(0, limit)
