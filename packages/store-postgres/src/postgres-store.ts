@@ -68,18 +68,17 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
   const find = (id: FamilyId) => family('find', [id])
 
   return {
-    async create(record) {
+    create(record) {
       // The family that was in the way may be purged before it is read; then there is room.
-      for (;;) {
-        const stored = (await family('create', valuesOf(record))) ?? (await find(record.id))
-        if (stored !== null) return stored
-      }
+      return untilSettled(
+        async () => (await family('create', valuesOf(record))) ?? (await find(record.id)) ?? UNSETTLED,
+      )
     },
 
     find,
 
-    async rotate({ id, expect, next, now }) {
-      for (;;) {
+    rotate({ id, expect, next, now }) {
+      return untilSettled(async () => {
         const applied =
           next === null
             ? await family('renew', [id, expect, now])
@@ -98,18 +97,19 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
         // A statement of its own: within the UPDATE's, a loser would be shown the row as it was before the winner.
         const found = await find(id)
         // A renewal, or a creation, may have come in between: then the command applies after all.
-        if (found?.verifier !== expect || found.revocation !== null || found.expiresAt <= now) return found
-      }
+        const applies = found?.verifier === expect && found.revocation === null && found.expiresAt > now
+        return applies ? UNSETTLED : found
+      })
     },
 
-    async revoke(id, { id: revocationId, at, reason }) {
-      for (;;) {
+    revoke(id, { id: revocationId, at, reason }) {
+      return untilSettled(async () => {
         const applied = await family('revoke', [id, revocationId, at, reason])
         if (applied !== null) return applied
         const found = await find(id)
         // A family that came in between is not revoked yet.
-        if (found?.revocation !== null) return found ?? null
-      }
+        return found?.revocation === null ? UNSETTLED : found
+      })
     },
 
     async list({ subject, cursor, limit, now }) {
@@ -160,6 +160,19 @@ async function patiently<Answer>(run: () => Promise<Answer>): Promise<Answer> {
       first = error as Error
     }
   }
+}
+
+const UNSETTLED = Symbol('unsettled')
+
+/** Looks again while the record contradicts what the server did, as it may for a moment when another writer comes in between. */
+async function untilSettled<Answer>(look: () => Promise<Answer | typeof UNSETTLED>): Promise<Answer> {
+  for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
+    const answer = await look()
+    if (answer !== UNSETTLED) return answer
+  }
+  throw new Error(
+    'postgresStore: the server finds the family and does not change it; let the role write all rows (row-level security, triggers, rules), and send reads to the primary too',
+  )
 }
 
 /** Inside a caller's transaction only the whole of it could be run again. */
