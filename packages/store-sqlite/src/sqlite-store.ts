@@ -41,8 +41,8 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
 
     find,
 
-    async rotate({ id, expect, next, now }) {
-      for (;;) {
+    rotate({ id, expect, next, now }) {
+      return untilSettled(async () => {
         const [row] = await patiently(() =>
           next === null
             ? statements.renew.all({ id, expect, now })
@@ -61,18 +61,19 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
         if (row !== undefined) return toRecord(row)
         const found = await find(id)
         // A renewal, or a creation, may have come in between: then the command applies after all.
-        if (found?.verifier !== expect || found.revocation !== null || found.expiresAt <= now) return found
-      }
+        const applies = found?.verifier === expect && found.revocation === null && found.expiresAt > now
+        return applies ? UNSETTLED : found
+      })
     },
 
-    async revoke(id, { id: revocationId, at, reason }) {
-      for (;;) {
+    revoke(id, { id: revocationId, at, reason }) {
+      return untilSettled(async () => {
         const [row] = await patiently(() => statements.revoke.all({ id, revocationId, at, reason }))
         if (row !== undefined) return toRecord(row)
         const found = await find(id)
         // A family that came in between is not revoked yet.
-        if (found?.revocation !== null) return found ?? null
-      }
+        return found?.revocation === null ? UNSETTLED : found
+      })
     },
 
     async list({ subject, cursor, limit, now }) {
@@ -90,4 +91,18 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
       return rows.length === 1
     },
   }
+}
+
+const UNSETTLED = Symbol('unsettled')
+const MOST_LOOKS = 10
+
+/** Looks again while the record contradicts what SQLite did, as it may for a moment when another process comes in between. */
+async function untilSettled<Answer>(look: () => Promise<Answer | typeof UNSETTLED>): Promise<Answer> {
+  for (let looks = 1; looks <= MOST_LOOKS; looks += 1) {
+    const answer = await look()
+    if (answer !== UNSETTLED) return answer
+  }
+  throw new Error(
+    'sqliteStore: SQLite finds the family and does not change it; is there a trigger on baton_families that ignores updates?',
+  )
 }

@@ -300,6 +300,17 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
     })
   })
 
+  test('a trigger that silently ignores updates is reported and not asked for ever', async () => {
+    const db = driver.inMemory()
+    const store = sqliteStore(db)
+    const record = familyOf('a')
+    await store.create(record, NOW)
+    db.exec('CREATE TRIGGER deaf BEFORE UPDATE ON baton_families BEGIN SELECT RAISE(IGNORE); END')
+    const renewal = { id: record.id, expect: record.verifier, next: null, now: NOW }
+    await expect(store.rotate(renewal)).rejects.toThrow(/does not change it/)
+    await expect(store.revoke(record.id, { id: 'r', at: NOW, reason: 'logout' })).rejects.toThrow(/does not change it/)
+  })
+
   test('a cursor that list did not make is refused', async () => {
     const store = sqliteStore(driver.inMemory())
     for (const cursor of ['', '-', 'x', 'MTIz', 'MTIzLg', 'LmFiYw', 'MTIzLmFiYw=', 'MTIzLmFiYw==', 'bmV2ZXI.', '😀']) {
