@@ -55,14 +55,13 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
   async function mint(grant: AccessTokenGrant): Promise<MintedAccessToken> {
     const expiresIn = Math.max(0, Math.min(lifetimeSeconds, grant.mostSeconds))
     const iat = Math.floor(grant.now / 1000)
-    // NumericDate has no fractions: rounded down, a token would end up to a second before its promise.
-    const exp = Math.min(Math.ceil(grant.now / 1000) + expiresIn, iat + grant.mostSeconds)
     const accessToken = await new SignJWT({
       ...claimsOf(grant),
       iss: issuer,
       aud: audienceOf(grant, audience),
       iat,
-      exp,
+      // Whole seconds, counted from the beginning of this one: a token may end up to a second early, and never late.
+      exp: iat + expiresIn,
       jti: randomBytes(JTI_BYTES).toString('base64url'),
     })
       .setProtectedHeader({ alg: current.alg, typ: TYPE, kid: current.kid })
