@@ -2,18 +2,10 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
-import { startRedis } from '@baton/test-servers'
+import { freePort, startRedis } from '@baton/test-servers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type Example, examples } from './examples.js'
-import {
-  type ExampleServer,
-  freePort,
-  runToItsEnd,
-  SECRET,
-  type Settings,
-  startServer,
-  temporaryFolder,
-} from './server.js'
+import { type ExampleServer, runToItsEnd, SECRET, type Settings, startServer, temporaryFolder } from './server.js'
 import { isServer, type Store, storesOfOneFile } from './stores.js'
 import { ALICE, FROM_OUR_PAGE, type Json, type Visitor, visitor } from './visitor.js'
 

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '@baton/test-servers'
 import type { Example } from './examples.js'
 
 export type Settings = Readonly<Record<string, string | undefined>>
@@ -41,16 +41,6 @@ export function temporaryFolder() {
   // Where all tests of a suite are left out, its teardown is as well.
   process.once('exit', remove)
   return { path, remove }
-}
-
-/** A port that nobody listens on now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Starts the built example; resolves once it listens. Give a port where a restart is to reuse it. */

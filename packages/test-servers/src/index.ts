@@ -1,4 +1,5 @@
 export { startFaultProxy, type FaultProxy, type ProxiedConnection } from './fault-proxy.js'
+export { freePort } from './ports.js'
 export { startPostgres, type PostgresOptions, type PostgresServer } from './postgres.js'
 export { startRedis, type RedisClientOptions, type RedisServer, type RedisServerOptions } from './redis.js'
 export {

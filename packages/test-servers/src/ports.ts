@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto'
+import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
@@ -6,13 +7,30 @@ import { createServer } from 'node:net'
 export const loopback = '127.0.0.1'
 
 /**
- * A loopback port on which nothing listens. It lies below the ports that systems lend to outgoing connections:
- * a server that restarts finds its port free, and a client that reconnects cannot connect to itself.
+ * A loopback port on which nothing listens, and which no other call of this function answers with, in any process, until this
+ * process ends. It lies below the ports that systems lend to outgoing connections: a server that restarts finds its port free,
+ * and a client that reconnects cannot connect to itself.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(20_000, 32_000)
-    if (await isFree(port)) return port
+    if ((await claimPort(port)) && (await isFree(port))) return port
+  }
+}
+
+/**
+ * Between finding a port and listening on it another process may find it too. Whoever holds the UDP port of the same number,
+ * which nobody needs, has the port; the system takes it back when the process ends, however it ends.
+ */
+export async function claimPort(port: number): Promise<boolean> {
+  const socket = createSocket('udp4').unref()
+  try {
+    socket.bind({ port, address: loopback, exclusive: true })
+    await once(socket, 'listening')
+    return true
+  } catch {
+    socket.close()
+    return false
   }
 }
 
