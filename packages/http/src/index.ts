@@ -1,6 +1,7 @@
 export type { Endpoint, PlainBody, PlainRequest, PlainResponse } from './message.js'
 export type { CookieOptions, EndpointOptions } from './options.js'
 export type { Client, ClientRegistry } from './clients/client.js'
+export { type Confirmation, confirmationOf } from './bound-key.js'
 export type {
   AccessTokenClaims,
   AccessTokenFunction,

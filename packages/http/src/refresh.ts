@@ -6,7 +6,9 @@ import { type PlainResponse, soleHeader } from './message.js'
 import { error, invalidGrant, otherSession, tooManyRequests } from './respond.js'
 
 /** What an endpoint knows of a refresh; the rest is the same for all of them and added here. */
-export type Refresh = Omit<RotateRequest, 'prepare' | 'admit' | 'idempotencyKey'> & { readonly jkt: string | null }
+export type Refresh = Omit<RotateRequest, 'prepare' | 'admit' | 'idempotencyKey' | 'boundKey'> & {
+  readonly boundKey: string | null
+}
 
 type Granted = Extract<RotateOutcome<MintedAccessToken | undefined>, { ok: true }>
 
@@ -26,9 +28,9 @@ export type Refreshed =
 export async function refresh(
   { tokens, minting }: { readonly tokens: RefreshTokens; readonly minting: Minting },
   { request, limits, now }: Exchange,
-  { jkt, ...asked }: Refresh,
+  asked: Refresh,
 ): Promise<Refreshed> {
-  const circumstances = { jkt, now }
+  const circumstances = { boundKey: asked.boundKey, now }
   const { early } = minting
   let wait: number | null = null
   const outcome = await tokens.rotate<MintedAccessToken | undefined>({

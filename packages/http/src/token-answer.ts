@@ -1,4 +1,5 @@
 import type { MintedAccessToken } from './access-tokens/access-token.js'
+import { tokenTypeOf } from './bound-key.js'
 import type { PlainResponse } from './message.js'
 import { json } from './respond.js'
 
@@ -6,8 +7,8 @@ export interface TokenAnswer {
   readonly minted: MintedAccessToken
   /** Of this answer; empty for none. */
   readonly scope: string
-  /** The access token is bound to a key (RFC 9449 section 5). */
-  readonly jkt: string | null
+  /** The key that the access token is bound to; null for a bearer token. */
+  readonly boundKey: string | null
   /** Left out where a cookie carries it. */
   readonly refreshToken?: string
   /** The family, for clients that cannot see their refresh token. */
@@ -16,10 +17,10 @@ export interface TokenAnswer {
 }
 
 /** The answer of RFC 6749 section 5.1. */
-export function tokenAnswer({ minted, scope, jkt, refreshToken, sid, headers = [] }: TokenAnswer): PlainResponse {
+export function tokenAnswer({ minted, scope, boundKey, refreshToken, sid, headers = [] }: TokenAnswer): PlainResponse {
   const body = {
     access_token: minted.accessToken,
-    token_type: jkt === null ? 'Bearer' : 'DPoP',
+    token_type: tokenTypeOf(boundKey),
     expires_in: minted.expiresIn,
     refresh_token: refreshToken,
     scope: scope === '' ? undefined : scope,

@@ -29,7 +29,7 @@ export function createApp(options: Partial<RefreshTokensOptions> = {}) {
     const metadata = userAgent === undefined ? {} : { userAgent }
     const { family, refreshToken } = await tokens.issue({ subject, metadata, ...grant })
     const { scope, audience } = family
-    const circumstances = { jkt: null, now: clock.now, mostSeconds: 900 }
+    const circumstances = { boundKey: null, now: clock.now, mostSeconds: 900 }
     const minted = await accessToken.mint({ family, scope, audience, claims: {}, ...circumstances })
     return { family, refreshToken, accessToken: minted.accessToken, bearer: `Bearer ${minted.accessToken}` }
   }

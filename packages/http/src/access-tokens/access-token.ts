@@ -2,8 +2,8 @@ import type { Grant } from '@baton/core'
 
 /** What an access token is made from. */
 export interface AccessTokenGrant extends Grant {
-  /** Thumbprint of the key that the token is bound to (`cnf.jkt`, RFC 9449); null for a bearer token. */
-  readonly jkt: string | null
+  /** The key that the token is bound to, `jkt:…` or `x5t#S256:…`: goes into `cnf` (`confirmationOf`). Null for a bearer token. */
+  readonly boundKey: string | null
   /** Epoch milliseconds. */
   readonly now: number
   /** What is left of the family, in whole seconds: no access token may outlive it. */

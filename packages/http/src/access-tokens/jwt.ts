@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { MisuseError, parseScope } from '@baton/core'
 import { importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import type { AccessTokenClaims, AccessTokenGrant, AccessTokens, MintedAccessToken } from './access-token.js'
+import { confirmationOf } from '../bound-key.js'
 import { demandKnown } from '../endpoint.js'
 import { checkKeys, type PublicJwk, type SigningKey } from './signing-keys.js'
 
@@ -101,7 +102,8 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
 
 class UnknownKey extends Error {}
 
-function claimsOf({ family, scope, jkt, claims }: AccessTokenGrant): JWTPayload {
+function claimsOf({ family, scope, boundKey, claims }: AccessTokenGrant): JWTPayload {
+  const cnf = confirmationOf(boundKey)
   const own = Object.entries(claims).filter(([name]) => !OWN_CLAIMS.includes(name))
   return {
     ...Object.fromEntries(own),
@@ -109,7 +111,7 @@ function claimsOf({ family, scope, jkt, claims }: AccessTokenGrant): JWTPayload 
     client_id: family.clientId,
     sid: family.id,
     ...(scope === '' ? {} : { scope }),
-    ...(jkt === null ? {} : { cnf: { jkt } }),
+    ...(cnf === null ? {} : { cnf }),
   }
 }
 

@@ -3,7 +3,7 @@ import type { AccessTokenFunction, AccessTokenOption, MintedAccessToken } from '
 
 /** What an access token is made for, besides the grant. */
 interface MintingCircumstances {
-  readonly jkt: string | null
+  readonly boundKey: string | null
   /** Epoch milliseconds. */
   readonly now: number
 }

@@ -28,13 +28,13 @@ export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefr
       const { refreshToken, expected } = session
       if (refreshToken === null) return signedOut()
       const { clientId } = carrier
-      const refreshed = await refresh(issuer, exchange, { refreshToken, clientId, jkt: null, ...expected })
+      const refreshed = await refresh(issuer, exchange, { refreshToken, clientId, boundKey: null, ...expected })
       if (!refreshed.ok) return refreshed.isVerdict ? signedOut() : refreshed.response
       const { granted, minted } = refreshed
       return tokenAnswer({
         minted,
         scope: granted.scope,
-        jkt: null,
+        boundKey: null,
         sid: granted.family.id,
         headers: [carrier.set(granted.refreshToken, granted.family, exchange)],
       })

@@ -22,7 +22,7 @@ export interface SignIn {
   readonly audience?: readonly string[]
   /** Gives the session the policy's offline limits. Default: whether `scope` holds `offline_access`. */
   readonly offline?: boolean
-  /** `jkt:…` of a key that the caller has *proven*; it must be proven again at every refresh. */
+  /** `jkt:…` or `x5t#S256:…` of a key that the caller has *proven*; it must be proven again at every refresh. */
   readonly boundKey?: string | null
   /** Kept with the session. Default: `{ userAgent }` of the request, which session lists show. */
   readonly metadata?: Readonly<Record<string, unknown>>
@@ -76,7 +76,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
   async function mint({ family }: Issued, { claims = {} }: SignIn): Promise<MintedAccessToken> {
     const { scope, audience, createdAt: now } = family
     try {
-      return await minting.mint({ family, scope, audience, claims }, { jkt: jktOf(family.boundKey), now })
+      return await minting.mint({ family, scope, audience, claims }, { boundKey: family.boundKey, now })
     } catch (cause) {
       throw cause instanceof MisuseError ? cause : new Fault('hook_failed', 'accessToken threw', { cause })
     }
@@ -89,7 +89,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     try {
       const minted = await mint(issued, signIn)
       await delivery.replace()
-      const answer = { minted, scope: family.scope, jkt: jktOf(family.boundKey) }
+      const answer = { minted, scope: family.scope, boundKey: family.boundKey }
       return tokenAnswer({ ...answer, ...delivery.carry(issued, refreshToken) })
     } catch (failure) {
       // Nobody will ever hold this session's token, and in a list of devices it would only frighten its owner.
@@ -208,8 +208,4 @@ async function issue(tokens: RefreshTokens, request: IssueRequest): Promise<Issu
 function invalidCredentials(): PlainResponse {
   const body = { error: 'invalid_credentials', error_description: 'The name or the password is wrong.' }
   return json(401, body, [['www-authenticate', 'Bearer']])
-}
-
-function jktOf(boundKey: string | null): string | null {
-  return boundKey?.startsWith('jkt:') === true ? boundKey.slice('jkt:'.length) : null
 }

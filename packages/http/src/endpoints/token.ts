@@ -71,7 +71,7 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
         return error('unsupported_grant_type', { description: 'This grant type is not served here.' })
       if (!mayUse(client, grantType))
         return error('unauthorized_client', { description: 'The client is not registered for this grant type.' })
-      return grant({ exchange, form, client, confidential, jkt: null })
+      return grant({ exchange, form, client, confidential, boundKey: null })
     },
   })
 }

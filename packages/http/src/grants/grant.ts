@@ -10,8 +10,8 @@ interface TokenRequest {
   readonly client: Client
   /** The client proved who it is in this request. */
   readonly confidential: boolean
-  /** Thumbprint of the key that this request proved (RFC 9449); null without a proof. */
-  readonly jkt: string | null
+  /** The key that this request proved, `jkt:…` or `x5t#S256:…`; null without a proof. */
+  readonly boundKey: string | null
 }
 
 /** Answers the requests of one grant type. */

@@ -7,15 +7,14 @@ import type { GrantHandler } from './grant.js'
 
 /** RFC 6749 section 6. */
 export function refreshTokenGrant(issuer: { readonly tokens: RefreshTokens; readonly minting: Minting }): GrantHandler {
-  return async ({ exchange, form, client, confidential, jkt }) => {
+  return async ({ exchange, form, client, confidential, boundKey }) => {
     const refreshToken = form.get('refresh_token')
     if (refreshToken === null) return invalidRequest('refresh_token is missing.')
     const refreshed = await refresh(issuer, exchange, {
       refreshToken,
       clientId: client.clientId,
       confidential,
-      jkt,
-      boundKey: jkt === null ? null : `jkt:${jkt}`,
+      boundKey,
       scope: form.get('scope') ?? '',
       audience: form.all('resource'),
       validAfter: client.validAfter ?? null,
@@ -23,6 +22,6 @@ export function refreshTokenGrant(issuer: { readonly tokens: RefreshTokens; read
     })
     if (!refreshed.ok) return refreshed.response
     const { granted, minted } = refreshed
-    return tokenAnswer({ minted, scope: granted.scope, jkt, refreshToken: granted.refreshToken })
+    return tokenAnswer({ minted, scope: granted.scope, boundKey, refreshToken: granted.refreshToken })
   }
 }

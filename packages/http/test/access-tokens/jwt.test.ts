@@ -25,7 +25,7 @@ async function grant(differences: Partial<AccessTokenGrant> = {}): Promise<Acces
     scope: 'read write',
     audience: [],
     claims: {},
-    jkt: null,
+    boundKey: null,
     now: NOW,
     mostSeconds: 3600,
     ...differences,
@@ -127,7 +127,9 @@ describe('what is in the token', () => {
   })
 
   it('names the key that the grant is bound to', async () => {
-    expect(partsOf(await mint({ jkt: 'thumbprint' })).payload.cnf).toEqual({ jkt: 'thumbprint' })
+    expect(partsOf(await mint({ boundKey: 'jkt:thumbprint' })).payload.cnf).toEqual({ jkt: 'thumbprint' })
+    const ofCertificate = await mint({ boundKey: 'x5t#S256:thumbprint' })
+    expect(partsOf(ofCertificate).payload.cnf).toEqual({ 'x5t#S256': 'thumbprint' })
   })
 })
 
