@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import type { FamilyRecord, TokenStore } from '@baton/core'
+import type { Claim, FamilyRecord, TokenStore } from '@baton/core'
 import { enter, nameOf, namesIn, read, write } from './files.js'
 import { withLock } from './lock.js'
 
@@ -92,21 +92,22 @@ export function fileStore(folder: string): TokenStore {
       })
       return (
         gone +
-        (await sweep<number>(
+        (await sweep<Claim>(
           keys,
           limit - gone,
-          (end) => end <= now,
-          (_end, file) => rm(file),
+          ({ expiresAt }) => expiresAt <= now,
+          (_claim, file) => rm(file),
         ))
       )
     },
 
-    remember(key, expiresAt, now) {
-      const file = join(keys, `${nameOf(key)}.json`)
+    remember(claim, now) {
+      const file = join(keys, `${nameOf(claim.key)}.json`)
       return locked(file, async () => {
-        if (((await read<number>(file)) ?? now) > now) return false
-        await write(file, expiresAt)
-        return true
+        const standing = await read<Claim>(file)
+        if (standing !== null && standing.expiresAt > now) return standing.by
+        await write(file, claim)
+        return claim.by
       })
     },
   }

@@ -1,3 +1,4 @@
+import { shown } from './demand.js'
 import { Fault, type FaultCode, MisuseError, StoreError } from './errors.js'
 import type { FamilyId, FamilyRecord } from './family.js'
 import type { TokenStore } from './store.js'
@@ -59,7 +60,12 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
         }
       }),
     purge: (now, limit) => call('purge', () => store.purge(now, limit)),
-    remember: (key, expiresAt, now) => call('remember', () => store.remember(key, expiresAt, now)),
+    remember: (claim, now) =>
+      call('remember', async () => {
+        const by: unknown = await store.remember(claim, now)
+        if (typeof by === 'string' && by !== '') return by
+        throw new StoreError('store_broken', `store.remember answered ${shown(by)}, expected whose the key is`)
+      }),
   }
 }
 

@@ -8,6 +8,7 @@ import { guardStore } from './guarded-store.js'
 import { inspect, type Inspection } from './inspect.js'
 import { issue, type Issued, type IssueRequest } from './issue.js'
 import { createKeyRing } from './keys.js'
+import { once, type OnceRequest } from './once.js'
 import { type Policy, type PolicyOptions, resolvePolicy } from './policy.js'
 import { revoke, type RevokeOutcome, type RevokeRequest, revokeSubject, type RevokeSubjectOptions } from './revoke.js'
 import { rotate, type RotateOutcome, type RotateRequest } from './rotate.js'
@@ -70,6 +71,12 @@ export interface RefreshTokens {
   /** Whether a refresh with this token would succeed now. Changes nothing. */
   inspect(refreshToken: string): Promise<Inspection>
 
+  /**
+   * True for the first caller with this key, until `expiresAt`; false for everybody after, on any instance, and for a key that is
+   * over already. It is how a proof or an assertion works once.
+   */
+  once(request: OnceRequest): Promise<boolean>
+
   /** Deletes up to `limit` dead families and forgotten keys, default 1000; fewer than that means that nothing is left. */
   purge(limit?: number): Promise<number>
 }
@@ -112,6 +119,7 @@ export function createRefreshTokens(options: RefreshTokensOptions): RefreshToken
       return alive ? toFamily(record) : null
     },
     inspect: (refreshToken) => inspect(engine, refreshToken),
+    once: (request) => once(engine, request),
     async purge(limit = 1000) {
       demandCount('limit', limit, 1_000_000)
       return store.purge(engine.now(), limit)

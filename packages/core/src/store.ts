@@ -30,6 +30,15 @@ export interface ListQuery {
   readonly now: number
 }
 
+/** One caller's claim on a key that only one caller may have, such as the `jti` of a proof. */
+export interface Claim {
+  readonly key: string
+  /** Of this call alone, so that it knows the claim for its own. */
+  readonly by: string
+  /** Epoch milliseconds: nobody is asked about the key from then on. */
+  readonly expiresAt: number
+}
+
 export interface Page<Item> {
   readonly items: readonly Item[]
   /** Where the next page begins; null when this was the last. */
@@ -81,6 +90,9 @@ export interface TokenStore {
    */
   purge(now: number, limit: number): Promise<number>
 
-  /** Atomic. True if and only if `key` was not remembered at `now`; then remembers it until `expiresAt`. */
-  remember(key: string, expiresAt: number, now: number): Promise<boolean>
+  /**
+   * Atomic. Remembers the claim until its `expiresAt`, unless one on the same key is remembered at `now`. Returns whose the key is
+   * after the call: this claim's `by`, or that of the one that was there.
+   */
+  remember(claim: Claim, now: number): Promise<string>
 }

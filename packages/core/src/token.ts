@@ -197,7 +197,8 @@ function tagOf(bytes: Uint8Array, key: Key): Uint8Array {
   return createHmac('sha256', key.tag).update(bytes).digest().subarray(0, TAG_BYTES)
 }
 
-function hash(domain: string, parts: readonly (string | Uint8Array)[], size: number): Buffer {
+/** Hashes parts for one purpose, so that no two purposes and no two lists of parts share a hash. */
+export function hash(domain: string, parts: readonly (string | Uint8Array)[], size: number): Buffer {
   return createHash('sha256').update(framed(domain, parts)).digest().subarray(0, size)
 }
 

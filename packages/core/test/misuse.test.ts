@@ -238,6 +238,11 @@ describe('the other operations', () => {
     ['list', 'limit', [{ subject: 'alice', limit: 0 }]],
     ['list', 'limit', [{ subject: 'alice', limit: 101 }]],
     ['list', 'limit', [{ subject: 'alice', limit: '5' }]],
+    ['once', 'once', ['key']],
+    ['once', 'purpose', [{ key: 'key', expiresAt: 1 }]],
+    ['once', 'key', [{ purpose: 'test', key: 5, expiresAt: 1 }]],
+    ['once', 'expiresAt', [{ purpose: 'test', key: 'key' }]],
+    ['once', 'expiresAt', [{ purpose: 'test', key: 'key', expiresAt: NaN }]],
     ['purge', 'limit', [null]],
     ['purge', 'limit', [1.5]],
   ] as const)('%s rejects with a misuse of %s: %o', async (method, option, given) => {

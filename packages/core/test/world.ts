@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import {
+  type Claim,
   createRefreshTokens,
   type FamilyRecord,
   type RefreshEvent,
@@ -29,7 +30,7 @@ export function seededRandom(seed: string): (size: number) => Uint8Array {
   }
 }
 
-type Write = 'create' | 'rotate' | 'revoke'
+type Write = 'create' | 'rotate' | 'revoke' | 'remember'
 
 export interface TestStore extends TokenStore {
   /** Names of the calls so far. */
@@ -51,7 +52,7 @@ export interface TestStore extends TokenStore {
 export function testStore(): TestStore {
   const rows = new Map<string, FamilyRecord>()
   const history = new Map<string, FamilyRecord[]>()
-  const remembered = new Map<string, number>()
+  const claims = new Map<string, Claim>()
   const calls: string[] = []
   const failures = new Map<string, { written: boolean }>()
   const hangs = new Set<string>()
@@ -123,11 +124,12 @@ export function testStore(): TestStore {
         for (const record of dead.slice(0, limit)) rows.delete(record.id)
         return Math.min(dead.length, limit)
       }),
-    remember: (key, expiresAt, now) =>
+    remember: (claim, now) =>
       run('remember', () => {
-        if ((remembered.get(key) ?? 0) > now) return false
-        remembered.set(key, expiresAt)
-        return true
+        const standing = claims.get(claim.key)
+        if (standing !== undefined && standing.expiresAt > now) return standing.by
+        claims.set(claim.key, claim)
+        return claim.by
       }),
     rollBack(steps) {
       for (const [id, states] of history) {

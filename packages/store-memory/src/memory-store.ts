@@ -1,4 +1,4 @@
-import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
+import type { Claim, FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import { compareNewestFirst, cursorOf, positionOf } from './cursor.js'
 
 export interface MemoryStoreOptions {
@@ -19,9 +19,9 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
 
   const families = new Map<FamilyId, FamilyRecord>()
   const familiesOf = new Map<string, Set<FamilyId>>()
-  const remembered = new Map<string, number>()
+  const claims = new Map<string, Claim>()
   const lookAtFamilies = inRounds(families)
-  const lookAtRemembered = inRounds(remembered)
+  const lookAtClaims = inRounds(claims)
 
   function keep(record: FamilyRecord): FamilyRecord {
     const kept = deepFreeze(record)
@@ -92,20 +92,21 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
         if (purged === limit) return purged
         if (buryIfOver(record, now)) purged += 1
       }
-      for (const [key, expiresAt] of remembered) {
+      for (const [key, { expiresAt }] of claims) {
         if (purged === limit) return purged
         if (expiresAt > now) continue
-        remembered.delete(key)
+        claims.delete(key)
         purged += 1
       }
       return purged
     },
 
-    async remember(key, expiresAt, now) {
-      lookAtRemembered((old, end) => end <= now && remembered.delete(old))
-      if ((remembered.get(key) ?? now) > now) return false
-      remembered.set(key, expiresAt)
-      return true
+    async remember({ key, by, expiresAt }, now) {
+      lookAtClaims((old, claim) => claim.expiresAt <= now && claims.delete(old))
+      const standing = claims.get(key)
+      if (standing !== undefined && standing.expiresAt > now) return standing.by
+      claims.set(key, { key, by, expiresAt })
+      return by
     },
   }
 }

@@ -72,8 +72,12 @@ test('dead families go with new ones, long before the store is full', async () =
 
 test('forgotten keys go with new ones', async () => {
   const store = memoryStore()
-  for (let count = 0; count < 1000; count += 1) await store.remember(`old ${String(count)}`, 1000, 0)
-  for (let count = 0; count < 1000; count += 1) await store.remember(`new ${String(count)}`, 3000, 1000)
+  for (const [age, now, expiresAt] of [
+    ['old', 0, 1000],
+    ['new', 1000, 3000],
+  ] as const)
+    for (let count = 0; count < 1000; count += 1)
+      await store.remember({ key: `${age} ${String(count)}`, by: age, expiresAt }, now)
   expect(await store.purge(2000, 10_000)).toBe(0)
   expect(await store.purge(3000, 10_000)).toBe(1000)
 })

@@ -130,8 +130,9 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
       },
     }),
 
-    async remember(key, expiresAt, now) {
-      return (await count('remember', [key, expiresAt, now])) === 1
+    async remember({ key, by, expiresAt }, now) {
+      const { rows } = await run('remember', [key, by, expiresAt, now])
+      return (rows[0] as { claimed_by: string }).claimed_by
     },
 
     migrate: () => migrate(queue, schema),

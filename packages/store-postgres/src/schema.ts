@@ -38,6 +38,7 @@ CREATE INDEX families_by_subject ON ${schema}.families (subject, created_at DESC
 CREATE INDEX families_by_absolute_end ON ${schema}.families (absolute_expires_at);
 CREATE TABLE ${schema}.remembered (
   key text COLLATE "C" PRIMARY KEY,
+  claimed_by text NOT NULL,
   expires_at bigint NOT NULL
 );
 CREATE INDEX remembered_by_end ON ${schema}.remembered (expires_at);

@@ -27,8 +27,12 @@ export function statementsOn(schema: string) {
       WHERE id = $1 AND revocation_id IS NULL RETURNING ${columns}`,
     list: `SELECT ${columns} FROM ${families} WHERE subject = $1 AND (created_at, id) < ($2::bigint, $3)
       AND revocation_id IS NULL AND expires_at > $4::bigint ORDER BY created_at DESC, id DESC LIMIT $5::bigint`,
-    remember: `INSERT INTO ${remembered} AS held (key, expires_at) VALUES ($1, $2)
-      ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at WHERE held.expires_at <= $3::bigint`,
+    // A claim that stands is written as it is: nothing else shows it as it stands in the same step.
+    remember: `INSERT INTO ${remembered} AS held (key, claimed_by, expires_at) VALUES ($1, $2, $3)
+      ON CONFLICT (key) DO UPDATE SET
+        claimed_by = CASE WHEN held.expires_at <= $4::bigint THEN excluded.claimed_by ELSE held.claimed_by END,
+        expires_at = CASE WHEN held.expires_at <= $4::bigint THEN excluded.expires_at ELSE held.expires_at END
+      RETURNING claimed_by`,
     forget: deleteSome(remembered, 'key', 'expires_at <= $1::bigint'),
     deleteEnded: deleteSome(families, 'id', 'absolute_expires_at <= $1::bigint AND keep_until <= $1::bigint'),
     deleteDead: deleteSome(families, 'id', `ctid >= $3::tid AND ctid < $4::tid AND ${dead}`),

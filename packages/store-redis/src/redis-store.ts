@@ -93,8 +93,10 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       return Promise.resolve(0)
     },
 
-    async remember(key, expiresAt, now) {
-      return (await run(REMEMBER, keys.remembered(key), lasting(expiresAt, now))) === 1
+    async remember({ key, by, expiresAt }, now) {
+      const reply = await run(REMEMBER, keys.remembered(key), by, lasting(expiresAt, now))
+      if (typeof reply !== 'string') throw unexpected(reply)
+      return reply
     },
 
     check: () => checkServers(client),

@@ -85,8 +85,8 @@ return 1
 /** KEYS: index of a subject. ARGV: now. Returns the entries whose families may still live. */
 export const ENTRIES = script(`return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')`)
 
-/** KEYS: remembered key. ARGV: milliseconds. Returns 1 if it was not there. */
+/** KEYS: remembered key. ARGV: whose it shall be, milliseconds. Returns whose it is. */
 export const REMEMBER = script(`
-if redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return 1 end
-return 0
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return ARGV[1] end
+return redis.call('GET', KEYS[1])
 `)

@@ -74,6 +74,6 @@ export function alternating(one: TokenStore, other: TokenStore): TokenStore {
     revoke: (id, revocation) => next().revoke(id, revocation),
     list: (query) => next().list(query),
     purge: (now, limit) => next().purge(now, limit),
-    remember: (key, expiresAt, now) => next().remember(key, expiresAt, now),
+    remember: (claim, now) => next().remember(claim, now),
   }
 }

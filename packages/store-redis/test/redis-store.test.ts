@@ -163,9 +163,9 @@ describe('time to live', () => {
   test('lets Redis forget by itself', async () => {
     const store = redisStore(redis)
     await store.create(familyOf('a', { expiresAt: NOW + 50, absoluteExpiresAt: NOW + 50 }), NOW)
-    expect(await store.remember('key', NOW + 50, NOW)).toBe(true)
+    expect(await store.remember({ key: 'key', by: 'a', expiresAt: NOW + 50 }, NOW)).toBe('a')
     await until('nothing is left', async () => (await redis.dbsize()) === 0)
-    expect(await store.remember('key', NOW + DAY, NOW + 50)).toBe(true)
+    expect(await store.remember({ key: 'key', by: 'b', expiresAt: NOW + DAY }, NOW + 50)).toBe('b')
   })
 })
 
@@ -313,7 +313,8 @@ describe('what is not ours', () => {
     for (const [index, store] of stores.entries()) {
       expect(await store.find(record.id)).toBe(null)
       expect((await store.create(familyOf('a', { scope: String(index) }), NOW)).scope).toBe(String(index))
-      expect(await store.remember('key', NOW + DAY, NOW)).toBe(true)
+      const claim = { key: 'key', by: String(index), expiresAt: NOW + DAY }
+      expect(await store.remember(claim, NOW)).toBe(claim.by)
     }
     for (const [index, store] of stores.entries()) {
       const page = await store.list({ subject: record.subject, limit: 10, now: NOW })

@@ -37,6 +37,7 @@ const MIGRATIONS: readonly string[] = [
   CREATE INDEX baton_families_by_absolute_end ON baton_families (absolute_expires_at);
   CREATE TABLE baton_remembered (
     key TEXT PRIMARY KEY,
+    claimed_by TEXT NOT NULL,
     expires_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX baton_remembered_by_end ON baton_remembered (expires_at);

@@ -86,9 +86,9 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
 
     purge: purgeOf(statements),
 
-    async remember(key, expiresAt, now) {
-      const rows = await patiently(() => statements.remember.all({ key, expiresAt, now }))
-      return rows.length === 1
+    async remember({ key, by, expiresAt }, now) {
+      const [row] = await patiently(() => statements.remember.all({ key, by, expiresAt, now }))
+      return (row as { claimedBy: string }).claimedBy
     },
   }
 }

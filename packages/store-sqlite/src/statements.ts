@@ -47,10 +47,13 @@ const TEXTS = {
     WHERE subject = :subject AND created_at <= :createdAt AND (created_at < :createdAt OR id > :id) AND ${ALIVE}
     ORDER BY created_at DESC, id LIMIT :most`,
 
+  // As with create, a claim that stands is written as it is, so that it comes back.
   remember: `
-    INSERT INTO baton_remembered (key, expires_at) VALUES (:key, :expiresAt)
-    ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at WHERE baton_remembered.expires_at <= :now
-    RETURNING key`,
+    INSERT INTO baton_remembered (key, claimed_by, expires_at) VALUES (:key, :by, :expiresAt)
+    ON CONFLICT (key) DO UPDATE SET
+      claimed_by = CASE WHEN expires_at <= :now THEN excluded.claimed_by ELSE claimed_by END,
+      expires_at = CASE WHEN expires_at <= :now THEN excluded.expires_at ELSE expires_at END
+    RETURNING claimed_by AS claimedBy`,
 
   forget: `
     DELETE FROM baton_remembered

@@ -237,8 +237,9 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       await one.create(record, NOW)
       const after = await other.rotate(rotationOf(record))
       expect(await one.rotate(rotationOf(record))).toEqual(after)
-      expect(await one.remember('key', NOW + DAY, NOW)).toBe(true)
-      expect(await other.remember('key', NOW + DAY, NOW)).toBe(false)
+      const claim = { key: 'key', by: 'one', expiresAt: NOW + DAY }
+      expect(await one.remember(claim, NOW)).toBe('one')
+      expect(await other.remember({ ...claim, by: 'other' }, NOW)).toBe('one')
     })
   })
 

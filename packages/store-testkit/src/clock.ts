@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { TokenStore } from '@baton/core'
 import { assertEqual } from './equality.js'
-import { DAY, familyOf, HOUR, renewalOf, revocationOf, rotated, rotationOf } from './records.js'
+import { claimOf, DAY, familyOf, HOUR, renewalOf, revocationOf, rotated, rotationOf } from './records.js'
 import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
 
 /** Whatever the year is when these cases run, by its own clock a store gets one of these wrong. */
@@ -35,6 +35,7 @@ async function liveIn(store: TokenStore, now: number): Promise<void> {
 
   const revocation = revocationOf('b', { at: now + 2 * HOUR })
   assertEqual(await store.revoke(unlimited.id, revocation), { ...unlimited, revocation })
-  assert.equal(await store.remember('key', now + HOUR, now), true)
-  assert.equal(await store.remember('key', now + 2 * HOUR, now + HOUR - 1), false)
+  const claim = claimOf('key', 'first', now + HOUR)
+  assert.equal(await store.remember(claim, now), claim.by)
+  assert.equal(await store.remember(claimOf('key', 'second', now + 2 * HOUR), now + HOUR - 1), claim.by)
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { TokenStore } from '@baton/core'
 import { describeHistory, isLinearizable, recorder, type Recorder } from './linearizability.js'
 import type { Call, State } from './model.js'
-import { familyOf, HOUR, hashOf, NOW, renewalOf, revocationOf, rotationOf, verifier } from './records.js'
+import { claimOf, familyOf, HOUR, hashOf, NOW, renewalOf, revocationOf, rotationOf, verifier } from './records.js'
 import { type Choices, choicesOf } from './seeded.js'
 import { closing, type StoreCase } from './store-case.js'
 
@@ -65,7 +65,8 @@ function demandCount(name: string, value: number): void {
 async function checkHistory(hands: readonly TokenStore[], name: string): Promise<void> {
   const families = Array.from({ length: 1 + choicesOf(name).below(2) }, (_, index) => `${name} ${String(index)}`)
   const recorders = new Map(families.map((family) => [family, recorder()]))
-  const remembered: boolean[] = []
+  const owners = new Set<string>()
+  const claimants = new Set<string>()
   await Promise.all(
     hands.map(async (store, hand) => {
       const choices = choicesOf(`${name} ${String(hand)}`)
@@ -74,7 +75,11 @@ async function checkHistory(hands: readonly TokenStore[], name: string): Promise
       )
       for (let turn = 0; turn < CALLS_PER_CALLER * callers.length; turn += 1) {
         const caller = callers[choices.below(callers.length)]
-        if (choices.below(10) === 0) remembered.push(await store.remember(name, NOW + 100 * HOUR, NOW))
+        if (choices.below(10) === 0) {
+          const claim = claimOf(name, `${String(hand)} ${String(turn)}`)
+          claimants.add(claim.by)
+          owners.add(await store.remember(claim, NOW))
+        }
         await caller?.(turn)
       }
     }),
@@ -84,12 +89,10 @@ async function checkHistory(hands: readonly TokenStore[], name: string): Promise
       isLinearizable(operations),
       `no order of these calls explains their answers (history ${name}, family ${family}):\n${describeHistory(operations)}`,
     )
-  if (remembered.length > 0)
-    assert.equal(
-      remembered.filter(Boolean).length,
-      1,
-      `of all that remember one key one is the first (history ${name})`,
-    )
+  assert.ok(
+    owners.size <= 1 && [...owners].every((owner) => claimants.has(owner)),
+    `of all that claim one key one gets it, and all are told whose it is (history ${name})`,
+  )
 }
 
 interface Caller {

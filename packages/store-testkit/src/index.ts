@@ -1,3 +1,4 @@
+import { claimCases } from './claims.js'
 import { clockCases } from './clock.js'
 import { connectionCases } from './connections.js'
 import { contractCases } from './contract.js'
@@ -39,6 +40,7 @@ export function tokenStoreCases(
     ...connectionCases(openStore, purges),
     ...listingCases(openStore),
     ...retentionCases(openStore, purges),
+    ...claimCases(openStore, purges),
     ...clockCases(openStore),
   ]
 }

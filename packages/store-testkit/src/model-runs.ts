@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import type { FamilyRecord, TokenStore } from '@baton/core'
+import type { Claim, FamilyRecord, TokenStore } from '@baton/core'
 import type * as fastCheckModule from 'fast-check'
 import { assertEqual, isEqual } from './equality.js'
 import { type Call, isAlive, type State, stepOf } from './model.js'
-import { DAY, familyOf, HOUR, NOW, renewalOf, revocationOf, rotationOf, verifier } from './records.js'
+import { claimOf, DAY, familyOf, HOUR, NOW, renewalOf, revocationOf, rotationOf, verifier } from './records.js'
 import { type OpenStore, type StoreCase, withStore } from './store-case.js'
 
 export interface ModelCasesOptions {
@@ -82,7 +82,7 @@ function demandFastCheck(module: object): FastCheck {
 /** Carries out the commands on the store and on the model, and compares after each. */
 async function follow(store: TokenStore, commands: readonly Command[], purges: boolean): Promise<void> {
   const states = new Map<string, State>(NAMES.map((name) => [name, null]))
-  const keys = new Map<string, number>()
+  const claims = new Map<string, Claim>()
   let now = NOW
 
   /** What is dead and past `keepUntil` may be gone already; whether it is, only the store knows. */
@@ -130,13 +130,13 @@ async function follow(store: TokenStore, commands: readonly Command[], purges: b
         await purge()
         break
       case 'remember':
-        await remember(name)
+        await remember(name, turn)
     }
   }
 
   async function purge(): Promise<void> {
     const over = [...states].filter(([, state]) => state !== null && isOver(state, now))
-    const forgotten = [...keys].filter(([, end]) => end <= now)
+    const forgotten = [...claims].filter(([, { expiresAt }]) => expiresAt <= now)
     const count = await store.purge(now, 1000)
     assert.ok(count <= over.length + forgotten.length, `purge must delete nothing else, and says ${String(count)}`)
     if (!purges) return
@@ -144,16 +144,17 @@ async function follow(store: TokenStore, commands: readonly Command[], purges: b
       assert.equal(await store.find(familyOf(name).id), null)
       states.set(name, null)
     }
-    for (const [key] of forgotten) keys.delete(key)
+    for (const [key] of forgotten) claims.delete(key)
   }
 
-  async function remember(key: string): Promise<void> {
-    const end = keys.get(key)
-    // An engine with a clock of its own does not know yet that the key is over.
-    if (!purges && end !== undefined && end <= now) return
-    const isNew = end === undefined || end <= now
-    assert.equal(await store.remember(key, now + HOUR, now), isNew)
-    if (isNew) keys.set(key, now + HOUR)
+  async function remember(key: string, turn: number): Promise<void> {
+    const standing = claims.get(key)
+    // An engine with a clock of its own does not know yet that the claim is over.
+    if (!purges && standing !== undefined && standing.expiresAt <= now) return
+    const claim = claimOf(key, String(turn), now + HOUR)
+    const owner = standing !== undefined && standing.expiresAt > now ? standing : claim
+    assert.equal(await store.remember(claim, now), owner.by)
+    claims.set(key, owner)
   }
 
   for (const [turn, command] of commands.entries()) {

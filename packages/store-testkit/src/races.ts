@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict'
 import type { TokenStore } from '@baton/core'
 import { assertEqual } from './equality.js'
-import { DAY, familyOf, hashOf, HOUR, NOW, renewalOf, revocationOf, rotated, rotationOf, verifier } from './records.js'
+import {
+  claimOf,
+  DAY,
+  familyOf,
+  hashOf,
+  HOUR,
+  NOW,
+  renewalOf,
+  revocationOf,
+  rotated,
+  rotationOf,
+  verifier,
+} from './records.js'
 import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
 
 const CROWD = Array.from({ length: 50 }, (_, index) => String(index))
@@ -39,10 +51,12 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       assert.ok(winner)
       for (const answer of answers) assertEqual(answer, { ...record, revocation: winner })
     },
-    'races: of 50 that remember a key one is the first': async (one, another) => {
+    'races: of 50 that claim a key one gets it, and all are told whose it is': async (one, another) => {
       const store = alternating(one, await another())
-      const answers = await Promise.all(CROWD.map(() => store.remember('key', NOW + HOUR, NOW)))
-      assert.equal(answers.filter(Boolean).length, 1)
+      const claims = CROWD.map((name) => claimOf('key', name))
+      const answers = await Promise.all(claims.map((claim) => store.remember(claim, NOW)))
+      assert.ok(claims.some(({ by }) => by === answers[0]))
+      assert.equal(new Set(answers).size, 1)
     },
     'races: a revocation amid rotations is final, and no rotation comes after it': async (one, another) => {
       const store = alternating(one, await another())
@@ -95,6 +109,6 @@ function alternating(one: TokenStore, other: TokenStore): TokenStore {
     revoke: (id, revocation) => next().revoke(id, revocation),
     list: (query) => next().list(query),
     purge: (now, limit) => next().purge(now, limit),
-    remember: (key, expiresAt, now) => next().remember(key, expiresAt, now),
+    remember: (claim, now) => next().remember(claim, now),
   }
 }

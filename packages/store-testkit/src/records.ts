@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { FamilyId, FamilyRecord, Revocation, RotateCommand, Succession, Verifier } from '@baton/core'
+import type { Claim, FamilyId, FamilyRecord, Revocation, RotateCommand, Succession, Verifier } from '@baton/core'
 
 export const HOUR = 3_600_000
 export const DAY = 24 * HOUR
@@ -69,6 +69,11 @@ export function renewalOf(record: FamilyRecord, now: number): RotateCommand {
 
 export function revocationOf(name: string, changes: Partial<Revocation> = {}): Revocation {
   return { id: hashOf(`revocation ${name}`).slice(0, 16), at: NOW + HOUR, reason: 'logout', ...changes }
+}
+
+/** The claim on a key by a caller of this name, until an hour from now unless told otherwise. */
+export function claimOf(key: string, name: string, expiresAt = NOW + HOUR): Claim {
+  return { key, by: hashOf(`claim ${name}`).slice(0, 16), expiresAt }
 }
 
 /** What a rotation must make of the record. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { FamilyRecord, TokenStore } from '@baton/core'
 import { assertEqual } from './equality.js'
-import { DAY, familyOf, HOUR, NOW, revocationOf, rotationOf, verifier } from './records.js'
+import { claimOf, DAY, familyOf, HOUR, NOW, revocationOf, rotationOf, verifier } from './records.js'
 import { casesOf, type Checks, type OpenStore, type StoreCase } from './store-case.js'
 
 /** What stays, what goes, and when. */
@@ -28,31 +28,6 @@ const staying: Checks = {
   },
   'purge: an empty store has nothing to delete': async (store) => {
     assert.equal(await store.purge(NOW, 100), 0)
-  },
-  'remember: a key is new once': async (store) => {
-    assert.equal(await store.remember('key', NOW + HOUR, NOW), true)
-    assert.equal(await store.remember('key', NOW + HOUR, NOW), false)
-    assert.equal(await store.remember('key', NOW + 2 * HOUR, NOW + HOUR - 1), false)
-  },
-  'remember: makes no room by forgetting others': async (store) => {
-    const keys = Array.from({ length: 120 }, (_, index) => `key ${String(index)}`)
-    assertEqual(await Promise.all(keys.map((key) => store.remember(key, NOW + HOUR, NOW))), Array(120).fill(true))
-    assertEqual(await Promise.all(keys.map((key) => store.remember(key, NOW + HOUR, NOW))), Array(120).fill(false))
-  },
-  'remember: keys are exact': async (store) => {
-    for (const key of ['a', 'A', 'a ', 'á', `'"\\`, '😀', '__proto__', 'x'.repeat(1024), '%', '0', '00'])
-      assert.equal(await store.remember(key, NOW + HOUR, NOW), true)
-  },
-  'remember: is no family': async (store) => {
-    const record = familyOf('a')
-    await store.create(record, NOW)
-    assert.equal(await store.remember(record.id, NOW + HOUR, NOW), true)
-    assertEqual(await store.find(record.id), record)
-  },
-  'remember: purge leaves what is not over': async (store) => {
-    await store.remember('key', NOW + HOUR, NOW)
-    await store.purge(NOW + HOUR - 1, 100)
-    assert.equal(await store.remember('key', NOW + HOUR, NOW + HOUR - 1), false)
   },
 }
 
@@ -119,7 +94,7 @@ const going: Checks = {
   'purge: counts families and remembered keys alike': async (store) => {
     for (const name of ['a', 'b', 'c']) {
       await store.create(familyOf(name), NOW)
-      await store.remember(name, NOW + HOUR, NOW)
+      await store.remember(claimOf(name, name), NOW)
     }
     assert.equal(await store.purge(NOW + DAY, 4), 4)
     assert.equal(await store.purge(NOW + DAY, 4), 2)
@@ -144,17 +119,9 @@ const going: Checks = {
     assertEqual(await store.list({ subject: record.subject, limit: 10, now: NOW }), { items: [], cursor: null })
   },
   'purge: deletes a remembered key at its very end': async (store) => {
-    await store.remember('key', NOW + HOUR, NOW)
+    await store.remember(claimOf('key', 'a'), NOW)
     assert.equal(await store.purge(NOW + HOUR - 1, 100), 0)
     assert.equal(await store.purge(NOW + HOUR, 100), 1)
-  },
-  'remember: forgets a key at its end and may remember it anew': async (store) => {
-    // A store may clean up a few keys at every call; these are in its way.
-    for (let count = 0; count < 50; count += 1) await store.remember(`other ${String(count)}`, NOW + DAY, NOW)
-    assert.equal(await store.remember('key', NOW + HOUR, NOW), true)
-    assert.equal(await store.remember('key', NOW + 2 * HOUR, NOW + HOUR), true)
-    assert.equal(await store.remember('key', NOW + 3 * HOUR, NOW + 2 * HOUR - 1), false)
-    assert.equal(await store.remember('key', NOW + 3 * HOUR, NOW + 2 * HOUR), true)
   },
 }
 

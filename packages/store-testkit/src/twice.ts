@@ -1,4 +1,5 @@
 import type { TokenStore } from '@baton/core'
+import { claimingCases } from './claims.js'
 import { writingCases } from './contract.js'
 import { raceCases } from './races.js'
 import { type OpenStore, openedOf, type StoreCase } from './store-case.js'
@@ -10,7 +11,7 @@ export function twiceCases(openStore: OpenStore): StoreCase[] {
     const opened = { ...rest, store: executingTwice(store) }
     return another === undefined ? opened : { ...opened, another: async () => executingTwice(await another()) }
   }
-  const cases = [...writingCases(openTwice), ...raceCases(openTwice)]
+  const cases = [...writingCases(openTwice), ...claimingCases(openTwice), ...raceCases(openTwice)]
   return cases.map(({ name, run }) => ({ name: `every write executed twice, ${name}`, run }))
 }
 
@@ -31,8 +32,11 @@ function executingTwice(store: TokenStore): TokenStore {
     },
     find: (id) => store.find(id),
     list: (query) => store.list(query),
-    // The second answers are different ones, and harmless: a key that is refused once too often, a smaller count.
+    async remember(claim, now) {
+      await store.remember(claim, now)
+      return store.remember(claim, now)
+    },
+    // The second answer is a smaller count, which is harmless.
     purge: (now, limit) => store.purge(now, limit),
-    remember: (key, expiresAt, now) => store.remember(key, expiresAt, now),
   }
 }

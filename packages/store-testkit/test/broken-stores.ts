@@ -384,24 +384,56 @@ const forgetting: BrokenStore[] = [
       return count
     },
   })),
-  broken('looks, waits, and remembers', 'races: of 50 that remember a key one is the first', (_sound, { keys }) => ({
-    async remember(key, expiresAt, now) {
-      const isNew = (keys.get(key) ?? now) <= now
-      await aMoment()
-      keys.set(key, expiresAt)
-      return isNew
-    },
-  })),
-  broken('remembers for ever', 'remember: forgets a key at its end and may remember it anew', (_sound, { keys }) => ({
-    async remember(key, expiresAt) {
-      const isNew = !keys.has(key)
-      if (isNew) keys.set(key, expiresAt)
-      return isNew
-    },
+  broken(
+    'looks, waits, and remembers',
+    'races: of 50 that claim a key one gets it, and all are told whose it is',
+    (_sound, { claims }) => ({
+      async remember(claim, now) {
+        const standing = claims.get(claim.key)
+        if (standing !== undefined && standing.expiresAt > now) return standing.by
+        await aMoment()
+        claims.set(claim.key, claim)
+        return claim.by
+      },
+    }),
+  ),
+  broken('remembers for ever', 'remember: forgets a key at its end and may remember it anew', (sound) => ({
+    remember: (claim, now) => sound.remember({ ...claim, expiresAt: Infinity }, now),
   })),
   broken('remembers keys in one space with families', 'remember: is no family', (sound, { families }) => ({
-    remember: async (key, expiresAt, now) => !families.has(key) && sound.remember(key, expiresAt, now),
+    remember: async (claim, now) => (families.has(claim.key) ? 'a family' : sound.remember(claim, now)),
   })),
+  broken(
+    'answers the claim of whoever asks',
+    'remember: a key is the first claimant’s, and later ones are told whose',
+    (sound) => ({
+      async remember(claim, now) {
+        await sound.remember(claim, now)
+        return claim.by
+      },
+    }),
+  ),
+  broken(
+    'lets the last claim stand',
+    'remember: a key is the first claimant’s, and later ones are told whose',
+    (_sound, { claims }) => ({
+      async remember(claim) {
+        claims.set(claim.key, claim)
+        return claim.by
+      },
+    }),
+  ),
+  broken(
+    'takes a claim that comes again for somebody else’s',
+    'every write executed twice, remember: a key is the first claimant’s, and later ones are told whose',
+    (sound, { claims }) => ({
+      async remember(claim, now) {
+        const isFirst = !claims.has(claim.key)
+        const owner = await sound.remember(claim, now)
+        return isFirst || owner !== claim.by ? owner : 'somebody'
+      },
+    }),
+  ),
 ]
 
 export const brokenStores: readonly BrokenStore[] = [...rotating, ...revoking, ...creating, ...reading, ...forgetting]
@@ -512,9 +544,9 @@ export const brokenEngines: readonly BrokenEngine[] = [
             undo = () => before && shelf.families.set(id, before)
             return sound.revoke(id, revocation)
           },
-          async remember(key, expiresAt, now) {
+          async remember(claim, now) {
             undo = () => undefined
-            return sound.remember(key, expiresAt, now)
+            return sound.remember(claim, now)
           },
         }),
         lose: () => undo(),
@@ -522,9 +554,9 @@ export const brokenEngines: readonly BrokenEngine[] = [
     },
   },
   {
-    fault: 'keeps its remembered keys in memory',
+    fault: 'keeps its claims in memory',
     caughtBy: 'crash: what was answered is there afterwards',
-    start: () => engineOn({ lose: ({ keys }) => keys.clear() }),
+    start: () => engineOn({ lose: ({ claims }) => claims.clear() }),
   },
   {
     fault: 'falls back by a rotation',

@@ -1,15 +1,15 @@
-import type { FamilyRecord, TokenStore } from '@baton/core'
+import type { Claim, FamilyRecord, TokenStore } from '@baton/core'
 
 /** What a store keeps. Several connections may share it. */
 export interface Shelf {
   readonly families: Map<string, FamilyRecord>
   /** Family ids by subject. */
   readonly index: Map<string, Set<string>>
-  readonly keys: Map<string, number>
+  readonly claims: Map<string, Claim>
 }
 
 export function emptyShelf(): Shelf {
-  return { families: new Map(), index: new Map(), keys: new Map() }
+  return { families: new Map(), index: new Map(), claims: new Map() }
 }
 
 export function isAlive({ revocation, expiresAt }: FamilyRecord, now: number): boolean {
@@ -22,7 +22,7 @@ function newestFirst(one: FamilyRecord, other: FamilyRecord): number {
 
 /** Keeps the contract, without a thought for speed. The broken stores are this one with one thing changed. */
 export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
-  const { families, index, keys } = shelf
+  const { families, index, claims } = shelf
   const read = (id: string) => structuredClone(families.get(id) ?? null)
   return {
     async create(record) {
@@ -60,14 +60,15 @@ export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
         families.delete(id)
         index.get(subject)?.delete(id)
       }
-      const over = [...keys].filter(([, end]) => end <= now).slice(0, limit - gone.length)
-      for (const [key] of over) keys.delete(key)
+      const over = [...claims].filter(([, { expiresAt }]) => expiresAt <= now).slice(0, limit - gone.length)
+      for (const [key] of over) claims.delete(key)
       return gone.length + over.length
     },
-    async remember(key, expiresAt, now) {
-      if ((keys.get(key) ?? now) > now) return false
-      keys.set(key, expiresAt)
-      return true
+    async remember(claim, now) {
+      const standing = claims.get(claim.key)
+      if (standing !== undefined && standing.expiresAt > now) return standing.by
+      claims.set(claim.key, claim)
+      return claim.by
     },
   }
 }

@@ -1,0 +1,30 @@
+import { demandInstant, demandName, demandObject, shown } from './demand.js'
+import type { Engine } from './engine.js'
+import { MisuseError } from './errors.js'
+import { freshNonce, hash, sameText } from './token.js'
+
+export interface OnceRequest {
+  /** What the key is for, such as `dpop`: the same key for another purpose is another key. */
+  readonly purpose: string
+  /** Whatever may be used once, of any length: only a hash of it is stored. */
+  readonly key: string
+  /** Epoch milliseconds: from when on whatever bears the key is refused anyway, so that it can be forgotten. */
+  readonly expiresAt: number
+}
+
+/** Claims the key and tells whether it was this call's to have. */
+export async function once(engine: Engine, request: OnceRequest): Promise<boolean> {
+  demandObject('once', request)
+  const { purpose, key, expiresAt } = request
+  demandName('purpose', purpose)
+  if (typeof key !== 'string') throw new MisuseError('key', `expected a string, got ${shown(key)}`)
+  if (typeof expiresAt !== 'number')
+    throw new MisuseError('expiresAt', `expected epoch milliseconds, got ${shown(expiresAt)}`)
+  demandInstant('expiresAt', expiresAt)
+  const now = engine.now()
+  // The store may have forgotten it already.
+  if (now >= expiresAt) return false
+  const by = freshNonce(engine.random)
+  const claim = { key: hash('baton/once/v1', [purpose, key], 16).toString('base64url'), by, expiresAt }
+  return sameText(await engine.store.remember(claim, now), by)
+}
