@@ -1,19 +1,23 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bootstrap, run } from './bootstrap.mjs'
+import { pack, publishedPackages, tarballOf, tryTarballs } from './tarballs.mjs'
 
 await bootstrap()
 
 const folder = mkdtempSync(join(tmpdir(), 'baton-check-'))
+const published = publishedPackages()
 const steps = [
   ['format', () => run('prettier', ['--check', '--log-level=warn', '.'])],
   ['lint', () => run('eslint', ['.', '--max-warnings=0'])],
   ['types', () => run('tsc', ['--noEmit'])],
   ['programs in the documentation', () => run('node', ['scripts/check-programs.mjs'])],
+  ['workflows', () => run('node', ['scripts/check-workflows.mjs'])],
   ['unused code and dependencies', () => run('knip', [])],
   ['build', () => run('turbo', ['run', 'build', '--output-logs=errors-only'])],
-  ...publishedPackages().map((name) => [`package shape of ${name}`, () => checkShape(name)]),
+  ...published.map((name) => [`package shape of ${name}`, () => checkShape(name)]),
+  ['the packages in an empty project', () => tryTarballs(published, folder)],
 ]
 
 const results = []
@@ -33,23 +37,11 @@ const failed = results.filter((result) => !result.ok).length
 console.log(`${results.length - failed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1
 
-function publishedPackages() {
-  return readdirSync('packages').filter((name) => {
-    try {
-      return JSON.parse(readFileSync(join('packages', name, 'package.json'), 'utf8')).private !== true
-    } catch {
-      return false
-    }
-  })
-}
-
 /** Judges the tarball that would be published, not the folder. */
 async function checkShape(name) {
-  const tarball = join(folder, `${name}.tgz`)
-  const packed = await run('pnpm', ['--dir', join('packages', name), 'pack', '--out', tarball], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
+  const packed = await pack(name, folder)
   if (packed !== 0) return packed
+  const tarball = tarballOf(name, folder)
   const codes = [await run('publint', ['--strict', tarball]), await run('attw', ['--quiet', tarball])]
   return Math.max(...codes)
 }

@@ -1,0 +1,113 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root, run } from './bootstrap.mjs'
+
+const quiet = { stdio: ['ignore', 'ignore', 'inherit'] }
+
+/** The folders below `packages` whose packages are published. */
+export function publishedPackages() {
+  return readdirSync('packages').filter((name) => {
+    try {
+      return manifestOf(name).private !== true
+    } catch {
+      return false
+    }
+  })
+}
+
+/** Packs the built package as it would be published. Resolves to an exit code. */
+export function pack(name, folder) {
+  return run('pnpm', ['--dir', join('packages', name), 'pack', '--out', tarballOf(name, folder)], quiet)
+}
+
+export function tarballOf(name, folder) {
+  return join(folder, `${name}.tgz`)
+}
+
+/**
+ * Installs packed packages in an empty project, as a new user would: all of them are imported from ES modules and from
+ * CommonJS, with every declaration checked, and a rotation is performed over HTTP, on Node and on every other runtime that is
+ * named. Resolves to an exit code.
+ */
+export async function tryTarballs(names, folder, runtimes = []) {
+  const project = join(folder, 'project')
+  mkdirSync(project)
+  writeProgram(project, 'imports', importsOf(names))
+  writeProgram(project, 'smoke', readFileSync('packages/smoke/src/index.ts', 'utf8'))
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'empty', private: true }))
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions: COMPILER_OPTIONS }))
+
+  const parts = [...names.map((name) => tarballOf(name, folder)), ...companionsOf(names)]
+  const install = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error']
+  const steps = [
+    ['npm', [...install, ...parts], { ...quiet, env: environmentOf() }],
+    ['node', [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.']],
+    ...['node', ...runtimes].flatMap((runtime) => PROGRAMS.map((program) => startOf(runtime, program))),
+    ...names.flatMap((name) => commandsOf(name)).map((command) => ['npx', ['--no-install', command, '--help'], quiet]),
+  ]
+  for (const [command, args, options] of steps) {
+    const code = await run(command, args, { cwd: project, ...options })
+    if (code !== 0) return code
+  }
+  return 0
+}
+
+/** The one that Koa uses: Express brings a newer one with other types, and beside both @types/koa would find those. */
+const UNTYPED = 'content-disposition@1'
+
+const PROGRAMS = ['imports.mjs', 'imports.cjs', 'smoke.mjs', 'smoke.cjs']
+
+const COMPILER_OPTIONS = {
+  target: 'es2022',
+  module: 'nodenext',
+  strict: true,
+  skipLibCheck: false,
+  types: ['node'],
+}
+
+function startOf(runtime, program) {
+  return runtime === 'deno' ? ['deno', ['run', '--allow-all', program]] : [runtime, [program]]
+}
+
+/** The same text as an ES module and as CommonJS. */
+function writeProgram(project, name, text) {
+  for (const extension of ['mts', 'cts']) writeFileSync(join(project, `${name}.${extension}`), text)
+}
+
+function importsOf(names) {
+  const importable = names.map(manifestOf).filter((manifest) => manifest.exports?.['.'] !== undefined)
+  const imports = importable.map((manifest, index) => `import * as p${index} from '${manifest.name}'\n`)
+  const checks = importable.map(
+    (manifest, index) =>
+      `if (Object.keys(p${index}).length === 0) throw new Error('${manifest.name} exports nothing')\n`,
+  )
+  return [...imports, ...checks].join('')
+}
+
+/** What a user installs beside them, in the versions that this repository is tested with; optional peers are left out. */
+function companionsOf(names) {
+  const companions = names.flatMap((name) => {
+    const { peerDependencies = {}, peerDependenciesMeta = {}, devDependencies = {} } = manifestOf(name)
+    const peers = Object.keys(peerDependencies).filter((peer) => peerDependenciesMeta[peer]?.optional !== true)
+    const wanted = peers.flatMap((peer) => [peer, `@types/${peer}`]).filter((peer) => peer in devDependencies)
+    return wanted.map((peer) => `${peer}@${installedVersion(join('packages', name), peer)}`)
+  })
+  return [...new Set([...companions, `@types/node@${installedVersion('.', '@types/node')}`, UNTYPED])]
+}
+
+function installedVersion(folder, dependency) {
+  return JSON.parse(readFileSync(join(folder, 'node_modules', dependency, 'package.json'), 'utf8')).version
+}
+
+function commandsOf(name) {
+  return Object.keys(manifestOf(name).bin ?? {})
+}
+
+/** pnpm tells npm its own settings through the environment, and npm warns of those that it does not know. */
+function environmentOf() {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_config_/i.test(name)))
+}
+
+function manifestOf(name) {
+  return JSON.parse(readFileSync(join('packages', name, 'package.json'), 'utf8'))
+}
