@@ -1,19 +1,27 @@
+import {
+  type BuiltWorker,
+  buildWorker,
+  raceOnce,
+  rotateUntilDeath,
+  startWorker,
+  type Worker,
+} from '@baton/test-processes'
 import { type PostgresServer, startPostgres } from '@baton/test-servers'
 import type pg from 'pg'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import { postgresStore } from '../src/index.js'
 import { freshSchema, LONG, NOW, tokensOn } from './fresh.js'
-import { buildWorker, startWorker, type Worker } from './processes.js'
+import type { Settings } from './worker.js'
 
 vi.setConfig({ testTimeout: LONG })
 
 let server: PostgresServer
 let pool: pg.Pool
-let built: Awaited<ReturnType<typeof buildWorker>>
+let built: BuiltWorker
 const workers = new Set<Worker>()
 
 beforeAll(async () => {
-  ;[server, built] = await Promise.all([startPostgres(), buildWorker()])
+  ;[server, built] = await Promise.all([startPostgres(), buildWorker(import.meta.url, ['pg'])])
   pool = server.pool()
 }, LONG)
 afterAll(async () => {
@@ -32,8 +40,7 @@ function start(): Worker {
 }
 
 async function open(crowd: readonly Worker[], schema: string): Promise<void> {
-  for (const worker of crowd) worker.tell({ type: 'open', url: server.url, schema })
-  for (const worker of crowd) expect(await worker.next()).toEqual({ type: 'done' })
+  await Promise.all(crowd.map((worker) => worker.open({ url: server.url, schema } satisfies Settings)))
 }
 
 test('four processes that migrate the same new schema at once all get a working store, 10 times', async () => {
@@ -56,13 +63,7 @@ test('of three processes that have all read the same token one rotates, and ever
   let { refreshToken } = await tokens.issue({ subject: 'user-1' })
   const wonBy = new Set<number>()
   for (let round = 0; round < 50; round += 1) {
-    for (const worker of crowd) worker.tell({ type: 'race', refreshToken, callers: 3 })
-    for (const worker of crowd) expect(await worker.next()).toEqual({ type: 'at the barrier' })
-    // Taking turns in being told first lets all win.
-    const order = crowd.map((_, index) => crowd[(index + round) % crowd.length]!)
-    for (const worker of order) worker.tell({ type: 'go' })
-    const reports = await Promise.all(crowd.map((worker) => worker.next()))
-    const answers = reports.map((report) => (report?.type === 'raced' ? report.answers : []))
+    const answers = await raceOnce(crowd, { refreshToken, callers: 3, first: round })
     const outcomes = answers.flat().map(({ outcome }) => outcome)
     expect(outcomes.sort()).toEqual([...Array.from({ length: 8 }, () => 'retried'), 'rotated'])
     const successors = new Set(answers.flat().map((answer) => answer.refreshToken))
@@ -83,14 +84,7 @@ test('after kill -9 of the process amid rotations, 10 times, every session goes 
   for (let round = 0; round < 10; round += 1) {
     const worker = start()
     await open([worker], schema)
-    worker.tell({ type: 'rotate until death', refreshTokens: held })
-    let count = 0
-    for (let report = await worker.next(); report !== null; report = await worker.next()) {
-      if (report.type !== 'acknowledged') throw new Error(`unexpected report: ${report.type}`)
-      held[report.session] = report.refreshToken
-      count += 1
-      if (count === 5 + round) void worker.kill()
-    }
+    ;({ held } = await rotateUntilDeath(worker, held, { killedAfter: 5 + round }))
     const answers = await Promise.all(held.map((refreshToken) => tokens.rotate({ refreshToken })))
     // A rotation that was lost after its acknowledgement would be refused, or healed.
     for (const answer of answers)

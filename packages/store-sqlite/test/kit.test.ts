@@ -1,15 +1,16 @@
 import { crashCases, linearizabilityCases, tokenStoreCases } from '@baton/store-testkit'
+import { type BuiltWorker, buildWorker, remoteStore, startWorker, type Worker } from '@baton/test-processes'
 import type BetterSqlite3 from 'better-sqlite3'
 import { afterAll, afterEach, beforeAll, describe, test } from 'vitest'
 import { sqliteStore } from '../src/index.js'
 import { closeAll, drivers, freshPath } from './drivers.js'
-import { buildWorker, openStoreIn, startWorker, type Worker } from './processes.js'
+import type { Settings } from './worker.js'
 
-let built: Awaited<ReturnType<typeof buildWorker>>
+let built: BuiltWorker
 let others: Worker[]
 
 beforeAll(async () => {
-  built = await buildWorker()
+  built = await buildWorker(import.meta.url, ['better-sqlite3'])
   others = [startWorker(built.path), startWorker(built.path)]
 })
 afterEach(closeAll)
@@ -19,6 +20,11 @@ afterAll(async () => {
 })
 
 describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (driverName, driver) => {
+  async function openIn(worker: Worker, path: string) {
+    await worker.open({ driver: driverName, path, now: 0 } satisfies Settings)
+    return remoteStore(worker)
+  }
+
   describe('in memory', () => {
     for (const { name, run } of tokenStoreCases(() => sqliteStore(driver.inMemory()))) test(name, run)
   })
@@ -26,7 +32,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (dr
   describe('on disk, in two processes', () => {
     const openStore = () => {
       const path = freshPath()
-      return { store: sqliteStore(driver.open(path)), another: () => openStoreIn(others[0]!, driverName, path) }
+      return { store: sqliteStore(driver.open(path)), another: () => openIn(others[0]!, path) }
     }
     for (const { name, run } of tokenStoreCases(openStore)) test(name, run)
   })
@@ -35,7 +41,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (dr
     const openStores = async () => {
       const path = freshPath()
       const here = sqliteStore(driver.open(path))
-      const elsewhere = await Promise.all(others.map((other) => openStoreIn(other, driverName, path)))
+      const elsewhere = await Promise.all(others.map((other) => openIn(other, path)))
       return { stores: [here, ...elsewhere] }
     }
     for (const { name, run } of linearizabilityCases(openStores)) test(name, run)
@@ -47,7 +53,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (dr
       let running: Worker
       const reopen = () => {
         running = startWorker(built.path)
-        return openStoreIn(running, driverName, path)
+        return openIn(running, path)
       }
       const store = await reopen()
       return { store, kill: () => running.kill(), reopen, close: () => running.kill() }

@@ -1,18 +1,28 @@
 import { createRefreshTokens } from '@baton/core'
+import {
+  type BuiltWorker,
+  buildWorker,
+  raceOnce,
+  rotateUntilDeath,
+  startWorker,
+  type Worker,
+} from '@baton/test-processes'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { sqliteStore } from '../src/index.js'
 import { close, closeAll, drivers, freshPath } from './drivers.js'
-import { type Death, SECRET } from './orders.js'
-import { buildWorker, startWorker, type Worker } from './processes.js'
+import { SECRET, type Settings } from './worker.js'
 
 const NOW = Date.UTC(2027, 0, 15)
 const LONG = 60_000
 
-let built: Awaited<ReturnType<typeof buildWorker>>
+/** Where a process dies: in the middle of a statement, or between the commit and the answer. Or its parent kills it anywhere. */
+type Place = 'in the statement' | 'before the answer' | 'anywhere'
+
+let built: BuiltWorker
 const workers = new Set<Worker>()
 
 beforeAll(async () => {
-  built = await buildWorker()
+  built = await buildWorker(import.meta.url, ['better-sqlite3'])
 }, LONG)
 afterAll(() => built.remove())
 afterEach(async () => {
@@ -33,28 +43,20 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, proc
     async () => {
       const [one, other] = [start(), start()]
       const path = freshPath()
-      for (const worker of [one, other]) {
-        worker.tell({ type: 'open', driver: driver.name, path, now: NOW })
-        expect(await worker.next()).toEqual({ type: 'done' })
-      }
+      for (const worker of [one, other]) await worker.open(settings(path))
       one.tell({ type: 'issue', subject: 'user-1' })
       const issued = await one.next()
       let refreshToken = issued?.type === 'issued' ? issued.refreshToken : ''
-      const wonBy = new Set<string>()
+      const wonBy = new Set<number>()
 
       for (let round = 0; round < 50; round += 1) {
-        for (const worker of [one, other]) worker.tell({ type: 'race', refreshToken, callers: 2 })
-        for (const worker of [one, other]) expect(await worker.next()).toEqual({ type: 'at the barrier' })
-        // Alternating who is told first lets both win.
-        const order = round % 2 === 0 ? [one, other] : [other, one]
-        for (const worker of order) worker.tell({ type: 'go' })
-        const reports = [await one.next(), await other.next()]
-        const answers = reports.flatMap((report) => (report?.type === 'raced' ? report.answers : []))
+        const raced = await raceOnce([one, other], { refreshToken, callers: 2, first: round })
+        const answers = raced.flat()
         expect(answers.map(({ outcome }) => outcome).sort()).toEqual(['retried', 'retried', 'retried', 'rotated'])
         const successors = new Set(answers.map((answer) => answer.refreshToken))
         expect(successors.size).toBe(1)
         refreshToken = [...successors][0] ?? ''
-        wonBy.add(reports[0]?.type === 'raced' && reports[0].answers.some(isWin) ? 'one' : 'other')
+        wonBy.add(raced.findIndex((some) => some.some(({ outcome }) => outcome === 'rotated')))
       }
 
       expect(wonBy.size).toBe(2)
@@ -67,8 +69,8 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, proc
   test(
     'after kill -9 amid rotations, 51 times, every session goes on and no acknowledged rotation is lost',
     async () => {
-      const deaths: Death[] = ['in the statement', 'before the answer', 'anywhere']
-      const acknowledged = await Promise.all(deaths.map((death) => dieAgainAndAgain(death)))
+      const places: Place[] = ['in the statement', 'before the answer', 'anywhere']
+      const acknowledged = await Promise.all(places.map((place) => dieAgainAndAgain(place)))
       expect(Math.min(...acknowledged)).toBeGreaterThan(17)
     },
     LONG,
@@ -80,8 +82,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, proc
       const crowd = [start(), start(), start(), start()]
       for (let round = 0; round < 10; round += 1) {
         const path = freshPath()
-        for (const worker of crowd) worker.tell({ type: 'open', driver: driver.name, path, now: NOW })
-        for (const worker of crowd) expect(await worker.next()).toEqual({ type: 'done' })
+        await Promise.all(crowd.map((worker) => worker.open(settings(path))))
         for (const worker of crowd) worker.tell({ type: 'issue', subject: 'user-1' })
         for (const worker of crowd) expect(await worker.next()).toMatchObject({ type: 'issued' })
         const store = sqliteStore(driver.open(path))
@@ -91,26 +92,27 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, proc
     LONG,
   )
 
+  function settings(path: string, deadlyUpdate?: number): Settings {
+    return { driver: driver.name, path, now: NOW, ...(deadlyUpdate === undefined ? {} : { deadlyUpdate }) }
+  }
+
   /** Kills 17 processes, one after the other, and returns how many rotations their clients had received. */
-  async function dieAgainAndAgain(death: Death): Promise<number> {
+  async function dieAgainAndAgain(place: Place): Promise<number> {
     const path = freshPath()
     let held = await issueThree(path)
     let acknowledged = 0
     for (let round = 0; round < 17; round += 1) {
       const after = 1 + (round % 7)
       const worker = start()
-      worker.tell({ type: 'open', driver: driver.name, path, now: NOW })
-      expect(await worker.next()).toEqual({ type: 'done' })
-      worker.tell({ type: 'rotate until death', refreshTokens: held, death, after })
-      let count = 0
-      for (let report = await worker.next(); report !== null; report = await worker.next()) {
-        if (report.type !== 'acknowledged') throw new Error(`unexpected report: ${report.type}`)
-        held[report.session] = report.refreshToken
-        count += 1
-        if (death === 'anywhere' && count === after) void worker.kill()
-      }
-      acknowledged += count
-      held = await goOnWith(path, held)
+      await worker.open(settings(path, place === 'in the statement' ? after : undefined))
+      const death = {
+        'in the statement': 'of its own',
+        'before the answer': { rotations: after },
+        anywhere: { killedAfter: after },
+      } as const
+      const end = await rotateUntilDeath(worker, held, death[place])
+      acknowledged += end.acknowledged
+      held = await goOnWith(path, end.held)
     }
     return acknowledged
   }
@@ -145,7 +147,3 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, proc
     return successors
   }
 })
-
-function isWin({ outcome }: { outcome: string }): boolean {
-  return outcome === 'rotated'
-}

@@ -1,0 +1,6 @@
+export { type BuiltWorker, buildWorker } from './build-worker.js'
+export { raceOnce, rotateUntilDeath } from './crowd.js'
+export type { Opening } from './orders.js'
+export { remoteStore } from './remote-store.js'
+export { serveTokens } from './serve-tokens.js'
+export { startWorker, type Worker } from './worker.js'

@@ -1,0 +1,38 @@
+import type { TokenStore } from '@baton/core'
+import type { Report } from './orders.js'
+import type { Worker } from './worker.js'
+
+const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'remember'] as const
+
+/** The store that a worker has opened, used as if it were here. Calls that the process cannot answer any longer reject. */
+export function remoteStore(worker: Worker): TokenStore {
+  const waiting = new Map<number, (report: Report | null) => void>()
+  let calls = 0
+
+  async function handOut(): Promise<void> {
+    while (waiting.size > 0) {
+      const report = await worker.next()
+      for (const [number, answer] of [...waiting]) {
+        if (report !== null && !('number' in report && report.number === number)) continue
+        waiting.delete(number)
+        answer(report)
+      }
+    }
+  }
+
+  function call(method: keyof TokenStore, input: unknown[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const number = (calls += 1)
+      waiting.set(number, (report) => {
+        if (report?.type === 'answered') resolve(report.answer)
+        else reject(new Error(report?.type === 'refused' ? report.message : 'the process has died'))
+      })
+      worker.tell({ type: 'call', number, method, input })
+      if (waiting.size === 1) handOut().catch(reject)
+    })
+  }
+
+  return Object.fromEntries(
+    METHODS.map((method) => [method, (...input: unknown[]) => call(method, input)]),
+  ) as unknown as TokenStore
+}
