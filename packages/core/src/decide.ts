@@ -52,6 +52,8 @@ export type MintOutcome =
   | 'retried'
   /** The store had lost one rotation; the family goes on from the token that its holder has. */
   | 'healed'
+  /** Another system's token was exchanged for the first one of a new family. */
+  | 'imported'
 
 /** What the presented token and the record say together; computed in token.ts, judged here. Instants are epoch milliseconds. */
 export interface Facts {
@@ -129,6 +131,8 @@ export function decide(
       return isRetry(facts, arrivedAt, rules) ? { kind: 'fault' } : end('reuse', 'reuse')
     case 'one_ahead':
       return mint('healed')
+    case 'foreign':
+      return mint('imported')
     case 'far_ahead':
       return end('lost', 'rollback')
     case 'stranger':

@@ -1,6 +1,7 @@
 import { Fault, type FaultCode } from './errors.js'
 import type { RefreshEvent } from './events.js'
 import type { Family, FamilyRecord } from './family.js'
+import type { ForeignTokens } from './foreign.js'
 import type { KeyRing } from './keys.js'
 import type { Policy } from './policy.js'
 import type { TokenStore } from './store.js'
@@ -31,6 +32,7 @@ export interface Engine {
   readonly tokenPrefix: string
   readonly policy: Policy
   readonly beforeRotate: BeforeRotate | undefined
+  readonly accept: ForeignTokens | undefined
   readonly now: () => number
   readonly random: Random
   readonly emit: (event: RefreshEvent) => void
@@ -40,6 +42,15 @@ export interface Engine {
 export function fault(engine: Engine, code: FaultCode, operation: string, message: string, cause?: unknown): Fault {
   engine.emit({ type: 'fault', at: engine.now(), code, operation })
   return new Fault(code, message, { cause })
+}
+
+/** Asks a function of the app's. What it throws is a fault: nobody is signed out by it. */
+export async function callHook<Answer>(engine: Engine, name: string, run: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await run()
+  } catch (cause) {
+    throw fault(engine, 'hook_failed', name, `${name} threw`, cause)
+  }
 }
 
 export function keyMissing({ keyId }: Pick<FamilyRecord, 'keyId'>): string {

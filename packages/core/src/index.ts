@@ -1,6 +1,7 @@
 export { createRefreshTokens, type RefreshTokens, type RefreshTokensOptions } from './refresh-tokens.js'
 export type { BeforeRotate, BeforeRotateContext, BeforeRotateVerdict } from './engine.js'
 export { FIRST_PARTY, type Issued, type IssueRequest } from './issue.js'
+export type { ForeignGrant, ForeignTokens } from './foreign.js'
 export type { Grant, Refused, RotateOutcome, RotateRequest } from './rotate.js'
 export type { RevokeOutcome, RevokeRequest, RevokeSubjectOptions } from './revoke.js'
 export type { OnceRequest } from './once.js'

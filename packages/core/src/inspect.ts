@@ -1,7 +1,8 @@
 import { decide, type RefusalReason } from './decide.js'
 import { type Engine, fault, keyMissing } from './engine.js'
 import { type Family, toFamily } from './family.js'
-import { parseToken, relationOf } from './token.js'
+import { readToken } from './foreign.js'
+import { relationOf } from './token.js'
 
 export type Inspection =
   { readonly active: true; readonly family: Family } | { readonly active: false; readonly reason: RefusalReason }
@@ -11,15 +12,16 @@ export type Inspection =
  * and reports nothing but faults: an ancestor is inactive here, not theft.
  */
 export async function inspect(engine: Engine, refreshToken: string): Promise<Inspection> {
-  const { store, ring, tokenPrefix, policy } = engine
+  const { store, ring, policy } = engine
   const now = engine.now()
-  const parsed = parseToken(refreshToken, tokenPrefix, ring)
-  if (parsed.kind !== 'authentic') return { active: false, reason: parsed.kind }
-  const record = await store.find(parsed.token.familyId)
+  const presented = await readToken(engine, refreshToken)
+  if (presented.kind !== 'authentic') return { active: false, reason: presented.kind }
+  const { token, newcomer } = presented
+  const record = newcomer?.record ?? (await store.find(token.familyId))
   if (record === null) return { active: false, reason: 'unknown' }
   const decision = decide(
     {
-      relation: relationOf(parsed.token, record, ring, record),
+      relation: newcomer?.isStored === false ? 'foreign' : relationOf(token, record, ring, record),
       sameClient: true,
       sameKey: true,
       sameAttempt: false,

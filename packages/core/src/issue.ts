@@ -3,7 +3,7 @@ import { type Engine, namesOf } from './engine.js'
 import { MisuseError, StoreError } from './errors.js'
 import { expiryAt, type Family, type FamilyRecord, toFamily } from './family.js'
 import { parseScope } from './scope.js'
-import { firstToken, formatToken, freshNonce, sameText, verifierOf } from './token.js'
+import { firstToken, formatToken, freshNonce, randomSeed, sameText, type Seed, verifierOf } from './token.js'
 
 /** The client of an app that is its own only client. */
 export const FIRST_PARTY = 'first-party'
@@ -36,13 +36,43 @@ export interface Issued {
 }
 
 export async function issue(engine: Engine, request: IssueRequest): Promise<Issued> {
-  const grant = checkGrant(request)
-  const { store, ring, policy, now: clock, random, emit } = engine
+  const grant = checkGrant('issue', request)
+  const { store, ring, now: clock, random, emit } = engine
   const now = clock()
+  const seed = randomSeed(random)
+  const record = newFamily(engine, { grant, seed, now, createdAt: now, keepUntil: now })
+  const stored = await store.create(record, now)
+  if (!sameText(stored.verifier, record.verifier)) {
+    emit({ type: 'fault', at: now, code: 'store_broken', operation: 'store.create' })
+    throw new StoreError('store_broken', 'store.create returned another family than the one it was given')
+  }
+  const family = toFamily(stored)
+  emit({ type: 'issued', at: now, ...namesOf(stored), offline: stored.offline })
+  return { refreshToken: formatToken(firstToken(seed, record), engine.tokenPrefix, ring.current), family }
+}
+
+/** What a family begins with. Instants are epoch milliseconds. */
+export interface Beginning {
+  readonly grant: CheckedGrant
+  readonly seed: Seed
+  readonly now: number
+  /** When its holder signed in; the absolute limit counts from here. */
+  readonly createdAt: number
+  /** Default: the policy's. */
+  readonly absoluteExpiresAt?: number | undefined
+  /** Until when that with which it begins could come again. */
+  readonly keepUntil: number
+}
+
+/** The record of a family that its first token is the current one of. */
+export function newFamily(
+  { ring, policy, random }: Engine,
+  { grant, seed, now, createdAt, absoluteExpiresAt, keepUntil }: Beginning,
+): FamilyRecord {
   const { idleMs, absoluteMs } = grant.offline ? policy.offline : policy
-  const token = firstToken(random, { createdAt: now, bound: grant.boundKey !== null })
-  const lifetime = { idleMs, absoluteExpiresAt: now + absoluteMs }
-  const record: FamilyRecord = {
+  const lifetime = { idleMs, absoluteExpiresAt: absoluteExpiresAt ?? createdAt + absoluteMs }
+  const token = firstToken(seed, { ...grant, createdAt })
+  return {
     ...grant,
     ...lifetime,
     id: token.familyId,
@@ -53,22 +83,17 @@ export async function issue(engine: Engine, request: IssueRequest): Promise<Issu
     rotatedAt: now,
     retryKey: null,
     expiresAt: expiryAt(now, lifetime),
-    keepUntil: now,
+    keepUntil,
     revocation: null,
-    createdAt: now,
+    createdAt,
   }
-  const stored = await store.create(record, now)
-  if (!sameText(stored.verifier, record.verifier)) {
-    emit({ type: 'fault', at: now, code: 'store_broken', operation: 'store.create' })
-    throw new StoreError('store_broken', 'store.create returned another family than the one it was given')
-  }
-  const family = toFamily(stored)
-  emit({ type: 'issued', at: now, ...namesOf(stored), offline: stored.offline })
-  return { refreshToken: formatToken(token, engine.tokenPrefix, ring.current), family }
 }
 
-function checkGrant(request: IssueRequest) {
-  demandObject('issue', request)
+type CheckedGrant = ReturnType<typeof checkGrant>
+
+/** Checks a grant and fills in its defaults. Throws `MisuseError`. */
+export function checkGrant(option: string, request: IssueRequest) {
+  demandObject(option, request)
   const { subject, clientId = FIRST_PARTY, boundKey = null, offline = false } = request
   demandName('subject', subject)
   demandName('clientId', clientId)

@@ -3,6 +3,7 @@ import { demandFunction, demandKnown, demandName, demandObject, shown } from './
 import type { BeforeRotate, Engine } from './engine.js'
 import { MisuseError } from './errors.js'
 import type { RefreshEvent } from './events.js'
+import { checkForeignTokens, type ForeignTokens } from './foreign.js'
 import { type Family, isFamilyId, toFamily } from './family.js'
 import { guardStore } from './guarded-store.js'
 import { inspect, type Inspection } from './inspect.js'
@@ -27,6 +28,11 @@ export interface RefreshTokensOptions {
   readonly policy?: PolicyOptions
   /** Runs before every answer that hands out tokens; see `BeforeRotateVerdict`. It costs a read before the write. */
   readonly beforeRotate?: BeforeRotate
+  /**
+   * Refresh tokens of the system that you come from: a token that is not ours is exchanged, once, for a family of its own. See
+   * `@baton/import` for the usual systems.
+   */
+  readonly accept?: ForeignTokens
   /** Called with every event and not awaited. If it throws or rejects, a process warning says so and nothing else happens. */
   readonly onEvent?: (event: RefreshEvent) => unknown
   /** How tokens begin, so that secret scanners find leaked ones: 1 to 16 letters, digits, `-` or `_`. Default `brt_`. */
@@ -86,6 +92,7 @@ const KNOWN_OPTIONS = [
   'secrets',
   'policy',
   'beforeRotate',
+  'accept',
   'onEvent',
   'tokenPrefix',
   'storeTimeoutSeconds',
@@ -154,6 +161,7 @@ function engineOf(options: RefreshTokensOptions): Engine {
     tokenPrefix,
     policy: resolvePolicy(options.policy),
     beforeRotate: options.beforeRotate,
+    accept: checkForeignTokens(options.accept),
     now,
     random: (size) => exactly(size, random(size)),
     emit,

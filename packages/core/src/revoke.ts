@@ -1,6 +1,7 @@
 import { demandName, demandObject, demandOneOf } from './demand.js'
 import { type Engine, namesOf } from './engine.js'
 import { MisuseError } from './errors.js'
+import { type Newcomer, readToken, tellMoved } from './foreign.js'
 import {
   type Family,
   type FamilyId,
@@ -10,7 +11,6 @@ import {
   type RevocationReason,
   toFamily,
 } from './family.js'
-import { parseToken } from './token.js'
 
 const PAGE = 50
 const REVOCATION_ID_BYTES = 12
@@ -40,33 +40,36 @@ export async function revoke(engine: Engine, request: RevokeRequest): Promise<Re
   if (clientId !== undefined) demandName('clientId', clientId)
   if (subject !== undefined) demandName('subject', subject)
   demandOneOf('reason', reason, REVOCATION_REASONS)
-  const target = targetOf(engine, request)
+  const target = await targetOf(engine, request)
   if (!target.ok) return target
+  const { familyId, newcomer } = target
   if (clientId !== undefined || subject !== undefined) {
-    const record = await engine.store.find(target.familyId)
+    const record = newcomer?.record ?? (await engine.store.find(familyId))
     if (record === null || (subject !== undefined && record.subject !== subject))
       return { ok: false, reason: 'unknown' }
     if (clientId !== undefined && record.clientId !== clientId) return { ok: false, reason: 'mismatch' }
   }
-  const { record, byThisCall } = await endFamily(engine, target.familyId, reason)
+  const { record, byThisCall } = await endFamily(engine, familyId, { reason, newcomer })
   if (record === null) return { ok: false, reason: 'unknown' }
   if (byThisCall) reportRevoked(engine, record, reason)
+  if (newcomer !== null) tellMoved(engine, newcomer, record)
   return { ok: true, ended: byThisCall, family: toFamily(record) }
 }
 
 type Target =
-  | { readonly ok: true; readonly familyId: FamilyId }
+  | { readonly ok: true; readonly familyId: FamilyId; readonly newcomer: Newcomer | null }
   | { readonly ok: false; readonly reason: 'malformed' | 'unknown_key' | 'unknown' | 'other_family' }
 
-function targetOf(engine: Engine, { refreshToken, familyId }: RevokeRequest): Target {
+async function targetOf(engine: Engine, { refreshToken, familyId }: RevokeRequest): Promise<Target> {
   if (refreshToken === undefined) {
     if (familyId === undefined) throw new MisuseError('revoke', 'give refreshToken or familyId')
-    return isFamilyId(familyId) ? { ok: true, familyId } : { ok: false, reason: 'unknown' }
+    return isFamilyId(familyId) ? { ok: true, familyId, newcomer: null } : { ok: false, reason: 'unknown' }
   }
-  const parsed = parseToken(refreshToken, engine.tokenPrefix, engine.ring)
-  if (parsed.kind !== 'authentic') return { ok: false, reason: parsed.kind }
-  if (familyId !== undefined && familyId !== parsed.token.familyId) return { ok: false, reason: 'other_family' }
-  return { ok: true, familyId: parsed.token.familyId }
+  const presented = await readToken(engine, refreshToken)
+  if (presented.kind !== 'authentic') return { ok: false, reason: presented.kind }
+  const { token, newcomer } = presented
+  if (familyId !== undefined && familyId !== token.familyId) return { ok: false, reason: 'other_family' }
+  return { ok: true, familyId: token.familyId, newcomer }
 }
 
 export interface RevokeSubjectOptions {
@@ -102,7 +105,7 @@ export async function revokeSubject(
     const doomed = page.items.filter((record) => record.id !== except && !(keepOffline && record.offline))
     const ends = await Promise.all(
       doomed.map(async ({ id }) => {
-        const { record, byThisCall } = await endFamily(engine, id, reason)
+        const { record, byThisCall } = await endFamily(engine, id, { reason })
         if (byThisCall) reportRevoked(engine, record, reason)
         return byThisCall
       }),
@@ -117,10 +120,23 @@ export type Ending =
   | { readonly record: FamilyRecord; readonly byThisCall: true }
   | { readonly record: FamilyRecord | null; readonly byThisCall: false }
 
-/** Revokes and tells whether it was this call that did: the revocation in the record bears its id. */
-export async function endFamily(engine: Engine, familyId: FamilyId, reason: RevocationReason): Promise<Ending> {
-  const id = Buffer.from(engine.random(REVOCATION_ID_BYTES)).toString('base64url')
-  const record = await engine.store.revoke(familyId, { id, at: engine.now(), reason })
+/**
+ * Revokes and tells whether it was this call that did: the revocation in the record bears its id. A family that has not been made
+ * yet is made dead, so that its foreign token cannot begin it any more.
+ */
+export async function endFamily(
+  engine: Engine,
+  familyId: FamilyId,
+  { reason, newcomer = null }: { readonly reason: RevocationReason; readonly newcomer?: Newcomer | null },
+): Promise<Ending> {
+  const { store, random } = engine
+  const now = engine.now()
+  const id = Buffer.from(random(REVOCATION_ID_BYTES)).toString('base64url')
+  const revocation = { id, at: now, reason }
+  const born =
+    newcomer === null || newcomer.isStored ? null : await store.create({ ...newcomer.record, revocation }, now)
+  // An exchange may have come first, and made it alive.
+  const record = born?.revocation ? born : await store.revoke(familyId, revocation)
   return record?.revocation?.id === id ? { record, byThisCall: true } : { record, byThisCall: false }
 }
 

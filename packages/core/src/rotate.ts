@@ -9,8 +9,9 @@ import {
   type RefusalReason,
 } from './decide.js'
 import { demandBoolean, demandFunction, demandInstant, demandName, demandObject, demandOneOf } from './demand.js'
-import { type BeforeRotateVerdict, type Engine, fault, keyMissing, namesOf } from './engine.js'
+import { type BeforeRotateVerdict, callHook, type Engine, fault, keyMissing, namesOf } from './engine.js'
 import { expiryAt, type Family, type FamilyId, type FamilyRecord, toFamily } from './family.js'
+import { type Newcomer, readToken, tellMoved } from './foreign.js'
 import { FIRST_PARTY } from './issue.js'
 import { rotates, ROTATIONS, type Rotation } from './policy.js'
 import { endFamily, reportRevoked } from './revoke.js'
@@ -19,9 +20,10 @@ import type { RotateCommand } from './store.js'
 import {
   type AuthenticToken,
   type Binding,
+  firstToken,
+  foreignSeed,
   formatToken,
   freshNonce,
-  parseToken,
   relationOf,
   retryKeyOf,
   sameText,
@@ -116,6 +118,8 @@ interface Attempt<Prepared> {
   /** Null where the grammar is broken; an empty list asks for all that was granted. */
   readonly scope: readonly string[] | null
   readonly audience: readonly unknown[]
+  /** Null for a token of ours. */
+  readonly newcomer: Newcomer | null
 }
 
 /**
@@ -128,9 +132,9 @@ export async function rotate<Prepared>(
 ): Promise<RotateOutcome<Prepared>> {
   checkRequest(request)
   const arrivedAt = engine.now()
-  const parsed = parseToken(request.refreshToken, engine.tokenPrefix, engine.ring)
-  if (parsed.kind !== 'authentic') return refused(engine, request, null, parsed.kind)
-  const { token } = parsed
+  const presented = await readToken(engine, request.refreshToken)
+  if (presented.kind !== 'authentic') return refused(engine, request, null, presented.kind)
+  const { token } = presented
   const early = admit(token, {
     validAfter: request.validAfter ?? null,
     boundKey: request.boundKey ?? null,
@@ -139,9 +143,9 @@ export async function rotate<Prepared>(
   if (early?.kind === 'decline') return declined(engine, request, token.familyId, early.objection)
   if (early?.kind === 'refuse') return refused(engine, request, token.familyId, early.reason)
   const { admit: mayTry } = request
-  if (mayTry !== undefined && !(await hook(engine, 'admit', () => mayTry(token.familyId))))
+  if (mayTry !== undefined && !(await callHook(engine, 'admit', () => mayTry(token.familyId))))
     return declined(engine, request, token.familyId, 'rate_limited')
-  return settle(engine, attemptOf(engine, request, token, arrivedAt))
+  return settle(engine, attemptOf(engine, request, { ...presented, arrivedAt }))
 }
 
 /**
@@ -164,18 +168,21 @@ function checkRequest(request: RotateRequest<unknown>): void {
  * Swaps, then judges by the record that came back; a swap that lost is judged again. Whatever the app has to say is asked once,
  * before the swap that its answer allows.
  */
-async function settle<Prepared>(engine: Engine, attempt: Attempt<Prepared>): Promise<RotateOutcome<Prepared>> {
-  const { request, token } = attempt
+async function settle<Prepared>(engine: Engine, first: Attempt<Prepared>): Promise<RotateOutcome<Prepared>> {
+  const { request, newcomer } = first
+  const { familyId } = first.token
   const { store, policy } = engine
+  let attempt = first
   // Without the app's share there is nothing to ask for, and `Prepared` is undefined.
   let work = hasWork(engine, request) ? null : (NOTHING_TO_ASK as Work<Prepared>)
-  let swap = work === null ? null : succeed(engine, attempt, attempt.rotates ? 'rotated' : 'renewed')
-  let record = swap === null ? await store.find(token.familyId) : await store.rotate(swap.command)
+  let swap =
+    work === null || newcomer !== null ? null : succeed(engine, attempt, attempt.rotates ? 'rotated' : 'renewed')
+  let record = newcomer?.record ?? (swap === null ? await store.find(familyId) : await store.rotate(swap.command))
   let swaps = swap === null ? 0 : 1
 
   for (;;) {
     if (swap !== null && work !== null && record !== null && wasMade(engine, attempt, swap, record)) {
-      const generation = swap.successor?.generation ?? token.generation
+      const generation = swap.successor?.generation ?? attempt.token.generation
       return minted(engine, attempt, { record, work, generation, ...swap })
     }
     swap = null
@@ -188,17 +195,37 @@ async function settle<Prepared>(engine: Engine, attempt: Attempt<Prepared>): Pro
     if (work === null) {
       work = await askTheApp(engine, attempt, record, decision.outcome)
       // That may have been slow, and a retry is good only while its successor is unused.
-      if (decision.outcome === 'retried') record = await store.find(token.familyId)
+      if (decision.outcome === 'retried') record = await store.find(familyId)
       continue
     }
     if (decision.outcome === 'retried')
-      return minted(engine, attempt, { record, work, ...retryOf(engine, token, record) })
+      return minted(engine, attempt, { record, work, ...retryOf(engine, attempt.token, record) })
     if (swaps === MOST_SWAPS)
-      throw fault(engine, 'contended', 'rotate', `another caller won every round for family ${token.familyId}`)
+      throw fault(engine, 'contended', 'rotate', `another caller won every round for family ${familyId}`)
     swap = succeed(engine, attempt, decision.outcome, record)
-    record = await store.rotate(swap.command)
+    record = await write(engine, attempt, swap)
+    attempt = inFamily(engine, attempt, record)
     swaps += 1
   }
+}
+
+/** The swap of a token that no family has been made of yet is to make the family, one generation on. */
+function write({ store }: Engine, { newcomer }: Attempt<unknown>, { command }: Swap): Promise<FamilyRecord | null> {
+  const { next, now } = command
+  if (newcomer === null || newcomer.isStored || next === null) return store.rotate(command)
+  return store.create({ ...newcomer.record, ...next, expiresAt: expiryAt(now, newcomer.record) }, now)
+}
+
+/** Whoever made the family said when it began; a foreign token does not tell. */
+function inFamily<Prepared>(
+  engine: Engine,
+  attempt: Attempt<Prepared>,
+  record: FamilyRecord | null,
+): Attempt<Prepared> {
+  const { request, newcomer, arrivedAt } = attempt
+  if (newcomer === null || newcomer.isStored || record === null) return attempt
+  const token = firstToken(foreignSeed(newcomer.text), record)
+  return attemptOf(engine, request, { token, arrivedAt, newcomer: { ...newcomer, token, record, isStored: true } })
 }
 
 const NOTHING_TO_ASK: Work<undefined> = { objection: null, superseded: false, claims: {}, prepared: undefined }
@@ -216,8 +243,7 @@ function hasWork(engine: Engine, request: RotateRequest<unknown>): boolean {
 function attemptOf<Prepared>(
   engine: Engine,
   request: RotateRequest<Prepared>,
-  token: AuthenticToken,
-  arrivedAt: number,
+  { token, newcomer, arrivedAt }: Pick<Attempt<Prepared>, 'token' | 'newcomer' | 'arrivedAt'>,
 ): Attempt<Prepared> {
   const {
     clientId = FIRST_PARTY,
@@ -234,6 +260,7 @@ function attemptOf<Prepared>(
   return {
     request,
     token,
+    newcomer,
     arrivedAt,
     binding: { clientId, boundKey },
     retryKey: countsAsRetryKey ? retryKeyOf(token, idempotencyKey) : null,
@@ -310,9 +337,10 @@ function isSameAttempt({ retryKey }: Attempt<unknown>, record: FamilyRecord): bo
 }
 
 function factsOf(engine: Engine, attempt: Attempt<unknown>, record: FamilyRecord): Facts {
-  const { token, binding } = attempt
+  const { token, binding, newcomer } = attempt
+  const isStored = newcomer === null || newcomer.isStored
   return {
-    relation: relationOf(token, record, engine.ring, binding),
+    relation: isStored ? relationOf(token, record, engine.ring, binding) : 'foreign',
     sameClient: sameText(record.clientId, binding.clientId),
     sameKey: sameText(record.boundKey ?? '', binding.boundKey ?? ''),
     sameAttempt: isSameAttempt(attempt, record),
@@ -364,14 +392,18 @@ async function askTheApp<Prepared>(
   const nothing = NOTHING_TO_ASK as Work<Prepared>
   const verdict =
     beforeRotate &&
-    (await hook(engine, 'beforeRotate', async () => checkVerdict(await beforeRotate({ family: toFamily(record) }))))
+    (await callHook(engine, 'beforeRotate', async () => checkVerdict(await beforeRotate({ family: toFamily(record) }))))
   if (verdict?.active === false) return { ...nothing, objection: 'inactive' }
   if (record.createdAt < (verdict?.validAfter ?? -Infinity)) return { ...nothing, superseded: true }
   const claims = verdict?.claims ?? {}
   if (prepare === undefined) return { ...nothing, claims }
   // Every answer but a retry moves the idle end, and an access token may live as long as the family will.
   const ahead = outcome === 'retried' ? record : { ...record, expiresAt: expiryAt(engine.now(), record) }
-  return { ...nothing, claims, prepared: await hook(engine, 'prepare', () => prepare(grantOf(attempt, ahead, claims))) }
+  return {
+    ...nothing,
+    claims,
+    prepared: await callHook(engine, 'prepare', () => prepare(grantOf(attempt, ahead, claims))),
+  }
 }
 
 /** A hook that returns a bare false, or a date, must not let everybody pass. */
@@ -383,14 +415,6 @@ function checkVerdict(verdict: BeforeRotateVerdict | undefined): BeforeRotateVer
   // Claims that no access token can hold must fail here, not once the token has been consumed.
   JSON.stringify(verdict.claims)
   return verdict
-}
-
-async function hook<Answer>(engine: Engine, name: string, run: () => Promise<Answer>): Promise<Answer> {
-  try {
-    return await run()
-  } catch (cause) {
-    throw fault(engine, 'hook_failed', name, `${name} threw`, cause)
-  }
 }
 
 function minted<Prepared>(
@@ -410,6 +434,7 @@ function minted<Prepared>(
     const by = isSameAttempt(attempt, record) ? 'idempotency_key' : 'grace'
     engine.emit({ type: 'retried', ...about, by })
   } else engine.emit({ type: outcome, ...about })
+  if (attempt.newcomer !== null) tellMoved(engine, attempt.newcomer, record)
   return { ok: true, outcome, refreshToken, prepared: work.prepared, ...grantOf(attempt, record, work.claims) }
 }
 
@@ -425,7 +450,7 @@ async function deny(
     case 'refuse':
       return refused(engine, request, token.familyId, decision.reason)
     case 'end': {
-      const ended = await endFamily(engine, token.familyId, decision.revocation)
+      const ended = await endFamily(engine, token.familyId, { reason: decision.revocation })
       // Somebody else ended it first, and reported it: this call found it revoked.
       if (!ended.byThisCall) return refused(engine, request, token.familyId, 'revoked')
       if (decision.reason === 'lost') {

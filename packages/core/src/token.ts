@@ -85,16 +85,44 @@ export function formatToken(token: Omit<AuthenticToken, 'familyId'>, prefix: str
   return prefix + bytes.toString('base64url')
 }
 
-/** The first token of a new family. */
-export function firstToken(random: Random, options: { createdAt: number; bound: boolean }): AuthenticToken {
-  const handle = random(HANDLE_BYTES)
+/** What a family's first token is made of. */
+export interface Seed {
+  readonly handle: Uint8Array
+  readonly secret: Uint8Array
+}
+
+export function randomSeed(random: Random): Seed {
+  return { handle: random(HANDLE_BYTES), secret: random(SECRET_BYTES) }
+}
+
+/**
+ * Derived from another system's token, so that whoever brings it finds the same family and earns the same successor. Not under our
+ * keys: they change, and the token would then begin a second family.
+ */
+export function foreignSeed(text: string): Seed {
+  return {
+    handle: hash('baton/foreign-handle/v1', [text], HANDLE_BYTES),
+    secret: hash('baton/foreign-secret/v1', [text], SECRET_BYTES),
+  }
+}
+
+/** Claims that another system may have issued this: any text that RFC 6749 appendix A.17 allows, of a bearable length. */
+export function mayBeForeign(text: unknown): text is string {
+  return typeof text === 'string' && /^[\x20-\x7e]{1,8192}$/.test(text)
+}
+
+/** The first token of a family: generation 0. */
+export function firstToken(
+  { handle, secret }: Seed,
+  family: Pick<FamilyRecord, 'createdAt' | 'boundKey'>,
+): AuthenticToken {
   return {
     familyId: familyIdOf(handle),
     handle,
     generation: 0,
-    createdAtSeconds: Math.floor(options.createdAt / 1000),
-    bound: options.bound,
-    secret: random(SECRET_BYTES),
+    createdAtSeconds: Math.floor(family.createdAt / 1000),
+    bound: family.boundKey !== null,
+    secret,
     previousProof: new Uint8Array(PROOF_BYTES),
   }
 }
@@ -135,6 +163,8 @@ export type Relation =
   | 'one_ahead'
   /** Two or more generations ahead of the record: the store lost more than one rotation. */
   | 'far_ahead'
+  /** Another system's token, of which no family has been made yet; the record is what it would begin as. */
+  | 'foreign'
   /** Anything else: an older ancestor, or a branch that the record knows nothing of. */
   | 'stranger'
 
@@ -173,7 +203,7 @@ function sameVerifier(one: Verifier, other: Verifier): boolean {
   return sameText(one, other)
 }
 
-function familyIdOf(handle: Uint8Array): FamilyId {
+export function familyIdOf(handle: Uint8Array): FamilyId {
   return hash('baton/family/v1', [handle], 16).toString('base64url') as FamilyId
 }
 

@@ -4,7 +4,15 @@ import type { Relation } from '../src/token.js'
 
 const NOW = 1_000_000
 const GRACE = 30_000
-const RELATIONS: readonly Relation[] = ['current', 'predecessor', 'unverifiable', 'one_ahead', 'far_ahead', 'stranger']
+const RELATIONS: readonly Relation[] = [
+  'current',
+  'predecessor',
+  'unverifiable',
+  'one_ahead',
+  'far_ahead',
+  'foreign',
+  'stranger',
+]
 const OBJECTIONS: readonly (Objection | null)[] = [
   null,
   'invalid_scope',
@@ -146,6 +154,15 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
   ['one ahead, rotation never', { facts: { relation: 'one_ahead' }, rotates: false }, 'healed'],
   ['one ahead, grace over', { facts: { relation: 'one_ahead', ...graceJustOver } }, 'healed'],
   ['further ahead', { facts: { relation: 'far_ahead' } }, 'lost, ends as rollback'],
+  ['foreign', { facts: { relation: 'foreign' } }, 'imported'],
+  ['foreign, rotation never', { facts: { relation: 'foreign' }, rotates: false }, 'imported'],
+  ['foreign, of another client', { facts: { relation: 'foreign', sameClient: false } }, 'mismatch'],
+  ['foreign, past its end', { facts: { relation: 'foreign', expiresAt: NOW } }, 'expired'],
+  [
+    'foreign, scope too wide',
+    { facts: { relation: 'foreign' }, circumstances: { objection: 'invalid_scope' } },
+    'declined: invalid_scope',
+  ],
   ['stranger', { facts: { relation: 'stranger' } }, 'reuse, ends as reuse'],
   ['stranger in the window', { facts: { relation: 'stranger', ...justRotated } }, 'reuse, ends as reuse'],
   ['stranger, same attempt', { facts: { relation: 'stranger', sameAttempt: true } }, 'reuse, ends as reuse'],
@@ -232,7 +249,7 @@ describe('over the whole space of facts', () => {
       'objection',
       (situation) =>
         situation.circumstances.objection !== null &&
-        is('current', 'predecessor', 'unverifiable', 'one_ahead')(situation),
+        is('current', 'predecessor', 'unverifiable', 'one_ahead', 'foreign')(situation),
       ({ circumstances }) => `declined: ${circumstances.objection!}`,
     ],
     ['current', is('current'), ({ rules }) => (rules.rotates ? 'rotated' : 'renewed')],
@@ -240,6 +257,7 @@ describe('over the whole space of facts', () => {
     ['key missing', (situation) => is('unverifiable')(situation) && inWindow(situation), () => 'fault'],
     ['one ahead', is('one_ahead'), () => 'healed'],
     ['far ahead', is('far_ahead'), () => 'lost, ends as rollback'],
+    ['foreign', is('foreign'), () => 'imported'],
     ['anything else', () => true, () => 'reuse, ends as reuse'],
   ]
 
@@ -255,6 +273,6 @@ describe('over the whole space of facts', () => {
       situations += 1
     }
     expect([...hits.keys()].sort()).toEqual(ROWS.map(([name]) => name).sort())
-    expect(situations).toBe(48 * (1 + 6 * 16 * 21))
+    expect(situations).toBe(48 * (1 + 7 * 16 * 21))
   })
 })

@@ -15,7 +15,7 @@ const ABSOLUTE = 1500
 
 const instant = fc.integer({ min: 0, max: 200_000 })
 const anyFacts: fc.Arbitrary<Facts> = fc.record({
-  relation: fc.constantFrom('current', 'predecessor', 'unverifiable', 'one_ahead', 'far_ahead', 'stranger'),
+  relation: fc.constantFrom('current', 'predecessor', 'unverifiable', 'one_ahead', 'far_ahead', 'foreign', 'stranger'),
   sameClient: fc.boolean(),
   sameKey: fc.boolean(),
   sameAttempt: fc.boolean(),

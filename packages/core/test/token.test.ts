@@ -7,6 +7,7 @@ import {
   firstToken,
   formatToken,
   parseToken,
+  randomSeed,
   relationOf,
   retryKeyOf,
   sameText,
@@ -19,8 +20,8 @@ const PREFIX = 'brt_'
 const ring = createKeyRing([OLD_SECRET])
 const key = ring.current
 
-const first = firstToken(seededRandom('golden'), { createdAt: START + 999, bound: false })
-const bound = firstToken(seededRandom('golden'), { createdAt: START, bound: true })
+const first = firstToken(randomSeed(seededRandom('golden')), { createdAt: START + 999, boundKey: null })
+const bound = firstToken(randomSeed(seededRandom('golden')), { createdAt: START, boundKey: 'jkt:a' })
 const second = successorOf(first, key, 'AAAAAAAAAAAAAAAA')
 const third = successorOf(second, createKeyRing([NEW_SECRET]).current, 'BBBBBBBBBBBBBBBB')
 const text = formatToken(second, PREFIX, key)
@@ -132,7 +133,11 @@ describe('reading', () => {
 
   it('refuses the other base64 alphabet where the two differ', () => {
     const tokens = Array.from({ length: 40 }, (_, index) =>
-      formatToken(firstToken(seededRandom(String(index)), { createdAt: START, bound: false }), PREFIX, key),
+      formatToken(
+        firstToken(randomSeed(seededRandom(String(index))), { createdAt: START, boundKey: null }),
+        PREFIX,
+        key,
+      ),
     )
     const differing = tokens.filter((token) => /[-_]/.test(token.slice(PREFIX.length)))
     expect(differing.length).toBeGreaterThan(20)
@@ -221,8 +226,7 @@ describe('succession', () => {
       return crypto.getRandomValues(new Uint8Array(size))
     }
     const seen = new Set<string>()
-    for (let index = 0; index < 100_000; index++)
-      seen.add(Buffer.from(firstToken(random, { createdAt: START, bound: false }).secret).toString('base64'))
+    for (let index = 0; index < 100_000; index++) seen.add(Buffer.from(randomSeed(random).secret).toString('base64'))
     expect(seen.size).toBe(100_000)
     // 24 bytes of secret and 16 of handle for each.
     expect(drawn).toBe(100_000 * 40)

@@ -1,0 +1,131 @@
+import { demandFunction, demandKnown, demandObject, shown } from './demand.js'
+import { callHook, type Engine } from './engine.js'
+import { MisuseError } from './errors.js'
+import { type Family, type FamilyRecord, toFamily } from './family.js'
+import { checkGrant, type IssueRequest, newFamily } from './issue.js'
+import {
+  type AuthenticToken,
+  familyIdOf,
+  firstToken,
+  foreignSeed,
+  mayBeForeign,
+  type ParsedToken,
+  parseToken,
+  type Seed,
+} from './token.js'
+
+/** Whose another system's refresh token is, and within what limits. Instants are epoch milliseconds. */
+export interface ForeignGrant extends IssueRequest {
+  /**
+   * When that system will stop honouring the token by itself; of a token that never expires, when you will stop accepting it. The
+   * family's record is kept until then, dead or alive, so that no token ever begins a second family. It must not move later.
+   */
+  readonly expiresAt: number
+  /** When its holder signed in. Default: now, so that the absolute limit counts from the first use here. */
+  readonly createdAt?: number
+  /** When the family ends however busy it is. Default: `createdAt` and the policy's absolute limit. */
+  readonly absoluteExpiresAt?: number
+}
+
+/** Refresh tokens of the system that you come from: each is exchanged, once, for a family of its own. */
+export interface ForeignTokens {
+  /** Whether this may be one of that system's tokens, by its looks alone: what is not costs no look-up. Default: whatever is no token of ours. */
+  readonly matches?: (token: string) => boolean
+  /**
+   * Whose the token is; null where that system would refuse it now, so ask its list of revoked ones too. Called before every
+   * exchange and never once the family exists. If it throws, the answer is a fault and nobody is signed out.
+   */
+  readonly find: (token: string) => Promise<ForeignGrant | null>
+  /**
+   * Told once the family stands, so that the other system can forget the token. Not awaited, and called again whenever the token
+   * comes again, so it must be idempotent. If it fails, a fault event says so and nothing is lost.
+   */
+  readonly moved?: (token: string, family: Family) => Promise<unknown>
+}
+
+/** Another system's token, as generation 0 of a family of ours. */
+export interface Newcomer {
+  readonly text: string
+  readonly token: AuthenticToken
+  /** As the store has it; else what the family would begin as. */
+  readonly record: FamilyRecord
+  readonly isStored: boolean
+}
+
+/** Throws `MisuseError`. */
+export function checkForeignTokens(accept: ForeignTokens | undefined): ForeignTokens | undefined {
+  if (accept === undefined) return undefined
+  demandObject('accept', accept)
+  demandKnown(accept, ['matches', 'find', 'moved'], 'accept.')
+  if (typeof (accept as Partial<ForeignTokens>).find !== 'function')
+    throw new MisuseError('accept.find', `expected a function, got ${shown(accept.find)}`)
+  demandFunction('accept.matches', accept.matches)
+  demandFunction('accept.moved', accept.moved)
+  return accept
+}
+
+export type Presented =
+  | { readonly kind: 'authentic'; readonly token: AuthenticToken; readonly newcomer: Newcomer | null }
+  | Exclude<ParsedToken, { readonly kind: 'authentic' }>
+
+/** Reads a token: ours by its tag and without a store call, another system's by asking that system. */
+export async function readToken(engine: Engine, text: unknown): Promise<Presented> {
+  const parsed = parseToken(text, engine.tokenPrefix, engine.ring)
+  if (parsed.kind === 'authentic') return { ...parsed, newcomer: null }
+  const newcomer = parsed.kind === 'malformed' ? await meetNewcomer(engine, text) : null
+  return newcomer === null ? parsed : { kind: 'authentic', token: newcomer.token, newcomer }
+}
+
+/** Null for what is no token of the other system, or no longer. */
+async function meetNewcomer(engine: Engine, text: unknown): Promise<Newcomer | null> {
+  const { accept, store } = engine
+  if (accept === undefined || !mayBeForeign(text)) return null
+  const matches = await callHook(engine, 'accept.matches', async () => accept.matches?.(text) ?? true)
+  if (!matches) return null
+  const seed = foreignSeed(text)
+  const found = async (): Promise<Newcomer | null> => {
+    const record = await store.find(familyIdOf(seed.handle))
+    return record && { text, token: firstToken(seed, record), record, isStored: true }
+  }
+  // Once there is a family, its record decides: the other system forgets the token, and a retry must not depend on it.
+  const known = await found()
+  if (known !== null) return known
+  const record = await callHook(engine, 'accept.find', async () => {
+    const grant = await accept.find(text)
+    return grant === null ? null : beginning(engine, seed, grant)
+  })
+  // It may have forgotten the token between the two questions, because another call has just exchanged it.
+  return record === null ? found() : { text, token: firstToken(seed, record), record, isStored: false }
+}
+
+function beginning(engine: Engine, seed: Seed, found: ForeignGrant): FamilyRecord {
+  const grant = checkGrant('accept.find', found)
+  const now = engine.now()
+  const { expiresAt, createdAt = now, absoluteExpiresAt } = found
+  demandMilliseconds('accept.find.expiresAt', expiresAt)
+  demandMilliseconds('accept.find.createdAt', createdAt)
+  if (absoluteExpiresAt !== undefined) demandMilliseconds('accept.find.absoluteExpiresAt', absoluteExpiresAt)
+  const record = newFamily(engine, { grant, seed, now, createdAt, absoluteExpiresAt, keepUntil: expiresAt })
+  // It is the foreign token's limit until the exchange, and its successor's own from then on.
+  return { ...record, expiresAt: Math.min(record.expiresAt, expiresAt) }
+}
+
+const EARLIEST = Date.UTC(1990, 0, 1)
+const LATEST = Date.UTC(2106, 0, 1)
+
+/** An instant in seconds would read as one of 1970, and sign everybody out. */
+function demandMilliseconds(option: string, value: unknown): void {
+  if (Number.isInteger(value) && (value as number) >= EARLIEST && (value as number) <= LATEST) return
+  throw new MisuseError(
+    option,
+    `expected whole epoch milliseconds, got ${shown(value)}; of seconds, take 1000 times as many`,
+  )
+}
+
+/** Tells the other system that the token's family stands here. Its holder neither waits for that nor suffers when it fails. */
+export function tellMoved(engine: Engine, { text }: Newcomer, record: FamilyRecord): void {
+  const moved = engine.accept?.moved
+  if (moved === undefined) return
+  // The event has told it; nobody is there to catch the fault.
+  callHook(engine, 'accept.moved', async () => moved(text, toFamily(record))).catch(() => undefined)
+}

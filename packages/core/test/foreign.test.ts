@@ -1,0 +1,422 @@
+import { describe, expect, it, vi } from 'vitest'
+import type { ForeignGrant, ForeignTokens, RefreshTokensOptions } from '../src/index.js'
+import { familyIdOf, foreignSeed } from '../src/token.js'
+import { DAY, HOUR, KEY, MINUTE, NEW_SECRET, OLD_SECRET, SECOND, START, succeeded, type World, world } from './world.js'
+
+const FOREIGN = 'a-token-of-the-old-system'
+const FOREIGN_END = START + 20 * DAY
+
+/** The system that people come from: its tokens, and what it has been told. */
+function oldSystem(grants: Record<string, Partial<ForeignGrant>> = { [FOREIGN]: {} }) {
+  const rows = new Map(Object.entries(grants))
+  const asked: string[] = []
+  const moved: string[] = []
+  const accept: ForeignTokens = {
+    find: async (token) => {
+      asked.push(token)
+      const grant = rows.get(token)
+      return grant === undefined ? null : { subject: 'alice', expiresAt: FOREIGN_END, ...grant }
+    },
+    moved: async (token, { id }) => {
+      moved.push(`${token} ${id}`)
+      rows.delete(token)
+    },
+  }
+  return { rows, asked, moved, accept }
+}
+
+function migrating(options: Partial<RefreshTokensOptions> = {}, old = oldSystem()) {
+  return { ...world({ accept: old.accept, ...options }), old }
+}
+
+const onlyRow = (here: World) => {
+  expect(here.store.rows.size).toBe(1)
+  return [...here.store.rows.values()][0]!
+}
+
+describe('the first use of a foreign token', () => {
+  it('earns the first token of a family that begins as the old system says, in one write', async () => {
+    const old = oldSystem({
+      [FOREIGN]: {
+        clientId: 'app',
+        scope: 'a b',
+        audience: ['https://one'],
+        offline: true,
+        metadata: { from: 'before' },
+        createdAt: START - 3 * DAY,
+      },
+    })
+    const here = migrating({}, old)
+    const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN, clientId: 'app' }))
+    expect(first).toMatchObject({ outcome: 'imported', scope: 'a b', audience: ['https://one'] })
+    expect(first.family).toMatchObject({
+      generation: 1,
+      subject: 'alice',
+      clientId: 'app',
+      offline: true,
+      metadata: { from: 'before' },
+      createdAt: START - 3 * DAY,
+      absoluteExpiresAt: START + 362 * DAY,
+      expiresAt: START + 90 * DAY,
+    })
+    expect(here.store.calls).toEqual(['find', 'create'])
+    expect(here.events).toMatchObject([
+      { type: 'imported', familyId: first.family.id, subject: 'alice', generation: 1 },
+    ])
+    expect(old.moved).toEqual([`${FOREIGN} ${first.family.id}`])
+    const second = succeeded(await here.tokens.rotate({ refreshToken: first.refreshToken, clientId: 'app' }))
+    expect(second).toMatchObject({ outcome: 'rotated', family: { id: first.family.id, generation: 2 } })
+  })
+
+  it('stores nothing that the foreign token, or a usable one, could be made of', async () => {
+    const here = migrating()
+    const { refreshToken } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    const stored = JSON.stringify([...here.store.rows])
+    const { handle, secret } = foreignSeed(FOREIGN)
+    const spellings = [handle, secret].flatMap((bytes) =>
+      (['base64url', 'base64', 'hex'] as const).map((as) => Buffer.from(bytes).toString(as)),
+    )
+    for (const text of [FOREIGN, refreshToken, ...spellings]) expect(stored).not.toContain(text)
+    expect(JSON.stringify(here.events)).not.toContain(FOREIGN)
+  })
+
+  it('finds its family by the token alone, whatever becomes of the secrets: a golden vector', () => {
+    expect(familyIdOf(foreignSeed(FOREIGN).handle)).toBe('jxcvTLOOMjDMNXstcshuag')
+    expect(Buffer.from(foreignSeed(FOREIGN).secret).toString('base64url')).toBe('2rRCBFKfQqSnEdfkH2D5LgZteZTv7fij')
+  })
+
+  it('counts the absolute limit from the first use where nobody knows when its holder signed in', async () => {
+    const here = migrating()
+    const { family } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    expect(family).toMatchObject({ createdAt: START, absoluteExpiresAt: START + 90 * DAY })
+  })
+
+  it('takes an absolute end from the old system', async () => {
+    const here = migrating({}, oldSystem({ [FOREIGN]: { absoluteExpiresAt: START + DAY } }))
+    const { family } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    expect(family).toMatchObject({ expiresAt: START + DAY, absoluteExpiresAt: START + DAY })
+  })
+
+  it('is exchanged also where rotation is off: the foreign token is not ours to renew', async () => {
+    const here = migrating({ policy: { rotation: 'never' } })
+    const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN, confidential: true }))
+    expect(first.outcome).toBe('imported')
+    const again = succeeded(await here.tokens.rotate({ refreshToken: first.refreshToken, confidential: true }))
+    expect(again).toMatchObject({ outcome: 'renewed', refreshToken: first.refreshToken })
+  })
+
+  it('asks the app first, and consumes nothing when that fails or says no', async () => {
+    const beforeRotate = vi.fn(async () => ({ active: false }))
+    const here = migrating({ beforeRotate })
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toMatchObject({ reason: 'declined' })
+    beforeRotate.mockResolvedValue({ active: true })
+    await expect(
+      here.tokens.rotate({ refreshToken: FOREIGN, prepare: () => Promise.reject(new Error('no signing service')) }),
+    ).rejects.toMatchObject({ code: 'hook_failed' })
+    expect(here.store.rows.size).toBe(0)
+    const { prepared, outcome } = succeeded(
+      await here.tokens.rotate({ refreshToken: FOREIGN, prepare: async ({ family }) => family.subject }),
+    )
+    expect([outcome, prepared]).toEqual(['imported', 'alice'])
+  })
+})
+
+describe('a foreign token that comes again', () => {
+  it.each([1, 2, 50])('%i at the same moment make one family, and all receive its one first token', async (count) => {
+    const here = migrating()
+    const outcomes = await Promise.all(
+      Array.from({ length: count }, () => here.instance().rotate({ refreshToken: FOREIGN })),
+    )
+    expect(new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken)).size).toBe(1)
+    expect(outcomes.filter((outcome) => succeeded(outcome).outcome === 'imported')).toHaveLength(1)
+    expect(onlyRow(here)).toMatchObject({ generation: 1, revocation: null })
+    expect(here.typesSeen().sort()).toEqual(['imported', ...Array<string>(count - 1).fill('retried')])
+  })
+
+  it('within grace receives the identical token, though the old system has forgotten it', async () => {
+    const here = migrating()
+    const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    expect(here.old.rows.size).toBe(0)
+    here.advance(29 * SECOND)
+    const again = succeeded(await here.instance().rotate({ refreshToken: FOREIGN }))
+    expect(again).toMatchObject({ outcome: 'retried', refreshToken: first.refreshToken })
+    expect(here.old.asked).toHaveLength(1)
+  })
+
+  it('hours later with its Idempotency-Key receives the identical token', async () => {
+    const here = migrating()
+    const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN, idempotencyKey: KEY }))
+    here.advance(5 * HOUR)
+    const again = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN, idempotencyKey: KEY }))
+    expect(again.refreshToken).toBe(first.refreshToken)
+    expect(here.events.at(-1)).toMatchObject({ type: 'retried', by: 'idempotency_key' })
+  })
+
+  it('later is reuse, and ends the family', async () => {
+    const here = migrating()
+    const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    here.advance(30 * SECOND)
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'reuse' })
+    expect(await here.tokens.rotate({ refreshToken: first.refreshToken })).toEqual({ ok: false, reason: 'revoked' })
+    expect(here.events.filter(({ type }) => type === 'reuse')).toMatchObject([{ presentedGeneration: 0 }])
+  })
+
+  it('after its successor has been used is reuse, also within grace', async () => {
+    const here = migrating()
+    const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    succeeded(await here.tokens.rotate({ refreshToken: first.refreshToken }))
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'reuse' })
+  })
+
+  it('is told to the old system again, which may have missed it', async () => {
+    const here = migrating()
+    await here.tokens.rotate({ refreshToken: FOREIGN })
+    await here.tokens.rotate({ refreshToken: FOREIGN })
+    expect(here.old.moved).toHaveLength(2)
+    expect(new Set(here.old.moved).size).toBe(1)
+  })
+
+  it('is one that another call exchanged while the old system was asked, and forgotten there: not refused', async () => {
+    const old = oldSystem()
+    let otherCall: Promise<unknown> = Promise.resolve()
+    const here = migrating(
+      {
+        accept: {
+          find: async () => {
+            otherCall = here.instance({ accept: old.accept }).rotate({ refreshToken: FOREIGN })
+            await otherCall
+            return null
+          },
+        },
+      },
+      old,
+    )
+    const late = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    expect(late.outcome).toBe('retried')
+    expect(await otherCall).toMatchObject({ refreshToken: late.refreshToken })
+  })
+
+  it('finds its family also when the two calls were told different things of it', async () => {
+    const here = migrating({}, oldSystem({ [FOREIGN]: { createdAt: START - DAY } }))
+    const slow = here.instance({
+      accept: {
+        find: async (token) => {
+          await here.tokens.rotate({ refreshToken: token })
+          return { subject: 'alice', expiresAt: FOREIGN_END, createdAt: START - 2 * DAY, boundKey: 'jkt:mine' }
+        },
+      },
+    })
+    const outcome = await slow.rotate({ refreshToken: FOREIGN, boundKey: 'jkt:mine' })
+    expect(succeeded(outcome)).toMatchObject({ outcome: 'retried', family: { createdAt: START - DAY, boundKey: null } })
+  })
+
+  it('finds its family after the secrets have changed', async () => {
+    const here = migrating()
+    const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    const later = here.instance({ secrets: [NEW_SECRET, OLD_SECRET] })
+    expect(succeeded(await later.rotate({ refreshToken: FOREIGN })).refreshToken).toBe(first.refreshToken)
+    expect(here.store.rows.size).toBe(1)
+  })
+
+  it.each(['before', 'after'] as const)('is safe when the store failed %s it had written', async (when) => {
+    const here = migrating()
+    here.store.failNext('create', { written: when === 'after' })
+    await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({ code: 'store_failed' })
+    expect(here.old.moved).toEqual([])
+    const again = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    expect(again.outcome).toBe(when === 'after' ? 'retried' : 'imported')
+    expect(here.old.moved).toHaveLength(1)
+    expect(onlyRow(here).generation).toBe(1)
+  })
+
+  it('is reported once when the driver sends the command twice, also with a refresh in between', async () => {
+    const here = migrating()
+    here.store.executeTwice(['create'])
+    expect(succeeded(await here.tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
+    const other = migrating()
+    other.store.executeTwice(['create'], async () => {
+      const { refreshToken } = succeeded(await other.instance().rotate({ refreshToken: FOREIGN }))
+      await other.instance().rotate({ refreshToken })
+    })
+    expect(succeeded(await other.tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
+    expect(other.typesSeen().filter((type) => type === 'imported')).toHaveLength(1)
+    expect(onlyRow(other).revocation).toBeNull()
+  })
+})
+
+describe('a token begins one family, ever', () => {
+  it('its dead record stays for as long as the old system would honour the token', async () => {
+    const here = migrating({ policy: { idleSeconds: 60 } })
+    await here.tokens.rotate({ refreshToken: FOREIGN })
+    here.old.rows.set(FOREIGN, {})
+    here.advance(2 * MINUTE)
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'expired' })
+    expect(await here.tokens.purge()).toBe(0)
+    here.clock.now = FOREIGN_END - 1
+    expect(await here.tokens.purge()).toBe(0)
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'expired' })
+    here.clock.now = FOREIGN_END
+    expect(await here.tokens.purge()).toBe(1)
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'expired' })
+    expect(here.store.rows.size).toBe(0)
+  })
+
+  it('a foreign token at its end is expired and begins nothing', async () => {
+    const here = migrating()
+    here.clock.now = FOREIGN_END
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'expired' })
+    here.clock.now -= 1
+    expect(succeeded(await here.tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
+  })
+
+  it('its family outlives the foreign token', async () => {
+    const here = migrating()
+    const { refreshToken } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    here.clock.now = FOREIGN_END + DAY
+    expect(succeeded(await here.tokens.rotate({ refreshToken })).outcome).toBe('rotated')
+  })
+})
+
+describe('what is refused makes nothing', () => {
+  it.each([
+    ['a token that the old system does not know', { refreshToken: 'another' }, 'malformed'],
+    ['another client', { refreshToken: FOREIGN, clientId: 'another' }, 'mismatch'],
+    ['a client whose validAfter is later', { refreshToken: FOREIGN, validAfter: START + DAY }, 'superseded'],
+    ['a scope that was not granted', { refreshToken: FOREIGN, scope: 'all' }, 'declined'],
+    ['another family than expected', { refreshToken: FOREIGN, familyId: 'x' }, 'declined'],
+    ['too many requests', { refreshToken: FOREIGN, admit: async () => false }, 'declined'],
+  ])('%s', async (_name, request, reason) => {
+    const here = migrating()
+    expect(await here.tokens.rotate(request)).toMatchObject({ ok: false, reason })
+    expect(here.store.rows.size).toBe(0)
+    expect(here.old.moved).toEqual([])
+    expect(succeeded(await here.tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
+  })
+
+  it('a bound one needs the proof of its key', async () => {
+    const here = migrating({}, oldSystem({ [FOREIGN]: { boundKey: 'jkt:mine' } }))
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toMatchObject({ reason: 'mismatch' })
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN, boundKey: 'jkt:x' })).toMatchObject({ reason: 'mismatch' })
+    expect(here.store.rows.size).toBe(0)
+    const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN, boundKey: 'jkt:mine' }))
+    expect(await here.tokens.rotate({ refreshToken: first.refreshToken })).toMatchObject({ reason: 'mismatch' })
+  })
+
+  it('what does not look like a foreign token costs no look-up, and our own never does', async () => {
+    const old = oldSystem()
+    const matches = vi.fn((token: string) => token.startsWith('a-'))
+    const here = migrating({ accept: { ...old.accept, matches } }, old)
+    const { refreshToken } = await here.tokens.issue({ subject: 'bob' })
+    here.quiet()
+    await here.tokens.rotate({ refreshToken })
+    expect(matches).not.toHaveBeenCalled()
+    here.quiet()
+    for (const odd of ['b-', '', 'a-\u0000', 'a-é', 'a-'.repeat(5000), undefined, null, ['a-']])
+      expect(await here.tokens.rotate({ refreshToken: odd as string })).toEqual({ ok: false, reason: 'malformed' })
+    expect([here.store.calls, old.asked]).toEqual([[], []])
+  })
+})
+
+describe('what breaks signs nobody out', () => {
+  it.each([
+    ['the old system is out', () => Promise.reject(new Error('connection refused'))],
+    ['it answers nothing', async () => undefined as never],
+    ['it answers seconds', async () => ({ subject: 'alice', expiresAt: FOREIGN_END / 1000 })],
+    ['it answers a date', async () => ({ subject: 'alice', expiresAt: new Date() as never })],
+    ['it answers no end', async () => ({ subject: 'alice' }) as never],
+    ['it answers no subject', async () => ({ subject: '', expiresAt: FOREIGN_END })],
+    ['it answers a scope that is none', async () => ({ subject: 'a', expiresAt: FOREIGN_END, scope: '"' })],
+    ['it was born in seconds', async () => ({ subject: 'a', expiresAt: FOREIGN_END, createdAt: START / 1000 })],
+  ] satisfies [string, ForeignTokens['find']][])('%s: a fault', async (_name, find) => {
+    const here = migrating({ accept: { find } })
+    await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({ code: 'hook_failed' })
+    expect(here.events).toMatchObject([{ type: 'fault', operation: 'accept.find', code: 'hook_failed' }])
+    expect(here.store.rows.size).toBe(0)
+    expect(succeeded(await here.instance({ accept: here.old.accept }).rotate({ refreshToken: FOREIGN })).ok).toBe(true)
+  })
+
+  it('an old system that takes no notice of the move holds nobody up', async () => {
+    const old = oldSystem()
+    for (const moved of [() => Promise.reject(new Error('read only')), () => new Promise(() => undefined)]) {
+      const here = migrating({ accept: { ...old.accept, moved } }, oldSystem())
+      expect(succeeded(await here.tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
+      expect(succeeded(await here.tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('retried')
+    }
+    const here = migrating({ accept: { ...old.accept, moved: () => Promise.reject(new Error('read only')) } })
+    await here.tokens.rotate({ refreshToken: FOREIGN })
+    await vi.waitFor(() => {
+      expect(here.events.at(-1)).toMatchObject({ type: 'fault', operation: 'accept.moved' })
+    })
+  })
+
+  const find: ForeignTokens['find'] = async () => null
+
+  it.each([
+    ['accept', null, /^accept: expected an object/],
+    ['accept.find', {}, /^accept\.find: expected a function/],
+    ['accept.found', { find, found: 1 }, /^accept\.found: is not an option/],
+    ['accept.moved', { find, moved: 'yes' }, /^accept\.moved: expected a function/],
+    ['accept.matches', { find, matches: /x/ }, /^accept\.matches: expected a function/],
+  ])('%s that cannot work is misuse', (_option, accept, message) => {
+    expect(() => world({ accept: accept as never })).toThrow(message)
+  })
+})
+
+describe('revoke and inspect', () => {
+  it('inspects without moving', async () => {
+    const here = migrating({}, oldSystem({ [FOREIGN]: { scope: 'a' } }))
+    expect(await here.tokens.inspect(FOREIGN)).toMatchObject({ active: true, family: { subject: 'alice', scope: 'a' } })
+    expect(await here.tokens.inspect('another')).toEqual({ active: false, reason: 'malformed' })
+    expect([here.store.rows.size, here.old.moved, here.events]).toEqual([0, [], []])
+    await here.tokens.rotate({ refreshToken: FOREIGN })
+    expect(await here.tokens.inspect(FOREIGN)).toMatchObject({ active: true, family: { generation: 1 } })
+    here.advance(MINUTE)
+    expect(await here.tokens.inspect(FOREIGN)).toEqual({ active: false, reason: 'reuse' })
+  })
+
+  it('one that was never used ends before it begins, for good, and is reported once', async () => {
+    const here = migrating()
+    const ended = await here.tokens.revoke({ refreshToken: FOREIGN, clientId: 'first-party' })
+    expect(ended).toMatchObject({ ok: true, ended: true })
+    here.old.rows.set(FOREIGN, {})
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'revoked' })
+    expect(await here.tokens.revoke({ refreshToken: FOREIGN })).toMatchObject({ ok: true, ended: false })
+    expect(here.typesSeen()).toEqual(['revoked', 'refused'])
+    expect(here.old.moved).toHaveLength(2)
+    here.advance(DAY)
+    expect(await here.tokens.purge()).toBe(0)
+  })
+
+  it('one that has moved ends its family, in its window and long after, and that is no theft', async () => {
+    for (const wait of [0, DAY]) {
+      const here = migrating()
+      const { refreshToken } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+      here.advance(wait)
+      expect(await here.tokens.revoke({ refreshToken: FOREIGN })).toMatchObject({ ok: true, ended: true })
+      expect(await here.tokens.rotate({ refreshToken })).toEqual({ ok: false, reason: 'revoked' })
+      expect(here.typesSeen()).not.toContain('reuse')
+    }
+  })
+
+  it('ends also what an exchange made alive in the same moment', async () => {
+    const here = migrating()
+    here.store.beforeNext('create', () => here.instance().rotate({ refreshToken: FOREIGN }))
+    expect(await here.tokens.revoke({ refreshToken: FOREIGN })).toMatchObject({ ok: true, ended: true })
+    expect(onlyRow(here)).toMatchObject({ generation: 1, revocation: { reason: 'client_request' } })
+  })
+
+  it('another client ends nothing', async () => {
+    const here = migrating()
+    const outcome = await here.tokens.revoke({ refreshToken: FOREIGN, clientId: 'another' })
+    expect(outcome).toEqual({ ok: false, reason: 'mismatch' })
+    expect(here.store.rows.size).toBe(0)
+  })
+
+  it('everything of a subject ends, what has moved included', async () => {
+    const here = migrating()
+    const { refreshToken } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    expect(await here.tokens.revokeSubject('alice')).toBe(1)
+    expect(await here.tokens.rotate({ refreshToken })).toEqual({ ok: false, reason: 'revoked' })
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'revoked' })
+  })
+})
