@@ -34,7 +34,7 @@ function sourceOf(request: PlainRequest, { transport, allowedOrigins }: Receiver
       return 'foreign'
     default:
       if (origin === null) return 'untold'
-      return isAllowed || origin === ownOrigin(request, transport) ? 'ours' : 'foreign'
+      return isAllowed || origin === ownOrigin(transport) ? 'ours' : 'foreign'
   }
 }
 

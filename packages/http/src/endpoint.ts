@@ -3,7 +3,7 @@ import type { Endpoint, PlainRequest, PlainResponse } from './message.js'
 import type { EndpointOptions } from './options.js'
 import { defaultRateLimits, noRateLimits, type RateLimits } from './rate-limit.js'
 import { invalidRequest, methodNotAllowed, serverError, tooManyRequests, unavailable } from './respond.js'
-import { type Transport, transportOf } from './transport.js'
+import { type Transport, transportReader } from './transport.js'
 import { report, warn } from './warn.js'
 
 /** A request that has passed what every endpoint checks. */
@@ -25,25 +25,21 @@ export interface EndpointDefinition {
   readonly answer: (exchange: Exchange) => Promise<PlainResponse>
 }
 
-const KNOWN = ['rateLimit', 'trustProxy', 'onError', 'now']
+const KNOWN = ['rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now']
 
 /**
  * What all endpoints have in common: method, transport and the limit per address come before their own business, and whatever
  * breaks in it is answered once. Throws `MisuseError` for bad options.
  */
 export function endpoint({ tokens, options, ownOptions, methods, answer }: EndpointDefinition): Endpoint {
-  const { rateLimit, trustProxy = 0, onError = warn, now = Date.now } = options
+  const { rateLimit, onError = warn, now = Date.now } = options
   demandKnown(options, [...ownOptions, ...KNOWN])
-  if (!Number.isInteger(trustProxy) || trustProxy < 0)
-    throw new MisuseError(
-      'trustProxy',
-      `${String(trustProxy)} is not a whole number; give how many proxies of yours stand in front`,
-    )
+  const transportOf = transportReader(options)
   const limits = rateLimit === false ? noRateLimits : (rateLimit ?? defaultRateLimits(tokens))
 
   async function run(request: PlainRequest): Promise<PlainResponse> {
     if (!methods.includes(request.method)) return methodNotAllowed(methods)
-    const transport = transportOf(request, trustProxy)
+    const transport = transportOf(request)
     if (!transport.acceptable) return invalidRequest('Use https; behind a proxy, set trustProxy.')
     const wait = await limits.forAddress(transport.address)
     if (wait !== null) return tooManyRequests(wait)

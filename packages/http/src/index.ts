@@ -1,5 +1,5 @@
 export type { Endpoint, PlainBody, PlainRequest, PlainResponse } from './message.js'
-export type { CookieOptions, EndpointOptions } from './options.js'
+export type { CookieOptions, EndpointOptions, TransportOptions } from './options.js'
 export type { Client, ClientRegistry } from './clients/client.js'
 export { type Confirmation, confirmationOf } from './bound-key.js'
 export type {
@@ -33,6 +33,9 @@ export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from '.
 export { BadInput, loginEndpoint, type LoginOptions, type SignIn } from './endpoints/login.js'
 export { sessionsEndpoint, type SessionsOptions } from './endpoints/sessions.js'
 export { type Clients, type StaticClient } from './clients/registry.js'
+export type { DpopOptions } from './dpop/dpop.js'
+export type { NonceOptions } from './dpop/nonces.js'
+export type { ProofAlgorithm } from './dpop/proof.js'
 export { hashClientSecret } from './clients/secret.js'
 export {
   type CookieRefreshOptions,

@@ -1,14 +1,23 @@
 import type { RateLimits } from './rate-limit.js'
 
-/** What every endpoint understands. */
-export interface EndpointOptions {
-  /** `rateLimits({ … })`, the same for all endpoints so that they count together; false for none. Default: one per `RefreshTokens`. */
-  readonly rateLimit?: RateLimits | false
+/** How requests reach this server. */
+export interface TransportOptions {
   /**
    * How many proxies of yours stand in front, each appending to X-Forwarded-For. 0 (the default) trusts no forwarding header.
    * The client's address and scheme are then taken from where the outermost of them wrote.
    */
   readonly trustProxy?: number
+  /**
+   * Where clients find your `/`, such as `https://login.example`; with the path in front that a proxy of yours cuts off, if one
+   * does. DPoP proofs must be made for it. Default: what the Host header says, which anybody can write.
+   */
+  readonly publicUrl?: string
+}
+
+/** What every endpoint understands. */
+export interface EndpointOptions extends TransportOptions {
+  /** `rateLimits({ … })`, the same for all endpoints so that they count together; false for none. Default: one per `RefreshTokens`. */
+  readonly rateLimit?: RateLimits | false
   /** Told of every error that was answered with 500 or 503. Default: a process warning with the error's name and code. */
   readonly onError?: (error: unknown) => void
   /** Epoch milliseconds. Default `Date.now`. */

@@ -1,5 +1,7 @@
 import { isIP } from 'node:net'
-import { type PlainRequest, soleHeader } from './message.js'
+import { MisuseError } from '@baton/core'
+import { pathOf, type PlainRequest, soleHeader } from './message.js'
+import type { TransportOptions } from './options.js'
 
 /** How a request reached us, as far as we can know it. */
 export interface Transport {
@@ -8,22 +10,64 @@ export interface Transport {
   readonly address: string | null
   /** https, or plain http that never left this machine. */
   readonly acceptable: boolean
+  /** What stands before the path in the client's URL; null when nothing was configured and the Host header is no host. */
+  readonly base: string | null
 }
 
 /**
- * Reads scheme and client address. `trustProxy` is how many proxies of ours stand in front, each of which appends; what is
- * further left in their headers came from the client and is never believed.
+ * Reads scheme, client address and our own name. `trustProxy` is how many proxies of ours stand in front, each of which appends;
+ * what is further left in their headers came from the client and is never believed. Throws `MisuseError` for bad options.
  */
-export function transportOf(request: PlainRequest, trustProxy: number): Transport {
+export function transportReader({ trustProxy = 0, publicUrl }: TransportOptions): (request: PlainRequest) => Transport {
+  if (!Number.isInteger(trustProxy) || trustProxy < 0)
+    throw new MisuseError(
+      'trustProxy',
+      `${String(trustProxy)} is not a whole number; give how many proxies of yours stand in front`,
+    )
+  const base = publicUrl === undefined ? null : baseOf(publicUrl)
+  return (request) => transportOf(request, trustProxy, base)
+}
+
+function transportOf(request: PlainRequest, trustProxy: number, base: string | null): Transport {
   const forwardedFor = forwarded(request, 'x-forwarded-for', trustProxy)
   const forwardedProto = forwarded(request, 'x-forwarded-proto', trustProxy)
   const address = forwardedFor === null ? request.remoteAddress : hostOf(forwardedFor)
   const scheme = forwardedProto === null ? (request.encrypted ? 'https' : 'http') : schemeOf(forwardedProto)
-  return { scheme, address, acceptable: scheme === 'https' || (isLocal(address) && isLocallyNamed(request)) }
+  return {
+    scheme,
+    address,
+    acceptable: scheme === 'https' || (isLocal(address) && isLocallyNamed(request)),
+    base: base ?? hostOrigin(request, scheme),
+  }
 }
 
-/** The origin under which the client reached us; null when its Host header is missing, repeated or no host. */
-export function ownOrigin(request: PlainRequest, { scheme }: Transport): string | null {
+/** The origin under which the client reached us; null when nobody knows. */
+export function ownOrigin({ base }: Transport): string | null {
+  return base === null ? null : originOf(base)
+}
+
+/** The URL under which the client reached us, without query; null when nobody knows. */
+export function urlOf(request: PlainRequest, { base }: Transport): string | null {
+  return base === null ? null : base + pathOf(request)
+}
+
+/** Plain http on other machines is refused anyway. */
+export function isSafeUrl(text: unknown): text is string {
+  if (typeof text !== 'string' || !URL.canParse(text) || /[?#]/.test(text)) return false
+  const { protocol, hostname, username, password } = new URL(text)
+  const isLocalHttp = protocol === 'http:' && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+  return (protocol === 'https:' || isLocalHttp) && username === '' && password === ''
+}
+
+function baseOf(publicUrl: unknown): string {
+  if (isSafeUrl(publicUrl)) return publicUrl.replace(/\/$/, '')
+  throw new MisuseError(
+    'publicUrl',
+    `${JSON.stringify(publicUrl)} is not the https URL under which clients reach this server, such as https://login.example`,
+  )
+}
+
+function hostOrigin(request: PlainRequest, scheme: Transport['scheme']): string | null {
   const host = hostHeader(request)
   return host === null ? null : originOf(`${scheme}://${host}`)
 }

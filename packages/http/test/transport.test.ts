@@ -2,10 +2,19 @@ import { MisuseError } from '@baton/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { logoutEndpoint, refreshEndpoint, revocationEndpoint } from '../src/index.js'
-import { networkOf, transportOf } from '../src/transport.js'
-import { CLIENTS, expectError, legibleAccessTokens, refreshWith, request, type RequestPatch, world } from './wire.js'
+import { networkOf, transportReader, urlOf } from '../src/transport.js'
+import {
+  CLIENTS,
+  expectError,
+  legibleAccessTokens,
+  refreshWith,
+  request,
+  type RequestPatch,
+  send,
+  world,
+} from './wire.js'
 
-const seen = (patch: RequestPatch, trustProxy = 0) => transportOf(request(patch), trustProxy)
+const seen = (patch: RequestPatch, trustProxy = 0) => transportReader({ trustProxy })(request(patch))
 
 describe('https', () => {
   test('plain http is refused before anything else is looked at, except on this machine', async () => {
@@ -38,7 +47,11 @@ describe('https', () => {
 
   test('M-06 without trust a forwarding header means nothing', () => {
     const headers = { 'x-forwarded-proto': 'https', 'x-forwarded-for': '127.0.0.1' }
-    expect(seen({ encrypted: false, headers })).toEqual({ scheme: 'http', address: '203.0.113.7', acceptable: false })
+    expect(seen({ encrypted: false, headers })).toMatchObject({
+      scheme: 'http',
+      address: '203.0.113.7',
+      acceptable: false,
+    })
   })
 })
 
@@ -84,6 +97,58 @@ describe('proxies', () => {
       expect(() => logoutEndpoint(tokens, { cookie: true, trustProxy })).toThrow(MisuseError)
       expect(() => revocationEndpoint(tokens, { clients: CLIENTS, trustProxy })).toThrow(MisuseError)
     }
+  })
+})
+
+describe('the URL that the client asked for', () => {
+  const urlSeen = (publicUrl: string | undefined, patch: RequestPatch) => {
+    const plain = request(patch)
+    return urlOf(plain, transportReader(publicUrl === undefined ? {} : { publicUrl })(plain))
+  }
+
+  test('D-07 is what the Host header says where nobody knows better', () => {
+    expect(urlSeen(undefined, { url: '/a/b?c#d' })).toBe('https://as.example/a/b')
+    expect(urlSeen(undefined, { headers: { host: 'as.example:8443' }, url: '/' })).toBe('https://as.example:8443/')
+    for (const host of [undefined, ['a.example', 'b.example'], 'a b', 'a/b', 'user@a', ''])
+      expect(urlSeen(undefined, { headers: { host } })).toBe(null)
+  })
+
+  test('D-07 is what was configured, whatever the Host header says', () => {
+    for (const host of ['evil.example', undefined, 'internal:3000']) {
+      expect(urlSeen('https://login.example', { headers: { host }, url: '/token' })).toBe('https://login.example/token')
+      expect(urlSeen('https://h/auth/', { headers: { host }, url: '/token?x' })).toBe('https://h/auth/token')
+    }
+  })
+
+  test('T-11 publicUrl is a URL over TLS, without anything that a path cannot follow', () => {
+    const { tokens } = world()
+    for (const publicUrl of [
+      'http://login.example',
+      'login.example',
+      'https://h?x',
+      'https://h#x',
+      'https://u@h',
+      '',
+      5,
+    ])
+      expect(() => logoutEndpoint(tokens, { cookie: true, publicUrl: publicUrl as string }), String(publicUrl)).toThrow(
+        MisuseError,
+      )
+    for (const publicUrl of ['https://login.example', 'http://localhost:3000', 'http://127.0.0.1:1', 'http://[::1]'])
+      expect(() => logoutEndpoint(tokens, { cookie: true, publicUrl })).not.toThrow()
+  })
+
+  test('H-05 a page of that origin is ours, though a proxy has rewritten Host', async () => {
+    const { tokens, issue } = world()
+    const publicUrl = 'https://app.example/auth'
+    const logout = logoutEndpoint(tokens, { cookie: true, rateLimit: false, publicUrl })
+    const cookie = `__Host-baton=${await issue({ clientId: 'first-party' })}`
+    const from = async (origin: string) => {
+      const headers = { host: 'internal:3000', origin, 'x-baton': '1', cookie }
+      return (await send(logout, { headers })).status
+    }
+    expect(await from('https://internal:3000')).toBe(403)
+    expect(await from('https://app.example')).toBe(204)
   })
 })
 

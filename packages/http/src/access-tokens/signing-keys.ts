@@ -1,6 +1,5 @@
 import {
   createECDH,
-  createHash,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
@@ -11,6 +10,7 @@ import {
   verify,
 } from 'node:crypto'
 import { MisuseError } from '@baton/core'
+import { publicMembersOf, thumbprintOf } from '../jwk.js'
 
 /** What Baton signs access tokens with: `ES256` unless you have a reason, `EdDSA` (Ed25519), or `RS256` for old verifiers. */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'RS256'
@@ -46,13 +46,6 @@ const LEAST_RSA_BITS = 2048
 const LEAST_SECRET_BYTES = 32
 /** The order of P-256's base point (FIPS 186-4, D.1.2.3). */
 const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
-
-/** The members that make up a public key, in the order that RFC 7638 section 3.3 hashes them in. */
-const PUBLIC_MEMBERS = {
-  EC: ['crv', 'kty', 'x', 'y'],
-  OKP: ['crv', 'kty', 'x'],
-  RSA: ['e', 'kty', 'n'],
-} as const
 
 /**
  * Makes a private signing key, as a JWK that survives `JSON.stringify`. Keep it as you keep any secret, and give every instance
@@ -220,16 +213,4 @@ function demandMatchingHalves(privateKey: KeyObject, publicKey: KeyObject, optio
     matching = false
   }
   if (!matching) throw new MisuseError(option, 'cannot sign: its private and its public part do not belong together')
-}
-
-function publicMembersOf(jwk: JsonWebKey): JsonWebKey {
-  const members = PUBLIC_MEMBERS[jwk.kty as keyof typeof PUBLIC_MEMBERS]
-  return Object.fromEntries(members.map((name) => [name, jwk[name]]))
-}
-
-/** RFC 7638 with SHA-256. */
-function thumbprintOf(jwk: JsonWebKey): string {
-  return createHash('sha256')
-    .update(JSON.stringify(publicMembersOf(jwk)))
-    .digest('base64url')
 }

@@ -8,6 +8,8 @@ export interface Client {
    * confidential client that nobody can authenticate as, never a public one.
    */
   readonly secretHashes?: readonly string[]
+  /** True: no token without a proof of a key (RFC 9449 section 5.2). */
+  readonly dpopBoundAccessTokens?: boolean
   /** Default: `refresh_token` and `authorization_code`. */
   readonly grantTypes?: readonly string[]
   /** Tokens received before this instant (epoch milliseconds) are refused: ends everything of a client at once. */

@@ -3,7 +3,7 @@ import type { Client, ClientRegistry } from './client.js'
 import { hashOf, isSecretHash } from './secret.js'
 
 const MOST_ID_BYTES = 1024
-const KNOWN = ['clientId', 'secret', 'secretHashes', 'grantTypes', 'validAfter', 'rotation']
+const KNOWN = ['clientId', 'secret', 'secretHashes', 'grantTypes', 'dpopBoundAccessTokens', 'validAfter', 'rotation']
 
 /** A client in a list. */
 export interface StaticClient extends Client {

@@ -1,6 +1,8 @@
 import type { RefreshTokens } from '@baton/core'
 import { mintingOf } from '../access-tokens/minting.js'
 import { cookieCarrier } from '../carrier.js'
+import { proofChecker } from '../dpop/dpop.js'
+import { withProof } from '../dpop/with-proof.js'
 import { endpoint } from '../endpoint.js'
 import type { Endpoint } from '../message.js'
 import { refresh } from '../refresh.js'
@@ -15,12 +17,13 @@ import type { CookieRefreshOptions } from './token.js'
  */
 export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefreshOptions): Endpoint {
   const carrier = cookieCarrier(options.cookie)
+  const proofs = proofChecker(options.dpop)
   const issuer = { tokens, minting: mintingOf(options.accessToken, tokens.policy) }
 
   return endpoint({
     tokens,
     options,
-    ownOptions: ['accessToken', 'cookie', 'clients'],
+    ownOptions: ['accessToken', 'cookie', 'clients', 'dpop'],
     methods: ['POST'],
     async answer(exchange) {
       const session = readCookieSession(exchange, carrier)
@@ -28,15 +31,17 @@ export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefr
       const { refreshToken, expected } = session
       if (refreshToken === null) return signedOut()
       const { clientId } = carrier
-      const refreshed = await refresh(issuer, exchange, { refreshToken, clientId, boundKey: null, ...expected })
-      if (!refreshed.ok) return refreshed.isVerdict ? signedOut() : refreshed.response
-      const { granted, minted } = refreshed
-      return tokenAnswer({
-        minted,
-        scope: granted.scope,
-        boundKey: null,
-        sid: granted.family.id,
-        headers: [carrier.set(granted.refreshToken, granted.family, exchange)],
+      return withProof({ proofs, memory: tokens, exchange }, async (boundKey) => {
+        const refreshed = await refresh(issuer, exchange, { refreshToken, clientId, boundKey, ...expected })
+        if (!refreshed.ok) return refreshed.isVerdict ? signedOut() : refreshed.response
+        const { granted, minted } = refreshed
+        return tokenAnswer({
+          minted,
+          scope: granted.scope,
+          boundKey,
+          sid: granted.family.id,
+          headers: [carrier.set(granted.refreshToken, granted.family, exchange)],
+        })
       })
     },
   })

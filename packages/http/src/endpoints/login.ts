@@ -3,6 +3,8 @@ import type { AccessTokenOption, MintedAccessToken } from '../access-tokens/acce
 import { mintingOf } from '../access-tokens/minting.js'
 import { type CookieCarrier, cookieCarrier } from '../carrier.js'
 import { forged, isForeign } from '../csrf.js'
+import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
+import { withProof } from '../dpop/with-proof.js'
 import { demandKnown, endpoint, type Exchange } from '../endpoint.js'
 import { readJson } from '../json.js'
 import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from '../message.js'
@@ -22,7 +24,10 @@ export interface SignIn {
   readonly audience?: readonly string[]
   /** Gives the session the policy's offline limits. Default: whether `scope` holds `offline_access`. */
   readonly offline?: boolean
-  /** `jkt:…` or `x5t#S256:…` of a key that the caller has *proven*; it must be proven again at every refresh. */
+  /**
+   * `jkt:…` or `x5t#S256:…` of a key that the caller has *proven*; it must be proven again at every refresh. Default: that of the
+   * DPoP proof that came with the request; null binds nothing all the same.
+   */
   readonly boundKey?: string | null
   /** Kept with the session. Default: `{ userAgent }` of the request, which session lists show. */
   readonly metadata?: Readonly<Record<string, unknown>>
@@ -41,6 +46,8 @@ export interface LoginOptions extends EndpointOptions {
   readonly authenticate: (input: Readonly<Record<string, unknown>>, request: PlainRequest) => Promise<SignIn | null>
   /** The same as at the refresh endpoint. */
   readonly cookie?: CookieOptions | true
+  /** As at the refresh endpoint. */
+  readonly dpop?: DpopOptions
   readonly defaults?: { readonly clientId?: string; readonly scope?: string }
 }
 
@@ -71,6 +78,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     throw new MisuseError('authenticate', 'is missing; give a function that checks name and password')
   demandKnown(defaults, ['clientId', 'scope'])
   const minting = mintingOf(options.accessToken, tokens.policy)
+  const proofs = proofChecker(options.dpop)
   const carrier = options.cookie === undefined ? null : cookieCarrier(options.cookie)
 
   async function mint({ family }: Issued, { claims = {} }: SignIn): Promise<MintedAccessToken> {
@@ -98,10 +106,21 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     }
   }
 
+  async function deliver(exchange: Exchange, signIn: SignIn): Promise<PlainResponse> {
+    const { request, transport } = exchange
+    const { deliver = carrier === null ? 'body' : 'cookie' } = signIn
+    if (deliver === 'body') return start(exchange, signIn, IN_BODY)
+    if (carrier === null)
+      throw new MisuseError('cookie', "is not set, but authenticate answered deliver: 'cookie'; give cookie: true")
+    // A page elsewhere could otherwise sign its visitor in as somebody else (login CSRF).
+    if (isForeign(request, { transport, allowedOrigins: carrier.allowedOrigins })) return forged()
+    return start(exchange, signIn, inCookie(tokens, carrier, exchange))
+  }
+
   return endpoint({
     tokens,
     options,
-    ownOptions: ['accessToken', 'authenticate', 'cookie', 'defaults'],
+    ownOptions: ['accessToken', 'authenticate', 'cookie', 'dpop', 'defaults'],
     methods: ['POST'],
     async answer(exchange) {
       const { request, transport, limits } = exchange
@@ -109,19 +128,13 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
       if (!body.ok) return body.response
       const wait = await limits.beforeAuthentication(FAILURES, transport.address)
       if (wait !== null) return tooManyRequests(wait)
-      const verdict = await ask(authenticate, Object.fromEntries(body.members), request)
-      if (verdict instanceof BadInput) return error(verdict.code, { description: verdict.message })
-      if (verdict === null) {
+      return withProof({ proofs, memory: tokens, exchange }, async (boundKey) => {
+        const verdict = await ask(authenticate, Object.fromEntries(body.members), request)
+        if (verdict instanceof BadInput) return error(verdict.code, { description: verdict.message })
+        if (verdict !== null) return deliver(exchange, { ...verdict, boundKey: verdict.boundKey ?? boundKey })
         const exhausted = await limits.afterFailure(FAILURES, transport.address)
         return exhausted === null ? invalidCredentials() : tooManyRequests(exhausted)
-      }
-      const { deliver = carrier === null ? 'body' : 'cookie' } = verdict
-      if (deliver === 'body') return start(exchange, verdict, IN_BODY)
-      if (carrier === null)
-        throw new MisuseError('cookie', "is not set, but authenticate answered deliver: 'cookie'; give cookie: true")
-      // A page elsewhere could otherwise sign its visitor in as somebody else (login CSRF).
-      if (isForeign(request, { transport, allowedOrigins: carrier.allowedOrigins })) return forged()
-      return start(exchange, verdict, inCookie(tokens, carrier, exchange))
+      })
     },
   })
 }

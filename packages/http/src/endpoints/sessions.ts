@@ -21,7 +21,7 @@ const PAGE = 100
  */
 export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions): Endpoint {
   const { verify, ...shared } = options
-  demandKnown(options, ['verify', 'rateLimit', 'trustProxy', 'onError', 'now'])
+  demandKnown(options, ['verify', 'rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now'])
   const { onError, now } = shared
   const guard = accessTokenGuard({
     verify,

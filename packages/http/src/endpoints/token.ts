@@ -4,6 +4,8 @@ import { mintingOf } from '../access-tokens/minting.js'
 import { authenticateClient } from '../clients/authenticate.js'
 import type { Client } from '../clients/client.js'
 import { type Clients, clientRegistry } from '../clients/registry.js'
+import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
+import { withProof } from '../dpop/with-proof.js'
 import { endpoint } from '../endpoint.js'
 import { readForm } from '../form.js'
 import type { GrantHandler } from '../grants/grant.js'
@@ -17,6 +19,8 @@ import { cookieRefreshEndpoint } from './cookie-refresh.js'
 export interface TokenEndpointOptions extends EndpointOptions {
   readonly accessToken: AccessTokenOption
   readonly clients: Clients
+  /** How proofs of keys are judged (RFC 9449). A request that brings one gets an access token that is bound to its key. */
+  readonly dpop?: DpopOptions
   readonly cookie?: never
 }
 
@@ -24,6 +28,8 @@ export interface TokenEndpointOptions extends EndpointOptions {
 export interface CookieRefreshOptions extends EndpointOptions {
   readonly accessToken: AccessTokenOption
   readonly cookie: CookieOptions | true
+  /** As at the token endpoint. */
+  readonly dpop?: DpopOptions
   readonly clients?: never
 }
 
@@ -46,16 +52,17 @@ export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions):
   return options.cookie === undefined ? tokenEndpoint(tokens, options) : cookieRefreshEndpoint(tokens, options)
 }
 
-/** Checks in one order, so that a request with several faults always gets the same answer: shape, client, grant type, grant. */
+/** Checks in one order, so that a request with several faults always gets the same answer: shape, client, grant type, proof, grant. */
 function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): Endpoint {
   const registry = clientRegistry(options.clients)
+  const proofs = proofChecker(options.dpop)
   const issuer = { tokens, minting: mintingOf(options.accessToken, tokens.policy) }
   const grants = new Map<string, GrantHandler>([['refresh_token', refreshTokenGrant(issuer)]])
 
   return endpoint({
     tokens,
     options,
-    ownOptions: ['accessToken', 'clients', 'cookie'],
+    ownOptions: ['accessToken', 'clients', 'cookie', 'dpop'],
     methods: ['POST'],
     async answer(exchange) {
       const body = await readForm(exchange.request)
@@ -71,7 +78,11 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
         return error('unsupported_grant_type', { description: 'This grant type is not served here.' })
       if (!mayUse(client, grantType))
         return error('unauthorized_client', { description: 'The client is not registered for this grant type.' })
-      return grant({ exchange, form, client, confidential, boundKey: null })
+      return withProof({ proofs, memory: tokens, exchange }, async (boundKey) =>
+        boundKey === null && client.dpopBoundAccessTokens
+          ? error('invalid_dpop_proof', { description: 'This client must send a DPoP proof.' })
+          : grant({ exchange, form, client, confidential, boundKey }),
+      )
     },
   })
 }

@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto'
+import { MisuseError } from '@baton/core'
+import { demandKnown } from '../endpoint.js'
+import type { PlainRequest } from '../message.js'
+import { createNonces, type NonceOptions } from './nonces.js'
+import { type Proof, PROOF_ALGORITHMS, type ProofAlgorithm, readProof } from './proof.js'
+import { isTarget, normalTarget } from './target.js'
+
+/** How proofs of keys are judged (RFC 9449). */
+export interface DpopOptions {
+  /** Default: ES256, Ed25519 (also as EdDSA), ES384, PS256 and RS256. */
+  readonly algorithms?: readonly ProofAlgorithm[]
+  /** How old a proof may be by its own `iat`, in seconds: 5 to 300, default 60. One with a nonce is as old as that. */
+  readonly maxAgeSeconds?: number
+  /** Makes proofs as fresh as our own clock says, whatever the client's clock does. Default: no nonces. */
+  readonly nonce?: NonceOptions
+}
+
+/** Remembers what was used, `tokens` for example. */
+export interface UsedOnce {
+  once(request: { readonly purpose: string; readonly key: string; readonly expiresAt: number }): Promise<boolean>
+}
+
+export interface Proving {
+  readonly request: PlainRequest
+  /** The URL that the client asked for; null, where nobody knows it, is matched by no proof. */
+  readonly url: string | null
+  /** Epoch milliseconds. */
+  readonly now: number
+  /** Comes along in the same request, and the proof must be made for it. */
+  readonly accessToken?: string
+  /** Lets a proof work once; without it, for as long as it is fresh. */
+  readonly memory: UsedOnce | undefined
+}
+
+export type Proven =
+  | {
+      readonly ok: true
+      /** `jkt:…`, or null where the request brings no proof. */
+      readonly boundKey: string | null
+    }
+  | {
+      readonly ok: false
+      readonly error: 'invalid_dpop_proof' | 'use_dpop_nonce'
+      /** A fixed sentence. */
+      readonly description: string
+    }
+
+/** Judges the proofs of one endpoint. */
+export interface ProofChecker {
+  readonly algorithms: readonly ProofAlgorithm[]
+  /** A bad proof is an error and never counts as none. Rejects with the fault of the memory only. */
+  prove(proving: Proving): Promise<Proven>
+  /** The nonce for the client's next proof, to go with whatever is answered to a request that brought one or should have. */
+  nonceHeaders(now: number): readonly (readonly ['dpop-nonce', string])[]
+}
+
+/** Clocks ahead of ours, by their own account. */
+const MOST_AHEAD_MS = 30_000
+
+/** Throws `MisuseError`. */
+export function proofChecker(options: DpopOptions = {}): ProofChecker {
+  const { algorithms = PROOF_ALGORITHMS, maxAgeSeconds = 60 } = options
+  demandKnown(options, ['algorithms', 'maxAgeSeconds', 'nonce'])
+  demandAlgorithms(algorithms)
+  if (!Number.isInteger(maxAgeSeconds) || maxAgeSeconds < 5 || maxAgeSeconds > 300)
+    throw new MisuseError(
+      'dpop.maxAgeSeconds',
+      `${String(maxAgeSeconds)} is not a whole number of seconds from 5 to 300`,
+    )
+  const nonces = options.nonce === undefined ? null : createNonces(options.nonce)
+
+  /** Until when the proof would be accepted if it came again, or what to answer. */
+  function freshness({ iat, nonce }: Proof, now: number): number | Proven {
+    if (nonces !== null && nonce !== null) return nonces.acceptableUntil(nonce, now) ?? askForNonce()
+    if (nonces?.required === true) return askForNonce()
+    const until = iat * 1000 + maxAgeSeconds * 1000
+    if (now < until && iat * 1000 <= now + MOST_AHEAD_MS) return until
+    // A clock that is wrong will be wrong again, and with a nonce it does not matter.
+    return nonces === null ? refuse('The DPoP proof is too old, or the clock of its maker is wrong.') : askForNonce()
+  }
+
+  return {
+    algorithms,
+    async prove({ request, url, now, accessToken, memory }) {
+      const headers = request.headers['dpop'] ?? []
+      const [text] = headers
+      if (text === undefined) return { ok: true, boundKey: null }
+      if (headers.length > 1) return refuse('Send one DPoP proof.')
+      const proof = await readProof(text, algorithms)
+      if (proof === null) return refuse('The DPoP proof is malformed, or its signature or algorithm is not accepted.')
+      if (proof.htm !== request.method) return refuse('The DPoP proof was made for another method.')
+      if (url === null || !isTarget(proof.htu, url)) return refuse('The DPoP proof was made for another URL.')
+      if (accessToken !== undefined && proof.ath !== hashOf(accessToken))
+        return refuse('The DPoP proof was made for another access token.')
+      const until = freshness(proof, now)
+      if (typeof until !== 'number') return until
+      const { jkt, htu, jti } = proof
+      const claim = { purpose: 'dpop', key: JSON.stringify([jkt, normalTarget(htu), jti]), expiresAt: until }
+      if (memory !== undefined && !(await memory.once(claim))) return refuse('The DPoP proof has been used.')
+      return { ok: true, boundKey: `jkt:${jkt}` }
+    },
+    nonceHeaders: (now) => (nonces === null ? [] : [['dpop-nonce', nonces.at(now)]]),
+  }
+}
+
+function refuse(description: string): Proven {
+  return { ok: false, error: 'invalid_dpop_proof', description }
+}
+
+function askForNonce(): Proven {
+  return { ok: false, error: 'use_dpop_nonce', description: 'Make another DPoP proof, with the nonce of this answer.' }
+}
+
+function hashOf(accessToken: string): string {
+  return createHash('sha256').update(accessToken).digest('base64url')
+}
+
+function demandAlgorithms(algorithms: unknown): void {
+  const known: readonly unknown[] = PROOF_ALGORITHMS
+  if (Array.isArray(algorithms) && algorithms.length > 0 && algorithms.every((name) => known.includes(name))) return
+  throw new MisuseError('dpop.algorithms', `is not a list of some of ${PROOF_ALGORITHMS.join(', ')}`)
+}

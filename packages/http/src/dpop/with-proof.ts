@@ -1,0 +1,19 @@
+import type { Exchange } from '../endpoint.js'
+import type { PlainResponse } from '../message.js'
+import { error } from '../respond.js'
+import { urlOf } from '../transport.js'
+import type { ProofChecker, UsedOnce } from './dpop.js'
+
+/**
+ * Judges the proof that a request brings before `answer` is asked, and gives its client the nonce of the next one. `answer` gets
+ * the key, `jkt:…`, or null without a proof. A proof works once.
+ */
+export async function withProof(
+  { proofs, memory, exchange }: { proofs: ProofChecker; memory: UsedOnce; exchange: Exchange },
+  answer: (boundKey: string | null) => Promise<PlainResponse>,
+): Promise<PlainResponse> {
+  const { request, transport, now } = exchange
+  const proven = await proofs.prove({ request, url: urlOf(request, transport), now, memory })
+  const response = proven.ok ? await answer(proven.boundKey) : error(proven.error, { description: proven.description })
+  return { ...response, headers: [...response.headers, ...proofs.nonceHeaders(now)] }
+}

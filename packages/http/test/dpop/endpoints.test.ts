@@ -1,0 +1,279 @@
+import { describe, expect, test } from 'vitest'
+import {
+  type DpopOptions,
+  jwtAccessTokens,
+  loginEndpoint,
+  type LoginOptions,
+  refreshEndpoint,
+  type StaticClient,
+} from '../../src/index.js'
+import { ISSUER, SIGNING_KEY } from '../app.js'
+import {
+  type Answer,
+  basic,
+  CB_SECRET,
+  CLIENTS,
+  expectError,
+  fromPage,
+  post,
+  refreshWith,
+  SECOND,
+  send,
+  world,
+} from '../wire.js'
+import { createProver } from './prover.js'
+
+const NONCE = { secrets: ['a secret of nonces in a test, over 32 bytes'], required: true }
+const PUB_D: StaticClient = { clientId: 'pubD', dpopBoundAccessTokens: true }
+const PUB_NEVER: StaticClient = { clientId: 'pubN', rotation: 'never' }
+
+/** An authorization server with real JWTs, and somebody with a key. */
+async function server(dpop: DpopOptions = {}) {
+  const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
+  const clients = [...CLIENTS, PUB_D, PUB_NEVER]
+  const app = world({ accessToken, clients })
+  const { tokens, clock } = app
+  const options = { accessToken, dpop, rateLimit: false, now: () => clock.now } as const
+  const token = refreshEndpoint(tokens, { ...options, clients })
+  const page = refreshEndpoint(tokens, { ...options, cookie: true })
+  const login = (authenticate: LoginOptions['authenticate']) =>
+    loginEndpoint(tokens, { ...options, authenticate, cookie: true })
+  const prover = await createProver(() => clock.now)
+  const claims = async (answer: Answer) => accessToken.verify(answer.body.access_token as string, clock.now)
+  /** The refresh of `clientId`, with these values of the header DPoP. */
+  const refresh = (rt: string, dpop: string | readonly string[] | undefined, clientId = 'pub') =>
+    refreshWith(token, rt, { client_id: clientId }, { headers: { dpop } })
+  return { ...app, ...prover, token, page, login, claims, refresh }
+}
+
+describe('a session that is bound to a key', () => {
+  test('D-12 F-14 is refreshed with a proof of that key only; a failure consumes nothing and ends nothing', async () => {
+    const { issue, boundKey, prove, refresh, clock, events, state } = await server()
+    const thief = await createProver(() => clock.now)
+    const rt0 = await issue({ boundKey })
+    for (const proof of [undefined, await thief.prove()]) expectError(await refresh(rt0, proof), 400, 'invalid_grant')
+    expect(events.filter(({ type }) => type === 'reuse' || type === 'revoked')).toEqual([])
+    const first = await refresh(rt0, await prove())
+    expect(first.status).toBe(200)
+    state.calls.length = 0
+    const second = await refresh(first.body.refresh_token, await prove())
+    expect(second.status).toBe(200)
+    // One to see that the proof is new, one to rotate.
+    expect(state.calls).toEqual(['remember', 'rotate'])
+    expectError(await refresh(second.body.refresh_token, await thief.prove()), 400, 'invalid_grant')
+    expectError(await refresh(rt0, await thief.prove()), 400, 'invalid_grant')
+    expect((await refresh(second.body.refresh_token, await prove())).status).toBe(200)
+    expectError(await refresh(rt0, await prove()), 400, 'invalid_grant')
+    expect(events.at(-1)?.type).toBe('reuse')
+  })
+
+  test('D-11 S-04 the access token says so, and is sent as DPoP', async () => {
+    const { issue, boundKey, jkt, prove, refresh, claims } = await server()
+    const answer = await refresh(await issue({ boundKey }), await prove())
+    expect(answer.body.token_type).toBe('DPoP')
+    expect(await claims(answer)).toMatchObject({ cnf: { jkt } })
+  })
+
+  test('F-10 a retry brings another proof of the same key, and gets the same successor', async () => {
+    const { issue, boundKey, prove, refresh, clock } = await server()
+    const rt0 = await issue({ boundKey })
+    const first = await refresh(rt0, await prove())
+    clock.now += 5 * SECOND
+    expectError(await refresh(rt0, await (await createProver(() => clock.now)).prove()), 400, 'invalid_grant')
+    expect((await refresh(rt0, await prove())).body.refresh_token).toBe(first.body.refresh_token)
+  })
+
+  test('F-15 D-12 need not rotate: the proof makes up for it', async () => {
+    const { issue, boundKey, prove, refresh } = await server()
+    const bound = await issue({ boundKey, clientId: 'pubN' })
+    expect((await refresh(bound, await prove(), 'pubN')).body.refresh_token).toBe(bound)
+    const unbound = await issue({ clientId: 'pubN' })
+    expect((await refresh(unbound, await prove(), 'pubN')).body.refresh_token).not.toBe(unbound)
+  })
+
+  test('D-12 M-05 a certificate is another kind of key', async () => {
+    const { issue, jkt, prove, refresh } = await server()
+    expectError(await refresh(await issue({ boundKey: `x5t#S256:${jkt}` }), await prove()), 400, 'invalid_grant')
+  })
+})
+
+describe('a session that is bound to none', () => {
+  test('D-13 of a client that authenticates: the access token follows the key of each request', async () => {
+    const { issue, token, prove, jkt, clock, claims } = await server()
+    const other = await createProver(() => clock.now)
+    let rt = await issue({ clientId: 'cb' })
+    for (const [proof, key] of [
+      [await prove(), jkt],
+      [await other.prove(), other.jkt],
+      [undefined, null],
+    ] as const) {
+      const headers = { authorization: basic('cb', CB_SECRET), dpop: proof }
+      const answer = await post(token, { grant_type: 'refresh_token', refresh_token: rt }, { headers })
+      expect(answer.body.token_type).toBe(key === null ? 'Bearer' : 'DPoP')
+      expect((await claims(answer))?.['cnf']).toEqual(key === null ? undefined : { jkt: key })
+      rt = answer.body.refresh_token as string
+    }
+  })
+
+  test('D-17 without a proof the answer is Bearer, and so is the token', async () => {
+    const { issue, refresh, claims } = await server()
+    const answer = await refresh(await issue(), undefined)
+    expect(answer.body.token_type).toBe('Bearer')
+    expect(await claims(answer)).not.toHaveProperty('cnf')
+  })
+})
+
+describe('a bad proof', () => {
+  test('D-10 is an error, never a Bearer answer, and consumes nothing', async () => {
+    const { issue, prove, jwk, refresh, clock, errors } = await server()
+    const rt0 = await issue()
+    const bad: (string | readonly string[])[] = [
+      '',
+      'x',
+      [await prove(), await prove()],
+      await prove({ claims: { htm: 'GET' } }),
+      await prove({ claims: { htu: 'https://evil.example/oauth/token' } }),
+      await prove({ claims: { iat: clock.now / SECOND - 600 } }),
+      await prove({ claims: { jti: undefined } }),
+      await prove({ header: { typ: 'JWT' } }),
+      await prove({ header: { jwk: { ...jwk, d: 'x' } } }),
+    ]
+    for (const proof of bad) {
+      const answer = await refresh(rt0, proof)
+      expectError(answer, 400, 'invalid_dpop_proof')
+      expect(answer.body).not.toHaveProperty('access_token')
+    }
+    expect(errors).toEqual([])
+    const good = await prove()
+    const answer = await refresh(rt0, good)
+    expect(answer.body).toMatchObject({ token_type: 'DPoP' })
+    // The fourth use of a proof is as bad as the second.
+    for (let count = 0; count < 3; count += 1)
+      expectError(await refresh(answer.body.refresh_token, good), 400, 'invalid_dpop_proof')
+    expect((await refresh(answer.body.refresh_token, await prove())).status).toBe(200)
+  })
+
+  test('T-10 D-10 is looked at after the client and the grant type, and before the token', async () => {
+    const { token, prove, state } = await server()
+    const headers = { dpop: 'bad' }
+    const wrongClient = { grant_type: 'x', client_id: 'cb', client_secret: 'wrong', refresh_token: 'x' }
+    expectError(await post(token, wrongClient, { headers }), 400, 'invalid_client')
+    expectError(await post(token, { grant_type: 'x', client_id: 'pub' }, { headers }), 400, 'unsupported_grant_type')
+    state.calls.length = 0
+    expectError(await refreshWith(token, 'garbage', {}, { headers }), 400, 'invalid_dpop_proof')
+    expect(state.calls).toEqual([])
+    expectError(await refreshWith(token, 'garbage', {}, { headers: { dpop: await prove() } }), 400, 'invalid_grant')
+  })
+
+  test('D-09 whose replay cannot be ruled out is an outage, and not accepted', async () => {
+    const { issue, prove, refresh, state } = await server()
+    const rt0 = await issue()
+    const proof = await prove()
+    state.isDown = true
+    expectError(await refresh(rt0, proof), 503, 'temporarily_unavailable')
+    state.isDown = false
+    expect((await refresh(rt0, proof)).status).toBe(200)
+  })
+
+  test('D-07 made for another host is of no use here, whatever Host the thief writes, once publicUrl is set', async () => {
+    const { tokens, issue, prove, clock } = await server()
+    const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
+    const options = { accessToken, clients: CLIENTS, rateLimit: false, now: () => clock.now } as const
+    const token = refreshEndpoint(tokens, { ...options, publicUrl: 'https://as.example' })
+    const rt0 = await issue()
+    const stolen = await prove({ claims: { htu: 'https://evil.example/oauth/token' } })
+    const headers = { host: 'evil.example', dpop: stolen }
+    expectError(await refreshWith(token, rt0, {}, { headers }), 400, 'invalid_dpop_proof')
+    const rewritten = { host: 'internal:3000', dpop: await prove() }
+    expect((await refreshWith(token, rt0, {}, { headers: rewritten })).status).toBe(200)
+  })
+
+  test('E-06 no proof, key or token is in any answer, event or error', async () => {
+    const { issue, boundKey, prove, refresh, events, errors, jwk } = await server()
+    const rt0 = await issue({ boundKey })
+    const proof = await prove({ claims: { jti: 'a-jti-to-look-for' } })
+    const answers = [await refresh(rt0, proof), await refresh(rt0, proof), await refresh(rt0, `${proof}x`)]
+    const [, ...refusals] = answers.map(({ raw }) => raw)
+    const said = JSON.stringify([refusals, events, errors])
+    for (const secret of [rt0, proof, 'a-jti-to-look-for', jwk.x]) expect(said).not.toContain(secret)
+  })
+})
+
+describe('a client that must prove a key', () => {
+  test('D-14 gets no token without', async () => {
+    const { issue, refresh, prove, boundKey } = await server()
+    for (const rt of [await issue({ clientId: 'pubD', boundKey }), await issue({ clientId: 'pubD' })]) {
+      expectError(await refresh(rt, undefined, 'pubD'), 400, 'invalid_dpop_proof')
+      expect((await refresh(rt, await prove(), 'pubD')).body.token_type).toBe('DPoP')
+    }
+  })
+})
+
+describe('nonces', () => {
+  test('D-16 D-18 are asked for with one, and ride on what is answered', async () => {
+    const { issue, boundKey, prove, refresh, clock, families } = await server({ nonce: NONCE })
+    const rt0 = await issue({ boundKey })
+    const asked = await refresh(rt0, await prove())
+    expectError(asked, 400, 'use_dpop_nonce')
+    expect(asked.all('dpop-nonce')).toHaveLength(1)
+    const nonce = asked.header('dpop-nonce')
+    const answer = await refresh(rt0, await prove({ claims: { nonce } }))
+    expect(answer.status).toBe(200)
+    expect(answer.all('dpop-nonce')).toEqual([nonce])
+    expect(answer.header('cache-control')).toBe('no-store')
+    clock.now += 601 * SECOND
+    const stale = await refresh(answer.body.refresh_token, await prove({ claims: { nonce } }))
+    expectError(stale, 400, 'use_dpop_nonce')
+    expect(stale.header('dpop-nonce')).not.toBe(nonce)
+    expect((await families())[0]?.generation).toBe(1)
+  })
+
+  test('D-16 asking for one tells nothing of the token that came along', async () => {
+    const { issue, boundKey, prove, refresh, tokens } = await server({ nonce: NONCE })
+    const live = await issue({ boundKey })
+    const dead = await issue({ boundKey })
+    await tokens.revoke({ refreshToken: dead })
+    const answers = []
+    for (const rt of [live, dead, 'garbage']) answers.push((await refresh(rt, await prove())).raw)
+    expect(answers[1]).toEqual(answers[0])
+    expect(answers[2]).toEqual(answers[0])
+  })
+})
+
+describe('sign-in and the cookie', () => {
+  const credentials = { body: '{}', headers: { 'content-type': 'application/json' } }
+  const at = (url: string) => ({ claims: { htu: `https://as.example${url}` } })
+
+  test('D-12 a proof at sign-in binds the session that begins', async () => {
+    const { login, prove, jkt, claims, refresh } = await server()
+    const signIn = login(async () => ({ subject: 'alice', clientId: 'pub', deliver: 'body' }))
+    const headers = { ...credentials.headers, dpop: await prove(at('/login')) }
+    const answer = await send(signIn, { ...credentials, url: '/login', headers })
+    expect(answer.body.token_type).toBe('DPoP')
+    expect(await claims(answer)).toMatchObject({ cnf: { jkt } })
+    expectError(await refresh(answer.body.refresh_token, undefined), 400, 'invalid_grant')
+    expect((await refresh(answer.body.refresh_token, await prove())).status).toBe(200)
+  })
+
+  test('D-10 a bad one signs nobody in', async () => {
+    const { login, families } = await server()
+    let asked = 0
+    const signIn = login(async () => {
+      asked += 1
+      return { subject: 'alice' }
+    })
+    const headers = { ...credentials.headers, dpop: 'bad' }
+    expectError(await send(signIn, { ...credentials, url: '/login', headers }), 400, 'invalid_dpop_proof')
+    expect([asked, await families()]).toEqual([0, []])
+  })
+
+  test('D-12 D-10 a bound session in the cookie is refreshed with a proof, and no refusal touches the cookie', async () => {
+    const { page, issue, prove, boundKey, claims, jkt } = await server()
+    const rt0 = await issue({ clientId: 'first-party', boundKey })
+    expectError(await send(page, fromPage(rt0)), 401, 'invalid_grant')
+    expectError(await send(page, fromPage(rt0, { headers: { dpop: 'bad' } })), 400, 'invalid_dpop_proof')
+    const answer = await send(page, fromPage(rt0, { headers: { dpop: await prove(at('/auth/refresh')) } }))
+    expect(answer.body.token_type).toBe('DPoP')
+    expect(await claims(answer)).toMatchObject({ cnf: { jkt } })
+  })
+})

@@ -1,0 +1,544 @@
+import { createHmac, createPrivateKey, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
+import { MisuseError } from '@baton/core'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { type DpopOptions, type Proven, proofChecker } from '../../src/dpop/dpop.js'
+import { PROOF_ALGORITHMS, type ProofAlgorithm, readProof } from '../../src/dpop/proof.js'
+import { MINUTE, request, SECOND, START } from '../wire.js'
+import { ath, compact, createProver, type ProofChanges, TOKEN_URL } from './prover.js'
+import { AT_REFRESH, AT_RESOURCE, AT_TOKEN_ENDPOINT, JKT } from './rfc9449.js'
+
+/** Not real secrets. */
+const NONCE_SECRETS = ['a secret of nonces in a test, over 32 bytes', 'an older secret of nonces, over 32 bytes too']
+
+interface Circumstances {
+  readonly url?: string | null
+  readonly method?: string
+  readonly accessToken?: string
+}
+
+/** A checker, a clock, somebody who proves, and a memory that counts what it holds. */
+async function court(options: DpopOptions = {}) {
+  const clock = { now: START }
+  const used = new Map<string, number>()
+  const memory = {
+    async once({ key, expiresAt }: { key: string; expiresAt: number }) {
+      for (const [old, until] of used) if (until <= clock.now) used.delete(old)
+      if (used.has(key)) return false
+      used.set(key, expiresAt)
+      return true
+    },
+  }
+  const checker = proofChecker(options)
+  const prover = await createProver(() => clock.now)
+  const judge = (
+    proof: string | readonly string[],
+    { url = TOKEN_URL, method = 'POST', accessToken }: Circumstances = {},
+  ): Promise<Proven> =>
+    checker.prove({
+      request: request({ method, headers: { dpop: proof } }),
+      url,
+      now: clock.now,
+      memory,
+      ...(accessToken === undefined ? {} : { accessToken }),
+    })
+  const judged = async (changes: ProofChanges) => verdictOf(await judge(await prover.prove(changes)))
+  return { clock, used, checker, judge, judged, ...prover }
+}
+
+/** The same primes with another public exponent, or the next one that has an inverse. */
+function withExponent(key: KeyObject, exponent: bigint): KeyObject {
+  const jwk = key.export({ format: 'jwk' })
+  const number = (text = '') => BigInt(`0x${Buffer.from(text, 'base64url').toString('hex')}`)
+  const encode = (value: bigint) => {
+    const hex = value.toString(16)
+    return Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex').toString('base64url')
+  }
+  const [p, q] = [number(jwk.p), number(jwk.q)]
+  const d = inverse(exponent, (p - 1n) * (q - 1n))
+  if (d === null) return withExponent(key, exponent - 2n)
+  const [dp, dq] = [encode(d % (p - 1n)), encode(d % (q - 1n))]
+  return createPrivateKey({ key: { ...jwk, e: encode(exponent), d: encode(d), dp, dq }, format: 'jwk' })
+}
+
+function inverse(value: bigint, modulus: bigint): bigint | null {
+  let [r0, r1, t0, t1] = [modulus, value, 0n, 1n]
+  while (r1 !== 0n) {
+    const quotient = r0 / r1
+    ;[r0, r1, t0, t1] = [r1, r0 - quotient * r1, t1, t0 - quotient * t1]
+  }
+  return r0 === 1n ? ((t0 % modulus) + modulus) % modulus : null
+}
+
+const verdictOf = (proven: Proven) => (proven.ok ? 'proven' : proven.error)
+const BAD = 'invalid_dpop_proof'
+
+describe('the examples of RFC 9449', () => {
+  test('D-11 at the token endpoint, at the refresh, at a resource', async () => {
+    const { clock, judge } = await court()
+    const [url, boundKey] = ['https://server.example.com/token', `jkt:${JKT}`]
+    for (const { iat, proof } of [AT_TOKEN_ENDPOINT, AT_REFRESH]) {
+      clock.now = iat * SECOND + 500
+      expect(await judge(proof, { url })).toEqual({ ok: true, boundKey })
+    }
+    clock.now = AT_RESOURCE.iat * SECOND
+    const { accessToken } = AT_RESOURCE
+    const at = { url: 'https://resource.example.org/protectedresource', method: 'GET', accessToken }
+    expect(await judge(AT_RESOURCE.proof, at)).toEqual({ ok: true, boundKey })
+  })
+
+  test('D-09 two of them share one jti: in one window the second is a replay', async () => {
+    const { jti, claims } = { jti: '-BwC3ESc6acc2lTc', claims: { iat: START / SECOND } }
+    const { judged } = await court()
+    expect(await judged({ claims: { ...claims, jti } })).toBe('proven')
+    expect(await judged({ claims: { iat: claims.iat + 1, jti } })).toBe(BAD)
+  })
+})
+
+describe('the form of a proof', () => {
+  test('no header is no proof', async () => {
+    const { judge } = await court()
+    expect(await judge([])).toEqual({ ok: true, boundKey: null })
+  })
+
+  test('D-01 one header with one well-formed JWT', async () => {
+    const { judge, prove } = await court()
+    const good = await prove()
+    const [header = '', payload = '', signature = ''] = good.split('.')
+    const bad = ['', ' ', 'x', 'a.b.c', '..', `${good} `, ` ${good}`, `${good}=`, `${good}.`, `${good}, ${good}`]
+    for (const proof of [
+      ...bad,
+      `${header}.${payload}`,
+      `${header}..${signature}`,
+      `${header}.${payload}.`,
+      `"${good}"`,
+    ])
+      expect(verdictOf(await judge(proof)), proof).toBe(BAD)
+    for (const several of [
+      [good, await prove()],
+      [good, good],
+      [good, ''],
+      ['', good],
+    ])
+      expect(verdictOf(await judge(several))).toBe(BAD)
+    expect(verdictOf(await judge(good))).toBe('proven')
+  })
+
+  test('D-01 D-05 header and payload are JSON objects in UTF-8', async () => {
+    const { judge, jwk } = await court()
+    const encode = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64url')
+    const header = JSON.stringify({ typ: 'dpop+jwt', alg: 'ES256', jwk })
+    for (const bad of [
+      '[]',
+      'null',
+      '"x"',
+      '1',
+      '{',
+      `${header}x`,
+      `\ufeff${header}`,
+      Buffer.from('7b22ff227d', 'hex'),
+    ])
+      expect(verdictOf(await judge(`${encode(bad)}.${encode('{}')}.${encode('signature')}`))).toBe(BAD)
+  })
+
+  test('D-02 typ is dpop+jwt and nothing else', async () => {
+    const { judged } = await court()
+    for (const typ of [
+      'JWT',
+      'at+jwt',
+      'dpop',
+      'DPOP+JWT',
+      'application/dpop+jwt',
+      '',
+      1,
+      null,
+      undefined,
+      ['dpop+jwt'],
+    ])
+      expect(await judged({ header: { typ } }), String(typ)).toBe(BAD)
+  })
+
+  test('D-03 none, HMAC and algorithms that are not on the list', async () => {
+    const { judge, jwk, judged, clock } = await court({ algorithms: ['ES256', 'RS256'] })
+    const claims = { jti: randomUUID(), htm: 'POST', htu: TOKEN_URL, iat: START / SECOND }
+    for (const alg of ['none', 'None', 'HS256', 'ES384', 'dir', '', null, undefined]) {
+      const proof = compact({ typ: 'dpop+jwt', alg, jwk }, claims, 'x')
+      expect(verdictOf(await judge(proof)), String(alg)).toBe(BAD)
+      expect(verdictOf(await judge(proof.slice(0, proof.lastIndexOf('.') + 1)))).toBe(BAD)
+    }
+    const unlisted = await createProver(() => clock.now, 'Ed25519')
+    expect(verdictOf(await judge(await unlisted.prove()))).toBe(BAD)
+    // The public key as the key of an HMAC: the classic confusion.
+    for (const secret of [JSON.stringify(jwk), jwk.x ?? '']) {
+      const unsigned = compact({ typ: 'dpop+jwt', alg: 'HS256', jwk }, claims)
+      const input = unsigned.slice(0, unsigned.lastIndexOf('.'))
+      const tag = createHmac('sha256', secret).update(input).digest('base64url')
+      expect(verdictOf(await judge(`${input}.${tag}`))).toBe(BAD)
+    }
+    expect(await judged({})).toBe('proven')
+  })
+
+  test.each(PROOF_ALGORITHMS)('W-09 D-03 %s works', async (alg) => {
+    const { judge, clock } = await court()
+    const other = await createProver(() => clock.now, alg)
+    expect(await judge(await other.prove())).toEqual({ ok: true, boundKey: other.boundKey })
+  })
+
+  test('D-03 whatever else a JWS header may say does not change what is checked', async () => {
+    const { judged } = await court()
+    for (const header of [{ crit: ['exp'], exp: 1 }, { b64: false, crit: ['b64'] }, { crit: [] }])
+      expect(await judged({ header }).catch(() => BAD)).toBe(BAD)
+    for (const header of [
+      { kid: '../../../etc/passwd' },
+      { jku: 'https://evil.example/keys' },
+      { x5u: 'https://evil.example' },
+    ])
+      expect(await judged({ header })).toBe('proven')
+  })
+
+  test('D-04 the key in the header is public, whole, of the algorithm, and the one that signed', async () => {
+    const { judged, judge, jwk, prove, privateJwk, clock } = await court()
+    const { d } = await privateJwk()
+    const stranger = await createProver(() => clock.now)
+    const ed = await createProver(() => clock.now, 'Ed25519')
+    const p384 = await createProver(() => clock.now, 'ES384')
+    const bad: unknown[] = [
+      undefined,
+      null,
+      'x',
+      [],
+      {},
+      { ...jwk, d },
+      { ...jwk, d: '' },
+      { ...jwk, k: 'AA' },
+      { ...jwk, priv: null },
+    ]
+    bad.push(
+      { kty: 'oct', k: 'c2VjcmV0' },
+      { ...jwk, kty: 'RSA' },
+      { ...jwk, kty: 'constructor' },
+      { kty: 'EC', crv: 'P-256' },
+    )
+    bad.push(
+      stranger.jwk,
+      ed.jwk,
+      p384.jwk,
+      { ...jwk, y: stranger.jwk.y },
+      { ...jwk, alg: 'ES384' },
+      { ...jwk, crv: 'P-384' },
+    )
+    // The same number in another spelling would be another thumbprint of the same key.
+    bad.push({ ...jwk, x: `${jwk.x ?? ''}=` }, { ...jwk, x: ` ${jwk.x ?? ''}` }, { ...jwk, x: 1 }, { ...jwk, x: '' })
+    for (const key of bad) expect(await judged({ header: { jwk: key } }), JSON.stringify(key)).toBe(BAD)
+    const good = await prove()
+    const signature = Buffer.from(good.split('.')[2] ?? '', 'base64url')
+    for (let index = 0; index < signature.length; index += 7) {
+      const flipped = Buffer.from(signature)
+      flipped[index] = (flipped[index] ?? 0) ^ 1
+      expect(verdictOf(await judge(good.replace(/[^.]+$/, flipped.toString('base64url'))))).toBe(BAD)
+    }
+    expect(await judged({ header: { jwk: { ...jwk, use: 'enc', key_ops: ['sign'], kid: 'x', alg: 'ES256' } } })).toBe(
+      'proven',
+    )
+  })
+
+  test('D-04 an RSA key that is too short, or costs too much to check, is refused', async () => {
+    const { judge } = await court()
+    const claims = { jti: 'x', htm: 'POST', htu: TOKEN_URL, iat: START / SECOND }
+    const proofBy = (privateKey: KeyObject) => {
+      const { e, n } = privateKey.export({ format: 'jwk' })
+      const unsigned = compact({ typ: 'dpop+jwt', alg: 'RS256', jwk: { kty: 'RSA', n, e } }, claims)
+      return unsigned + sign('sha256', Buffer.from(unsigned.slice(0, -1)), privateKey).toString('base64url')
+    }
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const { privateKey: short } = generateKeyPairSync('rsa', { modulusLength: 1024 })
+    expect(verdictOf(await judge(proofBy(withExponent(privateKey, 0xffffffffffn))))).toBe(BAD)
+    expect(verdictOf(await judge(proofBy(short)))).toBe(BAD)
+    expect(verdictOf(await judge(proofBy(privateKey)))).toBe('proven')
+  })
+
+  test('D-05 every claim is there, and of its type', async () => {
+    const { judged } = await court()
+    for (const name of ['jti', 'htm', 'htu', 'iat'])
+      for (const value of [undefined, null, true, {}, [], ['x'], name === 'iat' ? '1893456000' : 5, ''])
+        expect(await judged({ claims: { [name]: value } }), `${name} ${JSON.stringify(value)}`).toBe(BAD)
+    for (const claims of [{ ath: 1 }, { nonce: {} }]) expect(await judged({ claims })).toBe(BAD)
+    expect(await judged({ claims: { exp: 'x', nbf: [], extra: { deep: true } } })).toBe('proven')
+  })
+
+  test('D-09 a proof of any size is answered, and one of a mebibyte is not even read', async () => {
+    const { judged, judge } = await court()
+    expect(await judged({ claims: { jti: 'x'.repeat(2000) } })).toBe('proven')
+    expect(await judged({ claims: { jti: 'x'.repeat(5000) } })).toBe(BAD)
+    expect(verdictOf(await judge('x'.repeat(1 << 20)))).toBe(BAD)
+    expect(verdictOf(await judge(`${'a'.repeat(1 << 19)}.${'b'.repeat(1 << 19)}.c`))).toBe(BAD)
+  })
+
+  test('any text at all is judged, and none is a proof', async () => {
+    const parts = fc.array(
+      fc.oneof(
+        fc.base64String(),
+        fc.json().map((json) => Buffer.from(json).toString('base64url')),
+      ),
+    )
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof(
+          fc.string({ unit: 'binary' }),
+          parts.map((list) => list.join('.')),
+        ),
+        async (text) => {
+          expect(await readProof(text, PROOF_ALGORITHMS)).toBeNull()
+        },
+      ),
+      { numRuns: 500 },
+    )
+  })
+})
+
+describe('what a proof is for', () => {
+  test('D-06 this method, in its own case', async () => {
+    const { judged } = await court()
+    for (const htm of ['GET', 'post', 'Post', ' POST', 'POST ', '']) expect(await judged({ claims: { htm } })).toBe(BAD)
+  })
+
+  test.each([
+    'https://as.example/oauth/token?x',
+    'https://as.example/oauth/token?x#y',
+    'https://as.example/oauth/token#',
+    'HTTPS://AS.Example:443/oauth/token?x#y',
+    'https://as.example/oauth/%74oken',
+    'https://as.example/oauth/./x/../token',
+    // Without slashes no browser would take it for another.
+    'https:as.example/oauth/token',
+  ])('D-07 %s is this endpoint', async (htu) => {
+    const { judged } = await court()
+    expect(await judged({ claims: { htu } })).toBe('proven')
+  })
+
+  test.each([
+    'https://as.example/oauth/token/',
+    'https://as.example/oauth/Token',
+    'https://as.example/oauth%2Ftoken',
+    'https://as.example//oauth/token',
+    'https://as.example/',
+    'https://as.example',
+    'http://as.example/oauth/token',
+    'https://as.example:8443/oauth/token',
+    'https://as.example./oauth/token',
+    'https://sub.as.example/oauth/token',
+    'https://evil.example/oauth/token',
+    'https://as.example@evil.example/oauth/token',
+    'https://evil.example/?https://as.example/oauth/token',
+    'https://evil.example#@as.example/oauth/token',
+    'https://user@as.example/oauth/token',
+    'https://as.example\\oauth\\token',
+    'https://as.exa\nmple/oauth/token',
+    ' https://as.example/oauth/token',
+    '//as.example/oauth/token',
+    '/oauth/token',
+    'wss://as.example/oauth/token',
+    'urn:as.example',
+    'https://',
+    'https://аs.example/oauth/token',
+  ])('D-07 %s is not', async (htu) => {
+    const { judged } = await court()
+    expect(await judged({ claims: { htu } })).toBe(BAD)
+  })
+
+  test('D-07 a percent sign that means itself is compared, whatever its case', async () => {
+    const { judge, prove } = await court()
+    const url = 'https://as.example/a%2fb%7E'
+    expect(verdictOf(await judge(await prove({ claims: { htu: 'https://as.example/a%2Fb~' } }), { url }))).toBe(
+      'proven',
+    )
+    expect(verdictOf(await judge(await prove({ claims: { htu: 'https://as.example/a/b~' } }), { url }))).toBe(BAD)
+  })
+
+  test('D-07 where nobody knows our own URL, no proof is good', async () => {
+    const { judge, prove } = await court()
+    expect(verdictOf(await judge(await prove(), { url: null }))).toBe(BAD)
+  })
+
+  test('B-06 the access token that came along', async () => {
+    const { judge, prove } = await court()
+    const accessToken = 'an.access.token'
+    expect(verdictOf(await judge(await prove({ claims: { ath: ath(accessToken) } }), { accessToken }))).toBe('proven')
+    for (const wrong of [undefined, '', ath('another'), `${ath(accessToken)}=`, accessToken])
+      expect(verdictOf(await judge(await prove({ claims: { ath: wrong } }), { accessToken }))).toBe(BAD)
+  })
+})
+
+describe('when a proof is good', () => {
+  test('D-08 K-05 from half a minute ahead of our clock until a minute after it was made', async () => {
+    const { judged } = await court()
+    const now = START / SECOND
+    for (const iat of [now, now + 5, now + 30, now - 59, now - 0.5])
+      expect(await judged({ claims: { iat } })).toBe('proven')
+    for (const iat of [now - 60, now + 31, now - 600, now + 600, 0, -1, START, 1e300])
+      expect(await judged({ claims: { iat } }), String(iat)).toBe(BAD)
+  })
+
+  test('D-08 the age is an option', async () => {
+    const { judged } = await court({ maxAgeSeconds: 300 })
+    expect(await judged({ claims: { iat: START / SECOND - 299 } })).toBe('proven')
+    expect(await judged({ claims: { iat: START / SECOND - 300 } })).toBe(BAD)
+  })
+
+  test('D-09 once, of ten at a time too', async () => {
+    const { judge, prove } = await court()
+    const proof = await prove()
+    const verdicts = await Promise.all(Array.from({ length: 10 }, () => judge(proof)))
+    expect(verdicts.map(verdictOf).sort()).toEqual([...Array.from({ length: 9 }, () => BAD), 'proven'])
+  })
+
+  test('D-09 once however its target is written', async () => {
+    const { judged } = await court()
+    const jti = randomUUID()
+    expect(await judged({ claims: { jti } })).toBe('proven')
+    for (const htu of [`${TOKEN_URL}?x=1`, 'HTTPS://as.example:443/oauth/token', 'https://as.example/oauth/%74oken'])
+      expect(await judged({ claims: { jti, htu } })).toBe(BAD)
+  })
+
+  test('D-09 jti is compared per key and target: nobody can use up the proofs of others', async () => {
+    const { judge, prove, clock } = await court()
+    const jti = randomUUID()
+    const other = await createProver(() => clock.now)
+    expect(verdictOf(await judge(await other.prove({ claims: { jti } })))).toBe('proven')
+    expect(verdictOf(await judge(await prove({ claims: { jti } })))).toBe('proven')
+    const htu = 'https://as.example/other'
+    expect(verdictOf(await judge(await prove({ claims: { jti, htu } }), { url: htu }))).toBe('proven')
+  })
+
+  test('D-09 a proof that fails for another reason is not used up', async () => {
+    const { judge, prove } = await court()
+    const proof = await prove()
+    expect(verdictOf(await judge(proof, { method: 'GET' }))).toBe(BAD)
+    expect(verdictOf(await judge(proof, { url: 'https://as.example/elsewhere' }))).toBe(BAD)
+    expect(verdictOf(await judge(proof))).toBe('proven')
+  })
+
+  test('K-04 D-09 the memory forgets what would be refused by its age, and not before', async () => {
+    const { judged, used, clock } = await court()
+    for (let count = 0; count < 20; count += 1) {
+      expect(await judged({})).toBe('proven')
+      clock.now += 10 * SECOND
+    }
+    expect(used.size).toBeLessThanOrEqual(7)
+    const { judge, prove, clock: later } = await court()
+    const ahead = await prove({ claims: { iat: START / SECOND + 30 } })
+    expect(verdictOf(await judge(ahead))).toBe('proven')
+    for (let count = 0; count < 100; count += 1) {
+      later.now += SECOND
+      expect(verdictOf(await judge(ahead))).toBe(BAD)
+    }
+  })
+})
+
+describe('nonces', () => {
+  const required = { nonce: { secrets: NONCE_SECRETS, required: true } }
+  const nonceOf = ({ checker, clock }: Awaited<ReturnType<typeof court>>) =>
+    checker.nonceHeaders(clock.now)[0]?.[1] ?? ''
+
+  test('D-16 without one, with a wrong one or a stale one, another is asked for', async () => {
+    const app = await court(required)
+    const nonce = nonceOf(app)
+    expect(nonce).toMatch(/^[\x21\x23-\x5b\x5d-\x7e]{16,}$/)
+    const wrong = [
+      undefined,
+      '',
+      'x',
+      `${nonce}x`,
+      nonce.slice(1),
+      nonce.toLowerCase(),
+      `${nonce} `,
+      'x'.repeat(1000),
+      'é',
+    ]
+    for (const value of wrong) expect(await app.judged({ claims: { nonce: value } })).toBe('use_dpop_nonce')
+    expect(await app.judged({ claims: { nonce } })).toBe('proven')
+    app.clock.now += 5 * MINUTE
+    expect(await app.judged({ claims: { nonce } })).toBe('proven')
+    app.clock.now += 5 * MINUTE
+    expect(await app.judged({ claims: { nonce } })).toBe('use_dpop_nonce')
+    expect(nonceOf(app)).not.toBe(nonce)
+  })
+
+  test('D-16 every instance with the same secrets knows them, also while the secret is being changed', async () => {
+    const [current = '', older = ''] = NONCE_SECRETS
+    const before = await court({ nonce: { secrets: [older] } })
+    const after = await court({ nonce: { secrets: [current, older], required: true } })
+    expect(await after.judged({ claims: { nonce: nonceOf(before) } })).toBe('proven')
+    expect(await before.judged({ claims: { nonce: nonceOf(after) } })).toBe('use_dpop_nonce')
+    const ahead = await court(required)
+    ahead.clock.now += 5 * MINUTE
+    expect(await after.judged({ claims: { nonce: nonceOf(ahead) } })).toBe('proven')
+    ahead.clock.now += 5 * MINUTE
+    expect(await after.judged({ claims: { nonce: nonceOf(ahead) } })).toBe('use_dpop_nonce')
+  })
+
+  test('D-16 a nonce tells nothing of the next one', async () => {
+    const one = await court({ nonce: { secrets: ['another secret of nonces, over 32 bytes'] } })
+    const two = await court(required)
+    const seen = new Set<string>()
+    for (let slot = 0; slot < 50; slot += 1) {
+      seen.add(nonceOf(one)).add(nonceOf(two))
+      one.clock.now += 5 * MINUTE
+      two.clock.now += 5 * MINUTE
+    }
+    expect(seen.size).toBe(100)
+  })
+
+  test('D-08 D-16 with a nonce the clock of the client does not count', async () => {
+    const app = await court({ nonce: { secrets: NONCE_SECRETS } })
+    expect(await app.judged({ claims: { iat: 0 } })).toBe('use_dpop_nonce')
+    expect(await app.judged({ claims: { iat: 0, nonce: nonceOf(app) } })).toBe('proven')
+    expect(await app.judged({})).toBe('proven')
+    expect(await app.judged({ claims: { nonce: 'of another server' } })).toBe('use_dpop_nonce')
+  })
+
+  test('D-09 D-16 a proof with a nonce works once for as long as the nonce is good', async () => {
+    const app = await court(required)
+    const proof = await app.prove({ claims: { nonce: nonceOf(app), iat: 0 } })
+    expect(verdictOf(await app.judge(proof))).toBe('proven')
+    for (let minute = 0; minute < 12; minute += 1) {
+      expect(verdictOf(await app.judge(proof))).toBe(minute < 10 ? BAD : 'use_dpop_nonce')
+      app.clock.now += MINUTE
+    }
+  })
+
+  test('a proof that is bad all the same is bad before its nonce is looked at', async () => {
+    const { judged } = await court(required)
+    expect(await judged({ claims: { htm: 'GET' } })).toBe(BAD)
+  })
+
+  test('without nonces, one that a client brings along from elsewhere is ignored', async () => {
+    const { judged, checker } = await court()
+    expect(await judged({ claims: { nonce: 'of another server' } })).toBe('proven')
+    expect(checker.nonceHeaders(START)).toEqual([])
+  })
+})
+
+test('options that cannot be meant are misuse', () => {
+  const secrets = NONCE_SECRETS
+  const wrong: unknown[] = [
+    { algorithms: [] },
+    { algorithms: ['HS256'] },
+    { algorithms: ['none' as ProofAlgorithm] },
+    { algorithms: 'ES256' },
+    { maxAgeSeconds: 0 },
+    { maxAgeSeconds: 60_000 },
+    { maxAgeSeconds: '60' },
+    { nonces: {} },
+    { nonce: {} },
+    { nonce: { secrets: [] } },
+    { nonce: { secrets: [undefined] } },
+    { nonce: { secrets: ['short'] } },
+    { nonce: { secrets: secrets[0] } },
+    { nonce: { secrets, seconds: 1 } },
+    { nonce: { secrets, required: 'yes' } },
+    { nonce: { secrets, forced: true } },
+  ]
+  for (const options of wrong)
+    expect(() => proofChecker(options as DpopOptions), JSON.stringify(options)).toThrow(MisuseError)
+})
