@@ -52,7 +52,7 @@ export function urlOf(request: PlainRequest, { base }: Transport): string | null
 }
 
 /** Plain http on other machines is refused anyway. */
-export function isSafeUrl(text: unknown): text is string {
+function isSafeUrl(text: unknown): text is string {
   if (typeof text !== 'string' || !URL.canParse(text) || /[?#]/.test(text)) return false
   const { protocol, hostname, username, password } = new URL(text)
   const isLocalHttp = protocol === 'http:' && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)

@@ -21,7 +21,7 @@ export interface UsedOnce {
   once(request: { readonly purpose: string; readonly key: string; readonly expiresAt: number }): Promise<boolean>
 }
 
-export interface Proving {
+interface Proving {
   readonly request: PlainRequest
   /** The URL that the client asked for; null, where nobody knows it, is matched by no proof. */
   readonly url: string | null
