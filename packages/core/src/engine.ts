@@ -35,6 +35,7 @@ export interface Engine {
   readonly accept: ForeignTokens | undefined
   readonly now: () => number
   readonly random: Random
+  readonly nonce: () => string
   readonly emit: (event: RefreshEvent) => void
 }
 

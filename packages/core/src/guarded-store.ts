@@ -76,21 +76,17 @@ function answerAbout(id: FamilyId, record: FamilyRecord | null | undefined): Fam
   throw new StoreError('store_broken', `the store answered ${got}, expected the record of family ${id} or null`)
 }
 
-async function within<Answer>(
-  timeoutMs: number | null,
-  operation: string,
-  run: () => Promise<Answer>,
-): Promise<Answer> {
+function within<Answer>(timeoutMs: number | null, operation: string, run: () => Promise<Answer>): Promise<Answer> {
   if (timeoutMs === null) return run()
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
       reject(new StoreError('store_timeout', `${operation} did not answer within ${String(timeoutMs)} ms`))
     }, timeoutMs)
+    const answer = run()
+    answer.then(resolve, reject)
+    const settled = () => {
+      clearTimeout(timer)
+    }
+    answer.then(settled, settled)
   })
-  try {
-    return await Promise.race([run(), timeout])
-  } finally {
-    clearTimeout(timer)
-  }
 }

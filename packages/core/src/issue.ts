@@ -3,7 +3,7 @@ import { type Engine, namesOf } from './engine.js'
 import { MisuseError, StoreError } from './errors.js'
 import { expiryAt, type Family, type FamilyRecord, toFamily } from './family.js'
 import { parseScope } from './scope.js'
-import { firstToken, formatToken, freshNonce, randomSeed, sameText, type Seed, verifierOf } from './token.js'
+import { firstToken, formatToken, randomSeed, sameText, type Seed, verifierOf } from './token.js'
 
 /** The client of an app that is its own only client. */
 export const FIRST_PARTY = 'first-party'
@@ -66,7 +66,7 @@ export interface Beginning {
 
 /** The record of a family that its first token is the current one of. */
 export function newFamily(
-  { ring, policy, random }: Engine,
+  { ring, policy, nonce }: Engine,
   { grant, seed, now, createdAt, absoluteExpiresAt, keepUntil }: Beginning,
 ): FamilyRecord {
   const { idleMs, absoluteMs } = grant.offline ? policy.offline : policy
@@ -78,7 +78,7 @@ export function newFamily(
     id: token.familyId,
     generation: 0,
     verifier: verifierOf(token, grant),
-    nonce: freshNonce(random),
+    nonce: nonce(),
     keyId: ring.current.id,
     rotatedAt: now,
     retryKey: null,

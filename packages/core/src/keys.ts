@@ -1,4 +1,5 @@
 import { hkdfSync } from 'node:crypto'
+import { type Mac, macUnder } from './digest.js'
 import { MisuseError } from './errors.js'
 
 const LEAST_SECRET_BYTES = 32
@@ -8,8 +9,8 @@ export interface Key {
   /** Three bytes derived from the secret, base64url: carried in the clear by tokens and records. */
   readonly id: string
   readonly idBytes: Uint8Array
-  readonly tag: Uint8Array
-  readonly next: Uint8Array
+  readonly tag: Mac
+  readonly next: Mac
 }
 
 /** The secrets that are accepted; only the first one issues. */
@@ -61,5 +62,10 @@ function deriveKey(secret: Uint8Array): Key {
   const derive = (purpose: string, length: number) =>
     new Uint8Array(hkdfSync('sha256', secret, 'baton/refresh-token/v1', purpose, length))
   const idBytes = derive('key id', 3)
-  return { id: Buffer.from(idBytes).toString('base64url'), idBytes, tag: derive('tag', 32), next: derive('next', 32) }
+  return {
+    id: Buffer.from(idBytes).toString('base64url'),
+    idBytes,
+    tag: macUnder(derive('tag', 32)),
+    next: macUnder(derive('next', 32)),
+  }
 }

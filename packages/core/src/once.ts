@@ -1,7 +1,8 @@
 import { demandInstant, demandName, demandObject, shown } from './demand.js'
+import { hash } from './digest.js'
 import type { Engine } from './engine.js'
 import { MisuseError } from './errors.js'
-import { freshNonce, hash, sameText } from './token.js'
+import { sameText } from './token.js'
 
 export interface OnceRequest {
   /** What the key is for, such as `dpop`: the same key for another purpose is another key. */
@@ -24,7 +25,7 @@ export async function once(engine: Engine, request: OnceRequest): Promise<boolea
   const now = engine.now()
   // The store may have forgotten it already.
   if (now >= expiresAt) return false
-  const by = freshNonce(engine.random)
+  const by = engine.nonce()
   const claim = { key: hash('baton/once/v1', [purpose, key], 16).toString('base64url'), by, expiresAt }
   return sameText(await engine.store.remember(claim, now), by)
 }

@@ -23,7 +23,6 @@ import {
   firstToken,
   foreignSeed,
   formatToken,
-  freshNonce,
   relationOf,
   retryKeyOf,
   sameText,
@@ -283,7 +282,7 @@ function succeed(
   outcome: MintOutcome,
   record: FamilyRecord | null = null,
 ): Swap {
-  const { ring, random, tokenPrefix } = engine
+  const { ring, tokenPrefix } = engine
   const now = engine.now()
   const expect = outcome === 'healed' && record !== null ? record.verifier : verifierOf(token, binding)
   if (outcome === 'renewed')
@@ -293,7 +292,7 @@ function succeed(
       successor: null,
       refreshToken: request.refreshToken,
     }
-  const nonce = freshNonce(random)
+  const nonce = engine.nonce()
   const successor = successorOf(token, ring.current, nonce)
   const next = {
     generation: successor.generation,

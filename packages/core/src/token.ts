@@ -1,4 +1,5 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
+import { framed, hash } from './digest.js'
 import type { FamilyId, FamilyRecord, Verifier } from './family.js'
 import type { Key, KeyRing } from './keys.js'
 
@@ -35,6 +36,8 @@ export interface AuthenticToken {
   /** A key must be proven along with this token. */
   readonly bound: boolean
   readonly secret: Uint8Array
+  /** Of the secret. */
+  readonly proof: Uint8Array
   readonly previousProof: Uint8Array
 }
 
@@ -59,21 +62,23 @@ export function parseToken(text: unknown, prefix: string, ring: KeyRing): Parsed
   if (key === undefined) return { kind: 'unknown_key', keyId }
   if (!timingSafeEqual(tagOf(bytes.subarray(0, TAG_AT), key), bytes.subarray(TAG_AT))) return { kind: 'malformed' }
   const handle = bytes.subarray(4, 20)
+  const secret = bytes.subarray(28, 52)
   const token: AuthenticToken = {
     familyId: familyIdOf(handle),
     handle,
     generation: bytes.readUInt32BE(20),
     createdAtSeconds: bytes.readUInt32BE(24),
     bound: (head & BOUND_FLAG) !== 0,
-    secret: bytes.subarray(28, 52),
+    secret,
+    proof: proofOf(secret),
     previousProof: bytes.subarray(52, TAG_AT),
   }
   return { kind: 'authentic', token }
 }
 
 /** Writes a token under `key`. */
-export function formatToken(token: Omit<AuthenticToken, 'familyId'>, prefix: string, key: Key): string {
-  const bytes = Buffer.alloc(SIZE)
+export function formatToken(token: Omit<AuthenticToken, 'familyId' | 'proof'>, prefix: string, key: Key): string {
+  const bytes = Buffer.allocUnsafe(SIZE)
   bytes.writeUInt8((VERSION << 4) | (token.bound ? BOUND_FLAG : 0), 0)
   bytes.set(key.idBytes, 1)
   bytes.set(token.handle, 4)
@@ -123,22 +128,35 @@ export function firstToken(
     createdAtSeconds: Math.floor(family.createdAt / 1000),
     bound: family.boundKey !== null,
     secret,
+    proof: proofOf(secret),
     previousProof: new Uint8Array(PROOF_BYTES),
   }
 }
 
-export function freshNonce(random: Random): string {
-  return Buffer.from(random(NONCE_BYTES)).toString('base64url')
+/**
+ * Makes nonces of which none comes twice. They are no secrets, as every record shows one, so they may be drawn `atOnce` from a source
+ * that takes its price for each call. What is secret is always drawn when it is needed.
+ */
+export function noncesFrom(random: Random, atOnce: number): () => string {
+  let drawn = Buffer.alloc(0)
+  let used = 0
+  return () => {
+    if (used === drawn.length) {
+      drawn = Buffer.from(random(atOnce * NONCE_BYTES))
+      used = 0
+    }
+    used += NONCE_BYTES
+    return drawn.toString('base64url', used - NONCE_BYTES, used)
+  }
 }
 
 /** The one successor of `token` under this key and nonce: the same three always give the same successor. */
 export function successorOf(token: AuthenticToken, key: Key, nonce: string): AuthenticToken {
   const generation = token.generation + 1
-  const secret = createHmac('sha256', key.next)
-    .update(framed('baton/successor/v1', [token.familyId, uint(generation), nonce, token.secret]))
-    .digest()
+  const secret = key
+    .next(framed('baton/successor/v1', [token.familyId, generation, nonce, token.secret]))
     .subarray(0, SECRET_BYTES)
-  return { ...token, generation, secret, previousProof: proofOf(token.secret) }
+  return { ...token, generation, secret, proof: proofOf(secret), previousProof: token.proof }
 }
 
 /** What a verifier binds besides the token itself. */
@@ -148,7 +166,7 @@ export interface Binding {
 }
 
 export function verifierOf(token: AuthenticToken, binding: Binding): Verifier {
-  return commit(token, token.generation, proofOf(token.secret), binding)
+  return commit(token, token.generation, token.proof, binding)
 }
 
 /** Where a presented token stands in its family. */
@@ -190,7 +208,7 @@ export function relationOf(token: AuthenticToken, record: FamilyRecord, ring: Ke
 
 /** Ties an Idempotency-Key to one attempt: the same key on another family or generation is another attempt. */
 export function retryKeyOf(token: AuthenticToken, idempotencyKey: string): string {
-  return hash('baton/retry-key/v1', [token.familyId, uint(token.generation), idempotencyKey], 16).toString('base64url')
+  return hash('baton/retry-key/v1', [token.familyId, token.generation, idempotencyKey], 16).toString('base64url')
 }
 
 /** Compares in constant time. */
@@ -212,38 +230,10 @@ function proofOf(secret: Uint8Array): Uint8Array {
 }
 
 function commit(token: AuthenticToken, generation: number, proof: Uint8Array, binding: Binding): Verifier {
-  const parts = [
-    token.familyId,
-    uint(generation),
-    binding.clientId,
-    uint(token.createdAtSeconds),
-    binding.boundKey ?? '',
-    proof,
-  ]
+  const parts = [token.familyId, generation, binding.clientId, token.createdAtSeconds, binding.boundKey ?? '', proof]
   return hash('baton/verifier/v1', parts, 16).toString('base64url') as Verifier
 }
 
 function tagOf(bytes: Uint8Array, key: Key): Uint8Array {
-  return createHmac('sha256', key.tag).update(bytes).digest().subarray(0, TAG_BYTES)
-}
-
-/** Hashes parts for one purpose, so that no two purposes and no two lists of parts share a hash. */
-export function hash(domain: string, parts: readonly (string | Uint8Array)[], size: number): Buffer {
-  return createHash('sha256').update(framed(domain, parts)).digest().subarray(0, size)
-}
-
-/** Every part behind its length, so that no two lists of parts share an encoding. */
-function framed(domain: string, parts: readonly (string | Uint8Array)[]): Uint8Array {
-  const chunks: Uint8Array[] = []
-  for (const part of [domain, ...parts]) {
-    const bytes = typeof part === 'string' ? Buffer.from(part, 'utf8') : part
-    chunks.push(uint(bytes.length), bytes)
-  }
-  return Buffer.concat(chunks)
-}
-
-function uint(value: number): Uint8Array {
-  const bytes = Buffer.alloc(4)
-  bytes.writeUInt32BE(value)
-  return bytes
+  return key.tag(bytes).subarray(0, TAG_BYTES)
 }
