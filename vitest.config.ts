@@ -13,7 +13,11 @@ export default defineConfig({
       {
         // Sources stand in for the builds, so that unit tests need none.
         resolve: { alias: [{ find: /^@baton\/([^/]+)$/, replacement: `${sources}$1/src/index.ts` }] },
-        test: { name: 'packages', include: ['packages/*/test/**/*.test.ts'], ...patience },
+        test: {
+          name: 'packages',
+          include: ['packages/*/test/**/*.test.ts', 'simulation/test/**/*.test.ts'],
+          ...patience,
+        },
       },
       {
         // Examples are whole processes and run what users install: the builds.

@@ -1,0 +1,10 @@
+import { bootstrap, fail, run } from './bootstrap.mjs'
+
+/** Each is a program of `simulation`, run from the sources so that what is proven is what is written. */
+const PROOFS = ['model']
+
+const [proof, ...args] = process.argv.slice(2)
+if (!PROOFS.includes(proof)) fail(`Which proof? One of ${PROOFS.join(', ')}.`)
+
+await bootstrap()
+process.exitCode = await run('tsx', [`simulation/src/${proof}/main.ts`, ...args.filter((arg) => arg !== '--')])

@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto'
+import { resumableCore } from './core-call.js'
+import { identityOf } from './identity.js'
+import { createJudge, type Occasion, Violation } from './judge.js'
+import { createLineage } from './lineage.js'
+import { type Move, movesOf, type Rules } from './moves.js'
+import type { ModelStore } from './store.js'
+import type { Setup, World } from './world.js'
+
+export interface SearchLimits {
+  /** Most events in a row. */
+  readonly depth: number
+  /** The search ends once it has met this many states, in the middle of a level if need be. */
+  readonly states: number
+  /** Another store than one that keeps the contract: to see that the search would find out. */
+  readonly store?: ModelStore
+}
+
+interface Finding {
+  readonly invariant: string
+  readonly message: string
+  /** The shortest way there. */
+  readonly story: readonly string[]
+}
+
+export interface SearchReport {
+  /** Events in a row up to which every order has been tried. */
+  readonly depth: number
+  /** Nothing new can happen any more: whatever is longer repeats what has been seen. */
+  readonly isComplete: boolean
+  readonly states: number
+  readonly transitions: number
+  readonly occasions: ReadonlyMap<Occasion, number>
+  readonly finding: Finding | null
+}
+
+const BORN_AT = Date.UTC(2030, 0, 1)
+
+/** Breadth first over every order of events, so that the first violation that is met is one of the shortest. */
+export async function explore(setup: Setup, limits: SearchLimits): Promise<SearchReport> {
+  const lineage = createLineage()
+  const judge = createJudge(setup, lineage, limits.store)
+  const core = resumableCore(setup.core)
+  const rules: Rules = { setup, core, lineage, judge }
+  const first = await firstWorld(rules)
+
+  const seen = new Set([digestOf(identityOf(first, lineage))])
+  /** For each state, the state before it and which of its moves led here. */
+  const parents = [-1]
+  const turns = [0]
+  let level: { world: World; index: number }[] = [{ world: first, index: 0 }]
+  let transitions = 0
+  let depth = 0
+
+  const report = (isComplete: boolean, finding: Finding | null): SearchReport => ({
+    depth,
+    isComplete,
+    states: seen.size,
+    transitions,
+    occasions: judge.occasions,
+    finding,
+  })
+
+  while (level.length > 0 && depth < limits.depth) {
+    const next: typeof level = []
+    for (const { world, index } of level) {
+      for (const [turn, move] of movesOf(rules, world).entries()) {
+        transitions += 1
+        let after: World
+        try {
+          after = await move.make()
+        } catch (error) {
+          if (!(error instanceof Violation)) throw error
+          const story = [...(await retell(rules, first, wayTo(parents, turns, index))), move.words()]
+          return report(false, { invariant: error.invariant, message: error.message, story })
+        }
+        const digest = digestOf(identityOf(after, lineage))
+        if (seen.has(digest)) continue
+        seen.add(digest)
+        parents.push(index)
+        turns.push(turn)
+        next.push({ world: after, index: parents.length - 1 })
+      }
+      if (seen.size >= limits.states) return report(false, null)
+    }
+    level = next
+    depth += 1
+  }
+  return report(level.length === 0, null)
+}
+
+async function firstWorld({ setup, core, lineage }: Rules): Promise<World> {
+  const { refreshToken, record } = await core.issue(BORN_AT)
+  const link = { verifier: record.verifier, presented: null, madeAt: BORN_AT, appliedAt: BORN_AT, key: null }
+  lineage.noteLink(link, null)
+  lineage.noteAnswer(record.verifier, refreshToken)
+  return {
+    now: BORN_AT,
+    fallbacks: 0,
+    sent: 0,
+    left: setup.budget,
+    record,
+    chain: [link],
+    verdict: false,
+    reported: false,
+    past: [],
+    places: { 'shared storage': refreshToken, 'storage of tab C': refreshToken },
+    hoard: [],
+    stolenKey: null,
+    flights: [],
+  }
+}
+
+function wayTo(parents: readonly number[], turns: readonly number[], index: number): number[] {
+  const way: number[] = []
+  for (let at = index; at > 0; at = parents[at] ?? 0) way.unshift(turns[at] ?? 0)
+  return way
+}
+
+async function retell(rules: Rules, first: World, way: readonly number[]): Promise<string[]> {
+  const story: string[] = []
+  let world = first
+  for (const turn of way) {
+    const move: Move | undefined = movesOf(rules, world)[turn]
+    if (move === undefined) throw new Error('the way back leads nowhere')
+    story.push(move.words())
+    world = await move.make()
+  }
+  return story
+}
+
+function digestOf(identity: string): string {
+  return createHash('md5').update(identity).digest('base64')
+}

@@ -1,0 +1,125 @@
+import type { FamilyRecord } from '@baton/core'
+import type { CoreCall, Reply } from './core-call.js'
+import type { Lineage } from './lineage.js'
+import { attemptOf } from './attempt.js'
+import { type Flight, placeOf, type Snapshot, type Standing, type World } from './world.js'
+
+/** Distances beyond this look alike: nothing in these worlds can bring them back within reach. */
+const FAR = 4
+
+/**
+ * The same text for worlds whose futures are the same. Names of tokens and nonces, absolute times and absolute generations do not
+ * matter to any of them: tokens are named in the order in which they are met here, and the rest is counted from now.
+ */
+export function identityOf(world: World, lineage: Lineage): string {
+  const { now, chain, flights, left } = world
+  const names = new Map<string, string>()
+  const places = new Map(chain.map(({ verifier }, place) => [verifier, place]))
+
+  /** Names a rotation, at first sight with its place in history. */
+  function rotation(verifier: string | null | undefined, depth = 0): string {
+    if (verifier === null || verifier === undefined) return '-'
+    const known = names.get(verifier)
+    if (known !== undefined) return known
+    const name = String(names.size)
+    names.set(verifier, name)
+    const place = places.get(verifier)
+    if (place !== undefined) {
+      const distance = chain.length - 1 - place
+      return distance >= FAR ? `${name}@old` : `${name}@${String(distance)}`
+    }
+    if (lineage.linkOf(verifier) === undefined || depth > FAR) return `${name}@new`
+    // Not in this history: its forgotten parents decide whether it can be healed.
+    return `${name}<${rotation(lineage.parentOf(verifier), depth + 1)}`
+  }
+  const token = (text: string | null) => (text === null ? '-' : rotation(lineage.birthOf(text)))
+  const attempt = (key: string | null) => {
+    if (key === null) return ''
+    const { place, text } = attemptOf(key)
+    return `${place} ${token(text)}`
+  }
+  const since = (instant: number) => String(now - instant)
+  const record = ({ verifier, rotatedAt, expiresAt, revocation, retryKey }: FamilyRecord) =>
+    [
+      rotation(verifier),
+      since(rotatedAt),
+      since(expiresAt),
+      revocation === null ? 'alive' : 'dead',
+      retryKey === null ? '' : 'k',
+    ].join()
+  const snapshot = (state: Snapshot) =>
+    [record(state.record), state.verdict, state.reported, state.chain.length - chain.length].join()
+  const recentLinks = () =>
+    chain
+      .slice(-FAR)
+      .map((link) =>
+        [
+          rotation(link.verifier),
+          token(link.presented),
+          since(link.madeAt),
+          since(link.appliedAt),
+          attempt(link.key),
+        ].join(),
+      )
+
+  function told(reply: Reply): string {
+    const what = reply.kind !== 'record' ? reply.kind : reply.record === null ? 'none' : record(reply.record)
+    return `${since(reply.at)}:${what}`
+  }
+
+  function progress(call: CoreCall | null): string {
+    if (call === null) return '-'
+    const { step, replies, request } = call
+    const asks = step.kind !== 'asks' ? step.kind : step.question.method
+    const swap =
+      step.kind === 'asks' && step.question.method === 'rotate'
+        ? [rotation(step.question.command.expect), rotation(step.question.command.next?.verifier)].join()
+        : ''
+    const answer =
+      step.kind !== 'answers'
+        ? ''
+        : !step.outcome.ok
+          ? step.outcome.reason
+          : 'refreshToken' in step.outcome
+            ? token(step.outcome.refreshToken)
+            : 'ok'
+    // What has been answered does not depend on how it came about.
+    const history = step.kind === 'asks' ? replies.map(told).join(';') : ''
+    return [asks, swap, answer, since(request.arrivedAt), history].join('/')
+  }
+
+  const standing = (where: Standing) =>
+    where.kind === 'spent' ? `spent ${rotation(where.link.verifier)} ${String(where.isUsedUp)}` : where.kind
+
+  function flightText(flight: Flight): string {
+    const { sight, phase } = flight
+    // Tabs A and B have nothing but their storage, and share that.
+    const head = [placeOf(flight.holder), flight.kind, phase, flight.awaited, flight.pretends, flight.process]
+    const ask = [token(flight.text), attempt(flight.key)]
+    if (phase === 'is answered') return [...head, ...ask, progress(flight.call)].join()
+    return [
+      ...head,
+      ...ask,
+      flight.afterVerdict,
+      flight.hurt,
+      flight.repeating,
+      flight.swaps,
+      flight.ended,
+      flight.fallbacks - world.fallbacks,
+      rotation(flight.wrote),
+      sight === null ? '-' : [standing(sight.standing), sight.revoked, sight.expired].join(),
+      progress(flight.call),
+    ].join()
+  }
+
+  return [
+    Object.values(left).join(),
+    snapshot(world),
+    ...recentLinks(),
+    ...world.past.map(snapshot),
+    ...Object.values(world.places).map(token),
+    ...world.hoard.map(token),
+    attempt(world.stolenKey),
+    ...flights.map(flightText).sort(),
+  ].join('|')
+}

@@ -1,0 +1,260 @@
+import type { MintOutcome, RotateOutcome } from '@baton/core'
+import type { CallOutcome } from './core-call.js'
+import type { Lineage, Link } from './lineage.js'
+import type { Flight, Setup, Sight, Standing, World } from './world.js'
+import { applyTo, type ModelStore, type StoreCall } from './store.js'
+
+/** Something happened that must never happen. */
+export class Violation extends Error {
+  override readonly name = 'Violation'
+  readonly invariant: string
+
+  constructor(invariant: string, message: string) {
+    super(message)
+    this.invariant = invariant
+  }
+}
+
+/** What was counted along the way: a search that never saw a heal shows nothing about heals. */
+export type Occasion = MintOutcome | 'reuse' | 'lost' | 'refused' | 'faults' | 'revoked'
+
+export interface Judge {
+  /** The world after the store has carried out a call of `flight`, and the flight with what it has seen and done. */
+  carryOut(world: World, flight: Flight, call: StoreCall): { world: World; flight: Flight }
+  /** The world once the core is done with `flight`; throws a `Violation` for an answer that history does not justify. */
+  conclude(world: World, flight: Flight): World
+  readonly occasions: ReadonlyMap<Occasion, number>
+}
+
+/**
+ * Judges by history alone: which tokens were handed out, shown and exchanged, in which order and when. It knows nothing of
+ * generations, verifiers' contents or the decision table, so that a fault there cannot hide itself.
+ */
+export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = applyTo): Judge {
+  const graceMs = setup.core.graceSeconds * 1000
+  const occasions = new Map<Occasion, number>()
+  const count = (occasion: Occasion) => occasions.set(occasion, (occasions.get(occasion) ?? 0) + 1)
+
+  function carryOut(world: World, flight: Flight, call: StoreCall): { world: World; flight: Flight } {
+    const before = world.record
+    const record = store(before, call)
+    const expired = world.now >= before.expiresAt
+    if (call.method === 'revoke') {
+      const ended = flight.ended || record !== before
+      return { world: changed(world, { record }), flight: { ...flight, ended } }
+    }
+    const standing = standingOf(world, lineage, flight.text)
+    const sight: Sight = { standing, revoked: before.revocation !== null, expired }
+    const seen: Flight = {
+      ...flight,
+      sight,
+      swaps: flight.swaps + (call.method === 'rotate' ? 1 : 0),
+      // What the store has forgotten since was not written.
+      wrote: world.chain.some(({ verifier }) => verifier === flight.wrote) ? flight.wrote : null,
+    }
+    if (call.method === 'find' || record === before) return { world, flight: seen }
+
+    const { next, now: madeAt } = call.command
+    demandEntitled(setup, flight)
+    if (before.revocation !== null) throw new Violation('I5', 'a dead family was written to')
+    if (record.expiresAt > record.absoluteExpiresAt) throw new Violation('I10', 'the idle end passed the absolute end')
+    if (madeAt >= before.expiresAt) throw new Violation('I10', 'a family went on after its end')
+    if (next === null) {
+      if (standing.kind !== 'current') throw new Violation('I1', `a token that is ${standing.kind} was renewed`)
+      return { world: changed(world, { record }), flight: { ...seen, wrote: before.verifier } }
+    }
+    if (setup.core.rotation === 'never') throw new Violation('I4', 'a token rotated that must stay')
+    if (standing.kind !== 'current' && standing.kind !== 'ahead')
+      throw new Violation('I1', `a token that is ${standing.kind} was exchanged, which makes a second successor`)
+
+    const link: Link = {
+      verifier: next.verifier,
+      presented: flight.text,
+      madeAt,
+      appliedAt: world.now,
+      key: flight.key,
+    }
+    const birth = demandBirth(lineage, flight.text)
+    lineage.noteLink(link, birth)
+    // A heal brings back the rotation that the store forgot: the token that was shown is proof of it.
+    const forgotten = standing.kind === 'ahead' ? lineage.linkOf(birth) : undefined
+    const chain = [...world.chain, ...(forgotten === undefined ? [] : [forgotten]), link]
+    if (record.generation !== chain.length - 1)
+      throw new Violation(
+        'I4',
+        `the generation is ${String(record.generation)} after ${String(chain.length - 1)} rotations`,
+      )
+    for (const text of [record.nonce, record.verifier, record.retryKey ?? '', record.id]) {
+      if (text.length >= 32) throw new Violation('I13', 'the record holds more than hashes')
+    }
+    return { world: changed(world, { record, chain }), flight: { ...seen, wrote: next.verifier } }
+  }
+
+  function changed(world: World, change: Partial<Pick<World, 'record' | 'chain'>>): World {
+    if (change.record === world.record) return world
+    const { record, chain, verdict, reported } = world
+    return { ...world, ...change, past: [{ record, chain, verdict, reported }, ...world.past].slice(0, 2) }
+  }
+
+  function conclude(world: World, flight: Flight): World {
+    const { call } = flight
+    if (call === null) throw new Error('a flight that never arrived has no answer')
+    const { step, events } = call
+    const reports = events.filter(({ type }) => type === 'reuse' || type === 'revoked').length
+    if (reports > 0 && world.reported) throw new Violation('I15', 'one end of a family was reported twice')
+    if (reports > 1) throw new Violation('I15', 'one call reported an end twice')
+    const after = reports > 0 ? { ...world, reported: true } : world
+    switch (step.kind) {
+      case 'asks':
+        throw new Error('a flight that waits for the store has no answer')
+      case 'throws':
+        demandCause(flight, step.error)
+        count('faults')
+        return after
+      case 'answers':
+        if (flight.ended && !flight.hurt && reports === 0)
+          throw new Violation('I15', 'the end of a family went unreported')
+        return judged(after, flight, step.outcome)
+    }
+  }
+
+  function judged(world: World, flight: Flight, outcome: CallOutcome): World {
+    if (flight.kind === 'revoke') {
+      if (!outcome.ok) throw new Violation('I14', `a sign-out was refused as ${outcome.reason}`)
+      if (world.record.revocation === null && !fellBackSince(world, flight))
+        throw new Violation('I14', 'a sign-out left the family alive')
+      count('revoked')
+      return world
+    }
+    if (outcome.ok) {
+      if (!('refreshToken' in outcome)) throw new Violation('I2', 'a refresh was answered without a token')
+      demandJustSuccess(world, flight, outcome)
+      return world
+    }
+    const { reason } = outcome
+    demandJustRefusal(world, flight, reason)
+    count(reason === 'reuse' || reason === 'lost' ? reason : 'refused')
+    const isVerdict = reason === 'reuse' || reason === 'lost'
+    return isVerdict && world.record.revocation !== null ? { ...world, verdict: true } : world
+  }
+
+  function demandJustSuccess(world: World, flight: Flight, { outcome, refreshToken }: Success): void {
+    demandEntitled(setup, flight)
+    const { sight, wrote, call } = flight
+    if (flight.afterVerdict && world.verdict)
+      throw new Violation('I5', 'a request that began after the verdict was served')
+    count(outcome)
+    if (setup.core.rotation === 'never') {
+      if (wrote === null) throw new Violation('I10', 'a renewal was promised that the store has not made')
+      if (refreshToken !== flight.text) throw new Violation('I2', 'a renewal gave another token')
+      return
+    }
+    if (wrote !== null) {
+      noteAnswer(wrote, refreshToken)
+      return
+    }
+    if (sight === null || call === null) throw new Violation('I1', 'a token was handed out without asking the store')
+    const { standing, revoked, expired } = sight
+    if (revoked) throw new Violation('I5', 'a dead family got a token')
+    if (expired) throw new Violation('I10', 'a family got a token after its end')
+    if (standing.kind !== 'spent')
+      throw new Violation('I1', `a token that is ${standing.kind} was exchanged for nothing`)
+    if (standing.isUsedUp) throw new Violation('I6', 'a predecessor succeeded after its successor had been used')
+    const { link } = standing
+    const inTime = graceMs > 0 && call.request.arrivedAt < link.appliedAt + graceMs
+    if (!inTime && !isSameAttempt(flight, link))
+      throw new Violation('I6', 'a bare predecessor succeeded after its window had closed')
+    noteAnswer(link.verifier, refreshToken)
+  }
+
+  function noteAnswer(verifier: string, refreshToken: string): void {
+    const other = lineage.noteAnswer(verifier, refreshToken)
+    if (other !== null) throw new Violation('I2', 'one rotation was answered with two different tokens')
+  }
+
+  function demandJustRefusal(world: World, flight: Flight, reason: string): void {
+    const isEntitled = !flight.pretends
+    if (!isEntitled && reason !== 'mismatch') throw new Violation('I11', `a pretender was told ${reason}`)
+    if (isEntitled && reason === 'mismatch') throw new Violation('I3', 'the rightful client was taken for another')
+    if (reason === 'mismatch') return
+    const { sight, call } = flight
+    if (sight === null || call === null) throw new Violation('I3', `an authentic token was refused as ${reason}`)
+    const { standing, revoked, expired } = sight
+    switch (reason) {
+      case 'revoked':
+        // Also where this call's verdict came second: then the family is dead by somebody else's.
+        if (!revoked && world.record.revocation === null && !fellBackSince(world, flight))
+          throw new Violation('I3', 'a living family was called revoked')
+        if (!revoked && isRightful(flight, standing))
+          throw new Violation('I3', 'a rightful holder was taken for a thief')
+        return
+      case 'expired':
+        if (!expired) throw new Violation('I3', 'a family was called expired before its end')
+        return
+      case 'reuse':
+      case 'lost':
+        if (revoked || expired) throw new Violation('I15', 'a dead family was ended again')
+        if (isRightful(flight, standing)) throw new Violation('I3', 'a rightful holder was taken for a thief')
+        if (world.record.revocation === null && !fellBackSince(world, flight))
+          throw new Violation('I7', 'a verdict left the family alive')
+        if (reason === 'lost' && standing.kind !== 'severed')
+          throw new Violation('I7', 'a theft was called a loss of the store')
+        return
+      default:
+        throw new Violation('I3', `an authentic token was refused as ${reason}`)
+    }
+  }
+
+  /** It is the current token, or a retry inside its window, or the store has forgotten its birth. */
+  function isRightful(flight: Flight, standing: Standing): boolean {
+    if (standing.kind === 'current' || standing.kind === 'ahead') return true
+    if (standing.kind === 'severed' || standing.isUsedUp || flight.call === null) return false
+    const { link } = standing
+    const inTime = graceMs > 0 && flight.call.request.arrivedAt < link.madeAt + graceMs
+    return inTime || isSameAttempt(flight, link)
+  }
+
+  return { carryOut, conclude, occasions }
+}
+
+type Success = Extract<RotateOutcome, { ok: true }>
+
+function isSameAttempt(flight: Flight, link: Link): boolean {
+  return flight.key !== null && flight.key === link.key && link.presented === flight.text
+}
+
+/** The store has lost what this flight wrote, or what it saw. */
+function fellBackSince(world: World, flight: Flight): boolean {
+  return world.fallbacks > flight.fallbacks
+}
+
+function demandEntitled(setup: Setup, flight: Flight): void {
+  if (!flight.pretends) return
+  throw setup.core.boundKey === null
+    ? new Violation('I11', 'another client changed the family')
+    : new Violation('I16', 'a bound family was served without the proof of its key')
+}
+
+function demandBirth(lineage: Lineage, text: string): string {
+  const birth = lineage.birthOf(text)
+  if (birth === undefined) throw new Error('nobody was ever given this token')
+  return birth
+}
+
+/** A fault is somebody's: injected here, or three others who each won a round. */
+function demandCause({ hurt, swaps }: Flight, error: unknown): void {
+  const code = error instanceof Error && 'code' in error ? error.code : String(error)
+  if (hurt && (code === 'store_failed' || code === 'hook_failed')) return
+  if (code === 'contended' && swaps >= 3) return
+  throw new Violation('I12', `a call failed without a cause: ${String(code)}`)
+}
+
+/** Where a token stands by the history of what was committed. */
+function standingOf({ chain }: Pick<World, 'chain'>, lineage: Lineage, text: string): Standing {
+  const birth = demandBirth(lineage, text)
+  const place = chain.findIndex(({ verifier }) => verifier === birth)
+  const successor = chain[place + 1]
+  if (place === -1) return { kind: lineage.parentOf(birth) === chain.at(-1)?.verifier ? 'ahead' : 'severed' }
+  if (successor === undefined) return { kind: 'current' }
+  return { kind: 'spent', link: successor, isUsedUp: chain.length > place + 2 }
+}

@@ -1,0 +1,174 @@
+import type { Budget, Setup } from './world.js'
+
+const SECRET = 'the secret of the model, which is 48 bytes long.'
+const NEW_SECRET = 'the next secret of the model, also long enough.'
+
+const NOTHING: Budget = {
+  clock: 0,
+  delays: 0,
+  copies: 0,
+  losses: 0,
+  faults: 0,
+  repeats: 0,
+  rollbacks: 0,
+  steals: 0,
+  logouts: 0,
+}
+
+const HOUR = 3600
+const GRACE = 30
+
+const plain: Setup = {
+  name: 'plain',
+  core: {
+    graceSeconds: GRACE,
+    idleSeconds: HOUR,
+    absoluteSeconds: 3 * HOUR,
+    rotation: 'always',
+    processes: [[SECRET]],
+    boundKey: null,
+  },
+  holders: ['tab A', 'tab B'],
+  idempotencyKeys: true,
+  thiefCopiesKey: false,
+  thiefPretends: false,
+  confidential: false,
+  prepares: false,
+  ticks: [29_000, 31_000],
+  budget: NOTHING,
+  mostInFlight: 2,
+}
+
+/** The worlds that are searched. Each leaves out what others have, for the orders of events grow with every part. */
+export const setups: readonly Setup[] = [
+  {
+    ...plain,
+    name: 'two tabs on a bad network',
+    budget: { ...NOTHING, clock: 2, losses: 2, delays: 1, copies: 1 },
+  },
+  {
+    ...plain,
+    name: 'the same without Idempotency-Key',
+    idempotencyKeys: false,
+    budget: { ...NOTHING, clock: 2, losses: 2, delays: 1, copies: 1 },
+  },
+  {
+    ...plain,
+    name: 'the same without grace',
+    core: { ...plain.core, graceSeconds: 0 },
+    budget: { ...NOTHING, clock: 1, losses: 2, delays: 1, copies: 1 },
+  },
+  {
+    ...plain,
+    name: 'a tab with a storage of its own',
+    holders: ['tab A', 'tab C'],
+    budget: { ...NOTHING, clock: 2, losses: 2, copies: 1 },
+  },
+  {
+    ...plain,
+    name: 'a thief',
+    holders: ['tab A', 'tab B', 'thief'],
+    mostInFlight: 3,
+    budget: { ...NOTHING, clock: 2, losses: 1, steals: 1 },
+  },
+  {
+    ...plain,
+    name: 'a thief, and neither grace nor Idempotency-Key',
+    core: { ...plain.core, graceSeconds: 0 },
+    holders: ['tab A', 'tab B', 'thief'],
+    idempotencyKeys: false,
+    budget: { ...NOTHING, clock: 1, losses: 1, delays: 1, steals: 1 },
+  },
+  {
+    ...plain,
+    name: 'a thief who has copied the key as well',
+    holders: ['tab A', 'thief'],
+    thiefCopiesKey: true,
+    budget: { ...NOTHING, clock: 2, losses: 1, copies: 1, steals: 1 },
+  },
+  {
+    ...plain,
+    name: 'a thief who pretends to be another client',
+    holders: ['tab A', 'thief'],
+    thiefPretends: true,
+    budget: { ...NOTHING, clock: 2, losses: 1, rollbacks: 1, steals: 1 },
+  },
+  {
+    ...plain,
+    name: 'a bound family, and a thief without its key',
+    core: { ...plain.core, boundKey: 'jkt:0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' },
+    holders: ['tab A', 'thief'],
+    thiefPretends: true,
+    budget: { ...NOTHING, clock: 2, losses: 1, rollbacks: 1, steals: 1 },
+  },
+  {
+    ...plain,
+    name: 'a store that fails and a driver that repeats itself',
+    budget: { ...NOTHING, clock: 1, losses: 1, faults: 2, repeats: 2 },
+  },
+  {
+    ...plain,
+    name: 'the same with a thief and a sign-out',
+    holders: ['tab A', 'thief'],
+    mostInFlight: 3,
+    budget: { ...NOTHING, clock: 1, faults: 1, repeats: 1, steals: 1, logouts: 1 },
+  },
+  {
+    ...plain,
+    name: 'a store that falls back',
+    budget: { ...NOTHING, clock: 1, losses: 1, copies: 1, repeats: 1, rollbacks: 2 },
+  },
+  {
+    ...plain,
+    name: 'a store that falls back, and a thief',
+    holders: ['tab A', 'tab B', 'thief'],
+    budget: { ...NOTHING, clock: 1, losses: 1, rollbacks: 2, steals: 1 },
+  },
+  {
+    ...plain,
+    name: 'sign-out during refreshes',
+    mostInFlight: 3,
+    budget: { ...NOTHING, clock: 1, losses: 1, copies: 1, rollbacks: 1, logouts: 2 },
+  },
+  {
+    ...plain,
+    name: 'an app that works before every answer',
+    holders: ['tab A', 'tab B', 'thief'],
+    prepares: true,
+    budget: { ...NOTHING, clock: 2, losses: 1, faults: 1, steals: 1 },
+  },
+  {
+    ...plain,
+    name: 'three at once, and an app that works',
+    holders: ['tab A', 'tab B', 'tab C'],
+    mostInFlight: 3,
+    prepares: true,
+    budget: { ...NOTHING, clock: 1, repeats: 1, logouts: 1 },
+  },
+  {
+    ...plain,
+    name: 'secrets that are being changed',
+    core: {
+      ...plain.core,
+      processes: [
+        [SECRET, NEW_SECRET],
+        [NEW_SECRET, SECRET],
+      ],
+    },
+    budget: { ...NOTHING, clock: 1, losses: 1, copies: 1, rollbacks: 1 },
+  },
+  {
+    ...plain,
+    name: 'a family that comes to its end',
+    core: { ...plain.core, idleSeconds: 60, absoluteSeconds: 90 },
+    holders: ['tab A', 'tab B', 'thief'],
+    budget: { ...NOTHING, clock: 4, losses: 1, rollbacks: 1, steals: 1 },
+  },
+  {
+    ...plain,
+    name: 'a token that does not rotate',
+    core: { ...plain.core, idleSeconds: 60, absoluteSeconds: 90, rotation: 'never' },
+    confidential: true,
+    budget: { ...NOTHING, clock: 4, losses: 1, faults: 1, repeats: 1, rollbacks: 1, logouts: 1 },
+  },
+]

@@ -1,0 +1,26 @@
+import type { FamilyId, FamilyRecord, Revocation, RotateCommand } from '@baton/core'
+
+/** The contract of a store, on a single record and without side effects: what a call makes of it. */
+export type StoreCall =
+  | { readonly method: 'find'; readonly id: FamilyId }
+  | { readonly method: 'rotate'; readonly command: RotateCommand }
+  | { readonly method: 'revoke'; readonly id: FamilyId; readonly revocation: Revocation }
+
+/** What a call makes of a record. */
+export type ModelStore = (record: FamilyRecord, call: StoreCall) => FamilyRecord
+
+/** The record after the call. It is the very same object where the call changed nothing. */
+export function applyTo(record: FamilyRecord, call: StoreCall): FamilyRecord {
+  switch (call.method) {
+    case 'find':
+      return record
+    case 'revoke':
+      return record.revocation === null ? { ...record, revocation: call.revocation } : record
+    case 'rotate': {
+      const { expect, next, now } = call.command
+      if (record.verifier !== expect || record.revocation !== null || record.expiresAt <= now) return record
+      const idleEnd = record.idleMs === null ? Infinity : now + record.idleMs
+      return { ...record, ...next, expiresAt: Math.min(idleEnd, record.absoluteExpiresAt) }
+    }
+  }
+}

@@ -1,0 +1,127 @@
+import type { FamilyRecord } from '@baton/core'
+import type { CoreCall, CoreOptions } from './core-call.js'
+import type { Link } from './lineage.js'
+
+/** Tabs A and B share their storage; tab C was duplicated from them and keeps its own. */
+export type Holder = 'tab A' | 'tab B' | 'tab C' | 'thief'
+
+/** Where honest holders keep their token. */
+export type Place = 'shared storage' | 'storage of tab C'
+
+/** What may still befall a world. Whatever is not listed may happen any number of times. */
+export interface Budget {
+  /** Steps of the clock. */
+  readonly clock: number
+  /** Requests that travel while others are served. */
+  readonly delays: number
+  /** Requests that the network delivers a second time, at any later moment. */
+  readonly copies: number
+  /** Holders that stop waiting: the request or its answer is lost, or still on its way. */
+  readonly losses: number
+  /** Store calls and app work that fail, before or after taking effect. */
+  readonly faults: number
+  /** Commands that the driver executes twice. */
+  readonly repeats: number
+  /** Times that the store falls back, by one write or two. */
+  readonly rollbacks: number
+  readonly steals: number
+  readonly logouts: number
+}
+
+/** One small world, to be searched in every order of its events. */
+export interface Setup {
+  readonly name: string
+  readonly core: CoreOptions
+  readonly holders: readonly Holder[]
+  /** Honest holders send an Idempotency-Key, one for each token and storage. */
+  readonly idempotencyKeys: boolean
+  /** The thief copies the key of the attempt along with the token. */
+  readonly thiefCopiesKey: boolean
+  /** The thief also tries as another client, and without the key of a bound family. */
+  readonly thiefPretends: boolean
+  readonly confidential: boolean
+  /** The app works before every answer. */
+  readonly prepares: boolean
+  /** How far the clock may step, in milliseconds. */
+  readonly ticks: readonly number[]
+  readonly budget: Budget
+  /** Requests that are on their way or being served at the same time. */
+  readonly mostInFlight: number
+}
+
+/** What the store held when it last decided about a presented token, in the terms of history. */
+export interface Sight {
+  readonly standing: Standing
+  readonly revoked: boolean
+  readonly expired: boolean
+}
+
+export type Standing =
+  /** Nobody has exchanged it, as far as the store remembers. */
+  | { readonly kind: 'current' }
+  /** It has been exchanged, by this link; `isUsedUp` when its successor has been as well. */
+  | { readonly kind: 'spent'; readonly link: Link; readonly isUsedUp: boolean }
+  /** The store forgot the one exchange that made it. */
+  | { readonly kind: 'ahead' }
+  /** The store forgot more than that, or has gone on without it. */
+  | { readonly kind: 'severed' }
+
+/** One request, from its sender and back. */
+export interface Flight {
+  readonly holder: Holder
+  readonly text: string
+  readonly key: string | null
+  readonly pretends: boolean
+  readonly kind: 'rotate' | 'revoke'
+  readonly process: number
+  /** Of this flight alone: where its randomness comes from. */
+  readonly seed: string
+  readonly phase: 'travels' | 'is served' | 'is answered'
+  /** Its sender still waits for the answer. */
+  readonly awaited: boolean
+  /** Null until it arrives. */
+  readonly call: CoreCall | null
+  /** It arrived after a verdict of reuse had been given. */
+  readonly afterVerdict: boolean
+  /** A fault was put in its way. */
+  readonly hurt: boolean
+  /** The driver has executed its pending command once already. */
+  readonly repeating: boolean
+  readonly sight: Sight | null
+  /** The verifier of the swap that it made. */
+  readonly wrote: string | null
+  readonly swaps: number
+  /** It set the revocation that the store holds. */
+  readonly ended: boolean
+  /** How often the store had fallen back when it arrived. */
+  readonly fallbacks: number
+}
+
+/** What the store could fall back to. */
+export interface Snapshot {
+  readonly record: FamilyRecord
+  readonly chain: readonly Link[]
+  readonly verdict: boolean
+  readonly reported: boolean
+}
+
+export interface World extends Snapshot {
+  readonly now: number
+  /** How often the store has fallen back. */
+  readonly fallbacks: number
+  /** How many requests have been sent. */
+  readonly sent: number
+  readonly left: Budget
+  /** The last two states of the store, latest first. */
+  readonly past: readonly Snapshot[]
+  readonly places: Readonly<Record<Place, string | null>>
+  /** Every token that the thief has had, latest first. */
+  readonly hoard: readonly string[]
+  readonly stolenKey: string | null
+  readonly flights: readonly Flight[]
+}
+
+export function placeOf(holder: Holder): Place | null {
+  if (holder === 'thief') return null
+  return holder === 'tab C' ? 'storage of tab C' : 'shared storage'
+}

@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest'
+import { explore } from '../src/model/explore.js'
+import { setups } from '../src/model/setups.js'
+import { applyTo, type ModelStore } from '../src/model/store.js'
+
+const STATES = 2500
+
+describe('the model', () => {
+  const met = new Set<string>()
+
+  it.each(setups.map((setup) => [setup.name, setup] as const))('finds no violation: %s', async (_name, setup) => {
+    const { finding, states, occasions } = await explore(setup, { depth: 1000, states: STATES })
+    expect(finding).toBeNull()
+    expect(states).toBeGreaterThanOrEqual(STATES)
+    for (const occasion of occasions.keys()) met.add(occasion)
+  })
+
+  it('has met everything that it is about', () => {
+    expect([...met].sort()).toEqual(
+      ['faults', 'healed', 'refused', 'renewed', 'retried', 'reuse', 'revoked', 'rotated'].sort(),
+    )
+  })
+
+  it('looks at the same states in the same order every time', async () => {
+    const again = () => explore(setups[0]!, { depth: 5, states: 10_000 })
+    expect(await again()).toEqual(await again())
+  })
+
+  const broken: Record<string, { world: string; invariant: string; store: ModelStore }> = {
+    'does not compare': {
+      world: 'two tabs on a bad network',
+      invariant: 'I1',
+      store: (record, call) =>
+        call.method === 'rotate'
+          ? applyTo(record, { ...call, command: { ...call.command, expect: record.verifier } })
+          : applyTo(record, call),
+    },
+    'forgets that a family is dead': {
+      world: 'sign-out during refreshes',
+      invariant: 'I14',
+      store: (record, call) => (call.method === 'revoke' ? record : applyTo(record, call)),
+    },
+    'lets a family outlive itself': {
+      world: 'a family that comes to its end',
+      invariant: 'I10',
+      store: (record, call) => {
+        const after = applyTo(record, call)
+        return after === record ? record : { ...after, expiresAt: after.absoluteExpiresAt + 1 }
+      },
+    },
+    'writes and keeps the old generation': {
+      world: 'two tabs on a bad network',
+      invariant: 'I4',
+      store: (record, call) => {
+        const after = applyTo(record, call)
+        return after === record ? record : { ...after, generation: record.generation }
+      },
+    },
+  }
+
+  it.each(Object.entries(broken))('tells the story of a store that %s', async (_name, { world, invariant, store }) => {
+    const setup = setups.find(({ name }) => name === world)!
+    const { finding } = await explore(setup, { depth: 1000, states: STATES, store })
+    expect(finding).toMatchObject({ invariant })
+    expect(finding!.story.length).toBeGreaterThan(0)
+  })
+})
