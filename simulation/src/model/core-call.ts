@@ -119,7 +119,7 @@ export function resumableCore({ processes, boundKey, ...policy }: CoreOptions): 
         revoke: (id, revocation) => ask({ method: 'revoke', id, revocation }, recordIn),
         list: async () => ({ items: [], cursor: null }),
         purge: async () => 0,
-        remember: async ({ owner }) => owner,
+        remember: async ({ by }) => by,
       },
       secrets,
       policy,
