@@ -21,6 +21,20 @@ export const library = defineConfig({
   dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
 })
 
+/** A published package for browsers as well, with several doors: `src/web-storage.ts` is `name/web-storage`. */
+export const webLibrary = (name: string, doors: readonly string[]) =>
+  defineConfig({
+    ...common,
+    platform: 'neutral',
+    target: 'es2022',
+    entry: doors.map((door) => `src/${door}.ts`),
+    // Doors import the whole by its name, so that there is one of it whichever are loaded.
+    external: [name],
+    format: ['esm', 'cjs'],
+    // Its own name is not built yet.
+    dts: { compilerOptions: { ignoreDeprecations: '6.0', paths: { [name]: ['./src/index.ts'] } } },
+  })
+
 /** A private library: ESM only. */
 export const internal = defineConfig({
   ...common,

@@ -12,7 +12,12 @@ export default defineConfig({
     projects: [
       {
         // Sources stand in for the builds, so that unit tests need none.
-        resolve: { alias: [{ find: /^@baton\/([^/]+)$/, replacement: `${sources}$1/src/index.ts` }] },
+        resolve: {
+          alias: [
+            { find: /^@baton\/([^/]+)$/, replacement: `${sources}$1/src/index.ts` },
+            { find: /^@baton\/client\/(.+)$/, replacement: `${sources}client/src/$1.ts` },
+          ],
+        },
         test: {
           name: 'packages',
           include: ['packages/*/test/**/*.test.ts', 'simulation/test/**/*.test.ts'],

@@ -1,0 +1,137 @@
+/** A session as it is stored. Everything that uses one storage shares it: tabs, workers, processes. Instants are epoch milliseconds. */
+export interface LiveSession {
+  readonly state: 'live'
+  /** Names this sign-in: random, or what the server answered as `sid`. A later sign-in has another one. */
+  readonly sid: string
+  /** How often the session has been refreshed. */
+  readonly generation: number
+  /** The Idempotency-Key of this generation's refresh, chosen before anybody needs it: who asks again after a crash asks with the same. */
+  readonly attempt: string
+  /** Null where the server gave none, and in cookie mode, where no script sees it. */
+  readonly refreshToken: string | null
+  /** Null where it is kept out of the storage. */
+  readonly accessToken: string | null
+  /** End of the access token; null where the server did not say. Counted from before the request was sent. */
+  readonly expiresAt: number | null
+  readonly lifetimeMs: number | null
+  readonly scope: string | null
+}
+
+/** Nothing is known; in cookie mode there may be a cookie, and one refresh will tell. */
+export interface UnknownSession {
+  readonly state: 'unknown'
+  readonly attempt: string
+}
+
+/** Signed out, and kept so that an answer which comes late finds it. */
+export interface EndedSession {
+  readonly state: 'ended'
+  readonly sid: string | null
+  readonly reason: SignedOutReason
+}
+
+/** Why nobody is signed in. */
+export type SignedOutReason =
+  /** Nobody has signed in here. */
+  | 'no_session'
+  /** `logout` or `logoutEverywhere`, in any tab. */
+  | 'logout'
+  /** The server refused the refresh token: expired, revoked or stolen. */
+  | 'refused'
+  /** The access token is over, and no refresh token came with it. */
+  | 'not_renewable'
+  /** Somebody else has signed in meanwhile. */
+  | 'replaced'
+  /** The storage was emptied. */
+  | 'cleared'
+
+/** Nobody asks the server before `until`; a clock that was set back to before `from` makes it void. */
+export interface Pause {
+  readonly from: number
+  readonly until: number
+}
+
+/** A session that is over here and that the server has still to be told about. */
+export interface PendingRevocation {
+  readonly refreshToken: string | null
+  readonly sid: string | null
+}
+
+export interface SessionRecord {
+  readonly session: LiveSession | UnknownSession | EndedSession
+  readonly pause: Pause | null
+  readonly revocations: readonly PendingRevocation[]
+}
+
+export const EMPTY: Omit<SessionRecord, 'session'> = { pause: null, revocations: [] }
+
+/** What is stored as text. */
+export function serialize(record: SessionRecord): string {
+  return JSON.stringify(record)
+}
+
+/** Null for what is no record: somebody else's text, or half of ours. Members that this version does not know are kept. */
+export function parse(text: string | null): SessionRecord | null {
+  const value = parseJson(text)
+  if (!isObject(value) || !isSession(value['session'])) return null
+  const { session, pause, revocations } = value
+  return {
+    ...value,
+    session,
+    pause: isPause(pause) ? pause : null,
+    revocations: Array.isArray(revocations) ? revocations.filter(isRevocation) : [],
+  }
+}
+
+/** Undefined for what is no JSON. */
+export function parseJson(text: string | null): unknown {
+  try {
+    return JSON.parse(text ?? '')
+  } catch {
+    return undefined
+  }
+}
+
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+export function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
+
+function isSession(value: unknown): value is SessionRecord['session'] {
+  if (!isObject(value)) return false
+  switch (value['state']) {
+    case 'live':
+      return (
+        isText(value['sid']) &&
+        isCount(value['generation']) &&
+        isText(value['attempt']) &&
+        ['refreshToken', 'accessToken', 'scope'].every((name) => value[name] === null || isText(value[name])) &&
+        ['expiresAt', 'lifetimeMs'].every((name) => value[name] === null || isFiniteNumber(value[name]))
+      )
+    case 'unknown':
+      return isText(value['attempt'])
+    case 'ended':
+      return (value['sid'] === null || isText(value['sid'])) && isText(value['reason'])
+    default:
+      return false
+  }
+}
+
+function isPause(value: unknown): value is Pause {
+  return isObject(value) && isFiniteNumber(value['from']) && isFiniteNumber(value['until'])
+}
+
+function isRevocation(value: unknown): value is PendingRevocation {
+  return isObject(value) && [value['refreshToken'], value['sid']].every((member) => member === null || isText(member))
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0
+}
+
+function isFiniteNumber(value: unknown): value is number {
+  return Number.isFinite(value)
+}

@@ -1,0 +1,188 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
+import { createRefreshTokens, type PolicyOptions, type RefreshEvent } from '@baton/core'
+import {
+  accessTokenGuard,
+  type Endpoint,
+  generateSigningKey,
+  jwtAccessTokens,
+  loginEndpoint,
+  logoutEndpoint,
+  readNodeRequest,
+  refreshEndpoint,
+  revocationEndpoint,
+  sessionsEndpoint,
+  writeNodeResponse,
+} from '@baton/http'
+import { memoryStore } from '@baton/store-memory'
+
+export interface Request {
+  readonly method: string
+  readonly path: string
+  readonly headers: IncomingMessage['headers']
+  readonly body: string
+}
+
+/** What happens to one request instead of, or around, the right thing. */
+export type Fault =
+  /** This answer, and the server does not hear of the request. */
+  | {
+      readonly kind: 'answer'
+      readonly status: number
+      readonly headers?: Record<string, string>
+      readonly body?: string
+    }
+  /** The server does it; its answer is lost. */
+  | { readonly kind: 'drop' }
+  /** The connection breaks before the server hears of it. */
+  | { readonly kind: 'refuse' }
+  /** The server does it, and its answer waits for this; `heard` is called once it has done it. */
+  | { readonly kind: 'hold'; readonly until: Promise<unknown>; readonly heard?: () => void }
+
+export interface ServerOptions {
+  /** Epoch milliseconds. Default `Date.now`. */
+  readonly now?: () => number
+  readonly accessSeconds?: number
+  readonly policy?: PolicyOptions
+  /** Further answers, by path. */
+  readonly pages?: Readonly<Record<string, (request: IncomingMessage, response: ServerResponse) => void>>
+}
+
+export const SECRET = 'a secret of a server in a test, 32 bytes or more'
+export const CLIENT = 'web'
+
+/** A real Baton server on loopback, whose events and counts are what tests believe. */
+export async function startServer(options: ServerOptions = {}) {
+  const { now = Date.now, accessSeconds = 900, policy = {}, pages = {} } = options
+  const events: RefreshEvent[] = []
+  const requests: Request[] = []
+  const faults = new Map<string, Fault[]>()
+  const tokens = createRefreshTokens({
+    store: memoryStore(),
+    secrets: [SECRET],
+    policy,
+    now,
+    onEvent: (event) => events.push(event),
+  })
+  const accessToken = jwtAccessTokens({
+    issuer: 'https://login.example',
+    audience: 'https://api.example',
+    keys: [generateSigningKey()],
+    lifetimeSeconds: accessSeconds,
+  })
+  const shared = { now, rateLimit: false } as const
+  const clients = [{ clientId: CLIENT }, { clientId: 'backend' }]
+  const authenticate = async ({ username }: Readonly<Record<string, unknown>>) =>
+    typeof username === 'string' && username !== '' ? { subject: username, scope: 'read' } : null
+  const seenTokens = new Set<string>()
+  const refusedTokens = new Set<string>()
+  const verify = async (token: string, at: number) => {
+    const claims = await accessToken.verify(token, at)
+    return claims === null || refusedTokens.has(token) ? null : claims
+  }
+  const guard = accessTokenGuard({ verify, tokens, now })
+  const sessions = sessionsEndpoint(tokens, { verify: accessToken, ...shared })
+  const endpoints: Readonly<Record<string, Endpoint>> = {
+    '/login': loginEndpoint(tokens, { accessToken, authenticate, defaults: { clientId: CLIENT }, ...shared }),
+    '/cookie/login': loginEndpoint(tokens, { accessToken, authenticate, cookie: true, ...shared }),
+    '/oauth/token': refreshEndpoint(tokens, { accessToken, clients, ...shared }),
+    '/oauth/revoke': revocationEndpoint(tokens, { clients, ...shared }),
+    '/auth/refresh': refreshEndpoint(tokens, { accessToken, cookie: true, ...shared }),
+    '/auth/logout': logoutEndpoint(tokens, { cookie: true, ...shared }),
+    '/auth/logout-everywhere': sessions,
+  }
+
+  const server = createServer((request, response) => {
+    serve(request, response).catch(() => response.destroy())
+  })
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = new URL(request.url ?? '/', 'http://here').pathname
+    const page = pages[path]
+    if (page !== undefined) {
+      page(request, response)
+      return
+    }
+    const plain = readNodeRequest(request)
+    const body = await buffer(request)
+    requests.push({ method: plain.method, path, headers: request.headers, body: body.toString() })
+    const fault = faults.get(path)?.shift()
+    if (fault?.kind === 'refuse') {
+      request.socket.destroy()
+      return
+    }
+    if (fault?.kind === 'answer') {
+      response.writeHead(fault.status, fault.headers).end(fault.body)
+      return
+    }
+    const read = async (limit: number) => (body.length > limit ? null : body)
+    const endpoint = endpoints[path] ?? api
+    const answer = await endpoint({ ...plain, body: { kind: 'stream', read } })
+    if (fault?.kind === 'drop') {
+      request.socket.destroy()
+      return
+    }
+    if (fault?.kind === 'hold') {
+      fault.heard?.()
+      await fault.until
+    }
+    writeNodeResponse(response, answer)
+  }
+
+  /** Says who asks, and what it got. */
+  const api: Endpoint = async (request) => {
+    const token = request.headers['authorization']?.[0]?.split(' ')[1] ?? ''
+    seenTokens.add(token)
+    const verdict = await guard(request)
+    if (!verdict.ok) return verdict.response
+    const sent = request.body.kind === 'stream' ? await request.body.read(1_000_000) : null
+    const body = {
+      sub: verdict.claims.sub,
+      type: request.headers['content-type']?.[0] ?? null,
+      body: Buffer.from(sent ?? []).toString(),
+    }
+    return { status: 200, headers: [['content-type', 'application/json']], body: JSON.stringify(body) }
+  }
+
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const origin = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`
+
+  return {
+    origin,
+    tokens,
+    events,
+    requests,
+    /** From now on the API refuses every access token that it has seen. */
+    accessTokensEnd: () => seenTokens.forEach((token) => refusedTokens.add(token)),
+    /** What shall happen to the next requests for this path, one after the other. */
+    fault: (path: string, ...next: Fault[]) => faults.set(path, [...(faults.get(path) ?? []), ...next]),
+    asked: (path: string) => requests.filter((request) => request.path === path),
+    happened: (type: RefreshEvent['type']) => events.filter((event) => event.type === type),
+    /** A token response, as after a sign-in. */
+    async signIn(username = 'alice', path = '/login'): Promise<Record<string, unknown>> {
+      const response = await fetch(origin + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ username }),
+      })
+      return (await response.json()) as Record<string, unknown>
+    },
+    async stop(): Promise<void> {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}
+
+export type TestServer = Awaited<ReturnType<typeof startServer>>
+
+/** A promise, and what resolves it. */
+export function gate() {
+  let open: () => void = () => undefined
+  const opened = new Promise<void>((resolve) => (open = resolve))
+  return { opened, open: () => open() }
+}

@@ -1,0 +1,3 @@
+import { webLibrary } from '../../tsup.base.ts'
+
+export default webLibrary('@baton/client', ['index', 'authorization', 'web-storage'])
