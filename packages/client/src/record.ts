@@ -46,7 +46,7 @@ export type SignedOutReason =
   | 'cleared'
 
 /** Nobody asks the server before `until`; a clock that was set back to before `from` makes it void. */
-export interface Pause {
+interface Pause {
   readonly from: number
   readonly until: number
 }

@@ -6,7 +6,7 @@ const TICK_MS = 1000
  * Calls once `ms` have passed in which we were running. Counted in short ticks: a machine that sleeps for hours has used up one of
  * them when it wakes, not all. The answer cancels.
  */
-export function countdown(environment: Environment, ms: number, call: () => void): () => void {
+function countdown(environment: Environment, ms: number, call: () => void): () => void {
   let left = ms
   let cancel: () => void = () => undefined
   const tick = () => {

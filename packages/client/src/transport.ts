@@ -8,7 +8,7 @@ import type { RefreshRequest } from './refresh-state.js'
 import { deadline } from './timing.js'
 
 /** An answer, and the clocks from before its request was sent. */
-export interface Answered {
+interface Answered {
   readonly answer: Answer
   /** Epoch milliseconds. */
   readonly sentAt: number

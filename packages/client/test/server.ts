@@ -18,7 +18,7 @@ import {
 } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
 
-export interface Request {
+interface Request {
   readonly method: string
   readonly path: string
   readonly headers: IncomingMessage['headers']
@@ -50,7 +50,7 @@ export interface ServerOptions {
   readonly pages?: Readonly<Record<string, (request: IncomingMessage, response: ServerResponse) => void>>
 }
 
-export const SECRET = 'a secret of a server in a test, 32 bytes or more'
+const SECRET = 'a secret of a server in a test, 32 bytes or more'
 export const CLIENT = 'web'
 
 /** A real Baton server on loopback, whose events and counts are what tests believe. */
