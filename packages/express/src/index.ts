@@ -89,6 +89,7 @@ export function requireAccessToken(options: AccessTokenGuardOptions): ExpressHan
           writeNodeResponse(response, verdict.response)
           return
         }
+        for (const [name, value] of verdict.headers) response.setHeader(name, value)
         request.auth = verdict.claims
         next()
       })

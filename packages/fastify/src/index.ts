@@ -70,6 +70,7 @@ export function requireAccessToken(options: AccessTokenGuardOptions): onRequestA
   return async (request, reply) => {
     const verdict = await guard(plain(request))
     if (!verdict.ok) return answer(reply, verdict.response)
+    for (const [name, value] of verdict.headers) reply.header(name, value)
     request.auth = verdict.claims
   }
 }

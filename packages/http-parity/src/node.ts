@@ -40,6 +40,7 @@ const bare = mountedBy<Listener, Listener>(toNodeHandler, (guard) => async (requ
     writeNodeResponse(response, verdict.response)
     return
   }
+  for (const [name, value] of verdict.headers) response.setHeader(name, value)
   response.setHeader('Content-Type', 'text/plain; charset=utf-8').end(verdict.claims.sub)
 })
 

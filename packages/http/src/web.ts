@@ -17,7 +17,7 @@ export function toWebHandler(endpoint: Endpoint, options: WebOptions = {}): (req
 export type WebGuardOutcome<Claims> =
   Extract<GuardOutcome<Claims>, { ok: true }> | { readonly ok: false; readonly response: Response }
 
-/** Asks a guard about a web request: the claims, or the response to return instead of yours. Leaves the body alone. Never rejects. */
+/** Asks a guard about a web request: the claims and the headers for your response, or the response to return instead of it. Leaves the body alone. Never rejects. */
 export function webGuard<Claims>(
   guard: AccessTokenGuard<Claims>,
   options: WebOptions = {},

@@ -24,12 +24,15 @@ export function createApp(options: Partial<RefreshTokensOptions> = {}) {
   const shared = { rateLimit: false, now: () => clock.now, onError: (error: unknown) => errors.push(error) } as const
 
   /** A session as after a sign-in: its family and an access token of it. */
-  async function signIn(subject: string, request: { scope?: string; offline?: boolean; userAgent?: string } = {}) {
+  async function signIn(
+    subject: string,
+    request: { scope?: string; offline?: boolean; userAgent?: string; boundKey?: string } = {},
+  ) {
     const { userAgent, ...grant } = request
     const metadata = userAgent === undefined ? {} : { userAgent }
     const { family, refreshToken } = await tokens.issue({ subject, metadata, ...grant })
     const { scope, audience } = family
-    const circumstances = { boundKey: null, now: clock.now, mostSeconds: 900 }
+    const circumstances = { boundKey: family.boundKey, now: clock.now, mostSeconds: 900 }
     const minted = await accessToken.mint({ family, scope, audience, claims: {}, ...circumstances })
     return { family, refreshToken, accessToken: minted.accessToken, bearer: `Bearer ${minted.accessToken}` }
   }

@@ -1,9 +1,30 @@
-/** Parses a Bearer challenge as RFC 9110 section 11.2 writes it, quoted values only; throws for anything else. */
-export function parseChallenge(challenge: string | undefined): Record<string, string> {
-  const parameter = /([a-z_]+)="([\x20-\x21\x23-\x5b\x5d-\x7e]*)"/.source
-  if (!new RegExp(`^Bearer ${parameter}(, ${parameter})*$`).test(challenge ?? ''))
-    throw new Error(`not a legal challenge: ${challenge ?? 'none'}`)
-  const parameters = [...(challenge ?? '').matchAll(new RegExp(parameter, 'g'))].map(([, name, value]) => [name, value])
-  if (new Set(parameters.map(([name]) => name)).size !== parameters.length) throw new Error('a parameter is repeated')
-  return Object.fromEntries(parameters)
+type Parameters = Record<string, string>
+
+const PARAMETER = /([a-z_]+)="([\x20-\x21\x23-\x5b\x5d-\x7e]*)"/.source
+const CHALLENGE = new RegExp(`^(Bearer|DPoP) (${PARAMETER}(, ${PARAMETER})*)(, (?=(Bearer|DPoP) )|$)`)
+
+/** Parses challenges as RFC 9110 section 11.2 writes them, quoted values only, by scheme; throws for anything else. */
+export function parseChallenges(header: string | undefined): Record<string, Parameters> {
+  const challenges: Record<string, Parameters> = {}
+  let rest = header ?? ''
+  do {
+    const [all = '', scheme = '', parameters = ''] = CHALLENGE.exec(rest) ?? []
+    if (all === '' || scheme in challenges) throw new Error(`no legal challenges: ${header ?? 'none'}`)
+    challenges[scheme] = parametersOf(parameters)
+    rest = rest.slice(all.length)
+  } while (rest !== '')
+  return challenges
+}
+
+/** The parameters of the first challenge. */
+export function parseChallenge(header: string | undefined): Parameters {
+  const [first] = Object.values(parseChallenges(header))
+  if (first === undefined) throw new Error('no challenge')
+  return first
+}
+
+function parametersOf(text: string): Parameters {
+  const pairs = [...text.matchAll(new RegExp(PARAMETER, 'g'))].map(([, name, value]) => [name, value] as const)
+  if (new Set(pairs.map(([name]) => name)).size !== pairs.length) throw new Error('a parameter is repeated')
+  return Object.fromEntries(pairs) as Parameters
 }

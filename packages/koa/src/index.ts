@@ -69,6 +69,7 @@ export function requireAccessToken(options: AccessTokenGuardOptions): Middleware
       answer(ctx, verdict.response)
       return
     }
+    for (const [name, value] of verdict.headers) ctx.set(name, value)
     ctx.state.auth = verdict.claims
     await next()
   }

@@ -1,9 +1,13 @@
 import { type Family, MisuseError, parseScope, type RefreshTokens } from '@baton/core'
+import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { demandKnown } from '../endpoint.js'
 import { type PlainRequest, type PlainResponse, queryOf } from '../message.js'
-import { json, unavailable } from '../respond.js'
+import type { TransportOptions } from '../options.js'
+import { unavailable } from '../respond.js'
+import { transportReader, urlOf } from '../transport.js'
 import { report, warn } from '../warn.js'
 import type { AccessTokenClaims } from './access-token.js'
+import { refusals, type Scheme, TOKEN_FAULTS } from './challenges.js'
 
 /** What a guard needs to find in the claims of an access token, whoever made it. */
 export interface BearerClaims {
@@ -12,18 +16,23 @@ export interface BearerClaims {
   readonly scope?: string
   /** The family's id. */
   readonly sid?: string
-  /** The key that the token is bound to. Such a token is no bearer token. */
+  /** The key that the token is bound to (`jkt`, RFC 9449). Such a token is worth nothing without a proof of that key. */
   readonly cnf?: unknown
 }
 
 /** Null for anything that is not a valid token at `now` (epoch milliseconds); rejecting is an outage, never a verdict. */
 export type VerifyAccessToken<Claims> = (accessToken: string, now: number) => Promise<Claims | null>
 
-export interface AccessTokenGuardOptions<Claims extends BearerClaims = AccessTokenClaims> {
+export interface AccessTokenGuardOptions<Claims extends BearerClaims = AccessTokenClaims> extends TransportOptions {
   /** `jwtAccessTokens(…)`, or a function of your own. */
   readonly verify: VerifyAccessToken<Claims> | { readonly verify: VerifyAccessToken<Claims> }
-  /** Asks the store about every request, so that a revoked session ends at once and not when its access token does. */
-  readonly tokens?: Pick<RefreshTokens, 'find'>
+  /**
+   * Asks the store about every request, so that a revoked session ends at once and not when its access token does, and that a
+   * proof works once and not for as long as it is fresh.
+   */
+  readonly tokens?: Pick<RefreshTokens, 'find' | 'once'>
+  /** How proofs of keys are judged. */
+  readonly dpop?: DpopOptions
   /** Space-separated; all of it is demanded. */
   readonly scope?: string
   /** Names what is protected, in challenges. Default `api`. */
@@ -40,20 +49,26 @@ export type GuardOutcome<Claims> =
       readonly claims: Claims
       /** The session behind the token; null unless the guard has `tokens` to ask. */
       readonly family: Family | null
+      /** To be set on your answer: the nonce for the client's next proof, if there is one. */
+      readonly headers: PlainResponse['headers']
     }
   | { readonly ok: false; readonly response: PlainResponse }
 
 /** Judges one request. Never rejects and leaves the body alone. */
 export type AccessTokenGuard<Claims = AccessTokenClaims> = (request: PlainRequest) => Promise<GuardOutcome<Claims>>
 
-const KNOWN = ['verify', 'tokens', 'scope', 'realm', 'onError', 'now']
+const KNOWN = ['verify', 'tokens', 'dpop', 'scope', 'realm', 'trustProxy', 'publicUrl', 'onError', 'now']
+const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
+  ['bearer', 'Bearer'],
+  ['dpop', 'DPoP'],
+])
 /** What may stand in a quoted string without escapes. */
 const QUOTABLE = /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/
 
 /**
- * Lets a request through that carries a valid access token in its Authorization header (RFC 6750); everything else gets the
- * challenge that its client can act on. A token in the query or the body counts for nothing. A store or a verifier that does
- * not answer is 503: an outage never reads as signed out.
+ * Lets a request through that carries a valid access token in its Authorization header (RFC 6750), with a proof of the token's key
+ * if it is bound to one (RFC 9449); everything else gets the challenge that its client can act on. A token in the query or the body
+ * counts for nothing. A store or a verifier that does not answer is 503: an outage never reads as signed out.
  */
 export function accessTokenGuard<Claims extends BearerClaims = AccessTokenClaims>(
   options: AccessTokenGuardOptions<Claims>,
@@ -67,19 +82,39 @@ export function accessTokenGuard<Claims extends BearerClaims = AccessTokenClaims
       'realm',
       `${JSON.stringify(realm)} cannot stand in a challenge; use printable ASCII without " and \\`,
     )
-  const refuse = refusals(realm, demanded)
+  const proofs = proofChecker(options.dpop)
+  const transportOf = transportReader(options)
+  const refuse = refusals({ realm, demanded, algorithms: proofs.algorithms })
+
+  /** Judges what the token is bound to: the headers for the answer, or the refusal. */
+  async function judgeBinding(request: PlainRequest, { scheme, accessToken }: Presented, { jkt }: Binding, at: number) {
+    if (jkt === null) return scheme === 'Bearer' ? [] : refuse.unacceptable(scheme, TOKEN_FAULTS.unbound)
+    const nonce = proofs.nonceHeaders(at)
+    if (scheme === 'Bearer') return refuse.unacceptable('DPoP', TOKEN_FAULTS.unproven, nonce)
+    const [url, boundKey] = [urlOf(request, transportOf(request)), `jkt:${jkt}`]
+    const proven = await proofs.prove({ request, url, now: at, accessToken, boundKey, memory: tokens })
+    if (!proven.ok) return refuse.unacceptable(scheme, proven, nonce)
+    if (proven.boundKey === null) return refuse.unacceptable(scheme, TOKEN_FAULTS.proofless, nonce)
+    // An answer from a cache would bring a nonce that is long over (RFC 9449 section 8.2).
+    return nonce.length === 0 ? [] : [['cache-control', 'no-store'] as const, ...nonce]
+  }
 
   async function judge(request: PlainRequest): Promise<GuardOutcome<Claims>> {
     const credentials = credentialsOf(request)
-    if (credentials.kind === 'none') return refuse.unauthorized
-    if (credentials.kind === 'ambiguous') return refuse.ambiguous
-    const claims = await verify(credentials.accessToken, now())
-    if (claims === null || !isProven(claims)) return refuse.invalid
+    if (credentials.kind === 'none') return refuse.unauthorized()
+    if (credentials.kind === 'ambiguous') return refuse.ambiguous()
+    const { scheme, accessToken } = credentials
+    const at = now()
+    const claims = await verify(accessToken, at)
+    const binding = claims && bindingOf(claims)
+    if (claims === null || binding === null) return refuse.unacceptable(scheme, TOKEN_FAULTS.invalid)
+    const headers = await judgeBinding(request, credentials, binding, at)
+    if ('ok' in headers) return headers
     const family = tokens === undefined ? null : await tokens.find(claims.sid ?? '')
-    if (tokens !== undefined && family === null) return refuse.invalid
+    if (tokens !== undefined && family === null) return refuse.unacceptable(scheme, TOKEN_FAULTS.invalid)
     const granted = parseScope(claims.scope ?? '') ?? []
-    if (!demanded.every((token) => granted.includes(token))) return refuse.insufficient
-    return { ok: true, claims, family }
+    if (!demanded.every((token) => granted.includes(token))) return refuse.insufficient(scheme)
+    return { ok: true, claims, family, headers }
   }
 
   return async (request) => {
@@ -107,49 +142,36 @@ function verifierOf<Claims extends BearerClaims>({
   return (accessToken, now) => verify.verify(accessToken, now)
 }
 
+interface Presented {
+  readonly scheme: Scheme
+  readonly accessToken: string
+}
+
 type Credentials =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'ambiguous' }
-  | { readonly kind: 'presented'; readonly accessToken: string }
+  { readonly kind: 'none' } | { readonly kind: 'ambiguous' } | ({ readonly kind: 'presented' } & Presented)
 
 function credentialsOf(request: PlainRequest): Credentials {
   const values = request.headers['authorization'] ?? []
   if (values.length > 1) return { kind: 'ambiguous' }
   // Not by a pattern: one that looks for the last of many spaces takes time by the square of their number.
-  const [scheme = '', ...parts] = (values[0] ?? '').split(' ').filter((part) => part !== '')
-  const rest = parts.join(' ')
-  if (scheme.toLowerCase() !== 'bearer') return { kind: 'none' }
+  const [name = '', ...parts] = (values[0] ?? '').split(' ').filter((part) => part !== '')
+  const scheme = SCHEMES.get(name.toLowerCase())
+  const accessToken = parts.join(' ')
+  if (scheme === undefined) return { kind: 'none' }
   // Runtimes that merge repeated headers join them with a comma. One token in two places: which of them was checked?
-  if (rest.includes(',') || queryOf(request).has('access_token')) return { kind: 'ambiguous' }
-  return { kind: 'presented', accessToken: rest }
+  if (accessToken.includes(',') || queryOf(request).has('access_token')) return { kind: 'ambiguous' }
+  return { kind: 'presented', scheme, accessToken }
 }
 
-/** A token that is bound to a key is worth nothing without proof of that key (RFC 9449 section 7.2), and no proof is read here. */
-function isProven({ cnf }: BearerClaims): boolean {
-  return cnf === undefined
+interface Binding {
+  /** Thumbprint of the key that must be proven; null for a bearer token. */
+  readonly jkt: string | null
 }
 
-function refusals(realm: string, demanded: readonly string[]) {
-  const scope: Parameter[] = demanded.length === 0 ? [] : [['scope', demanded.join(' ')]]
-  const refusal = (status: number, error: string, description: string, parameters: readonly Parameter[] = []) => {
-    const body = { error, error_description: description }
-    const response = json(status, body, [['www-authenticate', challenge([['realm', realm], ...parameters])]])
-    return { ok: false, response } as const
-  }
-  const named = (status: number, error: string, description: string, parameters: readonly Parameter[] = []) =>
-    refusal(status, error, description, [['error', error], ['error_description', description], ...parameters])
-  return {
-    // A client that sent no credentials may not know that it needs them: the challenge names no error (RFC 6750 section 3.1).
-    unauthorized: refusal(401, 'unauthorized', 'Send an access token in the Authorization header.', scope),
-    ambiguous: named(400, 'invalid_request', 'Send one access token, in one Authorization header.'),
-    invalid: named(401, 'invalid_token', 'The access token is expired, revoked or not valid.'),
-    insufficient: named(403, 'insufficient_scope', 'The access token does not cover this.', scope),
-  }
-}
-
-type Parameter = readonly [name: string, value: string]
-
-/** Every value has been checked at construction: nothing of the request gets in here. */
-function challenge(parameters: readonly Parameter[]): string {
-  return `Bearer ${parameters.map(([name, value]) => `${name}="${value}"`).join(', ')}`
+/** Null for a binding that nobody here can check: the token is then worth nothing. */
+function bindingOf({ cnf }: BearerClaims): Binding | null {
+  if (cnf === undefined) return { jkt: null }
+  if (typeof cnf !== 'object' || cnf === null) return null
+  const { jkt, ...others } = cnf as Record<string, unknown>
+  return typeof jkt === 'string' && Object.keys(others).length === 0 ? { jkt } : null
 }

@@ -29,6 +29,8 @@ interface Proving {
   readonly now: number
   /** Comes along in the same request, and the proof must be made for it. */
   readonly accessToken?: string
+  /** The key that it must be a proof of, `jkt:…`; absent for whichever it is. */
+  readonly boundKey?: string
   /** Lets a proof work once; without it, for as long as it is fresh. */
   readonly memory: UsedOnce | undefined
 }
@@ -41,7 +43,8 @@ export type Proven =
     }
   | {
       readonly ok: false
-      readonly error: 'invalid_dpop_proof' | 'use_dpop_nonce'
+      /** `invalid_token` is for the access token that came along with a proof of another key. */
+      readonly error: 'invalid_dpop_proof' | 'use_dpop_nonce' | 'invalid_token'
       /** A fixed sentence. */
       readonly description: string
     }
@@ -53,6 +56,12 @@ export interface ProofChecker {
   prove(proving: Proving): Promise<Proven>
   /** The nonce for the client's next proof, to go with whatever is answered to a request that brought one or should have. */
   nonceHeaders(now: number): readonly (readonly ['dpop-nonce', string])[]
+}
+
+const OTHER_KEY: Proven = {
+  ok: false,
+  error: 'invalid_token',
+  description: 'The access token is bound to another key.',
 }
 
 /** Clocks ahead of ours, by their own account. */
@@ -82,7 +91,7 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
 
   return {
     algorithms,
-    async prove({ request, url, now, accessToken, memory }) {
+    async prove({ request, url, now, accessToken, boundKey, memory }) {
       const headers = request.headers['dpop'] ?? []
       const [text] = headers
       if (text === undefined) return { ok: true, boundKey: null }
@@ -93,6 +102,7 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
       if (url === null || !isTarget(proof.htu, url)) return refuse('The DPoP proof was made for another URL.')
       if (accessToken !== undefined && proof.ath !== hashOf(accessToken))
         return refuse('The DPoP proof was made for another access token.')
+      if (boundKey !== undefined && boundKey !== `jkt:${proof.jkt}`) return OTHER_KEY
       const until = freshness(proof, now)
       if (typeof until !== 'number') return until
       const { jkt, htu, jti } = proof

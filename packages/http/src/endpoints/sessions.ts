@@ -1,5 +1,6 @@
 import { type Family, MisuseError, type RefreshTokens } from '@baton/core'
 import { accessTokenGuard, type AccessTokenGuardOptions } from '../access-tokens/guard.js'
+import type { DpopOptions } from '../dpop/dpop.js'
 import { demandKnown, endpoint } from '../endpoint.js'
 import { type Endpoint, pathOf, type PlainRequest, type PlainResponse, queryOf } from '../message.js'
 import type { EndpointOptions } from '../options.js'
@@ -8,6 +9,8 @@ import { error, invalidRequest, json, noContent } from '../respond.js'
 export interface SessionsOptions extends EndpointOptions {
   /** As at the guard: `jwtAccessTokens(…)`, or a function of your own whose claims have `sid`. */
   readonly verify: AccessTokenGuardOptions['verify']
+  /** As at the guard. */
+  readonly dpop?: DpopOptions
 }
 
 /** How many sessions one answer lists, and how many `tokens.list` gives at a time. */
@@ -20,15 +23,10 @@ const PAGE = 100
  * store: an access token that outlived its session ends nobody else's. Throws `MisuseError`.
  */
 export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions): Endpoint {
-  const { verify, ...shared } = options
-  demandKnown(options, ['verify', 'rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now'])
-  const { onError, now } = shared
-  const guard = accessTokenGuard({
-    verify,
-    tokens,
-    ...(onError === undefined ? {} : { onError }),
-    ...(now === undefined ? {} : { now }),
-  })
+  const { verify, dpop, ...shared } = options
+  demandKnown(options, ['verify', 'dpop', 'rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now'])
+  const { rateLimit: _counted, ...guarding } = shared
+  const guard = accessTokenGuard({ verify, tokens, ...guarding, ...(dpop === undefined ? {} : { dpop }) })
 
   const guarded = (method: string, answer: (caller: Family, request: PlainRequest) => Promise<PlainResponse>) =>
     endpoint({
@@ -40,7 +38,10 @@ export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions
         const verdict = await guard(request)
         if (!verdict.ok) return verdict.response
         if (verdict.family === null) throw new MisuseError('verify', 'let a token pass without its session')
-        return answer(verdict.family, request)
+        const response = await answer(verdict.family, request)
+        // Cache-Control is on all of ours.
+        const nonce = verdict.headers.filter(([name]) => name === 'dpop-nonce')
+        return { ...response, headers: [...response.headers, ...nonce] }
       },
     })
 
