@@ -1,6 +1,7 @@
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import { cursorOf, HEAD, positionOf } from './cursor.js'
 import { demandDatabase, patiently, type SqliteDatabase } from './database.js'
+import { groupCommit } from './group-commit.js'
 import { purgeOf } from './purge.js'
 import { toRecord, toRow } from './rows.js'
 import { setUp } from './schema.js'
@@ -9,7 +10,8 @@ import { prepareAll } from './statements.js'
 /**
  * Keeps families in a SQLite file, or in memory, through a connected better-sqlite3 `Database` or node:sqlite `DatabaseSync`, which
  * stays yours to close. Creates and migrates its own tables (`baton_…`) and sets the connection to WAL, `synchronous = FULL` and a
- * busy timeout of at least 5 seconds. One statement per rotation; safe for any number of processes on one file.
+ * busy timeout of at least 5 seconds. One statement per rotation, and one commit for all that wait together; safe for any number of
+ * processes on one file.
  *
  * Throws at once for anything but an open, writable connection outside of a transaction, and for a file whose tables a newer
  * version of this package made.
@@ -27,6 +29,7 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
     )
   }
   const statements = prepareAll(db)
+  const write = groupCommit(db)
 
   async function find(id: FamilyId): Promise<FamilyRecord | null> {
     const [row] = await patiently(() => statements.find.all({ id }))
@@ -35,7 +38,7 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
 
   return {
     async create(record) {
-      const [row] = await patiently(() => statements.create.all(toRow(record)))
+      const [row] = await write(statements.create, toRow(record))
       return toRecord(row)
     },
 
@@ -43,21 +46,19 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
 
     rotate({ id, expect, next, now }) {
       return untilSettled(async () => {
-        const [row] = await patiently(() =>
-          next === null
-            ? statements.renew.all({ id, expect, now })
-            : statements.rotate.all({
-                id,
-                expect,
-                now,
-                generation: next.generation,
-                verifier: next.verifier,
-                nonce: next.nonce,
-                keyId: next.keyId,
-                rotatedAt: next.rotatedAt,
-                retryKey: next.retryKey,
-              }),
-        )
+        const [row] = await (next === null
+          ? write(statements.renew, { id, expect, now })
+          : write(statements.rotate, {
+              id,
+              expect,
+              now,
+              generation: next.generation,
+              verifier: next.verifier,
+              nonce: next.nonce,
+              keyId: next.keyId,
+              rotatedAt: next.rotatedAt,
+              retryKey: next.retryKey,
+            }))
         if (row !== undefined) return toRecord(row)
         const found = await find(id)
         // A renewal, or a creation, may have come in between: then the command applies after all.
@@ -68,7 +69,7 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
 
     revoke(id, { id: revocationId, at, reason }) {
       return untilSettled(async () => {
-        const [row] = await patiently(() => statements.revoke.all({ id, revocationId, at, reason }))
+        const [row] = await write(statements.revoke, { id, revocationId, at, reason })
         if (row !== undefined) return toRecord(row)
         const found = await find(id)
         // A family that came in between is not revoked yet.
@@ -87,7 +88,7 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
     purge: purgeOf(statements),
 
     async remember({ key, by, expiresAt }, now) {
-      const [row] = await patiently(() => statements.remember.all({ key, by, expiresAt, now }))
+      const [row] = await write(statements.remember, { key, by, expiresAt, now })
       return (row as { claimedBy: string }).claimedBy
     },
   }

@@ -15,8 +15,11 @@ import { SECRET, type Settings } from './worker.js'
 const NOW = Date.UTC(2027, 0, 15)
 const LONG = 60_000
 
-/** Where a process dies: in the middle of a statement, or between the commit and the answer. Or its parent kills it anywhere. */
-type Place = 'in the statement' | 'before the answer' | 'anywhere'
+/**
+ * Where a process dies: in the middle of a statement, when the commit of several is due, or between the commit and the answer. Or its
+ * parent kills it anywhere.
+ */
+type Place = 'in the statement' | 'at the commit' | 'before the answer' | 'anywhere'
 
 let built: BuiltWorker
 const workers = new Set<Worker>()
@@ -67,9 +70,9 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, proc
   )
 
   test(
-    'after kill -9 amid rotations, 51 times, every session goes on and no acknowledged rotation is lost',
+    'after kill -9 amid rotations, 68 times, every session goes on and no acknowledged rotation is lost',
     async () => {
-      const places: Place[] = ['in the statement', 'before the answer', 'anywhere']
+      const places: Place[] = ['in the statement', 'at the commit', 'before the answer', 'anywhere']
       const acknowledged = await Promise.all(places.map((place) => dieAgainAndAgain(place)))
       expect(Math.min(...acknowledged)).toBeGreaterThan(17)
     },
@@ -92,8 +95,8 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, proc
     LONG,
   )
 
-  function settings(path: string, deadlyUpdate?: number): Settings {
-    return { driver: driver.name, path, now: NOW, ...(deadlyUpdate === undefined ? {} : { deadlyUpdate }) }
+  function settings(path: string, deadly: Pick<Settings, 'deadlyUpdate' | 'deadlyCommit'> = {}): Settings {
+    return { driver: driver.name, path, now: NOW, ...deadly }
   }
 
   /** Kills 17 processes, one after the other, and returns how many rotations their clients had received. */
@@ -104,9 +107,17 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, proc
     for (let round = 0; round < 17; round += 1) {
       const after = 1 + (round % 7)
       const worker = start()
-      await worker.open(settings(path, place === 'in the statement' ? after : undefined))
+      const deadly = {
+        'in the statement': { deadlyUpdate: after },
+        // The first one is that of the migration.
+        'at the commit': { deadlyCommit: 1 + after },
+        'before the answer': {},
+        anywhere: {},
+      }
+      await worker.open(settings(path, deadly[place]))
       const death = {
         'in the statement': 'of its own',
+        'at the commit': 'of its own',
         'before the answer': { rotations: after },
         anywhere: { killedAfter: after },
       } as const

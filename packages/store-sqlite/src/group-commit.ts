@@ -1,0 +1,72 @@
+import { isBusy, patiently, type SqliteDatabase, type SqliteParameters, type SqliteStatement } from './database.js'
+
+/** Runs one writing statement and resolves with its rows, once they are committed. */
+export type Write = (statement: SqliteStatement, parameters: SqliteParameters) => Promise<unknown[]>
+
+/** At most this many share a transaction, a few milliseconds; others get their turn in between. */
+const MOST_TOGETHER = 256
+
+interface Waiting {
+  readonly run: () => unknown[]
+  readonly resolve: (rows: unknown[]) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * Lets writes that wait together share one transaction, and so one write to the disk: that costs far more than all else. Nobody is
+ * answered before the commit. Where anything in the group fails it is undone, and each runs alone, so that an error is only the
+ * error of the call that made it.
+ */
+export function groupCommit(db: SqliteDatabase): Write {
+  let waiting: Waiting[] = []
+
+  function commitNext(): void {
+    const group = waiting.slice(0, MOST_TOGETHER)
+    waiting = waiting.slice(MOST_TOGETHER)
+    if (waiting.length > 0) setImmediate(commitNext)
+    if (group.length === 1) runEachAlone(group)
+    else
+      patiently(() => inOneTransaction(db, group)).then(
+        (answers) => {
+          for (const [index, { resolve }] of group.entries()) resolve(answers[index] ?? [])
+        },
+        (error: unknown) => {
+          // Whoever held the file for all of busy_timeout would make each of them wait as long again.
+          if (isBusy(error)) for (const { reject } of group) reject(error)
+          else runEachAlone(group)
+        },
+      )
+  }
+
+  return (statement, parameters) =>
+    new Promise((resolve, reject) => {
+      const length = waiting.push({ run: () => statement.all(parameters), resolve, reject })
+      // By then every request that has arrived meanwhile has had its turn.
+      if (length === 1) setImmediate(commitNext)
+    })
+}
+
+function runEachAlone(group: readonly Waiting[]): void {
+  for (const { run, resolve, reject } of group) patiently(run).then(resolve, reject)
+}
+
+/** In one go, so that nothing else on this connection becomes part of it. */
+function inOneTransaction(db: SqliteDatabase, group: readonly Waiting[]): unknown[][] {
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    const answers = group.map(({ run }) => run())
+    db.exec('COMMIT')
+    return answers
+  } catch (error) {
+    rollBack(db)
+    throw error
+  }
+}
+
+function rollBack(db: SqliteDatabase): void {
+  try {
+    db.exec('ROLLBACK')
+  } catch {
+    // Some errors, such as a full disk, have made SQLite do it already. It refuses for no other reason.
+  }
+}
