@@ -141,6 +141,48 @@ export function decide(
   }
 }
 
+/** Any no. */
+export type Denial = Extract<Decision, { readonly kind: 'refuse' | 'decline' | 'end' }>
+
+export type Redemption =
+  /** The family begins, and its first token is handed out; or handed out again, to the same attempt. */
+  { readonly kind: 'mint'; readonly outcome: 'issued' | 'retried' } | Denial
+
+/** What a reservation is refused for before any store call; null lets it pass. `validAfter` as in `admit`. */
+export function admitRedemption(
+  { createdAtSeconds, expiresAt }: { readonly createdAtSeconds: number; readonly expiresAt: number },
+  request: {
+    readonly now: number
+    readonly validAfter: number | null
+    /** The request is the one that the reservation was made for: its client, and whatever else was agreed. */
+    readonly matches: boolean
+  },
+): Denial | null {
+  if (request.now >= expiresAt) return refuse('expired')
+  if (request.validAfter !== null && createdAtSeconds * 1000 < request.validAfter) return refuse('superseded')
+  // Whoever comes with the wrong proof has consumed nothing: else any client could spoil any other's sign-in.
+  return request.matches ? null : refuse('mismatch')
+}
+
+/** What the record says that stands after a redemption tried to create it. */
+export interface RedemptionFacts {
+  /** It is this call's. */
+  readonly isOurs: boolean
+  /** It is still as another call with the same Idempotency-Key made it, and that call's token can be computed again. */
+  readonly sameAttempt: boolean
+  readonly revoked: boolean
+  readonly expiresAt: number
+}
+
+/** A reservation is good for one family: two that come with everything that it takes are two holders of one secret. */
+export function decideRedemption(facts: RedemptionFacts, now: number): Redemption {
+  if (facts.revoked) return refuse('revoked')
+  if (facts.isOurs) return { kind: 'mint', outcome: 'issued' }
+  // There is no bare grace here: without the key, nothing tells the owner's second try from a thief's first.
+  if (facts.sameAttempt) return now >= facts.expiresAt ? refuse('expired') : { kind: 'mint', outcome: 'retried' }
+  return end('reuse', 'reuse')
+}
+
 /**
  * Bare grace is bounded by time: without a bound, a thief and the owner could alternate for ever unseen. The same attempt is not:
  * whoever has its key made it. The window opens at the rotation and a retry never moves it.
@@ -149,7 +191,13 @@ function isRetry(facts: Facts, arrivedAt: number, { graceMs }: Rules): boolean {
   return facts.sameAttempt || (graceMs > 0 && arrivedAt < facts.rotatedAt + graceMs)
 }
 
+type Refusal = Extract<Decision, { kind: 'refuse' }>
+
 const mint = (outcome: MintOutcome): Decision => ({ kind: 'mint', outcome })
-const refuse = (reason: Extract<Decision, { kind: 'refuse' }>['reason']): Decision => ({ kind: 'refuse', reason })
-const decline = (objection: Objection): Decision => ({ kind: 'decline', objection })
-const end = (reason: 'lost' | 'reuse', revocation: RevocationReason): Decision => ({ kind: 'end', reason, revocation })
+const refuse = (reason: Refusal['reason']): Refusal => ({ kind: 'refuse', reason })
+const decline = (objection: Objection): Extract<Decision, { kind: 'decline' }> => ({ kind: 'decline', objection })
+const end = (reason: 'lost' | 'reuse', revocation: RevocationReason): Extract<Decision, { kind: 'end' }> => ({
+  kind: 'end',
+  reason,
+  revocation,
+})

@@ -28,10 +28,11 @@ export type RefreshEvent =
       readonly by: 'idempotency_key' | 'grace'
     })
   | (OfFamily & {
-      /** Two parties hold this family. It has been ended; tell its owner. */
+      /** Two parties hold this family, or the code that it began with. It has been ended; tell its owner. */
       readonly type: 'reuse'
       readonly generation: number
-      readonly presentedGeneration: number
+      /** Null: what came again was the authorization code that the family began with. */
+      readonly presentedGeneration: number | null
     })
   | {
       readonly type: 'refused'

@@ -62,13 +62,17 @@ export interface Beginning {
   readonly absoluteExpiresAt?: number | undefined
   /** Until when that with which it begins could come again. */
   readonly keepUntil: number
+  /** Default: a fresh one. */
+  readonly nonce?: string
+  readonly retryKey?: string | null
 }
 
 /** The record of a family that its first token is the current one of. */
 export function newFamily(
-  { ring, policy, nonce }: Engine,
-  { grant, seed, now, createdAt, absoluteExpiresAt, keepUntil }: Beginning,
+  engine: Engine,
+  { grant, seed, now, createdAt, absoluteExpiresAt, keepUntil, nonce = engine.nonce(), retryKey = null }: Beginning,
 ): FamilyRecord {
+  const { ring, policy } = engine
   const { idleMs, absoluteMs } = grant.offline ? policy.offline : policy
   const lifetime = { idleMs, absoluteExpiresAt: absoluteExpiresAt ?? createdAt + absoluteMs }
   const token = firstToken(seed, { ...grant, createdAt })
@@ -78,10 +82,10 @@ export function newFamily(
     id: token.familyId,
     generation: 0,
     verifier: verifierOf(token, grant),
-    nonce: nonce(),
+    nonce,
     keyId: ring.current.id,
     rotatedAt: now,
-    retryKey: null,
+    retryKey,
     expiresAt: expiryAt(now, lifetime),
     keepUntil,
     revocation: null,
@@ -89,7 +93,7 @@ export function newFamily(
   }
 }
 
-type CheckedGrant = ReturnType<typeof checkGrant>
+export type CheckedGrant = ReturnType<typeof checkGrant>
 
 /** Checks a grant and fills in its defaults. Throws `MisuseError`. */
 export function checkGrant(option: string, request: IssueRequest) {

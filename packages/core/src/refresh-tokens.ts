@@ -11,6 +11,8 @@ import { issue, type Issued, type IssueRequest } from './issue.js'
 import { createKeyRing } from './keys.js'
 import { once, type OnceRequest } from './once.js'
 import { type Policy, type PolicyOptions, resolvePolicy } from './policy.js'
+import { redeem, type RedeemOutcome, type RedeemRequest } from './redeem.js'
+import { reserve, type Reservation, type ReserveRequest } from './reserve.js'
 import { revoke, type RevokeOutcome, type RevokeRequest, revokeSubject, type RevokeSubjectOptions } from './revoke.js'
 import { rotate, type RotateOutcome, type RotateRequest } from './rotate.js'
 import type { Page, TokenStore } from './store.js'
@@ -55,6 +57,18 @@ export interface RefreshTokens {
 
   /** Starts a family: one login on one device. Call it after your own authentication. Throws `MisuseError` for bad input. */
   issue(request: IssueRequest): Promise<Issued>
+
+  /**
+   * Grants a family that begins later, when its client `redeem`s it: what an authorization code stands for. Stores nothing. The
+   * reservation is a secret; seal it. Throws `MisuseError` for bad input.
+   */
+  reserve(request: ReserveRequest): Reservation
+
+  /**
+   * Begins a reserved family (RFC 6749 section 4.1.3), at most once: a second call that has all it takes ends what the first one
+   * began, unless it is the same attempt. Any other refusal consumes nothing.
+   */
+  redeem<Prepared = undefined>(request: RedeemRequest<Prepared>): Promise<RedeemOutcome<Prepared>>
 
   /**
    * Exchanges a refresh token for its successor (RFC 6749 section 6, RFC 9700 section 4.14.2). Atomic: of concurrent calls one
@@ -109,6 +123,8 @@ export function createRefreshTokens(options: RefreshTokensOptions): RefreshToken
   return {
     policy,
     issue: (request) => issue(engine, request),
+    reserve: (request) => reserve(engine, request),
+    redeem: (request) => redeem(engine, request),
     rotate: (request) => rotate(engine, request),
     revoke: (request) => revoke(engine, request),
     revokeSubject: (subject, revokeOptions = {}) => revokeSubject(engine, subject, revokeOptions),

@@ -1,3 +1,4 @@
+import { askTheApp, type Grant, nothingToAsk, type Prepare, type Question, type Work } from './app.js'
 import {
   admit,
   type Circumstances,
@@ -9,8 +10,8 @@ import {
   type RefusalReason,
 } from './decide.js'
 import { demandBoolean, demandFunction, demandInstant, demandName, demandObject, demandOneOf } from './demand.js'
-import { type BeforeRotateVerdict, callHook, type Engine, fault, keyMissing, namesOf } from './engine.js'
-import { expiryAt, type Family, type FamilyId, type FamilyRecord, toFamily } from './family.js'
+import { callHook, type Engine, fault, keyMissing, namesOf } from './engine.js'
+import { expiryAt, type FamilyId, type FamilyRecord, toFamily } from './family.js'
 import { type Newcomer, readToken, tellMoved } from './foreign.js'
 import { FIRST_PARTY } from './issue.js'
 import { rotates, ROTATIONS, type Rotation } from './policy.js'
@@ -20,6 +21,7 @@ import type { RotateCommand } from './store.js'
 import {
   type AuthenticToken,
   type Binding,
+  countsAsAttempt,
   firstToken,
   foreignSeed,
   formatToken,
@@ -31,20 +33,6 @@ import {
 } from './token.js'
 
 const MOST_SWAPS = 3
-/** 128 random bits take 22 characters of base64; a shorter key may come from a counter and proves nothing. */
-const LEAST_RETRY_KEY_LENGTH = 22
-const MOST_RETRY_KEY_LENGTH = 255
-
-/** What an answer will grant: handed to `prepare`, which makes the access token from it. */
-export interface Grant {
-  readonly family: Family
-  /** Of this answer: the family's scope, or what the request narrowed it to. */
-  readonly scope: string
-  /** Of this answer: the family's audience, or what the request narrowed it to. */
-  readonly audience: readonly string[]
-  /** From `beforeRotate`. */
-  readonly claims: Readonly<Record<string, unknown>>
-}
 
 export interface RotateRequest<Prepared = undefined> {
   readonly refreshToken: string
@@ -71,8 +59,8 @@ export interface RotateRequest<Prepared = undefined> {
   readonly rotation?: Rotation
   /** Asked once the tag has been verified and before the store is: false declines as rate limited. */
   readonly admit?: (familyId: FamilyId) => Promise<boolean>
-  /** Work that may fail, such as signing by a remote service. Runs before anything is consumed, and costs a read. */
-  readonly prepare?: (grant: Grant) => Promise<Prepared>
+  /** Work that may fail. Runs before anything is consumed, and costs a read. */
+  readonly prepare?: Prepare<Prepared>
 }
 
 export type RotateOutcome<Prepared = undefined> =
@@ -88,14 +76,6 @@ export type RotateOutcome<Prepared = undefined> =
 export type Refused =
   | { readonly ok: false; readonly reason: Exclude<RefusalReason, 'declined'> }
   | { readonly ok: false; readonly reason: 'declined'; readonly objection: Objection }
-
-/** The app's share of an answer: what `beforeRotate` and `prepare` said. */
-interface Work<Prepared> {
-  readonly objection: Objection | null
-  readonly superseded: boolean
-  readonly claims: Readonly<Record<string, unknown>>
-  readonly prepared: Prepared
-}
 
 /** One swap that this call asks of the store, and the token that it hands out once the store has made it. */
 interface Swap {
@@ -172,8 +152,7 @@ async function settle<Prepared>(engine: Engine, first: Attempt<Prepared>): Promi
   const { familyId } = first.token
   const { store, policy } = engine
   let attempt = first
-  // Without the app's share there is nothing to ask for, and `Prepared` is undefined.
-  let work = hasWork(engine, request) ? null : (NOTHING_TO_ASK as Work<Prepared>)
+  let work = hasWork(engine, request) ? null : nothingToAsk<Prepared>()
   let swap =
     work === null || newcomer !== null ? null : succeed(engine, attempt, attempt.rotates ? 'rotated' : 'renewed')
   let record = newcomer?.record ?? (swap === null ? await store.find(familyId) : await store.rotate(swap.command))
@@ -192,7 +171,7 @@ async function settle<Prepared>(engine: Engine, first: Attempt<Prepared>): Promi
     )
     if (decision.kind !== 'mint' || record === null) return deny(engine, attempt, record, decision)
     if (work === null) {
-      work = await askTheApp(engine, attempt, record, decision.outcome)
+      work = await askTheApp(engine, questionOf(engine, attempt, record, decision.outcome))
       // That may have been slow, and a retry is good only while its successor is unused.
       if (decision.outcome === 'retried') record = await store.find(familyId)
       continue
@@ -227,8 +206,6 @@ function inFamily<Prepared>(
   return attemptOf(engine, request, { token, arrivedAt, newcomer: { ...newcomer, token, record, isStored: true } })
 }
 
-const NOTHING_TO_ASK: Work<undefined> = { objection: null, superseded: false, claims: {}, prepared: undefined }
-
 /** Work that may fail, or a request that may be declined, must come before the swap: that takes a read. */
 function hasWork(engine: Engine, request: RotateRequest<unknown>): boolean {
   return (
@@ -252,17 +229,13 @@ function attemptOf<Prepared>(
   } = request
   // A proof that comes along with an unbound family's token binds the access token, not the family.
   const boundKey = token.bound ? (request.boundKey ?? null) : null
-  const countsAsRetryKey =
-    typeof idempotencyKey === 'string' &&
-    idempotencyKey.length >= LEAST_RETRY_KEY_LENGTH &&
-    idempotencyKey.length <= MOST_RETRY_KEY_LENGTH
   return {
     request,
     token,
     newcomer,
     arrivedAt,
     binding: { clientId, boundKey },
-    retryKey: countsAsRetryKey ? retryKeyOf(token, idempotencyKey) : null,
+    retryKey: countsAsAttempt(idempotencyKey) ? retryKeyOf(token, idempotencyKey) : null,
     rotates: rotates(rotation, { confidential, boundKey }),
     scope: parseScope(request.scope ?? ''),
     audience: listOf(request.audience),
@@ -270,7 +243,7 @@ function attemptOf<Prepared>(
 }
 
 /** A request's `resource` may come from a parser that makes no list of a single one. */
-function listOf(audience: unknown): readonly unknown[] {
+export function listOf(audience: unknown): readonly unknown[] {
   if (audience === undefined || audience === null) return []
   return Array.isArray(audience) ? audience : [audience]
 }
@@ -379,41 +352,19 @@ function grantOf({ scope, audience }: Attempt<unknown>, record: FamilyRecord, cl
   }
 }
 
-async function askTheApp<Prepared>(
+function questionOf<Prepared>(
   engine: Engine,
   attempt: Attempt<Prepared>,
   record: FamilyRecord,
   outcome: MintOutcome,
-): Promise<Work<Prepared>> {
-  const { beforeRotate } = engine
-  const { prepare } = attempt.request
-  // Without `prepare` the caller's `Prepared` is undefined, which is what the work then carries.
-  const nothing = NOTHING_TO_ASK as Work<Prepared>
-  const verdict =
-    beforeRotate &&
-    (await callHook(engine, 'beforeRotate', async () => checkVerdict(await beforeRotate({ family: toFamily(record) }))))
-  if (verdict?.active === false) return { ...nothing, objection: 'inactive' }
-  if (record.createdAt < (verdict?.validAfter ?? -Infinity)) return { ...nothing, superseded: true }
-  const claims = verdict?.claims ?? {}
-  if (prepare === undefined) return { ...nothing, claims }
-  // Every answer but a retry moves the idle end, and an access token may live as long as the family will.
-  const ahead = outcome === 'retried' ? record : { ...record, expiresAt: expiryAt(engine.now(), record) }
+): Question<Prepared> {
   return {
-    ...nothing,
-    claims,
-    prepared: await callHook(engine, 'prepare', () => prepare(grantOf(attempt, ahead, claims))),
+    record,
+    // Every answer but a retry moves the idle end, and an access token may live as long as the family will.
+    ahead: outcome === 'retried' ? record : { ...record, expiresAt: expiryAt(engine.now(), record) },
+    grantOf: (ahead, claims) => grantOf(attempt, ahead, claims),
+    prepare: attempt.request.prepare,
   }
-}
-
-/** A hook that returns a bare false, or a date, must not let everybody pass. */
-function checkVerdict(verdict: BeforeRotateVerdict | undefined): BeforeRotateVerdict | undefined {
-  if (verdict === undefined) return undefined
-  demandObject('beforeRotate', verdict)
-  demandBoolean('beforeRotate.active', verdict.active)
-  demandInstant('beforeRotate.validAfter', verdict.validAfter)
-  // Claims that no access token can hold must fail here, not once the token has been consumed.
-  JSON.stringify(verdict.claims)
-  return verdict
 }
 
 function minted<Prepared>(

@@ -111,6 +111,17 @@ export function foreignSeed(text: string): Seed {
   }
 }
 
+/** Claims that the bytes have the lengths that `randomSeed` gives. */
+export function isSeed({ handle, secret }: Seed): boolean {
+  return handle.length === HANDLE_BYTES && secret.length === SECRET_BYTES
+}
+
+/** Derived from what a reservation holds: the same reservation always begins with the same token under this key and nonce. */
+export function reservedSeed({ handle, secret }: Seed, key: Key, nonce: string): Seed {
+  const parts = [familyIdOf(handle), nonce, secret]
+  return { handle, secret: key.next(framed('baton/first/v1', parts)).subarray(0, SECRET_BYTES) }
+}
+
 /** Claims that another system may have issued this: any text that RFC 6749 appendix A.17 allows, of a bearable length. */
 export function mayBeForeign(text: unknown): text is string {
   return typeof text === 'string' && /^[\x20-\x7e]{1,8192}$/.test(text)
@@ -206,9 +217,23 @@ export function relationOf(token: AuthenticToken, record: FamilyRecord, ring: Ke
   }
 }
 
+/** 128 random bits take 22 characters of base64; a shorter key may come from a counter and proves nothing. */
+const LEAST_ATTEMPT_KEY_LENGTH = 22
+const MOST_ATTEMPT_KEY_LENGTH = 255
+
+/** Claims that an Idempotency-Key may tell one attempt from another. */
+export function countsAsAttempt(key: unknown): key is string {
+  return typeof key === 'string' && key.length >= LEAST_ATTEMPT_KEY_LENGTH && key.length <= MOST_ATTEMPT_KEY_LENGTH
+}
+
 /** Ties an Idempotency-Key to one attempt: the same key on another family or generation is another attempt. */
 export function retryKeyOf(token: AuthenticToken, idempotencyKey: string): string {
   return hash('baton/retry-key/v1', [token.familyId, token.generation, idempotencyKey], 16).toString('base64url')
+}
+
+/** Ties an Idempotency-Key to the attempt to redeem one reservation. */
+export function redemptionKeyOf({ handle }: Seed, idempotencyKey: string): string {
+  return hash('baton/redemption-key/v1', [familyIdOf(handle), idempotencyKey], 16).toString('base64url')
 }
 
 /** Compares in constant time. */

@@ -1,5 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import { admit, type Circumstances, decide, type Decision, type Facts, type Objection } from '../src/decide.js'
+import {
+  admit,
+  admitRedemption,
+  type Circumstances,
+  decide,
+  decideRedemption,
+  type Decision,
+  type Facts,
+  type Objection,
+} from '../src/decide.js'
 import type { Relation } from '../src/token.js'
 
 const NOW = 1_000_000
@@ -274,5 +283,36 @@ describe('over the whole space of facts', () => {
     }
     expect([...hits.keys()].sort()).toEqual(ROWS.map(([name]) => name).sort())
     expect(situations).toBe(48 * (1 + 7 * 16 * 21))
+  })
+})
+
+describe('a reservation', () => {
+  const standing = { isOurs: false, sameAttempt: false, revoked: false, expiresAt: NOW + 1 }
+  it.each<[string, Partial<typeof standing>, string]>([
+    ['is redeemed by the call that made the record', { isOurs: true }, 'issued'],
+    ['also where that family is over at once', { isOurs: true, expiresAt: NOW }, 'issued'],
+    ['redeemed by another call is reuse', {}, 'reuse, ends as reuse'],
+    ['also where its family has expired', { expiresAt: NOW }, 'reuse, ends as reuse'],
+    ['redeemed by the same attempt is retried', { sameAttempt: true }, 'retried'],
+    ['but not once its family has expired', { sameAttempt: true, expiresAt: NOW }, 'expired'],
+    ['whose family is revoked is refused', { revoked: true }, 'revoked'],
+    ['also to the call that made it', { revoked: true, isOurs: true }, 'revoked'],
+    ['and to the same attempt', { revoked: true, sameAttempt: true }, 'revoked'],
+  ])('%s', (_name, facts, expected) => {
+    expect(verdict(decideRedemption({ ...standing, ...facts }, NOW) as Decision)).toBe(expected)
+  })
+
+  const token = { createdAtSeconds: NOW / 1000, expiresAt: NOW + 1 }
+  const request = { now: NOW, validAfter: null, matches: true }
+  it.each<[string, object, string | null]>([
+    ['passes', {}, null],
+    ['is over at its very end', { now: NOW + 1 }, 'expired'],
+    ['is refused from before validAfter', { validAfter: NOW + 1 }, 'superseded'],
+    ['passes from validAfter on', { validAfter: NOW }, null],
+    ['is refused to whom it does not belong', { matches: false }, 'mismatch'],
+    ['is expired first, whoever comes', { now: NOW + 1, matches: false, validAfter: NOW + 1 }, 'expired'],
+  ])('before the store is asked: %s', (_name, patch, expected) => {
+    const denial = admitRedemption(token, { ...request, ...patch })
+    expect(denial && verdict(denial)).toBe(expected)
   })
 })

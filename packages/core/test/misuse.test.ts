@@ -213,6 +213,23 @@ describe('issue', () => {
   })
 })
 
+const RESERVATION = world().tokens.reserve({ subject: 'alice', expiresInSeconds: 60 })
+
+describe('reserve', () => {
+  it.each([
+    ['subject', { subject: '' }],
+    ['scope', { scope: 'a  b' }],
+    ['metadata', { metadata: [] }],
+    ['expiresInSeconds', { expiresInSeconds: undefined }],
+    ['expiresInSeconds', { expiresInSeconds: 0 }],
+    ['expiresInSeconds', { expiresInSeconds: 601 }],
+    ['expiresInSeconds', { expiresInSeconds: 1.5 }],
+  ])('throws a misuse of %s: %o', (option, request) => {
+    const reserve = () => world().tokens.reserve({ subject: 'alice', expiresInSeconds: 60, ...request } as never)
+    expect(misuseOf(reserve).option).toBe(option)
+  })
+})
+
 describe('the other operations', () => {
   it.each([
     ['rotate', 'rotate', [undefined]],
@@ -238,6 +255,20 @@ describe('the other operations', () => {
     ['list', 'limit', [{ subject: 'alice', limit: 0 }]],
     ['list', 'limit', [{ subject: 'alice', limit: 101 }]],
     ['list', 'limit', [{ subject: 'alice', limit: '5' }]],
+    ['redeem', 'redeem', [undefined]],
+    ['redeem', 'reservation', [{ matches: true }]],
+    ['redeem', 'reservation', [{ reservation: { ...RESERVATION, handle: 'short' }, matches: true }]],
+    ['redeem', 'reservation', [{ reservation: { ...RESERVATION, secret: 5 }, matches: true }]],
+    ['redeem', 'reservation.grant', [{ reservation: { ...RESERVATION, grant: null }, matches: true }]],
+    ['redeem', 'reservation.expiresAt', [{ reservation: { ...RESERVATION, expiresAt: '1' }, matches: true }]],
+    ['redeem', 'subject', [{ reservation: { ...RESERVATION, grant: {} }, matches: true }]],
+    ['redeem', 'matches', [{ reservation: RESERVATION }]],
+    ['redeem', 'matches', [{ reservation: RESERVATION, matches: 'yes' }]],
+    ['redeem', 'boundKey', [{ reservation: RESERVATION, matches: true, boundKey: 'abc' }]],
+    ['redeem', 'validAfter', [{ reservation: RESERVATION, matches: true, validAfter: new Date() }]],
+    ['redeem', 'mostSeconds', [{ reservation: RESERVATION, matches: true, mostSeconds: 0 }]],
+    ['redeem', 'admit', [{ reservation: RESERVATION, matches: true, admit: true }]],
+    ['redeem', 'prepare', [{ reservation: RESERVATION, matches: true, prepare: {} }]],
     ['once', 'once', ['key']],
     ['once', 'purpose', [{ key: 'key', expiresAt: 1 }]],
     ['once', 'key', [{ purpose: 'test', key: 5, expiresAt: 1 }]],

@@ -32,6 +32,13 @@ export { mergeHeaders, type NodeRequestOptions, readNodeRequest, toNodeHandler, 
 export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './web.js'
 export { BadInput, loginEndpoint, type LoginOptions, type SignIn } from './endpoints/login.js'
 export { sessionsEndpoint, type SessionsOptions } from './endpoints/sessions.js'
+export {
+  type AuthorizationCode,
+  type AuthorizationCodes,
+  authorizationCodes,
+  type AuthorizationCodesOptions,
+  type CodeRequest,
+} from './authorization-code.js'
 export { type Clients, type StaticClient } from './clients/registry.js'
 export type { DpopOptions } from './dpop/dpop.js'
 export type { NonceOptions } from './dpop/nonces.js'

@@ -53,7 +53,8 @@ function refusal(refused: Refused, wait: number | null): Refreshed {
   return { ok: false, isVerdict: false, response: declined(refused.objection, wait) }
 }
 
-function declined(objection: Exclude<Objection, 'inactive'>, wait: number | null): PlainResponse {
+/** What is wrong with a request whose token or code is in order. */
+export function declined(objection: Exclude<Objection, 'inactive'>, wait: number | null): PlainResponse {
   switch (objection) {
     case 'invalid_scope':
       return error('invalid_scope', { description: 'The scope is malformed or exceeds what was granted.' })

@@ -76,9 +76,9 @@ export function invalidRequest(description: string, status = 400): PlainResponse
   return error('invalid_request', { description, status })
 }
 
-/** One answer for whatever is wrong with a token, byte for byte, so that nobody learns from it what it was. */
-export function invalidGrant(): PlainResponse {
-  return error('invalid_grant', { description: 'The refresh token is not valid.' })
+/** One answer for whatever is wrong with a token or a code, byte for byte, so that nobody learns from it what it was. */
+export function invalidGrant(what: 'refresh token' | 'code' = 'refresh token'): PlainResponse {
+  return error('invalid_grant', { description: `The ${what} is not valid.` })
 }
 
 /** The same verdict where a browser's cookie was the token: 401, so that it reads as signed out. */

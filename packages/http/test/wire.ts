@@ -3,6 +3,7 @@ import { createRefreshTokens, type RefreshEvent, type RefreshTokensOptions, type
 import { memoryStore } from '@baton/store-memory'
 import {
   type AccessTokens,
+  authorizationCodes,
   type CookieOptions,
   type Endpoint,
   type EndpointOptions,
@@ -23,6 +24,7 @@ export const IDEMPOTENCY_KEY = 'an-idempotency-key-of-32-letters'
 
 /** Not real secrets. */
 const SECRET = 'the secret of the http test suite, 48 bytes long.'
+export const CODE_SECRET = 'the secret of codes of the http test suite, 52 bytes.'
 export const CB_SECRET = 'secret-of-cb-0123456789-0123456789'
 export const CX_SECRET = 'secret-of-cx-0123456789-0123456789'
 export const ODD_SECRET = ' %&+£€:x'
@@ -35,6 +37,7 @@ export const CLIENTS: readonly StaticClient[] = [
   { clientId: 'a:b %&+£€', secret: ODD_SECRET },
   { clientId: 'my-id_1', secret: 'my-secret_1' },
   { clientId: 'codes-only', grantTypes: ['authorization_code'] },
+  { clientId: 'refresh-only', grantTypes: ['refresh_token'] },
 ]
 
 /** A store that breaks on demand and counts its calls. */
@@ -121,6 +124,7 @@ export function world({
     ...core,
   })
   const options = { rateLimit: false, now, onError: (error: unknown) => errors.push(error), ...rest } as const
+  const codes = authorizationCodes(tokens, { secrets: [CODE_SECRET] })
   const issue = async (request: Partial<Parameters<typeof tokens.issue>[0]> = {}) =>
     (await tokens.issue({ subject: 'alice', clientId: 'pub', scope: 'a b', ...request })).refreshToken
   return {
@@ -131,7 +135,8 @@ export function world({
     state,
     issue,
     advance: (ms: number) => (clock.now += ms),
-    token: refreshEndpoint(tokens, { accessToken, clients, ...options }),
+    codes,
+    token: refreshEndpoint(tokens, { accessToken, clients, codes, ...options }),
     revoke: revocationEndpoint(tokens, { clients, ...options }),
     refreshCookie: refreshEndpoint(tokens, { accessToken, cookie, ...options }),
     logout: logoutEndpoint(tokens, { cookie, ...options }),

@@ -10,11 +10,16 @@ interface MintingCircumstances {
 
 /** Makes access tokens before the rotation or after it, wherever their kind belongs. */
 export interface Minting {
+  /** How long its tokens live at most, in seconds. */
+  readonly lifetimeSeconds: number
   /** Runs before anything is consumed; undefined where minting cannot fail by itself and may come afterwards. */
   readonly early?: (grant: Grant, circumstances: MintingCircumstances) => Promise<MintedAccessToken>
   /** Makes one for a family that already stands as `grant` says. */
   mint(grant: Grant, circumstances: MintingCircumstances): Promise<MintedAccessToken>
 }
+
+/** A function says how long its token lives once it has made it; where that has to be known before, it is an hour at most. */
+const MOST_SECONDS_BY_FUNCTION = 3600
 
 /** RFC 6750 section 2.1. */
 const TOKEN_68 = /^[A-Za-z0-9._~+/-]+=*$/
@@ -23,12 +28,12 @@ const TOKEN_68 = /^[A-Za-z0-9._~+/-]+=*$/
 export function mintingOf(accessToken: AccessTokenOption, policy: Policy): Minting {
   if (typeof accessToken === 'function') {
     const early = minter(accessToken)
-    return { early, mint: early }
+    return { lifetimeSeconds: MOST_SECONDS_BY_FUNCTION, early, mint: early }
   }
   if (typeof (accessToken as Partial<typeof accessToken> | undefined)?.mint !== 'function')
     throw new MisuseError('accessToken', 'is neither jwtAccessTokens({ … }) nor a function of the grant')
   demandShorterThanIdle(accessToken.lifetimeSeconds, policy)
-  return { mint: minter((grant) => accessToken.mint(grant)) }
+  return { lifetimeSeconds: accessToken.lifetimeSeconds, mint: minter((grant) => accessToken.mint(grant)) }
 }
 
 /** No access token outlives its family: `grant` has the family as it will stand once the answer has been given. */

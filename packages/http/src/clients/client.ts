@@ -10,12 +10,20 @@ export interface Client {
   readonly secretHashes?: readonly string[]
   /** True: no token without a proof of a key (RFC 9449 section 5.2). */
   readonly dpopBoundAccessTokens?: boolean
-  /** Default: `refresh_token` and `authorization_code`. */
+  /** Default: `refresh_token` and `authorization_code`. Without `refresh_token` a code earns an access token alone. */
   readonly grantTypes?: readonly string[]
   /** Tokens received before this instant (epoch milliseconds) are refused: ends everything of a client at once. */
   readonly validAfter?: number
   /** Overrides the policy; `never` has an effect only for clients that authenticate or prove a key. */
   readonly rotation?: Rotation
+}
+
+/** Of a client that lists none. */
+const USUAL_GRANT_TYPES: readonly string[] = ['refresh_token', 'authorization_code']
+
+/** Claims that the client is registered for this grant type. One for `refresh_token` gets refresh tokens; any other does not. */
+export function mayUse({ grantTypes = USUAL_GRANT_TYPES }: Client, grantType: string): boolean {
+  return grantTypes.includes(grantType)
 }
 
 /** Finds clients wherever you keep them. Rejecting is an outage, answered with 503; null is an unknown client. */

@@ -1,14 +1,16 @@
 import { MisuseError, type RefreshTokens } from '@baton/core'
 import type { AccessTokenOption } from '../access-tokens/access-token.js'
 import { mintingOf } from '../access-tokens/minting.js'
+import type { AuthorizationCodes } from '../authorization-code.js'
 import { authenticateClient } from '../clients/authenticate.js'
-import type { Client } from '../clients/client.js'
+import { mayUse } from '../clients/client.js'
 import { type Clients, clientRegistry } from '../clients/registry.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { withProof } from '../dpop/with-proof.js'
 import { endpoint } from '../endpoint.js'
 import { readForm } from '../form.js'
 import type { GrantHandler } from '../grants/grant.js'
+import { authorizationCodeGrant } from '../grants/authorization-code.js'
 import { refreshTokenGrant } from '../grants/refresh-token.js'
 import type { Endpoint } from '../message.js'
 import type { CookieOptions, EndpointOptions } from '../options.js'
@@ -19,6 +21,8 @@ import { cookieRefreshEndpoint } from './cookie-refresh.js'
 export interface TokenEndpointOptions extends EndpointOptions {
   readonly accessToken: AccessTokenOption
   readonly clients: Clients
+  /** `authorizationCodes(…)`: serves `grant_type=authorization_code` as well. */
+  readonly codes?: AuthorizationCodes
   /** How proofs of keys are judged (RFC 9449). A request that brings one gets an access token that is bound to its key. */
   readonly dpop?: DpopOptions
   readonly cookie?: never
@@ -31,12 +35,10 @@ export interface CookieRefreshOptions extends EndpointOptions {
   /** As at the token endpoint. */
   readonly dpop?: DpopOptions
   readonly clients?: never
+  readonly codes?: never
 }
 
 export type RefreshOptions = TokenEndpointOptions | CookieRefreshOptions
-
-/** Of a client that lists none. */
-const USUAL_GRANT_TYPES: readonly string[] = ['refresh_token', 'authorization_code']
 
 /**
  * Exchanges refresh tokens over HTTP: with `clients` as the OAuth token endpoint (RFC 6749 section 6), with `cookie` for the pages
@@ -57,12 +59,15 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
   const registry = clientRegistry(options.clients)
   const proofs = proofChecker(options.dpop)
   const issuer = { tokens, minting: mintingOf(options.accessToken, tokens.policy) }
+  const { codes } = options
   const grants = new Map<string, GrantHandler>([['refresh_token', refreshTokenGrant(issuer)]])
+  if (codes !== undefined)
+    grants.set('authorization_code', authorizationCodeGrant({ ...issuer, codes: demandCodes(codes) }))
 
   return endpoint({
     tokens,
     options,
-    ownOptions: ['accessToken', 'clients', 'cookie', 'dpop'],
+    ownOptions: ['accessToken', 'clients', 'codes', 'cookie', 'dpop'],
     methods: ['POST'],
     async answer(exchange) {
       const body = await readForm(exchange.request)
@@ -87,6 +92,7 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
   })
 }
 
-function mayUse({ grantTypes = USUAL_GRANT_TYPES }: Client, grantType: string): boolean {
-  return grantTypes.includes(grantType)
+function demandCodes(codes: AuthorizationCodes): AuthorizationCodes {
+  if (typeof (codes as Partial<AuthorizationCodes> | null)?.open === 'function') return codes
+  throw new MisuseError('codes', 'is not what authorizationCodes(…) returns')
 }

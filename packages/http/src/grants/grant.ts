@@ -4,7 +4,7 @@ import type { Form } from '../form.js'
 import type { PlainResponse } from '../message.js'
 
 /** A request to the token endpoint once client and grant type are settled. */
-interface TokenRequest {
+export interface TokenRequest {
   readonly exchange: Exchange
   readonly form: Form
   readonly client: Client

@@ -1,0 +1,341 @@
+import { describe, expect, it } from 'vitest'
+import type { IssueRequest, RedeemRequest, Reservation } from '../src/index.js'
+import {
+  DAY,
+  HOUR,
+  KEY,
+  MINUTE,
+  NEW_SECRET,
+  OLD_SECRET,
+  OTHER_KEY,
+  SECOND,
+  START,
+  succeeded,
+  type World,
+  world,
+} from './world.js'
+
+function reserve(here: World, request: Partial<IssueRequest> = {}): Reservation {
+  return here.tokens.reserve({ subject: 'alice', clientId: 'app', scope: 'a b', expiresInSeconds: 60, ...request })
+}
+
+const redeem = (here: World, reservation: Reservation, request: Partial<RedeemRequest> = {}) =>
+  here.tokens.redeem({ reservation, matches: true, ...request })
+
+const refresh = (here: World, refreshToken: string) => here.tokens.rotate({ refreshToken, clientId: 'app' })
+
+describe('a reservation', () => {
+  it('stores nothing, survives JSON, and begins the family that was granted', async () => {
+    const here = world()
+    const reservation = reserve(here, { audience: ['https://api'], offline: true, metadata: { agent: 'Firefox' } })
+    expect(here.store.calls).toEqual([])
+    here.advance(30 * SECOND)
+    const { refreshToken, outcome, family, ...grant } = succeeded(
+      await redeem(here, JSON.parse(JSON.stringify(reservation)) as Reservation),
+    )
+    expect(here.store.calls).toEqual(['create'])
+    expect(outcome).toBe('issued')
+    expect(grant).toMatchObject({ scope: 'a b', audience: ['https://api'], claims: {} })
+    expect(family).toMatchObject({
+      subject: 'alice',
+      clientId: 'app',
+      offline: true,
+      metadata: { agent: 'Firefox' },
+      createdAt: START,
+      lastUsedAt: START + 30 * SECOND,
+      absoluteExpiresAt: START + 365 * DAY,
+      expiresAt: START + 30 * SECOND + 90 * DAY,
+    })
+    expect(here.typesSeen()).toEqual(['issued'])
+    expect(succeeded(await refresh(here, refreshToken)).family.generation).toBe(1)
+  })
+
+  it('G-01, G-02: redeemed a second time ends what the first one began, once and for all', async () => {
+    const here = world()
+    const reservation = reserve(here)
+    const first = succeeded(await redeem(here, reservation))
+    const successor = succeeded(await refresh(here, first.refreshToken)).refreshToken
+    here.quiet()
+    expect(await redeem(here, reservation)).toEqual({ ok: false, reason: 'reuse' })
+    expect(here.events).toEqual([
+      {
+        type: 'reuse',
+        at: START,
+        familyId: first.family.id,
+        subject: 'alice',
+        clientId: 'app',
+        generation: 1,
+        presentedGeneration: null,
+      },
+    ])
+    expect(await refresh(here, successor)).toMatchObject({ reason: 'revoked' })
+    expect(await redeem(here, reservation)).toEqual({ ok: false, reason: 'revoked' })
+    expect(here.typesSeen().filter((type) => type === 'reuse')).toHaveLength(1)
+  })
+
+  it('G-03, G-04, F-14: presented without what it takes is refused, burns nothing and ends nothing', async () => {
+    const here = world()
+    const reservation = reserve(here)
+    const wrong = { ok: false, reason: 'mismatch' }
+    expect(await redeem(here, reservation, { matches: false })).toEqual(wrong)
+    expect(here.store.calls).toEqual([])
+    const { refreshToken } = succeeded(await redeem(here, reservation))
+    expect(await redeem(here, reservation, { matches: false })).toEqual(wrong)
+    succeeded(await refresh(here, refreshToken))
+  })
+
+  it('G-06: is over at its very end', async () => {
+    const here = world()
+    const [early, late] = [reserve(here), reserve(here)]
+    here.advance(MINUTE - 1)
+    succeeded(await redeem(here, early))
+    here.advance(1)
+    expect(await redeem(here, late)).toEqual({ ok: false, reason: 'expired' })
+  })
+
+  it('G-07: of 50 that redeem at once one begins the family, and it is ended', async () => {
+    const here = world()
+    const reservation = reserve(here)
+    const outcomes = await Promise.all(Array.from({ length: 50 }, () => redeem(here, reservation)))
+    expect(outcomes.filter(({ ok }) => ok)).toHaveLength(1)
+    expect(here.typesSeen().filter((type) => type === 'issued' || type === 'reuse')).toEqual(['issued', 'reuse'])
+    expect((await here.tokens.list({ subject: 'alice' })).items).toEqual([])
+  })
+
+  it('I15: is not taken for reuse where the driver executes the write twice', async () => {
+    const here = world()
+    here.store.executeTwice(['create'])
+    const { refreshToken } = succeeded(await redeem(here, reserve(here)))
+    expect(here.typesSeen()).toEqual(['issued'])
+    succeeded(await refresh(here, refreshToken))
+  })
+
+  it('I15: nor where the same attempt came, got the token and used it, between the two executions', async () => {
+    const here = world()
+    const reservation = reserve(here)
+    here.store.executeTwice(['create'], async () => {
+      here.store.executeTwice([])
+      const again = succeeded(await redeem(here, reservation, { idempotencyKey: KEY }))
+      expect(again.outcome).toBe('retried')
+      succeeded(await refresh(here, again.refreshToken))
+      here.store.executeTwice(['create'])
+    })
+    expect(succeeded(await redeem(here, reservation, { idempotencyKey: KEY })).outcome).toBe('issued')
+    expect(here.typesSeen()).not.toContain('reuse')
+  })
+
+  it('I17: makes at most one family, also when that one is dead and purged at', async () => {
+    const here = world({ policy: { absoluteSeconds: 10, idleSeconds: 10 } })
+    const reservation = reserve(here)
+    const { family } = succeeded(await redeem(here, reservation))
+    await here.tokens.revoke({ familyId: family.id })
+    for (const pause of [1, 9, 49]) {
+      here.advance(pause * SECOND)
+      await here.tokens.purge()
+      // An instance whose clock is a minute behind.
+      const behind = here.instance({ now: () => here.clock.now - MINUTE })
+      expect(await behind.redeem({ reservation, matches: true })).toMatchObject({ ok: false })
+    }
+    here.advance(MINUTE + SECOND)
+    expect(await here.tokens.purge()).toBe(1)
+    expect(await redeem(here, reservation)).toEqual({ ok: false, reason: 'expired' })
+  })
+
+  it('counts the absolute end from when it was made, and is over when a family of that age would be', async () => {
+    const here = world({ policy: { absoluteSeconds: 30, idleSeconds: 30 } })
+    const [early, late] = [reserve(here), reserve(here)]
+    here.advance(29 * SECOND)
+    expect(succeeded(await redeem(here, early)).family.expiresAt).toBe(START + 30 * SECOND)
+    here.advance(SECOND)
+    expect(await redeem(here, late)).toEqual({ ok: false, reason: 'expired' })
+  })
+
+  it('is refused when it is from before the client’s validAfter, or from the very second of it', async () => {
+    const here = world()
+    here.advance(500)
+    const reservation = reserve(here)
+    const refused = { ok: false, reason: 'superseded' }
+    expect(await redeem(here, reservation, { validAfter: START + 501 })).toEqual(refused)
+    expect(await redeem(here, reservation, { validAfter: START + 400 })).toEqual(refused)
+    expect(here.store.calls).toEqual([])
+    succeeded(await redeem(here, reservation, { validAfter: START }))
+  })
+
+  it('binds the family to the key that was proven', async () => {
+    const here = world()
+    const { refreshToken, family } = succeeded(await redeem(here, reserve(here), { boundKey: 'jkt:abc' }))
+    expect(family.boundKey).toBe('jkt:abc')
+    expect(await refresh(here, refreshToken)).toMatchObject({ reason: 'mismatch' })
+    succeeded(await here.tokens.rotate({ refreshToken, clientId: 'app', boundKey: 'jkt:abc' }))
+  })
+
+  it('R-10: may be narrowed to some of the resources for one answer, and never widened', async () => {
+    const here = world()
+    const reservation = reserve(here, { audience: ['https://one', 'https://two'] })
+    expect(await redeem(here, reservation, { audience: ['https://three'] })).toEqual({
+      ok: false,
+      reason: 'declined',
+      objection: 'invalid_target',
+    })
+    const { audience, family } = succeeded(await redeem(here, reservation, { audience: ['https://two'] }))
+    expect(audience).toEqual(['https://two'])
+    expect(family.audience).toEqual(['https://one', 'https://two'])
+  })
+
+  it('can be made to end soon, for a client that gets no refresh token', async () => {
+    const here = world()
+    const { family } = succeeded(await redeem(here, reserve(here), { mostSeconds: 900 }))
+    expect(family).toMatchObject({ expiresAt: START + 900 * SECOND, absoluteExpiresAt: START + 900 * SECOND })
+    const longer = succeeded(await redeem(here, reserve(here), { mostSeconds: 365 * 86_400 }))
+    expect(longer.family.absoluteExpiresAt).toBe(START + 90 * DAY)
+  })
+})
+
+describe('the same attempt', () => {
+  it('gets the identical token for as long as nobody has used it, and ends nothing', async () => {
+    const here = world()
+    const reservation = reserve(here)
+    const first = succeeded(await redeem(here, reservation, { idempotencyKey: KEY }))
+    here.advance(30 * SECOND)
+    const again = succeeded(await here.instance().redeem({ reservation, matches: true, idempotencyKey: KEY }))
+    expect(again).toMatchObject({ outcome: 'retried', refreshToken: first.refreshToken, family: first.family })
+    expect(here.events.at(-1)).toMatchObject({ type: 'retried', generation: 0, by: 'idempotency_key' })
+    succeeded(await refresh(here, again.refreshToken))
+    expect(await redeem(here, reservation, { idempotencyKey: KEY })).toEqual({ ok: false, reason: 'reuse' })
+  })
+
+  it('is one of fifty that come at once', async () => {
+    const here = world()
+    const reservation = reserve(here)
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, () => redeem(here, reservation, { idempotencyKey: KEY })),
+    )
+    expect(new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken)).size).toBe(1)
+    expect(here.typesSeen().filter((type) => type === 'issued')).toHaveLength(1)
+  })
+
+  it.each<[string, Partial<RedeemRequest>, Partial<RedeemRequest>]>([
+    ['bears another key', { idempotencyKey: KEY }, { idempotencyKey: OTHER_KEY }],
+    ['bears none', { idempotencyKey: KEY }, {}],
+    ['bears one that the first did not', {}, { idempotencyKey: KEY }],
+    ['bears one that is too short to tell anything', { idempotencyKey: 'short' }, { idempotencyKey: 'short' }],
+    ['proves another key', { idempotencyKey: KEY, boundKey: 'jkt:a' }, { idempotencyKey: KEY, boundKey: 'jkt:b' }],
+    ['proves no key', { idempotencyKey: KEY, boundKey: 'jkt:a' }, { idempotencyKey: KEY }],
+  ])('it is not where it %s', async (_name, first, second) => {
+    const here = world()
+    const reservation = reserve(here)
+    succeeded(await redeem(here, reservation, first))
+    expect(await redeem(here, reservation, second)).toEqual({ ok: false, reason: 'reuse' })
+  })
+
+  it('is refused once the family has expired', async () => {
+    const here = world()
+    const reservation = reserve(here)
+    succeeded(await redeem(here, reservation, { idempotencyKey: KEY, mostSeconds: 10 }))
+    here.advance(10 * SECOND)
+    expect(await redeem(here, reservation, { idempotencyKey: KEY })).toEqual({ ok: false, reason: 'expired' })
+  })
+
+  it('heals a time-out whose write was made all the same', async () => {
+    const here = world()
+    const reservation = reserve(here)
+    here.store.failNext('create', { written: true })
+    await expect(redeem(here, reservation, { idempotencyKey: KEY })).rejects.toMatchObject({ code: 'store_failed' })
+    succeeded(await redeem(here, reservation, { idempotencyKey: KEY }))
+  })
+
+  it('is a fault, and no verdict, where this instance lacks the secret that the first one had', async () => {
+    const here = world()
+    const reservation = here.instance({ secrets: [NEW_SECRET, OLD_SECRET] }).reserve({
+      subject: 'alice',
+      expiresInSeconds: 60,
+    })
+    const request = { reservation, matches: true, idempotencyKey: KEY }
+    succeeded(await here.instance({ secrets: [NEW_SECRET, OLD_SECRET] }).redeem(request))
+    await expect(here.tokens.redeem(request)).rejects.toMatchObject({ code: 'record_key_missing' })
+    succeeded(await here.instance({ secrets: [OLD_SECRET, NEW_SECRET] }).redeem(request))
+  })
+
+  it('is asked about again, for the family that stands', async () => {
+    const seen: number[] = []
+    const here = world()
+    const reservation = reserve(here)
+    const prepare = async ({ family }: { family: { expiresAt: number } }) => seen.push(family.expiresAt)
+    const request = { reservation, matches: true, idempotencyKey: KEY, prepare }
+    succeeded(await here.tokens.redeem(request))
+    here.advance(30 * SECOND)
+    succeeded(await here.tokens.redeem(request))
+    expect(seen).toEqual([START + 30 * DAY, START + 30 * DAY + 30 * SECOND, START + 30 * DAY])
+  })
+})
+
+describe('what may fail comes first', () => {
+  it('and consumes nothing: a hook, prepare, admit, the store', async () => {
+    let broken = ''
+    const fail = (name: string) => {
+      if (broken === name) throw new Error(`${name} is down`)
+    }
+    const here = world({ beforeRotate: async () => (fail('beforeRotate'), undefined) })
+    const reservation = reserve(here)
+    const request: Partial<RedeemRequest> = {
+      admit: async () => (fail('admit'), true),
+      prepare: async () => (fail('prepare'), undefined),
+    }
+    for (broken of ['beforeRotate', 'prepare', 'admit'])
+      await expect(redeem(here, reservation, request)).rejects.toMatchObject({ code: 'hook_failed' })
+    expect(here.store.calls).toEqual([])
+    broken = ''
+    here.store.failNext('create')
+    await expect(redeem(here, reservation, request)).rejects.toMatchObject({ code: 'store_failed' })
+    succeeded(await redeem(here, reservation, request))
+  })
+
+  it('the hook sees the family, may refuse it, supersede it, and give claims', async () => {
+    const verdicts: object[] = [
+      { active: false },
+      { active: true, validAfter: START + 1 },
+      { active: true, claims: { role: 'x' } },
+    ]
+    const families: unknown[] = []
+    const here = world({
+      beforeRotate: async ({ family }) => {
+        families.push(family.subject)
+        return verdicts.shift() as never
+      },
+    })
+    const reservation = reserve(here)
+    const inactive = { ok: false, reason: 'declined', objection: 'inactive' }
+    expect(await redeem(here, reservation)).toEqual(inactive)
+    expect(await redeem(here, reservation)).toEqual({ ok: false, reason: 'superseded' })
+    expect(here.store.calls).toEqual([])
+    expect(succeeded(await redeem(here, reservation)).claims).toEqual({ role: 'x' })
+    expect(families).toEqual(['alice', 'alice', 'alice'])
+  })
+
+  it('one that was slow does not redeem what has expired meanwhile', async () => {
+    const here = world()
+    const reservation = reserve(here)
+    const slow = async () => void here.advance(HOUR)
+    expect(await redeem(here, reservation, { prepare: slow })).toEqual({ ok: false, reason: 'expired' })
+    expect(here.store.calls).toEqual([])
+  })
+
+  it('a family that is at its limit declines', async () => {
+    const here = world()
+    const reservation = reserve(here)
+    const declined = { ok: false, reason: 'declined', objection: 'rate_limited' }
+    expect(await redeem(here, reservation, { admit: async () => false })).toEqual(declined)
+    succeeded(await redeem(here, reservation, { admit: async () => true }))
+  })
+})
+
+describe('K-01', () => {
+  it('neither record nor events hold what the reservation holds', async () => {
+    const here = world()
+    const reservation = reserve(here)
+    const { refreshToken } = succeeded(await redeem(here, reservation, { idempotencyKey: KEY }))
+    await redeem(here, reservation)
+    const seen = JSON.stringify([[...here.store.rows.values()], here.events])
+    for (const secret of [reservation.handle, reservation.secret, KEY, refreshToken]) expect(seen).not.toContain(secret)
+  })
+})

@@ -1,0 +1,100 @@
+import { MisuseError, type RefreshTokens, type Reservation } from '@baton/core'
+import { demandKnown } from './endpoint.js'
+import { isChallenge } from './pkce.js'
+import { sealing, type Secrets } from './sealing.js'
+
+export interface AuthorizationCodesOptions {
+  /** `[current, ...older]`, at least 32 bytes each, for codes alone: whoever has them can make codes. */
+  readonly secrets: Secrets
+  /** 1 to 600, default 60: a browser needs a moment to carry a code to its client, and no longer. */
+  readonly lifetimeSeconds?: number
+}
+
+/** What a person has granted to a client, once your page has found out who it is and asked. */
+export interface CodeRequest {
+  /** Your user's id. */
+  readonly subject: string
+  readonly clientId: string
+  /**
+   * As the authorization request named it, and you have checked it against what is registered; null where the request named none.
+   * The exchange has to name the same.
+   */
+  readonly redirectUri: string | null
+  /** `code_challenge`, by S256 (RFC 7636). There is no code without one. */
+  readonly codeChallenge: string
+  /** Space-separated: what was granted, which may be less than was asked for. */
+  readonly scope?: string
+  /** Resource servers that were granted (RFC 8707). */
+  readonly audience?: readonly string[]
+  /** Default: whether `scope` holds `offline_access`. */
+  readonly offline?: boolean
+  /** `jkt:` and the request's `dpop_jkt` (RFC 9449 section 10): only a proof by that key redeems the code. */
+  readonly boundKey?: string | null
+  /** Kept with the session, such as `{ userAgent }`; a few hundred bytes, since the code has to fit into a URL. */
+  readonly metadata?: Readonly<Record<string, unknown>>
+}
+
+/** What a code holds. */
+export interface AuthorizationCode {
+  readonly reservation: Reservation
+  readonly redirectUri: string | null
+  readonly codeChallenge: string
+  readonly boundKey: string | null
+}
+
+/** Authorization codes that no table has to hold. */
+export interface AuthorizationCodes {
+  /** Makes the `code` of an answer to an authorization request. A secret of its client's. Throws `MisuseError`. */
+  issue(request: CodeRequest): string
+  /** What is in a code of ours, whether or not it is still good; null for anything else. */
+  open(code: string): AuthorizationCode | null
+}
+
+const KNOWN = ['secrets', 'lifetimeSeconds']
+/** What browsers, proxies and servers carry in a URL without a thought. */
+const MOST_LENGTH = 4096
+
+/**
+ * Codes for your own authorize page; give them to `refreshEndpoint` as `codes`, which exchanges them. A code is sealed: it can
+ * neither be read nor changed on its way. That it works once is kept by the family that it begins. Throws `MisuseError`.
+ */
+export function authorizationCodes(tokens: RefreshTokens, options: AuthorizationCodesOptions): AuthorizationCodes {
+  demandKnown(options, KNOWN)
+  const { secrets, lifetimeSeconds = 60 } = options
+  if (!Number.isInteger(lifetimeSeconds) || lifetimeSeconds < 1 || lifetimeSeconds > 600)
+    throw new MisuseError(
+      'lifetimeSeconds',
+      `${String(lifetimeSeconds)} is not a whole number of seconds from 1 to 600`,
+    )
+  const sealed = sealing({ option: 'secrets', secrets, purpose: 'authorization code', prefix: 'bac_' })
+
+  return {
+    issue(request) {
+      const { redirectUri, codeChallenge, boundKey = null, scope = '', ...grant } = request
+      const { offline = scope.split(' ').includes('offline_access') } = grant
+      if (!isChallenge(codeChallenge))
+        throw new MisuseError(
+          'codeChallenge',
+          'is not a challenge by S256, 43 characters of base64url; refuse authorization requests without one',
+        )
+      if (redirectUri !== null && (typeof redirectUri !== 'string' || redirectUri === ''))
+        throw new MisuseError('redirectUri', 'is not a string; give null where the authorization request named none')
+      if (boundKey !== null && !/^jkt:[A-Za-z0-9_-]{43}$/.test(boundKey))
+        throw new MisuseError('boundKey', 'is not jkt: and the thumbprint that came as dpop_jkt')
+      const reservation = tokens.reserve({ ...grant, scope, offline, expiresInSeconds: lifetimeSeconds })
+      const code: AuthorizationCode = { reservation, redirectUri, codeChallenge, boundKey }
+      const text = sealed.seal(JSON.stringify(code))
+      if (text.length > MOST_LENGTH)
+        throw new MisuseError(
+          'metadata',
+          `and the rest make a code of ${String(text.length)} characters, and at most ${String(MOST_LENGTH)} fit into a URL; grant fewer names, or keep less`,
+        )
+      return text
+    },
+    open(code) {
+      const content = code.length > MOST_LENGTH ? null : sealed.open(code)
+      // Nobody else can have sealed it, and `issue` seals nothing else.
+      return content === null ? null : (JSON.parse(content) as AuthorizationCode)
+    },
+  }
+}

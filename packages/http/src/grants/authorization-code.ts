@@ -1,0 +1,63 @@
+import type { RedeemOutcome, RefreshTokens } from '@baton/core'
+import type { MintedAccessToken } from '../access-tokens/access-token.js'
+import type { Minting } from '../access-tokens/minting.js'
+import type { AuthorizationCode, AuthorizationCodes } from '../authorization-code.js'
+import { mayUse } from '../clients/client.js'
+import { type PlainResponse, soleHeader } from '../message.js'
+import { answers } from '../pkce.js'
+import { declined } from '../refresh.js'
+import { invalidGrant, invalidRequest } from '../respond.js'
+import { tokenAnswer } from '../token-answer.js'
+import type { GrantHandler, TokenRequest } from './grant.js'
+
+interface Issuer {
+  readonly tokens: RefreshTokens
+  readonly minting: Minting
+  readonly codes: AuthorizationCodes
+}
+
+/** RFC 6749 section 4.1.3, with PKCE (RFC 7636). The access token is made before the code is used up. */
+export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): GrantHandler {
+  return async (request) => {
+    const { exchange, form, client, confidential, boundKey } = request
+    const [code, verifier] = [form.get('code'), form.get('code_verifier')]
+    if (code === null) return invalidRequest('code is missing.')
+    if (verifier === null) return invalidRequest('code_verifier is missing.')
+    const opened = codes.open(code)
+    if (opened === null) return invalidGrant('code')
+    const { limits, now } = exchange
+    const getsRefreshToken = mayUse(client, 'refresh_token')
+    let wait: number | null = null
+    const outcome = await tokens.redeem<MintedAccessToken>({
+      reservation: opened.reservation,
+      matches: matches(opened, request) && answers(verifier, opened.codeChallenge),
+      // A client that authenticates may change its key: the family is bound to the client (RFC 9449 section 5).
+      boundKey: confidential ? null : boundKey,
+      idempotencyKey: soleHeader(exchange.request, 'idempotency-key'),
+      audience: form.all('resource'),
+      validAfter: client.validAfter ?? null,
+      // Without a refresh token the session is over when the access token is.
+      ...(getsRefreshToken ? {} : { mostSeconds: minting.lifetimeSeconds }),
+      admit: async (familyId) => {
+        wait = await limits.forFamily(familyId)
+        return wait === null
+      },
+      prepare: (grant) => minting.mint(grant, { boundKey, now }),
+    })
+    if (!outcome.ok) return refusal(outcome, wait)
+    const { prepared: minted, scope, refreshToken } = outcome
+    return tokenAnswer({ minted, scope, boundKey, ...(getsRefreshToken ? { refreshToken } : {}) })
+  }
+}
+
+/** The request is from whom and for where the code was made, and proves the key that the code demands. */
+function matches(code: AuthorizationCode, { client, form, boundKey }: TokenRequest): boolean {
+  if (code.reservation.grant.clientId !== client.clientId) return false
+  if (code.redirectUri !== form.get('redirect_uri')) return false
+  return code.boundKey === null || code.boundKey === boundKey
+}
+
+function refusal(refused: Extract<RedeemOutcome, { ok: false }>, wait: number | null): PlainResponse {
+  if (refused.reason !== 'declined' || refused.objection === 'inactive') return invalidGrant('code')
+  return declined(refused.objection, wait)
+}

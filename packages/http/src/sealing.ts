@@ -1,0 +1,100 @@
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { MisuseError } from '@baton/core'
+
+/*
+ * prefix + base64url of: version 1, key id 3, nonce 12, ciphertext, tag 16. Prefix, version and key id are authenticated.
+ */
+const VERSION = 1
+const KEY_ID_BYTES = 3
+const NONCE_BYTES = 12
+const TAG_BYTES = 16
+const NONCE_AT = 1 + KEY_ID_BYTES
+const CONTENT_AT = NONCE_AT + NONCE_BYTES
+const LEAST_SECRET_BYTES = 32
+
+/** `[current, ...older]`, at least 32 bytes each, the same on every instance. `undefined` compiles and throws. */
+export type Secrets = readonly (string | Uint8Array | undefined)[]
+
+export interface SealingOptions {
+  /** Names the option in errors. */
+  readonly option: string
+  readonly secrets: Secrets
+  /** What was sealed for one purpose cannot be opened for another, under the same secrets either. */
+  readonly purpose: string
+  /** How sealed texts begin, so that scanners find leaked ones. */
+  readonly prefix: string
+}
+
+/** Keeps what we hand out from being read and from being changed (AES-256-GCM). */
+export interface Sealing {
+  seal(content: string): string
+  /** Null for anything that `seal` did not make under one of the secrets, and for a second spelling of what it did. */
+  open(text: string): string | null
+}
+
+interface Key {
+  readonly id: Buffer
+  readonly key: Uint8Array
+}
+
+/** Throws `MisuseError`. */
+export function sealing({ option, secrets, purpose, prefix }: SealingOptions): Sealing {
+  const [current, ...older] = keysOf(secrets, { option, purpose })
+  const keys = [current, ...older]
+
+  return {
+    seal(content) {
+      const nonce = randomBytes(NONCE_BYTES)
+      const head = Buffer.concat([Buffer.of(VERSION), current.id])
+      const cipher = createCipheriv('aes-256-gcm', current.key, nonce, { authTagLength: TAG_BYTES })
+      cipher.setAAD(associated({ purpose, prefix, head }))
+      const text = Buffer.concat([cipher.update(content, 'utf8'), cipher.final()])
+      return prefix + Buffer.concat([head, nonce, text, cipher.getAuthTag()]).toString('base64url')
+    },
+    open(text) {
+      if (!text.startsWith(prefix)) return null
+      const body = text.slice(prefix.length)
+      const bytes = Buffer.from(body, 'base64url')
+      // Buffer forgives foreign characters and padding bits; what is sealed has one spelling.
+      if (bytes.length < CONTENT_AT + TAG_BYTES || bytes.toString('base64url') !== body) return null
+      const head = bytes.subarray(0, NONCE_AT)
+      const key = keys.find(({ id }) => id.equals(head.subarray(1)))
+      if (head[0] !== VERSION || key === undefined) return null
+      const nonce = bytes.subarray(NONCE_AT, CONTENT_AT)
+      const cipher = createDecipheriv('aes-256-gcm', key.key, nonce, { authTagLength: TAG_BYTES })
+      cipher.setAAD(associated({ purpose, prefix, head }))
+      cipher.setAuthTag(bytes.subarray(-TAG_BYTES))
+      try {
+        return Buffer.concat([cipher.update(bytes.subarray(CONTENT_AT, -TAG_BYTES)), cipher.final()]).toString('utf8')
+      } catch {
+        return null
+      }
+    },
+  }
+}
+
+function keysOf(secrets: unknown, { option, purpose }: { option: string; purpose: string }): readonly [Key, ...Key[]] {
+  const list: readonly unknown[] = Array.isArray(secrets) ? secrets : []
+  const [first, ...others] = list.map((secret, index) => keyOf(secret, `${option}[${String(index)}]`, purpose))
+  if (first === undefined) throw new MisuseError(option, 'expected a list of at least one secret of 32 bytes or more')
+  const keys = [first, ...others] as const
+  if (new Set(keys.map(({ id }) => id.toString('hex'))).size < keys.length)
+    throw new MisuseError(option, 'has two secrets with one key id; remove the duplicate or make another secret')
+  return keys
+}
+
+function keyOf(secret: unknown, option: string, purpose: string): Key {
+  const bytes = typeof secret === 'string' ? Buffer.from(secret) : secret
+  if (!(bytes instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES)
+    throw new MisuseError(
+      option,
+      `expected at least ${String(LEAST_SECRET_BYTES)} random bytes; make some with: openssl rand -base64 48`,
+    )
+  const derive = (info: string, length: number) =>
+    new Uint8Array(hkdfSync('sha256', bytes, 'baton/sealing/v1', `${purpose} ${info}`, length))
+  return { id: Buffer.from(derive('key id', KEY_ID_BYTES)), key: derive('key', 32) }
+}
+
+function associated({ purpose, prefix, head }: { purpose: string; prefix: string; head: Uint8Array }): Uint8Array {
+  return Buffer.concat([Buffer.from(`baton/sealing/v1\0${purpose}\0${prefix}\0`), head])
+}

@@ -1,0 +1,423 @@
+import { describe, expect, it } from 'vitest'
+import { authorizationCodes, type CodeRequest } from '../src/index.js'
+import { createProver } from './dpop/prover.js'
+import {
+  basic,
+  CB_SECRET,
+  claimsOf,
+  CODE_SECRET,
+  CX_SECRET,
+  expectError,
+  IDEMPOTENCY_KEY,
+  post,
+  refreshWith,
+  type RequestPatch,
+  SECOND,
+  START,
+  world,
+  type WorldOptions,
+} from './wire.js'
+
+/** RFC 7636 appendix B. */
+const VERIFIER = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
+const CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
+const REDIRECT_URI = 'https://app.example/callback'
+const REQUEST: CodeRequest = {
+  subject: 'alice',
+  clientId: 'pub',
+  redirectUri: REDIRECT_URI,
+  codeChallenge: CHALLENGE,
+  scope: 'a b',
+}
+
+function stage(options: WorldOptions = {}) {
+  const here = world(options)
+  const code = (request: Partial<CodeRequest> = {}) => here.codes.issue({ ...REQUEST, ...request })
+  const exchange = (text: string, more: Record<string, string | undefined> = {}, patch: RequestPatch = {}) => {
+    const parameters: Record<string, string | undefined> = {
+      grant_type: 'authorization_code',
+      client_id: 'pub',
+      code: text,
+      code_verifier: VERIFIER,
+      redirect_uri: REDIRECT_URI,
+      ...more,
+    }
+    const present = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined)
+    return post(here.token, present, patch)
+  }
+  const asClient = (clientId: string, secret: string) =>
+    [{ client_id: undefined }, { headers: { authorization: basic(clientId, secret) } }] as const
+  return { ...here, code, exchange, asClient }
+}
+
+describe('the code exchange', () => {
+  it('S-01, S-02, S-05, G-08: answers with tokens, and the vector of RFC 7636 fits', async () => {
+    const here = stage()
+    const code = here.code({ metadata: { userAgent: 'Firefox' } })
+    expect(code).toMatch(/^bac_[A-Za-z0-9_-]+$/)
+    const answer = await here.exchange(code)
+    expect(answer.status).toBe(200)
+    expect(answer.header('cache-control')).toBe('no-store')
+    expect(answer.body).toMatchObject({ token_type: 'Bearer', expires_in: 900, scope: 'a b' })
+    expect(claimsOf(answer.body.access_token)).toMatchObject({ sub: 'alice', scope: 'a b' })
+    expect((await here.families())[0]).toMatchObject({ clientId: 'pub', metadata: { userAgent: 'Firefox' } })
+    expect((await refreshWith(here.token, answer.body.refresh_token)).status).toBe(200)
+  })
+
+  it('C-01, C-02, G-04: takes a confidential client with its secret, and without it no one for it', async () => {
+    const here = stage()
+    const code = here.code({ clientId: 'cb' })
+    expectError(await here.exchange(code, { client_id: 'cb' }), 400, 'invalid_client')
+    expectError(await here.exchange(code, { client_id: undefined }), 400, 'invalid_client')
+    const answer = await here.exchange(code, ...here.asClient('cb', CB_SECRET))
+    expect(answer.status).toBe(200)
+  })
+
+  it('G-01, G-02: a second valid exchange ends what the first one issued', async () => {
+    const here = stage()
+    const code = here.code()
+    const first = await here.exchange(code)
+    const next = await refreshWith(here.token, first.body.refresh_token)
+    expectError(await here.exchange(code), 400, 'invalid_grant')
+    for (const { body } of [first, next])
+      expectError(await refreshWith(here.token, body.refresh_token), 400, 'invalid_grant')
+    expect(here.events.filter(({ type }) => type === 'reuse')).toHaveLength(1)
+    expectError(await here.exchange(code), 400, 'invalid_grant')
+    expect(here.events.filter(({ type }) => type === 'reuse')).toHaveLength(1)
+  })
+
+  it('G-03, G-04: an invalid one burns nothing before the exchange, and ends nothing after it', async () => {
+    const here = stage()
+    const code = here.code({ clientId: 'cb' })
+    const [, mine] = here.asClient('cb', CB_SECRET)
+    const wrong = [
+      () => here.exchange(code),
+      () => here.exchange(code, ...here.asClient('cx', CX_SECRET)),
+      () => here.exchange(code, { client_id: undefined, code_verifier: `${VERIFIER}x` }, mine),
+      () => here.exchange(code, { client_id: undefined, redirect_uri: 'https://evil.example/' }, mine),
+    ]
+    here.state.calls.length = 0
+    for (const attempt of wrong) expectError(await attempt(), 400, 'invalid_grant')
+    expect(here.state.calls).toEqual([])
+    const answer = await here.exchange(code, ...here.asClient('cb', CB_SECRET))
+    for (const attempt of wrong) expectError(await attempt(), 400, 'invalid_grant')
+    const refresh = { grant_type: 'refresh_token', refresh_token: answer.body.refresh_token }
+    expect((await post(here.token, refresh, mine)).status).toBe(200)
+  })
+
+  it('G-05: the redirect URI is the same to the letter, where the authorization request named one', async () => {
+    const here = stage()
+    const code = here.code()
+    for (const redirect_uri of [
+      undefined,
+      '',
+      `${REDIRECT_URI}/`,
+      `${REDIRECT_URI}?`,
+      'https://APP.example/callback',
+      'https://app.example:443/callback',
+      'https://app.example/%63allback',
+    ])
+      expectError(await here.exchange(code, { redirect_uri }), 400, 'invalid_grant')
+    expect((await here.exchange(code)).status).toBe(200)
+
+    const without = here.code({ redirectUri: null })
+    expectError(await here.exchange(without), 400, 'invalid_grant')
+    expect((await here.exchange(without, { redirect_uri: undefined })).status).toBe(200)
+  })
+
+  it('G-06: a code lives for a minute, and for ten at most', async () => {
+    const here = stage()
+    const [early, late] = [here.code(), here.code()]
+    here.advance(60 * SECOND - 1)
+    expect((await here.exchange(early)).status).toBe(200)
+    here.advance(1)
+    expectError(await here.exchange(late), 400, 'invalid_grant')
+    expect(() => authorizationCodes(here.tokens, { secrets: [CODE_SECRET], lifetimeSeconds: 601 })).toThrow(
+      /^lifetimeSeconds: 601 is not a whole number of seconds from 1 to 600/,
+    )
+  })
+
+  it('G-07: of 50 at once one succeeds, and no family is left alive', async () => {
+    const here = stage()
+    const code = here.code()
+    const answers = await Promise.all(Array.from({ length: 50 }, () => here.exchange(code)))
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
+    for (const answer of answers) if (answer.status !== 200) expectError(answer, 400, 'invalid_grant')
+    expect(await here.families()).toEqual([])
+  })
+
+  it('G-08, G-12: another verifier, the challenge itself, or a method of the client’s choice do not fit', async () => {
+    const here = stage()
+    const code = here.code()
+    for (const code_verifier of [VERIFIER.replace('d', 'e'), CHALLENGE, VERIFIER.toLowerCase()]) {
+      expectError(await here.exchange(code, { code_verifier }), 400, 'invalid_grant')
+      expectError(await here.exchange(code, { code_verifier, code_challenge_method: 'plain' }), 400, 'invalid_grant')
+    }
+    expect((await here.exchange(code, { code_challenge_method: 'plain' })).status).toBe(200)
+  })
+
+  it('G-09, T-05: a verifier is demanded, and an empty one is none', async () => {
+    const here = stage()
+    const code = here.code()
+    expectError(await here.exchange(code, { code_verifier: undefined }), 400, 'invalid_request')
+    expectError(await here.exchange(code, { code_verifier: '' }), 400, 'invalid_request')
+    expect((await here.exchange(code)).status).toBe(200)
+  })
+
+  it('G-10, G-13: there is no code without a challenge by S256, for no client', () => {
+    const here = stage()
+    for (const codeChallenge of [undefined, null, '', 'short', `${CHALLENGE}=`, `${CHALLENGE}A`, VERIFIER.slice(1)])
+      expect(() => here.code({ codeChallenge: codeChallenge as string })).toThrow(/^codeChallenge: /)
+  })
+
+  it('G-11: a verifier has 43 to 128 characters of the alphabet, whatever its hash is', async () => {
+    const here = stage()
+    const { createHash } = await import('node:crypto')
+    const fitting = (verifier: string) => createHash('sha256').update(verifier).digest('base64url')
+    const outcomes = async (verifier: string) => {
+      const answer = await here.exchange(here.code({ codeChallenge: fitting(verifier) }), { code_verifier: verifier })
+      return answer.status
+    }
+    const base = 'a'.repeat(42)
+    for (const bad of [base, 'a'.repeat(129), `${base}+`, `${base}=`, `${base}é`, `${base} `, `${base}/`])
+      expect(await outcomes(bad)).toBe(400)
+    for (const good of [`${base}a`, 'a'.repeat(128), `${base}.~_-`]) expect(await outcomes(good)).toBe(200)
+  })
+
+  it('T-04, T-08: missing, repeated and unregistered', async () => {
+    const here = stage()
+    const code = here.code()
+    expectError(await here.exchange(code, { code: undefined }), 400, 'invalid_request')
+    const twice = `grant_type=authorization_code&client_id=pub&code=${code}&code=${code}&code_verifier=${VERIFIER}`
+    expectError(await post(here.token, twice), 400, 'invalid_request')
+    const other = here.code({ clientId: 'refresh-only' })
+    expectError(await here.exchange(other, { client_id: 'refresh-only' }), 400, 'unauthorized_client')
+    expect((await here.exchange(code)).status).toBe(200)
+  })
+
+  it('S-08: a client without the refresh grant gets an access token alone, and its session ends with that', async () => {
+    const here = stage()
+    const answer = await here.exchange(here.code({ clientId: 'codes-only' }), { client_id: 'codes-only' })
+    expect(answer.status).toBe(200)
+    expect(answer.body).not.toHaveProperty('refresh_token')
+    expect(answer.body.expires_in).toBe(900)
+    expect((await here.families())[0]).toMatchObject({ expiresAt: START + 900 * SECOND })
+    here.advance(900 * SECOND)
+    expect(await here.families()).toEqual([])
+  })
+
+  it('S-08: its code works once all the same', async () => {
+    const here = stage()
+    const code = here.code({ clientId: 'codes-only' })
+    await here.exchange(code, { client_id: 'codes-only' })
+    expectError(await here.exchange(code, { client_id: 'codes-only' }), 400, 'invalid_grant')
+    expect(await here.families()).toEqual([])
+  })
+
+  it('R-11: a code is no refresh token, and a refresh token is no code', async () => {
+    const here = stage()
+    const code = here.code()
+    expectError(await refreshWith(here.token, code), 400, 'invalid_grant')
+    expectError(await here.exchange(await here.issue()), 400, 'invalid_grant')
+    expect((await here.exchange(code)).status).toBe(200)
+  })
+
+  it('A-05, R-10: resource narrows the first access token, and never goes beyond what was granted', async () => {
+    const here = stage()
+    const code = here.code({ audience: ['https://one.example', 'https://two.example'] })
+    expectError(await here.exchange(code, { resource: 'https://three.example' }), 400, 'invalid_target')
+    const answer = await here.exchange(code, { resource: 'https://two.example' })
+    expect(claimsOf(answer.body.access_token)).toMatchObject({ aud: ['https://two.example'] })
+    const next = await refreshWith(here.token, answer.body.refresh_token)
+    expect(claimsOf(next.body.access_token)).toMatchObject({ aud: ['https://one.example', 'https://two.example'] })
+  })
+
+  it('offline_access makes an offline session', async () => {
+    const here = stage()
+    await here.exchange(here.code({ scope: 'a offline_access' }))
+    expect((await here.families())[0]).toMatchObject({ offline: true, scope: 'a offline_access' })
+  })
+
+  it('a client’s validAfter stops codes from before', async () => {
+    const here = stage({ clients: [{ clientId: 'pub', validAfter: START + 1 }] })
+    expectError(await here.exchange(here.code()), 400, 'invalid_grant')
+    here.advance(SECOND)
+    expect((await here.exchange(here.code())).status).toBe(200)
+  })
+
+  it('the same Idempotency-Key earns the identical refresh token, until it has been used', async () => {
+    const here = stage()
+    const code = here.code()
+    const patch = { headers: { 'idempotency-key': IDEMPOTENCY_KEY } }
+    const first = await here.exchange(code, {}, patch)
+    const again = await here.exchange(code, {}, patch)
+    expect(again.body.refresh_token).toBe(first.body.refresh_token)
+    expect((await refreshWith(here.token, again.body.refresh_token)).status).toBe(200)
+    expectError(await here.exchange(code, {}, patch), 400, 'invalid_grant')
+  })
+
+  it('E-04, F-12: whatever breaks first, nothing is consumed: the hook, the access token, the store', async () => {
+    let broken = true
+    const failing = async () => {
+      if (broken) throw new Error('key service is down')
+      return { accessToken: 'at', expiresIn: 60 }
+    }
+    const here = stage({ accessToken: failing })
+    const code = here.code()
+    expectError(await here.exchange(code), 503, 'temporarily_unavailable')
+    expect(here.state.calls).toEqual([])
+    broken = false
+    here.state.isDown = true
+    expectError(await here.exchange(code), 503, 'temporarily_unavailable')
+    here.state.isDown = false
+    expect((await here.exchange(code)).status).toBe(200)
+  })
+
+  it('L-05: attempts on one code are limited before anything is consumed', async () => {
+    const { rateLimits } = await import('../src/index.js')
+    const here = stage({ rateLimit: rateLimits({ points: 3 }) })
+    const code = here.code()
+    // The limit of the address must not be what stops them.
+    const from = (host: number) => ({ remoteAddress: `203.0.113.${String(host)}` })
+    for (let host = 1; host <= 3; host += 1)
+      expectError(await here.exchange(code, { code_verifier: `${VERIFIER}x` }, from(host)), 400, 'invalid_grant')
+    expect((await here.exchange(code, {}, from(4))).status).toBe(200)
+    expect((await here.exchange(here.code(), {}, from(5))).status).toBe(200)
+  })
+})
+
+describe('with a DPoP proof', () => {
+  const proofFor = (prover: Awaited<ReturnType<typeof createProver>>) => async () => ({
+    headers: { dpop: await prover.prove() },
+  })
+
+  it('D-11, D-12: a public client’s session is bound to its key, whoever else has the refresh token', async () => {
+    const here = stage()
+    const [prover, thief] = [await createProver(() => here.clock.now), await createProver(() => here.clock.now)]
+    const answer = await here.exchange(here.code(), {}, await proofFor(prover)())
+    expect(answer.body).toMatchObject({ token_type: 'DPoP' })
+    expect((await here.families())[0]).toMatchObject({ boundKey: prover.boundKey })
+    const { refresh_token: refreshToken } = answer.body
+    for (const patch of [{}, await proofFor(thief)()])
+      expectError(await refreshWith(here.token, refreshToken, {}, patch), 400, 'invalid_grant')
+    expect((await refreshWith(here.token, refreshToken, {}, await proofFor(prover)())).status).toBe(200)
+  })
+
+  it('D-13: a confidential client’s is not; its access token is', async () => {
+    const here = stage()
+    const prover = await createProver(() => here.clock.now)
+    const headers = { authorization: basic('cb', CB_SECRET), dpop: await prover.prove() }
+    const answer = await here.exchange(here.code({ clientId: 'cb' }), { client_id: undefined }, { headers })
+    expect(answer.body).toMatchObject({ token_type: 'DPoP' })
+    expect((await here.families())[0]).toMatchObject({ boundKey: null })
+  })
+
+  it('D-15: a code that names a key is redeemed with that key alone, and no failure burns it', async () => {
+    const here = stage()
+    const [prover, other] = [await createProver(() => here.clock.now), await createProver(() => here.clock.now)]
+    const code = here.code({ boundKey: prover.boundKey })
+    for (const patch of [{}, await proofFor(other)()])
+      expectError(await here.exchange(code, {}, patch), 400, 'invalid_grant')
+    expect((await here.exchange(code, {}, await proofFor(prover)())).status).toBe(200)
+  })
+})
+
+describe('a code', () => {
+  it('E-05: that is forged, changed, cut, of another server, or spelt otherwise gets one answer, and no store call', async () => {
+    const here = stage()
+    const code = here.code()
+    const foreign = authorizationCodes(here.tokens, { secrets: ['another secret of codes, of 48 bytes or even more'] })
+    const flip = (index: number) => code.slice(0, index) + (code[index] === 'A' ? 'B' : 'A') + code.slice(index + 1)
+    const bad = [
+      '',
+      'x',
+      'bac_',
+      `${code}A`,
+      `${code}=`,
+      `${code} `,
+      code.slice(0, -1),
+      code.slice(4),
+      code.replace('bac_', 'brt_'),
+      code.replaceAll('-', '+').replaceAll('_', '/'),
+      'bac_'.padEnd(10_000, 'A'),
+      foreign.issue(REQUEST),
+      ...Array.from({ length: 40 }, (_, place) => flip(4 + Math.floor((place * (code.length - 5)) / 39))),
+    ].filter((text) => text !== code && text !== '')
+    here.state.calls.length = 0
+    const bodies = new Set<string | null>()
+    for (const text of bad) {
+      const answer = await here.exchange(text)
+      expectError(answer, 400, 'invalid_grant')
+      bodies.add(JSON.stringify(answer.raw))
+    }
+    bodies.add(JSON.stringify((await here.exchange(code, { code_verifier: `${VERIFIER}x` })).raw))
+    expect(bodies.size).toBe(1)
+    expect(here.state.calls).toEqual([])
+    expect((await here.exchange(code)).status).toBe(200)
+  })
+
+  it('I7: has one spelling: bits that base64 leaves over are refused', async () => {
+    const here = stage()
+    const codes = Array.from({ length: 8 }, (_, index) => here.code({ subject: 'x'.repeat(index + 1) }))
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    let respelt = 0
+    for (const code of codes) {
+      const bytes = Buffer.from(code.slice(4), 'base64url')
+      const last = alphabet.indexOf(code.at(-1)!)
+      for (const letter of [alphabet[last ^ 1]!, alphabet[last ^ 2]!]) {
+        const other = code.slice(0, -1) + letter
+        if (!Buffer.from(other.slice(4), 'base64url').equals(bytes)) continue
+        respelt += 1
+        expectError(await here.exchange(other), 400, 'invalid_grant')
+      }
+    }
+    expect(respelt).toBeGreaterThan(0)
+  })
+
+  it('E-06: tells nobody what is in it, and no event tells the code', async () => {
+    const here = stage()
+    const code = here.code({ subject: 'a-subject-that-shows' })
+    expect(Buffer.from(code.slice(4), 'base64url').toString('latin1')).not.toContain('a-subject-that-shows')
+    expect(here.code()).not.toBe(here.code())
+    await here.exchange(code)
+    await here.exchange(code)
+    expect(JSON.stringify([here.events, here.errors])).not.toContain(code)
+  })
+
+  it('works on after the secrets were changed, for as long as the old one is in the list', async () => {
+    const here = stage()
+    const NEW = 'the new secret of codes, at least 32 bytes long'
+    const code = here.code()
+    const both = authorizationCodes(here.tokens, { secrets: [NEW, CODE_SECRET] })
+    expect(both.open(code)).toMatchObject({ redirectUri: REDIRECT_URI })
+    expect(here.codes.open(both.issue(REQUEST))).toBe(null)
+    expect(authorizationCodes(here.tokens, { secrets: [NEW] }).open(code)).toBe(null)
+  })
+
+  it.each([
+    ['secrets', { secrets: [] }],
+    ['secrets', {}],
+    ['secrets[0]', { secrets: [undefined] }],
+    ['secrets[0]', { secrets: ['short'] }],
+    ['secrets', { secrets: [CODE_SECRET, CODE_SECRET] }],
+    ['lifetimeSeconds', { secrets: [CODE_SECRET], lifetimeSeconds: 0 }],
+    ['lifetime', { secrets: [CODE_SECRET], lifetime: 5 }],
+  ])('misuse of %s is named at construction', (option, options) => {
+    const { tokens } = world()
+    expect(() => authorizationCodes(tokens, options as never)).toThrow(
+      expect.objectContaining({ name: 'MisuseError', option }),
+    )
+  })
+
+  it.each<[string, object]>([
+    ['subject', { subject: '' }],
+    ['redirectUri', { redirectUri: undefined }],
+    ['redirectUri', { redirectUri: '' }],
+    ['boundKey', { boundKey: 'x5t#S256:abc' }],
+    ['boundKey', { boundKey: 'jkt:abc' }],
+    ['scope', { scope: 'a  b' }],
+    ['metadata', { metadata: { text: 'x'.repeat(4000) } }],
+  ])('misuse of %s is named at issue: %o', (option, request) => {
+    expect(() => stage().code(request)).toThrow(expect.objectContaining({ name: 'MisuseError', option }))
+  })
+})
