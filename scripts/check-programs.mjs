@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative, resolve, sep } from 'node:path'
+import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import ts from 'typescript'
 import { root } from './bootstrap.mjs'
 
@@ -56,7 +56,10 @@ function programsOf(file) {
   return blocks.map((block, index) => {
     const line = text.slice(0, block.index).split('\n').length + 1
     // Compiled as modules, whether or not they import anything.
-    return [join(homeOf(file), `program-${index}.md.ts`), { text: `${block[1]}\nexport {}\n`, file, line }]
+    return [
+      join(homeOf(file), `${basename(file, '.md')}-${index}.md.ts`),
+      { text: `${block[1]}\nexport {}\n`, file, line },
+    ]
   })
 }
 

@@ -29,8 +29,11 @@ export interface ForeignGrant extends IssueRequest {
 
 /** Refresh tokens of the system that you come from: each is exchanged, once, for a family of its own. */
 export interface ForeignTokens {
-  /** Whether this may be one of that system's tokens, by its looks alone: what is not costs no look-up. Default: whatever is no token of ours. */
-  readonly matches?: (token: string) => boolean
+  /**
+   * Names the token by its looks alone, the same however it is spelt: two spellings that `find` takes for one token would otherwise
+   * make two families. Null for what is none of that system's; it costs no look-up. Default: every token by its exact text.
+   */
+  readonly identify?: (token: string) => string | null
   /**
    * Whose the token is; null where that system would refuse it now, so ask its list of revoked ones too. Called before every
    * exchange and never once the family exists. If it throws, the answer is a fault and nobody is signed out.
@@ -46,6 +49,7 @@ export interface ForeignTokens {
 /** Another system's token, as generation 0 of a family of ours. */
 export interface Newcomer {
   readonly text: string
+  readonly seed: Seed
   readonly token: AuthenticToken
   /** As the store has it; else what the family would begin as. */
   readonly record: FamilyRecord
@@ -56,10 +60,10 @@ export interface Newcomer {
 export function checkForeignTokens(accept: ForeignTokens | undefined): ForeignTokens | undefined {
   if (accept === undefined) return undefined
   demandObject('accept', accept)
-  demandKnown(accept, ['matches', 'find', 'moved'], 'accept.')
+  demandKnown(accept, ['identify', 'find', 'moved'], 'accept.')
   if (typeof (accept as Partial<ForeignTokens>).find !== 'function')
     throw new MisuseError('accept.find', `expected a function, got ${shown(accept.find)}`)
-  demandFunction('accept.matches', accept.matches)
+  demandFunction('accept.identify', accept.identify)
   demandFunction('accept.moved', accept.moved)
   return accept
 }
@@ -80,12 +84,12 @@ export async function readToken(engine: Engine, text: unknown): Promise<Presente
 async function meetNewcomer(engine: Engine, text: unknown): Promise<Newcomer | null> {
   const { accept, store } = engine
   if (accept === undefined || !mayBeForeign(text)) return null
-  const matches = await callHook(engine, 'accept.matches', async () => accept.matches?.(text) ?? true)
-  if (!matches) return null
-  const seed = foreignSeed(text)
+  const identity = await callHook(engine, 'accept.identify', async () => identityOf(accept, text))
+  if (identity === null) return null
+  const seed = foreignSeed(identity)
   const found = async (): Promise<Newcomer | null> => {
     const record = await store.find(familyIdOf(seed.handle))
-    return record && { text, token: firstToken(seed, record), record, isStored: true }
+    return record && { text, seed, token: firstToken(seed, record), record, isStored: true }
   }
   // Once there is a family, its record decides: the other system forgets the token, and a retry must not depend on it.
   const known = await found()
@@ -95,7 +99,15 @@ async function meetNewcomer(engine: Engine, text: unknown): Promise<Newcomer | n
     return grant === null ? null : beginning(engine, seed, grant)
   })
   // It may have forgotten the token between the two questions, because another call has just exchanged it.
-  return record === null ? found() : { text, token: firstToken(seed, record), record, isStored: false }
+  return record === null ? found() : { text, seed, token: firstToken(seed, record), record, isStored: false }
+}
+
+function identityOf({ identify = (token) => token }: ForeignTokens, text: string): string | null {
+  const identity = identify(text)
+  // One name for several tokens would make one family of them all.
+  if (identity !== null && (typeof identity !== 'string' || identity === ''))
+    throw new MisuseError('accept.identify', `expected text or null, got ${shown(identity)}`)
+  return identity
 }
 
 function beginning(engine: Engine, seed: Seed, found: ForeignGrant): FamilyRecord {

@@ -23,7 +23,6 @@ import {
   type Binding,
   countsAsAttempt,
   firstToken,
-  foreignSeed,
   formatToken,
   relationOf,
   retryKeyOf,
@@ -202,7 +201,7 @@ function inFamily<Prepared>(
 ): Attempt<Prepared> {
   const { request, newcomer, arrivedAt } = attempt
   if (newcomer === null || newcomer.isStored || record === null) return attempt
-  const token = firstToken(foreignSeed(newcomer.text), record)
+  const token = firstToken(newcomer.seed, record)
   return attemptOf(engine, request, { token, arrivedAt, newcomer: { ...newcomer, token, record, isStored: true } })
 }
 

@@ -104,10 +104,10 @@ export function randomSeed(random: Random): Seed {
  * Derived from another system's token, so that whoever brings it finds the same family and earns the same successor. Not under our
  * keys: they change, and the token would then begin a second family.
  */
-export function foreignSeed(text: string): Seed {
+export function foreignSeed(identity: string): Seed {
   return {
-    handle: hash('baton/foreign-handle/v1', [text], HANDLE_BYTES),
-    secret: hash('baton/foreign-secret/v1', [text], SECRET_BYTES),
+    handle: hash('baton/foreign-handle/v1', [identity], HANDLE_BYTES),
+    secret: hash('baton/foreign-secret/v1', [identity], SECRET_BYTES),
   }
 }
 

@@ -210,6 +210,17 @@ describe('a foreign token that comes again', () => {
     expect(succeeded(outcome)).toMatchObject({ outcome: 'retried', family: { createdAt: START - DAY, boundKey: null } })
   })
 
+  it('is the same token however it is spelt, where the old system says so', async () => {
+    const old = oldSystem({ [FOREIGN]: {}, [FOREIGN.toUpperCase()]: {} })
+    const here = migrating({ accept: { ...old.accept, identify: (token) => token.toLowerCase() } }, old)
+    const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    const again = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN.toUpperCase() }))
+    expect([again.outcome, again.refreshToken]).toEqual(['retried', first.refreshToken])
+    here.advance(MINUTE)
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN.toUpperCase() })).toMatchObject({ reason: 'reuse' })
+    expect(here.store.rows.size).toBe(1)
+  })
+
   it('finds its family after the secrets have changed', async () => {
     const here = migrating()
     const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
@@ -304,12 +315,12 @@ describe('what is refused makes nothing', () => {
 
   it('what does not look like a foreign token costs no look-up, and our own never does', async () => {
     const old = oldSystem()
-    const matches = vi.fn((token: string) => token.startsWith('a-'))
-    const here = migrating({ accept: { ...old.accept, matches } }, old)
+    const identify = vi.fn((token: string) => (token.startsWith('a-') ? token : null))
+    const here = migrating({ accept: { ...old.accept, identify } }, old)
     const { refreshToken } = await here.tokens.issue({ subject: 'bob' })
     here.quiet()
     await here.tokens.rotate({ refreshToken })
-    expect(matches).not.toHaveBeenCalled()
+    expect(identify).not.toHaveBeenCalled()
     here.quiet()
     for (const odd of ['b-', '', 'a-\u0000', 'a-é', 'a-'.repeat(5000), undefined, null, ['a-']])
       expect(await here.tokens.rotate({ refreshToken: odd as string })).toEqual({ ok: false, reason: 'malformed' })
@@ -335,6 +346,12 @@ describe('what breaks signs nobody out', () => {
     expect(succeeded(await here.instance({ accept: here.old.accept }).rotate({ refreshToken: FOREIGN })).ok).toBe(true)
   })
 
+  it.each([undefined, '', 1, true])('an identity that is %s names nobody: a fault', async (identity) => {
+    const here = migrating({ accept: { ...oldSystem().accept, identify: () => identity as never } })
+    await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({ code: 'hook_failed' })
+    expect(here.store.calls).toEqual([])
+  })
+
   it('an old system that takes no notice of the move holds nobody up', async () => {
     const old = oldSystem()
     for (const moved of [() => Promise.reject(new Error('read only')), () => new Promise(() => undefined)]) {
@@ -356,7 +373,7 @@ describe('what breaks signs nobody out', () => {
     ['accept.find', {}, /^accept\.find: expected a function/],
     ['accept.found', { find, found: 1 }, /^accept\.found: is not an option/],
     ['accept.moved', { find, moved: 'yes' }, /^accept\.moved: expected a function/],
-    ['accept.matches', { find, matches: /x/ }, /^accept\.matches: expected a function/],
+    ['accept.identify', { find, identify: /x/ }, /^accept\.identify: expected a function/],
   ])('%s that cannot work is misuse', (_option, accept, message) => {
     expect(() => world({ accept: accept as never })).toThrow(message)
   })

@@ -1,0 +1,210 @@
+import { createHmac } from 'node:crypto'
+import { memoryStore } from '@baton/store-memory'
+import { createLocalJWKSet, createRemoteJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose'
+import jwt from 'jsonwebtoken'
+import { describe, expect, it } from 'vitest'
+import { jwtTokens, type JwtTokensOptions } from '../src/index.js'
+import { app, isFoundOut, moves, succeeded, told } from './world.js'
+
+const SECRET = 'REFRESH_TOKEN_SECRET of many a tutorial'
+const DAY_SECONDS = 86_400
+
+/** As tutorials have it: signed by jsonwebtoken, with a list of what was logged out. */
+function tutorial() {
+  const revoked = new Set<string>()
+  const accept = jwtTokens({
+    key: SECRET,
+    algorithms: ['HS256'],
+    isRevoked: (_claims, token) => revoked.has(token),
+    grant: ({ userId, iat, exp }) =>
+      typeof userId === 'number' ? { subject: userId, createdAt: iat, expiresAt: exp } : null,
+    moved: async (_claims, token) => revoked.add(token),
+  })
+  const sign = (claims: object = { userId: 7 }, options: jwt.SignOptions = { expiresIn: '7d' }) =>
+    jwt.sign(claims, SECRET, options)
+  return { revoked, accept, sign }
+}
+
+describe('tokens of jsonwebtoken', () => {
+  it('move: fifty at once, a lost answer, a restart, and theft is found out', async () => {
+    const { accept, sign, revoked } = tutorial()
+    const token = sign()
+    const store = memoryStore()
+    const moved = await moves(token, { start: () => app(store, accept) })
+    const { iat } = jwt.decode(token) as { iat: number }
+    expect(moved.family).toMatchObject({ subject: '7', createdAt: iat * 1000 })
+    await told(() => {
+      expect(revoked.has(token)).toBe(true)
+    })
+    await isFoundOut(token, { moved })
+  })
+
+  it.each([
+    ['revoked', (old: ReturnType<typeof tutorial>) => (token: string) => (old.revoked.add(token), token)],
+    ['signed with another secret', () => () => jwt.sign({ userId: 7 }, 'another secret', { expiresIn: '7d' })],
+    ['signed with another algorithm', () => () => jwt.sign({ userId: 7 }, SECRET, { algorithm: 'HS512' })],
+    ['without a signature', () => () => jwt.sign({ userId: 7 }, '', { algorithm: 'none' })],
+    ['expired', (old: ReturnType<typeof tutorial>) => () => old.sign({ userId: 7 }, { expiresIn: -60 })],
+    ['an access token, as `grant` tells', (old: ReturnType<typeof tutorial>) => () => old.sign({ user: 7 })],
+  ])('one that is %s is refused', async (_name, spoil) => {
+    const old = tutorial()
+    const here = app(memoryStore(), old.accept)
+    const refreshToken = spoil(old)(old.sign())
+    expect(await here.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
+  })
+
+  it('an access token by its type is refused, whatever `grant` says', async () => {
+    const old = tutorial()
+    const refreshToken = old.sign({ userId: 7 }, { header: { alg: 'HS256', typ: 'at+jwt' } })
+    expect(await app(memoryStore(), old.accept).rotate({ refreshToken })).toMatchObject({ reason: 'malformed' })
+  })
+
+  it('no other spelling of one is a token', async () => {
+    const old = tutorial()
+    const token = old.sign()
+    const [header, payload, signature] = token.split('.') as [string, string, string]
+    // Of the last character of 32 bytes in base64url two bits are spare.
+    const last = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    const twin = last[last.indexOf(signature.at(-1)!) ^ 1]!
+    const here = app(memoryStore(), old.accept)
+    for (const spelling of [
+      `${header}.${payload}.${signature.slice(0, -1)}${twin}`,
+      `${token}=`,
+      ` ${token}`,
+      `${token}.`,
+      `${header}.${payload}`,
+      token.replace('.', '..'),
+    ])
+      expect(await here.rotate({ refreshToken: spelling })).toEqual({ ok: false, reason: 'malformed' })
+    expect(succeeded(await here.rotate({ refreshToken: token })).outcome).toBe('imported')
+  })
+
+  it('one without an end needs `until`', async () => {
+    const options: JwtTokensOptions = { key: SECRET, algorithms: ['HS256'], isRevoked: null }
+    const refreshToken = jwt.sign({ sub: 'alice' }, SECRET)
+    await expect(app(memoryStore(), jwtTokens(options)).rotate({ refreshToken })).rejects.toMatchObject({
+      code: 'hook_failed',
+      cause: { message: 'expiresAt: the token has no end, and there is no `until`; give one' },
+    })
+    const until = new Date(Date.now() + 30 * DAY_SECONDS * 1000)
+    const { family } = succeeded(await app(memoryStore(), jwtTokens({ ...options, until })).rotate({ refreshToken }))
+    expect(family.subject).toBe('alice')
+  })
+
+  it('a list of revoked tokens that is out is a fault, and nobody is signed out', async () => {
+    const accept = jwtTokens({
+      key: SECRET,
+      algorithms: ['HS256'],
+      isRevoked: () => Promise.reject(new Error('connection refused')),
+    })
+    const refreshToken = jwt.sign({ sub: 'alice' }, SECRET, { expiresIn: '1h' })
+    await expect(app(memoryStore(), accept).rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
+  })
+})
+
+describe('tokens of jose', () => {
+  const claims = { sub: 'alice', client_id: 'app', scope: 'read write' }
+  const options = {
+    algorithms: ['ES256'],
+    isRevoked: null,
+    issuer: 'https://old.example',
+    audience: 'https://old.example',
+  }
+
+  async function issuer() {
+    const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true })
+    const keys = [{ ...(await exportJWK(publicKey)), kid: 'one', alg: 'ES256' }]
+    const sign = (kid = 'one') =>
+      new SignJWT(claims)
+        .setProtectedHeader({ alg: 'ES256', kid })
+        .setIssuedAt()
+        .setIssuer('https://old.example')
+        .setAudience('https://old.example')
+        .setExpirationTime('30d')
+        .sign(privateKey)
+    return { sign, publicKey, keySet: createLocalJWKSet({ keys }) }
+  }
+
+  it('move by a public key and by a key set, with client and scope', async () => {
+    const { sign, publicKey, keySet } = await issuer()
+    for (const key of [publicKey, keySet]) {
+      const token = await sign()
+      const store = memoryStore()
+      const accept = jwtTokens({ ...options, key })
+      const moved = await moves(token, { start: () => app(store, accept), clientId: 'app' })
+      expect(moved.family).toMatchObject({ subject: 'alice', clientId: 'app', scope: 'read write' })
+      await isFoundOut(token, { moved, clientId: 'app' })
+    }
+  })
+
+  it('both valid signatures of one ECDSA token are one token', async () => {
+    const { sign, keySet } = await issuer()
+    const token = await sign()
+    const twin = otherSignature(token)
+    expect(twin).not.toBe(token)
+    const store = memoryStore()
+    const accept = jwtTokens({ ...options, key: keySet })
+    // Each is good by itself.
+    expect(succeeded(await app(memoryStore(), accept).rotate({ refreshToken: twin, clientId: 'app' })).ok).toBe(true)
+    const here = app(store, accept)
+    const first = succeeded(await here.rotate({ refreshToken: token, clientId: 'app' }))
+    succeeded(await here.rotate({ refreshToken: first.refreshToken, clientId: 'app' }))
+    expect(await here.rotate({ refreshToken: twin, clientId: 'app' })).toEqual({ ok: false, reason: 'reuse' })
+  })
+
+  it('issuer, audience and key id have to be right', async () => {
+    const { sign, keySet } = await issuer()
+    for (const [wrong, kid] of [
+      [{ issuer: 'https://other.example' }, 'one'],
+      [{ audience: 'https://other.example' }, 'one'],
+      [{}, 'two'],
+    ] as const) {
+      const here = app(memoryStore(), jwtTokens({ ...options, ...wrong, key: keySet }))
+      expect(await here.rotate({ refreshToken: await sign(kid), clientId: 'app' })).toMatchObject({
+        reason: 'malformed',
+      })
+    }
+  })
+
+  it('a key set that cannot be fetched is a fault, and nobody is signed out', async () => {
+    const { sign } = await issuer()
+    // The discard port of this machine: nobody listens.
+    const key = createRemoteJWKSet(new URL('http://127.0.0.1:9/jwks'))
+    const here = app(memoryStore(), jwtTokens({ ...options, key }))
+    await expect(here.rotate({ refreshToken: await sign(), clientId: 'app' })).rejects.toMatchObject({
+      code: 'hook_failed',
+    })
+  })
+
+  it('a public key is no secret to sign with', async () => {
+    const { publicKey } = await issuer()
+    const jwk = JSON.stringify(await exportJWK(publicKey))
+    const input = [{ alg: 'HS256' }, { sub: 'mallory', exp: 4e9 }]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+      .join('.')
+    const forged = `${input}.${createHmac('sha256', jwk).update(input).digest('base64url')}`
+    const here = app(memoryStore(), jwtTokens({ algorithms: ['ES256'], isRevoked: null, key: publicKey }))
+    expect(await here.rotate({ refreshToken: forged })).toMatchObject({ reason: 'malformed' })
+  })
+})
+
+describe('options that cannot work', () => {
+  it.each([
+    [{ algorithms: [] }, /^jwtTokens: algorithms is empty/],
+    [{ isRevoked: undefined }, /^jwtTokens: isRevoked is neither a function nor null/],
+    [{ key: undefined }, /^jwtTokens: key is missing/],
+  ])('%o', (wrong, message) => {
+    const options = { key: SECRET, algorithms: ['HS256'], isRevoked: null, ...wrong } as JwtTokensOptions
+    expect(() => jwtTokens(options)).toThrow(message)
+  })
+})
+
+/** Of an ECDSA signature (r, s) over P-256, (r, n - s) is valid as well, and needs no key. */
+function otherSignature(token: string): string {
+  const [header, payload, signature] = token.split('.') as [string, string, string]
+  const bytes = Buffer.from(signature, 'base64url')
+  const n = BigInt('0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')
+  const s = BigInt(`0x${bytes.subarray(32).toString('hex')}`)
+  const other = Buffer.from((n - s).toString(16).padStart(64, '0'), 'hex')
+  return `${header}.${payload}.${Buffer.concat([bytes.subarray(0, 32), other]).toString('base64url')}`
+}

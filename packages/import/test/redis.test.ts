@@ -1,0 +1,118 @@
+import { randomBytes } from 'node:crypto'
+import { redisStore } from '@baton/store-redis'
+import { memoryStore } from '@baton/store-memory'
+import { type RedisServer, startRedis } from '@baton/test-servers'
+import { createClient } from 'redis'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { redisTokens, type RedisTokensOptions } from '../src/index.js'
+import { app, isFoundOut, moves, succeeded, told } from './world.js'
+
+let server: RedisServer
+let redis: ReturnType<RedisServer['connect']>
+
+beforeAll(async () => {
+  server = await startRedis()
+  redis = server.connect()
+})
+afterAll(() => server.stop())
+
+/** As an app would have written it, by hand. */
+async function signIn(value = 'user-7', seconds: number | null = 3600) {
+  const token = randomBytes(40).toString('hex')
+  if (seconds === null) await redis.set(`refresh:${token}`, value)
+  else await redis.set(`refresh:${token}`, value, 'EX', seconds)
+  return token
+}
+
+const matches = /^[0-9a-f]{80}$/
+
+describe('tokens under refresh:<token>', () => {
+  it('move with ioredis, into Redis: fifty at once, a lost answer, a restart, and theft is found out', async () => {
+    const token = await signIn()
+    const store = redisStore(redis)
+    const moved = await moves(token, { start: () => app(store, redisTokens({ client: redis, matches })) })
+    expect(moved.family.subject).toBe('user-7')
+    await told(async () => {
+      expect(await redis.exists(`refresh:${token}`)).toBe(0)
+    })
+    await isFoundOut(token, { moved })
+  })
+
+  it('move with node-redis', async () => {
+    const client = createClient({ url: server.url })
+    client.on('error', () => undefined)
+    await client.connect()
+    try {
+      const token = await signIn()
+      const key = (name: string) => `${server.keyPrefix}refresh:${name}`
+      const store = memoryStore()
+      const moved = await moves(token, { start: () => app(store, redisTokens({ client, key, matches })) })
+      expect(moved.family.subject).toBe('user-7')
+      await isFoundOut(token, { moved })
+    } finally {
+      await client.close()
+    }
+  })
+
+  it('move with what a value in JSON says', async () => {
+    const token = await signIn(JSON.stringify({ userId: 7, clientId: 'app', loggedInAt: '2026-01-01 12:00:00' }))
+    const accept = redisTokens({
+      client: redis,
+      grant(value) {
+        const { userId, clientId, loggedInAt } = JSON.parse(value)
+        return { subject: userId, clientId, createdAt: loggedInAt }
+      },
+    })
+    const now = () => Date.UTC(2026, 0, 2)
+    const { family } = succeeded(
+      await app(memoryStore(), accept, { now }).rotate({ refreshToken: token, clientId: 'app' }),
+    )
+    expect(family).toMatchObject({ subject: '7', createdAt: Date.UTC(2026, 0, 1, 12) })
+  })
+
+  it('one that was logged out is refused, and so is what looks different', async () => {
+    const token = await signIn()
+    await redis.del(`refresh:${token}`)
+    const here = app(memoryStore(), redisTokens({ client: redis, matches }))
+    expect(await here.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'malformed' })
+    await redis.set('refresh:short', 'user-7', 'EX', 3600)
+    expect(await here.rotate({ refreshToken: 'short' })).toEqual({ ok: false, reason: 'malformed' })
+  })
+
+  it('its record is kept until its key would have ended', async () => {
+    const token = await signIn('user-7', 3600)
+    const store = memoryStore()
+    const now = Date.now()
+    const accept = redisTokens({ client: redis, moved: 'keep', now: () => now })
+    const here = app(store, accept, { now: () => now })
+    const { family } = succeeded(await here.rotate({ refreshToken: token }))
+    const record = await store.find(family.id)
+    expect(record!.keepUntil).toBeGreaterThan(now + 3500 * 1000)
+    expect(record!.keepUntil).toBeLessThanOrEqual(now + 3600 * 1000)
+    expect(await redis.exists(`refresh:${token}`)).toBe(1)
+  })
+
+  it('one without an end needs `until`', async () => {
+    const token = await signIn('user-7', null)
+    await expect(
+      app(memoryStore(), redisTokens({ client: redis })).rotate({ refreshToken: token }),
+    ).rejects.toMatchObject({ code: 'hook_failed' })
+    const until = Date.now() + 86_400_000
+    const here = app(memoryStore(), redisTokens({ client: redis, until }))
+    expect(succeeded(await here.rotate({ refreshToken: token })).outcome).toBe('imported')
+  })
+
+  it('a Redis that does not answer is a fault, and nobody is signed out', async () => {
+    const refreshToken = await signIn()
+    const client = server.connect()
+    await client.quit()
+    const here = app(memoryStore(), redisTokens({ client }))
+    await expect(here.rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
+  })
+
+  it('a client that is none is told at once', () => {
+    expect(() => redisTokens({ client: 'redis://' } as unknown as RedisTokensOptions)).toThrow(
+      /^redisTokens: client has no get/,
+    )
+  })
+})

@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto'
+import { memoryStore } from '@baton/store-memory'
+import { postgresStore } from '@baton/store-postgres'
+import { sqliteStore } from '@baton/store-sqlite'
+import { startPostgres } from '@baton/test-servers'
+import Database from 'better-sqlite3'
+import { describe, expect, it } from 'vitest'
+import { sqlTokens, type SqlTokensOptions } from '../src/index.js'
+import { oauth2Server } from './oauth2-server.js'
+import { app, isFoundOut, moves, succeeded, told } from './world.js'
+
+const sha256 = (token: string) => createHash('sha256').update(token).digest('hex')
+
+/** The old app's table in SQLite, filled by @node-oauth/oauth2-server; tokens as the app chose to keep them. */
+function oldApp(keep: (token: string) => string, { collate = '' } = {}) {
+  const db = new Database(':memory:')
+  db.exec(`CREATE TABLE oauth_tokens (
+    id INTEGER PRIMARY KEY, refresh_token TEXT UNIQUE ${collate}, expires TEXT, client TEXT, user INTEGER, scope TEXT,
+    created TEXT DEFAULT CURRENT_TIMESTAMP, revoked INTEGER DEFAULT 0
+  )`)
+  const insert = db.prepare(
+    'INSERT INTO oauth_tokens (refresh_token, expires, client, user, scope) VALUES (?, ?, ?, ?, ?)',
+  )
+  const signIn = oauth2Server({
+    insert: async ({ refreshToken, expiresAt, clientId, userId, scope }) =>
+      insert.run(keep(refreshToken), expiresAt.toISOString(), clientId, userId, scope),
+  })
+  const query = (sql: string, values: [string]) => {
+    const statement = db.prepare(sql)
+    return statement.reader ? statement.all(...values) : [statement.run(...values)]
+  }
+  const find = `SELECT refresh_token AS token, user AS subject, client AS client_id, scope, created AS created_at, expires AS expires_at
+    FROM oauth_tokens WHERE refresh_token = ? AND revoked = 0`
+  const moved = 'UPDATE oauth_tokens SET revoked = 1 WHERE refresh_token = ?'
+  const options: SqlTokensOptions = { query, find, moved, matches: /^[0-9a-f]{64}$/ }
+  return { db, signIn, options }
+}
+
+describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
+  it.each([
+    ['plain', (token: string) => token, 'plain'],
+    ['hashed', sha256, 'sha256-hex'],
+    [
+      'hashed in a way of its own',
+      (token: string) => sha256(`pepper:${token}`),
+      (token: string) => sha256(`pepper:${token}`),
+    ],
+  ] satisfies [string, (token: string) => string, SqlTokensOptions['stored']][])(
+    '%s, move: fifty at once, a lost answer, a restart, and theft is found out',
+    async (_name, keep, stored) => {
+      const { db, signIn, options } = oldApp(keep)
+      const token = await signIn()
+      const store = sqliteStore(new Database(':memory:'))
+      const moved = await moves(token, { start: () => app(store, sqlTokens({ ...options, stored })), clientId: 'app' })
+      expect(moved.family).toMatchObject({ subject: '7', clientId: 'app', scope: 'read write', offline: false })
+      await told(() => {
+        expect(db.prepare('SELECT revoked FROM oauth_tokens').all()).toEqual([{ revoked: 1 }])
+      })
+      await isFoundOut(token, { moved, clientId: 'app' })
+    },
+  )
+
+  it('the end of the token is how long its record is kept, and the sign-in is when the family began', async () => {
+    const { db, signIn, options } = oldApp(sha256)
+    const token = await signIn()
+    db.exec("UPDATE oauth_tokens SET created = '2026-01-01 12:00:00'")
+    const store = memoryStore()
+    const now = () => Date.UTC(2026, 0, 20)
+    const here = app(store, sqlTokens({ ...options, stored: 'sha256-hex' }), { now })
+    const { family } = succeeded(await here.rotate({ refreshToken: token, clientId: 'app' }))
+    expect(family.createdAt).toBe(Date.UTC(2026, 0, 1, 12))
+    const [row] = db.prepare('SELECT expires FROM oauth_tokens').all() as { expires: string }[]
+    expect((await store.find(family.id))!.keepUntil).toBe(Date.parse(row!.expires))
+  })
+
+  it('one that was revoked there is refused; one of another client makes nothing', async () => {
+    const { db, signIn, options } = oldApp(sha256)
+    const token = await signIn()
+    const here = app(memoryStore(), sqlTokens({ ...options, stored: 'sha256-hex' }))
+    expect(await here.rotate({ refreshToken: token, clientId: 'other' })).toEqual({ ok: false, reason: 'mismatch' })
+    db.exec('UPDATE oauth_tokens SET revoked = 1')
+    expect(await here.rotate({ refreshToken: token, clientId: 'app' })).toEqual({ ok: false, reason: 'malformed' })
+  })
+
+  it('what stands in the table is no token', async () => {
+    const { signIn, options } = oldApp(sha256)
+    const token = await signIn()
+    const here = app(memoryStore(), sqlTokens({ ...options, stored: 'sha256-hex' }))
+    expect(await here.rotate({ refreshToken: sha256(token), clientId: 'app' })).toMatchObject({ reason: 'malformed' })
+  })
+
+  it('a database that compares without case begins no second family', async () => {
+    const { signIn, options } = oldApp((token) => token, { collate: 'COLLATE NOCASE' })
+    const token = await signIn()
+    const { query, find } = options
+    const here = app(memoryStore(), sqlTokens({ query, find }))
+    const other = token.toUpperCase()
+    expect(query(find, [other])).toHaveLength(1)
+    expect(await here.rotate({ refreshToken: other, clientId: 'app' })).toEqual({ ok: false, reason: 'malformed' })
+    expect(succeeded(await here.rotate({ refreshToken: token, clientId: 'app' })).outcome).toBe('imported')
+  })
+
+  it.each([
+    ['offline families have their limits', "1 AS offline, 'jkt:k' AS bound_key", { offline: true, boundKey: 'jkt:k' }],
+    ['null is nothing', 'NULL AS offline, NULL AS bound_key', { offline: false, boundKey: null }],
+    ['an absolute end holds', '4102444800 AS absolute_expires_at', { absoluteExpiresAt: 4_102_444_800_000 }],
+  ])('%s', async (_name, columns, expected) => {
+    const { signIn, options } = oldApp(sha256)
+    const token = await signIn()
+    const find = options.find.replace('SELECT', `SELECT ${columns},`)
+    const here = app(memoryStore(), sqlTokens({ ...options, find, stored: 'sha256-hex' }))
+    const outcome = await here.rotate({ refreshToken: token, clientId: 'app', boundKey: 'jkt:k' })
+    expect(succeeded(outcome).family).toMatchObject(expected)
+  })
+
+  it.each([
+    ['selects no token', 'SELECT user AS subject, expires AS expires_at FROM oauth_tokens WHERE refresh_token = ?'],
+    [
+      'selects no subject',
+      'SELECT refresh_token AS token, expires AS expires_at FROM oauth_tokens WHERE refresh_token = ?',
+    ],
+    ['selects no end', 'SELECT refresh_token AS token, user AS subject FROM oauth_tokens WHERE refresh_token = ?'],
+    ['is no SQL', 'FIND IT ?'],
+  ])('a statement that %s is a fault, and nobody is signed out', async (_name, find) => {
+    const { signIn, options } = oldApp(sha256)
+    const token = await signIn()
+    const here = app(memoryStore(), sqlTokens({ ...options, find, stored: 'sha256-hex' }))
+    await expect(here.rotate({ refreshToken: token, clientId: 'app' })).rejects.toMatchObject({ code: 'hook_failed' })
+  })
+
+  it.each([
+    [{ query: undefined }, /^sqlTokens: query is not a function/],
+    [{ find: undefined }, /^sqlTokens: find is not a statement/],
+    [{ stored: 'md5' }, /^sqlTokens: stored is none of plain, sha256-hex/],
+    [{ matches: /x/g }, /flag g or y/],
+    [{ matches: 'x' }, /^matches: expected a regular expression/],
+  ])('%o is told at once', (wrong, message) => {
+    const options = { query: () => [], find: '', ...wrong } as unknown as SqlTokensOptions
+    expect(() => sqlTokens(options)).toThrow(message)
+  })
+})
+
+describe('tokens of @node-oauth/oauth2-server in PostgreSQL', () => {
+  it('move: fifty at once over three pools, a lost answer, a restart, and theft is found out', async () => {
+    const server = await startPostgres()
+    try {
+      const pool = server.pool()
+      await pool.query(
+        'CREATE TABLE tokens (hash text PRIMARY KEY, uid bigint, client text, scope text, made timestamptz DEFAULT now(), ends timestamptz)',
+      )
+      const signIn = oauth2Server({
+        insert: ({ refreshToken, expiresAt, clientId, userId, scope }) =>
+          pool.query('INSERT INTO tokens (hash, uid, client, scope, ends) VALUES ($1, $2, $3, $4, $5)', [
+            sha256(refreshToken),
+            userId,
+            clientId,
+            scope,
+            expiresAt,
+          ]),
+      })
+      const accept = sqlTokens({
+        query: async (sql, values) => (await pool.query(sql, values)).rows,
+        find: 'SELECT hash AS token, uid AS subject, client AS client_id, scope, made AS created_at, ends AS expires_at FROM tokens WHERE hash = $1',
+        moved: 'DELETE FROM tokens WHERE hash = $1',
+        stored: 'sha256-hex',
+      })
+      await postgresStore(pool).migrate()
+      const token = await signIn()
+      const moved = await moves(token, { start: () => app(postgresStore(server.pool()), accept), clientId: 'app' })
+      expect(moved.family).toMatchObject({ subject: '7', scope: 'read write' })
+      await told(async () => {
+        expect((await pool.query('SELECT * FROM tokens')).rows).toEqual([])
+      })
+      await isFoundOut(token, { moved, clientId: 'app' })
+    } finally {
+      await server.stop()
+    }
+  })
+})
