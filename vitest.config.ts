@@ -26,7 +26,11 @@ export default defineConfig({
       },
       {
         // Examples are whole processes and run what users install: the builds.
-        test: { name: 'examples', include: ['examples/*/test/**/*.test.ts'], ...patience },
+        test: {
+          name: 'examples',
+          include: ['examples/*/test/**/*.test.ts', 'benchmarks/test/**/*.test.ts'],
+          ...patience,
+        },
       },
     ],
   },

@@ -1,0 +1,152 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { Cluster, Redis } from 'ioredis'
+import pg from 'pg'
+import type { Engines } from './orders.js'
+import type { Row } from './row.js'
+
+/** A connection to where the sessions of one row are kept, emptied; it counts what is sent through it. */
+export type Engine =
+  | (Counted & { readonly kind: 'memory' })
+  | (Counted & { readonly kind: 'sqlite'; readonly db: Database.Database })
+  | (Counted & { readonly kind: 'redis'; readonly client: Redis })
+  | (Counted & { readonly kind: 'cluster'; readonly client: Cluster })
+  | (Counted & { readonly kind: 'postgres'; readonly pool: pg.Pool })
+
+interface Counted {
+  /** Commands or statements so far; those within a script or a trigger are the engine's own. */
+  commands(): number
+  /** Bytes that everything in it takes. */
+  stored(): Promise<number>
+}
+
+const MOST_POSTGRES_CONNECTIONS = 10
+
+export async function openEngine({ store }: Row, engines: Engines): Promise<Engine> {
+  switch (store) {
+    case 'sqlite':
+      return openSqlite()
+    case 'redis':
+      return openRedis(given(engines.redis))
+    case 'cluster':
+      return openCluster(given(engines.cluster))
+    case 'postgres':
+      return openPostgres(given(engines.postgres))
+    case 'memory':
+    case null:
+      return { kind: 'memory', commands: () => 0, stored: async () => heapUsed() }
+  }
+}
+
+function given<Value>(engine: Value | null): Value {
+  if (engine === null) throw new Error('the engine of this row was not started')
+  return engine
+}
+
+function heapUsed(): number {
+  if (globalThis.gc === undefined) throw new Error('start this process with --expose-gc')
+  for (let round = 0; round < 4; round += 1) globalThis.gc()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
+function openSqlite(): Engine {
+  const folder = mkdtempSync(join(tmpdir(), 'baton-bench-'))
+  let commands = 0
+  const db = new Database(join(folder, 'bench.db'))
+  const prepare = db.prepare.bind(db)
+  process.once('exit', () => {
+    db.close()
+    rmSync(folder, { recursive: true })
+  })
+  // A statement counts each time it is run, by whatever method.
+  db.prepare = ((sql: string) => {
+    const statement = prepare(sql)
+    for (const method of ['run', 'get', 'all'] as const) {
+      const run = statement[method].bind(statement) as (...parameters: unknown[]) => never
+      statement[method] = (...parameters: unknown[]) => {
+        commands += 1
+        return run(...parameters)
+      }
+    }
+    return statement
+  }) as typeof db.prepare
+  return {
+    kind: 'sqlite',
+    db,
+    commands: () => commands,
+    async stored() {
+      db.pragma('wal_checkpoint(TRUNCATE)')
+      const read = (name: string) => Number(db.pragma(name, { simple: true }))
+      return (read('page_count') - read('freelist_count')) * read('page_size')
+    },
+  }
+}
+
+async function openRedis({ host, port }: { host: string; port: number }): Promise<Engine> {
+  const client = new Redis({ host, port })
+  await client.flushall()
+  return { kind: 'redis', client, commands: countedOn(client), stored: () => bytesIn(client) }
+}
+
+async function openCluster(nodes: readonly { host: string; port: number }[]): Promise<Engine> {
+  const client = new Cluster([...nodes])
+  await new Promise((resolve) => client.once('ready', resolve))
+  await Promise.all(client.nodes('master').map((node) => node.flushall()))
+  const stored = async () => {
+    const bytes = await Promise.all(client.nodes('master').map(bytesIn))
+    return bytes.reduce((sum, some) => sum + some, 0)
+  }
+  return { kind: 'cluster', client, commands: countedOn(client), stored }
+}
+
+function countedOn(client: Redis | Cluster): () => number {
+  let commands = 0
+  const send = client.sendCommand.bind(client) as (...args: unknown[]) => unknown
+  client.sendCommand = (...args: unknown[]) => {
+    commands += 1
+    return send(...args)
+  }
+  return () => commands
+}
+
+async function bytesIn(client: Redis): Promise<number> {
+  let sum = 0
+  for await (const keys of client.scanStream({ count: 1000 })) {
+    const pipeline = client.pipeline()
+    for (const key of keys as string[]) pipeline.memory('USAGE', key, 'SAMPLES', 0)
+    for (const [error, bytes] of (await pipeline.exec()) ?? []) {
+      if (error !== null) throw error
+      sum += Number(bytes)
+    }
+  }
+  return sum
+}
+
+async function openPostgres(connectionString: string): Promise<Engine> {
+  const pool = new pg.Pool({ connectionString, max: MOST_POSTGRES_CONNECTIONS })
+  let commands = 0
+  pool.on('error', () => undefined)
+  pool.on('connect', (client) => {
+    const query = client.query.bind(client) as (...args: unknown[]) => unknown
+    client.query = ((...args: unknown[]) => {
+      commands += 1
+      return query(...args)
+    }) as typeof client.query
+  })
+  await pool.query('DROP SCHEMA IF EXISTS baton CASCADE; DROP SCHEMA public CASCADE; CREATE SCHEMA public')
+  return {
+    kind: 'postgres',
+    pool,
+    commands: () => commands,
+    async stored() {
+      await pool.query('VACUUM')
+      const { rows } = await pool.query<{ bytes: string }>(
+        `SELECT coalesce(sum(pg_total_relation_size(relid)), 0) AS bytes FROM pg_stat_user_tables`,
+      )
+      return Number(rows[0]?.bytes)
+    },
+  }
+}

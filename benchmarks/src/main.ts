@@ -1,0 +1,83 @@
+import { writeFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { startEngines } from './engines.js'
+import { measureSize, measureSpeed, type Plan, type Size, type Speed } from './measure.js'
+import type { Engines } from './orders.js'
+import { markdownOf } from './report/markdown.js'
+import { plotOf } from './report/plot.js'
+import { type Summary, summaryOf } from './report/summary.js'
+import { type Row, rowsNamed } from './row.js'
+
+const { values: flags, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    seconds: { type: 'string' },
+    clients: { type: 'string', default: '32' },
+    sizes: { type: 'boolean', default: false },
+    profiles: { type: 'string' },
+    out: { type: 'string' },
+  },
+})
+
+const rounds = Number(flags.rounds ?? (flags.quick ? 1 : 3))
+const plan: Plan = {
+  clients: Number(flags.clients),
+  warmUpMilliseconds: flags.quick ? 200 : 1500,
+  milliseconds: Number(flags.seconds ?? (flags.quick ? 0.3 : 3)) * 1000,
+  profiles: flags.profiles ?? null,
+}
+const weighed = flags.quick ? { sessions: 100, turns: 1 } : { sessions: 2000, turns: 5 }
+const rows = rowsNamed(names)
+const failures = new Map<Row, string>()
+
+const { engines, stop } = await startEngines(rows)
+try {
+  write(await measureAll(engines))
+} finally {
+  await stop()
+}
+for (const [row, message] of failures) console.log(`FAILED ${row.name}: ${message}`)
+process.exitCode = failures.size === 0 ? 0 : 1
+
+async function measureAll(on: Engines): Promise<Summary[]> {
+  const speeds = new Map<Row, Speed[]>(rows.map((row) => [row, []]))
+  const sizes = new Map<Row, Size>()
+  // Rounds are interleaved, so that a busy moment of the machine does not fall on one row alone.
+  for (let round = 1; round <= rounds; round += 1) {
+    for (const row of rows)
+      await attempt(row, async () => {
+        const speed = await measureSpeed(row, on, plan)
+        speeds.get(row)?.push(speed)
+        return `round ${String(round)}: ${speed.requestsPerSecond.toFixed(0)}/s, ${speed.cpuMicros.toFixed(0)} µs`
+      })
+  }
+  for (const row of flags.sizes ? rows.filter(({ store }) => store !== null) : [])
+    await attempt(row, async () => {
+      const size = await measureSize(row, on, weighed)
+      sizes.set(row, size)
+      return `${size.bytesPerSession.toFixed(0)} B a session, ${size.commands.toFixed(2)} commands a rotation`
+    })
+  return rows.map((row) => summaryOf(row, speeds.get(row) ?? [], sizes.get(row) ?? null))
+}
+
+/** A row that fails is told, and not asked again; the others go on. */
+async function attempt(row: Row, measure: () => Promise<string>): Promise<void> {
+  if (failures.has(row)) return
+  try {
+    console.error(`${row.name.padEnd(32)} ${await measure()}`)
+  } catch (error) {
+    failures.set(row, error instanceof Error ? error.message : String(error))
+    console.error(`${row.name.padEnd(32)} failed`)
+  }
+}
+
+function write(summaries: readonly Summary[]): void {
+  const table = markdownOf(summaries)
+  console.log(table)
+  if (flags.out === undefined) return
+  writeFileSync(`${flags.out}.md`, table)
+  writeFileSync(`${flags.out}.json`, `${JSON.stringify(summaries, null, 2)}\n`)
+  writeFileSync(`${flags.out}.svg`, plotOf(summaries))
+}

@@ -1,0 +1,130 @@
+import type { Engines, LoadReport, Target, Usage } from './orders.js'
+import type { Row } from './row.js'
+import { startLoad, startServer } from './workers.js'
+
+export interface Plan {
+  readonly clients: number
+  readonly warmUpMilliseconds: number
+  readonly milliseconds: number
+  /** Where the server writes what it did with its time (`--cpu-prof`); null for nowhere. */
+  readonly profiles: string | null
+}
+
+export interface Speed {
+  readonly requestsPerSecond: number
+  /** Of the server's process, all threads; not of the engine's. */
+  readonly cpuMicros: number
+  readonly latencies: Float64Array
+  readonly residentBytes: number
+}
+
+/** Starts the row's server, warms it up and measures one round. Rejects where a single answer was not a new pair of tokens. */
+export async function measureSpeed(row: Row, engines: Engines, plan: Plan): Promise<Speed> {
+  return withServer({ row, engines, profiles: plan.profiles }, async ({ target, server, load }) => {
+    const chains = await server.issue(plan.clients)
+    const warm = await load(target, chains, plan.clients, {
+      milliseconds: plan.warmUpMilliseconds,
+      rotations: Infinity,
+    })
+    const before = await server.usage()
+    const ran = await load(target, warm.chains, plan.clients, { milliseconds: plan.milliseconds, rotations: Infinity })
+    const after = await server.usage()
+    return {
+      requestsPerSecond: ran.rotations / ran.seconds,
+      cpuMicros: (after.cpuMicros - before.cpuMicros) / ran.rotations,
+      latencies: ran.latencies,
+      residentBytes: after.residentBytes,
+    }
+  })
+}
+
+export interface Size {
+  /** Commands that the server sends to its engine for each rotation. */
+  readonly commands: number
+  readonly bytesPerSession: number
+  /** What each rotation leaves behind in the engine. */
+  readonly bytesPerRotation: number
+}
+
+/** Rotates every one of many sessions a few times, and weighs the engine before and after. */
+export async function measureSize(
+  row: Row,
+  engines: Engines,
+  { sessions, turns }: { sessions: number; turns: number },
+): Promise<Size> {
+  return withServer({ row, engines, profiles: null }, async ({ target, server, load }) => {
+    const clients = 32
+    const some = { milliseconds: Infinity, rotations: clients * 20 }
+    // Code and tables that come into being once are no session's weight.
+    await load(target, await server.issue(clients), clients, some)
+    const empty = await server.stored()
+    const chains = await server.issue(sessions)
+    const first = await load(target, chains, clients, { milliseconds: Infinity, rotations: sessions })
+    const full = await server.stored()
+    const before = await server.usage()
+    const ran = await load(target, first.chains, clients, { milliseconds: Infinity, rotations: sessions * turns })
+    const after = await server.usage()
+    const left = (await server.stored()) - full
+    return {
+      commands: (after.commands - before.commands) / ran.rotations,
+      bytesPerSession: (full - empty) / sessions,
+      bytesPerRotation: left / ran.rotations,
+    }
+  })
+}
+
+interface Parts {
+  readonly target: Target
+  readonly server: {
+    issue(count: number): Promise<readonly string[]>
+    usage(): Promise<Usage>
+    stored(): Promise<number>
+  }
+  readonly load: (
+    target: Target,
+    chains: readonly string[],
+    clients: number,
+    most: { milliseconds: number; rotations: number },
+  ) => Promise<Extract<LoadReport, { type: 'ran' }>>
+}
+
+/** Starts the row's server and a load generator, and ends both afterwards. */
+async function withServer<Answer>(
+  { row, engines, profiles }: { row: Row; engines: Engines; profiles: string | null },
+  use: (parts: Parts) => Promise<Answer>,
+): Promise<Answer> {
+  const server = startServer(profiles)
+  const generator = startLoad()
+  try {
+    const target = await server.ask({ type: 'start', row, engines })
+    if (target.type !== 'listening') throw new Error('the server does not listen')
+    return await use({
+      target,
+      server: {
+        async issue(count) {
+          const report = await server.ask({ type: 'issue', count })
+          return report.type === 'issued' ? report.refreshTokens : []
+        },
+        async usage() {
+          const report = await server.ask({ type: 'usage' })
+          if (report.type !== 'used') throw new Error('the server does not tell its usage')
+          return report
+        },
+        async stored() {
+          const report = await server.ask({ type: 'stored' })
+          return report.type === 'stored' ? report.bytes : NaN
+        },
+      },
+      async load(to, chains, clients, most) {
+        const report = await generator.ask({ target: to, chains, clients, most })
+        if (report.type === 'failed') throw new Error(report.message)
+        const errors = Object.entries(report.errors)
+        if (errors.length > 0) throw new Error(errors.map(([error, count]) => `${String(count)} × ${error}`).join('; '))
+        return report
+      },
+    })
+  } finally {
+    await generator.stop()
+    await server.stop()
+  }
+}

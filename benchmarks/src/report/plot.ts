@@ -1,0 +1,38 @@
+import type { Summary } from './summary.js'
+
+const WIDTH = 720
+const LABEL_WIDTH = 210
+const BAR_HEIGHT = 18
+const GAP = 8
+
+/** Bars of requests per second, readable on light and dark pages. */
+export function plotOf(summaries: readonly Summary[]): string {
+  const shown = summaries.filter(({ rounds }) => rounds > 0)
+  const most = Math.max(...shown.map(({ requestsPerSecond }) => requestsPerSecond))
+  const bars = shown.map(({ row, requestsPerSecond }, index) => {
+    const y = GAP + index * (BAR_HEIGHT + GAP)
+    const length = Math.max(1, (requestsPerSecond / most) * (WIDTH - LABEL_WIDTH - 80))
+    const kind =
+      row.implementation === 'baton'
+        ? 'ours'
+        : row.implementation === 'bare' || row.implementation === 'floor'
+          ? 'floor'
+          : 'other'
+    const middle = y + BAR_HEIGHT - 5
+    return (
+      `<text x="${String(LABEL_WIDTH - 8)}" y="${String(middle)}" text-anchor="end">${row.name}</text>` +
+      `<rect class="${kind}" x="${String(LABEL_WIDTH)}" y="${String(y)}" width="${length.toFixed(1)}" height="${String(BAR_HEIGHT)}" rx="3"/>` +
+      `<text x="${(LABEL_WIDTH + length + 6).toFixed(1)}" y="${String(middle)}">${requestsPerSecond.toFixed(0)}</text>`
+    )
+  })
+  const height = GAP + shown.length * (BAR_HEIGHT + GAP)
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${String(WIDTH)} ${String(height)}" role="img" aria-label="Rotations per second">
+<style>
+  text { font: 12px system-ui, sans-serif; fill: #57606a }
+  .ours { fill: #2f81f7 } .other { fill: #8c959f } .floor { fill: #c8d1da }
+  @media (prefers-color-scheme: dark) { text { fill: #9da7b3 } .floor { fill: #444c56 } .other { fill: #6e7681 } }
+</style>
+${bars.join('\n')}
+</svg>
+`
+}

@@ -1,0 +1,38 @@
+import type { Size, Speed } from '../measure.js'
+import type { Row } from '../row.js'
+
+/** One line of the table. Of several rounds the middle one counts for rates and CPU; latencies are those of all rounds. */
+export interface Summary {
+  readonly row: Row
+  readonly rounds: number
+  readonly requestsPerSecond: number
+  readonly cpuMicros: number
+  readonly p50: number
+  readonly p95: number
+  readonly p99: number
+  readonly residentBytes: number
+  readonly size: Size | null
+}
+
+export function summaryOf(row: Row, speeds: readonly Speed[], size: Size | null): Summary {
+  const latencies = Float64Array.from(speeds.flatMap((speed) => [...speed.latencies])).sort()
+  return {
+    row,
+    rounds: speeds.length,
+    requestsPerSecond: median(speeds.map((speed) => speed.requestsPerSecond)),
+    cpuMicros: median(speeds.map((speed) => speed.cpuMicros)),
+    p50: quantile(latencies, 0.5),
+    p95: quantile(latencies, 0.95),
+    p99: quantile(latencies, 0.99),
+    residentBytes: median(speeds.map((speed) => speed.residentBytes)),
+    size,
+  }
+}
+
+function median(values: readonly number[]): number {
+  return quantile(Float64Array.from(values).sort(), 0.5)
+}
+
+function quantile(sorted: Float64Array, share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN
+}

@@ -1,0 +1,57 @@
+import { createRefreshTokens, type TokenStore } from '@baton/core'
+import { generateSigningKey, jwtAccessTokens, rateLimits, refreshEndpoint } from '@baton/http'
+import { memoryStore } from '@baton/store-memory'
+import { postgresStore } from '@baton/store-postgres'
+import { redisStore } from '@baton/store-redis'
+import { sqliteStore } from '@baton/store-sqlite'
+import type { Engine } from '../engine.js'
+import type { Row } from '../row.js'
+import { CLIENT_ID, FORM, inParallel, PATH, type Subject, subjectOf } from '../subject.js'
+import { serve } from './frameworks.js'
+
+const SECRET = 'benchmarks only: thirty-two bytes and more'
+/** Counted as usual, and never reached: all clients here have one address. */
+const POINTS = 1_000_000_000
+
+/** Baton as its README sets it up; nothing is switched off. */
+export async function baton(row: Row, engine: Engine): Promise<Subject> {
+  const tokens = createRefreshTokens({ store: await storeOn(engine), secrets: [SECRET] })
+  const endpoint = refreshEndpoint(tokens, {
+    accessToken: accessTokensOf(),
+    clients: [{ clientId: CLIENT_ID }],
+    rateLimit: rateLimits({ points: POINTS }),
+  })
+  return {
+    target: { port: await serve(row.server, endpoint), path: PATH, form: FORM },
+    issue: (count) =>
+      inParallel(count, async (index) => {
+        const { refreshToken } = await tokens.issue({ subject: subjectOf(index), clientId: CLIENT_ID })
+        return refreshToken
+      }),
+  }
+}
+
+export async function storeOn(engine: Engine): Promise<TokenStore> {
+  switch (engine.kind) {
+    case 'memory':
+      return memoryStore({ maxFamilies: 2_000_000 })
+    case 'sqlite':
+      return sqliteStore(engine.db)
+    case 'redis':
+    case 'cluster':
+      return redisStore(engine.client)
+    case 'postgres': {
+      const store = postgresStore(engine.pool, { namedStatements: true })
+      await store.migrate()
+      return store
+    }
+  }
+}
+
+function accessTokensOf() {
+  return jwtAccessTokens({
+    issuer: 'https://login.example',
+    audience: 'https://api.example',
+    keys: [generateSigningKey()],
+  })
+}

@@ -1,0 +1,94 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { createServer } from 'node:http'
+import express, { type Request, type Response } from 'express'
+import jwt from 'jsonwebtoken'
+import type { Engine } from '../engine.js'
+import { FORM, inParallel, listen, PATH, type Subject, subjectOf } from '../subject.js'
+
+const ACCESS_SECRET = 'benchmarks only: access tokens'
+const REFRESH_SECRET = 'benchmarks only: refresh tokens'
+
+/** A list of the refresh tokens that are good, by the hash of each. */
+interface Whitelist {
+  add(hash: string, subject: string): Promise<void>
+  /** Takes it off the list; null where it is not on it. */
+  take(hash: string): Promise<string | null>
+}
+
+/**
+ * What articles on refresh tokens build: both tokens are JWTs under a shared secret, and the good ones are listed. It rotates and
+ * refuses what was used, and that is all: a lost answer or a second tab signs out, and a theft goes unseen.
+ */
+export async function tutorial(engine: Engine): Promise<Subject> {
+  const list = whitelistOn(engine)
+
+  async function pairFor(subject: string) {
+    const accessToken = jwt.sign({ sub: subject }, ACCESS_SECRET, { expiresIn: '15m' })
+    const refreshToken = jwt.sign({ sub: subject, jti: randomBytes(16).toString('hex') }, REFRESH_SECRET, {
+      expiresIn: '30d',
+    })
+    await list.add(hashOf(refreshToken), subject)
+    return { accessToken, refreshToken }
+  }
+
+  async function refresh(request: Request, response: Response): Promise<void> {
+    const { refresh_token: presented } = request.body as { refresh_token: string }
+    try {
+      jwt.verify(presented, REFRESH_SECRET)
+    } catch {
+      response.status(400).json({ error: 'invalid_grant' })
+      return
+    }
+    const subject = await list.take(hashOf(presented))
+    if (subject === null) {
+      response.status(400).json({ error: 'invalid_grant' })
+      return
+    }
+    const { accessToken, refreshToken } = await pairFor(subject)
+    response.json({ access_token: accessToken, token_type: 'Bearer', expires_in: 900, refresh_token: refreshToken })
+  }
+
+  const app = express()
+  app.use(express.urlencoded({ extended: false }))
+  app.post(PATH, refresh)
+  return {
+    target: { port: await listen(createServer(app)), path: PATH, form: FORM },
+    issue: (count) => inParallel(count, async (index) => (await pairFor(subjectOf(index))).refreshToken),
+  }
+}
+
+function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex')
+}
+
+const LIFETIME_SECONDS = 30 * 86_400
+
+function whitelistOn(engine: Engine): Whitelist {
+  switch (engine.kind) {
+    case 'redis':
+      return {
+        async add(hash, subject) {
+          await engine.client.set(`refresh:${hash}`, subject, 'EX', LIFETIME_SECONDS)
+        },
+        take: (hash) => engine.client.getdel(`refresh:${hash}`),
+      }
+    case 'sqlite': {
+      const { db } = engine
+      db.pragma('journal_mode = WAL')
+      db.pragma('synchronous = FULL')
+      db.exec('CREATE TABLE refresh_tokens (hash TEXT PRIMARY KEY, subject TEXT NOT NULL, expires_at INTEGER NOT NULL)')
+      const insert = db.prepare('INSERT INTO refresh_tokens VALUES (?, ?, ?)')
+      const remove = db.prepare<[string], { subject: string }>(
+        'DELETE FROM refresh_tokens WHERE hash = ? RETURNING subject',
+      )
+      return {
+        async add(hash, subject) {
+          insert.run(hash, subject, Date.now() + LIFETIME_SECONDS * 1000)
+        },
+        take: async (hash) => remove.get(hash)?.subject ?? null,
+      }
+    }
+    default:
+      throw new Error(`the tutorial is not written for ${engine.kind}`)
+  }
+}

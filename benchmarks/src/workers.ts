@@ -1,0 +1,62 @@
+import { type ChildProcess, execFileSync, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import type { LoadOrder, LoadReport, ServerOrder, ServerReport } from './orders.js'
+
+interface Worker<Order, Report> {
+  ask(order: Order): Promise<Report>
+  stop(): Promise<void>
+}
+
+/** The server under measurement has the first core to itself, as far as the machine lets it; everything else is elsewhere. */
+export const startServer = (profiles: string | null) =>
+  start<ServerOrder, ServerReport>('server.js', 0, [
+    '--expose-gc',
+    ...(profiles === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`]),
+  ])
+
+export const startLoad = () => start<LoadOrder, LoadReport>('load.js', 1, [])
+
+const canPin = cpus().length > 1 && hasTaskset()
+
+function hasTaskset(): boolean {
+  try {
+    execFileSync('taskset', ['--version'])
+    return true
+  } catch {
+    return false
+  }
+}
+
+function start<Order extends object, Report extends { type: string }>(
+  file: string,
+  core: number,
+  execArgv: string[],
+): Worker<Order, Report> {
+  const path = fileURLToPath(new URL(file, import.meta.url))
+  const child = fork(path, { execArgv, serialization: 'advanced', env: { ...process.env, NODE_ENV: 'production' } })
+  pin(child, core)
+  return {
+    async ask(order) {
+      child.send(order)
+      const report = await Promise.race([
+        once(child, 'message').then(([message]) => message as Report),
+        once(child, 'exit').then(([code]) => Promise.reject(new Error(`${file} ended with ${String(code)}`))),
+      ])
+      if (report.type === 'failed') throw new Error((report as unknown as { message: string }).message)
+      return report
+    },
+    async stop() {
+      if (child.exitCode !== null) return
+      const gone = once(child, 'exit')
+      child.disconnect()
+      await gone
+    },
+  }
+}
+
+/** All threads of it. Without taskset, or with one core only, the kernel decides. */
+function pin(child: ChildProcess, core: number): void {
+  if (canPin) execFileSync('taskset', ['-a', '-p', '-c', String(core), String(child.pid)])
+}

@@ -1,0 +1,11 @@
+import { defineConfig, type Options } from 'tsup'
+import { program } from '../tsup.base.ts'
+
+/** The harness, and the processes that it starts. */
+export default defineConfig({
+  ...(program as Options),
+  tsconfig: '../tsconfig.build.json',
+  // Each process loads what it needs and no more.
+  splitting: true,
+  entry: ['src/main.ts', 'src/server.ts', 'src/load.ts'],
+})
