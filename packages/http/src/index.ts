@@ -1,5 +1,7 @@
 export type { Endpoint, PlainBody, PlainRequest, PlainResponse } from './message.js'
 export type { CookieOptions, EndpointOptions, TransportOptions } from './options.js'
+export type { ClientKey } from './clients/assertion.js'
+export type { ClientOptions } from './clients/authenticate.js'
 export type { Client, ClientRegistry } from './clients/client.js'
 export { type Confirmation, confirmationOf } from './bound-key.js'
 export type {
@@ -43,7 +45,7 @@ export { type Clients, type StaticClient } from './clients/registry.js'
 export type { DpopOptions } from './dpop/dpop.js'
 export type { NonceOptions } from './dpop/nonces.js'
 export type { ProofAlgorithm } from './dpop/proof.js'
-export { hashClientSecret } from './clients/secret.js'
+export { hashClientSecret, type SecretHash } from './clients/secret.js'
 export {
   type CookieRefreshOptions,
   refreshEndpoint,

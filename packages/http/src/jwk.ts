@@ -7,6 +7,9 @@ const PUBLIC_MEMBERS = {
   RSA: ['e', 'kty', 'n'],
 } as const
 
+/** What no public key has. */
+export const PRIVATE_MEMBERS: readonly string[] = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
+
 /** The public key and nothing else: no private member, no statement about its use. */
 export function publicMembersOf(jwk: JsonWebKey): JsonWebKey {
   const members = PUBLIC_MEMBERS[jwk.kty as keyof typeof PUBLIC_MEMBERS]

@@ -13,6 +13,7 @@ import {
   post,
   refreshWith,
   type RequestPatch,
+  START,
   world,
 } from './wire.js'
 
@@ -264,5 +265,24 @@ describe('K: client secrets', () => {
     expect(isSecretOf([hash], '')).toBe(false)
     expect(isSecretOf(null, CB_SECRET)).toBe(false)
     expect(isSecretOf([], CB_SECRET)).toBe(false)
+  })
+
+  test('C-14 two secrets work side by side, and one that has an end works until then', async () => {
+    const [older, newer] = ['the-older-secret-0123456789-0123', 'the-newer-secret-0123456789-0123']
+    const secretHashes = [{ hash: hashClientSecret(older), expiresAt: START + 60_000 }, hashClientSecret(newer)]
+    const here = world({ clients: [{ clientId: 'cb', secretHashes }] })
+    const outcome = async (secret: string) => (await asCb(here, {}, { authorization: basic('cb', secret) })).status
+    expect([await outcome(older), await outcome(newer)]).toEqual([200, 200])
+    here.advance(59_999)
+    expect(await outcome(older)).toBe(200)
+    here.advance(1)
+    expect([await outcome(older), await outcome(newer)]).toEqual([401, 200])
+  })
+
+  test('C-14 a client whose secrets are all over is no public one', async () => {
+    const secretHashes = [{ hash: hashClientSecret(CB_SECRET), expiresAt: START }]
+    const here = world({ clients: [{ clientId: 'cb', secretHashes }] })
+    expectError(await asCb(here, { client_id: 'cb' }), 400, 'invalid_client')
+    expectError(await asCb(here, { client_id: 'cb', client_secret: CB_SECRET }), 400, 'invalid_client')
   })
 })

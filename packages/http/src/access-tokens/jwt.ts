@@ -4,6 +4,7 @@ import { importJWK, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import type { AccessTokenClaims, AccessTokenGrant, AccessTokens, MintedAccessToken } from './access-token.js'
 import { confirmationOf } from '../bound-key.js'
 import { demandKnown } from '../endpoint.js'
+import { demandIssuer } from '../issuer.js'
 import { checkKeys, type PublicJwk, type SigningKey } from './signing-keys.js'
 
 const DEFAULT_LIFETIME_SECONDS = 900
@@ -132,15 +133,6 @@ function ourClaims(payload: JWTPayload): AccessTokenClaims | null {
 
 function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
-}
-
-function demandIssuer(issuer: unknown): void {
-  const url = typeof issuer === 'string' && URL.canParse(issuer) ? new URL(issuer) : null
-  if (url !== null && /^https?:$/.test(url.protocol) && !/[?#]/.test(String(issuer))) return
-  throw new MisuseError(
-    'issuer',
-    `${JSON.stringify(issuer)} is not an http(s) URL without query and fragment; give this server's own, such as https://login.example`,
-  )
 }
 
 function demandLifetime(seconds: unknown): void {

@@ -1,13 +1,20 @@
 import type { Rotation } from '@baton/core'
+import type { ClientKey } from './assertion.js'
+import type { SecretHash } from './secret.js'
 
-/** A registered OAuth client. One without `secretHashes` is public and is known by its client_id alone. */
+/**
+ * A registered OAuth client. It authenticates by what it has registered, `secretHashes` or `keys`, and in no other way; one that
+ * has neither is public, and known by its client_id alone.
+ */
 export interface Client {
   readonly clientId: string
   /**
    * Made by `hashClientSecret`: at least one for a confidential client, two while a secret is being changed. An empty list is a
    * confidential client that nobody can authenticate as, never a public one.
    */
-  readonly secretHashes?: readonly string[]
+  readonly secretHashes?: readonly SecretHash[]
+  /** Public keys (JWK) for `private_key_jwt` (RFC 7523): nothing secret is registered, and nothing secret is sent. */
+  readonly keys?: readonly ClientKey[]
   /** True: no token without a proof of a key (RFC 9449 section 5.2). */
   readonly dpopBoundAccessTokens?: boolean
   /** Default: `refresh_token` and `authorization_code`. Without `refresh_token` a code earns an access token alone. */

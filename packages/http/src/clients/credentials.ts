@@ -1,5 +1,6 @@
 import { decodeComponent, type Form } from '../form.js'
 import type { PlainRequest, PlainResponse } from '../message.js'
+import { assertedClient } from './assertion.js'
 import { error, invalidClient, invalidRequest } from '../respond.js'
 
 /** How a request says which client it is from. */
@@ -11,7 +12,10 @@ export type Credentials =
       readonly clientId: string
       readonly secret: string
     }
+  | { readonly ok: true; readonly method: 'private_key_jwt'; readonly clientId: string; readonly assertion: string }
   | { readonly ok: false; readonly response: PlainResponse }
+
+const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 /** Reads the one way in which the client names itself (RFC 6749 section 2.3); more than one is refused. Pure. */
 export function credentialsOf(request: PlainRequest, form: Form): Credentials {
@@ -31,11 +35,20 @@ export function credentialsOf(request: PlainRequest, form: Form): Credentials {
       return refuse(invalidRequest('client_id differs from the Authorization header.'))
     return { ok: true, method: 'client_secret_basic', ...pair }
   }
-  if (asserts) return refuse(invalidClient('body'))
+  if (asserts) return assertionIn(form)
   if (clientId === null) return refuse(error('invalid_client', { description: 'client_id is missing.' }))
   return secret === null
     ? { ok: true, method: 'none', clientId }
     : { ok: true, method: 'client_secret_post', clientId, secret }
+}
+
+/** RFC 7523 section 2.2. Beside the assertion, client_id is no second method as long as it says the same (RFC 7521 section 4.2). */
+function assertionIn(form: Form): Credentials {
+  const assertion = form.get('client_assertion')
+  if (assertion === null || form.get('client_assertion_type') !== ASSERTION_TYPE) return refuse(invalidClient('body'))
+  const clientId = assertedClient(assertion)
+  if (clientId === null || clientId !== (form.get('client_id') ?? clientId)) return refuse(invalidClient('body'))
+  return { ok: true, method: 'private_key_jwt', clientId, assertion }
 }
 
 /**

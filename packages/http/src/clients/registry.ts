@@ -1,9 +1,19 @@
 import { MisuseError } from '@baton/core'
+import { demandClientKeys } from './assertion.js'
 import type { Client, ClientRegistry } from './client.js'
 import { hashOf, isSecretHash } from './secret.js'
 
 const MOST_ID_BYTES = 1024
-const KNOWN = ['clientId', 'secret', 'secretHashes', 'grantTypes', 'dpopBoundAccessTokens', 'validAfter', 'rotation']
+const KNOWN = [
+  'clientId',
+  'secret',
+  'secretHashes',
+  'keys',
+  'grantTypes',
+  'dpopBoundAccessTokens',
+  'validAfter',
+  'rotation',
+]
 
 /** A client in a list. */
 export interface StaticClient extends Client {
@@ -58,13 +68,16 @@ function checkStatic(client: StaticClient, option: string): void {
   // An unset environment variable must not turn a confidential client into a public one.
   if ('secret' in client && (typeof client.secret !== 'string' || client.secret === ''))
     throw new MisuseError(`${option}.secret`, 'is empty; leave it out for a public client')
-  if (!('secretHashes' in client)) return
-  const hashes: unknown = client.secretHashes
-  if (!Array.isArray(hashes) || hashes.length === 0 || !hashes.every(isSecretHash))
-    throw new MisuseError(
-      `${option}.secretHashes`,
-      'is not a list of hashes made by hashClientSecret; leave it out for a public client',
-    )
+  if ('secretHashes' in client) demandHashes(`${option}.secretHashes`, client.secretHashes)
+  if (!('keys' in client)) return
+  demandClientKeys(`${option}.keys`, client.keys)
+  if ('secret' in client || 'secretHashes' in client)
+    throw new MisuseError(`${option}.keys`, 'and a secret: a client authenticates in one way; leave one of them out')
+}
+
+function demandHashes(option: string, hashes: unknown): void {
+  if (Array.isArray(hashes) && hashes.length > 0 && hashes.every(isSecretHash)) return
+  throw new MisuseError(option, 'is not a list of hashes made by hashClientSecret; leave it out for a public client')
 }
 
 function isList(clients: Clients): clients is readonly StaticClient[] {

@@ -1,5 +1,5 @@
 import { compactVerify, importJWK } from 'jose'
-import { isAsymmetric, publicMembersOf, thumbprintOf } from '../jwk.js'
+import { isAsymmetric, PRIVATE_MEMBERS, publicMembersOf, thumbprintOf } from '../jwk.js'
 
 /** What proofs may be signed with, best first. None of them is symmetric. */
 export const PROOF_ALGORITHMS = ['ES256', 'Ed25519', 'EdDSA', 'ES384', 'PS256', 'RS256'] as const
@@ -23,7 +23,6 @@ const MOST_LENGTH = 4096
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 const TYPE = 'dpop+jwt'
 
-const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
 /** 4096 bits: checking a signature by a longer key would be work that anybody can order. */
 const MOST_MODULUS_LENGTH = 683
 /** Four bytes: with a long exponent, checking takes as long as signing. */

@@ -1,15 +1,13 @@
 import { MisuseError, type RefreshTokens } from '@baton/core'
 import type { AccessTokens } from '../access-tokens/access-token.js'
-import { authenticateClient } from '../clients/authenticate.js'
-import { type Clients, clientRegistry } from '../clients/registry.js'
+import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clients/authenticate.js'
 import { endpoint } from '../endpoint.js'
 import { readForm } from '../form.js'
 import type { Endpoint } from '../message.js'
 import type { EndpointOptions } from '../options.js'
 import { error, invalidRequest, json } from '../respond.js'
 
-export interface RevocationOptions extends EndpointOptions {
-  readonly clients: Clients
+export interface RevocationOptions extends EndpointOptions, ClientOptions {
   /** Lets an access token be told from rubbish: it gets `unsupported_token_type` instead of a 200 that ended nothing. */
   readonly accessToken?: AccessTokens
 }
@@ -19,7 +17,7 @@ export interface RevocationOptions extends EndpointOptions {
  * body is `{}`, since clients trip over an empty one. Throws `MisuseError`.
  */
 export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOptions): Endpoint {
-  const registry = clientRegistry(options.clients)
+  const authenticate = clientAuthenticator(tokens, options)
   const { accessToken } = options
   if (accessToken !== undefined && typeof (accessToken as Partial<AccessTokens>).verify !== 'function')
     throw new MisuseError('accessToken', 'has no verify(); leave it out if access tokens are made by a function')
@@ -27,12 +25,12 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
   return endpoint({
     tokens,
     options,
-    ownOptions: ['clients', 'accessToken'],
+    ownOptions: [...CLIENT_OPTIONS, 'accessToken'],
     methods: ['POST'],
     async answer(exchange) {
       const body = await readForm(exchange.request)
       if (!body.ok) return body.response
-      const authentication = await authenticateClient(exchange, body.form, registry)
+      const authentication = await authenticate(exchange, body.form)
       if (!authentication.ok) return authentication.response
       const { clientId } = authentication.client
       const token = body.form.get('token')

@@ -2,9 +2,8 @@ import { MisuseError, type RefreshTokens } from '@baton/core'
 import type { AccessTokenOption } from '../access-tokens/access-token.js'
 import { mintingOf } from '../access-tokens/minting.js'
 import type { AuthorizationCodes } from '../authorization-code.js'
-import { authenticateClient } from '../clients/authenticate.js'
+import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clients/authenticate.js'
 import { mayUse } from '../clients/client.js'
-import { type Clients, clientRegistry } from '../clients/registry.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { withProof } from '../dpop/with-proof.js'
 import { endpoint } from '../endpoint.js'
@@ -18,9 +17,8 @@ import { error, invalidRequest } from '../respond.js'
 import { cookieRefreshEndpoint } from './cookie-refresh.js'
 
 /** For the OAuth token endpoint: forms, and clients that identify themselves. */
-export interface TokenEndpointOptions extends EndpointOptions {
+export interface TokenEndpointOptions extends EndpointOptions, ClientOptions {
   readonly accessToken: AccessTokenOption
-  readonly clients: Clients
   /** `authorizationCodes(…)`: serves `grant_type=authorization_code` as well. */
   readonly codes?: AuthorizationCodes
   /** How proofs of keys are judged (RFC 9449). A request that brings one gets an access token that is bound to its key. */
@@ -56,7 +54,7 @@ export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions):
 
 /** Checks in one order, so that a request with several faults always gets the same answer: shape, client, grant type, proof, grant. */
 function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): Endpoint {
-  const registry = clientRegistry(options.clients)
+  const authenticate = clientAuthenticator(tokens, options)
   const proofs = proofChecker(options.dpop)
   const issuer = { tokens, minting: mintingOf(options.accessToken, tokens.policy) }
   const { codes } = options
@@ -67,13 +65,13 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
   return endpoint({
     tokens,
     options,
-    ownOptions: ['accessToken', 'clients', 'codes', 'cookie', 'dpop'],
+    ownOptions: [...CLIENT_OPTIONS, 'accessToken', 'codes', 'cookie', 'dpop'],
     methods: ['POST'],
     async answer(exchange) {
       const body = await readForm(exchange.request)
       if (!body.ok) return body.response
       const { form } = body
-      const authentication = await authenticateClient(exchange, form, registry)
+      const authentication = await authenticate(exchange, form)
       if (!authentication.ok) return authentication.response
       const { client, confidential } = authentication
       const grantType = form.get('grant_type')

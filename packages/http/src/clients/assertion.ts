@@ -1,0 +1,151 @@
+import { createPublicKey, type JsonWebKey } from 'node:crypto'
+import { MisuseError, type RefreshTokens } from '@baton/core'
+import { decodeJwt, importJWK, type JWTPayload, jwtVerify } from 'jose'
+import { PROOF_ALGORITHMS } from '../dpop/proof.js'
+import { isAsymmetric, PRIVATE_MEMBERS } from '../jwk.js'
+
+/** A public key of a client's, as a JWK. */
+export interface ClientKey {
+  readonly kty?: string
+  /** Assertions that name one are verified with that key alone. */
+  readonly kid?: string
+  /** Assertions by it bear this algorithm, if it is given. */
+  readonly alg?: string
+}
+
+/** Who is to be believed, and when. */
+export interface AssertionContext {
+  readonly clientId: string
+  /** The client's public keys. */
+  readonly keys: readonly ClientKey[]
+  /** The names of this server that an assertion may be addressed to. */
+  readonly audience: AssertionAudience
+  /** Lets an assertion work once. */
+  readonly memory: Pick<RefreshTokens, 'once'>
+  /** Epoch milliseconds. */
+  readonly now: number
+}
+
+export interface AssertionAudience {
+  /** The only name, as the only string, unless there are others (RFC 7523bis). */
+  readonly issuer: string
+  /** Further names, for clients of RFC 7523 as it was; then `aud` may also be a list that holds one of them. */
+  readonly others: readonly string[]
+}
+
+/** Far above what a key of 4096 bits needs. */
+const MOST_LENGTH = 8192
+const MOST_KEYS = 16
+const LEAST_RSA_BITS = 2048
+const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
+/** Clocks of clients, against ours. */
+const TOLERANCE_SECONDS = 30
+/** An assertion is made for one request; one that is good for longer is a secret lying around, and has to be remembered. */
+const MOST_LIFETIME_SECONDS = 3600
+
+/** The client that an assertion says it is from. Nothing has been verified; null for what is no assertion. Pure, and total. */
+export function assertedClient(assertion: string): string | null {
+  if (assertion.length > MOST_LENGTH || !COMPACT.test(assertion)) return null
+  try {
+    const { iss, sub } = decodeJwt(assertion)
+    return typeof sub === 'string' && sub !== '' && iss === sub ? sub : null
+  } catch {
+    return null
+  }
+}
+
+/**
+ * Claims that the client made this assertion, for this server, just now and for this one request (RFC 7523 section 3). Rejects with
+ * the fault of the memory only.
+ */
+export async function isAssertionOf(assertion: string, context: AssertionContext): Promise<boolean> {
+  const claims = await verified(assertion, context)
+  if (claims === null) return false
+  const { clientId, memory } = context
+  const { jti, exp } = claims
+  const expiresAt = (exp + TOLERANCE_SECONDS) * 1000
+  return memory.once({ purpose: 'client assertion', key: JSON.stringify([clientId, jti]), expiresAt })
+}
+
+interface Claims {
+  readonly jti: string
+  readonly exp: number
+}
+
+async function verified(assertion: string, context: AssertionContext): Promise<Claims | null> {
+  const { clientId, keys, audience, now } = context
+  for (const key of keys) {
+    try {
+      const { payload, protectedHeader } = await jwtVerify(
+        assertion,
+        ({ kid, alg }) => {
+          const isMeant = kid === undefined || key.kid === kid
+          const isFit = key.alg === undefined || key.alg === alg
+          if (!isMeant || !isFit) throw new OtherKey()
+          return importJWK(key, alg)
+        },
+        {
+          // None of them is symmetric.
+          algorithms: [...PROOF_ALGORITHMS],
+          issuer: clientId,
+          subject: clientId,
+          currentDate: new Date(now),
+          clockTolerance: TOLERANCE_SECONDS,
+          requiredClaims: ['exp', 'jti', 'aud'],
+        },
+      )
+      return isOfThisKind(protectedHeader.typ) && isAddressed(payload, audience) ? timely(payload, now) : null
+    } catch {
+      // Another key may fit. Whatever else goes wrong here is the assertion's fault: keys are checked when they are registered.
+    }
+  }
+  return null
+}
+
+class OtherKey extends Error {}
+
+/** An access token or a proof, signed by the same key, is no assertion (RFC 8725 section 3.11). */
+function isOfThisKind(typ: string | undefined): boolean {
+  return typ === undefined || /^(application\/)?(jwt|client-authentication\+jwt)$/i.test(typ)
+}
+
+/** Compared as text: an assertion for another server that calls itself almost like us must not work here. */
+function isAddressed({ aud }: JWTPayload, { issuer, others }: AssertionAudience): boolean {
+  if (aud === issuer) return true
+  return others.length > 0 && [aud].flat().some((name) => name !== undefined && [issuer, ...others].includes(name))
+}
+
+function timely({ exp = 0, iat, jti }: JWTPayload, now: number): Claims | null {
+  const seconds = now / 1000
+  if (exp > seconds + MOST_LIFETIME_SECONDS + TOLERANCE_SECONDS) return null
+  if (iat !== undefined && iat > seconds + TOLERANCE_SECONDS) return null
+  return typeof jti === 'string' && jti !== '' ? { jti, exp } : null
+}
+
+/** Throws `MisuseError` for what is no list of public keys that assertions can be verified with. */
+export function demandClientKeys(option: string, keys: unknown): asserts keys is readonly ClientKey[] {
+  if (!Array.isArray(keys) || keys.length === 0 || keys.length > MOST_KEYS)
+    throw new MisuseError(option, `is not a list of 1 to ${String(MOST_KEYS)} public keys (JWK)`)
+  for (const [index, key] of keys.entries()) demandClientKey(`${option}[${String(index)}]`, key)
+}
+
+function demandClientKey(option: string, key: unknown): void {
+  if (typeof key !== 'object' || key === null || !isAsymmetric(key))
+    throw new MisuseError(option, 'is not a JWK of kty EC, OKP or RSA')
+  if (PRIVATE_MEMBERS.some((name) => name in key))
+    throw new MisuseError(
+      option,
+      'holds private members; register the public half, and keep the private one at the client',
+    )
+  let bits: number | undefined
+  try {
+    bits = createPublicKey({ key: key as JsonWebKey, format: 'jwk' }).asymmetricKeyDetails?.modulusLength
+  } catch (cause) {
+    throw new MisuseError(option, 'is not a key that can be read', { cause })
+  }
+  if (bits !== undefined && bits < LEAST_RSA_BITS)
+    throw new MisuseError(
+      option,
+      `is an RSA key of ${String(bits)} bits; at least ${String(LEAST_RSA_BITS)} are needed`,
+    )
+}

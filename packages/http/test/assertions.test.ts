@@ -1,0 +1,355 @@
+import { randomUUID } from 'node:crypto'
+import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type Client, type ClientKey, refreshEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
+import { createProver } from './dpop/prover.js'
+import { basic, CB_SECRET, expectError, legibleAccessTokens, post, type RequestPatch, START, world } from './wire.js'
+
+const ISSUER = 'https://as.example'
+const TOKEN_URL = `${ISSUER}/oauth/token`
+const TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+
+interface Pair {
+  readonly alg: string
+  readonly privateKey: CryptoKey
+  readonly publicKey: CryptoKey
+  readonly jwk: ClientKey
+}
+
+const pairs: Record<string, Pair> = {}
+
+beforeAll(async () => {
+  for (const alg of ['ES256', 'ES384', 'Ed25519', 'EdDSA', 'RS256', 'PS256']) {
+    const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
+    pairs[alg] = { alg, privateKey, publicKey, jwk: { ...(await exportJWK(publicKey)), kid: alg } }
+  }
+})
+
+function stage(more: Record<string, unknown> = {}, client: Partial<StaticClient> = {}) {
+  const clients = [
+    { clientId: 'cj', keys: [pairs['ES256']!.jwk], ...client },
+    { clientId: 'cj2', keys: [pairs['ES384']!.jwk] },
+    { clientId: 'cb', secret: CB_SECRET },
+    { clientId: 'pub' },
+  ]
+  const here = world()
+  const options = { rateLimit: false, now: () => here.clock.now, clients, issuer: ISSUER, ...more } as const
+  const token = refreshEndpoint(here.tokens, { accessToken: legibleAccessTokens(), ...options })
+  const revoke = revocationEndpoint(here.tokens, options)
+  const send = async (parameters: Record<string, string>, patch: RequestPatch = {}) => {
+    const refresh_token = await here.issue({ clientId: 'cj' })
+    return post(token, { grant_type: 'refresh_token', refresh_token, ...parameters }, patch)
+  }
+  const sendAssertion = (client_assertion: string, parameters: Record<string, string> = {}, patch: RequestPatch = {}) =>
+    send({ client_assertion_type: TYPE, client_assertion, ...parameters }, patch)
+  return { ...here, token, revoke, send, sendAssertion }
+}
+
+const SECONDS = START / 1000
+
+interface Changes {
+  readonly claims?: Record<string, unknown>
+  readonly header?: Record<string, unknown>
+  readonly alg?: string
+}
+
+/** An assertion in good order, but for the changes; undefined members are left out. */
+function assertion({ claims = {}, header = {}, alg = 'ES256' }: Changes = {}): Promise<string> {
+  const payload = { iss: 'cj', sub: 'cj', aud: ISSUER, jti: randomUUID(), iat: SECONDS, exp: SECONDS + 60, ...claims }
+  return new SignJWT(JSON.parse(JSON.stringify(payload)) as Record<string, unknown>)
+    .setProtectedHeader(JSON.parse(JSON.stringify({ alg, kid: alg, ...header })) as { alg: string })
+    .sign(pairs[alg]!.privateKey)
+}
+
+function encoded(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url')
+}
+
+describe('private_key_jwt', () => {
+  it('authenticates at the token and the revocation endpoint, and not with the same assertion', async () => {
+    const here = stage()
+    const text = await assertion()
+    const answer = await here.sendAssertion(text)
+    expect(answer.status).toBe(200)
+    const { refresh_token: token } = answer.body
+    const revocation = { client_assertion_type: TYPE, token }
+    expectError(await post(here.revoke, { ...revocation, client_assertion: text }), 400, 'invalid_client')
+    const again = await post(here.revoke, { ...revocation, client_assertion: await assertion() })
+    expect(again.status).toBe(200)
+    expect(await here.families()).toEqual([])
+  })
+
+  it.each(['ES256', 'ES384', 'Ed25519', 'EdDSA', 'RS256', 'PS256'])('J-05: takes %s', async (alg) => {
+    const here = stage({}, { keys: [pairs[alg]!.jwk] })
+    expect((await here.sendAssertion(await assertion({ alg }))).status).toBe(200)
+  })
+
+  it('counts as authenticated: the client keeps its token where its rotation is never', async () => {
+    const here = stage({}, { rotation: 'never' })
+    const refresh_token = await here.issue({ clientId: 'cj' })
+    const answer = await here.sendAssertion(await assertion(), { refresh_token })
+    expect(answer.body.refresh_token).toBe(refresh_token)
+  })
+
+  it('J-01: the type is the URN, and the assertion is one JWT', async () => {
+    const here = stage()
+    const text = await assertion()
+    const bad: Record<string, string>[] = [
+      { client_assertion: text },
+      { client_assertion_type: TYPE },
+      { client_assertion_type: TYPE.toUpperCase(), client_assertion: text },
+      { client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:saml2-bearer', client_assertion: text },
+      ...['x', 'a.b.c', `${text}.${text}`, `${text} ${await assertion()}`, `${text}=`, text.split('.')[1]!].map(
+        (client_assertion) => ({ client_assertion_type: TYPE, client_assertion }),
+      ),
+    ]
+    for (const parameters of bad) expectError(await here.send(parameters), 400, 'invalid_client')
+    expect((await here.sendAssertion(text)).status).toBe(200)
+    const twice = await post(here.token, `client_assertion=${text}&client_assertion=${text}`)
+    expectError(twice, 400, 'invalid_request')
+  })
+
+  it('J-02, J-07: every claim is there, and iss and sub are the client', async () => {
+    const here = stage()
+    const changes: Record<string, unknown>[] = [
+      ...['iss', 'sub', 'aud', 'exp', 'jti'].map((name) => ({ [name]: undefined })),
+      { iss: 'cb' },
+      { sub: 'cb' },
+      { iss: 'cb', sub: 'cb' },
+      { iss: 'cj2', sub: 'cj2' },
+      { iss: 'nobody', sub: 'nobody' },
+      { iss: ['cj'], sub: ['cj'] },
+      { exp: 'soon' },
+      { exp: null },
+      { jti: '' },
+      { jti: 5 },
+    ]
+    for (const claims of changes)
+      expectError(await here.sendAssertion(await assertion({ claims })), 400, 'invalid_client')
+  })
+
+  it('J-03: aud is the issuer, as one string and to the letter', async () => {
+    const here = stage()
+    for (const aud of [
+      'https://other.example',
+      TOKEN_URL,
+      `${ISSUER}/`,
+      'https://AS.example',
+      [ISSUER],
+      [ISSUER, 'https://other.example'],
+      { 0: ISSUER },
+      5,
+    ])
+      expectError(await here.sendAssertion(await assertion({ claims: { aud } })), 400, 'invalid_client')
+  })
+
+  it('J-03: other names, and lists, only where the program says so', async () => {
+    const here = stage({ assertionAudiences: [TOKEN_URL] })
+    for (const aud of [ISSUER, TOKEN_URL, [TOKEN_URL], [ISSUER, 'https://other.example']])
+      expect((await here.sendAssertion(await assertion({ claims: { aud } }))).status).toBe(200)
+    for (const aud of ['https://other.example', ['https://other.example'], []])
+      expectError(await here.sendAssertion(await assertion({ claims: { aud } })), 400, 'invalid_client')
+  })
+
+  it.each([
+    ['expired two minutes ago', { exp: SECONDS - 120 }, 400],
+    ['expired ten seconds ago', { exp: SECONDS - 10 }, 200],
+    ['not yet valid', { nbf: SECONDS + 120 }, 400],
+    ['valid in ten seconds', { nbf: SECONDS + 10 }, 200],
+    ['made in ten seconds', { iat: SECONDS + 10 }, 200],
+    ['made in two minutes', { iat: SECONDS + 120 }, 400],
+    ['good for a year', { exp: SECONDS + 365 * 86_400 }, 400],
+    ['good for an hour', { exp: SECONDS + 3600 }, 200],
+    ['good for ever', { exp: 1e300 }, 400],
+    ['without iat', { iat: undefined }, 200],
+  ])('J-04: %s', async (_name, claims, status) => {
+    expect((await stage().sendAssertion(await assertion({ claims }))).status).toBe(status)
+  })
+
+  it('J-05: the signature is by a registered key and an asymmetric algorithm', async () => {
+    const rsa = pairs['RS256']!
+    const here = stage({}, { keys: [pairs['ES256']!.jwk, rsa.jwk] })
+    const payload = { iss: 'cj', sub: 'cj', aud: ISSUER, jti: 'x', exp: SECONDS + 60 }
+    const none = `${encoded({ alg: 'none' })}.${encoded(payload)}.`
+    const noneSigned = `${encoded({ alg: 'none' })}.${encoded(payload)}.AAAA`
+    const hmac = await new SignJWT(payload)
+      .setProtectedHeader({ alg: 'HS256', kid: 'RS256' })
+      .sign(new TextEncoder().encode(await exportSPKI(rsa.publicKey)))
+    const good = await assertion()
+    const [head, body, signature] = good.split('.') as [string, string, string]
+    const flipped = (text: string) => (text.startsWith('A') ? 'B' : 'A') + text.slice(1)
+    const bad = [
+      none,
+      noneSigned,
+      hmac,
+      await assertion({ header: { kid: 'unknown' } }),
+      await assertion({ header: { kid: 'RS256' } }),
+      await assertion({ alg: 'ES384' }),
+      await assertion({ header: { crit: ['exp'] } }).catch(() => none),
+      `${head}.${body}.${flipped(signature)}`,
+      `${head}.${encoded({ ...payload, jti: 'y' })}.${signature}`,
+    ]
+    for (const text of bad) expectError(await here.sendAssertion(text), 400, 'invalid_client')
+    for (const text of [good, await assertion({ header: { kid: undefined } }), await assertion({ alg: 'RS256' })])
+      expect((await here.sendAssertion(text)).status).toBe(200)
+  })
+
+  it('J-05: a key that the assertion brings along counts for nothing', async () => {
+    const here = stage()
+    const { jwk, privateJwk } = await createProver(() => here.clock.now)
+    const header = { alg: 'ES256', jwk, jku: 'https://evil.example/jwks', kid: 'ES256' }
+    const { importJWK } = await import('jose')
+    const forged = await new SignJWT({ iss: 'cj', sub: 'cj', aud: ISSUER, jti: 'x', exp: SECONDS + 60 })
+      .setProtectedHeader(header)
+      .sign(await importJWK(await privateJwk(), 'ES256'))
+    expectError(await here.sendAssertion(forged), 400, 'invalid_client')
+  })
+
+  it('J-05: a key that is registered for one algorithm verifies no other', async () => {
+    const here = stage({}, { keys: [{ ...pairs['RS256']!.jwk, alg: 'RS256' }] })
+    const { SignJWT: Sign, importJWK } = await import('jose')
+    const key = await importJWK(await exportJWK(pairs['RS256']!.privateKey), 'PS256')
+    const text = await new Sign({ iss: 'cj', sub: 'cj', aud: ISSUER, jti: 'x', exp: SECONDS + 60 })
+      .setProtectedHeader({ alg: 'PS256', kid: 'RS256' })
+      .sign(key)
+    expectError(await here.sendAssertion(text), 400, 'invalid_client')
+    expect((await here.sendAssertion(await assertion({ alg: 'RS256' }))).status).toBe(200)
+  })
+
+  it.each(['at+jwt', 'dpop+jwt', 'application/at+jwt', 'x'])('a JWT of type %s is no assertion', async (typ) => {
+    expectError(await stage().sendAssertion(await assertion({ header: { typ } })), 400, 'invalid_client')
+  })
+
+  it.each(['JWT', 'jwt', 'client-authentication+jwt', 'application/client-authentication+jwt'])(
+    'one of type %s is',
+    async (typ) => {
+      expect((await stage().sendAssertion(await assertion({ header: { typ } }))).status).toBe(200)
+    },
+  )
+
+  it('J-06: works once, of ten at once too, and until long after its end', async () => {
+    const here = stage()
+    const text = await assertion()
+    const answers = await Promise.all(Array.from({ length: 10 }, () => here.sendAssertion(text)))
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
+    here.advance(89_000)
+    expectError(await here.sendAssertion(text), 400, 'invalid_client')
+    await here.tokens.purge()
+    expectError(await here.sendAssertion(text), 400, 'invalid_client')
+  })
+
+  it('J-06: is used up by nothing but a success, and one client’s jti is not another’s', async () => {
+    const here = stage()
+    const claims = { jti: 'the same' }
+    const text = await assertion({ claims })
+    expectError(await here.sendAssertion(text, { client_id: 'cb' }), 400, 'invalid_client')
+    expectError(await here.sendAssertion(`${text.slice(0, -2)}AA`), 400, 'invalid_client')
+    const other = await assertion({ alg: 'ES384', claims: { ...claims, iss: 'cj2', sub: 'cj2' } })
+    expectError(await here.sendAssertion(other), 400, 'invalid_grant')
+    expect((await here.sendAssertion(text)).status).toBe(200)
+  })
+
+  it('K-04: an unauthentic one takes no room in the store, and a long jti no more than a short one', async () => {
+    const here = stage()
+    here.state.calls.length = 0
+    for (let count = 0; count < 20; count += 1)
+      expectError(await here.sendAssertion(`${(await assertion()).slice(0, -4)}AAAA`), 400, 'invalid_client')
+    expect(here.state.calls).not.toContain('remember')
+    expect((await here.sendAssertion(await assertion({ claims: { jti: 'x'.repeat(4000) } }))).status).toBe(200)
+    expectError(await here.sendAssertion(await assertion({ claims: { jti: 'x'.repeat(8000) } })), 400, 'invalid_client')
+  })
+
+  it('J-08: a client_id beside it says the same', async () => {
+    const here = stage()
+    expect((await here.sendAssertion(await assertion(), { client_id: 'cj' })).status).toBe(200)
+    expectError(await here.sendAssertion(await assertion(), { client_id: 'pub' }), 400, 'invalid_client')
+  })
+
+  it('C-07: is one method, and no other may come along', async () => {
+    const here = stage()
+    const text = await assertion()
+    const headers = { authorization: basic('cb', CB_SECRET) }
+    expectError(await here.sendAssertion(text, {}, { headers }), 400, 'invalid_request')
+    expectError(await here.sendAssertion(text, { client_secret: CB_SECRET }), 400, 'invalid_request')
+  })
+
+  it('C-10: each client is known in the one way that it has registered', async () => {
+    const here = stage()
+    expectError(await here.send({ client_id: 'cj' }), 400, 'invalid_client')
+    expectError(await here.send({ client_id: 'cj', client_secret: CB_SECRET }), 400, 'invalid_client')
+    expectError(await here.send({}, { headers: { authorization: basic('cj', CB_SECRET) } }), 401, 'invalid_client')
+    for (const clientId of ['cb', 'pub']) {
+      const text = await assertion({ claims: { iss: clientId, sub: clientId } })
+      expectError(await here.sendAssertion(text), 400, 'invalid_client')
+    }
+  })
+
+  it('C-11: an unknown client and a wrong signature get one answer', async () => {
+    const here = stage()
+    const unknown = await here.sendAssertion(await assertion({ claims: { iss: 'nobody', sub: 'nobody' } }))
+    const wrong = await here.sendAssertion(await assertion({ alg: 'ES384' }))
+    expect(unknown.raw).toEqual(wrong.raw)
+  })
+
+  it('C-12: failures are counted, and hold up nobody elsewhere', async () => {
+    const { rateLimits } = await import('../src/index.js')
+    const here = stage({ rateLimit: rateLimits({ points: 1000, failedAuthentications: 3 }) })
+    const bad = await assertion({ alg: 'ES384' })
+    for (let count = 0; count < 3; count += 1) expectError(await here.sendAssertion(bad), 400, 'invalid_client')
+    expectError(await here.sendAssertion(await assertion()), 429, 'too_many_requests')
+    const elsewhere = await here.sendAssertion(await assertion(), {}, { remoteAddress: '198.51.100.1' })
+    expect(elsewhere.status).toBe(200)
+  })
+
+  it('E-04: a store that is out is 503, and no verdict', async () => {
+    const here = stage()
+    const refresh_token = await here.issue({ clientId: 'cj' })
+    here.state.isDown = true
+    const parameters = { grant_type: 'refresh_token', refresh_token, client_assertion_type: TYPE }
+    const answer = await post(here.token, { ...parameters, client_assertion: await assertion() })
+    expectError(answer, 503, 'temporarily_unavailable')
+  })
+
+  it('E-06: no assertion is in an answer, an event or an error', async () => {
+    const here = stage()
+    const bad = await assertion({ alg: 'ES384' })
+    const seen = [(await here.sendAssertion(bad)).raw, here.events, here.errors]
+    expect(JSON.stringify(seen)).not.toContain(bad.slice(0, 40))
+  })
+})
+
+describe('registration of keys', () => {
+  const construct = (client: object, more: object = { issuer: ISSUER }) =>
+    stage(more as Record<string, unknown>, { clientId: 'cj', ...client })
+
+  it.each<[string, () => object]>([
+    ['an empty list', () => ({ keys: [] })],
+    ['no list', () => ({ keys: pairs['ES256']!.jwk })],
+    ['a PEM', () => ({ keys: ['-----BEGIN PUBLIC KEY-----'] })],
+    ['a symmetric key', () => ({ keys: [{ kty: 'oct', k: 'AAAA' }] })],
+    ['a private key', () => ({ keys: [{ ...pairs['ES256']!.jwk, d: 'AAAA' }] })],
+    ['a broken key', () => ({ keys: [{ kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }] })],
+    ['more keys than anybody needs', () => ({ keys: Array.from({ length: 17 }, () => pairs['ES256']!.jwk) })],
+    ['a secret as well', () => ({ secret: CB_SECRET })],
+  ])('%s is misuse', (_name, client) => {
+    expect(() => construct(client())).toThrow(expect.objectContaining({ name: 'MisuseError' }))
+  })
+
+  it('needs an issuer', () => {
+    expect(() => construct({}, { issuer: undefined })).toThrow(/^issuer: /)
+    for (const issuer of ['as.example', 'https://as.example?x', 5])
+      expect(() => construct({}, { issuer })).toThrow(/^issuer: /)
+    expect(() => construct({}, { issuer: ISSUER, assertionAudiences: [''] })).toThrow(/^assertionAudiences: /)
+  })
+
+  it('of a registry is looked at when its client comes: a mistake is the server’s, and lets nobody in', async () => {
+    const both: Client = { clientId: 'cj', keys: [pairs['ES256']!.jwk], secretHashes: [] }
+    const broken: Client = { clientId: 'cj', keys: [{ kty: 'oct' }] }
+    for (const client of [both, broken]) {
+      const here = stage({ clients: { find: async () => client } })
+      expectError(await here.sendAssertion(await assertion()), 500, 'server_error')
+    }
+    const fine = stage({ clients: { find: async () => ({ clientId: 'cj', keys: [pairs['ES256']!.jwk] }) } })
+    expect((await fine.sendAssertion(await assertion())).status).toBe(200)
+  })
+})
