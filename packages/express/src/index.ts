@@ -4,6 +4,10 @@ import {
   accessTokenGuard,
   type AccessTokenGuardOptions,
   type Endpoint,
+  introspectionEndpoint,
+  type IntrospectionOptions,
+  jwksEndpoint,
+  type JwtAccessTokens,
   loginEndpoint,
   type LoginOptions,
   logoutEndpoint,
@@ -53,6 +57,16 @@ export function refreshHandler(tokens: RefreshTokens, options: RefreshOptions): 
 /** Lets clients end what they hold (RFC 7009). See `revocationEndpoint`. */
 export function revocationHandler(tokens: RefreshTokens, options: RevocationOptions): ExpressHandler {
   return handler(revocationEndpoint(tokens, options))
+}
+
+/** Tells resource servers, and clients of their own, what a token is worth (RFC 7662). See `introspectionEndpoint`. */
+export function introspectionHandler(tokens: RefreshTokens, options: IntrospectionOptions): ExpressHandler {
+  return handler(introspectionEndpoint(tokens, options))
+}
+
+/** Publishes the keys that access tokens are verified with (RFC 7517). See `jwksEndpoint`. */
+export function jwksHandler(accessToken: Pick<JwtAccessTokens, 'jwks'>): ExpressHandler {
+  return handler(jwksEndpoint(accessToken))
 }
 
 /** Starts a session after your own check of who is asking. See `loginEndpoint`. */

@@ -4,6 +4,10 @@ import {
   accessTokenGuard,
   type AccessTokenGuardOptions,
   type Endpoint,
+  introspectionEndpoint,
+  type IntrospectionOptions,
+  jwksEndpoint,
+  type JwtAccessTokens,
   loginEndpoint,
   type LoginOptions,
   logoutEndpoint,
@@ -42,6 +46,16 @@ export function refreshHandler(tokens: RefreshTokens, options: RefreshOptions): 
 /** Lets clients end what they hold (RFC 7009). See `revocationEndpoint`. */
 export function revocationHandler(tokens: RefreshTokens, options: RevocationOptions): FastifyPluginCallback {
   return mount(revocationEndpoint(tokens, options), ['/'])
+}
+
+/** Tells resource servers, and clients of their own, what a token is worth (RFC 7662). See `introspectionEndpoint`. */
+export function introspectionHandler(tokens: RefreshTokens, options: IntrospectionOptions): FastifyPluginCallback {
+  return mount(introspectionEndpoint(tokens, options), ['/'])
+}
+
+/** Publishes the keys that access tokens are verified with (RFC 7517). See `jwksEndpoint`. */
+export function jwksHandler(accessToken: Pick<JwtAccessTokens, 'jwks'>): FastifyPluginCallback {
+  return mount(jwksEndpoint(accessToken), ['/'])
 }
 
 /** Starts a session after your own check of who is asking. See `loginEndpoint`. */

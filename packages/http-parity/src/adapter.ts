@@ -2,6 +2,8 @@ import type { RefreshTokens } from '@baton/core'
 import type {
   AccessTokenGuardOptions,
   Endpoint,
+  IntrospectionOptions,
+  JwtAccessTokens,
   LoginOptions,
   LogoutOptions,
   RefreshOptions,
@@ -13,6 +15,8 @@ import type {
 export interface Adapter<Handler, Guard> {
   readonly refreshHandler: (tokens: RefreshTokens, options: RefreshOptions) => Handler
   readonly revocationHandler: (tokens: RefreshTokens, options: RevocationOptions) => Handler
+  readonly introspectionHandler: (tokens: RefreshTokens, options: IntrospectionOptions) => Handler
+  readonly jwksHandler: (accessToken: Pick<JwtAccessTokens, 'jwks'>) => Handler
   readonly loginHandler: (tokens: RefreshTokens, options: LoginOptions) => Handler
   readonly logoutHandler: (tokens: RefreshTokens, options: LogoutOptions) => Handler
   readonly sessionsHandler: (tokens: RefreshTokens, options: SessionsOptions) => Handler

@@ -22,6 +22,7 @@ export async function createPlayer(start: Start): Promise<Player> {
       const value = (JSON.parse(answerTo(name).body) as Record<string, unknown>)[member]
       return demand(typeof value === 'string' ? value : undefined, `no ${member} in the answer to: ${name}`)
     },
+    header: (name, header) => demand(answerTo(name).headers[header]?.[0], `no ${header} in the answer to: ${name}`),
     cookie(name) {
       const [setCookie] = answerTo(name).headers['set-cookie'] ?? []
       return demand(setCookie?.split(';')[0], `no cookie in the answer to: ${name}`)

@@ -1,3 +1,4 @@
+import { prove } from './proofs.js'
 import type { WireRequest } from './wire.js'
 import { BACKEND_SECRET } from './world.js'
 
@@ -7,6 +8,8 @@ export interface Memory {
   readonly issued: (name: string) => string
   /** A member of the JSON body of an earlier answer, by the step's name. */
   readonly member: (step: string, member: string) => string
+  /** A header of an earlier answer. */
+  readonly header: (step: string, name: string) => string
   /** The cookie that an earlier answer set, as a browser would send it. */
   readonly cookie: (step: string) => string
 }
@@ -476,6 +479,82 @@ step('a last login', 200, () => json(LOGIN, { ...bob, deliver: 'body' }))
 step('everything of mine is ended', 204, ({ member }) =>
   account('POST', '/logout-everywhere', bearer(member('a last login', 'access_token'))),
 )
+
+// Proofs of keys.
+
+const proofOf = (jti: string, more: Partial<Parameters<typeof prove>[0]> = {}): [string, string] => [
+  'DPoP',
+  prove({ jti, htm: 'POST', path: TOKEN, ...more }),
+]
+const PROVEN = 'a proof binds the access token'
+const proven = (memory: Memory) => memory.member(PROVEN, 'access_token')
+const asProven = (memory: Memory, jti: string, path = '/api/me'): Headers => [
+  ['Authorization', `DPoP ${proven(memory)}`],
+  proofOf(jti, { htm: 'GET', path, accessToken: proven(memory) }),
+]
+step(PROVEN, 200, ({ issued }) => form(TOKEN, refresh(issued('proven')), [proofOf('one')]))
+step('the same proof again', 400, ({ member }) =>
+  form(TOKEN, refresh(member(PROVEN, 'refresh_token')), [proofOf('one')]),
+)
+step('two proofs', 400, ({ member }) =>
+  form(TOKEN, refresh(member(PROVEN, 'refresh_token')), [proofOf('two'), proofOf('three')]),
+)
+step('two proofs in one header', 400, ({ member }) =>
+  form(TOKEN, refresh(member(PROVEN, 'refresh_token')), [
+    [
+      'DPoP',
+      `${prove({ jti: 'two', htm: 'POST', path: TOKEN })}, ${prove({ jti: 'three', htm: 'POST', path: TOKEN })}`,
+    ],
+  ]),
+)
+step('an empty proof', 400, ({ member }) => form(TOKEN, refresh(member(PROVEN, 'refresh_token')), [['DPoP', '']]))
+step('a proof for another URL', 400, ({ member }) =>
+  form(TOKEN, refresh(member(PROVEN, 'refresh_token')), [proofOf('four', { path: '/oauth/revoke' })]),
+)
+step('a proof without the nonce that is demanded', 400, ({ member }) =>
+  form('/nonce/token', refresh(member(PROVEN, 'refresh_token')), [proofOf('five', { path: '/nonce/token' })]),
+)
+step('a proof with it', 200, ({ member, header }) =>
+  form('/nonce/token', refresh(member(PROVEN, 'refresh_token')), [
+    proofOf('six', {
+      path: '/nonce/token',
+      nonce: header('a proof without the nonce that is demanded', 'dpop-nonce'),
+    }),
+  ]),
+)
+step('a guarded page with a proof', 200, (memory) => get('/api/me', asProven(memory, 'seven')))
+step('a guarded page with a bound token and no proof', 401, (memory) =>
+  get('/api/me', [['Authorization', `DPoP ${proven(memory)}`]]),
+)
+step('a guarded page with a bound token as a bearer token', 401, (memory) => get('/api/me', bearer(proven(memory))))
+step('a live page with a proof', 200, (memory) => get('/api/live', asProven(memory, 'eight', '/api/live')))
+step('a live page with the same proof', 401, (memory) => get('/api/live', asProven(memory, 'eight', '/api/live')))
+step('a page that demands a nonce', 401, (memory) => get('/api/nonce', asProven(memory, 'nine', '/api/nonce')))
+step('a page that was given it', 200, (memory) => {
+  const nonce = memory.header('a page that demands a nonce', 'dpop-nonce')
+  const proof = proofOf('ten', { htm: 'GET', path: '/api/nonce', accessToken: proven(memory), nonce })
+  return get('/api/nonce', [['Authorization', `DPoP ${proven(memory)}`], proof])
+})
+
+// What resource servers ask.
+
+const INTROSPECT = '/oauth/introspect'
+const asApi: Headers = [basic('api', BACKEND_SECRET)]
+step('introspection of an access token', 200, (memory) => form(INTROSPECT, { token: proven(memory) }, asApi))
+step('introspection by another client', 200, (memory) =>
+  form(INTROSPECT, { token: proven(memory) }, [basic('backend', BACKEND_SECRET)]),
+)
+step('introspection of garbage', 200, () => form(INTROSPECT, { token: 'garbage' }, asApi))
+step('introspection of nothing', 400, () => form(INTROSPECT, {}, asApi))
+step('introspection by nobody', 401, () => form(INTROSPECT, { token: 'garbage' }))
+step('introspection with a wrong secret', 401, () => form(INTROSPECT, { token: 'x' }, [basic('api', 'wrong')]))
+step('GET at the introspection endpoint', 405, () => get(INTROSPECT, asApi))
+step('a store that is out, for introspection', 503, (memory) =>
+  form('/broken/introspect', { token: proven(memory) }, asApi),
+)
+step('the keys of access tokens', 200, () => get('/.well-known/jwks.json'))
+step('the keys of access tokens, to HEAD', 200, () => ({ method: 'HEAD', target: '/.well-known/jwks.json' }))
+step('POST at the keys of access tokens', 405, () => form('/.well-known/jwks.json', {}))
 
 // An endpoint of the app's own.
 

@@ -30,6 +30,7 @@ const COMPARED = [
   'vary',
   'location',
   'access-control-allow-origin',
+  'dpop-nonce',
 ]
 
 /** Sends one request to a port of this machine and reads until the server hangs up. */

@@ -3,7 +3,9 @@ import { createRefreshTokens, type RefreshTokens, type TokenStore } from '@baton
 import {
   type AccessTokenClaims,
   type AccessTokenFunction,
+  type AccessTokens,
   BadInput,
+  confirmationOf,
   type Endpoint,
   type EndpointOptions,
   type LoginOptions,
@@ -13,15 +15,19 @@ import {
 import { memoryStore } from '@baton/store-memory'
 import type { Adapter } from './adapter.js'
 
-const NOW = Date.parse('2031-05-01T12:00:00Z')
+export const NOW = Date.parse('2031-05-01T12:00:00Z')
 export const BACKEND_SECRET = 'backend-secret-backend-secret'
 
+/** Not a real secret. */
+const NONCE = { secrets: ['a secret of nonces where nothing is by chance'], required: true }
+const PUBLISHED_KEY = { kty: 'OKP', kid: 'one', alg: 'EdDSA', use: 'sig', crv: 'Ed25519', x: 'AA' } as const
 const DAY_MS = 86_400_000
 const CLIENTS: readonly StaticClient[] = [
   { clientId: 'web' },
   { clientId: 'other' },
   { clientId: 'codes-only', grantTypes: ['authorization_code'] },
   { clientId: 'backend', secret: BACKEND_SECRET },
+  { clientId: 'api', secret: BACKEND_SECRET, introspects: ['https://api.example'] },
 ]
 
 /** All that a server needs to play its part, the same to the last byte wherever it is made: time stands still and chance is counted. */
@@ -52,7 +58,17 @@ export async function createWorld(): Promise<World> {
   }
   await issue('expired', 'web')
   now = NOW
-  for (const name of ['web', 'retried', 'reused', 'revoked', 'scoped', 'oversized', 'to be revoked', 'limited'])
+  for (const name of [
+    'web',
+    'retried',
+    'reused',
+    'revoked',
+    'scoped',
+    'oversized',
+    'to be revoked',
+    'limited',
+    'proven',
+  ])
     await issue(name, 'web')
   for (const name of ['of backend', 'backend by post', 'backend to be revoked']) await issue(name, 'backend')
   await issue('of other', 'other')
@@ -70,8 +86,8 @@ interface Parts {
 
 function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts): Mounts<Handler, Guard> {
   const { working, broken, now } = parts
-  const { refreshHandler, revocationHandler, loginHandler, logoutHandler, sessionsHandler, requireAccessToken } =
-    adapter
+  const { refreshHandler, revocationHandler, introspectionHandler, jwksHandler, requireAccessToken } = adapter
+  const { loginHandler, logoutHandler, sessionsHandler } = adapter
   const common: EndpointOptions = { rateLimit: false, now, onError: () => undefined }
   const limited: EndpointOptions = { ...common, rateLimit: exhausted() }
   const oauth = { accessToken, clients: CLIENTS }
@@ -82,6 +98,9 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
     exact: [
       ['/oauth/token', refreshHandler(working, { ...common, ...oauth })],
       ['/oauth/revoke', revocationHandler(working, { ...common, clients: CLIENTS })],
+      ['/oauth/introspect', introspectionHandler(working, { ...common, clients: CLIENTS, accessToken: readable })],
+      ['/.well-known/jwks.json', jwksHandler({ jwks: () => ({ keys: [PUBLISHED_KEY] }) })],
+      ['/nonce/token', refreshHandler(working, { ...common, ...oauth, dpop: { nonce: NONCE } })],
       ['/login', loginHandler(working, { ...common, ...signIn })],
       ['/auth/refresh', refreshHandler(working, { ...common, ...pages })],
       ['/auth/logout', logoutHandler(working, { ...common, cookie: pages.cookie })],
@@ -89,6 +108,7 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
       ['/limited/login', loginHandler(working, { ...limited, ...signIn })],
       ['/broken/token', refreshHandler(broken, { ...common, ...oauth })],
       ['/broken/revoke', revocationHandler(broken, { ...common, clients: CLIENTS })],
+      ['/broken/introspect', introspectionHandler(broken, { ...common, clients: CLIENTS, accessToken: readable })],
       ['/broken/login', loginHandler(broken, { ...common, ...signIn })],
       ['/broken/refresh', refreshHandler(broken, { ...common, ...pages })],
       ['/broken/logout', logoutHandler(broken, { ...common, cookie: pages.cookie })],
@@ -104,6 +124,7 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
     guards: [
       ['/api/me', requireAccessToken({ verify, now, scope: 'read' })],
       ['/api/admin', requireAccessToken({ verify, now, scope: 'admin' })],
+      ['/api/nonce', requireAccessToken({ verify, now, dpop: { nonce: NONCE } })],
       ['/api/live', requireAccessToken({ verify, now, tokens: working })],
       ['/broken/me', requireAccessToken({ verify, now, tokens: broken, onError: () => undefined })],
     ],
@@ -136,7 +157,8 @@ function exhausted(): ReturnType<typeof rateLimits> {
 }
 
 /** Legible, and of one shape: signatures such as those of ES256 differ each time. */
-const accessToken: AccessTokenFunction = async ({ family, scope, now }) => {
+const accessToken: AccessTokenFunction = async ({ family, scope, now, boundKey }) => {
+  const cnf = confirmationOf(boundKey)
   const claims: AccessTokenClaims = {
     iss: 'https://issuer.example',
     aud: 'https://api.example',
@@ -147,6 +169,7 @@ const accessToken: AccessTokenFunction = async ({ family, scope, now }) => {
     iat: now / 1000,
     exp: now / 1000 + 900,
     jti: `of generation ${family.generation}`,
+    ...(cnf === null ? {} : { cnf }),
   }
   return { accessToken: Buffer.from(JSON.stringify(claims)).toString('base64url'), expiresIn: 900 }
 }
@@ -157,6 +180,14 @@ const verify = async (token: string): Promise<AccessTokenClaims | null> => {
   } catch {
     return null
   }
+}
+
+const readable: AccessTokens = {
+  issuer: 'https://issuer.example',
+  lifetimeSeconds: 900,
+  mint: accessToken,
+  verify,
+  read: verify,
 }
 
 const authenticate: LoginOptions['authenticate'] = async ({ username, password, scope, deliver }) => {

@@ -11,9 +11,9 @@ const hono = mountedBy<Handler, Handler>(
   (endpoint) => (c) => toWebHandler(endpoint, told(c))(c.req.raw),
   (guard) => async (c) => {
     const verdict = await webGuard(guard, told(c))(c.req.raw)
-    return verdict.ok
-      ? c.body(verdict.claims.sub, 200, { 'Content-Type': 'text/plain; charset=utf-8' })
-      : verdict.response
+    if (!verdict.ok) return verdict.response
+    const headers = { ...Object.fromEntries(verdict.headers), 'Content-Type': 'text/plain; charset=utf-8' }
+    return c.body(verdict.claims.sub, 200, headers)
   },
 )
 

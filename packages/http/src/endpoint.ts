@@ -22,6 +22,8 @@ export interface EndpointDefinition {
   /** Options of this endpoint besides those of every endpoint. */
   readonly ownOptions: readonly string[]
   readonly methods: readonly string[]
+  /** False where one address asks for many people: its secret is checked, and failures are counted. Default true. */
+  readonly countsAddresses?: boolean
   readonly answer: (exchange: Exchange) => Promise<PlainResponse>
 }
 
@@ -31,7 +33,8 @@ const KNOWN = ['rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now']
  * What all endpoints have in common: method, transport and the limit per address come before their own business, and whatever
  * breaks in it is answered once. Throws `MisuseError` for bad options.
  */
-export function endpoint({ tokens, options, ownOptions, methods, answer }: EndpointDefinition): Endpoint {
+export function endpoint(definition: EndpointDefinition): Endpoint {
+  const { tokens, options, ownOptions, methods, countsAddresses = true, answer } = definition
   const { rateLimit, onError = warn, now = Date.now } = options
   demandKnown(options, [...ownOptions, ...KNOWN])
   const transportOf = transportReader(options)
@@ -41,7 +44,7 @@ export function endpoint({ tokens, options, ownOptions, methods, answer }: Endpo
     if (!methods.includes(request.method)) return methodNotAllowed(methods)
     const transport = transportOf(request)
     if (!transport.acceptable) return invalidRequest('Use https; behind a proxy, set trustProxy.')
-    const wait = await limits.forAddress(transport.address)
+    const wait = countsAddresses ? await limits.forAddress(transport.address) : null
     if (wait !== null) return tooManyRequests(wait)
     return answer({ request, transport, limits, now: now() })
   }

@@ -22,6 +22,7 @@ export {
   type VerifyAccessToken,
 } from './access-tokens/guard.js'
 export { type JwtAccessTokens, jwtAccessTokens, type JwtAccessTokensOptions } from './access-tokens/jwt.js'
+export { sealedAccessTokens, type SealedAccessTokensOptions } from './access-tokens/sealed.js'
 export {
   deriveSigningKey,
   generateSigningKey,
@@ -53,4 +54,6 @@ export {
   type TokenEndpointOptions,
 } from './endpoints/token.js'
 export { revocationEndpoint, type RevocationOptions } from './endpoints/revocation.js'
+export { introspectionEndpoint, type IntrospectionOptions } from './endpoints/introspection.js'
+export { jwksEndpoint } from './endpoints/jwks.js'
 export { logoutEndpoint, type LogoutOptions } from './endpoints/logout.js'

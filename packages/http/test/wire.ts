@@ -71,13 +71,17 @@ function seededRandom(seed: string): (size: number) => Uint8Array {
 export function legibleAccessTokens(lifetimeSeconds = 900): AccessTokens {
   let count = 0
   const prefix = 'at.'
+  const verify = async (accessToken: string) =>
+    accessToken.startsWith(prefix) ? (claimsOf(accessToken) as never) : null
   return {
+    issuer: 'https://as.example',
     lifetimeSeconds,
     async mint({ family, scope, audience, now, mostSeconds }) {
       const expiresIn = Math.min(lifetimeSeconds, mostSeconds)
       const claims = {
         sid: family.id,
         sub: family.subject,
+        client_id: family.clientId,
         scope,
         aud: audience,
         exp: now / 1000 + expiresIn,
@@ -85,9 +89,8 @@ export function legibleAccessTokens(lifetimeSeconds = 900): AccessTokens {
       }
       return { accessToken: prefix + Buffer.from(JSON.stringify(claims)).toString('base64url'), expiresIn }
     },
-    async verify(accessToken) {
-      return accessToken.startsWith(prefix) ? (claimsOf(accessToken) as never) : null
-    },
+    verify,
+    read: verify,
   }
 }
 

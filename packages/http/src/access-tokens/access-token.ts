@@ -1,4 +1,5 @@
-import type { Grant } from '@baton/core'
+import { type Grant, MisuseError } from '@baton/core'
+import type { Confirmation } from '../bound-key.js'
 
 /** What an access token is made from. */
 export interface AccessTokenGrant extends Grant {
@@ -24,6 +25,8 @@ export interface AccessTokenClaims {
   readonly scope: string
   /** The family's id. */
   readonly sid: string
+  /** The key that the token is bound to (RFC 7800). */
+  readonly cnf?: Confirmation
   /** NumericDate, seconds. */
   readonly exp: number
   readonly iat: number
@@ -34,15 +37,25 @@ export interface AccessTokenClaims {
 
 /** A kind of access token that this server makes and reads by itself. */
 export interface AccessTokens {
+  /** `iss` of its tokens: this server. */
+  readonly issuer: string
   /** Seconds; must be below the idle limit of families, or active people would expire. */
   readonly lifetimeSeconds: number
   /** Uses local keys only, so it does not fail for reasons of its own: runs after the rotation. */
   mint(grant: AccessTokenGrant): Promise<MintedAccessToken>
-  /** Null for anything that is not a valid token of ours at `now` (epoch milliseconds). */
+  /** Null for anything that is not a valid token of ours, for our own audience, at `now` (epoch milliseconds). */
   verify(accessToken: string, now: number): Promise<AccessTokenClaims | null>
+  /** The same whatever the audience: for introspection, which tells nobody of tokens that are not for them. */
+  read(accessToken: string, now: number): Promise<AccessTokenClaims | null>
 }
 
 /** A function of the app's own, such as one that asks a remote key service: runs before anything is consumed. */
 export type AccessTokenFunction = (grant: AccessTokenGrant) => Promise<MintedAccessToken>
 
 export type AccessTokenOption = AccessTokens | AccessTokenFunction
+
+/** Throws `MisuseError` for access tokens that this server cannot read, such as those that a function makes. */
+export function demandReadable(accessToken: Partial<AccessTokens> | undefined): void {
+  if (accessToken === undefined || typeof accessToken.read === 'function') return
+  throw new MisuseError('accessToken', 'has no read(); leave it out if access tokens are made by a function')
+}

@@ -103,7 +103,7 @@ function demandOneWay({ clientId, secretHashes, keys }: Client): void {
 }
 
 /** Null for an unknown client. Rejects with a `Fault` when the registry is out. */
-async function findClient(registry: ClientRegistry, clientId: string): Promise<Client | null> {
+export async function findClient(registry: ClientRegistry, clientId: string): Promise<Client | null> {
   if (!isClientId(clientId)) return null
   let client: Client | null
   try {

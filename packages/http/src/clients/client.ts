@@ -19,6 +19,10 @@ export interface Client {
   readonly dpopBoundAccessTokens?: boolean
   /** Default: `refresh_token` and `authorization_code`. Without `refresh_token` a code earns an access token alone. */
   readonly grantTypes?: readonly string[]
+  /**
+   * What a resource server is told of (RFC 7662): access tokens whose `aud` holds one of these. Only for a client that authenticates.
+   */
+  readonly introspects?: readonly string[]
   /** Tokens received before this instant (epoch milliseconds) are refused: ends everything of a client at once. */
   readonly validAfter?: number
   /** Overrides the policy; `never` has an effect only for clients that authenticate or prove a key. */

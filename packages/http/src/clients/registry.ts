@@ -11,6 +11,7 @@ const KNOWN = [
   'keys',
   'grantTypes',
   'dpopBoundAccessTokens',
+  'introspects',
   'validAfter',
   'rotation',
 ]
@@ -65,6 +66,12 @@ function checkStatic(client: StaticClient, option: string): void {
   }
   if (!isClientId(client.clientId))
     throw new MisuseError(`${option}.clientId`, `is not a string of 1 to ${String(MOST_ID_BYTES)} bytes without NUL`)
+  const { introspects }: { readonly introspects?: unknown } = client
+  if (
+    introspects !== undefined &&
+    !(Array.isArray(introspects) && introspects.every((name) => typeof name === 'string'))
+  )
+    throw new MisuseError(`${option}.introspects`, 'is not a list of audiences')
   // An unset environment variable must not turn a confidential client into a public one.
   if ('secret' in client && (typeof client.secret !== 'string' || client.secret === ''))
     throw new MisuseError(`${option}.secret`, 'is empty; leave it out for a public client')

@@ -95,7 +95,8 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
       const headers = request.headers['dpop'] ?? []
       const [text] = headers
       if (text === undefined) return { ok: true, boundKey: null }
-      if (headers.length > 1) return refuse('Send one DPoP proof.')
+      // Some runtimes join what repeats with commas.
+      if (headers.length > 1 || text.includes(',')) return refuse('Send one DPoP proof.')
       const proof = await readProof(text, algorithms)
       if (proof === null) return refuse('The DPoP proof is malformed, or its signature or algorithm is not accepted.')
       if (proof.htm !== request.method) return refuse('The DPoP proof was made for another method.')

@@ -1,0 +1,116 @@
+import type { Family, RefreshTokens } from '@baton/core'
+import { type AccessTokenClaims, type AccessTokens, demandReadable } from '../access-tokens/access-token.js'
+import { confirmationOf, tokenTypeOf } from '../bound-key.js'
+import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions, findClient } from '../clients/authenticate.js'
+import type { Client, ClientRegistry } from '../clients/client.js'
+import { clientRegistry } from '../clients/registry.js'
+import { endpoint } from '../endpoint.js'
+import { type Form, readForm } from '../form.js'
+import type { Endpoint, PlainRequest } from '../message.js'
+import type { EndpointOptions } from '../options.js'
+import { invalidClient, invalidRequest, json } from '../respond.js'
+
+export interface IntrospectionOptions extends EndpointOptions, ClientOptions {
+  /** What makes the access tokens. Left out, only refresh tokens are known here. */
+  readonly accessToken?: AccessTokens
+}
+
+interface Registered {
+  readonly tokens: RefreshTokens
+  readonly registry: ClientRegistry
+}
+
+/**
+ * Tells what a token is worth at this moment (RFC 7662), asking the store whether its session lives. A resource server is told of
+ * access tokens for its own audience (`introspects`), and a client that authenticates of its own tokens; whatever else is asked is
+ * `{"active":false}` and nothing more. Throws `MisuseError`.
+ */
+export function introspectionEndpoint(tokens: RefreshTokens, options: IntrospectionOptions): Endpoint {
+  const authenticate = clientAuthenticator(tokens, options)
+  const registry = clientRegistry(options.clients)
+  const { accessToken } = options
+  demandReadable(accessToken)
+
+  return endpoint({
+    tokens,
+    options,
+    ownOptions: [...CLIENT_OPTIONS, 'accessToken'],
+    methods: ['POST'],
+    // One address asks for everybody, and its secret is checked.
+    countsAddresses: false,
+    async answer(exchange) {
+      const body = await readForm(exchange.request)
+      if (!body.ok) return body.response
+      const { form } = body
+      const authentication = await authenticate(exchange, form)
+      if (!authentication.ok)
+        return isAnonymous(exchange.request, form) ? invalidClient('header') : authentication.response
+      // Nobody without a secret of their own may try tokens here (RFC 7662 section 2.1).
+      if (!authentication.confidential) return invalidClient('header')
+      const token = form.get('token')
+      if (token === null) return invalidRequest('token is missing.')
+      const { client } = authentication
+      // The hint could only change the order, and neither kind can be taken for the other.
+      const ofAccess = (await accessToken?.read(token, exchange.now)) ?? null
+      const said =
+        ofAccess === null
+          ? await aboutRefreshToken(tokens, token, client)
+          : await aboutAccessToken({ tokens, registry }, ofAccess, client)
+      return json(200, said ?? { active: false })
+    },
+  })
+}
+
+/** Brings no credentials that could be wrong, and has to be told which would be right. */
+function isAnonymous({ headers }: PlainRequest, form: Form): boolean {
+  return headers['authorization'] === undefined && !['client_secret', 'client_assertion'].some((name) => form.get(name))
+}
+
+async function aboutRefreshToken(tokens: RefreshTokens, refreshToken: string, caller: Client): Promise<object | null> {
+  const inspection = await tokens.inspect(refreshToken)
+  if (!inspection.active) return null
+  const { family } = inspection
+  if (family.clientId !== caller.clientId || isSuperseded(family, caller)) return null
+  const { scope, audience, boundKey } = family
+  return {
+    active: true,
+    sub: family.subject,
+    client_id: family.clientId,
+    sid: family.id,
+    scope: scope === '' ? undefined : scope,
+    aud: audience.length === 0 ? undefined : audience,
+    cnf: confirmationOf(boundKey) ?? undefined,
+    iat: seconds(family.createdAt),
+    exp: seconds(family.expiresAt),
+  }
+}
+
+async function aboutAccessToken(
+  { tokens, registry }: Registered,
+  claims: AccessTokenClaims,
+  caller: Client,
+): Promise<object | null> {
+  const isFor = [claims.aud].flat().some((name) => caller.introspects?.includes(name))
+  if (!isFor && claims.client_id !== caller.clientId) return null
+  const family = await tokens.find(claims.sid)
+  if (family === null) return null
+  // A first-party app need not be among the clients.
+  const holder = await findClient(registry, claims.client_id)
+  if (holder !== null && isSuperseded(family, holder)) return null
+  const { scope, cnf } = claims
+  const boundKey = cnf !== undefined && 'jkt' in cnf ? `jkt:${cnf.jkt}` : null
+  return {
+    ...claims,
+    active: true,
+    scope: scope === '' ? undefined : scope,
+    token_type: tokenTypeOf(boundKey),
+  }
+}
+
+function isSuperseded({ createdAt }: Family, { validAfter }: Client): boolean {
+  return validAfter !== undefined && createdAt < validAfter
+}
+
+function seconds(instant: number): number {
+  return Math.floor(instant / 1000)
+}

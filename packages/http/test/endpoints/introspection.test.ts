@@ -1,0 +1,400 @@
+import { MisuseError } from '@baton/core'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  type AccessTokens,
+  introspectionEndpoint,
+  type IntrospectionOptions,
+  jwksEndpoint,
+  jwtAccessTokens,
+  rateLimits,
+  refreshEndpoint,
+  revocationEndpoint,
+  sealedAccessTokens,
+  type StaticClient,
+} from '../../src/index.js'
+import { ISSUER, SIGNING_KEY } from '../app.js'
+import {
+  basic,
+  CB_SECRET,
+  CLIENTS,
+  CX_SECRET,
+  DAY,
+  expectError,
+  MINUTE,
+  post,
+  refreshWith,
+  SECOND,
+  send,
+  START,
+  world,
+} from '../wire.js'
+
+const [RS1, RS2] = ['https://rs1.example', 'https://rs2.example'] as const
+const RS_SECRET = 'secret-of-a-resource-server-0123'
+const RESOURCE_SERVERS: readonly StaticClient[] = [
+  { clientId: 'rs1', secret: RS_SECRET, introspects: [RS1] },
+  { clientId: 'rs2', secret: RS_SECRET, introspects: [RS2] },
+]
+
+const KINDS: Readonly<Record<string, () => AccessTokens>> = {
+  JWT: () => jwtAccessTokens({ issuer: ISSUER, audience: RS1, keys: [SIGNING_KEY] }),
+  sealed: () =>
+    sealedAccessTokens({ issuer: ISSUER, audience: RS1, secrets: ['a secret of access tokens in a test, 32 bytes'] }),
+}
+
+/** An authorization server with two resource servers, and sessions with access tokens of one kind. */
+function server(kind = 'JWT', more: Partial<IntrospectionOptions> = {}) {
+  const accessToken = KINDS[kind]?.() ?? KINDS['JWT']?.()
+  if (accessToken === undefined) throw new Error(`no such kind: ${kind}`)
+  const clients: StaticClient[] = [...CLIENTS, ...RESOURCE_SERVERS, { clientId: 'ended', validAfter: START + MINUTE }]
+  const app = world({ accessToken, clients })
+  const { tokens, clock, errors } = app
+  const options = {
+    clients,
+    accessToken,
+    rateLimit: false,
+    now: () => clock.now,
+    onError: (e: unknown) => errors.push(e),
+  } as const
+  const introspect = introspectionEndpoint(tokens, { ...options, ...more })
+  const revoke = revocationEndpoint(tokens, options)
+  const ending = revocationEndpoint(tokens, { ...options, accessTokenEndsSession: true })
+  const token = refreshEndpoint(tokens, options)
+
+  /** A session that has been refreshed once. */
+  async function session(request: Parameters<typeof tokens.issue>[0] | object = {}) {
+    const rt0 = await app.issue({ clientId: 'cb', ...request })
+    const { family } = (await tokens.inspect(rt0)) as { family: { clientId: string } }
+    const credentials = family.clientId === 'cb' ? { client_secret: CB_SECRET } : {}
+    const { body } = await refreshWith(token, rt0, { client_id: family.clientId, ...credentials })
+    return { rt0, rt1: body.refresh_token as string, at: body.access_token as string }
+  }
+
+  const ask = (subject: string, clientId = 'rs1', secret = RS_SECRET) =>
+    post(introspect, { token: subject }, { headers: { authorization: basic(clientId, secret) } })
+  return { ...app, accessToken, introspect, revoke, ending, token, session, ask }
+}
+
+const INACTIVE = { status: 200, body: { active: false } }
+
+describe('who may ask', () => {
+  test('I-01 nobody who has not authenticated', async () => {
+    const { introspect, session } = server()
+    const { at } = await session()
+    const anonymous: Record<string, string>[] = [{}, { client_id: 'cb' }, { client_id: 'pub' }, { client_id: 'nobody' }]
+    for (const fields of anonymous) {
+      const answer = await post(introspect, { token: at, ...fields })
+      expectError(answer, 401, 'invalid_client')
+      expect(answer.header('www-authenticate')).toMatch(/^Basic /)
+    }
+    const wrong = await post(introspect, { token: at }, { headers: { authorization: basic('rs1', 'wrong') } })
+    expectError(wrong, 401, 'invalid_client')
+    expectError(await post(introspect, { token: at, client_id: 'rs1', client_secret: 'wrong' }), 400, 'invalid_client')
+    expect(await post(introspect, { token: at, client_id: 'rs1', client_secret: RS_SECRET })).toMatchObject({
+      body: { active: true },
+    })
+  })
+
+  test('C-12 I-01 guesses are counted together with those at the token endpoint; honest questions are not', async () => {
+    const limits = rateLimits({ points: 3, failedAuthentications: 3 })
+    const { ask, session, tokens, accessToken, clock } = server('JWT', { rateLimit: limits })
+    const { at } = await session()
+    for (let count = 0; count < 10; count += 1) expect((await ask(at)).body.active).toBe(true)
+    for (let count = 0; count < 3; count += 1) expectError(await ask(at, 'rs1', 'wrong'), 401, 'invalid_client')
+    expectError(await ask(at, 'rs1', 'wrong'), 429, 'too_many_requests')
+    const options = { clients: RESOURCE_SERVERS, accessToken, rateLimit: limits, now: () => clock.now }
+    const fields = { client_id: 'rs1', client_secret: RS_SECRET }
+    expectError(await post(refreshEndpoint(tokens, options), fields), 429, 'too_many_requests')
+    const elsewhere = { headers: { authorization: basic('rs1', RS_SECRET) }, remoteAddress: '203.0.113.8' }
+    const token = introspectionEndpoint(tokens, options)
+    expect((await post(token, { token: at }, elsewhere)).body.active).toBe(true)
+  })
+
+  test('I-02 I-04 a resource server is told of tokens for its own audience', async () => {
+    for (const kind of Object.keys(KINDS)) {
+      const { ask, session } = server(kind)
+      const [mine, theirs, ours] = [
+        await session(),
+        await session({ audience: [RS2] }),
+        await session({ audience: [RS1, RS2] }),
+      ]
+      expect((await ask(mine.at)).body).toMatchObject({ active: true, aud: RS1 })
+      expect(await ask(mine.at, 'rs2')).toMatchObject(INACTIVE)
+      expect(await ask(theirs.at)).toMatchObject(INACTIVE)
+      expect((await ask(theirs.at, 'rs2')).body).toMatchObject({ active: true, aud: RS2 })
+      for (const rs of ['rs1', 'rs2'])
+        expect((await ask(ours.at, rs)).body).toMatchObject({ active: true, aud: [RS1, RS2] })
+    }
+  })
+
+  test('I-02 a client is told of its own tokens and of no others', async () => {
+    const { ask, session } = server()
+    const { at, rt1 } = await session()
+    for (const subject of [at, rt1]) {
+      expect((await ask(subject, 'cb', CB_SECRET)).body).toMatchObject({ active: true, client_id: 'cb' })
+      expect(await ask(subject, 'cx', CX_SECRET)).toMatchObject(INACTIVE)
+    }
+    const ofPublic = await session({ clientId: 'pub' })
+    expect(await ask(ofPublic.rt1, 'cb', CB_SECRET)).toMatchObject(INACTIVE)
+  })
+})
+
+describe('what is said', () => {
+  test.each(Object.keys(KINDS))('I-05 of a %s access token', async (kind) => {
+    const { ask, session, clock } = server(kind)
+    const { at } = await session()
+    const { body } = await ask(at)
+    expect(body).toMatchObject({
+      active: true,
+      token_type: 'Bearer',
+      client_id: 'cb',
+      sub: 'alice',
+      scope: 'a b',
+      iss: ISSUER,
+    })
+    for (const name of ['iat', 'exp']) {
+      expect(Number.isInteger(body[name]), name).toBe(true)
+      expect(Math.abs(body[name] - clock.now / SECOND)).toBeLessThanOrEqual(900)
+    }
+    expect(body).not.toHaveProperty('cnf')
+    const noScope = await session({ scope: '' })
+    expect((await ask(noScope.at)).body).not.toHaveProperty('scope')
+  })
+
+  test('I-07 of a refresh token, to its client alone: until when it works, and no type that a resource server could take', async () => {
+    const { ask, session, families } = server()
+    const { rt1 } = await session()
+    const { body } = await ask(rt1, 'cb', CB_SECRET)
+    const [family] = await families()
+    expect(body).toEqual({
+      active: true,
+      sub: 'alice',
+      client_id: 'cb',
+      sid: family?.id,
+      scope: 'a b',
+      iat: START / SECOND,
+      exp: Math.floor((family?.expiresAt ?? 0) / SECOND),
+    })
+    expect(await ask(rt1)).toMatchObject(INACTIVE)
+  })
+
+  test('I-06 M-04 a bound token shows its key', async () => {
+    for (const kind of Object.keys(KINDS)) {
+      const { ask, issue, accessToken, tokens, clock } = server(kind)
+      for (const [boundKey, cnf, type] of [
+        ['jkt:thumb', { jkt: 'thumb' }, 'DPoP'],
+        ['x5t#S256:thumb', { 'x5t#S256': 'thumb' }, 'Bearer'],
+      ] as const) {
+        const rt0 = await issue({ clientId: 'cb', boundKey })
+        const inspection = await tokens.inspect(rt0)
+        if (!inspection.active) throw new Error('not active')
+        const { family } = inspection
+        const { scope, audience } = family
+        const minted = await accessToken.mint({
+          family,
+          scope,
+          audience,
+          boundKey,
+          claims: {},
+          now: clock.now,
+          mostSeconds: 900,
+        })
+        expect((await ask(minted.accessToken)).body).toMatchObject({ active: true, cnf, token_type: type })
+        const { body } = await ask(rt0, 'cb', CB_SECRET)
+        expect(body).toMatchObject({ active: true, cnf })
+        expect(body).not.toHaveProperty('token_type')
+      }
+    }
+  })
+
+  test('I-05 claims of the app are told, and none of them changes what is ours', async () => {
+    const { ask, issue, accessToken, tokens, clock } = server()
+    const inspection = await tokens.inspect(await issue({ clientId: 'cb' }))
+    if (!inspection.active) throw new Error('not active')
+    const { family } = inspection
+    const claims = { roles: ['admin'], active: 'yes', token_type: 'mac' }
+    const grant = { family, scope: 'a', audience: [], boundKey: null, claims, now: clock.now, mostSeconds: 900 }
+    const { accessToken: at } = await accessToken.mint(grant)
+    expect((await ask(at)).body).toMatchObject({ roles: ['admin'], active: true, token_type: 'Bearer' })
+  })
+})
+
+describe('whatever does not work is inactive, and one answer', () => {
+  test.each(Object.keys(KINDS))('I-03 I-04 V-05 F-03 %s: expired, revoked, reused, foreign, garbage', async (kind) => {
+    const { ask, session, revoke, token, clock, tokens, accessToken } = server(kind)
+    const answers: unknown[] = []
+    const inactive = async (subject: string, ...caller: [string?, string?]) =>
+      answers.push(await ask(subject, ...caller))
+
+    const revoked = await session()
+    expect((await ask(revoked.at)).body.active).toBe(true)
+    await post(revoke, { client_id: 'cb', client_secret: CB_SECRET, token: revoked.rt1 })
+    await inactive(revoked.at)
+    await inactive(revoked.rt1, 'cb', CB_SECRET)
+
+    const reused = await session()
+    const secret = { client_id: 'cb', client_secret: CB_SECRET }
+    await refreshWith(token, reused.rt1, secret)
+    await inactive(reused.rt0, 'cb', CB_SECRET)
+    expect((await ask(reused.at)).body.active).toBe(true)
+    expectError(await refreshWith(token, reused.rt0, secret), 400, 'invalid_grant')
+    await inactive(reused.at)
+
+    const elsewhere = KINDS[kind === 'JWT' ? 'sealed' : 'JWT']?.()
+    const { family } = await tokens.issue({ subject: 'alice', clientId: 'cb' })
+    const grant = { family, scope: '', audience: [], boundKey: null, claims: {}, now: clock.now, mostSeconds: 900 }
+    await inactive((await elsewhere?.mint(grant))?.accessToken ?? '')
+    await inactive('garbage')
+    await inactive('x'.repeat(10_000))
+
+    const expired = await session()
+    const ended = await accessToken.mint({ ...grant, mostSeconds: 10 })
+    clock.now += 11 * SECOND
+    await inactive(ended.accessToken)
+    clock.now += 15 * MINUTE
+    await inactive(expired.at)
+    clock.now += 91 * DAY
+    await inactive(expired.rt1, 'cb', CB_SECRET)
+    for (const answer of answers) expect(answer).toMatchObject(INACTIVE)
+    const bodies = answers.map((answer) => JSON.stringify((answer as { raw: unknown }).raw))
+    expect(new Set(bodies).size).toBe(1)
+  })
+
+  test('R-09 I-04 what came before the validAfter of its client', async () => {
+    const { ask, issue, tokens, accessToken, clock } = server()
+    const inspection = await tokens.inspect(await issue({ clientId: 'ended' }))
+    if (!inspection.active) throw new Error('not active')
+    const { family } = inspection
+    const grant = { family, scope: '', audience: [], boundKey: null, claims: {}, now: clock.now, mostSeconds: 900 }
+    expect(await ask((await accessToken.mint(grant)).accessToken)).toMatchObject(INACTIVE)
+  })
+
+  test('I-03 asking changes nothing: an ancestor is inactive here, and no theft', async () => {
+    const { ask, session, token, events } = server()
+    const { rt0, rt1 } = await session()
+    const secret = { client_id: 'cb', client_secret: CB_SECRET }
+    const { body } = await refreshWith(token, rt1, secret)
+    expect(await ask(rt0, 'cb', CB_SECRET)).toMatchObject(INACTIVE)
+    expect((await refreshWith(token, body.refresh_token, secret)).status).toBe(200)
+    expect(events.map(({ type }) => type)).not.toContain('reuse')
+  })
+
+  test('I-03 E-02 any text at all has an answer', async () => {
+    const { ask, errors } = server('sealed')
+    const prefixes = fc.constantFrom('', 'bat_', 'brt_', 'eyJ')
+    await fc.assert(
+      fc.asyncProperty(prefixes, fc.string({ unit: 'grapheme', minLength: 1 }), async (prefix, text) => {
+        const answer = await ask(prefix + text)
+        expect([200, 400]).toContain(answer.status)
+        expect(answer.body.active ?? false).toBe(false)
+      }),
+      { numRuns: 200 },
+    )
+    expect(errors).toEqual([])
+  })
+})
+
+describe('the shape of the question', () => {
+  test('I-08 a hint hides nothing, and token is required, once', async () => {
+    const { introspect, session } = server()
+    const { at, rt1 } = await session()
+    const headers = { authorization: basic('cb', CB_SECRET) }
+    for (const token of [at, rt1])
+      for (const hint of ['access_token', 'refresh_token', 'foo', ''])
+        expect((await post(introspect, { token, token_type_hint: hint }, { headers })).body.active).toBe(true)
+    expectError(await post(introspect, {}, { headers }), 400, 'invalid_request')
+    expectError(await post(introspect, 'token=', { headers }), 400, 'invalid_request')
+    expectError(await post(introspect, `token=${at}&token=${at}`, { headers }), 400, 'invalid_request')
+  })
+
+  test('I-09 POST only, and never cached', async () => {
+    const { introspect, session, ask } = server()
+    const { at } = await session()
+    for (const method of ['GET', 'HEAD', 'PUT']) {
+      const answer = await send(introspect, { method, url: `/oauth/introspect?token=${at}` })
+      expectError(answer, 405, 'invalid_request')
+      expect(answer.header('allow')).toBe('POST')
+    }
+    expect((await ask(at)).header('cache-control')).toBe('no-store')
+  })
+
+  test('E-04 a store that is out says nothing of a token', async () => {
+    const { ask, session, state } = server()
+    const { at, rt1 } = await session()
+    state.isDown = true
+    expectError(await ask(at), 503, 'temporarily_unavailable')
+    expectError(await ask(rt1, 'cb', CB_SECRET), 503, 'temporarily_unavailable')
+  })
+
+  test('access tokens of a function can be left out, and cannot be read', async () => {
+    const { ask, session } = server('JWT', { accessToken: undefined as never })
+    const { at, rt1 } = await session()
+    expect(await ask(at)).toMatchObject(INACTIVE)
+    expect((await ask(rt1, 'cb', CB_SECRET)).body.active).toBe(true)
+    const { tokens } = world()
+    const accessToken = (async () => ({ accessToken: 'x', expiresIn: 1 })) as never
+    expect(() => introspectionEndpoint(tokens, { clients: CLIENTS, accessToken })).toThrow(MisuseError)
+    expect(() => introspectionEndpoint(tokens, { clients: [{ clientId: 'x', introspects: RS1 as never }] })).toThrow(
+      MisuseError,
+    )
+  })
+})
+
+describe('revoking an access token', () => {
+  test.each(Object.keys(KINDS))(
+    'V-01 V-06 %s: ends nothing, and says so, unless it is to end the session',
+    async (kind) => {
+      const { revoke, ending, ask, session } = server(kind)
+      const { at, rt1 } = await session()
+      const secret = { client_id: 'cb', client_secret: CB_SECRET }
+      expectError(await post(revoke, { ...secret, token: at }), 400, 'unsupported_token_type')
+      expect((await ask(at)).body.active).toBe(true)
+      expect(await post(ending, { ...secret, token: at, token_type_hint: 'access_token' })).toMatchObject({
+        status: 200,
+        body: {},
+      })
+      expect(await ask(at)).toMatchObject(INACTIVE)
+      expect(await ask(rt1, 'cb', CB_SECRET)).toMatchObject(INACTIVE)
+      expect((await post(ending, { ...secret, token: at })).status).toBe(200)
+    },
+  )
+
+  test('V-04 of another client ends nothing, and says so', async () => {
+    const { ending, revoke, ask, session } = server()
+    const { at } = await session()
+    for (const endpoint of [ending, revoke])
+      expectError(
+        await post(endpoint, { client_id: 'cx', client_secret: CX_SECRET, token: at }),
+        400,
+        'invalid_request',
+      )
+    expect((await ask(at)).body.active).toBe(true)
+  })
+
+  test('accessTokenEndsSession without access tokens that can be read is misuse', () => {
+    const { tokens } = world()
+    expect(() => revocationEndpoint(tokens, { clients: CLIENTS, accessTokenEndsSession: true })).toThrow(MisuseError)
+  })
+})
+
+describe('the keys of access tokens', () => {
+  const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: RS1, keys: [SIGNING_KEY] })
+
+  test('A-09 are public, one kid each, and may be kept for a while by anybody', async () => {
+    const answer = await send(jwksEndpoint(accessToken), { method: 'GET', url: '/.well-known/jwks.json' })
+    expect(answer.status).toBe(200)
+    expect(answer.header('content-type')).toBe('application/json')
+    expect(answer.header('cache-control')).toBe('public, max-age=300')
+    expect(answer.header('access-control-allow-origin')).toBe('*')
+    for (const key of answer.body.keys) {
+      expect(Object.keys(key as object).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y'])
+    }
+    expect((await send(jwksEndpoint(accessToken), { method: 'HEAD' })).status).toBe(200)
+    expectError(await send(jwksEndpoint(accessToken)), 405, 'invalid_request')
+  })
+
+  test('there are none of sealed tokens', () => {
+    expect(() => jwksEndpoint(KINDS['sealed']?.() as never)).toThrow(MisuseError)
+  })
+})
