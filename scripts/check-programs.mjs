@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { basename, dirname, join, relative, resolve, sep } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import ts from 'typescript'
-import { root } from './bootstrap.mjs'
+import { bootstrap, root } from './bootstrap.mjs'
+import { runPrograms } from './run-programs.mjs'
 
 /** Names that programs in the documentation may use without saying where they come from. */
 const AMBIENT = `
@@ -16,13 +17,25 @@ declare global {
 }
 `
 
-const documents = ['README.md', ...pagesIn('docs'), ...readmesIn('packages'), ...readmesIn('examples')]
-process.exitCode = check(documents)
+await bootstrap()
+const documents = ['README.md', 'SECURITY.md', ...pagesIn('docs'), ...readmesIn('packages'), ...readmesIn('examples')]
+const { programs, whole, problems } = compile(documents)
+for (const problem of problems) console.error(problem)
+console.log(`${programs} programs in ${documents.length} documents, ${problems.length} problems`)
+const failures = problems.length === 0 ? await run(whole) : []
+process.exitCode = programs > 0 && problems.length === 0 && failures.length === 0 ? 0 : 1
 
-/** Compiles every TypeScript program of these documents, each where its document lies. */
-function check(files) {
+async function run(whole) {
+  const failures = await runPrograms(whole)
+  for (const failure of failures) console.error(failure)
+  console.log(`${whole.length} of them are whole and were run, ${failures.length} failed`)
+  return failures
+}
+
+/** Compiles every TypeScript program of these documents, each where its document lies, and finds those that can be run. */
+function compile(files) {
   const programs = new Map(files.flatMap((file) => programsOf(file)))
-  const ambient = join(root, 'packages/http/ambient.md.ts')
+  const ambient = join(root, 'docs/ambient.md.ts')
   const sources = new Map([...programs, [ambient, { text: AMBIENT }]])
   const { options } = ts.parseJsonConfigFileContent(
     ts.readConfigFile('tsconfig.json', (name) => readFileSync(name, 'utf8')).config,
@@ -45,28 +58,59 @@ function check(files) {
     const file = program.getSourceFile(name)
     return [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)].filter(isOurs)
   })
-  for (const problem of problems) console.error(messageOf(problem, sources))
-  console.log(`${programs.size} programs in ${files.length} documents, ${problems.length} problems`)
-  return problems.length === 0 && programs.size > 0 ? 0 : 1
+  const whole = [...programs].filter(
+    ([name, source]) =>
+      source.mayRun && isWhole(program.getSourceFile(name), { checker: program.getTypeChecker(), ambient }),
+  )
+  return {
+    programs: programs.size,
+    whole: whole.map(([, { text, file, line }]) => ({ text, at: `${file}:${line}` })),
+    problems: problems.map((problem) => messageOf(problem, sources)),
+  }
 }
 
 function programsOf(file) {
   const text = readFileSync(file, 'utf8')
-  const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)]
+  const blocks = [...text.matchAll(/^```ts([^\n]*)\n(.*?)^```$/gms)]
   return blocks.map((block, index) => {
     const line = text.slice(0, block.index).split('\n').length + 1
+    const mayRun = isOnSite(file) && block[1].trim() !== 'compile-only'
     // Compiled as modules, whether or not they import anything.
     return [
       join(homeOf(file), `${basename(file, '.md')}-${index}.md.ts`),
-      { text: `${block[1]}\nexport {}\n`, file, line },
+      { text: `${block[2]}\nexport {}\n`, file, line, mayRun },
     ]
   })
 }
 
-/** Where the program's imports are looked up; the pages of the whole project have the dependencies of an example. */
+/** Where the program's imports are looked up; the pages of the whole project have what the site has. */
 function homeOf(file) {
-  const folder = dirname(file)
-  return folder.includes(sep) ? resolve(folder) : resolve('examples/express-sqlite', folder)
+  return /^(packages|examples)\//.test(file) ? resolve(dirname(file)) : resolve('docs', dirname(file))
+}
+
+/** What private packages and examples show needs them around it. */
+function isOnSite(file) {
+  if (!file.startsWith('packages/')) return !file.startsWith('examples/')
+  return JSON.parse(readFileSync(join(dirname(file), 'package.json'), 'utf8')).private !== true
+}
+
+/** A program that does something, and needs nothing that is not in it. */
+function isWhole(file, { checker, ambient }) {
+  const takesFromElsewhere = (node) => {
+    if (ts.isImportDeclaration(node) && node.moduleSpecifier.text.startsWith('.')) return true
+    if (ts.isIdentifier(node)) {
+      const declarations = checker.getSymbolAtLocation(node)?.declarations ?? []
+      if (declarations.some((declaration) => declaration.getSourceFile().fileName === ambient)) return true
+    }
+    return ts.forEachChild(node, takesFromElsewhere) ?? false
+  }
+  const assumes = file.statements.some(({ modifiers = [] }) => modifiers.some(isDeclare))
+  const acts = file.statements.some((node) => ts.isExpressionStatement(node) || ts.isIterationStatement(node, false))
+  return acts && !assumes && file.statements.some(ts.isImportDeclaration) && !takesFromElsewhere(file)
+}
+
+function isDeclare({ kind }) {
+  return kind === ts.SyntaxKind.DeclareKeyword
 }
 
 /** A module beside the program is the reader's own. */
@@ -82,8 +126,8 @@ function messageOf({ file, start, messageText }, sources) {
 }
 
 function pagesIn(folder) {
-  return readdirSync(folder)
-    .filter((name) => name.endsWith('.md'))
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md') && !/node_modules|^api\b/.test(name))
     .map((name) => join(folder, name))
 }
 

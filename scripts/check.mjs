@@ -12,10 +12,11 @@ const steps = [
   ['format', () => run('prettier', ['--check', '--log-level=warn', '.'])],
   ['lint', () => run('eslint', ['.', '--max-warnings=0'])],
   ['types', () => run('tsc', ['--noEmit'])],
-  ['programs in the documentation', () => run('node', ['scripts/check-programs.mjs'])],
   ['workflows', () => run('node', ['scripts/check-workflows.mjs'])],
   ['unused code and dependencies', () => run('knip', [])],
   ['build', () => run('turbo', ['run', 'build', '--output-logs=errors-only'])],
+  ['programs in the documentation', () => run('node', ['scripts/check-programs.mjs'])],
+  ['documentation', () => run('pnpm', ['docs:build'])],
   ...published.map((name) => [`package shape of ${name}`, () => checkShape(name)]),
   ['the packages in an empty project', () => tryTarballs(published, folder)],
 ]

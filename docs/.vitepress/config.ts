@@ -1,0 +1,37 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitepress'
+import { navigation, sidebar } from './contents.ts'
+import { inlinePictures } from './pictures.ts'
+import { ADDRESS, linkRepository, NO_PAGES, PAGES } from './repository.ts'
+
+/** The pages are this repository's own Markdown, where it lies: what is read on the site can be read beside the code. */
+export default defineConfig({
+  title: 'Baton',
+  description:
+    'Refresh tokens done right for TypeScript: rotation, reuse detection, and stores that get the race right',
+  srcDir: '..',
+  outDir: 'dist',
+  cacheDir: 'node_modules/.vitepress',
+  srcExclude: NO_PAGES,
+  rewrites: PAGES,
+  cleanUrls: true,
+  lang: 'en',
+  vite: {
+    // Pages lie outside of this package, which alone has Vue.
+    resolve: { alias: { vue: fileURLToPath(new URL('../node_modules/vue', import.meta.url)) } },
+  },
+  head: [['link', { rel: 'icon', href: 'data:,' }]],
+  markdown: {
+    config(md) {
+      inlinePictures(md)
+      linkRepository(md)
+    },
+  },
+  themeConfig: {
+    nav: navigation,
+    sidebar,
+    outline: [2, 3],
+    search: { provider: 'local' },
+    socialLinks: [{ icon: 'github', link: ADDRESS }],
+  },
+})

@@ -1,0 +1,100 @@
+import type { RefreshEvent } from '@baton/core'
+import { type Attributes, trace } from '@opentelemetry/api'
+import { meterOf, type ObserveOptions } from './instruments.js'
+
+export interface EventMetricsOptions extends Pick<ObserveOptions, 'meterProvider'> {
+  /**
+   * The clients to tell apart, by `baton.client_id`; all others count as `_OTHER`. Default: none are told apart, since whoever asks
+   * may name any client, and a metric must not grow with that.
+   */
+  readonly clientIds?: readonly string[]
+}
+
+/**
+ * Counts what happens, for `onEvent`, and adds it to the span that is active, if there is one.
+ *
+ * - `baton.refreshes` by `baton.outcome`: `rotated`, `retried`, … and, for refusals, their reason
+ * - `baton.families.started`
+ * - `baton.families.ended` by `baton.reason`
+ * - `baton.faults` by `error.type` and `baton.operation`
+ */
+export function eventMetrics(options: EventMetricsOptions = {}): (event: RefreshEvent) => void {
+  const { clientIds } = options
+  const meter = meterOf(options)
+  const refreshes = meter.createCounter('baton.refreshes', {
+    description: 'Refreshes, by how they came out.',
+    unit: '{refresh}',
+  })
+  const started = meter.createCounter('baton.families.started', { description: 'Logins.', unit: '{family}' })
+  const ended = meter.createCounter('baton.families.ended', {
+    description: 'Families that were ended before their time, by reason; reuse is theft.',
+    unit: '{family}',
+  })
+  const faults = meter.createCounter('baton.faults', {
+    description: 'What broke; nobody is signed out.',
+    unit: '{fault}',
+  })
+
+  const clientOf = (clientId: string): Attributes =>
+    clientIds === undefined ? {} : { 'baton.client_id': clientIds.includes(clientId) ? clientId : '_OTHER' }
+
+  function count(event: RefreshEvent): void {
+    switch (event.type) {
+      case 'issued':
+        started.add(1, { 'baton.offline': event.offline, ...clientOf(event.clientId) })
+        return
+      case 'rotated':
+      case 'renewed':
+      case 'healed':
+        refreshes.add(1, { 'baton.outcome': event.type, ...clientOf(event.clientId) })
+        return
+      case 'imported':
+        started.add(1, { 'baton.imported': true, ...clientOf(event.clientId) })
+        refreshes.add(1, { 'baton.outcome': event.type, ...clientOf(event.clientId) })
+        return
+      case 'retried':
+        refreshes.add(1, { 'baton.outcome': event.type, 'baton.retried_by': event.by, ...clientOf(event.clientId) })
+        return
+      case 'refused': {
+        const objection = event.objection === null ? {} : { 'baton.objection': event.objection }
+        refreshes.add(1, { 'baton.outcome': event.reason, ...objection, ...clientOf(event.clientId) })
+        return
+      }
+      case 'reuse':
+        refreshes.add(1, { 'baton.outcome': event.type, ...clientOf(event.clientId) })
+        ended.add(1, { 'baton.reason': event.type, ...clientOf(event.clientId) })
+        return
+      case 'revoked':
+        ended.add(1, { 'baton.reason': event.reason, ...clientOf(event.clientId) })
+        return
+      case 'fault':
+        faults.add(1, { 'error.type': event.code, 'baton.operation': event.operation })
+        return
+    }
+  }
+
+  return (event) => {
+    count(event)
+    trace.getActiveSpan()?.addEvent(`baton.${event.type}`, spanAttributesOf(event))
+  }
+}
+
+/** Whom it is about by family only: subjects are people, and traces go further than audit logs. */
+function spanAttributesOf(event: RefreshEvent): Attributes {
+  switch (event.type) {
+    case 'fault':
+      return { 'error.type': event.code, 'baton.operation': event.operation }
+    case 'refused':
+      return {
+        'baton.reason': event.reason,
+        ...(event.objection === null ? {} : { 'baton.objection': event.objection }),
+        ...(event.familyId === null ? {} : { 'baton.family_id': event.familyId }),
+      }
+    case 'revoked':
+      return { 'baton.family_id': event.familyId, 'baton.reason': event.reason }
+    case 'issued':
+      return { 'baton.family_id': event.familyId }
+    default:
+      return { 'baton.family_id': event.familyId, 'baton.generation': event.generation }
+  }
+}

@@ -1,0 +1,3 @@
+export { eventMetrics, type EventMetricsOptions } from './event-metrics.js'
+export { observedStore, type ObserveOptions } from './observed-store.js'
+export { observedEndpoint } from './observed-endpoint.js'

@@ -1,0 +1,270 @@
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { createRefreshTokens, type RefreshEvent, type TokenStore } from '@baton/core'
+import { handler } from '@baton/express'
+import { deriveSigningKey, jwtAccessTokens, loginEndpoint, refreshEndpoint } from '@baton/http'
+import { memoryStore } from '@baton/store-memory'
+import { context, SpanKind, SpanStatusCode } from '@opentelemetry/api'
+import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader,
+} from '@opentelemetry/sdk-metrics'
+import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
+import express from 'express'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { eventMetrics, type EventMetricsOptions, observedEndpoint, observedStore } from '../src/index.js'
+
+const SECRET = 'the secret of the telemetry tests, 48 bytes long ..'
+const START = Date.UTC(2030, 0, 1)
+
+beforeAll(() => context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable()))
+afterAll(() => {
+  context.disable()
+})
+
+/** The real SDK, keeping what it would send. */
+function sdk() {
+  const spans = new InMemorySpanExporter()
+  const tracerProvider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] })
+  const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
+  const reader = new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 2 ** 30 })
+  const meterProvider = new MeterProvider({ readers: [reader] })
+
+  /** What is measured so far: `name{attribute=value}`, with its count. */
+  async function measured(): Promise<Record<string, number>> {
+    await reader.forceFlush()
+    const points = exporter
+      .getMetrics()
+      .at(-1)!
+      .scopeMetrics.flatMap(({ metrics }) => metrics)
+      .flatMap(({ descriptor, dataPoints }) =>
+        dataPoints.map(({ attributes, value }) => {
+          const labels = Object.entries(attributes).map(([name, of]) => `${name}=${String(of)}`)
+          return [`${descriptor.name}{${labels.join(',')}}`, typeof value === 'number' ? value : value.count] as const
+        }),
+      )
+    return Object.fromEntries(points)
+  }
+
+  return { tracerProvider, meterProvider, spans, measured, exporter, reader }
+}
+
+function world({ store = memoryStore(), ...options }: { store?: TokenStore } & EventMetricsOptions = {}) {
+  const telemetry = sdk()
+  const clock = { now: START }
+  const tokens = createRefreshTokens({
+    store: observedStore(store, telemetry),
+    secrets: [SECRET],
+    now: () => clock.now,
+    onEvent: eventMetrics({ meterProvider: telemetry.meterProvider, ...options }),
+  })
+  return { ...telemetry, clock, tokens }
+}
+
+describe('eventMetrics', () => {
+  it('counts logins, refreshes by outcome, and ends by reason', async () => {
+    const { tokens, measured } = world()
+    const { refreshToken } = await tokens.issue({ subject: 'alice' })
+    const first = await tokens.rotate({ refreshToken })
+    await tokens.rotate({ refreshToken })
+    await tokens.rotate({ refreshToken, idempotencyKey: 'x'.repeat(30), scope: 'more' })
+    await tokens.rotate({ refreshToken: 'rubbish' })
+    if (first.ok) await tokens.rotate({ refreshToken: first.refreshToken })
+    await tokens.rotate({ refreshToken })
+    const other = await tokens.issue({ subject: 'alice', offline: true })
+    await tokens.revoke({ refreshToken: other.refreshToken, reason: 'logout' })
+    expect(await measured()).toMatchObject({
+      'baton.families.started{baton.offline=false}': 1,
+      'baton.families.started{baton.offline=true}': 1,
+      'baton.refreshes{baton.outcome=rotated}': 2,
+      'baton.refreshes{baton.outcome=retried,baton.retried_by=grace}': 1,
+      'baton.refreshes{baton.outcome=declined,baton.objection=invalid_scope}': 1,
+      'baton.refreshes{baton.outcome=malformed}': 1,
+      'baton.refreshes{baton.outcome=reuse}': 1,
+      'baton.families.ended{baton.reason=reuse}': 1,
+      'baton.families.ended{baton.reason=logout}': 1,
+    })
+  })
+
+  it('counts faults by code and operation', async () => {
+    const store = { ...memoryStore(), rotate: () => Promise.reject(new Error('connection refused')) }
+    const { tokens, measured } = world({ store })
+    const { refreshToken } = await tokens.issue({ subject: 'alice' })
+    await expect(tokens.rotate({ refreshToken })).rejects.toThrow()
+    expect(await measured()).toMatchObject({ 'baton.faults{error.type=store_failed,baton.operation=store.rotate}': 1 })
+  })
+
+  it('tells only those clients apart that it was told of', async () => {
+    const { tokens, measured } = world({ clientIds: ['app'] })
+    for (const clientId of ['app', 'made-up-1', 'made-up-2']) await tokens.rotate({ refreshToken: 'x', clientId })
+    expect(await measured()).toEqual({
+      'baton.refreshes{baton.outcome=malformed,baton.client_id=app}': 1,
+      'baton.refreshes{baton.outcome=malformed,baton.client_id=_OTHER}': 2,
+    })
+  })
+
+  it('has a count for every event that there is', async () => {
+    const telemetry = sdk()
+    const count = eventMetrics(telemetry)
+    const of = { at: START, familyId: 'f', subject: 's', clientId: 'c', generation: 1 } as never as object
+    const types = [
+      'issued',
+      'rotated',
+      'renewed',
+      'retried',
+      'healed',
+      'imported',
+      'refused',
+      'reuse',
+      'revoked',
+      'fault',
+    ]
+    for (const type of types) {
+      const before = Object.values(await telemetry.measured().catch(() => ({}))).reduce((sum, value) => sum + value, 0)
+      count({ ...of, type, objection: null } as unknown as RefreshEvent)
+      const after = Object.values(await telemetry.measured()).reduce((sum, value) => sum + value, 0)
+      expect([type, after > before]).toEqual([type, true])
+    }
+  })
+})
+
+describe('observedStore', () => {
+  it('puts a span and a measurement around every call, and answers as the store does', async () => {
+    const { tokens, spans, measured } = world()
+    const { refreshToken, family } = await tokens.issue({ subject: 'alice' })
+    await tokens.rotate({ refreshToken })
+    await tokens.find(family.id)
+    await tokens.list({ subject: 'alice' })
+    await tokens.revoke({ refreshToken })
+    await tokens.purge()
+    await tokens.once({ key: 'k', expiresAt: START + 1000, purpose: 'test' })
+    const operations = ['create', 'rotate', 'find', 'list', 'revoke', 'purge', 'remember']
+    expect(spans.getFinishedSpans().map(({ name }) => name)).toEqual(operations.map((each) => `baton.store ${each}`))
+    for (const { kind, attributes } of spans.getFinishedSpans().slice(0, 3))
+      expect([kind, attributes['baton.family_id']]).toEqual([SpanKind.CLIENT, family.id])
+    const counts = await measured()
+    for (const each of operations) expect(counts[`baton.store.duration{baton.operation=${each}}`]).toBe(1)
+  })
+
+  it('marks failures by the driver’s code and passes them on, without what the driver says', async () => {
+    const refusal = Object.assign(new Error('connect ECONNREFUSED password=hunter2'), { code: 'ECONNREFUSED' })
+    const telemetry = sdk()
+    const store = observedStore({ ...memoryStore(), find: () => Promise.reject(refusal) }, telemetry)
+    await expect(store.find('x' as never)).rejects.toBe(refusal)
+    const [span] = telemetry.spans.getFinishedSpans()
+    expect(span).toMatchObject({
+      status: { code: SpanStatusCode.ERROR },
+      attributes: { 'error.type': 'ECONNREFUSED' },
+      events: [],
+    })
+    expect(JSON.stringify([span!.attributes, span!.status])).not.toContain('hunter2')
+    expect(await telemetry.measured()).toEqual({
+      'baton.store.duration{baton.operation=find,error.type=ECONNREFUSED}': 1,
+    })
+  })
+
+  it('is quiet where nobody has set up OpenTelemetry', async () => {
+    const store = observedStore(memoryStore())
+    expect(await store.find('x' as never)).toBeNull()
+    eventMetrics()({ type: 'fault', at: START, code: 'store_failed', operation: 'store.find' })
+  })
+})
+
+describe('a whole server', () => {
+  /** Signs in, refreshes, replays, sends rubbish, over HTTP. Returns everything that was sent or received as a secret. */
+  async function play(options: ReturnType<typeof world>): Promise<string[]> {
+    const { tokens, tracerProvider, meterProvider } = options
+    const accessToken = jwtAccessTokens({
+      issuer: 'http://127.0.0.1',
+      audience: 'api',
+      keys: [deriveSigningKey(SECRET)],
+    })
+    const observed = { tracerProvider, meterProvider }
+    const app = express()
+    const authenticate = async () => ({ subject: 'alice', clientId: 'app' })
+    app.post(
+      '/login',
+      handler(observedEndpoint('login', loginEndpoint(tokens, { accessToken, authenticate }), observed)),
+    )
+    app.use(
+      '/token',
+      handler(
+        observedEndpoint('token', refreshEndpoint(tokens, { accessToken, clients: [{ clientId: 'app' }] }), observed),
+      ),
+    )
+    const server = app.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const origin = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`
+    const secrets: string[] = []
+    const refresh = async (refreshToken: string, path = '/token') => {
+      secrets.push(refreshToken)
+      const response = await fetch(origin + path, {
+        method: 'POST',
+        body: new URLSearchParams({ grant_type: 'refresh_token', client_id: 'app', refresh_token: refreshToken }),
+      })
+      const body = (await response.json()) as { access_token: string; refresh_token?: string }
+      if (response.ok) secrets.push(body.access_token)
+      return body.refresh_token ?? refreshToken
+    }
+    try {
+      const signedIn = await fetch(`${origin}/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ username: 'alice', password: 'wonderland' }),
+      })
+      const { refresh_token } = (await signedIn.json()) as { refresh_token: string }
+      secrets.push('wonderland')
+      const next = await refresh(refresh_token)
+      await refresh(next, `/token?refresh_token=${refresh_token}`)
+      await refresh(refresh_token)
+      await refresh('rubbish-that-somebody-sent')
+      await fetch(`${origin}/token`, { method: 'PROPFIND' })
+      return secrets
+    } finally {
+      server.close()
+    }
+  }
+
+  it('has a span per request with its store calls and events below it, and not one secret in any of it', async () => {
+    const here = world()
+    const secrets = await play(here)
+    const spans = here.spans.getFinishedSpans()
+    const endpoints = spans.filter(({ name }) => name.startsWith('baton.endpoint'))
+    expect(endpoints.map(({ name, attributes }) => [name, attributes['http.response.status_code']])).toEqual([
+      ['baton.endpoint login', 200],
+      ['baton.endpoint token', 200],
+      ['baton.endpoint token', 200],
+      ['baton.endpoint token', 400],
+      ['baton.endpoint token', 400],
+      ['baton.endpoint token', 405],
+    ])
+    const [, rotated, , replayed] = endpoints
+    const below = spans.filter(({ parentSpanContext }) => parentSpanContext?.spanId === rotated!.spanContext().spanId)
+    expect(below.map(({ name }) => name)).toEqual(['baton.store rotate'])
+    expect(rotated!.events.map(({ name }) => name)).toEqual(['baton.rotated'])
+    expect(replayed!.events.map(({ name }) => name)).toEqual(['baton.reuse'])
+    expect(endpoints.at(-1)!.attributes['http.request.method']).toBe('_OTHER')
+
+    await here.reader.forceFlush()
+    const everything = JSON.stringify([
+      spans.map(({ name, attributes, events, status, links }) => ({ name, attributes, events, status, links })),
+      here.exporter.getMetrics().map(({ scopeMetrics }) => scopeMetrics),
+    ])
+    expect(secrets.length).toBeGreaterThan(6)
+    for (const secret of [...secrets, SECRET, 'alice']) expect(everything).not.toContain(secret)
+    expect(everything).not.toMatch(/brt_/)
+  })
+
+  it('an answer of 503 is a failed span', async () => {
+    const telemetry = sdk()
+    const answer = { status: 503, headers: [], body: null }
+    const endpoint = observedEndpoint('token', async () => answer, telemetry)
+    expect(await endpoint({ method: 'POST' } as never)).toBe(answer)
+    expect(telemetry.spans.getFinishedSpans()).toMatchObject([
+      { status: { code: SpanStatusCode.ERROR }, attributes: { 'error.type': '503' } },
+    ])
+  })
+})
