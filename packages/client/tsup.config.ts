@@ -1,3 +1,3 @@
 import { webLibrary } from '../../tsup.base.ts'
 
-export default webLibrary('@baton/client', ['index', 'authorization', 'web-storage'])
+export default webLibrary('@baton/client', ['index', 'authorization', 'file', 'indexed-db', 'web-storage'])

@@ -15,7 +15,7 @@ export interface SessionEvents {
   }
   /** The server did not answer, or asked for patience; it will be asked again in `waitMs`. */
   readonly retrying: { readonly tries: number; readonly waitMs: number; readonly cause: string }
-  /** Nobody is signed in any more, here and in all tabs. */
+  /** Nobody is signed in: not any more, in any tab, or, with `no_session`, not yet. */
   readonly signedOut: { readonly reason: SignedOutReason }
   /** The server has not heard of a sign-out yet. It will be told; until then the token works. */
   readonly revocationQueued: { readonly pending: number }

@@ -38,7 +38,7 @@ export interface Keeper extends TokenSource {
   stop(): void
 }
 
-export interface KeeperOptions extends Omit<RefreshWorld, 'wait'> {
+export interface KeeperOptions extends Omit<RefreshWorld, 'wait' | 'held'> {
   readonly vault: Vault
   readonly emitter: Emitter
   /** The server should end this refresh token, which came too late to be used. */
@@ -102,7 +102,7 @@ export function createKeeper({ vault, emitter, onOrphan, onWake, ...world }: Kee
   function refresh(stale: Seen | null): Promise<Refreshed> {
     if (running !== null) return running
     const turn = turns
-    running = runRefresh({ ...world, wait }, stale).then((refreshed) => {
+    running = runRefresh({ ...world, wait, held: usable }, stale).then((refreshed) => {
       running = null
       settle(refreshed, turn === turns)
       return refreshed
@@ -178,6 +178,10 @@ export function createKeeper({ vault, emitter, onOrphan, onWake, ...world }: Kee
   function current(believed: string | null): AccessToken | null {
     if (shown.status === 'signedOut') throw new SignedOutError(shown.reason ?? 'no_session')
     if (believed !== null && shown.sid !== believed) throw new SignedOutError('replaced')
+    return usable()
+  }
+
+  function usable(): AccessToken | null {
     return held !== null && leftOf(environment, held) > 0 ? held : null
   }
 

@@ -28,12 +28,14 @@ export interface RefreshWorld {
   readonly transport: Transport
   readonly rules: Rules
   readonly lockTimeoutMs: number
+  /** Whose access token the caller has by now, and it works. */
+  readonly held: () => Seen | null
   readonly wait: (effect: Extract<Effect, { kind: 'wait' }>) => Promise<void>
 }
 
 /** Does what the state machine says: all that a refresh decides is in `refresh-state.ts`, and all that happens is here. */
 export async function runRefresh(world: RefreshWorld, stale: Seen | null): Promise<Refreshed> {
-  const { environment, storage, lock, transport, rules, lockTimeoutMs, wait } = world
+  const { environment, storage, lock, transport, rules, lockTimeoutMs, held, wait } = world
   let release: () => void = () => undefined
   let text: string | null = null
   let sentElapsed: number | null = null
@@ -59,7 +61,7 @@ export async function runRefresh(world: RefreshWorld, stale: Seen | null): Promi
       }
       case 'read':
         text = await storage.read()
-        return { kind: 'read', record: parse(text), chance: chance() }
+        return { kind: 'read', record: parse(text), chance: chance(), held: held() }
       case 'write':
         return { kind: 'written', ok: await storage.swap(text, serialize(effect.record)) }
       case 'post': {

@@ -44,7 +44,13 @@ export type Fact =
   | { readonly kind: 'acquired' }
   /** The lock did not come in time. */
   | { readonly kind: 'not_acquired' }
-  | { readonly kind: 'read'; readonly record: SessionRecord | null; readonly chance: Chance }
+  | {
+      readonly kind: 'read'
+      readonly record: SessionRecord | null
+      readonly chance: Chance
+      /** Whose access token our caller has by now, and it works. */
+      readonly held?: Seen | null
+    }
   /** `ok` is false where something was stored since the last read: nothing has been written then. */
   | { readonly kind: 'written'; readonly ok: boolean }
   /** `sentAt` is from before the request was sent, epoch milliseconds. */
@@ -211,7 +217,8 @@ function judge(run: Run, intent: Intent, fact: ReadFact, rules: Rules): Step {
   }
 }
 
-function judgeRefresh(run: Run, { record, chance }: ReadFact, rules: Rules): Step {
+function judgeRefresh(run: Run, fact: ReadFact, rules: Rules): Step {
+  const { record, chance } = fact
   if (record === null) {
     if (rules.carrier === 'token')
       return release(run, settle(signedOut(run, run.stale === null ? 'no_session' : 'cleared')))
@@ -220,7 +227,7 @@ function judgeRefresh(run: Run, { record, chance }: ReadFact, rules: Rules): Ste
   }
   const { session, pause } = record
   if (session.state === 'ended') return release(run, settle(signedOut(run, session.reason)))
-  if (session.state === 'live' && isAdoptable(session, run, chance.now))
+  if (session.state === 'live' && isAdoptable(session, run, fact))
     return release(run, settle({ kind: 'adopted', session }))
   if (session.state === 'unknown' && rules.carrier === 'token')
     return release(run, settle(signedOut(run, 'no_session')))
@@ -235,10 +242,11 @@ function judgeRefresh(run: Run, { record, chance }: ReadFact, rules: Rules): Ste
   return post(run, session)
 }
 
-function look(run: Run, { record, chance }: ReadFact): Outcome {
+function look(run: Run, fact: ReadFact): Outcome {
+  const { record } = fact
   if (record?.session.state === 'ended') return signedOut(run, record.session.reason)
   const session = record?.session
-  return session?.state === 'live' && isAdoptable(session, run, chance.now)
+  return session?.state === 'live' && isAdoptable(session, run, fact)
     ? { kind: 'adopted', session }
     : { kind: 'timed_out' }
 }
@@ -310,14 +318,20 @@ function hold(
 
 /** Whether what is stored is still what was sent. */
 function isSame(session: SessionRecord['session'], base: Base): boolean {
-  if (session.state === 'live' && base.state === 'live')
-    return session.sid === base.sid && session.generation === base.generation
+  if (session.state === 'live' && base.state === 'live') return isOne(session, base)
   return session.state === 'unknown' && base.state === 'unknown' && session.attempt === base.attempt
 }
 
-function isAdoptable({ sid, generation, accessToken, expiresAt }: LiveSession, { stale }: Run, now: number): boolean {
-  if (accessToken === null || (expiresAt !== null && expiresAt <= now)) return false
-  return stale === null || stale.sid !== sid || stale.generation !== generation
+function isAdoptable(session: LiveSession, { stale }: Run, { held = null, chance }: ReadFact): boolean {
+  // Somebody has signed in here while we waited for the lock.
+  if (held?.sid === session.sid && !isOne(held, stale)) return true
+  const { accessToken, expiresAt } = session
+  if (accessToken === null || (expiresAt !== null && expiresAt <= chance.now)) return false
+  return !isOne(session, stale)
+}
+
+function isOne({ sid, generation }: Seen, other: Seen | null): boolean {
+  return other?.sid === sid && other.generation === generation
 }
 
 function ended(base: Base): EndedSession {

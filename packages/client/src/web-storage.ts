@@ -19,9 +19,12 @@ interface Surroundings {
   readonly sessionStorage?: Area
 }
 
+/** How long a write takes to be seen by the other processes of the browser, with a good margin. */
+const SPREAD_MS = 50
+
 /**
- * Keeps the session in Web Storage. Where that is blocked or full the session goes on in this page. Scripts of the page can read
- * it: see Limits. Workers have no Web Storage.
+ * Keeps the session in Web Storage. No browser promises when a write of one tab is seen by the next, so `indexedDbStorage` is the
+ * better choice for `local`: here a second tab may ask the server once more for what it has already answered. Workers have none.
  */
 export function webStorage({ key = 'baton', area = 'local' }: WebStorageOptions = {}): SessionStorage {
   const here: Surroundings = globalThis
@@ -46,6 +49,8 @@ export function webStorage({ key = 'baton', area = 'local' }: WebStorageOptions 
         items.removeItem(key)
         items.setItem(key, after)
       }
+      // Whoever is given the lock next reads in another process.
+      if (area === 'local') await new Promise((resolve) => setTimeout(resolve, SPREAD_MS))
       return true
     },
   }

@@ -67,10 +67,15 @@ const released: Fact = { kind: 'released' }
 const waited: Fact = { kind: 'waited' }
 const ok: Fact = { kind: 'written', ok: true }
 const changed: Fact = { kind: 'written', ok: false }
-const sees = (session: SessionRecord['session'] | null, rest: Partial<SessionRecord> = {}): Fact => ({
+const sees = (
+  session: SessionRecord['session'] | null,
+  rest: Partial<SessionRecord> = {},
+  held: Seen | null = null,
+): Fact => ({
   kind: 'read',
   record: session === null ? null : stored(session, rest),
   chance: chance(),
+  held,
 })
 const answers = (answer: Answer): Fact => ({ kind: 'answered', answer, sentAt: NOW - 50, chance: chance() })
 
@@ -290,6 +295,18 @@ describe('the table of a refresh: what happened, and what it comes to', () => {
       'cookie: the access token is handed out but not stored',
       [...asked, answers(granted({ refreshToken: null })), sees(live()), ok, released],
       settled('refreshed', { session: { accessToken: 'at5' } }),
+      { rules: COOKIE },
+    ],
+    [
+      'cookie: somebody signed in while we waited for the lock, and this page has the token of that',
+      [acquired, sees({ ...bob, accessToken: null }, {}, { sid: 'bob', generation: 0 }), released],
+      settled('adopted', { session: { sid: 'bob' } }),
+      { rules: COOKIE, stale: null },
+    ],
+    [
+      'cookie: what this page has is what was of no use',
+      [acquired, sees({ ...live(), accessToken: null }, {}, STALE)],
+      { kind: 'post' },
       { rules: COOKIE },
     ],
     [

@@ -27,12 +27,13 @@ interface Request {
 
 /** What happens to one request instead of, or around, the right thing. */
 export type Fault =
-  /** This answer, and the server does not hear of the request. */
+  /** This answer, once `until` allows it, and the server does not hear of the request. */
   | {
       readonly kind: 'answer'
       readonly status: number
       readonly headers?: Record<string, string>
       readonly body?: string
+      readonly until?: Promise<unknown>
     }
   /** The server does it; its answer is lost. */
   | { readonly kind: 'drop' }
@@ -52,6 +53,7 @@ export interface ServerOptions {
 
 const SECRET = 'a secret of a server in a test, 32 bytes or more'
 export const CLIENT = 'web'
+const CORS_HEADERS = 'authorization, content-type, idempotency-key'
 
 /** A real Baton server on loopback, whose events and counts are what tests believe. */
 export async function startServer(options: ServerOptions = {}) {
@@ -100,6 +102,13 @@ export async function startServer(options: ServerOptions = {}) {
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = new URL(request.url ?? '/', 'http://here').pathname
+    // Documents that are shut off from everything have no origin, and ask from there.
+    if (request.headers.origin === 'null')
+      response.setHeader('access-control-allow-origin', 'null').setHeader('access-control-allow-headers', CORS_HEADERS)
+    if (request.method === 'OPTIONS') {
+      response.writeHead(204).end()
+      return
+    }
     const page = pages[path]
     if (page !== undefined) {
       page(request, response)
@@ -114,6 +123,7 @@ export async function startServer(options: ServerOptions = {}) {
       return
     }
     if (fault?.kind === 'answer') {
+      await fault.until
       response.writeHead(fault.status, fault.headers).end(fault.body)
       return
     }
@@ -159,6 +169,8 @@ export async function startServer(options: ServerOptions = {}) {
     accessTokensEnd: () => seenTokens.forEach((token) => refusedTokens.add(token)),
     /** What shall happen to the next requests for this path, one after the other. */
     fault: (path: string, ...next: Fault[]) => faults.set(path, [...(faults.get(path) ?? []), ...next]),
+    /** Nothing more shall happen to requests for this path. */
+    heal: (path: string) => faults.delete(path),
     asked: (path: string) => requests.filter((request) => request.path === path),
     happened: (type: RefreshEvent['type']) => events.filter((event) => event.type === type),
     /** A token response, as after a sign-in. */

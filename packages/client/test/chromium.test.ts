@@ -1,0 +1,495 @@
+import type { Browser, BrowserContext } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { launch, openTab, openWorker, pages, type Tab } from './browser.js'
+import type { Opening } from './page.js'
+import { gate, startServer, type TestServer } from './server.js'
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const LIFE = 15 * MINUTE
+const ME = '/api/me'
+
+const READ_DATABASE = `new Promise((resolve) => {
+  const opening = indexedDB.open('baton', 1)
+  opening.onsuccess = () => {
+    const reading = opening.result.transaction('sessions').objectStore('sessions').get('baton')
+    reading.onsuccess = () => resolve(reading.result)
+  }
+})`
+
+let browser: Browser
+let site: Awaited<ReturnType<typeof pages>>
+let context: BrowserContext
+let server: TestServer
+/** How far the server's clock, and that of tabs opened from now on, is ahead of the machine's. */
+let ahead: number
+
+beforeAll(async () => {
+  ;[browser, site] = await Promise.all([launch(), pages()])
+})
+afterAll(async () => {
+  await browser.close()
+  site.remove()
+})
+beforeEach(async () => {
+  ahead = 0
+  server = await startServer({ now: () => Date.now() + ahead, pages: site.served })
+  context = await browser.newContext()
+})
+afterEach(async () => {
+  await context.close()
+  await server.stop()
+})
+
+const open = (opening: Opening | null = {}, path?: string) =>
+  openTab(context, server.origin, opening === null ? null : { offset: ahead, ...opening }, path)
+const refreshes = () => server.asked('/oauth/token').length
+const outcomes = () => server.events.map(({ type }) => type)
+
+/** Time goes by, for the server and these tabs. */
+async function pass(ms: number, tabs: readonly Tab[]): Promise<void> {
+  ahead += ms
+  await Promise.all(tabs.map((tab) => tab.ask('pass', ms, 'both')))
+}
+
+async function signedIn(opening: Opening = {}): Promise<Tab> {
+  const tab = await open(opening)
+  await tab.ask('login', 'alice', '/login')
+  return tab
+}
+
+/** Stops a page in the middle of things, as a system does with what nobody looks at; the answer lets it go on. */
+async function freeze({ page }: Tab): Promise<() => Promise<void>> {
+  const devtools = await context.newCDPSession(page)
+  await devtools.send('Debugger.enable')
+  await devtools.send('Debugger.pause')
+  return async () => {
+    await devtools.send('Debugger.disable')
+    await devtools.detach()
+  }
+}
+
+const allSame = (values: readonly string[]) => expect(new Set(values).size).toBe(1)
+
+describe('tabs and workers', () => {
+  test('eight tabs and a worker of each kind expire together: one POST, and nobody reuses anything', async () => {
+    const opening = { started: false } as const
+    const first = await signedIn(opening)
+    const others = await Promise.all(Array.from({ length: 7 }, () => open(opening)))
+    const workers = await Promise.all(
+      (['dedicated', 'shared', 'service'] as const).map((kind) => openWorker(first, kind, opening)),
+    )
+    const all = [first, ...others, ...workers]
+    allSame(await Promise.all(all.map((tab) => tab.ask('token'))))
+    await pass(LIFE, all)
+    allSame(await Promise.all(all.map((tab) => tab.ask('token'))))
+    expect(refreshes()).toBe(1)
+    expect(outcomes()).toEqual(['issued', 'rotated'])
+    const heard = await Promise.all(all.map(async (tab) => (await tab.ask('heard')).at(-1)))
+    expect(heard.filter((type) => type === 'refreshed')).toHaveLength(1)
+  })
+
+  test.each<[string, (tab: Tab) => Promise<unknown>]>([
+    ['closed', ({ page }) => page.close()],
+    ['crashed', ({ page }) => page.goto('chrome://crash').catch(() => null)],
+    ['sent elsewhere', ({ page }) => page.goto('about:blank')],
+  ])('a tab that holds the lock is %s in mid-POST: the next one receives the same answer', async (_name, end) => {
+    const holder = await signedIn()
+    const other = await open()
+    await pass(LIFE, [holder, other])
+    const [held, heard] = [gate(), gate()]
+    server.fault('/oauth/token', { kind: 'hold', until: held.opened, heard: heard.open })
+    void holder.tell('token').catch(() => null)
+    await heard.opened
+    const waiting = other.ask('get', ME)
+    await end(holder)
+    expect(await waiting).toMatchObject({ status: 200 })
+    held.open()
+    expect(outcomes()).toEqual(['issued', 'rotated', 'retried'])
+    expect(await other.ask('heard')).not.toContain('signedOut')
+  })
+
+  test('a tab that holds the lock is frozen in mid-POST: others give up waiting, and stay signed in', async () => {
+    const holder = await signedIn({ started: false })
+    const other = await open({ lockTimeoutSeconds: 0.5, started: false })
+    await pass(LIFE, [holder, other])
+    const [held, heard] = [gate(), gate()]
+    server.fault('/oauth/token', { kind: 'hold', until: held.opened, heard: heard.open })
+    const token = holder.tell('token')
+    await heard.opened
+    const thaw = await freeze(holder)
+    held.open()
+    expect(await other.tell('token')).toMatchObject({ ok: false, error: expect.stringMatching(/^timeout: /) })
+    expect(await other.ask('status')).toBe('signedIn')
+    await thaw()
+    expect(await token).toMatchObject({ ok: true })
+    expect((await other.ask('get', ME)).status).toBe(200)
+    expect(outcomes()).toEqual(['issued', 'rotated'])
+  })
+
+  test('a loser’s refusal that comes after the winner’s commit signs nobody out', async () => {
+    // Without locks between tabs, and a server that does not forgive a race.
+    const opening = { lock: 'page', started: false } as const
+    const loser = await signedIn(opening)
+    const winner = await open(opening)
+    await pass(LIFE, [loser, winner])
+    const held = gate()
+    const body = '{"error":"invalid_grant"}'
+    server.fault('/oauth/token', { kind: 'answer', status: 400, body, until: held.opened })
+    const lost = loser.ask('token')
+    await expect.poll(refreshes).toBe(1)
+    const won = await winner.ask('token')
+    held.open()
+    expect(await lost).toBe(won)
+    expect(await loser.ask('status')).toBe('signedIn')
+  })
+
+  test('a sign-out during another tab’s refresh stays one, and the server ends what that refresh has made', async () => {
+    const refreshing = await signedIn()
+    const leaving = await open()
+    await pass(LIFE, [refreshing, leaving])
+    const [held, heard] = [gate(), gate()]
+    server.fault('/oauth/token', { kind: 'hold', until: held.opened, heard: heard.open })
+    const token = refreshing.tell('token')
+    await heard.opened
+    expect(await leaving.ask('logout')).toEqual({ revoked: true })
+    held.open()
+    expect(await token).toMatchObject({ ok: false, error: expect.stringMatching(/^signed_out/) })
+    for (const tab of [refreshing, leaving]) expect(await tab.ask('status')).toBe('signedOut')
+    expect(await (await open()).tell('get', ME)).toMatchObject({ ok: false })
+    expect(server.happened('revoked')).toHaveLength(1)
+    expect(await server.tokens.list({ subject: 'alice' })).toMatchObject({ items: [] })
+  })
+
+  test('somebody else signs in while a tab sleeps: nothing that it began goes out in the new name', async () => {
+    const sleeper = await signedIn()
+    const other = await open()
+    await pass(LIFE, [sleeper, other])
+    const [held, heard] = [gate(), gate()]
+    server.fault('/oauth/token', { kind: 'hold', until: held.opened, heard: heard.open })
+    const begun = sleeper.tell('get', ME)
+    await heard.opened
+    const thaw = await freeze(sleeper)
+    await other.ask('login', 'bob', '/login')
+    held.open()
+    await thaw()
+    expect(await begun).toMatchObject({ ok: false, error: expect.stringMatching(/^signed_out: .*replaced/) })
+    expect(await sleeper.ask('heard')).toContain('replaced')
+    expect(JSON.parse((await sleeper.ask('get', ME)).body)).toMatchObject({ sub: 'bob' })
+    expect(JSON.parse((await other.ask('get', ME)).body)).toMatchObject({ sub: 'bob' })
+    await expect.poll(() => server.tokens.list({ subject: 'alice' })).toMatchObject({ items: [] })
+  })
+
+  test('one tab is told to wait: nobody asks before', async () => {
+    const one = await signedIn()
+    const other = await open()
+    await pass(LIFE, [one, other])
+    const headers = { 'retry-after': '1', 'content-type': 'application/json' }
+    server.fault('/oauth/token', { kind: 'answer', status: 429, headers, body: '{"error":"too_many_requests"}' })
+    const first = one.ask('token')
+    await expect.poll(refreshes).toBe(1)
+    await expect.poll(() => one.ask('heard')).toContain('retrying')
+    const second = other.ask('token')
+    await expect.poll(() => other.ask('heard')).toContain('retrying')
+    expect(refreshes()).toBe(1)
+    allSame([await first, await second])
+    expect(refreshes()).toBe(2)
+  })
+})
+
+describe('answers that are none', () => {
+  test('a lost answer, then a reload: the same session goes on', async () => {
+    const tab = await signedIn()
+    await pass(LIFE, [tab])
+    server.fault('/oauth/token', { kind: 'drop' }, { kind: 'drop' }, { kind: 'drop' })
+    void tab.tell('token').catch(() => null)
+    await expect.poll(outcomes).toContain('rotated')
+    await tab.page.reload()
+    await tab.page.waitForFunction('globalThis.ready === true')
+    server.heal('/oauth/token')
+    await tab.ask('open', { offset: ahead })
+    expect(JSON.parse((await tab.ask('get', ME)).body)).toMatchObject({ sub: 'alice' })
+    // Whether the page had asked again before it went is up to its back-off.
+    expect(outcomes().slice(0, 3)).toEqual(['issued', 'rotated', 'retried'])
+    expect(new Set(outcomes().slice(3))).toEqual(new Set(outcomes().length > 3 ? ['retried'] : []))
+  })
+
+  test.each([
+    ['503 HTML', 503, '<h1>Maintenance</h1>'],
+    ['a captive portal: 200 HTML', 200, '<h1>Welcome to Hotel Wi-Fi</h1>'],
+    ['a redirect', 307, ''],
+  ])('%s is asked again, and nothing follows it', async (_name, status, body) => {
+    const tab = await signedIn()
+    await pass(LIFE, [tab])
+    const headers = { 'content-type': 'text/html', location: '/elsewhere' }
+    server.fault('/oauth/token', { kind: 'answer', status, body, headers })
+    expect((await tab.ask('get', ME)).status).toBe(200)
+    expect(await tab.ask('heard')).toEqual(['signedIn', 'retrying', 'refreshed'])
+    expect(server.asked('/elsewhere')).toEqual([])
+  })
+})
+
+describe('clocks', () => {
+  test.each([
+    ['an hour forward', HOUR],
+    ['an hour back', -HOUR],
+  ])('the clock is set %s: the session goes on, with one refresh at most', async (_name, ms) => {
+    const tab = await signedIn()
+    await tab.ask('pass', ms, 'wall')
+    expect((await tab.ask('get', ME)).status).toBe(200)
+    expect(refreshes()).toBe(ms > 0 ? 1 : 0)
+    // And the end of the token is noticed all the same.
+    await pass(LIFE, [tab])
+    expect((await tab.ask('get', ME)).status).toBe(200)
+    expect(server.asked(ME).map(({ headers }) => headers.authorization)).toHaveLength(2)
+    expect(outcomes().slice(1)).toEqual(ms > 0 ? ['rotated', 'rotated'] : ['rotated'])
+  })
+
+  test('six hours of sleep, in which one clock stood still: the page is back online and refreshes', async () => {
+    const tab = await signedIn()
+    await context.setOffline(true)
+    ahead += 6 * HOUR
+    await tab.ask('pass', 6 * HOUR, 'wall')
+    await context.setOffline(false)
+    await expect.poll(() => tab.ask('heard')).toEqual(['signedIn', 'refreshed'])
+    expect((await tab.ask('get', ME)).status).toBe(200)
+    expect(refreshes()).toBe(1)
+  })
+
+  test.each([
+    ['is looked at', 'document', 'visibilitychange'],
+    ['is shown again', 'window', 'pageshow'],
+    ['is resumed', 'document', 'resume'],
+  ])('a page that %s looks at its clocks', async (_name, target, type) => {
+    const tab = await signedIn()
+    ahead += LIFE
+    await tab.ask('pass', LIFE, 'wall')
+    await tab.page.evaluate(`${target}.dispatchEvent(new Event('${type}'))`)
+    await expect.poll(() => tab.ask('heard')).toEqual(['signedIn', 'refreshed'])
+  })
+})
+
+describe('requests', () => {
+  test.each([
+    ['json', 'application/json', '{"n":1}'],
+    ['form', /^multipart\/form-data; boundary=/, /name="n"\s+1\s/],
+    ['blob', 'text/x-test', 'n=1'],
+    ['request', 'application/json', '{"n":1}'],
+  ] as const)('a POST of %s whose token is refused is sent again, whole', async (kind, type, body) => {
+    const tab = await signedIn()
+    await tab.ask('get', ME)
+    server.accessTokensEnd()
+    expect(await tab.ask('post', kind)).toMatchObject({
+      status: 200,
+      body: { type: expect.stringMatching(type), body: expect.stringMatching(body) },
+    })
+    expect(server.asked('/api/echo').map(({ body }) => body.length > 2)).toEqual([true, true])
+    expect(refreshes()).toBe(1)
+  })
+
+  test('a stream is sent once at most: its token is refreshed before', async () => {
+    const tab = await signedIn()
+    await pass(LIFE - MINUTE / 10, [tab])
+    // Chromium streams over HTTP/2 only; what matters here is what came before.
+    await tab.tell('post', 'stream')
+    expect(refreshes()).toBe(1)
+    expect(server.asked('/api/echo').length).toBeLessThanOrEqual(1)
+  })
+
+  test('a redirect to another origin does not take the token along', async () => {
+    const elsewhere = await startServer({
+      pages: {
+        '/landing': (request, response) => {
+          response.setHeader('access-control-allow-origin', '*').end(request.headers.authorization ?? 'nothing')
+        },
+      },
+    })
+    const tab = await signedIn()
+    const location = `${elsewhere.origin}/landing`
+    const headers = { location, 'access-control-allow-origin': '*' }
+    server.fault('/api/away', { kind: 'answer', status: 302, headers })
+    expect(await tab.tell('get', '/api/away')).toMatchObject({ value: { body: 'nothing' } })
+    expect(server.asked('/api/away')[0]?.headers.authorization).toMatch(/^Bearer eyJ/)
+    await elsewhere.stop()
+  })
+})
+
+describe('surroundings', () => {
+  test('without Web Locks several tabs may ask, but with the same attempt: one successor, nobody signed out', async () => {
+    await context.addInitScript('delete Navigator.prototype.locks')
+    const tabs = [await signedIn(), await open(), await open(), await open()]
+    await pass(LIFE, tabs)
+    const answers = await Promise.all(tabs.map((tab) => tab.ask('get', ME)))
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+    expect(server.happened('rotated').length).toBeGreaterThan(0)
+    expect(server.happened('reuse')).toEqual([])
+    expect(server.happened('refused')).toEqual([])
+  })
+
+  test('a full storage: the session is kept all the same', async () => {
+    const storage = 'local'
+    const tab = await signedIn({ storage })
+    await tab.page.evaluate(`
+      for (let size = 4e6; size >= 1; size = Math.floor(size / 2))
+        try { for (;;) localStorage.setItem('ballast' + Math.random(), 'x'.repeat(size)) } catch {}
+    `)
+    await pass(LIFE, [tab])
+    await tab.ask('get', ME)
+    await tab.page.reload()
+    await tab.page.waitForFunction('globalThis.ready === true')
+    await tab.ask('open', { storage, offset: ahead })
+    expect((await tab.ask('get', ME)).status).toBe(200)
+    expect(outcomes()).toEqual(['issued', 'rotated'])
+  })
+
+  test('Web Storage may show a tab what was: it asks with the same attempt, and nobody reuses anything', async () => {
+    const tabs = [
+      await signedIn({ storage: 'local' }),
+      await open({ storage: 'local' }),
+      await open({ storage: 'local' }),
+    ]
+    for (let turn = 0; turn < 3; turn += 1) {
+      await pass(LIFE, tabs)
+      await Promise.all(tabs.map((tab) => tab.ask('token')))
+    }
+    expect(server.happened('rotated')).toHaveLength(3)
+    expect(server.happened('reuse')).toEqual([])
+  })
+
+  test('where nothing may be stored and nothing locked, the session lives in the page', async () => {
+    const tab = await open({}, '/shut-off')
+    await tab.ask('login', 'alice', '/login')
+    expect(await tab.ask('heard')).toContain('storageFailed')
+    await pass(LIFE, [tab])
+    expect((await tab.ask('token')).length).toBeGreaterThan(10)
+    expect(outcomes()).toEqual(['issued', 'rotated'])
+  })
+
+  test('mounted twice, it refreshes once and listens once', async () => {
+    const tab = await signedIn()
+    await tab.ask('remount')
+    const other = await open()
+    await pass(LIFE, [tab, other])
+    await other.ask('token')
+    await expect.poll(() => tab.ask('heard')).toEqual(['signedIn', 'adopted'])
+    expect(refreshes()).toBe(1)
+  })
+
+  test('two copies of this package in one origin share one session', async () => {
+    const one = await signedIn()
+    const other = await open({}, '/page-of-another-version')
+    await pass(LIFE, [one, other])
+    allSame(await Promise.all([one.ask('token'), other.ask('token')]))
+    expect(refreshes()).toBe(1)
+  })
+})
+
+describe('with the refresh token in a cookie', () => {
+  const cookie = { mode: 'cookie' } as const
+  const shared = { mode: 'cookie', shareAccessToken: true } as const
+  const signInByCookie = async (opening: Opening = cookie, username = 'alice') => {
+    const tab = await open(opening)
+    await tab.ask('login', username, '/cookie/login')
+    return tab
+  }
+  const sub = async (tab: Tab) => JSON.parse((await tab.ask('get', ME)).body).sub
+
+  test('no script ever sees it, and nothing that is stored is a secret', async () => {
+    const tab = await signInByCookie()
+    await pass(LIFE, [tab])
+    expect(await sub(tab)).toBe('alice')
+    expect(outcomes()).toEqual(['issued', 'rotated'])
+    const stored = String(await tab.page.evaluate(READ_DATABASE))
+    expect(JSON.parse(stored)).toMatchObject({ session: { generation: 1, refreshToken: null, accessToken: null } })
+    expect(stored).not.toMatch(/brt_|eyJ/)
+    expect(await tab.page.evaluate('document.cookie')).toBe('')
+  })
+
+  test('where tabs share the access token, eight of them refresh once; else each for itself, one after the other', async () => {
+    const sharing = [
+      await signInByCookie(shared),
+      ...(await Promise.all(Array.from({ length: 7 }, () => open(shared)))),
+    ]
+    const before = server.happened('rotated').length
+    await pass(LIFE, sharing)
+    allSame(await Promise.all(sharing.map((tab) => tab.ask('token'))))
+    expect(server.happened('rotated')).toHaveLength(before + 1)
+    await Promise.all(sharing.map(({ page }) => page.close()))
+
+    const alone = await Promise.all(Array.from({ length: 3 }, () => open(cookie)))
+    await pass(LIFE, alone)
+    await Promise.all(alone.map((tab) => tab.ask('token')))
+    expect(server.happened('reuse')).toEqual([])
+    expect(server.happened('refused')).toEqual([])
+    for (const tab of alone) expect(await tab.ask('status')).toBe('signedIn')
+  })
+
+  test('no marker means unknown: one refresh finds the session', async () => {
+    const tab = await signInByCookie()
+    await tab.page.evaluate(`indexedDB.deleteDatabase('baton')`)
+    await tab.page.reload()
+    await tab.page.waitForFunction('globalThis.ready === true')
+    await tab.ask('open', cookie)
+    expect(await sub(tab)).toBe('alice')
+    expect(server.asked('/auth/refresh')[0]?.headers).not.toHaveProperty('x-baton-session')
+  })
+
+  test('… or that there is none, once', async () => {
+    const tab = await open({ ...cookie, started: false })
+    expect(await tab.tell('token')).toMatchObject({ ok: false, error: expect.stringContaining('no_session') })
+    expect(await tab.tell('token')).toMatchObject({ ok: false })
+    expect(server.asked('/auth/refresh')).toHaveLength(1)
+  })
+
+  test('somebody else signs in while a tab sleeps: it never speaks in the new name for the old one', async () => {
+    const sleeper = await signInByCookie()
+    const thaw = await freeze(sleeper)
+    const other = await signInByCookie(cookie, 'bob')
+    ahead += LIFE
+    await thaw()
+    await sleeper.ask('pass', LIFE, 'both')
+    await expect.poll(() => sleeper.ask('heard')).toContain('replaced')
+    expect(await sub(sleeper)).toBe('bob')
+    await other.ask('pass', LIFE, 'both')
+    expect(await sub(other)).toBe('bob')
+    expect(server.happened('refused')).toEqual([])
+  })
+
+  test('a cookie of another session than the marker’s: nothing changes, and this page speaks for nobody', async () => {
+    const tab = await signInByCookie()
+    // A sign-in that bypasses the client: the cookie is bob's, the marker is still alice's.
+    await tab.page.evaluate(`fetch('/cookie/login', {
+      method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"username":"bob"}' })`)
+    await pass(LIFE, [tab])
+    const before = server.asked('/auth/refresh').length
+    expect(await tab.tell('get', ME)).toMatchObject({ ok: false, error: expect.stringContaining('replaced') })
+    expect(server.asked('/auth/refresh')).toHaveLength(before + 1)
+    expect(server.happened('rotated')).toEqual([])
+    await tab.page.reload()
+    await tab.page.waitForFunction('globalThis.ready === true')
+    await tab.ask('open', { ...cookie, offset: ahead })
+    expect(await sub(tab)).toBe('bob')
+  })
+
+  test('a sign-out ends the session, clears the cookie, and reaches the other tabs', async () => {
+    const tab = await signInByCookie()
+    const other = await open(cookie)
+    expect(await sub(other)).toBe('alice')
+    expect(await tab.ask('logout')).toEqual({ revoked: true })
+    await expect.poll(() => other.ask('status')).toBe('signedOut')
+    expect(await context.cookies()).toEqual([])
+    expect(server.happened('revoked')).toHaveLength(1)
+  })
+
+  test('a sign-out that the server does not hear is not claimed, and told again later', async () => {
+    const tab = await signInByCookie()
+    server.fault('/auth/logout', { kind: 'answer', status: 503 })
+    expect(await tab.ask('logout')).toEqual({ revoked: false })
+    expect(await tab.ask('status')).toBe('signedOut')
+    expect(server.happened('revoked')).toHaveLength(0)
+    await tab.page.reload()
+    await tab.page.waitForFunction('globalThis.ready === true')
+    await tab.ask('open', cookie)
+    await expect.poll(() => server.happened('revoked')).toHaveLength(1)
+  })
+})

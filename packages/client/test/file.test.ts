@@ -1,0 +1,153 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { sessionFile } from '../src/file.js'
+import { createEnvironment, createSession } from '../src/index.js'
+import { bundle } from './bundle.js'
+import { CLIENT, gate, startServer, type TestServer } from './server.js'
+
+let folder: string
+let path: string
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'baton-file-'))
+  path = join(folder, 'session.json')
+})
+
+afterEach(() => rmSync(folder, { recursive: true }))
+
+describe('a session in a file', () => {
+  test('only its owner may read it, and nothing else is left behind', async () => {
+    const { storage } = sessionFile(path)
+    expect(await storage.swap(null, 'one')).toBe(true)
+    expect(await storage.swap(null, 'two')).toBe(false)
+    expect(await storage.swap('one', 'two')).toBe(true)
+    expect(await storage.read()).toBe('two')
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    await expect.poll(() => readdirSync(folder)).toEqual(['session.json'])
+  })
+
+  test('of many writers that saw the same, one succeeds', async () => {
+    const files = Array.from({ length: 8 }, () => sessionFile(path))
+    const swapped = await Promise.all(files.map(({ storage }, index) => storage.swap(null, String(index))))
+    expect(swapped.filter(Boolean)).toHaveLength(1)
+    expect(await files[0]?.storage.read()).toBe(String(swapped.indexOf(true)))
+  })
+
+  test('a folder that is not there is an error, and the session goes on in memory', async () => {
+    const file = sessionFile(join(folder, 'nowhere', 'session.json'))
+    await expect(file.storage.swap(null, 'one')).rejects.toThrow('ENOENT')
+    const session = createSession({ ...file, tokenEndpoint: 'https://login.example/token', clientId: CLIENT })
+    const errors: unknown[] = []
+    session.on('storageFailed', ({ error }) => errors.push(error))
+    await session.login({ access_token: 'at', token_type: 'Bearer', expires_in: 900 })
+    expect(await session.getAccessToken()).toBe('at')
+    expect(errors.length).toBeGreaterThan(0)
+  })
+})
+
+describe('the lock of a file', () => {
+  const never = new AbortController().signal
+  const acquire = (staleSeconds: number, signal = never) => sessionFile(path, { staleSeconds }).lock.acquire('', signal)
+
+  test('one at a time, whoever asks', async () => {
+    let inside = 0
+    const visits = Array.from({ length: 10 }, async () => {
+      const release = await acquire(10)
+      inside += 1
+      expect(inside).toBe(1)
+      await new Promise((resolve) => setImmediate(resolve))
+      inside -= 1
+      release()
+    })
+    await Promise.all(visits)
+    await expect.poll(() => readdirSync(folder)).toEqual([])
+  })
+
+  test('a holder that lives keeps it, however long', async () => {
+    const release = await acquire(0.5)
+    await expect(acquire(0.5, AbortSignal.timeout(1500))).rejects.toThrow()
+    release()
+    ;(await acquire(0.5))()
+  })
+
+  test('what a dead process left behind is taken over, by one of those who wait', async () => {
+    writeFileSync(`${path}.lock.3`, 'dead')
+    utimesSync(`${path}.lock.3`, new Date(0), new Date(0))
+    let inside = 0
+    const visits = Array.from({ length: 6 }, async () => {
+      const release = await acquire(0.3)
+      inside += 1
+      expect(inside).toBe(1)
+      await new Promise((resolve) => setImmediate(resolve))
+      inside -= 1
+      release()
+    })
+    await Promise.all(visits)
+    await expect.poll(() => readdirSync(folder)).toEqual([])
+  })
+})
+
+describe('processes that share a file', () => {
+  let server: TestServer
+  let worker: Awaited<ReturnType<typeof bundle>>
+  const children: ChildProcess[] = []
+
+  beforeAll(async () => (worker = await bundle('process.ts', 'node')))
+  afterAll(() => worker.remove())
+  beforeEach(async () => {
+    server = await startServer()
+    // Signed in an hour ago, by the clock of all who come later.
+    const environment = { ...createEnvironment(), now: () => Date.now() - 3_600_000 }
+    const session = createSession({ ...sessionFile(path), tokenEndpoint: server.origin, clientId: CLIENT, environment })
+    await session.login(await server.signIn())
+  })
+  afterEach(async () => {
+    for (const child of children.splice(0)) {
+      if (child.exitCode !== null || child.signalCode !== null) continue
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
+    await server.stop()
+  })
+
+  async function start(staleSeconds: number): Promise<ChildProcess> {
+    const child = fork(worker.path, [server.origin, path, String(staleSeconds)])
+    children.push(child)
+    await once(child, 'message')
+    return child
+  }
+
+  async function ask(child: ChildProcess): Promise<{ token?: string; error?: string; heard: string[] }> {
+    child.send('go')
+    const [answer] = await once(child, 'message')
+    return answer
+  }
+
+  test('CL-03 eight of them, whose token has run out, refresh once', async () => {
+    const crowd = await Promise.all(Array.from({ length: 8 }, () => start(10)))
+    const answers = await Promise.all(crowd.map(ask))
+    expect(new Set(answers.map(({ token }) => token)).size).toBe(1)
+    expect(answers.map(({ heard }) => heard.at(-1)).sort()).toEqual([...Array(7).fill('adopted'), 'refreshed'])
+    expect(server.asked('/oauth/token')).toHaveLength(1)
+    expect(server.events.map(({ type }) => type)).toEqual(['issued', 'rotated'])
+  })
+
+  test('the holder of the lock is killed with its answer under way: the next one gets the same answer', async () => {
+    const [holder, ...others] = await Promise.all([start(2), start(2), start(2)])
+    const held = gate()
+    const heard = gate()
+    server.fault('/oauth/token', { kind: 'hold', until: held.opened, heard: heard.open })
+    holder.send('go')
+    await heard.opened
+    holder.kill('SIGKILL')
+    const answers = await Promise.all(others.map(ask))
+    held.open()
+    expect(new Set(answers.map(({ token }) => token)).size).toBe(1)
+    expect(server.events.map(({ type }) => type)).toEqual(['issued', 'rotated', 'retried'])
+    expect(JSON.parse(readFileSync(path, 'utf8')).session).toMatchObject({ state: 'live', generation: 1 })
+  })
+})
