@@ -29,7 +29,7 @@ export const webLibrary = (name: string, doors: readonly string[]) =>
     target: 'es2022',
     entry: doors.map((door) => `src/${door}.ts`),
     // Doors import the whole by its name, so that there is one of it whichever are loaded.
-    external: [name],
+    external: [name, /^node:/],
     format: ['esm', 'cjs'],
     // Its own name is not built yet.
     dts: { compilerOptions: { ignoreDeprecations: '6.0', paths: { [name]: ['./src/index.ts'] } } },

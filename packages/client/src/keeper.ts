@@ -115,9 +115,9 @@ export function createKeeper({ vault, emitter, onOrphan, onWake, ...world }: Kee
     switch (outcome.kind) {
       case 'refreshed': {
         environment.announce(name)
-        if (!isCurrent) break
         const { session } = outcome
         const { sid, generation, expiresAt } = session
+        if (!isCurrent && shown.sid !== sid) break
         hold(accessTokenOf(environment, session, sentElapsed), session)
         emitter.emit('refreshed', { sid, generation, expiresAt })
         break
@@ -129,6 +129,7 @@ export function createKeeper({ vault, emitter, onOrphan, onWake, ...world }: Kee
         environment.announce(name)
         if (outcome.orphan !== null) onOrphan(outcome.orphan)
         if (isCurrent) depart(outcome.reason)
+        else void look()
         break
       case 'unavailable':
       case 'timed_out':
