@@ -43,6 +43,9 @@ async function checkShape(name) {
   const packed = await pack(name, folder)
   if (packed !== 0) return packed
   const tarball = tarballOf(name, folder)
-  const codes = [await run('publint', ['--strict', tarball]), await run('attw', ['--quiet', '--profile', 'node16', tarball])]
+  const codes = [
+    await run('publint', ['--strict', tarball]),
+    await run('attw', ['--quiet', '--profile', 'node16', tarball]),
+  ]
   return Math.max(...codes)
 }
