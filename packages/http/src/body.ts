@@ -49,10 +49,12 @@ export function badlyEncoded(): { readonly ok: false; readonly response: PlainRe
   return { ok: false, response: invalidRequest('The body is not correctly encoded.') }
 }
 
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 function textOf(bytes: Uint8Array | null): Text {
   if (bytes === null || bytes.byteLength > MOST_BODY_BYTES) return { ok: false, response: tooLarge() }
   try {
-    return { ok: true, text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) }
+    return { ok: true, text: strictUtf8.decode(bytes) }
   } catch {
     return badlyEncoded()
   }

@@ -62,7 +62,7 @@ export function parseForm(text: string): ReadForm {
 /** Decodes one name or value of a form; null where the encoding is broken or it holds a NUL. */
 export function decodeComponent(text: string): string | null {
   try {
-    const decoded = decodeURIComponent(text.replaceAll('+', ' '))
+    const decoded = /[%+]/.test(text) ? decodeURIComponent(text.replaceAll('+', ' ')) : text
     return decoded.includes('\0') ? null : decoded
   } catch {
     return null

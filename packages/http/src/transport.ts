@@ -37,7 +37,10 @@ function transportOf(request: PlainRequest, trustProxy: number, base: string | n
     scheme,
     address,
     acceptable: scheme === 'https' || (isLocal(address) && isLocallyNamed(request)),
-    base: base ?? hostOrigin(request, scheme),
+    // Few endpoints need it.
+    get base() {
+      return base ?? hostOrigin(request, scheme)
+    },
   }
 }
 

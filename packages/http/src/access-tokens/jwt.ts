@@ -1,7 +1,8 @@
-import { importJWK, jwtVerify, SignJWT } from 'jose'
+import { importJWK, jwtVerify } from 'jose'
 import { demandKnown } from '../endpoint.js'
 import type { AccessTokenClaims, AccessTokenGrant, AccessTokens, MintedAccessToken } from './access-token.js'
 import { checkIssuing, claimsFor, type IssuingOptions, ourClaims } from './claims.js'
+import { signerOf } from './signer.js'
 import { checkKeys, type PublicJwk, type SigningKey } from './signing-keys.js'
 
 const TYPE = 'at+jwt'
@@ -31,17 +32,14 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
   const { issuer, audience, lifetimeSeconds } = issuing
   const keys = checkKeys(options.keys)
   const [current] = keys
-  const signingKey = once(() => importJWK(current.privateJwk, current.alg))
+  const sign = signerOf(current, TYPE)
   const verifyingKeys = new Map(
     keys.map((key) => [key.kid, { alg: key.alg, load: once(() => importJWK(key.publicJwk, key.alg)) }]),
   )
 
   async function mint(grant: AccessTokenGrant): Promise<MintedAccessToken> {
     const { claims, expiresIn } = claimsFor(grant, issuing)
-    const accessToken = await new SignJWT(claims)
-      .setProtectedHeader({ alg: current.alg, typ: TYPE, kid: current.kid })
-      .sign(await signingKey())
-    return { accessToken, expiresIn }
+    return { accessToken: await sign(claims), expiresIn }
   }
 
   async function open(accessToken: string, { now, ...demanded }: Demand): Promise<AccessTokenClaims | null> {
