@@ -30,8 +30,7 @@ export function demandName(option: string, value: unknown): asserts value is str
     typeof value === 'string' &&
     value !== '' &&
     Buffer.byteLength(value) <= MOST_NAME_BYTES &&
-    !value.includes('\0') &&
-    Buffer.from(value).toString() === value
+    !/[\0\p{Surrogate}]/u.test(value)
   if (isName) return
   const got = typeof value === 'string' ? `a string of ${String(Buffer.byteLength(value))} bytes` : shown(value)
   throw new MisuseError(

@@ -77,7 +77,7 @@ function hostOrigin(request: PlainRequest, scheme: Transport['scheme']): string 
 
 /** The bucket of an address: one IPv4 address, or the /64 that a single IPv6 subscriber is given. */
 export function networkOf(address: string): string {
-  const [bare = ''] = address.split('%')
+  const bare = address.includes('%') ? address.slice(0, address.indexOf('%')) : address
   if (isIP(bare) !== 6) return bare
   const groups = groupsOf(bare)
   const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff

@@ -48,9 +48,8 @@ export function isClientId(clientId: unknown): clientId is string {
     typeof clientId === 'string' &&
     clientId !== '' &&
     Buffer.byteLength(clientId) <= MOST_ID_BYTES &&
-    !clientId.includes('\0') &&
-    // Half of a surrogate pair, which only a body parser lets through.
-    Buffer.from(clientId).toString() === clientId
+    // NUL, or half of a surrogate pair, which only a body parser lets through.
+    !/[\0\p{Surrogate}]/u.test(clientId)
   )
 }
 

@@ -13,7 +13,9 @@ export async function withProof(
   answer: (boundKey: string | null) => Promise<PlainResponse>,
 ): Promise<PlainResponse> {
   const { request, transport, now } = exchange
-  const proven = await proofs.prove({ request, url: urlOf(request, transport), now, memory })
+  // Most requests bring none, and finding out what we are called costs as much as parsing their body.
+  const url = request.headers['dpop'] === undefined ? null : urlOf(request, transport)
+  const proven = await proofs.prove({ request, url, now, memory })
   const response = proven.ok ? await answer(proven.boundKey) : error(proven.error, { description: proven.description })
   return { ...response, headers: [...response.headers, ...proofs.nonceHeaders(now)] }
 }
