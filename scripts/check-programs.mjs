@@ -98,15 +98,20 @@ function isOnSite(file) {
 function isWhole(file, { checker, ambient }) {
   const takesFromElsewhere = (node) => {
     if (ts.isImportDeclaration(node) && node.moduleSpecifier.text.startsWith('.')) return true
-    if (ts.isIdentifier(node)) {
-      const declarations = checker.getSymbolAtLocation(node)?.declarations ?? []
-      if (declarations.some((declaration) => declaration.getSourceFile().fileName === ambient)) return true
-    }
+    if (ts.isIdentifier(node) && declarationsOf(node, checker).some((file) => file === ambient)) return true
     return ts.forEachChild(node, takesFromElsewhere) ?? false
   }
   const assumes = file.statements.some(({ modifiers = [] }) => modifiers.some(isDeclare))
   const acts = file.statements.some((node) => ts.isExpressionStatement(node) || ts.isIterationStatement(node, false))
   return acts && !assumes && file.statements.some(ts.isImportDeclaration) && !takesFromElsewhere(file)
+}
+
+/** The files that declare what this name stands for. */
+function declarationsOf(name, checker) {
+  const symbols = [checker.getSymbolAtLocation(name), checker.getShorthandAssignmentValueSymbol(name.parent)]
+  return symbols
+    .flatMap((symbol) => symbol?.declarations ?? [])
+    .map((declaration) => declaration.getSourceFile().fileName)
 }
 
 function isDeclare({ kind }) {
