@@ -86,7 +86,7 @@ function readRetryAfter(value: string | null, now: number): number | null {
   return Number.isNaN(ms) ? null : Math.min(Math.max(ms, 0), LONGEST_PAUSE_MS)
 }
 
-/** Only what has the form of a code: an error must not carry what a server chose to repeat. */
-function errorCode(error: unknown): string | null {
-  return isText(error) && /^[\w.-]{1,64}$/.test(error) ? error : null
+/** Only what reads like a code of the standards: a server may repeat what must be in no error of ours. */
+export function errorCode(error: unknown): string | null {
+  return isText(error) && /^[a-z_]{1,40}$/.test(error) ? error : null
 }

@@ -1,3 +1,4 @@
+import { errorCode } from './answer.js'
 import { SessionError } from './errors.js'
 
 /** What has to be kept until the browser comes back, in `sessionStorage` for instance. The verifier is a secret. */
@@ -17,6 +18,6 @@ export function codeOf(callbackUrl: string | URL, { state }: PendingAuthorizatio
     )
   const code = searchParams.get('code')
   if (code !== null && code !== '') return code
-  const error = /^[\w.-]{1,64}$/.exec(searchParams.get('error') ?? '')?.[0] ?? 'no code'
+  const error = errorCode(searchParams.get('error')) ?? 'no code'
   throw new SessionError('bad_answer', `the server did not sign in (${error})`)
 }

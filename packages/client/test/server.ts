@@ -5,8 +5,10 @@ import { buffer } from 'node:stream/consumers'
 import { createRefreshTokens, type PolicyOptions, type RefreshEvent } from '@baton/core'
 import {
   accessTokenGuard,
+  authorizationCodes,
   type Endpoint,
   generateSigningKey,
+  hashClientSecret,
   jwtAccessTokens,
   loginEndpoint,
   logoutEndpoint,
@@ -21,6 +23,7 @@ import { memoryStore } from '@baton/store-memory'
 interface Request {
   readonly method: string
   readonly path: string
+  readonly url: string
   readonly headers: IncomingMessage['headers']
   readonly body: string
 }
@@ -53,6 +56,8 @@ export interface ServerOptions {
 
 const SECRET = 'a secret of a server in a test, 32 bytes or more'
 export const CLIENT = 'web'
+/** A confidential client, with all that makes encodings differ. */
+export const BACKEND = { clientId: 'back end:1', clientSecret: ' %&+£€ and as long as it has to be' }
 const CORS_HEADERS = 'authorization, content-type, idempotency-key'
 
 /** A real Baton server on loopback, whose events and counts are what tests believe. */
@@ -75,7 +80,10 @@ export async function startServer(options: ServerOptions = {}) {
     lifetimeSeconds: accessSeconds,
   })
   const shared = { now, rateLimit: false } as const
-  const clients = [{ clientId: CLIENT }, { clientId: 'backend' }]
+  const clients = [
+    { clientId: CLIENT },
+    { clientId: BACKEND.clientId, secretHashes: [hashClientSecret(BACKEND.clientSecret)] },
+  ]
   const authenticate = async ({ username }: Readonly<Record<string, unknown>>) =>
     typeof username === 'string' && username !== '' ? { subject: username, scope: 'read' } : null
   const seenTokens = new Set<string>()
@@ -84,12 +92,13 @@ export async function startServer(options: ServerOptions = {}) {
     const claims = await accessToken.verify(token, at)
     return claims === null || refusedTokens.has(token) ? null : claims
   }
+  const codes = authorizationCodes(tokens, { secrets: [`${SECRET}, for codes`] })
   const guard = accessTokenGuard({ verify, tokens, now })
   const sessions = sessionsEndpoint(tokens, { verify: accessToken, ...shared })
   const endpoints: Readonly<Record<string, Endpoint>> = {
     '/login': loginEndpoint(tokens, { accessToken, authenticate, defaults: { clientId: CLIENT }, ...shared }),
     '/cookie/login': loginEndpoint(tokens, { accessToken, authenticate, cookie: true, ...shared }),
-    '/oauth/token': refreshEndpoint(tokens, { accessToken, clients, ...shared }),
+    '/oauth/token': refreshEndpoint(tokens, { accessToken, clients, codes, ...shared }),
     '/oauth/revoke': revocationEndpoint(tokens, { clients, ...shared }),
     '/auth/refresh': refreshEndpoint(tokens, { accessToken, cookie: true, ...shared }),
     '/auth/logout': logoutEndpoint(tokens, { cookie: true, ...shared }),
@@ -116,7 +125,7 @@ export async function startServer(options: ServerOptions = {}) {
     }
     const plain = readNodeRequest(request)
     const body = await buffer(request)
-    requests.push({ method: plain.method, path, headers: request.headers, body: body.toString() })
+    requests.push({ method: plain.method, path, url: plain.url, headers: request.headers, body: body.toString() })
     const fault = faults.get(path)?.shift()
     if (fault?.kind === 'refuse') {
       request.socket.destroy()
@@ -163,6 +172,7 @@ export async function startServer(options: ServerOptions = {}) {
   return {
     origin,
     tokens,
+    codes,
     events,
     requests,
     /** From now on the API refuses every access token that it has seen. */

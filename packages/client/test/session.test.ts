@@ -1,56 +1,22 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import {
-  createSession,
-  memoryStorage,
-  type Session,
-  type SessionEvent,
-  type SessionOptions,
-  type SessionStorage,
-  SignedOutError,
-  UnavailableError,
-} from '../src/index.js'
-import { createClock } from './clock.js'
-import { CLIENT, gate, startServer, type TestServer } from './server.js'
+import { memoryStorage, RefreshTimeoutError, SignedOutError, UnavailableError } from '../src/index.js'
+import { unlessAborted } from '../src/lock.js'
+import { gate } from './server.js'
+import { createWorld, listen, type World } from './world.js'
 
 const MINUTE = 60_000
 const LIFE = 15 * MINUTE
 
-let clock: ReturnType<typeof createClock>
-let server: TestServer
+let world: World
+let clock: World['clock']
+let server: World['server']
+const signedIn: World['signedIn'] = (options) => world.signedIn(options)
 
 beforeEach(async () => {
-  clock = createClock()
-  server = await startServer({ now: clock.now })
+  world = await createWorld()
+  ;({ clock, server } = world)
 })
-
 afterEach(() => server.stop())
-
-function open(options: Partial<SessionOptions> & { storage?: SessionStorage } = {}): Session {
-  const session = createSession({
-    tokenEndpoint: `${server.origin}/oauth/token`,
-    revocationEndpoint: `${server.origin}/oauth/revoke`,
-    logoutEverywhereEndpoint: `${server.origin}/auth/logout-everywhere`,
-    clientId: CLIENT,
-    environment: clock.environment,
-    ...options,
-  })
-  // Nothing waits longer than it takes to say so.
-  session.on('retrying', ({ waitMs }) => void clock.advance(waitMs))
-  return session
-}
-
-async function signedIn(options: Parameters<typeof open>[0] = {}) {
-  const session = open(options)
-  await session.login(await server.signIn())
-  return session
-}
-
-function listen(session: Session): { type: SessionEvent; event: object }[] {
-  const heard: { type: SessionEvent; event: object }[] = []
-  for (const type of ['signedIn', 'refreshed', 'adopted', 'retrying', 'signedOut', 'revocationQueued'] as const)
-    session.on(type, (event) => heard.push({ type, event }))
-  return heard
-}
 
 const me = `/api/me`
 const refreshes = () => server.asked('/oauth/token')
@@ -176,14 +142,110 @@ describe('a session', () => {
     expect(session.snapshot().status).toBe('signedIn')
   })
 
-  test('CL-18 sign-out: here at once, then at the server', async () => {
+  test('CL-08 a server that does not say how long: the token works until a 401', async () => {
+    const session = world.open()
+    const { expires_in: _, ...answer } = await server.signIn()
+    await session.login(answer)
+    await clock.advance(LIFE - 1)
+    expect((await session.fetch(server.origin + me)).status).toBe(200)
+    expect(refreshes()).toHaveLength(0)
+    await clock.advance(LIFE)
+    expect((await session.fetch(server.origin + me)).status).toBe(200)
+    expect(refreshes()).toHaveLength(1)
+  })
+
+  test('CL-06 Retry-After as a date is waited out, and told to those who cannot wait', async () => {
+    const session = await signedIn()
+    await clock.advance(LIFE)
+    const until = Math.ceil(clock.now() / 1000) * 1000 + 10 * MINUTE
+    const headers = { 'retry-after': new Date(until).toUTCString() }
+    server.fault('/oauth/token', { kind: 'answer', status: 503, headers })
+    await expect(session.getAccessToken()).rejects.toMatchObject({ code: 'unavailable', until })
+    await expect(session.getAccessToken()).rejects.toMatchObject({ code: 'unavailable', until })
+    expect(refreshes()).toHaveLength(1)
+    await clock.advance(10 * MINUTE)
+    expect(await session.getAccessToken()).toMatch(/^eyJ/)
+  })
+
+  test('an outage is not felt while the token works', async () => {
+    const session = await signedIn()
+    await clock.advance(LIFE - 20_000)
+    const fault = { kind: 'answer', status: 503 } as const
+    server.fault('/oauth/token', fault, fault, fault)
+    for (let call = 0; call < 20; call += 1) expect(await session.getAccessToken()).toMatch(/^eyJ/)
+    await until(() => refreshes().length === 3)
+  })
+
+  test('a caller who gives up does not end the refresh of the others', async () => {
+    const session = await signedIn()
+    await clock.advance(LIFE)
+    const held = gate()
+    server.fault('/oauth/token', { kind: 'hold', until: held.opened })
+    const impatient = new AbortController()
+    const given = session.getAccessToken({ signal: impatient.signal })
+    const other = session.getAccessToken()
+    await until(() => refreshes().length === 1)
+    impatient.abort(new Error('no more time'))
+    await expect(given).rejects.toThrow('no more time')
+    held.open()
+    expect(await other).toMatch(/^eyJ/)
+    expect(refreshes()).toHaveLength(1)
+  })
+
+  test('CL-02 what has been refreshed is stored: a process that starts again goes on from there', async () => {
+    const storage = memoryStorage()
+    const session = await signedIn({ storage })
+    await clock.advance(LIFE)
+    await session.getAccessToken()
+    const again = world.open({ storage })
+    expect(await again.getAccessToken()).toBe(await session.getAccessToken())
+    await clock.advance(LIFE)
+    await again.getAccessToken()
+    expect(server.happened('rotated')).toHaveLength(2)
+    expect(server.happened('reuse')).toEqual([])
+  })
+
+  test('a lock that does not come: what works is handed out, and else it is a time-out that ends nothing', async () => {
+    const never = {
+      acquire: (_name: string, signal: AbortSignal) => unlessAborted(new Promise<never>(() => {}), signal),
+    }
+    const session = await signedIn({ lock: never })
+    await clock.advance(LIFE - 20_000)
+    expect(await session.getAccessToken()).toMatch(/^eyJ/)
+    await clock.advance(20_000)
+    const waiting = session.getAccessToken()
+    // Nobody counts sleep: an hour on the wall is no time at all for who waits.
+    clock.jump(3_600_000)
+    await Promise.all([expect(waiting).rejects.toBeInstanceOf(RefreshTimeoutError), clock.advance(15_000)])
+    expect(session.snapshot().status).toBe('signedIn')
+    expect(refreshes()).toHaveLength(0)
+  })
+
+  test('CL-13 a refresh asks for no scope, and CL-11 no request has a token in its URL', async () => {
+    const session = await signedIn()
+    await clock.advance(LIFE)
+    await session.fetch(`${server.origin}${me}?a=b`)
+    expect(new URLSearchParams(refreshes()[0]?.body).has('scope')).toBe(false)
+    expect(server.requests.map(({ url }) => url).join()).not.toMatch(/eyJ|brt_/)
+    expect(session.snapshot()).toMatchObject({ status: 'signedIn', scope: 'read' })
+  })
+
+  test('no event and no error carries a token', async () => {
     const session = await signedIn()
     const heard = listen(session)
-    const { revoked } = await session.logout()
-    expect(revoked).toBe(true)
-    expect(server.happened('revoked')).toHaveLength(1)
-    expect(heard).toEqual([{ type: 'signedOut', event: { reason: 'logout' } }])
-    await expect(session.fetch(server.origin + me)).rejects.toMatchObject({ code: 'signed_out', reason: 'logout' })
+    const errors: unknown[] = []
+    const fail = () => session.getAccessToken().catch((error: unknown) => errors.push(String(error), error))
+    for (const body of ['{"error":"brt_eyJ"}', '{"access_token":"eyJ","token_type":"mac"}', 'eyJ brt_']) {
+      await clock.advance(LIFE)
+      const fault = { kind: 'answer', status: body.includes('mac') ? 200 : 400, body } as const
+      server.fault('/oauth/token', fault, fault, fault)
+      await fail()
+      server.heal('/oauth/token')
+    }
+    await session.logout()
+    await fail()
+    expect(errors).toHaveLength(8)
+    expect(JSON.stringify([heard, errors])).not.toMatch(/eyJ|brt_/)
   })
 })
 

@@ -1,0 +1,200 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beginAuthorization, challengeOf } from '../src/authorization.js'
+import { createSession, memoryStorage, MisuseError, type SessionOptions } from '../src/index.js'
+import { BACKEND, CLIENT, gate } from './server.js'
+import { createWorld, listen, type World } from './world.js'
+
+const LIFE = 15 * 60_000
+
+let world: World
+let server: World['server']
+
+beforeEach(async () => {
+  world = await createWorld()
+  ;({ server } = world)
+})
+afterEach(() => server.stop())
+
+const live = async (subject: string) => (await server.tokens.list({ subject })).items.length
+
+describe('signing in', () => {
+  test('CL-07 the type of the token may be written in any case; one that we cannot use is not used', async () => {
+    const session = world.open()
+    const answer = { access_token: 'at', expires_in: 900, future_member: { a: 1 } }
+    await session.login({ ...answer, token_type: 'bEaReR' })
+    expect(await session.getAccessToken()).toBe('at')
+    for (const token_type of ['mac', 'DPoP', '', null, undefined])
+      await expect(world.open().login({ ...answer, token_type })).rejects.toMatchObject({ code: 'bad_answer' })
+    for (const nonsense of [{}, { ...answer, access_token: '' }, { error: 'invalid_credentials' }])
+      await expect(world.open().login(nonsense)).rejects.toMatchObject({ code: 'bad_answer' })
+  })
+
+  test('CL-16 where tokens should be bound to a key, a bearer token is dropped', async () => {
+    const proofs = { prove: async () => 'proof', remember: () => undefined }
+    await expect(world.open({ proofs }).login(await server.signIn())).rejects.toMatchObject({ code: 'bad_answer' })
+  })
+
+  test('whoever was signed in before is signed out at the server', async () => {
+    const session = await world.signedIn()
+    await session.login(await server.signIn('bob'))
+    await expect.poll(() => live('alice')).toBe(0)
+    expect(await live('bob')).toBe(1)
+  })
+
+  test('a sign-in during a refresh is not undone by its answer', async () => {
+    const storage = memoryStorage()
+    const session = await world.signedIn({ storage })
+    await world.clock.advance(LIFE)
+    const [held, heard] = [gate(), gate()]
+    server.fault('/oauth/token', { kind: 'hold', until: held.opened, heard: heard.open })
+    const begun = session.getAccessToken()
+    await heard.opened
+    const bob = await server.signIn('bob')
+    await session.login(bob)
+    held.open()
+    await expect(begun).rejects.toMatchObject({ code: 'signed_out', reason: 'replaced' })
+    expect(await session.getAccessToken()).toBe(bob['access_token'])
+    expect(await world.open({ storage }).getAccessToken()).toBe(bob['access_token'])
+  })
+
+  test('CL-09 a confidential client authenticates once, by HTTP Basic, form-encoded', async () => {
+    const { refreshToken } = await server.tokens.issue({ subject: 'service', clientId: BACKEND.clientId })
+    const session = world.open(BACKEND)
+    await session.login({ access_token: 'at', token_type: 'Bearer', expires_in: 0, refresh_token: refreshToken })
+    expect(await session.getAccessToken()).toMatch(/^eyJ/)
+    const [refresh] = server.asked('/oauth/token')
+    const credentials = Buffer.from(refresh?.headers.authorization?.slice('Basic '.length) ?? '', 'base64').toString()
+    expect(credentials).toBe('back+end%3A1:+%25%26%2B%C2%A3%E2%82%AC+and+as+long+as+it+has+to+be')
+    expect(refresh?.body).not.toContain('client_')
+  })
+
+  test('CL-14 by a code: a fresh verifier each time, its challenge by S256, and the code exchanged with it', async () => {
+    expect(await challengeOf('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk')).toBe(
+      'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
+    )
+    const redirectUri = 'https://app.example/callback'
+    const begin = () =>
+      beginAuthorization({
+        authorizationEndpoint: 'https://login.example/authorize?tenant=1',
+        clientId: CLIENT,
+        redirectUri,
+        scope: 'read',
+      })
+    const [{ url, pending }, other] = [await begin(), await begin()]
+    expect(pending.codeVerifier).toMatch(/^[\w.~-]{43,128}$/)
+    expect(other.pending.codeVerifier).not.toBe(pending.codeVerifier)
+    expect(other.pending.state).not.toBe(pending.state)
+    const query = Object.fromEntries(new URL(url).searchParams)
+    expect(query).toMatchObject({
+      tenant: '1',
+      response_type: 'code',
+      client_id: CLIENT,
+      code_challenge_method: 'S256',
+    })
+
+    const { code_challenge: codeChallenge = '', state = '' } = query
+    const code = server.codes.issue({ subject: 'alice', clientId: CLIENT, redirectUri, codeChallenge, scope: 'read' })
+    const callback = (parameters: Record<string, string>) => `${redirectUri}?${String(new URLSearchParams(parameters))}`
+    const session = world.open()
+    await expect(session.loginWithCode(callback({ code, state: 'another' }), pending)).rejects.toThrow('state')
+    const denied = callback({ error: 'access_denied', state })
+    await expect(session.loginWithCode(denied, pending)).rejects.toThrow('access_denied')
+    const foreign = { ...pending, codeVerifier: other.pending.codeVerifier }
+    await expect(session.loginWithCode(callback({ code, state }), foreign)).rejects.toMatchObject({
+      code: 'bad_answer',
+    })
+    await session.loginWithCode(callback({ code, state }), pending)
+    expect(await (await session.fetch(`${server.origin}/api/me`)).json()).toMatchObject({ sub: 'alice' })
+  })
+})
+
+describe('signing out', () => {
+  test('CL-18 here at once, then at the server, whatever the body of its answer', async () => {
+    const storage = memoryStorage()
+    const session = await world.signedIn({ storage })
+    const heard = listen(session)
+    expect(await session.logout()).toEqual({ revoked: true })
+    expect(await live('alice')).toBe(0)
+    expect(heard).toEqual([{ type: 'signedOut', event: { reason: 'logout' } }])
+    expect(session.snapshot()).toEqual({ status: 'signedOut', sid: null, scope: null, reason: 'logout' })
+    await expect(session.getAccessToken()).rejects.toMatchObject({ code: 'signed_out', reason: 'logout' })
+    expect(await storage.read()).not.toMatch(/brt_|eyJ/)
+  })
+
+  test('CL-18 a 503 is not a sign-out at the server: it is told again, and only then claimed', async () => {
+    const session = await world.signedIn()
+    const heard = listen(session)
+    server.fault('/oauth/revoke', { kind: 'answer', status: 503 }, { kind: 'refuse' })
+    expect(await session.logout()).toEqual({ revoked: false })
+    expect(session.snapshot().status).toBe('signedOut')
+    expect(heard.at(-1)).toEqual({ type: 'revocationQueued', event: { pending: 1 } })
+    expect(await live('alice')).toBe(1)
+    expect(await session.logout()).toEqual({ revoked: false })
+    expect(await session.logout()).toEqual({ revoked: true })
+    expect(await live('alice')).toBe(0)
+  })
+
+  test('CL-18 … by itself, after a minute', async () => {
+    const session = await world.signedIn()
+    server.fault('/oauth/revoke', { kind: 'answer', status: 429 })
+    await session.logout()
+    await world.clock.advance(60_000)
+    await expect.poll(() => live('alice')).toBe(0)
+  })
+
+  test('without a revocation endpoint nothing is claimed', async () => {
+    const { origin } = server
+    const { environment } = world.clock
+    const session = createSession({ tokenEndpoint: `${origin}/oauth/token`, clientId: CLIENT, environment })
+    await session.login(await server.signIn())
+    expect(await session.logout()).toEqual({ revoked: false })
+  })
+
+  test('nobody is signed in: there is nothing to tell', async () => {
+    expect(await world.open().logout()).toEqual({ revoked: true })
+    expect(server.asked('/oauth/revoke')).toEqual([])
+  })
+
+  test('a sign-out during a refresh stays one, and the successor is ended as well', async () => {
+    const session = await world.signedIn()
+    await world.clock.advance(LIFE)
+    const [held, heard] = [gate(), gate()]
+    server.fault('/oauth/token', { kind: 'hold', until: held.opened, heard: heard.open })
+    const begun = session.getAccessToken()
+    await heard.opened
+    await session.logout()
+    held.open()
+    await expect(begun).rejects.toMatchObject({ code: 'signed_out', reason: 'logout' })
+    await expect.poll(() => server.asked('/oauth/revoke').length).toBe(2)
+    const revoked = server.asked('/oauth/revoke').map(({ body }) => new URLSearchParams(body).get('token'))
+    expect(new Set(revoked).size).toBe(2)
+    expect(session.snapshot().status).toBe('signedOut')
+  })
+
+  test('everywhere: all sessions of the person end; if the server does not do it, none does', async () => {
+    const session = await world.signedIn()
+    await server.signIn('alice')
+    server.fault('/auth/logout-everywhere', { kind: 'answer', status: 503 })
+    await expect(session.logoutEverywhere()).rejects.toMatchObject({ code: 'unavailable' })
+    expect(await live('alice')).toBe(2)
+    expect(session.snapshot().status).toBe('signedIn')
+    await session.logoutEverywhere()
+    expect(await live('alice')).toBe(0)
+    expect(session.snapshot()).toMatchObject({ status: 'signedOut', reason: 'logout' })
+  })
+})
+
+describe('misuse is told where it is made', () => {
+  const good = { tokenEndpoint: 'https://login.example/token', clientId: CLIENT }
+  test.each<[string, SessionOptions, string]>([
+    ['CL-10 an endpoint without TLS', { ...good, tokenEndpoint: 'http://login.example/token' }, 'tokenEndpoint'],
+    ['an endpoint with a fragment', { ...good, tokenEndpoint: 'https://login.example/#token' }, 'tokenEndpoint'],
+    ['half an endpoint', { ...good, revocationEndpoint: '/revoke' }, 'revocationEndpoint'],
+    ['no client', { ...good, clientId: '' }, 'clientId'],
+    ['milliseconds for seconds', { ...good, lockTimeoutSeconds: 15_000 }, 'lockTimeoutSeconds'],
+    ['no patience', { ...good, requestTimeoutSeconds: 0 }, 'requestTimeoutSeconds'],
+  ])('%s', (_name, options, option) => {
+    expect(() => createSession(options)).toThrow(MisuseError)
+    expect(() => createSession(options)).toThrow(`${option}: `)
+  })
+})
