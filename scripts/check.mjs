@@ -18,6 +18,7 @@ const steps = [
   ['programs in the documentation', () => run('node', ['scripts/check-programs.mjs'])],
   ['documentation', () => run('pnpm', ['docs:build'])],
   ...published.map((name) => [`package shape of ${name}`, () => checkShape(name)]),
+  ['size of the client in a page', () => run('pnpm', ['--dir', 'packages/client', 'exec', 'size-limit'])],
   ['the packages in an empty project', () => tryTarballs(published, folder)],
 ]
 
