@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { resumableCore } from './core-call.js'
 import { identityOf } from './identity.js'
-import { createJudge, type Occasion, Violation } from './judge.js'
-import { createLineage } from './lineage.js'
+import { createJudge, type Occasion } from './judge.js'
+import { createLineage } from '../history/lineage.js'
 import { type Move, movesOf, type Rules } from './moves.js'
+import { Violation } from '../history/violation.js'
 import type { ModelStore } from './store.js'
 import type { Setup, World } from './world.js'
 

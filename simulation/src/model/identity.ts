@@ -1,8 +1,9 @@
 import type { FamilyRecord } from '@baton/core'
 import type { CoreCall, Reply } from './core-call.js'
-import type { Lineage } from './lineage.js'
+import type { Lineage } from '../history/lineage.js'
+import type { Standing } from '../history/standing.js'
 import { attemptOf } from './attempt.js'
-import { type Flight, placeOf, type Snapshot, type Standing, type World } from './world.js'
+import { type Flight, placeOf, type Snapshot, type World } from './world.js'
 
 /** Distances beyond this look alike: nothing in these worlds can bring them back within reach. */
 const FAR = 4

@@ -1,19 +1,10 @@
 import type { MintOutcome, RotateOutcome } from '@baton/core'
 import type { CallOutcome } from './core-call.js'
-import type { Lineage, Link } from './lineage.js'
-import type { Flight, Setup, Sight, Standing, World } from './world.js'
+import type { Lineage, Link } from '../history/lineage.js'
+import { demandBirth, extended, type Standing, standingOf } from '../history/standing.js'
+import { Violation } from '../history/violation.js'
+import type { Flight, Setup, Sight, World } from './world.js'
 import { applyTo, type ModelStore, type StoreCall } from './store.js'
-
-/** Something happened that must never happen. */
-export class Violation extends Error {
-  override readonly name = 'Violation'
-  readonly invariant: string
-
-  constructor(invariant: string, message: string) {
-    super(message)
-    this.invariant = invariant
-  }
-}
 
 /** What was counted along the way: a search that never saw a heal shows nothing about heals. */
 export type Occasion = MintOutcome | 'reuse' | 'lost' | 'refused' | 'faults' | 'revoked'
@@ -43,7 +34,7 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
       const ended = flight.ended || record !== before
       return { world: changed(world, { record }), flight: { ...flight, ended } }
     }
-    const standing = standingOf(world, lineage, flight.text)
+    const standing = standingOf(world.chain, lineage, flight.text)
     const sight: Sight = { standing, revoked: before.revocation !== null, expired }
     const seen: Flight = {
       ...flight,
@@ -76,9 +67,7 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     }
     const birth = demandBirth(lineage, flight.text)
     lineage.noteLink(link, birth)
-    // A heal brings back the rotation that the store forgot: the token that was shown is proof of it.
-    const forgotten = standing.kind === 'ahead' ? lineage.linkOf(birth) : undefined
-    const chain = [...world.chain, ...(forgotten === undefined ? [] : [forgotten]), link]
+    const chain = extended(world.chain, lineage, { link, standing, birth })
     if (record.generation !== chain.length - 1)
       throw new Violation(
         'I4',
@@ -235,26 +224,10 @@ function demandEntitled(setup: Setup, flight: Flight): void {
     : new Violation('I16', 'a bound family was served without the proof of its key')
 }
 
-function demandBirth(lineage: Lineage, text: string): string {
-  const birth = lineage.birthOf(text)
-  if (birth === undefined) throw new Error('nobody was ever given this token')
-  return birth
-}
-
 /** A fault is somebody's: injected here, or three others who each won a round. */
 function demandCause({ hurt, swaps }: Flight, error: unknown): void {
   const code = error instanceof Error && 'code' in error ? error.code : String(error)
   if (hurt && (code === 'store_failed' || code === 'hook_failed')) return
   if (code === 'contended' && swaps >= 3) return
   throw new Violation('I12', `a call failed without a cause: ${String(code)}`)
-}
-
-/** Where a token stands by the history of what was committed. */
-function standingOf({ chain }: Pick<World, 'chain'>, lineage: Lineage, text: string): Standing {
-  const birth = demandBirth(lineage, text)
-  const place = chain.findIndex(({ verifier }) => verifier === birth)
-  const successor = chain[place + 1]
-  if (place === -1) return { kind: lineage.parentOf(birth) === chain.at(-1)?.verifier ? 'ahead' : 'severed' }
-  if (successor === undefined) return { kind: 'current' }
-  return { kind: 'spent', link: successor, isUsedUp: chain.length > place + 2 }
 }

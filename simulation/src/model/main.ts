@@ -33,7 +33,10 @@ async function main(): Promise<void> {
     if (report.finding !== null) violations += 1
     states += report.states
     console.log(lineOf(setup.name, report, seconds))
-    if (report.finding !== null) tell(report.finding)
+    if (report.finding !== null) {
+      tell(report.finding)
+      break
+    }
   }
   console.log(`${String(states)} states, ${String(violations)} violations`)
   process.exitCode = violations === 0 ? 0 : 1

@@ -1,7 +1,7 @@
 import { keyOf } from './attempt.js'
 import type { CallRequest, CoreCall, Question, Reply, ResumableCore } from './core-call.js'
 import type { Judge } from './judge.js'
-import type { Lineage } from './lineage.js'
+import type { Lineage } from '../history/lineage.js'
 import { type Budget, type Flight, type Holder, placeOf, type Setup, type World } from './world.js'
 
 /** One thing that may happen next. */

@@ -1,6 +1,7 @@
 import type { FamilyRecord } from '@baton/core'
 import type { CoreCall, CoreOptions } from './core-call.js'
-import type { Link } from './lineage.js'
+import type { Link } from '../history/lineage.js'
+import type { Standing } from '../history/standing.js'
 
 /** Tabs A and B share their storage; tab C was duplicated from them and keeps its own. */
 export type Holder = 'tab A' | 'tab B' | 'tab C' | 'thief'
@@ -55,16 +56,6 @@ export interface Sight {
   readonly revoked: boolean
   readonly expired: boolean
 }
-
-export type Standing =
-  /** Nobody has exchanged it, as far as the store remembers. */
-  | { readonly kind: 'current' }
-  /** It has been exchanged, by this link; `isUsedUp` when its successor has been as well. */
-  | { readonly kind: 'spent'; readonly link: Link; readonly isUsedUp: boolean }
-  /** The store forgot the one exchange that made it. */
-  | { readonly kind: 'ahead' }
-  /** The store forgot more than that, or has gone on without it. */
-  | { readonly kind: 'severed' }
 
 /** One request, from its sender and back. */
 export interface Flight {

@@ -1,0 +1,10 @@
+/** Something happened that must never happen: names the invariant of docs/reliability.md. */
+export class Violation extends Error {
+  override readonly name = 'Violation'
+  readonly invariant: string
+
+  constructor(invariant: string, message: string) {
+    super(message)
+    this.invariant = invariant
+  }
+}

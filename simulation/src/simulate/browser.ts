@@ -1,0 +1,332 @@
+import { createSession, type Environment, type Lock, type Session, type SessionStorage } from '@baton/client'
+import type { PlainRequest, PlainResponse } from '@baton/http'
+import { chancesOf } from './chances.js'
+import type { Chronicle } from './chronicle.js'
+import type { VirtualClock } from './clock.js'
+import type { Network } from './network.js'
+import type { Plan } from './plan.js'
+import { CLIENT, ORIGIN } from './server.js'
+
+export interface Tab {
+  readonly name: string
+  readonly session: Session
+  readonly isDead: () => boolean
+  /** It is gone from one moment to the next, and whatever it had under way with it. */
+  crash(): void
+}
+
+export interface Browser {
+  readonly tabs: (Tab | undefined)[]
+  /** A page in this place, instead of the one that is there. */
+  open(place: number): Tab
+  /** Who is signed in, by the last sign-in that was tried. */
+  subject: string
+  signIn(tab: Tab, subject: string): Promise<void>
+  goOffline(ms: number): void
+  /** Sets the wall clock; time goes on as before. */
+  jump(ms: number): void
+  /** All that a thief finds who copies the disk. */
+  readonly stored: () => { refreshToken: string | null; key: string | null }
+  /** Puts another system's token where a session is kept. */
+  plant(text: string): void
+  /** The API answers 401 to access tokens that it was shown before now. */
+  refuseTokens(): void
+}
+
+interface BrowserWorld {
+  readonly plan: Plan
+  readonly clock: VirtualClock
+  readonly network: Network
+  readonly chronicle: Chronicle
+  /** Called when a tab says that nobody is signed in any more. */
+  readonly onSignedOut: (tab: string, reason: string) => void
+}
+
+const STORED = 'session'
+
+/** One browser: tabs that share a storage, a cookie jar and, if they are lucky, a lock. The client in each of them is the real one. */
+export function createBrowser({ plan, clock, network, chronicle, onSignedOut }: BrowserWorld): Browser {
+  const chances = chancesOf(`${plan.seed}/browser`)
+  const disk = new Map<string, string>()
+  const jar = new Map<string, string>()
+  const listeners = new Set<{ tab: string; call: () => void }>()
+  const lock = createLock()
+  const tabs: (Tab | undefined)[] = []
+  const seen = new Set<string>()
+  const refused = new Set<string>()
+  let wallMs = 0
+  let offlineUntil = 0
+  let opened = 0
+
+  function receive({ headers }: PlainResponse): void {
+    for (const [name, value] of headers) {
+      if (name !== 'set-cookie') continue
+      const [, cookie = '', text = ''] = /^([^=]+)=([^;]*)/.exec(value) ?? []
+      if (text === '') jar.delete(cookie)
+      else jar.set(cookie, text)
+    }
+  }
+
+  function requestOf(url: URL, init: RequestInit): PlainRequest {
+    const given = new Headers(init.headers)
+    const headers: Record<string, readonly string[]> = { host: [url.host] }
+    for (const [name, value] of given) headers[name] = [value]
+    if (init.credentials === 'include') {
+      headers['sec-fetch-site'] = ['same-origin']
+      if (jar.size > 0) headers['cookie'] = [[...jar].map(([name, value]) => `${name}=${value}`).join('; ')]
+    }
+    const bytes = Buffer.from(typeof init.body === 'string' ? init.body : '')
+    return {
+      method: init.method ?? 'GET',
+      url: url.pathname,
+      headers,
+      body: { kind: 'stream', read: async () => bytes },
+      remoteAddress: '192.0.2.1',
+      encrypted: true,
+    }
+  }
+
+  function open(place: number): Tab {
+    tabs[place]?.crash()
+    opened += 1
+    const name = `tab ${String(place)} (${String(opened)})`
+    const life = { isOver: false, holds: new Set<() => void>() }
+    const never = new Promise<never>(() => undefined)
+    const openedAt = clock.now()
+
+    const environment: Environment = {
+      fetch: (input, init = {}) => {
+        const url = new URL(input instanceof Request ? input.url : input)
+        const sent = input instanceof Request ? { headers: input.headers, ...init } : init
+        if (life.isOver) return never
+        if (url.pathname === '/api') return api(sent)
+        return new Promise((resolve, reject) => {
+          const flight = { isAwaited: true }
+          const fail = (error: Error) => {
+            flight.isAwaited = false
+            if (!life.isOver) reject(error)
+          }
+          sent.signal?.addEventListener('abort', () => {
+            fail(new Error('aborted'))
+          })
+          const isStray = () => life.isOver || !flight.isAwaited
+          network.send({
+            request: requestOf(url, sent),
+            isOffline: clock.now() < offlineUntil,
+            isStray,
+            pretends: false,
+            onFailure: () => {
+              fail(new TypeError('the network is gone'))
+            },
+            onAnswer: (answer) => {
+              // Browsers cancel what is aborted and what belonged to a page that is gone: its cookies never arrive.
+              if (isStray()) return
+              receive(answer)
+              resolve(responseOf(answer))
+            },
+          })
+        })
+      },
+      now: () => clock.now() + wallMs,
+      elapsed: () => clock.now() - openedAt,
+      random: (size) => chances.bytes(size),
+      setTimer: (ms, call) =>
+        clock.after(ms, () => {
+          if (!life.isOver) call()
+        }),
+      announce: () => {
+        for (const listener of listeners) if (listener.tab !== name) clock.after(chances.between(1, 5), listener.call)
+      },
+      listen: (_name, call) => {
+        const listener = {
+          tab: name,
+          call: () => {
+            if (!life.isOver) call()
+          },
+        }
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
+      onWake: () => () => undefined,
+      isVisible: () => true,
+      origin: ORIGIN,
+    }
+    const alive = <Value>(value: Value): Promise<Value> => (life.isOver ? never : Promise.resolve(value))
+    const storage: SessionStorage = {
+      name: 'browser',
+      read: () => alive(disk.get(STORED) ?? null),
+      swap(before, after) {
+        if (life.isOver) return never
+        if ((disk.get(STORED) ?? null) !== before) return alive(false)
+        disk.set(STORED, after)
+        return alive(true)
+      },
+    }
+    const ownLock: Lock = {
+      acquire(lockName, signal) {
+        if (life.isOver) return never
+        return lock.acquire(plan.sharedLock ? lockName : `${lockName} ${name}`, signal).then((release) => {
+          if (life.isOver) {
+            release()
+            return never
+          }
+          life.holds.add(release)
+          return () => {
+            life.holds.delete(release)
+            release()
+          }
+        })
+      },
+    }
+
+    /** An API that takes every token but those that it has been told to refuse. */
+    async function api({ headers }: RequestInit): Promise<Response> {
+      const token = new Headers(headers).get('authorization') ?? ''
+      seen.add(token)
+      await clock.sleep(chances.between(5, 50))
+      if (life.isOver) return never
+      return refused.has(token)
+        ? responseOf({ status: 401, headers: [['www-authenticate', 'Bearer error="invalid_token"']], body: '{}' })
+        : responseOf({ status: 200, headers: [], body: '{}' })
+    }
+
+    const common = { storage, lock: ownLock, environment }
+    const session = createSession(
+      plan.carrier === 'token'
+        ? {
+            ...common,
+            tokenEndpoint: `${ORIGIN}/oauth/token`,
+            revocationEndpoint: `${ORIGIN}/oauth/revoke`,
+            clientId: CLIENT,
+          }
+        : {
+            ...common,
+            refreshEndpoint: `${ORIGIN}/auth/refresh`,
+            logoutEndpoint: `${ORIGIN}/auth/logout`,
+            shareAccessToken: true,
+          },
+    )
+    session.on('signedOut', ({ reason }) => {
+      chronicle.note(clock.now(), `${name} is signed out: ${reason}`)
+      onSignedOut(name, reason)
+    })
+    const tab: Tab = {
+      name,
+      session,
+      isDead: () => life.isOver,
+      crash() {
+        life.isOver = true
+        session.dispose()
+        for (const release of life.holds) release()
+      },
+    }
+    tabs[place] = tab
+    session.start()
+    return tab
+  }
+
+  async function signIn(tab: Tab, subject: string): Promise<void> {
+    browser.subject = subject
+    await tab.session.login(
+      () =>
+        new Promise((resolve, reject) => {
+          const body = JSON.stringify({ username: subject })
+          network.send({
+            request: requestOf(new URL(`${ORIGIN}/login`), {
+              method: 'POST',
+              headers: { 'content-type': 'application/json', 'x-baton': '1' },
+              credentials: 'include',
+              body,
+            }),
+            isOffline: clock.now() < offlineUntil,
+            isStray: tab.isDead,
+            pretends: false,
+            onFailure: () => {
+              reject(new Error('the network is gone'))
+            },
+            onAnswer: (answer) => {
+              receive(answer)
+              if (answer.status === 200) resolve(JSON.parse(answer.body ?? '{}') as Record<string, unknown>)
+              else reject(new Error(`the sign-in was answered with ${String(answer.status)}`))
+            },
+          })
+        }),
+    )
+  }
+
+  const browser: Browser = {
+    tabs,
+    open,
+    subject: 'nobody',
+    signIn,
+    goOffline(ms) {
+      offlineUntil = Math.max(offlineUntil, clock.now() + ms)
+    },
+    jump(ms) {
+      wallMs += ms
+    },
+    stored() {
+      const record = JSON.parse(disk.get(STORED) ?? '{}') as {
+        session?: { refreshToken?: string | null; attempt?: string }
+      }
+      return {
+        refreshToken: jar.get('__Host-baton') ?? record.session?.refreshToken ?? null,
+        key: record.session?.attempt ?? null,
+      }
+    },
+    plant(text) {
+      const session = {
+        state: 'live',
+        sid: 'of another system',
+        generation: 0,
+        attempt: chances.text(),
+        refreshToken: text,
+        accessToken: null,
+        expiresAt: null,
+        lifetimeMs: null,
+        scope: null,
+      }
+      disk.set(STORED, JSON.stringify({ session, pause: null, revocations: [] }))
+    },
+    refuseTokens() {
+      for (const token of seen) refused.add(token)
+    },
+  }
+  return browser
+}
+
+function responseOf({ status, headers, body }: PlainResponse): Response {
+  const response = new Response(null, { status, headers: headers.map(([name, value]) => [name, value]) })
+  // What it would do by itself, for a tenth of the time.
+  return Object.assign(response, { text: async () => body ?? '' })
+}
+
+/** First come, first served, by name. */
+function createLock(): Lock {
+  const queues = new Map<string, (() => void)[]>()
+  return {
+    acquire: (name, signal) =>
+      new Promise((resolve, reject) => {
+        const queue = queues.get(name) ?? []
+        queues.set(name, queue)
+        let isReleased = false
+        const release = () => {
+          if (isReleased) return
+          isReleased = true
+          const place = queue.indexOf(begin)
+          if (place === -1) return
+          queue.splice(place, 1)
+          if (place === 0) queue[0]?.()
+        }
+        const begin = () => {
+          resolve(release)
+        }
+        signal.addEventListener('abort', () => {
+          reject(new Error('aborted'))
+          if (queue[0] !== begin) release()
+        })
+        queue.push(begin)
+        if (queue[0] === begin) begin()
+      }),
+  }
+}

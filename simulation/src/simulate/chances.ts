@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto'
+
+/** A stream of choices that its name determines. */
+export interface Chances {
+  /** From 0 up to but not including 1. */
+  fraction(): number
+  /** A whole number from `least` to `most`, both included. */
+  between(least: number, most: number): number
+  /** True that often, of one. */
+  happens(likelihood: number): boolean
+  oneOf<const Item>(items: readonly [Item, ...Item[]]): Item
+  bytes(size: number): Uint8Array
+  text(): string
+}
+
+/** Small and fast, and of good enough quality for dice (sfc32); what is unguessable elsewhere must be repeatable here. */
+export function chancesOf(name: string): Chances {
+  const seed = createHash('sha256').update(name).digest()
+  let [a, b, c, d] = [seed.readInt32LE(0), seed.readInt32LE(4), seed.readInt32LE(8), seed.readInt32LE(12)]
+
+  function word(): number {
+    const sum = (a + b + d) | 0
+    d = (d + 1) | 0
+    a = b ^ (b >>> 9)
+    b = (c + (c << 3)) | 0
+    c = (c << 21) | (c >>> 11)
+    c = (c + sum) | 0
+    return sum >>> 0
+  }
+
+  const fraction = () => word() / 2 ** 32
+  const between = (least: number, most: number) => least + Math.floor(fraction() * (most - least + 1))
+  function bytes(size: number): Uint8Array {
+    const drawn = new Uint8Array(size)
+    for (let place = 0; place < size; place += 1) drawn[place] = word()
+    return drawn
+  }
+  return {
+    fraction,
+    between,
+    bytes,
+    happens: (likelihood) => fraction() < likelihood,
+    oneOf: (items) => items[between(0, items.length - 1)] ?? items[0],
+    text: () => Buffer.from(bytes(18)).toString('base64url'),
+  }
+}

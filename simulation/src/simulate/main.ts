@@ -1,0 +1,123 @@
+import { fork } from 'node:child_process'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { planOf } from './plan.js'
+import { run } from './run.js'
+import { add, type Failure, nameOf, NOTHING_YET, playAll, type Range, type Tally } from './schedules.js'
+import { type Cut, cutPlan, shrink } from './shrink.js'
+
+const USAGE = `pnpm simulate -- [--schedules N] [--seed S] [--workers N]
+pnpm simulate -- --seed S --only K [--without 0,3] [--calm slow,copied] [--length MS]
+
+Plays N schedules: real core, real endpoints, real clients, on a virtual clock, with everything else simulated.
+  --schedules  how many; default 10000
+  --seed       which ones; default 1
+  --workers    how many processes; default one for each processor
+  --only       plays one schedule and prints what happens in it
+  --without, --calm, --length  leave parts of it out`
+
+const { values } = parseArgs({
+  options: {
+    schedules: { type: 'string', default: '10000' },
+    seed: { type: 'string', default: '1' },
+    workers: { type: 'string', default: String(availableParallelism()) },
+    only: { type: 'string' },
+    without: { type: 'string', default: '' },
+    calm: { type: 'string', default: '' },
+    length: { type: 'string' },
+    worker: { type: 'string' },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+const MOST_SHRUNK = 3
+/** What a worker plays at a time. */
+const SHARE = 500
+
+if (values.worker !== undefined) await work(JSON.parse(values.worker) as Range)
+else if (values.help) console.log(USAGE)
+else if (values.only !== undefined) await replay(Number(values.only))
+else await main()
+
+/** What a process of its own does: tells the tally of its range. */
+async function work(range: Range): Promise<void> {
+  process.send?.(await playAll(range))
+  process.disconnect()
+}
+
+async function main(): Promise<void> {
+  const { seed } = values
+  const schedules = Number(values.schedules)
+  let tally = NOTHING_YET
+  let first = 0
+  async function handOut(): Promise<void> {
+    while (first < schedules) {
+      const range = { seed, first, count: Math.min(SHARE, schedules - first) }
+      first += range.count
+      tally = add(tally, await inWorker(range))
+    }
+  }
+  await Promise.all(Array.from({ length: Number(values.workers) }, handOut))
+  console.log(summaryOf(tally))
+  for (const failure of tally.failures.slice(0, MOST_SHRUNK)) await tell(failure)
+  process.exitCode = tally.failures.length === 0 ? 0 : 1
+}
+
+function inWorker(range: Range): Promise<Tally> {
+  return new Promise((resolve, reject) => {
+    const worker = fork(fileURLToPath(import.meta.url), ['--worker', JSON.stringify(range)])
+    worker.once('message', (tally: Tally) => {
+      resolve(tally)
+    })
+    worker.once('error', reject)
+    worker.once('exit', (code) => {
+      if (code !== 0) reject(new Error(`a worker ended with ${String(code)}`))
+    })
+  })
+}
+
+function summaryOf({ schedules, requests, rotations, retries, heals, reuses, faults, failures }: Tally): string {
+  return [
+    `${String(schedules)} schedules`,
+    `${String(requests)} requests`,
+    `${String(rotations)} rotations`,
+    `${String(retries)} retries`,
+    `${String(heals)} heals`,
+    `${String(reuses)} reuse verdicts`,
+    `${String(faults)} answers of 503`,
+    `${String(failures.length)} violations`,
+  ].join(', ')
+}
+
+async function tell({ schedule, invariant, message }: Failure): Promise<void> {
+  console.log(`\n${invariant}: ${message} (schedule ${String(schedule)})`)
+  console.log(`  ${commandFor(schedule, await shrink(planOf(nameOf(values.seed, schedule)), invariant))}`)
+}
+
+function commandFor(schedule: number, { without, calm, lengthMs }: Cut): string {
+  const parts = [
+    `npx pnpm simulate -- --seed ${values.seed} --only ${String(schedule)}`,
+    ...(without.length === 0 ? [] : [`--without ${without.join(',')}`]),
+    ...(calm.length === 0 ? [] : [`--calm ${calm.join(',')}`]),
+    ...(lengthMs === null ? [] : [`--length ${String(lengthMs)}`]),
+  ]
+  return parts.join(' ')
+}
+
+async function replay(schedule: number): Promise<void> {
+  const plan = planOf(nameOf(values.seed, schedule))
+  const listed = (text: string) => text.split(',').filter((part) => part !== '')
+  const rates = Object.keys(plan.rates) as (keyof typeof plan.rates)[]
+  const cut = {
+    without: listed(values.without).map(Number),
+    calm: rates.filter((rate) => listed(values.calm).includes(rate)),
+    lengthMs: values.length === undefined ? null : Number(values.length),
+  }
+  const chosen = cutPlan(plan, cut)
+  console.log(chosen)
+  const { lines, violation, digest } = await run(chosen)
+  for (const line of lines) console.log(line)
+  console.log(violation === null ? 'no violation' : `${violation.invariant}: ${violation.message}`, digest)
+  process.exitCode = violation === null ? 0 : 1
+}

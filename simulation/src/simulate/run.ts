@@ -1,0 +1,257 @@
+import { createHash } from 'node:crypto'
+import { Violation } from '../history/violation.js'
+import { createBrowser, type Tab } from './browser.js'
+import { type Counts, createChronicle, type FamilyHistory } from './chronicle.js'
+import { createClock } from './clock.js'
+import { createNetwork } from './network.js'
+import type { Incident, Plan } from './plan.js'
+import { createServer } from './server.js'
+import { createThief } from './thief.js'
+
+export interface RunReport {
+  readonly counts: Counts
+  /** Of all that happened: the same plan has the same one. */
+  readonly digest: string
+  readonly violation: { readonly invariant: string; readonly message: string } | null
+  readonly lines: readonly string[]
+}
+
+const SECOND = 1000
+const START = Date.UTC(2030, 0, 1)
+/** By then the first sign-in is done, however slow its keys are. */
+const BEGUN = START + 10 * SECOND
+const SLOWEST_MS = 130 * SECOND
+const FOREIGN = 'foreign-token-of-the-system-before'
+
+/** Plays one plan from beginning to end. Nothing but the plan goes in. */
+export async function run(plan: Plan): Promise<RunReport> {
+  const clock = createClock(START)
+  const chronicle = createChronicle(plan)
+  const server = createServer({ plan, clock, chronicle })
+  const broken: unknown[] = []
+  const network = createNetwork({ plan, clock, server, onBroken: (error) => broken.push(error) })
+  /** Families of which a tab believed that they are over. */
+  const signOuts: { family: FamilyHistory | undefined; reason: string; at: number }[] = []
+  const browser = createBrowser({
+    plan,
+    clock,
+    network,
+    chronicle,
+    onSignedOut: (_tab, reason) => {
+      signOuts.push({ family: chronicle.lastOf(browser.subject), reason, at: clock.now() })
+      demandCauseOfSignOut(reason)
+    },
+  })
+  const thief = createThief({ plan, browser, network, chronicle })
+  /** A sign-in that never heard of its success leaves a family that nobody has. */
+  let signIns = 0
+
+  function demandCauseOfSignOut(reason: string): void {
+    if (reason !== 'refused' && reason !== 'no_session' && reason !== 'cleared') return
+    const family = chronicle.lastOf(browser.subject)
+    if (family === undefined || !isInnocent(family)) return
+    broken.push(new Violation('I3', `somebody was signed out by accident: ${reason}`))
+  }
+
+  /** Nothing has happened to it that may end a session. */
+  function isInnocent({ record, losses, isStolen, isExcused }: FamilyHistory): boolean {
+    if (!plan.sharedLock || losses > 0 || isStolen || isExcused || signIns > 1) return false
+    if (record === null) return false
+    const { revocation, expiresAt } = record
+    if (revocation !== null && revocation.reason !== 'reuse' && revocation.reason !== 'rollback') return false
+    return clock.now() < expiresAt - 2 * SECOND
+  }
+
+  async function begin(): Promise<void> {
+    const tab = browser.open(0)
+    if (plan.imported) {
+      chronicle.noteForeign(FOREIGN)
+      server.foreign.set(FOREIGN, { subject: 'user 1', clientId: 'app', expiresAt: START + 90 * 24 * 3600 * SECOND })
+      browser.subject = 'user 1'
+      browser.plant(FOREIGN)
+      browser.open(0)
+    } else await signIn(tab, 'user 1')
+    for (let place = 1; place < plan.tabs; place += 1) browser.open(place)
+  }
+
+  async function signIn(tab: Tab, subject: string): Promise<void> {
+    signIns += 1
+    await browser.signIn(tab, subject)
+  }
+
+  function befall(incident: Incident): void {
+    chronicle.note(clock.now(), incident.kind)
+    const tab = 'tab' in incident ? browser.tabs[incident.tab] : undefined
+    switch (incident.kind) {
+      case 'a tab asks for a token':
+        tab?.session.getAccessToken().catch(ignore)
+        break
+      case 'a tab is told 401':
+        browser.refuseTokens()
+        tab?.session.fetch('https://app.example/api').catch(ignore)
+        break
+      case 'a tab crashes':
+        tab?.crash()
+        break
+      case 'a tab is reloaded':
+      case 'a tab opens':
+        browser.open(incident.tab)
+        break
+      case 'sign-out':
+        tab?.session.logout().catch(ignore)
+        break
+      case 'sign-in as somebody else':
+        if (tab !== undefined && !tab.isDead()) signIn(tab, 'user 2').catch(ignore)
+        break
+      case 'the browser is offline':
+        browser.goOffline(incident.ms)
+        break
+      case 'the store is out':
+        server.store.fail(incident.ms)
+        break
+      case 'the key service is out':
+        server.failKeys(incident.ms)
+        break
+      case 'fail-over':
+        server.store.failOver(incident.lagMs)
+        break
+      case 'the wall clock jumps':
+        browser.jump(incident.ms)
+        break
+      case 'the thief copies all that is stored':
+        thief.copy()
+        break
+      case 'the thief refreshes':
+        thief.refresh().catch(ignore)
+        break
+      case 'the thief tries an older token':
+        thief.refresh({ older: true }).catch(ignore)
+        break
+      case 'the thief pretends to be another client':
+        thief.refresh({ pretends: true }).catch(ignore)
+        break
+      case 'somebody sends rubbish':
+        network.send(rubbish())
+        break
+      case 'all sessions are ended':
+        endAll().catch(ignore)
+        break
+      case 'purge':
+        server.asAdministrator((tokens) => tokens.purge()).catch(ignore)
+        break
+      case 'the sessions are listed':
+        lookForSessions().catch(ignore)
+        break
+    }
+  }
+
+  async function endAll(): Promise<void> {
+    const before = [...chronicle.families.values()].filter(({ subject }) => subject === browser.subject)
+    const losses = before.map((family) => family.losses)
+    await server.asAdministrator((tokens) => tokens.revokeSubject(browser.subject))
+    for (const [index, family] of before.entries()) {
+      const { record } = family
+      const isAlive = record !== null && record.revocation === null && clock.now() < record.expiresAt - SECOND
+      if (isAlive && family.losses === losses[index])
+        broken.push(new Violation('I14', 'a family outlived the end of all sessions'))
+    }
+  }
+
+  async function lookForSessions(): Promise<void> {
+    const before = [...chronicle.families.values()].filter(
+      ({ subject, record }) => subject === browser.subject && record?.revocation === null,
+    )
+    const { items } = await server.asAdministrator((tokens) => tokens.list({ subject: browser.subject }))
+    for (const { id, record } of before) {
+      const isAlive = record !== null && record.revocation === null && clock.now() < record.expiresAt - 2 * SECOND
+      if (isAlive && !items.some((item) => item.id === id))
+        broken.push(new Violation('I9', 'a living family was not listed'))
+    }
+  }
+
+  /** Everything works again: whoever did nothing wrong is signed in, and of a thief and an owner not both. */
+  async function end(): Promise<void> {
+    network.heal()
+    server.heal()
+    await clock.runUntil(clock.now() + SLOWEST_MS)
+    const family = chronicle.lastOf(browser.subject)
+    const owner = async (): Promise<boolean> => {
+      const tab = browser.tabs.find((one) => one !== undefined && !one.isDead())
+      if (tab === undefined) return false
+      browser.refuseTokens()
+      const { ok } = await tab.session.fetch('https://app.example/api').catch(() => ({ ok: false }))
+      return ok
+    }
+    const isAlive = await within(owner())
+    if (family !== undefined && isInnocent(family) && !isAlive && browser.tabs.some((tab) => tab?.isDead() === false))
+      broken.push(new Violation('I3', 'a session that nothing has ended does not go on'))
+    if (!thief.hasAny()) return
+    let isThiefOn = false
+    let isOwnerOn = false
+    for (let round = 0; round < 3; round += 1) {
+      await clock.runUntil(clock.now() + (plan.graceSeconds + 5) * SECOND)
+      isOwnerOn = await within(owner())
+      await clock.runUntil(clock.now() + (plan.graceSeconds + 5) * SECOND)
+      isThiefOn = await within(thief.refresh())
+    }
+    if (isThiefOn && isOwnerOn && signIns === 1) broken.push(new Violation('I6', 'a thief and the owner both go on'))
+  }
+
+  /** Waits on this clock. */
+  async function within(work: Promise<boolean>): Promise<boolean> {
+    let outcome = false
+    void work.then((value) => (outcome = value))
+    await clock.runUntil(clock.now() + 60 * SECOND)
+    return outcome
+  }
+
+  const isOver = () => chronicle.violation() !== null || broken.length > 0
+  const beginning = begin()
+  await clock.runUntil(BEGUN)
+  if (!isOver()) await beginning
+  network.unleash()
+  server.store.unleash()
+  for (const incident of plan.incidents) {
+    if (isOver()) break
+    await clock.runUntil(BEGUN + incident.atMs)
+    befall(incident)
+  }
+  if (!isOver()) await clock.runUntil(BEGUN + plan.lengthMs)
+  if (!isOver()) await end()
+  return report()
+
+  function report(): RunReport {
+    const found = chronicle.violation() ?? broken[0] ?? null
+    if (found !== null && !(found instanceof Violation)) throw new Error('the server threw', { cause: found })
+    const { lines, counts } = chronicle
+    return {
+      counts,
+      lines,
+      digest: createHash('sha256').update(lines.join('\n')).digest('hex'),
+      violation: found && { invariant: found.invariant, message: found.message },
+    }
+  }
+}
+
+function rubbish(): Parameters<ReturnType<typeof createNetwork>['send']>[0] {
+  const bytes = Buffer.from('grant_type=refresh_token&client_id=app&refresh_token=brt_rubbish')
+  return {
+    request: {
+      method: 'POST',
+      url: '/oauth/token',
+      headers: { host: ['app.example'], 'content-type': ['application/x-www-form-urlencoded'] },
+      body: { kind: 'stream', read: async () => bytes },
+      remoteAddress: '198.51.100.10',
+      encrypted: true,
+    },
+    isOffline: false,
+    isStray: () => true,
+    pretends: false,
+    onFailure: ignore,
+    onAnswer: ignore,
+  }
+}
+
+function ignore(): void {
+  // Whatever comes of it is seen elsewhere.
+}

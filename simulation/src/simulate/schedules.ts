@@ -1,0 +1,67 @@
+import type { Counts } from './chronicle.js'
+import { planOf } from './plan.js'
+import { run } from './run.js'
+
+export interface Failure {
+  readonly schedule: number
+  readonly invariant: string
+  readonly message: string
+}
+
+export interface Tally extends Counts {
+  readonly schedules: number
+  readonly failures: readonly Failure[]
+}
+
+export interface Range {
+  readonly seed: string
+  readonly first: number
+  readonly count: number
+  /** No new one begins later than this, by the real clock. */
+  readonly mostMs?: number
+}
+
+export const NOTHING_YET: Tally = {
+  schedules: 0,
+  failures: [],
+  rotations: 0,
+  retries: 0,
+  heals: 0,
+  imports: 0,
+  reuses: 0,
+  losses: 0,
+  faults: 0,
+  requests: 0,
+}
+
+export function nameOf(seed: string, schedule: number): string {
+  return `${seed}/${String(schedule)}`
+}
+
+/** Plays schedules one after another. The same range of the same seed plays the same ones. */
+export async function playAll({ seed, first, count, mostMs = Infinity }: Range): Promise<Tally> {
+  const startedAt = performance.now()
+  let tally = NOTHING_YET
+  for (let schedule = first; schedule < first + count; schedule += 1) {
+    if (performance.now() - startedAt > mostMs) break
+    const { counts, violation } = await run(planOf(nameOf(seed, schedule)))
+    const failures = violation === null ? [] : [{ schedule, ...violation }]
+    tally = add(tally, { ...counts, schedules: 1, failures })
+  }
+  return tally
+}
+
+export function add(one: Tally, other: Tally): Tally {
+  return {
+    schedules: one.schedules + other.schedules,
+    failures: [...one.failures, ...other.failures],
+    rotations: one.rotations + other.rotations,
+    retries: one.retries + other.retries,
+    heals: one.heals + other.heals,
+    imports: one.imports + other.imports,
+    reuses: one.reuses + other.reuses,
+    losses: one.losses + other.losses,
+    faults: one.faults + other.faults,
+    requests: one.requests + other.requests,
+  }
+}

@@ -1,0 +1,209 @@
+import { createRefreshTokens, type ForeignGrant, type RefreshTokens } from '@baton/core'
+import {
+  type AccessTokenOption,
+  type Endpoint,
+  loginEndpoint,
+  logoutEndpoint,
+  type PlainRequest,
+  type PlainResponse,
+  refreshEndpoint,
+  revocationEndpoint,
+} from '@baton/http'
+import { type Chances, chancesOf } from './chances.js'
+import type { Answer, Chronicle, Visit } from './chronicle.js'
+import type { VirtualClock } from './clock.js'
+import type { Plan } from './plan.js'
+import { type SimulatedStore, simulatedStore } from './store.js'
+
+export const ORIGIN = 'https://app.example'
+export const CLIENT = 'app'
+const SECRET = 'the secret of the simulation, 48 bytes and more.'
+
+export interface ServerWorld {
+  readonly plan: Plan
+  readonly clock: VirtualClock
+  readonly chronicle: Chronicle
+}
+
+interface Arrival {
+  readonly request: PlainRequest
+  /** It comes from somebody who stole a token and says that he is another client. */
+  readonly pretends: boolean
+  readonly isStray: () => boolean
+}
+
+export interface Server {
+  /** Answers one request, at one of the processes. */
+  serve(arrival: Arrival): Promise<PlainResponse>
+  /** What an administrator does, on the first process. */
+  asAdministrator<Outcome>(work: (tokens: RefreshTokens) => Promise<Outcome>): Promise<Outcome>
+  readonly store: SimulatedStore
+  /** The key service answers nothing for so long. */
+  failKeys(ms: number): void
+  heal(): void
+  /** Another system's tokens that are not exchanged yet. */
+  readonly foreign: Map<string, ForeignGrant>
+}
+
+/**
+ * The real core and the real endpoints, at processes whose clocks disagree, on one simulated store. Nothing that one request leaves
+ * in a process is there for the next one: each is served by a core of its own, which also tells whose store calls are whose.
+ */
+export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
+  const chances = chancesOf(`${plan.seed}/server`)
+  const store = simulatedStore({ plan, clock, chronicle, chances: chancesOf(`${plan.seed}/store`) })
+  const foreign = new Map<string, ForeignGrant>()
+  const keys = { outUntil: 0, made: 0 }
+  const processes = plan.skewsMs.map((skewMs, index): Process => {
+    const randomness = chancesOf(`${plan.seed}/randomness of process ${String(index)}`)
+    return { now: () => clock.now() + skewMs, random: (size) => randomness.bytes(size) }
+  })
+
+  function coreFor(visit: Visit): { tokens: RefreshTokens; now: () => number } {
+    const { now, random } = chances.oneOf(processes as [Process, ...Process[]])
+    const { graceSeconds, idleSeconds, absoluteSeconds } = plan
+    const tokens = createRefreshTokens({
+      store: store.storeFor(visit),
+      secrets: [SECRET],
+      policy: { graceSeconds, idleSeconds, absoluteSeconds },
+      storeTimeoutSeconds: null,
+      now,
+      random,
+      onEvent: (event) => {
+        chronicle.note(now(), JSON.stringify(event))
+        chronicle.reported(visit, event)
+      },
+      accept: {
+        identify: (token) => (token.startsWith('foreign-token') ? token : null),
+        find: async (token) => foreign.get(token) ?? null,
+        moved: async (token) => foreign.delete(token),
+      },
+    })
+    return { tokens, now }
+  }
+
+  return {
+    store,
+    foreign,
+    async serve({ request, pretends, isStray }) {
+      const carried = await carriedBy(request)
+      const visit = chronicle.visit({ ...carried, pretends, isStray, arrivedAt: clock.now() })
+      const accessToken = accessTokens({ plan, clock, chances, visit, keys })
+      const response = await endpointAt(request.url, { plan, accessToken, ...coreFor(visit) })(request)
+      const answer = answerOf(response, clock.now())
+      chronicle.note(clock.now(), `${request.url} ${String(answer.status)} ${visit.reason ?? ''}`)
+      chronicle.answered(visit, answer)
+      return response
+    },
+    asAdministrator(work) {
+      const nobody = { purpose: 'other', text: null, key: null, pretends: false, isStray: () => false } as const
+      return work(coreFor(chronicle.visit({ ...nobody, arrivedAt: clock.now() })).tokens)
+    },
+    failKeys(ms) {
+      keys.outUntil = clock.now() + ms
+    },
+    heal() {
+      keys.outUntil = 0
+      store.heal()
+    },
+  }
+}
+
+interface Process {
+  readonly now: () => number
+  readonly random: (size: number) => Uint8Array
+}
+
+interface EndpointWorld {
+  readonly plan: Plan
+  readonly tokens: RefreshTokens
+  readonly accessToken: AccessTokenOption
+  readonly now: () => number
+}
+
+function endpointAt(url: string, { plan, tokens, accessToken, now }: EndpointWorld): Endpoint {
+  const shared = { rateLimit: false, now, onError: () => undefined } as const
+  const clients = [{ clientId: CLIENT }, { clientId: 'another' }]
+  switch (url) {
+    case '/login': {
+      const authenticate = async ({ username }: Readonly<Record<string, unknown>>) => ({ subject: String(username) })
+      return plan.carrier === 'cookie'
+        ? loginEndpoint(tokens, { accessToken, authenticate, cookie: true, ...shared })
+        : loginEndpoint(tokens, { accessToken, authenticate, defaults: { clientId: CLIENT }, ...shared })
+    }
+    case '/oauth/token':
+      return refreshEndpoint(tokens, { accessToken, clients, ...shared })
+    case '/oauth/revoke':
+      return revocationEndpoint(tokens, { clients, ...shared })
+    case '/auth/refresh':
+      return refreshEndpoint(tokens, { accessToken, cookie: true, ...shared })
+    case '/auth/logout':
+      return logoutEndpoint(tokens, { cookie: true, ...shared })
+    default:
+      throw new Error(`nothing is served at ${url}`)
+  }
+}
+
+interface KeyWorld {
+  readonly plan: Plan
+  readonly clock: VirtualClock
+  readonly chances: Chances
+  readonly visit: Visit
+  readonly keys: { readonly outUntil: number; made: number }
+}
+
+/** Made here in no time, or by a service that is slow at times and out at others. */
+function accessTokens({ plan, clock, chances, visit, keys }: KeyWorld): AccessTokenOption {
+  const make = (mostSeconds: number) => {
+    keys.made += 1
+    return { accessToken: `at.${String(keys.made)}`, expiresIn: Math.min(plan.accessSeconds, mostSeconds) }
+  }
+  if (!plan.keyService)
+    return {
+      issuer: ORIGIN,
+      lifetimeSeconds: plan.accessSeconds,
+      mint: async ({ mostSeconds }) => make(mostSeconds),
+      verify: async () => null,
+      read: async () => null,
+    }
+  return async ({ mostSeconds }) => {
+    await clock.sleep(chances.happens(0.1) ? chances.between(1000, 4000) : chances.between(5, 50))
+    if (clock.now() >= keys.outUntil) return make(mostSeconds)
+    visit.hurt = true
+    throw new Error('the key service is out')
+  }
+}
+
+/** What the world outside can see of a request: which token it shows, and how. */
+async function carriedBy(request: PlainRequest): Promise<Pick<Visit, 'purpose' | 'text' | 'key'>> {
+  const key = request.headers['idempotency-key']?.[0] ?? null
+  if (request.url === '/auth/refresh') return { purpose: 'refresh', text: cookieIn(request), key }
+  if (request.url !== '/oauth/token' || request.body.kind !== 'stream') return { purpose: 'other', text: null, key }
+  const body = await request.body.read(65_536)
+  const text = new URLSearchParams(Buffer.from(body ?? []).toString()).get('refresh_token')
+  return { purpose: 'refresh', text, key }
+}
+
+function cookieIn({ headers }: PlainRequest): string | null {
+  return /__Host-baton=([^;]+)/.exec(headers['cookie']?.[0] ?? '')?.[1] ?? null
+}
+
+export function refreshTokenIn({ headers, body }: PlainResponse): string | null {
+  const cookie = headers.find(([name]) => name === 'set-cookie')?.[1]
+  if (cookie !== undefined) return /^__Host-baton=([^;]+)/.exec(cookie)?.[1] ?? null
+  const members = (body === null ? {} : JSON.parse(body)) as { refresh_token?: string }
+  return members.refresh_token ?? null
+}
+
+function answerOf(response: PlainResponse, at: number): Answer {
+  const { status, headers, body } = response
+  const members = (body === null ? {} : JSON.parse(body)) as { error?: string }
+  return {
+    at,
+    status,
+    error: members.error ?? null,
+    refreshToken: refreshTokenIn(response),
+    retryAfter: headers.find(([name]) => name === 'retry-after')?.[1] ?? null,
+    touchesCookie: status !== 200 && headers.some(([name]) => name === 'set-cookie'),
+  }
+}

@@ -1,0 +1,179 @@
+import type { FamilyRecord, TokenStore } from '@baton/core'
+import type { Chances } from './chances.js'
+import type { Chronicle, Visit } from './chronicle.js'
+import type { VirtualClock } from './clock.js'
+import type { Plan, Rates } from './plan.js'
+
+const CALM = { storeFails: 0, storeFailsLate: 0, storeRepeats: 0 }
+
+export interface SimulatedStore {
+  /** The store as it serves one request. */
+  storeFor(visit: Visit): TokenStore
+  /** Nothing answers for so long. */
+  fail(ms: number): void
+  /** The last writes are gone, and nothing answers until the replica has taken over. */
+  failOver(lagMs: number): void
+  /** From here on things go wrong as planned; before, somebody signs in. */
+  unleash(): void
+  /** From here on nothing goes wrong by itself. */
+  heal(): void
+  readonly rows: ReadonlyMap<string, FamilyRecord>
+}
+
+interface StoreWorld {
+  readonly plan: Plan
+  readonly clock: VirtualClock
+  readonly chances: Chances
+  readonly chronicle: Chronicle
+}
+
+/** How long core's own limit would wait for a store; its timers are real ones, so that the simulation keeps the time instead. */
+const TIMEOUT_MS = 5000
+const TAKE_OVER_MS = 2000
+
+/**
+ * A store as core meets it: linearizable, as memory, SQLite and PostgreSQL are, with connections that fail before a command or
+ * after it, answers that never come while the command takes effect later, and drivers that send one twice. As Redis it may also
+ * forget its last writes when a replica takes over.
+ */
+export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld): SimulatedStore {
+  const rows = new Map<string, FamilyRecord>()
+  const remembered = new Map<string, { by: string; expiresAt: number }>()
+  const undo: { at: number; id: string; row: FamilyRecord | undefined; forget: () => void }[] = []
+  let rates: Pick<Rates, 'storeFails' | 'storeFailsLate' | 'storeRepeats'> = CALM
+  let outUntil = 0
+  const latency = () => clock.sleep(plan.engine === 'memory' ? 0 : chances.between(1, 8))
+
+  async function execute<Answer>(visit: Visit, isWrite: boolean, command: () => Answer): Promise<Answer> {
+    const hurt = (message: string): Error => {
+      visit.hurt = true
+      return new Error(message)
+    }
+    await latency()
+    if (clock.now() < outUntil) {
+      await clock.sleep(chances.oneOf([5, TIMEOUT_MS]))
+      throw hurt('no connection')
+    }
+    if (chances.happens(rates.storeFails)) throw hurt('the connection broke')
+    if (isWrite && chances.happens(rates.storeFailsLate)) {
+      if (chances.happens(0.5)) command()
+      else clock.after(chances.between(100, 40_000), command)
+      await clock.sleep(chances.oneOf([20, TIMEOUT_MS]))
+      throw hurt('no answer')
+    }
+    let answer = command()
+    if (isWrite && chances.happens(rates.storeRepeats)) {
+      await clock.sleep(chances.between(1, 3000))
+      answer = command()
+    }
+    await latency()
+    return answer
+  }
+
+  function put(id: string, record: FamilyRecord | null, note: () => void): void {
+    undo.push({ at: clock.now(), id, row: rows.get(id), forget: chronicle.checkpoint(id) })
+    note()
+    if (record === null) rows.delete(id)
+    else rows.set(id, Object.freeze(record))
+  }
+
+  const storeFor = (visit: Visit): TokenStore => ({
+    create(record) {
+      return execute(visit, true, () => {
+        const standing = rows.get(record.id)
+        if (standing !== undefined) {
+          chronicle.looked(visit, { before: standing, after: standing, madeAt: 0, at: clock.now(), isSwap: true })
+          return standing
+        }
+        put(record.id, { ...record }, () => {
+          chronicle.created(visit, record, clock.now())
+        })
+        return record
+      })
+    },
+    find(id) {
+      return execute(visit, false, () => {
+        const row = rows.get(id) ?? null
+        if (row !== null)
+          chronicle.looked(visit, { before: row, after: row, madeAt: 0, at: clock.now(), isSwap: false })
+        return row
+      })
+    },
+    rotate({ id, expect, next, now }) {
+      return execute(visit, true, () => {
+        const before = rows.get(id)
+        if (before === undefined) return null
+        const applies = before.verifier === expect && before.revocation === null && before.expiresAt > now
+        const idleEnd = before.idleMs === null ? Infinity : now + before.idleMs
+        const after = applies ? { ...before, ...next, expiresAt: Math.min(idleEnd, before.absoluteExpiresAt) } : before
+        const note = () => {
+          chronicle.looked(visit, { before, after, madeAt: now, at: clock.now(), isSwap: true })
+        }
+        if (applies) put(id, after, note)
+        else note()
+        return after
+      })
+    },
+    revoke(id, revocation) {
+      return execute(visit, true, () => {
+        const before = rows.get(id)
+        if (before === undefined) return null
+        if (before.revocation !== null) return before
+        const after = { ...before, revocation }
+        put(id, after, () => {
+          chronicle.revoked(visit, { before, after })
+        })
+        return after
+      })
+    },
+    list: ({ subject, limit, now }) =>
+      execute(visit, false, () => {
+        const living = [...rows.values()].filter(
+          (row) => row.subject === subject && row.revocation === null && row.expiresAt > now,
+        )
+        return { items: living.slice(0, limit), cursor: null }
+      }),
+    purge: (now, limit) =>
+      execute(visit, true, () => {
+        const dead = [...rows.values()].filter(
+          (row) => (row.revocation !== null || row.expiresAt <= now) && row.keepUntil <= now,
+        )
+        for (const row of dead.slice(0, limit))
+          put(row.id, null, () => {
+            chronicle.deleted(row, now)
+          })
+        return Math.min(dead.length, limit)
+      }),
+    remember: ({ key, by, expiresAt }, now) =>
+      execute(visit, true, () => {
+        const known = remembered.get(key)
+        if (known !== undefined && known.expiresAt > now) return known.by
+        remembered.set(key, { by, expiresAt })
+        return by
+      }),
+  })
+
+  return {
+    storeFor,
+    rows,
+    fail(ms) {
+      outUntil = Math.max(outUntil, clock.now() + ms)
+    },
+    failOver(lagMs) {
+      outUntil = Math.max(outUntil, clock.now() + TAKE_OVER_MS)
+      for (let last = undo.at(-1); last !== undefined && last.at > clock.now() - lagMs; last = undo.at(-1)) {
+        undo.pop()
+        last.forget()
+        if (last.row === undefined) rows.delete(last.id)
+        else rows.set(last.id, last.row)
+      }
+    },
+    unleash() {
+      rates = plan.rates
+    },
+    heal() {
+      outUntil = 0
+      rates = CALM
+    },
+  }
+}

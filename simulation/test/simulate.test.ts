@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest'
+import { planOf } from '../src/simulate/plan.js'
+import { run } from '../src/simulate/run.js'
+import { nameOf, playAll } from '../src/simulate/schedules.js'
+import { cutPlan, shrink, WHOLE } from '../src/simulate/shrink.js'
+
+const SCHEDULES = 1000
+/** Seconds by itself, minutes beside everything else. */
+const BUSY_MACHINE_MS = 600_000
+
+describe('the simulation', () => {
+  it(
+    'breaks no invariant, and meets all that it is about',
+    async () => {
+      const tally = await playAll({ seed: 'test', first: 0, count: SCHEDULES })
+      expect(tally.failures).toEqual([])
+      expect(tally.schedules).toBe(SCHEDULES)
+      for (const count of [tally.rotations, tally.retries, tally.heals, tally.imports, tally.reuses, tally.faults])
+        expect(count).toBeGreaterThan(0)
+    },
+    BUSY_MACHINE_MS,
+  )
+
+  it('plays the same plan the same way, to the last line', async () => {
+    for (const schedule of [3, 14, 15]) {
+      const [one, other] = [await run(planOf(nameOf('again', schedule))), await run(planOf(nameOf('again', schedule)))]
+      expect(one.lines.length).toBeGreaterThan(2)
+      expect(other).toEqual(one)
+    }
+  })
+
+  it('plays another plan another way', async () => {
+    const digests = await Promise.all([1, 2, 3].map(async (one) => (await run(planOf(nameOf('other', one)))).digest))
+    expect(new Set(digests).size).toBe(3)
+  })
+})
+
+describe('a cut', () => {
+  it('leaves out what it names and nothing else', () => {
+    const plan = planOf('cut/1')
+    expect(cutPlan(plan, WHOLE)).toEqual(plan)
+    const cut = cutPlan(plan, { without: [0], calm: ['slow'], lengthMs: null })
+    expect(cut.incidents).toEqual(plan.incidents.slice(1))
+    expect(cut.rates).toEqual({ ...plan.rates, slow: 0 })
+  })
+
+  it('of a plan that breaks nothing is none', async () => {
+    expect(await shrink(planOf('cut/2'), 'I1')).toEqual(WHOLE)
+  })
+})
