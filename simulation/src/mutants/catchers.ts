@@ -1,0 +1,44 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
+import type { Fault } from './faults.js'
+import type { Copy } from './working-copy.js'
+
+/** Something that may notice a fault. */
+export interface Catcher {
+  readonly name: string
+  notices(copy: Copy): Promise<boolean>
+}
+
+const PATIENCE_MS = 300_000
+
+/** In the order of their price; the model knows core alone, and neither it nor the simulation uses a real store. */
+export function catchersFor({ tests, file }: Fault): readonly Catcher[] {
+  const model = running('model', 'tsx', ['simulation/src/model/main.ts', '--states', '4000'])
+  const simulation = running('simulation', 'tsx', [
+    'simulation/src/simulate/main.ts',
+    '--schedules',
+    '300',
+    '--workers',
+    '1',
+  ])
+  const vitest = running('tests', 'vitest', ['run', '--project', 'packages', '--bail', '1', ...tests])
+  if (file.startsWith('packages/core/')) return [model, simulation, vitest]
+  return file.startsWith('packages/store-') ? [vitest] : [simulation, vitest]
+}
+
+function running(name: string, command: string, args: readonly string[]): Catcher {
+  return { name, notices: (copy) => fails(copy, command, args) }
+}
+
+/** Whether the command fails, or hangs. */
+function fails({ folder }: Copy, command: string, args: readonly string[]): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(join(folder, 'node_modules', '.bin', command), args, { cwd: folder, stdio: 'ignore' })
+    const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
+    child.once('error', reject)
+    child.once('exit', (code) => {
+      clearTimeout(timer)
+      resolve(code !== 0)
+    })
+  })
+}

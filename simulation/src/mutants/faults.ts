@@ -1,0 +1,393 @@
+/** One fault, as somebody could have written it. */
+export interface Fault {
+  readonly name: string
+  readonly file: string
+  /** Stands exactly once in the file. */
+  readonly find: string
+  readonly replace: string
+  /** The tests of the code around it. */
+  readonly tests: readonly string[]
+}
+
+const CORE = 'packages/core'
+const decide = `${CORE}/src/decide.ts`
+const rotate = `${CORE}/src/rotate.ts`
+const token = `${CORE}/src/token.ts`
+const family = `${CORE}/src/family.ts`
+const revoke = `${CORE}/src/revoke.ts`
+const memory = 'packages/store-memory/src/memory-store.ts'
+
+const coreTests = [
+  `${CORE}/test/decide.test.ts`,
+  `${CORE}/test/token.test.ts`,
+  `${CORE}/test/rotation.test.ts`,
+  `${CORE}/test/families.test.ts`,
+  `${CORE}/test/properties.test.ts`,
+  `${CORE}/test/foreign.test.ts`,
+  `${CORE}/test/once.test.ts`,
+  `${CORE}/test/redeem.test.ts`,
+  `${CORE}/test/misuse.test.ts`,
+]
+const memoryTests = ['packages/store-memory/test/memory-store.test.ts']
+const httpTests = ['packages/http/test/']
+const clientTests = ['packages/client/test/refresh-state.test.ts', 'packages/client/test/session.test.ts']
+
+function inCore(name: string, file: string, find: string, replace: string): Fault {
+  return { name, file, find, replace, tests: coreTests }
+}
+
+function inMemoryStore(name: string, find: string, replace: string): Fault {
+  return { name, file: memory, find, replace, tests: memoryTests }
+}
+
+function inHttp(name: string, file: string, find: string, replace: string): Fault {
+  return { name, file: `packages/http/src/${file}`, find, replace, tests: httpTests }
+}
+
+function inClient(name: string, file: string, find: string, replace: string): Fault {
+  return { name, file: `packages/client/src/${file}`, find, replace, tests: clientTests }
+}
+
+/** Each rule of the decision table, each part of the token, each step of the swap, and what endpoints must never do. */
+export const faults: readonly Fault[] = [
+  // The decision table.
+  inCore('a superseded subject goes on', decide, "if (superseded) return refuse('superseded')\n", ''),
+  inCore(
+    'another client or key is let through',
+    decide,
+    "if (!facts.sameClient || !facts.sameKey) return refuse('mismatch')",
+    '',
+  ),
+  inCore('another key is let through', decide, '!facts.sameClient || !facts.sameKey', '!facts.sameClient'),
+  inCore(
+    'another client ends the family',
+    decide,
+    "if (!facts.sameClient || !facts.sameKey) return refuse('mismatch')",
+    "if (!facts.sameClient || !facts.sameKey) return end('reuse', 'reuse')",
+  ),
+  inCore(
+    'a revoked family goes on',
+    decide,
+    "if (facts.revoked) return refuse('revoked')\n  if (now >= facts.expiresAt)",
+    'if (now >= facts.expiresAt)',
+  ),
+  inCore('an expired family goes on', decide, "if (now >= facts.expiresAt) return refuse('expired')\n", ''),
+  inCore('a family lives one instant too long', decide, 'if (now >= facts.expiresAt)', 'if (now > facts.expiresAt)'),
+  inCore(
+    'a declined request is not declined',
+    decide,
+    "if (objection !== null && relation !== 'far_ahead' && relation !== 'stranger') return decline(objection)\n",
+    '',
+  ),
+  inCore(
+    'a reuse in a bad request is only declined',
+    decide,
+    " && relation !== 'far_ahead' && relation !== 'stranger'",
+    '',
+  ),
+  inCore(
+    'every predecessor is a retry',
+    decide,
+    "return isRetry(facts, arrivedAt, rules) ? mint('retried') : end('reuse', 'reuse')",
+    "return mint('retried')",
+  ),
+  inCore(
+    'no predecessor is a retry',
+    decide,
+    "return isRetry(facts, arrivedAt, rules) ? mint('retried') : end('reuse', 'reuse')",
+    "return end('reuse', 'reuse')",
+  ),
+  inCore(
+    'a missing key ends the family',
+    decide,
+    "return isRetry(facts, arrivedAt, rules) ? { kind: 'fault' } : end('reuse', 'reuse')",
+    "return end('reuse', 'reuse')",
+  ),
+  inCore('nothing is healed', decide, "return mint('healed')", "return end('reuse', 'reuse')"),
+  inCore('far ahead is healed as well', decide, "return end('lost', 'rollback')", "return mint('healed')"),
+  inCore(
+    'a stranger is refused and the family lives',
+    decide,
+    "// A grandparent inside the grace window is reuse as well: its successor has been used.\n      return end('reuse', 'reuse')",
+    "return refuse('unknown')",
+  ),
+  inCore(
+    'a stranger is taken for a retry',
+    decide,
+    "// A grandparent inside the grace window is reuse as well: its successor has been used.\n      return end('reuse', 'reuse')",
+    "return mint('retried')",
+  ),
+  inCore('grace has no end', decide, '(graceMs > 0 && arrivedAt < facts.rotatedAt + graceMs)', 'graceMs > 0'),
+  inCore('grace is an instant too long', decide, 'arrivedAt < facts.rotatedAt', 'arrivedAt <= facts.rotatedAt'),
+  inCore('without grace the same instant is still a retry', decide, 'graceMs > 0 && arrivedAt <', 'arrivedAt <='),
+  inCore('the attempt does not count', decide, 'return facts.sameAttempt || (', 'return ('),
+  inCore(
+    'a bound token needs no proof at the door',
+    decide,
+    "if (token.bound && request.boundKey === null) return refuse('mismatch')\n",
+    '',
+  ),
+  inCore(
+    'validAfter of a client counts for nothing',
+    decide,
+    'token.createdAtSeconds * 1000 < request.validAfter',
+    'false',
+  ),
+  inCore(
+    'the wrong cookie is refreshed',
+    decide,
+    'request.familyId !== undefined && request.familyId !== token.familyId',
+    'false',
+  ),
+
+  // The token.
+  inCore(
+    'the tag is not looked at',
+    token,
+    "if (!timingSafeEqual(tagOf(bytes.subarray(0, TAG_AT), key), bytes.subarray(TAG_AT))) return { kind: 'malformed' }\n",
+    '',
+  ),
+  inCore('a second spelling passes', token, " || bytes.toString('base64url') !== body", ''),
+  inCore('unknown flags pass', token, ' || (head & 0x0f & ~BOUND_FLAG) !== 0', ''),
+  inCore(
+    'a successor does not depend on the nonce',
+    token,
+    'generation, nonce, token.secret]',
+    'generation, token.secret]',
+  ),
+  inCore(
+    'a successor does not depend on its predecessor',
+    token,
+    'generation, nonce, token.secret]',
+    'generation, nonce]',
+  ),
+  inCore(
+    'a token forgets its predecessor',
+    token,
+    'previousProof: token.proof }',
+    'previousProof: token.previousProof }',
+  ),
+  inCore(
+    'a heal does not check the predecessor',
+    token,
+    "return sameVerifier(predecessor, record.verifier) ? 'one_ahead' : 'stranger'",
+    "return 'one_ahead'",
+  ),
+  inCore(
+    'a retry does not check the successor',
+    token,
+    "return sameVerifier(verifierOf(successor, binding), record.verifier) ? 'predecessor' : 'stranger'",
+    "return 'predecessor'",
+  ),
+  inCore(
+    'the current token is not checked',
+    token,
+    "return sameVerifier(verifierOf(token, binding), record.verifier) ? 'current' : 'stranger'",
+    "return 'current'",
+  ),
+  inCore('the verifier does not bind the key', token, "binding.boundKey ?? '', proof]", 'proof]'),
+  inCore(
+    'the verifier does not bind the client',
+    token,
+    'generation, binding.clientId, token.createdAtSeconds',
+    'generation, token.createdAtSeconds',
+  ),
+  inCore('the verifier does not bind the birth', token, 'token.createdAtSeconds, binding.boundKey', 'binding.boundKey'),
+  inCore(
+    'an attempt is the same in every generation',
+    token,
+    '[token.familyId, token.generation, idempotencyKey]',
+    '[token.familyId, idempotencyKey]',
+  ),
+
+  // Redemption of a code.
+  inCore(
+    'a revoked code is redeemed',
+    decide,
+    "if (facts.revoked) return refuse('revoked')\n  if (facts.isOurs)",
+    'if (facts.isOurs)',
+  ),
+  inCore(
+    'a code is good for whoever comes second',
+    decide,
+    'if (facts.sameAttempt) return now >= facts.expiresAt',
+    'if (now > 0) return now >= facts.expiresAt',
+  ),
+
+  // The swap.
+  inCore(
+    'a heal compares with the token',
+    rotate,
+    "outcome === 'healed' && record !== null ? record.verifier : verifierOf(token, binding)",
+    'verifierOf(token, binding)',
+  ),
+  inCore(
+    'a call takes any swap for its own',
+    rotate,
+    "return sameText(record.verifier, next.verifier) || relationOf(successor, record, ring, binding) === 'predecessor'",
+    'return record.generation >= next.generation',
+  ),
+  inCore(
+    'a call does not know its own swap one generation on',
+    rotate,
+    " || relationOf(successor, record, ring, binding) === 'predecessor'",
+    '',
+  ),
+  inCore('a swap in a revoked family counts', rotate, 'if (record.revocation !== null) return false\n', ''),
+  inCore('a renewal counts that was not made', rotate, ' && record.expiresAt > now\n', '\n'),
+  inCore(
+    'the retry key is not stored',
+    rotate,
+    'rotatedAt: now,\n    retryKey,',
+    'rotatedAt: now,\n    retryKey: null,',
+  ),
+  inCore(
+    'a retry is given a successor of its own',
+    rotate,
+    'formatToken(successorOf(token, key, record.nonce)',
+    "formatToken(successorOf(token, key, 'another')",
+  ),
+  inCore(
+    'a retry is derived under the current key',
+    rotate,
+    "const key = engine.ring.find(record.keyId)\n  if (key === undefined) throw fault(engine, 'record_key_missing'",
+    "const key = engine.ring.current as typeof engine.ring.current | undefined\n  if (key === undefined) throw fault(engine, 'record_key_missing'",
+  ),
+  inCore(
+    'the record is not read again after slow work',
+    rotate,
+    "if (decision.outcome === 'retried') record = await store.find(familyId)\n",
+    '',
+  ),
+  inCore('swaps go on for ever', rotate, 'const MOST_SWAPS = 3', 'const MOST_SWAPS = 3_000_000'),
+  inCore('one swap is all', rotate, 'const MOST_SWAPS = 3', 'const MOST_SWAPS = 1'),
+  inCore(
+    'a short retry key counts',
+    token,
+    'const LEAST_ATTEMPT_KEY_LENGTH = 22',
+    'const LEAST_ATTEMPT_KEY_LENGTH = 1',
+  ),
+  inCore(
+    'scope may grow',
+    rotate,
+    "if (scope === null || !isWithin(scope, record.scope.split(' '))) return 'invalid_scope'",
+    "if (scope === null) return 'invalid_scope'",
+  ),
+  inCore('the arrival is the judging', rotate, 'arrivedAt: attempt.arrivedAt,', 'arrivedAt: engine.now(),'),
+  inCore(
+    'an end that somebody else made is reported again',
+    rotate,
+    "if (!ended.byThisCall) return refused(engine, request, token.familyId, 'revoked')\n",
+    'if (ended.record === null) throw new Error()\n',
+  ),
+  inCore(
+    'a call takes any revocation for its own',
+    revoke,
+    'record?.revocation?.id === id',
+    'record?.revocation != null',
+  ),
+  inCore('the idle end passes the absolute one', family, 'Math.min(now + idleMs, absoluteExpiresAt)', 'now + idleMs'),
+  inCore('all but the last page are revoked', revoke, 'cursor = page.cursor', 'cursor = null'),
+
+  // A store.
+  inMemoryStore('the store swaps without comparing', 'record.verifier !== expect || ', ''),
+  inMemoryStore(
+    'the store swaps in dead families',
+    'if (record.verifier !== expect || !isAlive(record, now)) return record',
+    'if (record.verifier !== expect) return record',
+  ),
+  inMemoryStore('the store revokes anew', 'if (record.revocation !== null) return record\n', ''),
+  inMemoryStore(
+    'the store answers with what was',
+    'return keep({ ...record, ...next, expiresAt })',
+    'keep({ ...record, ...next, expiresAt })\n      return record',
+  ),
+  inMemoryStore('the store creates twice', 'if (standing !== undefined) return standing\n', ''),
+  inMemoryStore(
+    'the store deletes too early',
+    'if (isAlive(record, now) || record.keepUntil > now) return false',
+    'if (isAlive(record, now)) return false',
+  ),
+  inMemoryStore(
+    'the store forgets the idle end',
+    'idleMs === null ? absoluteExpiresAt : Math.min(now + idleMs, absoluteExpiresAt)',
+    'absoluteExpiresAt',
+  ),
+
+  // The endpoints.
+  inHttp(
+    'an outage is invalid_grant',
+    'endpoint.ts',
+    'failure instanceof Fault ? unavailable() : serverError()',
+    'invalidRequest(String(failure))',
+  ),
+  inHttp(
+    'a forged request is served',
+    'session-cookie.ts',
+    'if (isForged(request, { transport, allowedOrigins: carrier.allowedOrigins })) return { ok: false, response: forged() }\n',
+    '',
+  ),
+  inHttp('a page elsewhere needs no header', 'csrf.ts', "soleHeader(request, 'x-baton') !== '1' || ", ''),
+  inHttp(
+    'the Idempotency-Key is dropped',
+    'refresh.ts',
+    "idempotencyKey: soleHeader(request, 'idempotency-key'),",
+    'idempotencyKey: null,',
+  ),
+
+  // The client.
+  inClient(
+    'an answer is stored over what has come meanwhile',
+    'refresh-state.ts',
+    'if (record === null || !isSame(record.session, base)) {',
+    'if (record === null) {',
+  ),
+  inClient(
+    'a late refusal ends what has come meanwhile',
+    'refresh-state.ts',
+    'if (fact.record === null || !isSame(fact.record.session, intent.base)) return reconsider(run, fact, rules)\n      return conclude',
+    'if (fact.record === null) return reconsider(run, fact, rules)\n      return conclude',
+  ),
+  inClient(
+    'every try is an attempt of its own',
+    'refresh-state.ts',
+    'attempt: base.attempt,\n    sid:',
+    'attempt: `${base.attempt}${String(run.tries)}`,\n    sid:',
+  ),
+  inClient(
+    'an answer that never came is a refusal',
+    'transport.ts',
+    "{ kind: 'later', retryAfterMs: null, cause: 'no answer' }",
+    "{ kind: 'refused' }",
+  ),
+  inClient(
+    'an outage is a refusal',
+    'answer.ts',
+    'if (LATER_STATUSES.includes(status) || status >= 500) return later(`status ${String(status)}`)',
+    "if (status >= 500) return { kind: 'refused' }",
+  ),
+  inClient(
+    'nobody takes the lock',
+    'refresh-run.ts',
+    'release = await lock.acquire(sharedName(storage), signal)',
+    'if (signal.aborted) await lock.acquire(sharedName(storage), signal)',
+  ),
+  inClient(
+    'the lock is kept',
+    'refresh-run.ts',
+    "release()\n        return { kind: 'released' }",
+    "return { kind: 'released' }",
+  ),
+  inClient(
+    'the old refresh token is kept',
+    'refresh-state.ts',
+    'refreshToken: grant.refreshToken ?? before?.refreshToken ?? null,',
+    'refreshToken: before?.refreshToken ?? grant.refreshToken,',
+  ),
+  inClient(
+    'a sign-out leaves no tombstone',
+    'session.ts',
+    "session: { state: 'ended', sid, reason: 'logout' },",
+    "session: record?.session ?? { state: 'ended', sid, reason: 'logout' },",
+  ),
+]

@@ -1,0 +1,84 @@
+import { parseArgs } from 'node:util'
+import { catchersFor } from './catchers.js'
+import { type Fault, faults } from './faults.js'
+import { type Copy, createCopy } from './working-copy.js'
+
+const USAGE = `pnpm mutants -- [--only TEXT] [--all] [--workers N]
+
+Puts one fault after another into a copy of the sources and looks who notices.
+  --only     only the faults whose name contains this
+  --all      asks every catcher, also once one of them has noticed
+  --workers  how many copies at a time; default 2`
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: '' },
+    all: { type: 'boolean', default: false },
+    workers: { type: 'string', default: '2' },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+interface Verdict {
+  readonly fault: Fault
+  readonly caughtBy: readonly string[]
+  readonly seconds: number
+}
+
+if (values.help) console.log(USAGE)
+else await main()
+
+async function main(): Promise<void> {
+  const chosen = faults.filter(({ name }) => name.includes(values.only))
+  const waiting = [...chosen]
+  const survivors: string[] = []
+  let worksAt: Promise<unknown> = Promise.resolve()
+
+  async function work(): Promise<void> {
+    const copy = await createCopy()
+    try {
+      // What fails without a fault notices everything and shows nothing. One after another: they need the machine.
+      await (worksAt = worksAt.then(() => demandGreen(copy, waiting[0])))
+      for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
+        const verdict = await judge(copy, fault)
+        if (verdict.caughtBy.length === 0) survivors.push(fault.name)
+        console.log(lineOf(verdict))
+      }
+    } finally {
+      await copy.remove()
+    }
+  }
+
+  console.log('seconds  caught by              fault')
+  await Promise.all(Array.from({ length: Number(values.workers) }, work))
+  console.log(`${String(chosen.length)} faults, ${String(chosen.length - survivors.length)} caught`)
+  for (const name of survivors) console.log(`NOT CAUGHT: ${name}`)
+  process.exitCode = survivors.length === 0 ? 0 : 1
+}
+
+async function demandGreen(copy: Copy, fault: Fault | undefined): Promise<void> {
+  if (fault === undefined) return
+  for (const catcher of catchersFor(fault)) {
+    if (await catcher.notices(copy)) throw new Error(`${catcher.name} fails without any fault; mend that first`)
+  }
+}
+
+async function judge(copy: Copy, fault: Fault): Promise<Verdict> {
+  const startedAt = performance.now()
+  const restore = await copy.put(fault)
+  const caughtBy: string[] = []
+  try {
+    for (const catcher of catchersFor(fault)) {
+      if (await catcher.notices(copy)) caughtBy.push(catcher.name)
+      if (caughtBy.length > 0 && !values.all) break
+    }
+  } finally {
+    await restore()
+  }
+  return { fault, caughtBy, seconds: (performance.now() - startedAt) / 1000 }
+}
+
+function lineOf({ fault, caughtBy, seconds }: Verdict): string {
+  const by = caughtBy.length === 0 ? 'NOBODY' : caughtBy.join(', ')
+  return `${seconds.toFixed(1).padStart(7)}  ${by.padEnd(21)}  ${fault.name} (${fault.file})`
+}

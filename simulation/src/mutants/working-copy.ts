@@ -1,0 +1,54 @@
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Fault } from './faults.js'
+
+/** The sources and their tests in a folder of their own, with the dependencies of the original. */
+export interface Copy {
+  readonly folder: string
+  /** Writes the fault into its file and returns what takes it out again. Throws where it no longer fits. */
+  put(fault: Fault): Promise<() => Promise<void>>
+  remove(): Promise<void>
+}
+
+const FILES = ['package.json', 'vitest.config.ts', 'tsconfig.json', 'tsconfig.base.json']
+
+export async function createCopy(): Promise<Copy> {
+  const folder = await mkdtemp(join(tmpdir(), 'baton-mutants-'))
+  for (const file of FILES) await cp(file, join(folder, file))
+  await link('node_modules', folder)
+  for (const room of await rooms()) {
+    await mkdir(join(folder, room), { recursive: true })
+    await link(join(room, 'node_modules'), folder)
+    for (const part of ['package.json', 'src', 'test'])
+      await cp(join(room, part), join(folder, room, part), { recursive: true, force: true }).catch(ignoreMissing)
+  }
+  return {
+    folder,
+    async put({ file, find, replace, name }) {
+      const path = join(folder, file)
+      const source = await readFile(path, 'utf8')
+      if (source.split(find).length !== 2) throw new Error(`the fault no longer fits into ${file}: ${name}`)
+      await writeFile(
+        path,
+        source.replace(find, () => replace),
+      )
+      return () => writeFile(path, source)
+    },
+    remove: () => rm(folder, { recursive: true }),
+  }
+}
+
+async function rooms(): Promise<string[]> {
+  const packages = await readdir('packages')
+  return [...packages.map((name) => join('packages', name)), 'simulation']
+}
+
+async function link(path: string, folder: string): Promise<void> {
+  await symlink(join(process.cwd(), path), join(folder, path), 'dir').catch(ignoreMissing)
+}
+
+function ignoreMissing(error: unknown): void {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return
+  throw error
+}
