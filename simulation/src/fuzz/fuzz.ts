@@ -1,0 +1,45 @@
+import { chancesOf } from '../simulate/chances.js'
+import { mutated } from './mutations.js'
+import type { FuzzTarget } from './targets.js'
+
+export interface FuzzLimits {
+  readonly seed: string
+  /** Whichever comes first ends it. */
+  readonly inputs: number
+  readonly mostMs: number
+}
+
+export interface FuzzReport {
+  readonly inputs: number
+  readonly slowestMs: number
+  /** The first input that had an effect, in base64. */
+  readonly failure: { readonly message: string; readonly input: string } | null
+}
+
+const MOST_KEPT = 200
+const LONGEST = 4096
+
+/** Feeds one target with its seeds and with what can be made of them. The same seed makes the same inputs. */
+export async function fuzz(target: FuzzTarget, { seed, inputs, mostMs }: FuzzLimits): Promise<FuzzReport> {
+  const chances = chancesOf(`${seed}/${target.name}`)
+  const pool: Uint8Array[] = target.seeds.map((text) => Buffer.from(text))
+  const startedAt = performance.now()
+  let fed = 0
+  let slowestMs = 0
+  for (; fed < inputs && performance.now() - startedAt < mostMs; fed += 1) {
+    const from = pool[chances.between(0, pool.length - 1)] ?? new Uint8Array()
+    const input = fed < target.seeds.length ? (pool[fed] ?? from) : mutated(from, pool, chances)
+    const before = performance.now()
+    try {
+      await target.feed(input)
+    } catch (error) {
+      const failure = { message: String(error), input: Buffer.from(input).toString('base64') }
+      return { inputs: fed + 1, slowestMs, failure }
+    }
+    slowestMs = Math.max(slowestMs, performance.now() - before)
+    // Grown from one another, inputs move away from what is well formed; not too far, or they are only noise.
+    if (chances.happens(0.1) && input.length < LONGEST)
+      pool[pool.length < MOST_KEPT ? pool.length : chances.between(target.seeds.length, MOST_KEPT - 1)] = input
+  }
+  return { inputs: fed, slowestMs, failure: null }
+}

@@ -1,0 +1,98 @@
+import { connect } from 'node:net'
+import * as express from '@baton/express'
+import * as fastify from '@baton/fastify'
+import { createRefreshTokens } from '@baton/core'
+import type { RefreshOptions } from '@baton/http'
+import { toNodeHandler, refreshEndpoint } from '@baton/http'
+import { serve, type Served } from '@baton/http-parity'
+import * as koa from '@baton/koa'
+import { memoryStore } from '@baton/store-memory'
+import Router from '@koa/router'
+import createExpress from 'express'
+import createFastify from 'fastify'
+import Koa from 'koa'
+import type { FuzzTarget } from './targets.js'
+
+const NOW = Date.UTC(2030, 0, 1)
+const PATH = '/oauth/token'
+const MOST_MS = 60_000
+
+const REQUESTS = [
+  'POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 51\r\n\r\ngrant_type=refresh_token&client_id=a&refresh_token=b',
+  'POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\n5\r\na=b&c\r\n0\r\n\r\n',
+  'GET /oauth/token?grant_type=x HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic Og==\r\n\r\n',
+  'POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}',
+  'OPTIONS * HTTP/1.0\r\n\r\n',
+]
+
+/** The same endpoint behind every adapter, on real sockets. `close` ends the servers. */
+export async function createRawTargets(): Promise<{ targets: readonly FuzzTarget[]; close: () => Promise<void> }> {
+  const tokens = createRefreshTokens({
+    store: memoryStore(),
+    secrets: ['the secret of the fuzz targets, long enough.'],
+    now: () => NOW,
+  })
+  const options: RefreshOptions = {
+    accessToken: async () => ({ accessToken: 'at', expiresIn: 60 }),
+    clients: [{ clientId: 'a' }],
+    rateLimit: false,
+    onError: () => undefined,
+  }
+  const app = createFastify()
+  await app.register(fastify.refreshHandler(tokens, options), { prefix: PATH })
+  const address = await app.listen({ port: 0, host: '127.0.0.1' })
+  const router = new Router().all(PATH, koa.refreshHandler(tokens, options))
+  const koaApp = new Koa()
+  koaApp.silent = true
+  const servers: Readonly<Record<string, Served>> = {
+    'node:http': await serve(toNodeHandler(refreshEndpoint(tokens, options))),
+    Express: await serve(createExpress().all(PATH, express.refreshHandler(tokens, options))),
+    Koa: await serve(koaApp.use(router.routes()).callback()),
+    Fastify: { port: Number(new URL(address).port), close: () => app.close() },
+  }
+  return {
+    targets: Object.entries(servers).map(([name, { port }]) => ({
+      name: `bytes on a socket of ${name}`,
+      seeds: REQUESTS,
+      feed: (input) => feed(port, input),
+    })),
+    async close() {
+      await Promise.all(Object.values(servers).map((server) => server.close()))
+    },
+  }
+}
+
+/** Whatever the bytes are, nobody is served and nothing breaks: every answer that comes is a refusal, and then the server lives. */
+async function feed(port: number, input: Uint8Array): Promise<void> {
+  demandRefusals(await exchange(port, input))
+  const [request = ''] = REQUESTS
+  demandRefusals(await exchange(port, Buffer.from(request)), 1)
+}
+
+function demandRefusals(answer: string, least = 0): void {
+  const statuses = [...answer.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
+  if (statuses.length < least) throw new Error('the server does not answer any more')
+  // Express answers OPTIONS by itself, and an adapter lets what is not its own business pass.
+  const wrong = statuses.find((status) => status >= 500 && status !== 501 && status !== 505)
+  if (wrong !== undefined) throw new Error(`it was answered with ${String(wrong)}`)
+  if (/"access_token"|refresh_token":/.test(answer)) throw new Error('somebody was served')
+}
+
+/** Says it, hangs up, and hears what comes. */
+function exchange(port: number, bytes: Uint8Array): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    const socket = connect({ port, host: '127.0.0.1' }, () => socket.end(bytes))
+    socket.on('data', (chunk) => chunks.push(chunk))
+    socket.once('error', () => {
+      resolve(Buffer.concat(chunks).toString('latin1'))
+    })
+    socket.once('close', () => {
+      resolve(Buffer.concat(chunks).toString('latin1'))
+    })
+    socket.setTimeout(MOST_MS, () => {
+      reject(new Error('the server keeps the connection open and says nothing'))
+      socket.destroy()
+    })
+  })
+}

@@ -1,0 +1,237 @@
+import { createSession, type Environment, memoryStorage } from '@baton/client'
+import { createRefreshTokens, type TokenStore } from '@baton/core'
+import { type Endpoint, type PlainRequest, type PlainResponse, refreshEndpoint, revocationEndpoint } from '@baton/http'
+import { memoryStore } from '@baton/store-memory'
+
+/** Something that reads what strangers write. */
+export interface FuzzTarget {
+  readonly name: string
+  /** What is well formed, or nearly: where a fuzzer begins. */
+  readonly seeds: readonly string[]
+  /** Rejects when the input had an effect that it must not have. */
+  readonly feed: (input: Uint8Array) => Promise<void>
+}
+
+const SECRET = 'the secret of the fuzz targets, long enough.'
+const CLIENT_SECRET = 'a secret that no fuzzer finds by chance'
+const NOW = Date.UTC(2030, 0, 1)
+/** Of the processor's time: a busy machine makes nothing slow here. */
+const MOST_CPU_MS = 1000
+
+/** Targets on one server, whose only family nothing may change. */
+export async function createTargets(): Promise<readonly FuzzTarget[]> {
+  const store = memoryStore()
+  let writes = 0
+  const counted: TokenStore = {
+    ...store,
+    rotate(command) {
+      writes += 1
+      return store.rotate(command)
+    },
+    revoke(id, revocation) {
+      writes += 1
+      return store.revoke(id, revocation)
+    },
+  }
+  const tokens = createRefreshTokens({ store: counted, secrets: [SECRET], now: () => NOW })
+  const clients = [{ clientId: 'pub' }, { clientId: 'web', secret: CLIENT_SECRET }]
+  const accessToken = async () => ({ accessToken: 'at', expiresIn: 60 })
+  const shared = { rateLimit: false, now: () => NOW, onError: () => undefined } as const
+  const token = refreshEndpoint(tokens, { accessToken, clients, ...shared })
+  const revoke = revocationEndpoint(tokens, { clients, ...shared })
+  const page = refreshEndpoint(tokens, { accessToken, cookie: true, ...shared })
+  const { refreshToken } = await tokens.issue({ subject: 'alice', clientId: 'web', scope: 'a b' })
+  const { refreshToken: cookie } = await tokens.issue({ subject: 'alice' })
+
+  /** Whatever it was, it is answered, in time, as a refusal that says nothing of itself and changes nothing. */
+  async function refuses(endpoint: Endpoint, request: PlainRequest): Promise<void> {
+    const before = writes
+    const startedAt = process.cpuUsage()
+    const response = await endpoint(request)
+    const { user, system } = process.cpuUsage(startedAt)
+    const took = (user + system) / 1000
+    demand(response.status >= 400 && response.status < 500, () => `it was answered with ${String(response.status)}`)
+    demand(took < MOST_CPU_MS, () => `it took ${String(Math.round(took))} ms`)
+    demand(writes === before, () => 'it changed something')
+    demandDecent(response)
+  }
+
+  const form = (fields: Readonly<Record<string, string>>) => new URLSearchParams(fields).toString()
+  const refresh = { grant_type: 'refresh_token', client_id: 'web', refresh_token: refreshToken }
+  const basic = (text: string) => `Basic ${Buffer.from(text).toString('base64')}`
+  const formType = { 'content-type': ['application/x-www-form-urlencoded'] }
+
+  return [
+    {
+      name: 'refresh token',
+      seeds: [refreshToken.slice(0, -1), `${refreshToken}A`, refreshToken.toUpperCase(), 'brt_', ''],
+      async feed(input) {
+        const text = textOf(input)
+        if (text === refreshToken || text === cookie) return
+        const outcome = await tokens.inspect(text)
+        demand(!outcome.active && ['malformed', 'unknown_key'].includes(outcome.reason), () => JSON.stringify(outcome))
+      },
+    },
+    {
+      // The client has no credentials here, so that nothing that is sent may succeed.
+      name: 'form of the token endpoint',
+      seeds: [form(refresh), form({ ...refresh, scope: 'a', resource: 'https://a' }), 'a=b&a=%zz&&=&+', 'scope[]=a'],
+      feed: (input) => refuses(token, requestOf({ headers: formType, body: input })),
+    },
+    {
+      name: 'form of the revocation endpoint',
+      seeds: [form({ token: refreshToken, client_id: 'web', token_type_hint: 'refresh_token' }), 'token=%00&token='],
+      feed: (input) => refuses(revoke, requestOf({ headers: formType, body: input })),
+    },
+    {
+      name: 'Basic credentials',
+      seeds: [basic('web:wrong'), basic('web:'), basic(':'), 'bAsIc d2Vi', 'Basic', basic('%77eb:a+b%zz')],
+      feed: (input) =>
+        refuses(
+          token,
+          requestOf({ headers: { ...formType, authorization: [headerOf(input)] }, body: Buffer.from(form(refresh)) }),
+        ),
+    },
+    {
+      name: 'cookie header',
+      seeds: [`__Host-baton=${cookie.slice(0, -1)}`, '__Host-baton=a; __Host-baton=b', 'a=b;;=;"', '__Host-baton="x"'],
+      async feed(input) {
+        const header = headerOf(input)
+        if (header.includes(cookie)) return
+        const headers = { cookie: [header], 'x-baton': ['1'], 'sec-fetch-site': ['same-origin'] }
+        await refuses(page, requestOf({ headers, body: new Uint8Array() }))
+      },
+    },
+    {
+      name: 'origin of a request with a cookie',
+      seeds: ['https://app.example.evil', 'null', 'https://app.example@evil', 'HTTPS://APP.EXAMPLE'],
+      async feed(input) {
+        const origin = headerOf(input)
+        if (origin === 'https://app.example') return
+        const headers = { cookie: [`__Host-baton=${cookie}`], 'x-baton': ['1'], origin: [origin] }
+        await refuses(page, requestOf({ headers, body: new Uint8Array() }))
+      },
+    },
+    {
+      name: 'DPoP proof',
+      seeds: [
+        jws({ typ: 'dpop+jwt', alg: 'ES256', jwk: { kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' } }),
+        'a.b.c',
+        '..',
+        '',
+      ],
+      feed: (input) =>
+        refuses(
+          token,
+          requestOf({
+            // The proof is looked at before the token is.
+            headers: { ...formType, dpop: [headerOf(input)] },
+            body: Buffer.from(form({ ...refresh, client_id: 'pub', refresh_token: 'brt_no' })),
+          }),
+        ),
+    },
+    {
+      name: 'answers as the client reads them',
+      seeds: [
+        '{"access_token":"a","token_type":"Bearer"',
+        '{"error":"invalid_grant"',
+        '<html>',
+        '[]',
+        'null',
+        '{"error":{}}',
+      ],
+      feed: feedClient,
+    },
+  ]
+}
+
+/** Half an answer, or anybody else's, signs nobody out: that takes a JSON object that says `invalid_grant`. */
+async function feedClient(input: Uint8Array): Promise<void> {
+  const body = textOf(input)
+  const storage = memoryStorage()
+  let isSent = false
+  const environment: Environment = {
+    fetch: async () => {
+      demand(!isSent, () => 'it was asked for twice')
+      isSent = true
+      // Patience would take real time: what is "later" is so late that nobody waits.
+      return new Response(body, { status: 400, headers: { 'retry-after': '600' } })
+    },
+    now: () => NOW,
+    elapsed: () => 0,
+    random: (size) => new Uint8Array(size).fill(1),
+    setTimer: () => () => undefined,
+    announce: () => undefined,
+    listen: () => () => undefined,
+    onWake: () => () => undefined,
+    isVisible: () => true,
+    origin: null,
+  }
+  const session = createSession({ tokenEndpoint: 'https://as.example/token', clientId: 'app', storage, environment })
+  await session.login({ access_token: 'a', token_type: 'bearer', expires_in: 0, refresh_token: 'r' })
+  await session.getAccessToken().then(
+    () => {
+      throw new Error('an error was taken for a success')
+    },
+    () => undefined,
+  )
+  const isOut = session.snapshot().status === 'signedOut'
+  demand(!isOut || saysInvalidGrant(body), () => 'it signed somebody out')
+}
+
+function saysInvalidGrant(body: string): boolean {
+  try {
+    const members: unknown = JSON.parse(body)
+    return typeof members === 'object' && members !== null && 'error' in members && members.error === 'invalid_grant'
+  } catch {
+    return false
+  }
+}
+
+function requestOf({ headers, body }: Pick<PlainRequest, 'headers'> & { readonly body: Uint8Array }): PlainRequest {
+  return {
+    method: 'POST',
+    url: '/',
+    headers: { host: ['app.example'], ...headers },
+    body: { kind: 'stream', read: async (limit) => (body.length > limit ? null : body) },
+    remoteAddress: '192.0.2.1',
+    encrypted: true,
+  }
+}
+
+/** What a server may say about what it does not understand: an error of the RFC's characters, never to be stored, and no cookie. */
+function demandDecent({ headers, body }: PlainResponse): void {
+  const names = headers.map(([name]) => name)
+  demand(!names.includes('set-cookie'), () => 'a refusal set a cookie')
+  demand(
+    headers.some(([name, value]) => name === 'cache-control' && value === 'no-store'),
+    () => 'it may be cached',
+  )
+  const { error, error_description: description = '' } = JSON.parse(body ?? '{}') as Record<string, unknown>
+  demand(typeof error === 'string' && /^[a-z_]+$/.test(error), () => `the error is ${String(error)}`)
+  demand(
+    /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/.test(String(description)),
+    () => `the description is ${String(description)}`,
+  )
+}
+
+function jws(header: object): string {
+  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+  return `${encode(header)}.${encode({ jti: 'a', htm: 'POST', htu: 'https://app.example/', iat: NOW / 1000 })}.AAAA`
+}
+
+function textOf(input: Uint8Array): string {
+  return Buffer.from(input).toString()
+}
+
+/** As Node hands headers on: bytes as they come, without line breaks. */
+function headerOf(input: Uint8Array): string {
+  return Buffer.from(input)
+    .toString('latin1')
+    .replace(/[\0\r\n]/g, '')
+    .trim()
+}
+
+function demand(holds: boolean, complaint: () => string): void {
+  if (!holds) throw new Error(complaint())
+}

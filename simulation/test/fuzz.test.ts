@@ -1,0 +1,50 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { fuzz } from '../src/fuzz/fuzz.js'
+import { createRawTargets } from '../src/fuzz/raw-http.js'
+import { createTargets, type FuzzTarget } from '../src/fuzz/targets.js'
+
+const limits = { seed: 'test', mostMs: Infinity }
+
+describe('all that reads what strangers write', async () => {
+  const targets = await createTargets()
+  it.each(targets.map((target) => [target.name, target] as const))('refuses, in time: %s', async (_name, target) => {
+    expect(await fuzz(target, { ...limits, inputs: 1500 })).toMatchObject({ inputs: 1500, failure: null })
+  })
+})
+
+describe('every adapter', () => {
+  let raw: Awaited<ReturnType<typeof createRawTargets>>
+  beforeAll(async () => {
+    raw = await createRawTargets()
+  })
+  afterAll(() => raw.close())
+
+  it('survives whatever comes over a socket', async () => {
+    expect(raw.targets).toHaveLength(4)
+    for (const target of raw.targets)
+      expect(await fuzz(target, { ...limits, inputs: 150 })).toMatchObject({ inputs: 150, failure: null })
+  })
+})
+
+describe('the fuzzer', () => {
+  const careless: FuzzTarget = {
+    name: 'a parser that falls over a quotation mark',
+    seeds: ['abc'],
+    async feed(input) {
+      if (Buffer.from(input).includes('"')) throw new Error('fell over')
+    },
+  }
+
+  it('finds what a parser falls over, and says with what', async () => {
+    const { failure } = await fuzz(careless, { ...limits, inputs: 100_000 })
+    expect(failure).toMatchObject({ message: 'Error: fell over' })
+    expect(Buffer.from(failure!.input, 'base64').toString()).toContain('"')
+  })
+
+  it('makes the same inputs of the same seed', async () => {
+    const again = () => fuzz(careless, { ...limits, inputs: 100_000 })
+    const [one, other] = [await again(), await again()]
+    expect(other.failure).toEqual(one.failure)
+    expect(other.inputs).toBe(one.inputs)
+  })
+})
