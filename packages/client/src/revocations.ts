@@ -25,7 +25,6 @@ const RETRY_MS = 60_000
 
 export function createRevocations({ environment, vault, transport, emitter, alone }: RevocationsOptions): Revocations {
   let last: Promise<unknown> = Promise.resolve()
-  let cancelRetry: () => void = () => undefined
 
   async function tellAll(): Promise<boolean> {
     let pending = 0
@@ -38,8 +37,7 @@ export function createRevocations({ environment, vault, transport, emitter, alon
     }
     if (pending > 0) {
       emitter.emit('revocationQueued', { pending })
-      cancelRetry()
-      cancelRetry = environment.setTimer(RETRY_MS, () => void inTurn(), 'background')
+      environment.setTimer(RETRY_MS, () => void inTurn(), 'background')
     }
     return pending + failed === 0
   }

@@ -1,0 +1,148 @@
+import { createEnvironment, createSession, localLock, memoryStorage, type Session } from '@baton/client'
+import { CLIENT } from './shared.js'
+
+/** Somebody with two tabs on one storage; at some time perhaps a thief. */
+export interface Person {
+  readonly name: string
+  /** Both tabs go about their business until this is stopped. */
+  start(): void
+  stop(): void
+  /** Copies the refresh token, and uses it at once. */
+  steal(): Promise<void>
+  thiefRefreshes(): Promise<boolean>
+  readonly isStolen: () => boolean
+  /** Why a tab said that nobody is signed in, if one did. */
+  readonly signedOut: () => string | null
+  /** Asks for a token that the server has made just now. */
+  renew(): Promise<boolean>
+  readonly familyId: string
+}
+
+/** A service that is overrun answers late; that is no sign-out. */
+const MOST_TRIES = 10
+const PAUSE_MS = 2000
+
+interface PersonWorld {
+  readonly name: string
+  /** One of the ways to the service, another one each time. */
+  readonly origin: () => string
+  readonly chance: () => number
+}
+
+export async function createPerson({ name, origin, chance }: PersonWorld): Promise<Person> {
+  const storage = memoryStorage()
+  const environment = {
+    ...createEnvironment(),
+    // The name is that of a service behind a load balancer.
+    fetch: (input: Request | string | URL, init?: RequestInit) => {
+      const { pathname } = new URL(input instanceof Request ? input.url : input)
+      return fetch(`${origin()}${pathname}`, init)
+    },
+  }
+  const lock = localLock()
+  const open = (): Session =>
+    createSession({
+      tokenEndpoint: 'https://service.example/oauth/token',
+      clientId: CLIENT,
+      storage,
+      lock,
+      environment,
+      requestTimeoutSeconds: 5,
+    })
+  const tabs = [open(), open()]
+  let timers: ReturnType<typeof setTimeout>[] = []
+  let stolen: string | null = null
+  let isStolen = false
+  let signedOut: string | null = null
+  for (const tab of tabs)
+    tab.on('signedOut', ({ reason }) => {
+      if (reason !== 'no_session') signedOut ??= reason
+    })
+
+  const [first] = tabs
+  if (first === undefined) throw new Error('there is no tab')
+  const response = await fetch(`${origin()}/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ username: name }),
+  })
+  const answered = (await response.json()) as Record<string, unknown>
+  await first.login(answered)
+  // Access tokens of this service are named after their family.
+  const familyId = String(answered['access_token']).replace(/^at\./, '')
+
+  async function refreshWith(refreshToken: string): Promise<string | null> {
+    const body = new URLSearchParams({ grant_type: 'refresh_token', client_id: CLIENT, refresh_token: refreshToken })
+    const answer = await fetch(`${origin()}/oauth/token`, {
+      method: 'POST',
+      body,
+      signal: AbortSignal.timeout(5000),
+    }).catch(() => null)
+    if (answer?.status !== 200) return null
+    const members = (await answer.json()) as { refresh_token?: string }
+    return members.refresh_token ?? null
+  }
+
+  async function stored(): Promise<{ refreshToken: string | null; generation: number }> {
+    const record = JSON.parse((await storage.read()) ?? '{}') as {
+      session?: { refreshToken?: string; generation?: number }
+    }
+    const { refreshToken = null, generation = -1 } = record.session ?? {}
+    return { refreshToken, generation }
+  }
+
+  async function thiefRefreshes(): Promise<boolean> {
+    const next = stolen === null ? null : await refreshWith(stolen)
+    stolen = next ?? stolen
+    return next !== null
+  }
+
+  function work(tab: Session): void {
+    const again = () => {
+      timers.push(
+        setTimeout(
+          () => {
+            tab.getAccessToken().then(again, again)
+          },
+          500 + chance() * 2000,
+        ),
+      )
+    }
+    again()
+  }
+
+  return {
+    name,
+    start() {
+      for (const tab of tabs) {
+        tab.start()
+        work(tab)
+      }
+    },
+    stop() {
+      for (const timer of timers) clearTimeout(timer)
+      timers = []
+      for (const tab of tabs) tab.dispose()
+    },
+    async steal() {
+      stolen = (await stored()).refreshToken
+      isStolen = stolen !== null
+      await thiefRefreshes()
+    },
+    thiefRefreshes,
+    isStolen: () => isStolen,
+    signedOut: () => signedOut,
+    async renew() {
+      const { generation } = await stored()
+      for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+        await tabs[1]?.getAccessToken().catch(() => null)
+        if ((await stored()).generation > generation) return true
+        await new Promise((resolve) => {
+          setTimeout(resolve, PAUSE_MS)
+        })
+      }
+      return false
+    },
+    familyId,
+  }
+}

@@ -1,0 +1,39 @@
+import { createServer } from 'node:http'
+import { createRefreshTokens } from '@baton/core'
+import { type Endpoint, loginEndpoint, refreshEndpoint, toNodeHandler } from '@baton/http'
+import { redisStore } from '@baton/store-redis'
+import { Cluster } from 'ioredis'
+import { accessTokens, CLIENT, type Orders, policy, SECRETS } from './shared.js'
+
+/** One process of the service. It is ended with kill -9 whenever it pleases, so that it has nothing to lose. */
+export function serve({ port, nodes }: Orders): void {
+  const redis = new Cluster(
+    nodes.map((nodePort) => ({ host: '127.0.0.1', port: nodePort })),
+    { redisOptions: { maxRetriesPerRequest: 1 } },
+  )
+  redis.on('error', () => undefined)
+  const tokens = createRefreshTokens({ store: redisStore(redis), secrets: SECRETS, policy, storeTimeoutSeconds: 2 })
+  const shared = { rateLimit: false, onError: () => undefined } as const
+  const authenticate = async ({ username }: Readonly<Record<string, unknown>>) => ({ subject: String(username) })
+  const endpoints: Readonly<Record<string, Endpoint>> = {
+    '/login': loginEndpoint(tokens, {
+      accessToken: accessTokens,
+      authenticate,
+      defaults: { clientId: CLIENT },
+      ...shared,
+    }),
+    '/oauth/token': refreshEndpoint(tokens, {
+      accessToken: accessTokens,
+      clients: [{ clientId: CLIENT }],
+      ...shared,
+    }),
+  }
+  createServer((request, response) => {
+    const endpoint = endpoints[request.url ?? '']
+    if (endpoint === undefined) response.writeHead(404).end()
+    else toNodeHandler(endpoint)(request, response)
+  }).listen(port, '127.0.0.1', () => process.send?.('listening'))
+  // The parent asks how much it holds; without a parent there is nobody to serve.
+  process.on('message', () => process.send?.({ rss: process.memoryUsage().rss }))
+  process.on('disconnect', () => process.exit())
+}

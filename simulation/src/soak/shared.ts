@@ -1,0 +1,20 @@
+import type { AccessTokenFunction } from '@baton/http'
+
+/** What a process of the service is told. */
+export interface Orders {
+  readonly port: number
+  /** Ports of the cluster. */
+  readonly nodes: readonly number[]
+}
+
+/** Not a real secret. */
+export const SECRETS = ['the secret of the soak test, which is long enough.']
+export const CLIENT = 'app'
+export const ACCESS_SECONDS = 4
+export const GRACE_SECONDS = 2
+export const policy = { graceSeconds: GRACE_SECONDS }
+
+export const accessTokens: AccessTokenFunction = async ({ family, mostSeconds }) => ({
+  accessToken: `at.${family.id}`,
+  expiresIn: Math.min(ACCESS_SECONDS, mostSeconds),
+})
