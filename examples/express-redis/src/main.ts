@@ -1,5 +1,6 @@
 import { createRefreshTokens } from '@baton/core'
 import {
+  handler,
   loginHandler,
   logoutHandler,
   refreshHandler,
@@ -7,9 +8,19 @@ import {
   revocationHandler,
   sessionsHandler,
 } from '@baton/express'
-import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+import { authorizationCodes, deriveSigningKey, jwtAccessTokens } from '@baton/http'
 import { redisStore } from '@baton/store-redis'
-import { authenticate, clients, reach, readEnvironment, redisUrl, report, serve, warnOf } from '@baton-examples/shared'
+import {
+  authenticate,
+  authorizePage,
+  clients,
+  reach,
+  readEnvironment,
+  redisUrl,
+  report,
+  serve,
+  warnOf,
+} from '@baton-examples/shared'
 import express from 'express'
 import { Redis } from 'ioredis'
 import { RateLimiterRedis } from 'rate-limiter-flexible'
@@ -17,7 +28,7 @@ import { RateLimiterRedis } from 'rate-limiter-flexible'
 // A call fails soon when Redis is away: the answer is 503, and the client's to repeat.
 const redis = new Redis(redisUrl(), { lazyConnect: true, maxRetriesPerRequest: 1 })
 const env = readEnvironment({ createLimiter: (options) => new RateLimiterRedis({ storeClient: redis, ...options }) })
-const { origin, secrets, policy, rateLimit } = env
+const { origin, secrets, codeSecrets, policy, rateLimit } = env
 
 const store = redisStore(redis)
 await reach('REDIS_URL', redis, () => redis.connect())
@@ -30,12 +41,15 @@ const accessToken = jwtAccessTokens({
   keys: secrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
+const codes = authorizationCodes(tokens, { secrets: codeSecrets })
+const oauth = { clients, issuer: origin, rateLimit }
 const cookie = { clientId: 'web' }
 
 const app = express()
 app.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }))
-app.all('/oauth/token', refreshHandler(tokens, { accessToken, clients, rateLimit }))
-app.all('/oauth/revoke', revocationHandler(tokens, { accessToken, clients, rateLimit }))
+app.all('/oauth/authorize', handler(authorizePage({ codes, ...oauth })))
+app.all('/oauth/token', refreshHandler(tokens, { accessToken, codes, ...oauth }))
+app.all('/oauth/revoke', revocationHandler(tokens, { accessToken, ...oauth }))
 app.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
 app.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
 app.use('/auth', sessionsHandler(tokens, { verify: accessToken, rateLimit }))

@@ -1,5 +1,6 @@
 import { createRefreshTokens } from '@baton/core'
 import {
+  handler,
   loginHandler,
   logoutHandler,
   refreshHandler,
@@ -7,14 +8,22 @@ import {
   revocationHandler,
   sessionsHandler,
 } from '@baton/express'
-import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+import { authorizationCodes, deriveSigningKey, jwtAccessTokens } from '@baton/http'
 import { sqliteStore } from '@baton/store-sqlite'
-import { authenticate, clients, databaseFile, readEnvironment, report, serve } from '@baton-examples/shared'
+import {
+  authenticate,
+  authorizePage,
+  clients,
+  databaseFile,
+  readEnvironment,
+  report,
+  serve,
+} from '@baton-examples/shared'
 import Database from 'better-sqlite3'
 import express from 'express'
 
 const env = readEnvironment()
-const { origin, secrets, policy, rateLimit } = env
+const { origin, secrets, codeSecrets, policy, rateLimit } = env
 
 const db = new Database(databaseFile(new URL('../sessions.db', import.meta.url)))
 const tokens = createRefreshTokens({ store: sqliteStore(db), secrets, policy, onEvent: report })
@@ -24,12 +33,15 @@ const accessToken = jwtAccessTokens({
   keys: secrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
+const codes = authorizationCodes(tokens, { secrets: codeSecrets })
+const oauth = { clients, issuer: origin, rateLimit }
 const cookie = { clientId: 'web' }
 
 const app = express()
 app.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }))
-app.all('/oauth/token', refreshHandler(tokens, { accessToken, clients, rateLimit }))
-app.all('/oauth/revoke', revocationHandler(tokens, { accessToken, clients, rateLimit }))
+app.all('/oauth/authorize', handler(authorizePage({ codes, ...oauth })))
+app.all('/oauth/token', refreshHandler(tokens, { accessToken, codes, ...oauth }))
+app.all('/oauth/revoke', revocationHandler(tokens, { accessToken, ...oauth }))
 app.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
 app.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
 app.use('/auth', sessionsHandler(tokens, { verify: accessToken, rateLimit }))

@@ -1,5 +1,6 @@
 import { createRefreshTokens } from '@baton/core'
 import {
+  handler,
   loginHandler,
   logoutHandler,
   refreshHandler,
@@ -7,14 +8,23 @@ import {
   revocationHandler,
   sessionsHandler,
 } from '@baton/fastify'
-import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+import { authorizationCodes, deriveSigningKey, jwtAccessTokens } from '@baton/http'
 import { postgresStore } from '@baton/store-postgres'
-import { authenticate, clients, postgresUrl, reach, readEnvironment, report, serve } from '@baton-examples/shared'
+import {
+  authenticate,
+  authorizePage,
+  clients,
+  postgresUrl,
+  reach,
+  readEnvironment,
+  report,
+  serve,
+} from '@baton-examples/shared'
 import Fastify from 'fastify'
 import { Pool } from 'pg'
 
 const env = readEnvironment()
-const { origin, secrets, policy, rateLimit } = env
+const { origin, secrets, codeSecrets, policy, rateLimit } = env
 
 const pool = new Pool({ connectionString: postgresUrl(), connectionTimeoutMillis: 3000 })
 const store = postgresStore(pool)
@@ -27,12 +37,15 @@ const accessToken = jwtAccessTokens({
   keys: secrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
+const codes = authorizationCodes(tokens, { secrets: codeSecrets })
+const oauth = { clients, issuer: origin, rateLimit }
 const cookie = { clientId: 'web' }
 
 const app = Fastify()
 app.register(loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }), { prefix: '/login' })
-app.register(refreshHandler(tokens, { accessToken, clients, rateLimit }), { prefix: '/oauth/token' })
-app.register(revocationHandler(tokens, { accessToken, clients, rateLimit }), { prefix: '/oauth/revoke' })
+app.register(handler(authorizePage({ codes, ...oauth })), { prefix: '/oauth/authorize' })
+app.register(refreshHandler(tokens, { accessToken, codes, ...oauth }), { prefix: '/oauth/token' })
+app.register(revocationHandler(tokens, { accessToken, ...oauth }), { prefix: '/oauth/revoke' })
 app.register(refreshHandler(tokens, { accessToken, cookie, rateLimit }), { prefix: '/auth/refresh' })
 app.register(logoutHandler(tokens, { cookie, rateLimit }), { prefix: '/auth/logout' })
 app.register(sessionsHandler(tokens, { verify: accessToken, rateLimit }), { prefix: '/auth' })

@@ -1,6 +1,7 @@
 import { createRefreshTokens } from '@baton/core'
 import {
   accessTokenGuard,
+  authorizationCodes,
   deriveSigningKey,
   type Endpoint,
   jwtAccessTokens,
@@ -13,13 +14,13 @@ import {
   webGuard,
 } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
-import { authenticate, clients, readEnvironment, report, serve } from '@baton-examples/shared'
+import { authenticate, authorizePage, clients, readEnvironment, report, serve } from '@baton-examples/shared'
 import { getRequestListener } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono } from 'hono'
 
 const env = readEnvironment()
-const { origin, secrets, policy, rateLimit } = env
+const { origin, secrets, codeSecrets, policy, rateLimit } = env
 
 const tokens = createRefreshTokens({ store: memoryStore(), secrets, policy, onEvent: report })
 const accessToken = jwtAccessTokens({
@@ -28,6 +29,8 @@ const accessToken = jwtAccessTokens({
   keys: secrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
+const codes = authorizationCodes(tokens, { secrets: codeSecrets })
+const oauth = { clients, issuer: origin, rateLimit }
 const cookie = { clientId: 'web' }
 const guard = webGuard(accessTokenGuard({ verify: accessToken }))
 
@@ -37,8 +40,9 @@ const handler = (endpoint: Endpoint) => (c: Context) =>
 
 const app = new Hono()
 app.all('/login', handler(loginEndpoint(tokens, { accessToken, authenticate, cookie, rateLimit })))
-app.all('/oauth/token', handler(refreshEndpoint(tokens, { accessToken, clients, rateLimit })))
-app.all('/oauth/revoke', handler(revocationEndpoint(tokens, { accessToken, clients, rateLimit })))
+app.all('/oauth/authorize', handler(authorizePage({ codes, ...oauth })))
+app.all('/oauth/token', handler(refreshEndpoint(tokens, { accessToken, codes, ...oauth })))
+app.all('/oauth/revoke', handler(revocationEndpoint(tokens, { accessToken, ...oauth })))
 app.all('/auth/refresh', handler(refreshEndpoint(tokens, { accessToken, cookie, rateLimit })))
 app.all('/auth/logout', handler(logoutEndpoint(tokens, { cookie, rateLimit })))
 app.all('/auth/*', handler(sessionsEndpoint(tokens, { verify: accessToken, rateLimit })))

@@ -1,6 +1,7 @@
 import { createRefreshTokens } from '@baton/core'
-import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+import { authorizationCodes, deriveSigningKey, jwtAccessTokens } from '@baton/http'
 import {
+  handler,
   loginHandler,
   logoutHandler,
   refreshHandler,
@@ -9,12 +10,12 @@ import {
   sessionsHandler,
 } from '@baton/koa'
 import { memoryStore } from '@baton/store-memory'
-import { authenticate, clients, readEnvironment, report, serve } from '@baton-examples/shared'
+import { authenticate, authorizePage, clients, readEnvironment, report, serve } from '@baton-examples/shared'
 import Router from '@koa/router'
 import Koa from 'koa'
 
 const env = readEnvironment()
-const { origin, secrets, policy, rateLimit } = env
+const { origin, secrets, codeSecrets, policy, rateLimit } = env
 
 const tokens = createRefreshTokens({ store: memoryStore(), secrets, policy, onEvent: report })
 const accessToken = jwtAccessTokens({
@@ -23,12 +24,15 @@ const accessToken = jwtAccessTokens({
   keys: secrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
+const codes = authorizationCodes(tokens, { secrets: codeSecrets })
+const oauth = { clients, issuer: origin, rateLimit }
 const cookie = { clientId: 'web' }
 
 const router = new Router()
 router.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }))
-router.all('/oauth/token', refreshHandler(tokens, { accessToken, clients, rateLimit }))
-router.all('/oauth/revoke', revocationHandler(tokens, { accessToken, clients, rateLimit }))
+router.all('/oauth/authorize', handler(authorizePage({ codes, ...oauth })))
+router.all('/oauth/token', refreshHandler(tokens, { accessToken, codes, ...oauth }))
+router.all('/oauth/revoke', revocationHandler(tokens, { accessToken, ...oauth }))
 router.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
 router.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
 router.all('/auth/{*path}', sessionsHandler(tokens, { verify: accessToken, rateLimit }))

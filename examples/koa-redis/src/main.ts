@@ -1,6 +1,7 @@
 import { createRefreshTokens } from '@baton/core'
-import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+import { authorizationCodes, deriveSigningKey, jwtAccessTokens } from '@baton/http'
 import {
+  handler,
   loginHandler,
   logoutHandler,
   refreshHandler,
@@ -9,7 +10,17 @@ import {
   sessionsHandler,
 } from '@baton/koa'
 import { redisStore } from '@baton/store-redis'
-import { authenticate, clients, reach, readEnvironment, redisUrl, report, serve, warnOf } from '@baton-examples/shared'
+import {
+  authenticate,
+  authorizePage,
+  clients,
+  reach,
+  readEnvironment,
+  redisUrl,
+  report,
+  serve,
+  warnOf,
+} from '@baton-examples/shared'
 import Router from '@koa/router'
 import { Redis } from 'ioredis'
 import Koa from 'koa'
@@ -18,7 +29,7 @@ import { RateLimiterRedis } from 'rate-limiter-flexible'
 // A call fails soon when Redis is away: the answer is 503, and the client's to repeat.
 const redis = new Redis(redisUrl(), { lazyConnect: true, maxRetriesPerRequest: 1 })
 const env = readEnvironment({ createLimiter: (options) => new RateLimiterRedis({ storeClient: redis, ...options }) })
-const { origin, secrets, policy, rateLimit } = env
+const { origin, secrets, codeSecrets, policy, rateLimit } = env
 
 const store = redisStore(redis)
 await reach('REDIS_URL', redis, () => redis.connect())
@@ -31,12 +42,15 @@ const accessToken = jwtAccessTokens({
   keys: secrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
+const codes = authorizationCodes(tokens, { secrets: codeSecrets })
+const oauth = { clients, issuer: origin, rateLimit }
 const cookie = { clientId: 'web' }
 
 const router = new Router()
 router.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }))
-router.all('/oauth/token', refreshHandler(tokens, { accessToken, clients, rateLimit }))
-router.all('/oauth/revoke', revocationHandler(tokens, { accessToken, clients, rateLimit }))
+router.all('/oauth/authorize', handler(authorizePage({ codes, ...oauth })))
+router.all('/oauth/token', refreshHandler(tokens, { accessToken, codes, ...oauth }))
+router.all('/oauth/revoke', revocationHandler(tokens, { accessToken, ...oauth }))
 router.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
 router.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
 router.all('/auth/{*path}', sessionsHandler(tokens, { verify: accessToken, rateLimit }))

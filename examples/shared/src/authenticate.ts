@@ -1,8 +1,7 @@
 import { BadInput, type PlainRequest, type SignIn } from '@baton/http'
 import { clients } from './clients.js'
 import { personWith } from './people.js'
-
-const SCOPES = ['read', 'write', 'offline_access']
+import { SCOPES } from './scopes.js'
 
 type Input = Readonly<Record<string, unknown>>
 

@@ -1,8 +1,26 @@
+import { createPublicKey } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import type { StaticClient } from '@baton/http'
 
-/** Who may ask for tokens. A client without a secret is public: an app in a browser or on a phone, which could keep none. */
+/** Where every client's browser goes back to. */
+export const REDIRECT_URI = 'http://127.0.0.1:9999/callback'
+
+/**
+ * Who may ask for tokens. A client with neither a secret nor keys is public: an app in a browser or on a phone, which could keep
+ * none. Secrets as short as these are for examples.
+ */
 export const clients: readonly StaticClient[] = [
   { clientId: 'web' },
   { clientId: 'other' },
   { clientId: 'backend', secret: 'backend-secret' },
+  { clientId: 'native', dpopBoundAccessTokens: true },
+  { clientId: 'service', keys: [publicKeyOfService()] },
+  { clientId: 'api', secret: 'api-secret', grantTypes: [] },
 ]
+
+/** A real server has never seen the private half. This one is made up, and lies beside the examples so that you can be `service`. */
+function publicKeyOfService() {
+  const text = readFileSync(new URL('../service-key.json', import.meta.url), 'utf8')
+  const { kid, alg, ...key } = JSON.parse(text) as { kid: string; alg: string; kty: string }
+  return { ...createPublicKey({ key, format: 'jwk' }).export({ format: 'jwk' }), kid, alg }
+}

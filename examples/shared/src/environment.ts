@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { hkdfSync, randomBytes } from 'node:crypto'
 import type { PolicyOptions } from '@baton/core'
 import { rateLimits, type RateLimits, type RateLimitsOptions } from '@baton/http'
 import { refuse, setting, wholeNumber } from './settings.js'
@@ -14,6 +14,8 @@ export interface Environment {
   readonly origin: string
   /** `[current, ...older]`. */
   readonly secrets: readonly string[]
+  /** For authorization codes. Derived, so that an example needs one setting; yours are secrets of their own. */
+  readonly codeSecrets: readonly Uint8Array[]
   readonly accessSeconds: number
   readonly policy: PolicyOptions
   /** For all endpoints, so that they count together; false for none. */
@@ -32,7 +34,10 @@ export function readEnvironment({ createLimiter }: Pick<RateLimitsOptions, 'crea
   const seconds = wholeNumber('RATE_SECONDS', { byDefault: 60, least: 1, most: DAY_SECONDS })
   const limits = { points, seconds, failedAuthentications: points, ...(createLimiter && { createLimiter }) }
   const rateLimit = points === 0 ? false : rateLimits(limits)
-  return { port, origin: `http://127.0.0.1:${port}`, secrets, accessSeconds, policy, rateLimit }
+  const codeSecrets = secrets.map(
+    (secret) => new Uint8Array(hkdfSync('sha256', secret, '', 'codes of the examples', 32)),
+  )
+  return { port, origin: `http://127.0.0.1:${port}`, secrets, codeSecrets, accessSeconds, policy, rateLimit }
 }
 
 function readSecrets(): string[] {

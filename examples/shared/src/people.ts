@@ -19,6 +19,11 @@ export async function personWith(username: string, password: string): Promise<st
   return isRight && people.has(username) ? username : null
 }
 
+/** Whether there is somebody of this name: not to be told to strangers. */
+export function isPerson(username: string): boolean {
+  return people.has(username)
+}
+
 async function enrol(password: string) {
   const salt = randomBytes(16)
   return { salt, expected: await hash(password, salt, HASH_BYTES) }

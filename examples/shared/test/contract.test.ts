@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { assertionFor, authorizationQuery, keyHolder, pkce, REDIRECT_URI, redirectOf } from './code-client.js'
 import { examples } from './examples.js'
 import { type ExampleServer, startServer } from './server.js'
 import { storesOfOneFile } from './stores.js'
@@ -668,6 +669,131 @@ describe.each(examples)('$name', (example) => {
     })
   })
 
+  describe('/oauth/authorize', () => {
+    const codeFor = async (challenge: string, changes: Readonly<Record<string, string>> = {}) => {
+      const url = await redirectOf(
+        server.origin + authorizationQuery(challenge, { login: 'alice', approve: '1', ...changes }),
+      )
+      return url.searchParams.get('code') ?? ''
+    }
+    const exchange = (code: string, verifier: string, fields: Readonly<Record<string, string>> = {}, headers = {}) =>
+      on.form(
+        '/oauth/token',
+        {
+          grant_type: 'authorization_code',
+          client_id: 'web',
+          code,
+          code_verifier: verifier,
+          redirect_uri: REDIRECT_URI,
+          ...fields,
+        },
+        headers,
+      )
+
+    it('sends a script back with a code, which is exchanged once', async () => {
+      const { verifier, challenge } = pkce()
+      const url = await redirectOf(server.origin + authorizationQuery(challenge, { login: 'alice', approve: '1' }))
+      expect(url.href.startsWith(`${REDIRECT_URI}?`)).toBe(true)
+      expect(Object.fromEntries(url.searchParams)).toEqual({
+        code: expect.stringMatching(/^bac_/),
+        state: 'a state & more',
+        iss: server.origin,
+      })
+      const code = url.searchParams.get('code') ?? ''
+      const wrong = await exchange(code, `${verifier.slice(1)}A`)
+      expect(wrong).toMatchObject({ status: 400, body: { error: 'invalid_grant' } })
+      const { status, body } = await exchange(code, verifier)
+      expect(status).toBe(200)
+      expect(body).toMatchObject({ token_type: 'Bearer', expires_in: 900, scope: 'read write' })
+      expect(await on.me(body.access_token)).toMatchObject({ status: 200, body: { sub: 'alice' } })
+      const next = await on.refresh(body.refresh_token)
+      expect(next.status).toBe(200)
+      expect((await exchange(code, verifier)).body.error).toBe('invalid_grant')
+      expect((await on.refresh(next.body.refresh_token)).body.error).toBe('invalid_grant')
+    })
+
+    it('shows a page that asks for the password and for consent', async () => {
+      const { verifier, challenge } = pkce()
+      const url = server.origin + authorizationQuery(challenge)
+      const shown = await fetch(url)
+      expect(shown.status).toBe(200)
+      expect(shown.headers.get('content-type')).toBe('text/html; charset=utf-8')
+      expect(shown.headers.get('content-security-policy')).toContain("frame-ancestors 'none'")
+      expect(await shown.text()).toMatch(/demonstration.*<b>web<\/b> asks for: read write/s)
+      const post = (fields: Readonly<Record<string, string>>) => ({ method: 'POST', body: new URLSearchParams(fields) })
+      const wrong = await fetch(url, post({ decision: 'approve', username: 'bob', password: 'wonderland' }))
+      expect(wrong.status).toBe(401)
+      const denied = await redirectOf(url, post({ decision: 'deny' }))
+      expect(denied.searchParams.get('error')).toBe('access_denied')
+      const right = await redirectOf(url, post({ decision: 'approve', username: 'bob', password: 'builder' }))
+      const { body } = await exchange(right.searchParams.get('code') ?? '', verifier)
+      expect(await on.me(body.access_token)).toMatchObject({ body: { sub: 'bob' } })
+    })
+
+    it.each([
+      ['another redirect URI', { redirect_uri: `${REDIRECT_URI}/` }],
+      ['an unknown client', { client_id: 'nobody' }],
+    ])('sends nobody anywhere for %s', async (_name, changes) => {
+      const url = server.origin + authorizationQuery(pkce().challenge, { login: 'alice', approve: '1', ...changes })
+      const response = await fetch(url, { redirect: 'manual' })
+      expect(response.status).toBe(400)
+      expect(response.headers.get('location')).toBeNull()
+    })
+
+    it.each([
+      ['access_denied', { approve: '0' }],
+      ['unsupported_response_type', { response_type: 'token' }],
+      ['invalid_request', { code_challenge_method: 'plain' }],
+      ['invalid_request', { code_challenge: 'short' }],
+      ['invalid_scope', { scope: 'admin' }],
+      ['invalid_target', { resource: 'https://other.example' }],
+      ['unauthorized_client', { client_id: 'api' }],
+    ])('tells the client %s of %o', async (error, changes) => {
+      const url = authorizationQuery(pkce().challenge, { login: 'alice', approve: '1', ...changes })
+      const { searchParams } = await redirectOf(server.origin + url)
+      expect(Object.fromEntries(searchParams)).toEqual({ error, state: 'a state & more', iss: server.origin })
+    })
+
+    it('native proves its key at the exchange, at the API and at every refresh', async () => {
+      const { verifier, challenge } = pkce()
+      const prove = await keyHolder()
+      const tokenUrl = `${server.origin}/oauth/token`
+      const code = await codeFor(challenge, { client_id: 'native' })
+      const native = { client_id: 'native' }
+      expect(await exchange(code, verifier, native)).toMatchObject({
+        status: 400,
+        body: { error: 'invalid_dpop_proof' },
+      })
+      const { status, body } = await exchange(code, verifier, native, { dpop: await prove(tokenUrl) })
+      expect({ status, type: body.token_type }).toEqual({ status: 200, type: 'DPoP' })
+
+      const me = `${server.origin}/api/me`
+      const headers = { authorization: `DPoP ${body.access_token}`, dpop: await prove(me, 'GET', body.access_token) }
+      expect(await on.send('GET', '/api/me', { headers })).toMatchObject({ status: 200, body: { sub: 'alice' } })
+      expect((await on.me(body.access_token)).status).toBe(401)
+
+      const refresh = { grant_type: 'refresh_token', refresh_token: body.refresh_token, ...native }
+      const thief = await keyHolder()
+      const stolen = await on.form('/oauth/token', refresh, { dpop: await thief(tokenUrl) })
+      expect(stolen.body.error).toBe('invalid_grant')
+      expect((await on.form('/oauth/token', refresh, { dpop: await prove(tokenUrl) })).status).toBe(200)
+    })
+
+    it('service signs an assertion for each request', async () => {
+      const { verifier, challenge } = pkce()
+      const code = await codeFor(challenge, { client_id: 'service' })
+      const fields = { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: REDIRECT_URI }
+      expect((await on.form('/oauth/token', { ...fields, client_id: 'service' })).body.error).toBe('invalid_client')
+      const assertion = await assertionFor(server.origin)
+      const { status, body } = await on.form('/oauth/token', { ...fields, ...assertion })
+      expect(status).toBe(200)
+      const refresh = { grant_type: 'refresh_token', refresh_token: body.refresh_token }
+      expect((await on.form('/oauth/token', { ...refresh, ...assertion })).body.error).toBe('invalid_client')
+      const next = await on.form('/oauth/token', { ...refresh, ...(await assertionFor(server.origin)) })
+      expect(next.status).toBe(200)
+    })
+  })
+
   it.each([
     ['GET', '/auth/sessions'],
     ['DELETE', `/auth/sessions/${UNKNOWN_SESSION}`],
@@ -706,6 +832,6 @@ describe.each(examples)('$name', (example) => {
     await on.refresh(first)
 
     expect(server.output()).toContain('reuse')
-    expect(server.output()).not.toMatch(/brt_|wonderland|eyJ/)
+    expect(server.output()).not.toMatch(/brt_|bac_|wonderland|eyJ/)
   })
 })
