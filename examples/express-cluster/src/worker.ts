@@ -2,6 +2,7 @@ import cluster from 'node:cluster'
 import { createRefreshTokens } from '@baton/core'
 import {
   handler,
+  introspectionHandler,
   loginHandler,
   logoutHandler,
   refreshHandler,
@@ -14,7 +15,7 @@ import { redisStore } from '@baton/store-redis'
 import {
   authenticate,
   authorizePage,
-  clients,
+  clientsOf,
   reach,
   readEnvironment,
   redisUrls,
@@ -45,7 +46,7 @@ export async function serveAsWorker(): Promise<void> {
     lifetimeSeconds: env.accessSeconds,
   })
   const codes = authorizationCodes(tokens, { secrets: codeSecrets })
-  const oauth = { clients, issuer: origin, rateLimit }
+  const oauth = { clients: clientsOf(origin), issuer: origin, rateLimit }
   const cookie = { clientId: 'web' }
 
   const app = express()
@@ -57,6 +58,7 @@ export async function serveAsWorker(): Promise<void> {
   app.all('/oauth/authorize', handler(authorizePage({ codes, ...oauth })))
   app.all('/oauth/token', refreshHandler(tokens, { accessToken, codes, ...oauth }))
   app.all('/oauth/revoke', revocationHandler(tokens, { accessToken, ...oauth }))
+  app.all('/oauth/introspect', introspectionHandler(tokens, { accessToken, ...oauth }))
   app.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
   app.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
   app.use('/auth', sessionsHandler(tokens, { verify: accessToken, rateLimit }))

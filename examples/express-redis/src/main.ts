@@ -1,6 +1,7 @@
 import { createRefreshTokens } from '@baton/core'
 import {
   handler,
+  introspectionHandler,
   loginHandler,
   logoutHandler,
   refreshHandler,
@@ -13,7 +14,7 @@ import { redisStore } from '@baton/store-redis'
 import {
   authenticate,
   authorizePage,
-  clients,
+  clientsOf,
   reach,
   readEnvironment,
   redisUrl,
@@ -42,7 +43,7 @@ const accessToken = jwtAccessTokens({
   lifetimeSeconds: env.accessSeconds,
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })
-const oauth = { clients, issuer: origin, rateLimit }
+const oauth = { clients: clientsOf(origin), issuer: origin, rateLimit }
 const cookie = { clientId: 'web' }
 
 const app = express()
@@ -50,6 +51,7 @@ app.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rate
 app.all('/oauth/authorize', handler(authorizePage({ codes, ...oauth })))
 app.all('/oauth/token', refreshHandler(tokens, { accessToken, codes, ...oauth }))
 app.all('/oauth/revoke', revocationHandler(tokens, { accessToken, ...oauth }))
+app.all('/oauth/introspect', introspectionHandler(tokens, { accessToken, ...oauth }))
 app.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
 app.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
 app.use('/auth', sessionsHandler(tokens, { verify: accessToken, rateLimit }))

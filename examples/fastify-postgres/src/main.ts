@@ -1,6 +1,7 @@
 import { createRefreshTokens } from '@baton/core'
 import {
   handler,
+  introspectionHandler,
   loginHandler,
   logoutHandler,
   refreshHandler,
@@ -13,7 +14,7 @@ import { postgresStore } from '@baton/store-postgres'
 import {
   authenticate,
   authorizePage,
-  clients,
+  clientsOf,
   postgresUrl,
   reach,
   readEnvironment,
@@ -38,7 +39,7 @@ const accessToken = jwtAccessTokens({
   lifetimeSeconds: env.accessSeconds,
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })
-const oauth = { clients, issuer: origin, rateLimit }
+const oauth = { clients: clientsOf(origin), issuer: origin, rateLimit }
 const cookie = { clientId: 'web' }
 
 const app = Fastify()
@@ -46,6 +47,7 @@ app.register(loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit
 app.register(handler(authorizePage({ codes, ...oauth })), { prefix: '/oauth/authorize' })
 app.register(refreshHandler(tokens, { accessToken, codes, ...oauth }), { prefix: '/oauth/token' })
 app.register(revocationHandler(tokens, { accessToken, ...oauth }), { prefix: '/oauth/revoke' })
+app.register(introspectionHandler(tokens, { accessToken, ...oauth }), { prefix: '/oauth/introspect' })
 app.register(refreshHandler(tokens, { accessToken, cookie, rateLimit }), { prefix: '/auth/refresh' })
 app.register(logoutHandler(tokens, { cookie, rateLimit }), { prefix: '/auth/logout' })
 app.register(sessionsHandler(tokens, { verify: accessToken, rateLimit }), { prefix: '/auth' })

@@ -3,6 +3,7 @@ import {
   accessTokenGuard,
   authorizationCodes,
   deriveSigningKey,
+  introspectionEndpoint,
   type Endpoint,
   jwtAccessTokens,
   loginEndpoint,
@@ -14,7 +15,7 @@ import {
   webGuard,
 } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
-import { authenticate, authorizePage, clients, readEnvironment, report, serve } from '@baton-examples/shared'
+import { authenticate, authorizePage, clientsOf, readEnvironment, report, serve } from '@baton-examples/shared'
 import { getRequestListener } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono } from 'hono'
@@ -30,7 +31,7 @@ const accessToken = jwtAccessTokens({
   lifetimeSeconds: env.accessSeconds,
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })
-const oauth = { clients, issuer: origin, rateLimit }
+const oauth = { clients: clientsOf(origin), issuer: origin, rateLimit }
 const cookie = { clientId: 'web' }
 const guard = webGuard(accessTokenGuard({ verify: accessToken }))
 
@@ -43,6 +44,7 @@ app.all('/login', handler(loginEndpoint(tokens, { accessToken, authenticate, coo
 app.all('/oauth/authorize', handler(authorizePage({ codes, ...oauth })))
 app.all('/oauth/token', handler(refreshEndpoint(tokens, { accessToken, codes, ...oauth })))
 app.all('/oauth/revoke', handler(revocationEndpoint(tokens, { accessToken, ...oauth })))
+app.all('/oauth/introspect', handler(introspectionEndpoint(tokens, { accessToken, ...oauth })))
 app.all('/auth/refresh', handler(refreshEndpoint(tokens, { accessToken, cookie, rateLimit })))
 app.all('/auth/logout', handler(logoutEndpoint(tokens, { cookie, rateLimit })))
 app.all('/auth/*', handler(sessionsEndpoint(tokens, { verify: accessToken, rateLimit })))

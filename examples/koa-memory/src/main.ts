@@ -2,6 +2,7 @@ import { createRefreshTokens } from '@baton/core'
 import { authorizationCodes, deriveSigningKey, jwtAccessTokens } from '@baton/http'
 import {
   handler,
+  introspectionHandler,
   loginHandler,
   logoutHandler,
   refreshHandler,
@@ -10,7 +11,7 @@ import {
   sessionsHandler,
 } from '@baton/koa'
 import { memoryStore } from '@baton/store-memory'
-import { authenticate, authorizePage, clients, readEnvironment, report, serve } from '@baton-examples/shared'
+import { authenticate, authorizePage, clientsOf, readEnvironment, report, serve } from '@baton-examples/shared'
 import Router from '@koa/router'
 import Koa from 'koa'
 
@@ -25,7 +26,7 @@ const accessToken = jwtAccessTokens({
   lifetimeSeconds: env.accessSeconds,
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })
-const oauth = { clients, issuer: origin, rateLimit }
+const oauth = { clients: clientsOf(origin), issuer: origin, rateLimit }
 const cookie = { clientId: 'web' }
 
 const router = new Router()
@@ -33,6 +34,7 @@ router.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, r
 router.all('/oauth/authorize', handler(authorizePage({ codes, ...oauth })))
 router.all('/oauth/token', refreshHandler(tokens, { accessToken, codes, ...oauth }))
 router.all('/oauth/revoke', revocationHandler(tokens, { accessToken, ...oauth }))
+router.all('/oauth/introspect', introspectionHandler(tokens, { accessToken, ...oauth }))
 router.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
 router.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
 router.all('/auth/{*path}', sessionsHandler(tokens, { verify: accessToken, rateLimit }))

@@ -1,5 +1,5 @@
 import { BadInput, type PlainRequest, type SignIn } from '@baton/http'
-import { clients } from './clients.js'
+import { clientIds } from './clients.js'
 import { personWith } from './people.js'
 import { SCOPES } from './scopes.js'
 
@@ -14,7 +14,7 @@ export async function authenticate(input: Input, { url }: PlainRequest): Promise
   const password = textOf(input, 'password')
   const clientId = textOf(input, 'client_id', 'web')
   const scope = textOf(input, 'scope', 'read')
-  if (!clients.some((client) => client.clientId === clientId)) throw new BadInput('client_id is not registered here.')
+  if (!clientIds.includes(clientId)) throw new BadInput('client_id is not registered here.')
   if (!scope.split(' ').every((token) => SCOPES.includes(token)))
     throw new BadInput(`scope may name ${SCOPES.join(', ')}.`, 'invalid_scope')
 

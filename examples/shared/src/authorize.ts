@@ -11,7 +11,7 @@ import { REDIRECT_URI } from './clients.js'
 import { isPerson, personWith } from './people.js'
 import { SCOPES } from './scopes.js'
 
-export interface AuthorizeOptions {
+interface AuthorizeOptions {
   readonly codes: AuthorizationCodes
   readonly clients: readonly StaticClient[]
   /** This server, so that a client can tell whose answer it is (RFC 9207). */

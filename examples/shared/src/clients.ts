@@ -6,17 +6,21 @@ import type { StaticClient } from '@baton/http'
 export const REDIRECT_URI = 'http://127.0.0.1:9999/callback'
 
 /**
- * Who may ask for tokens. A client with neither a secret nor keys is public: an app in a browser or on a phone, which could keep
+ * Who may ask the server at `origin` for tokens. A client with neither a secret nor keys is public: an app in a browser or on a phone, which could keep
  * none. Secrets as short as these are for examples.
  */
-export const clients: readonly StaticClient[] = [
+export const clientsOf = (origin: string): readonly StaticClient[] => [
   { clientId: 'web' },
   { clientId: 'other' },
   { clientId: 'backend', secret: 'backend-secret' },
   { clientId: 'native', dpopBoundAccessTokens: true },
   { clientId: 'service', keys: [publicKeyOfService()] },
-  { clientId: 'api', secret: 'api-secret', grantTypes: [] },
+  // A resource server, which may ask what the tokens that it is sent are worth.
+  { clientId: 'api', secret: 'api-secret', grantTypes: [], introspects: [origin] },
 ]
+
+/** All of their names. */
+export const clientIds = clientsOf('').map(({ clientId }) => clientId)
 
 /** A real server has never seen the private half. This one is made up, and lies beside the examples so that you can be `service`. */
 function publicKeyOfService() {

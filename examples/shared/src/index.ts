@@ -1,6 +1,6 @@
 export { type Environment, readEnvironment } from './environment.js'
 export { databaseFile } from './database-file.js'
-export { clients } from './clients.js'
+export { clientsOf } from './clients.js'
 export { authenticate } from './authenticate.js'
 export { authorizePage } from './authorize.js'
 export { report } from './events.js'

@@ -794,6 +794,33 @@ describe.each(examples)('$name', (example) => {
     })
   })
 
+  describe('POST /oauth/introspect', () => {
+    const ask = (token: string, secret = 'api-secret') =>
+      on.form('/oauth/introspect', { token, client_id: 'api', client_secret: secret })
+
+    it('tells the resource server what an access token is worth, and nothing once its session is over', async () => {
+      const { access_token: accessToken, refresh_token: refreshToken } = await on.login({ scope: 'read write' })
+      const answer = await ask(accessToken)
+      expect(answer.status).toBe(200)
+      expect(answer.body).toMatchObject({ active: true, sub: 'alice', client_id: 'web', scope: 'read write' })
+      expect(answer.body).toMatchObject({ iss: server.origin, aud: server.origin, exp: expect.any(Number) })
+      expect((await ask(refreshToken)).body).toEqual({ active: false })
+      await on.form('/oauth/revoke', { token: refreshToken, client_id: 'web' })
+      expect((await ask(accessToken)).body).toEqual({ active: false })
+      expect((await ask('rubbish')).body).toEqual({ active: false })
+    })
+
+    it('tells nobody else', async () => {
+      const { access_token: token } = await on.login()
+      const basic = { authorization: `Basic ${Buffer.from('api:wrong').toString('base64')}` }
+      expect(await on.form('/oauth/introspect', { token }, basic)).toMatchObject({ status: 401 })
+      expect(await on.form('/oauth/introspect', { token, client_id: 'web' })).toMatchObject({ status: 401 })
+      expect(
+        (await on.form('/oauth/introspect', { token, client_id: 'backend', client_secret: 'backend-secret' })).body,
+      ).toEqual({ active: false })
+    })
+  })
+
   it.each([
     ['GET', '/auth/sessions'],
     ['DELETE', `/auth/sessions/${UNKNOWN_SESSION}`],
