@@ -15,6 +15,12 @@ export function publishedPackages() {
   })
 }
 
+/** Whether the package is more than one module. */
+export function hasSubpaths(name) {
+  const paths = Object.keys(manifestOf(name).exports ?? {})
+  return paths.some((path) => path !== '.' && path !== './package.json')
+}
+
 /** Packs the built package as it would be published. Resolves to an exit code. */
 export function pack(name, folder) {
   return run('pnpm', ['--dir', join('packages', name), 'pack', '--out', tarballOf(name, folder)], quiet)
