@@ -1,3 +1,10 @@
 import { webLibrary } from '../../tsup.base.ts'
 
-export default webLibrary('@baton/client', ['index', 'authorization', 'file', 'indexed-db', 'web-storage'])
+export default webLibrary('@baton/client', [
+  'index',
+  'authorization',
+  'dpop',
+  'file',
+  'indexed-db',
+  'web-storage',
+])

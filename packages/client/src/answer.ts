@@ -21,6 +21,8 @@ export type Answer =
   | { readonly kind: 'later'; readonly retryAfterMs: number | null; readonly cause: string }
   /** The server will not serve this client in this way, however often it asks. */
   | { readonly kind: 'misconfigured'; readonly cause: string }
+  /** Nothing was sent: the key that the tokens are bound to is not there any more. */
+  | { readonly kind: 'key_lost' }
   /** The cookie belongs to another session than the one we believe in; nothing has changed. */
   | { readonly kind: 'other_session' }
 

@@ -1,4 +1,5 @@
 import { createEnvironment, type Environment, type PendingAuthorization } from '@baton/client'
+import { hashOf } from './encoding.js'
 import { randomText } from './timing.js'
 
 export interface AuthorizationOptions {
@@ -32,18 +33,10 @@ export async function beginAuthorization(options: AuthorizationOptions): Promise
     client_id: clientId,
     redirect_uri: redirectUri,
     state,
-    code_challenge: await challengeOf(codeVerifier),
+    // RFC 7636 section 4.2.
+    code_challenge: await hashOf(codeVerifier),
     code_challenge_method: 'S256',
   }
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
   return { url: url.href, pending: { state, codeVerifier, redirectUri } }
-}
-
-/** RFC 7636 section 4.2. */
-export async function challengeOf(codeVerifier: string): Promise<string> {
-  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(codeVerifier))
-  return btoa(String.fromCharCode(...new Uint8Array(hash)))
-    .replaceAll('+', '-')
-    .replaceAll('/', '_')
-    .replaceAll('=', '')
 }

@@ -10,6 +10,8 @@ export type SessionErrorCode =
   | 'timeout'
   /** The server will not serve this client in this way. The session stays. */
   | 'misconfigured'
+  /** The key that the session is bound to is not there any more. The session stays, but only another sign-in will help. */
+  | 'key_lost'
   /** The answer of a sign-in is none, or is not for us. Nothing has changed. */
   | 'bad_answer'
 
@@ -53,6 +55,15 @@ export class RefreshTimeoutError extends SessionError {
 
   constructor() {
     super('timeout', 'another tab or process has been refreshing for too long')
+  }
+}
+
+/** The key that the tokens of this session are bound to (DPoP) is not there any more: nobody can use them again. Sign in anew. */
+export class KeyLostError extends SessionError {
+  override readonly name = 'KeyLostError'
+
+  constructor() {
+    super('key_lost', 'the key that this session is bound to is not there any more; sign in anew')
   }
 }
 

@@ -57,7 +57,10 @@ export function guardedFetch({ environment, proofs, tokens, origins }: GuardedFe
       const request = build()
       request.headers.set('authorization', `${proofs === null ? 'Bearer' : 'DPoP'} ${token.value}`)
       if (proofs !== null)
-        request.headers.set('dpop', await proofs.prove({ method, url: url.href, accessToken: token.value }))
+        request.headers.set(
+          'dpop',
+          await proofs.prove({ method: request.method, url: url.href, accessToken: token.value }),
+        )
       const response = await environment.fetch(request)
       const nonce = response.headers.get('dpop-nonce')
       if (nonce !== null && isOurs(response)) proofs?.remember(url.href, nonce)
@@ -73,7 +76,7 @@ export function guardedFetch({ environment, proofs, tokens, origins }: GuardedFe
     async function exchange(): Promise<Response> {
       const token = await unlessAborted(tokens.get({ early: isOneShot }), signal)
       const response = await send(token)
-      if (response.status !== 401 || !isOurs(response)) return response
+      if (response.status !== 401 || !isOurs(response) || faultsProof(response)) return response
       const other = tokens.instead(token)
       const mayReplay = replay || SAFE_METHODS.includes(method) || challenges(response, 'invalid_token')
       if (isOneShot || !mayReplay) return response
@@ -98,6 +101,11 @@ async function afterwards(response: Response, send: () => Promise<Response>): Pr
 
 function challenges({ status, headers }: Response, error: string): boolean {
   return status === 401 && (headers.get('www-authenticate') ?? '').includes(`error="${error}"`)
+}
+
+/** Another access token would be of no help. */
+function faultsProof(response: Response): boolean {
+  return challenges(response, 'use_dpop_nonce') || challenges(response, 'invalid_dpop_proof')
 }
 
 /** What can be read only once. */

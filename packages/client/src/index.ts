@@ -5,6 +5,7 @@ export type { FetchOptions, GuardedFetch } from './guarded-fetch.js'
 export type { SessionEvent, SessionEvents, SessionListener } from './events.js'
 export type { SignedOutReason } from './record.js'
 export {
+  KeyLostError,
   MisuseError,
   RefreshTimeoutError,
   SessionError,

@@ -1,5 +1,5 @@
 import { type AccessToken, accessTokenOf, leftOf } from './access-token.js'
-import { RefreshTimeoutError, SessionError, SignedOutError, UnavailableError } from './errors.js'
+import { KeyLostError, RefreshTimeoutError, SessionError, SignedOutError, UnavailableError } from './errors.js'
 import type { Emitter } from './events.js'
 import type { TokenSource } from './guarded-fetch.js'
 import type { LiveSession, SignedOutReason } from './record.js'
@@ -134,6 +134,7 @@ export function createKeeper({ vault, emitter, onOrphan, onWake, ...world }: Kee
       case 'unavailable':
       case 'timed_out':
       case 'misconfigured':
+      case 'key_lost':
         quietUntil = environment.elapsed() + QUIET_MS
         break
     }
@@ -171,6 +172,8 @@ export function createKeeper({ vault, emitter, onOrphan, onWake, ...world }: Kee
           throw new RefreshTimeoutError()
         case 'misconfigured':
           throw new SessionError('misconfigured', `the server will not refresh (${outcome.cause})`)
+        case 'key_lost':
+          throw new KeyLostError()
       }
     }
   }

@@ -101,6 +101,8 @@ export type Outcome =
   | { readonly kind: 'timed_out' }
   /** The session stays, but asking again will not help. */
   | { readonly kind: 'misconfigured'; readonly cause: string }
+  /** The session stays, but its key is gone, and only another sign-in will help. */
+  | { readonly kind: 'key_lost' }
 
 interface Run {
   /** The tokens that its caller found to be of no use; null where it has none. */
@@ -292,6 +294,8 @@ function weigh(run: Run, base: Base, { answer, sentAt, chance }: AnsweredFact, r
       return read(run, { kind: 'replace', base })
     case 'misconfigured':
       return release(run, settle({ kind: 'misconfigured', cause: answer.cause }))
+    case 'key_lost':
+      return release(run, settle({ kind: 'key_lost' }))
     case 'later': {
       const tried = { ...run, tries: run.tries + 1 }
       const { retryAfterMs, cause } = answer

@@ -1,7 +1,7 @@
 import { type Grant, readGrant } from './answer.js'
 import { type CookieOptions, cookieEndpoints, endpointUrl, type TokenOptions, tokenEndpoints } from './endpoints.js'
 import { createEnvironment, type Environment } from './environment.js'
-import { MisuseError, SessionError, UnavailableError } from './errors.js'
+import { KeyLostError, MisuseError, SessionError, UnavailableError } from './errors.js'
 import { createEmitter, type SessionEvent, type SessionListener } from './events.js'
 import { type GuardedFetch, guardedFetch } from './guarded-fetch.js'
 import { createKeeper, type Sent, type SessionSnapshot } from './keeper.js'
@@ -205,6 +205,8 @@ export function createSession(options: SessionOptions): Session {
           throw new UnavailableError(answer.cause, null)
         case 'misconfigured':
           throw new SessionError('misconfigured', `the server will not exchange the code (${answer.cause})`)
+        case 'key_lost':
+          throw new KeyLostError()
         case 'refused':
         case 'other_session':
           throw new SessionError('bad_answer', 'the server refused the code')

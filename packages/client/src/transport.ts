@@ -1,6 +1,7 @@
 import { type Answer, type RawAnswer, readAnswer } from './answer.js'
 import type { Call, Endpoints } from './endpoints.js'
 import type { Environment } from './environment.js'
+import { KeyLostError } from './errors.js'
 import { unlessAborted } from './lock.js'
 import type { Proofs } from './proofs.js'
 import { isObject, parseJson, type PendingRevocation } from './record.js'
@@ -31,12 +32,23 @@ export interface TransportOptions {
   readonly timeoutMs: number
 }
 
+interface Sending {
+  /** Whether its tokens are bound to a key already; null for a request without a proof. */
+  readonly isBound: boolean | null
+  /** True for a request that outlives its page. */
+  readonly keepalive?: boolean
+}
+
 export function createTransport({ environment, endpoints, proofs, timeoutMs }: TransportOptions): Transport {
   const tokenType = proofs === null ? 'bearer' : 'dpop'
 
-  async function ask(call: Call, signal: AbortSignal, keepalive: boolean): Promise<RawAnswer> {
+  async function ask(call: Call, sending: Sending, signal: AbortSignal): Promise<RawAnswer> {
+    const { isBound, keepalive = false } = sending
     const { url, headers, body, credentials } = call
-    const proof = proofs === null ? {} : { dpop: await proofs.prove({ method: 'POST', url, accessToken: null }) }
+    const proof =
+      proofs === null || isBound === null
+        ? {}
+        : { dpop: await proofs.prove({ method: 'POST', url, accessToken: null, isBound }) }
     const response = await environment.fetch(url, {
       method: 'POST',
       headers: { ...headers, ...proof },
@@ -55,39 +67,40 @@ export function createTransport({ environment, endpoints, proofs, timeoutMs }: T
     return { status, retryAfter: response.headers.get('retry-after'), body: await response.text() }
   }
 
-  /** Null where no answer came. */
-  async function send(call: Call, keepalive = false): Promise<RawAnswer | null> {
+  /** Rejects where no answer came. */
+  async function send(call: Call, sending: Sending): Promise<RawAnswer> {
     const { signal, cancel } = deadline(environment, timeoutMs)
     const asked = async () => {
-      const raw = await ask(call, signal, keepalive)
-      return proofs !== null && demandsNonce(raw) ? ask(call, signal, keepalive) : raw
+      const raw = await ask(call, sending, signal)
+      return proofs !== null && demandsNonce(raw) ? ask(call, sending, signal) : raw
     }
     try {
       return await unlessAborted(asked(), signal)
-    } catch {
-      return null
     } finally {
       cancel()
     }
   }
 
-  async function answerTo(call: Call): Promise<Answered> {
+  async function answerTo(call: Call, isBound: boolean): Promise<Answered> {
     const sent = { sentAt: environment.now(), sentElapsed: environment.elapsed() }
-    const raw = await send(call)
-    const answer: Answer =
-      raw === null
-        ? { kind: 'later', retryAfterMs: null, cause: 'no answer' }
-        : readAnswer(raw, { tokenType, now: environment.now() })
+    const answer = await send(call, { isBound }).then(
+      (raw) => readAnswer(raw, { tokenType, now: environment.now() }),
+      (error: unknown): Answer =>
+        error instanceof KeyLostError
+          ? { kind: 'key_lost' }
+          : { kind: 'later', retryAfterMs: null, cause: 'no answer' },
+    )
     return { answer, ...sent }
   }
 
   return {
-    refresh: (request) => answerTo(endpoints.refresh(request)),
-    exchange: (form) => answerTo(endpoints.exchange(form)),
+    refresh: (request) => answerTo(endpoints.refresh(request), request.sid !== null),
+    exchange: (form) => answerTo(endpoints.exchange(form), false),
     async revoke(revocation) {
       const call = endpoints.revoke(revocation)
       if (call === null) return 'failed'
-      const raw = await send(call, true)
+      // No server asks for a proof here, and a lost key must not keep anybody signed in.
+      const raw = await send(call, { isBound: null, keepalive: true }).catch(() => null)
       if (raw === null) return 'later'
       if (raw.status >= 200 && raw.status < 300) return 'done'
       const { kind } = readAnswer(raw, { tokenType, now: environment.now() })

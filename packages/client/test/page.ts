@@ -8,6 +8,7 @@ import {
   SessionError,
   type SessionStorage,
 } from '@baton/client'
+import { dpopProofs, type DpopProofs } from '@baton/client/dpop'
 import { indexedDbStorage } from '@baton/client/indexed-db'
 import { webStorage } from '@baton/client/web-storage'
 
@@ -18,6 +19,8 @@ export interface Opening {
   /** `page`: as in a browser without Web Locks. */
   readonly lock?: 'platform' | 'page'
   readonly lockTimeoutSeconds?: number
+  /** With proofs of a key that the browser keeps. */
+  readonly dpop?: boolean
   readonly shareAccessToken?: boolean
   /** How far the wall clock is ahead of the machine's, in milliseconds. */
   readonly offset?: number
@@ -37,11 +40,19 @@ const STORAGES: Readonly<Record<'local' | 'indexedDB' | 'memory', () => SessionS
 const clock = { wall: 0, monotonic: 0 }
 const heard: string[] = []
 let session: Session
+let proofs: DpopProofs | null = null
 
 /** What tests call, in pages and workers. */
 const actions = {
   async open(opening: Opening) {
-    const { mode = 'token', storage = 'indexedDB', lock = 'platform', offset = 0, started = true } = opening
+    const {
+      mode = 'token',
+      storage = 'indexedDB',
+      lock = 'platform',
+      offset = 0,
+      started = true,
+      dpop = false,
+    } = opening
     const { lockTimeoutSeconds, shareAccessToken } = opening
     clock.wall = offset
     const environment = {
@@ -49,6 +60,7 @@ const actions = {
       now: () => Date.now() + clock.wall,
       elapsed: () => performance.now() + clock.monotonic,
     }
+    proofs = dpop ? dpopProofs({ environment }) : null
     const locks: { lock?: Lock } = lock === 'page' ? { lock: localLock() } : {}
     session = createSession({
       ...(mode === 'token'
@@ -60,6 +72,7 @@ const actions = {
       storage: STORAGES[storage](),
       environment,
       ...locks,
+      ...(proofs === null ? {} : { proofs }),
     })
     for (const type of ['signedIn', 'refreshed', 'retrying', 'storageFailed'] as const)
       session.on(type, () => heard.push(type))
@@ -80,7 +93,8 @@ const actions = {
   login: (username: string, path: string) =>
     session.login(async () => {
       const headers = { 'content-type': 'application/json' }
-      const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify({ username }) })
+      const send = proofs?.fetch ?? fetch
+      const response = await send(path, { method: 'POST', headers, body: JSON.stringify({ username }) })
       return response.json()
     }),
   token: () => session.getAccessToken(),

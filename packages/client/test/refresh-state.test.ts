@@ -263,6 +263,11 @@ describe('the table of a refresh: what happened, and what it comes to', () => {
       [...asked, answers({ kind: 'misconfigured', cause: 'invalid_client' }), released],
       settled('misconfigured', { cause: 'invalid_client' }),
     ],
+    [
+      'CL-17 the key of the session is gone: the session stays, for somebody to look into it',
+      [...asked, answers({ kind: 'key_lost' }), released],
+      settled('key_lost'),
+    ],
     ['the lock does not come: what is stored is looked at', [late], { kind: 'read' }],
     ['… adopted, if somebody else has refreshed', [late, sees(next5)], settled('adopted', { session: next5 })],
     ['… nobody is signed out otherwise', [late, sees(live())], settled('timed_out')],
@@ -384,6 +389,7 @@ describe('whatever happens', () => {
     fc.constant({ kind: 'refused' as const }),
     fc.constant({ kind: 'other_session' as const }),
     fc.constant({ kind: 'misconfigured' as const, cause: 'invalid_client' }),
+    fc.constant({ kind: 'key_lost' as const }),
     fc.record({
       kind: fc.constant('later' as const),
       retryAfterMs: fc.option(fc.integer({ min: 0, max: 30_000 })),

@@ -6,6 +6,7 @@ import { createRefreshTokens, type PolicyOptions, type RefreshEvent } from '@bat
 import {
   accessTokenGuard,
   authorizationCodes,
+  type DpopOptions,
   type Endpoint,
   generateSigningKey,
   hashClientSecret,
@@ -50,6 +51,8 @@ export interface ServerOptions {
   readonly now?: () => number
   readonly accessSeconds?: number
   readonly policy?: PolicyOptions
+  /** How proofs of keys are judged. */
+  readonly dpop?: DpopOptions
   /** Further answers, by path. */
   readonly pages?: Readonly<Record<string, (request: IncomingMessage, response: ServerResponse) => void>>
 }
@@ -62,7 +65,7 @@ const CORS_HEADERS = 'authorization, content-type, idempotency-key'
 
 /** A real Baton server on loopback, whose events and counts are what tests believe. */
 export async function startServer(options: ServerOptions = {}) {
-  const { now = Date.now, accessSeconds = 900, policy = {}, pages = {} } = options
+  const { now = Date.now, accessSeconds = 900, policy = {}, dpop = {}, pages = {} } = options
   const events: RefreshEvent[] = []
   const requests: Request[] = []
   const faults = new Map<string, Fault[]>()
@@ -79,7 +82,8 @@ export async function startServer(options: ServerOptions = {}) {
     keys: [generateSigningKey()],
     lifetimeSeconds: accessSeconds,
   })
-  const shared = { now, rateLimit: false } as const
+  const common = { now, rateLimit: false } as const
+  const shared = { ...common, dpop }
   const clients = [
     { clientId: CLIENT },
     { clientId: BACKEND.clientId, secretHashes: [hashClientSecret(BACKEND.clientSecret)] },
@@ -93,15 +97,15 @@ export async function startServer(options: ServerOptions = {}) {
     return claims === null || refusedTokens.has(token) ? null : claims
   }
   const codes = authorizationCodes(tokens, { secrets: [`${SECRET}, for codes`] })
-  const guard = accessTokenGuard({ verify, tokens, now })
+  const guard = accessTokenGuard({ verify, tokens, dpop, now })
   const sessions = sessionsEndpoint(tokens, { verify: accessToken, ...shared })
   const endpoints: Readonly<Record<string, Endpoint>> = {
     '/login': loginEndpoint(tokens, { accessToken, authenticate, defaults: { clientId: CLIENT }, ...shared }),
     '/cookie/login': loginEndpoint(tokens, { accessToken, authenticate, cookie: true, ...shared }),
     '/oauth/token': refreshEndpoint(tokens, { accessToken, clients, codes, ...shared }),
-    '/oauth/revoke': revocationEndpoint(tokens, { clients, ...shared }),
+    '/oauth/revoke': revocationEndpoint(tokens, { clients, ...common }),
     '/auth/refresh': refreshEndpoint(tokens, { accessToken, cookie: true, ...shared }),
-    '/auth/logout': logoutEndpoint(tokens, { cookie: true, ...shared }),
+    '/auth/logout': logoutEndpoint(tokens, { cookie: true, ...common }),
     '/auth/logout-everywhere': sessions,
   }
 
@@ -162,7 +166,8 @@ export async function startServer(options: ServerOptions = {}) {
       type: request.headers['content-type']?.[0] ?? null,
       body: Buffer.from(sent ?? []).toString(),
     }
-    return { status: 200, headers: [['content-type', 'application/json']], body: JSON.stringify(body) }
+    const headers = [['content-type', 'application/json'] as const, ...verdict.headers]
+    return { status: 200, headers, body: JSON.stringify(body) }
   }
 
   server.listen(0, '127.0.0.1')

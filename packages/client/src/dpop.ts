@@ -1,0 +1,147 @@
+import {
+  createEnvironment,
+  type Environment,
+  KeyLostError,
+  MisuseError,
+  type ProofRequest,
+  type Proofs,
+  UnavailableError,
+} from '@baton/client'
+import { indexedDbPlace, type KeyPair, type KeyPlace, makeKey } from './dpop-key.js'
+import { base64url, hashOf } from './encoding.js'
+import { randomText } from './timing.js'
+
+export type { KeyPair } from './dpop-key.js'
+
+export interface DpopOptions {
+  /**
+   * ECDSA on P-256. Outside of browsers it has to be given, and kept for as long as the session. Default: one that cannot be taken
+   * out of the browser, made at the first sign-in and kept in IndexedDB.
+   */
+  readonly keyPair?: KeyPair
+  /** Tells the keys of one origin apart in IndexedDB. Default `baton`. */
+  readonly name?: string
+  /** Only tests have a reason to set it. */
+  readonly environment?: Pick<Environment, 'fetch' | 'now' | 'random' | 'origin'>
+}
+
+/** Proofs of one key for as long as that is kept, so for the life of every refresh token that is bound to it (RFC 9449 section 5). */
+export interface DpopProofs extends Proofs {
+  /**
+   * `fetch` with a proof and without an access token, for a sign-in of one's own: remembers nonces, and repeats the request once
+   * where the server demands one. Give a body that can be sent twice.
+   */
+  readonly fetch: (url: string | URL, init?: RequestInit) => Promise<Response>
+  /** Of the key (RFC 7638), for `dpop_jkt` in an authorization request. Makes a key where there is none. */
+  thumbprint(): Promise<string>
+}
+
+interface Signer {
+  readonly pair: KeyPair
+  /** In the order of RFC 7638, so that its text is what a thumbprint is made from. */
+  readonly jwk: { readonly crv: string; readonly kty: string; readonly x: string; readonly y: string }
+}
+
+const FIRST_OF_ITS_KIND = { accessToken: null, isBound: false }
+
+/** Throws `MisuseError`. */
+export function dpopProofs(options: DpopOptions = {}): DpopProofs {
+  const { environment = createEnvironment(), keyPair, name = 'baton' } = options
+  const place = keyPair === undefined ? indexedDbPlace(name) : placeOf(keyPair)
+  const nonces = new Map<string, string>()
+  let held: Signer | null = null
+
+  /** Asked anew at the token endpoint, in case that another tab has begun a session with another key. */
+  async function signer({ accessToken, isBound = accessToken !== null }: Key): Promise<Signer> {
+    if (accessToken !== null && held !== null) return held
+    const pair = await found(isBound).catch((error: unknown) => {
+      if (error instanceof KeyLostError) throw error
+      throw Object.assign(new UnavailableError('the key cannot be read', null), { cause: error })
+    })
+    held = await signerOf(pair)
+    return held
+  }
+
+  async function found(isBound: boolean): Promise<KeyPair> {
+    const pair = await place.read()
+    if (pair !== null) return pair
+    // Somebody has emptied the browser under us; as long as we live, nothing is lost.
+    if (held !== null) return place.keep(held.pair)
+    if (isBound) throw new KeyLostError()
+    return place.keep(await makeKey())
+  }
+
+  const target = (url: string | URL) => new URL(url, environment.origin ?? undefined)
+
+  async function prove(request: ProofRequest): Promise<string> {
+    const { method, url, accessToken } = request
+    const { origin, pathname } = target(url)
+    const { pair, jwk } = await signer(request)
+    const nonce = nonces.get(origin)
+    const claims = {
+      jti: randomText(environment),
+      htm: method,
+      // Without query and fragment (RFC 9449 section 4.2).
+      htu: origin + pathname,
+      iat: Math.floor(environment.now() / 1000),
+      ...(accessToken === null ? {} : { ath: await hashOf(accessToken) }),
+      ...(nonce === undefined ? {} : { nonce }),
+    }
+    const text = `${encode({ typ: 'dpop+jwt', alg: 'ES256', jwk })}.${encode(claims)}`
+    const bytes = new TextEncoder().encode(text)
+    const signature = await crypto.subtle.sign({ name: 'ECDSA', hash: 'SHA-256' }, pair.privateKey, bytes)
+    return `${text}.${base64url(new Uint8Array(signature))}`
+  }
+
+  const remember = (url: string | URL, nonce: string) => void nonces.set(target(url).origin, nonce)
+
+  async function send(url: URL, init: RequestInit): Promise<Response> {
+    const request = new Request(url, init)
+    request.headers.set('dpop', await prove({ method: request.method, url: url.href, ...FIRST_OF_ITS_KIND }))
+    const response = await environment.fetch(request)
+    const nonce = response.headers.get('dpop-nonce')
+    if (nonce !== null) remember(url, nonce)
+    return response
+  }
+
+  return {
+    prove,
+    remember,
+    async fetch(url, init = {}) {
+      const response = await send(target(url), init)
+      if (!(await demandsNonce(response))) return response
+      await response.body?.cancel()
+      return send(target(url), init)
+    },
+    async thumbprint() {
+      const { jwk } = await signer(FIRST_OF_ITS_KIND)
+      return hashOf(JSON.stringify(jwk))
+    },
+  }
+}
+
+type Key = Pick<ProofRequest, 'accessToken' | 'isBound'>
+
+/** A key that the caller keeps. */
+function placeOf(pair: KeyPair): KeyPlace {
+  const { algorithm } = pair.privateKey
+  if (algorithm.name !== 'ECDSA' || !('namedCurve' in algorithm) || algorithm.namedCurve !== 'P-256')
+    throw new MisuseError('keyPair', `is a key for ${algorithm.name}; give one for ECDSA on P-256`)
+  return { read: async () => pair, keep: async () => pair }
+}
+
+async function signerOf(pair: KeyPair): Promise<Signer> {
+  const { crv = '', kty = '', x = '', y = '' } = await crypto.subtle.exportKey('jwk', pair.publicKey)
+  return { pair, jwk: { crv, kty, x, y } }
+}
+
+function encode(value: object): string {
+  return base64url(new TextEncoder().encode(JSON.stringify(value)))
+}
+
+/** At a token endpoint the body says so, elsewhere a header (RFC 9449 sections 8 and 9). */
+async function demandsNonce(response: Response): Promise<boolean> {
+  if (response.status !== 400 && response.status !== 401) return false
+  const challenge = response.headers.get('www-authenticate') ?? ''
+  return `${challenge}${await response.clone().text()}`.includes('"use_dpop_nonce"')
+}

@@ -1,0 +1,259 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createSession, MisuseError, type SessionOptions, UnavailableError } from '../src/index.js'
+import { dpopProofs, type KeyPair } from '../src/dpop.js'
+import { createClock } from './clock.js'
+import { CLIENT, type ServerOptions, startServer, type TestServer } from './server.js'
+
+const MINUTE = 60_000
+const LIFE = 15 * MINUTE
+const NONCES = { secrets: ['a secret of nonces in a test, over 32 bytes'], required: true, seconds: 300 }
+const ME = '/api/me'
+
+let clock: ReturnType<typeof createClock>
+let server: TestServer
+
+beforeEach(() => {
+  clock = createClock()
+})
+afterEach(() => server.stop())
+
+const start = async (dpop: NonNullable<ServerOptions['dpop']> = {}) => {
+  server = await startServer({ now: clock.now, dpop })
+}
+
+const generate = (): Promise<KeyPair> =>
+  crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
+
+/** A session, and what proves its key. */
+async function open(options: Partial<SessionOptions> = {}, keyPair?: KeyPair) {
+  const { environment } = clock
+  const proofs = dpopProofs({ keyPair: keyPair ?? (await generate()), environment })
+  const session = createSession({
+    tokenEndpoint: `${server.origin}/oauth/token`,
+    revocationEndpoint: `${server.origin}/oauth/revoke`,
+    clientId: CLIENT,
+    environment,
+    proofs,
+    ...options,
+  })
+  session.on('retrying', ({ waitMs }) => void clock.advance(waitMs))
+  return { session, proofs }
+}
+
+async function signedIn() {
+  const opened = await open()
+  await opened.session.login(await signIn(opened.proofs))
+  return opened
+}
+
+async function signIn({ fetch }: ReturnType<typeof dpopProofs>): Promise<Record<string, unknown>> {
+  const answer = await fetch(`${server.origin}/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ username: 'alice' }),
+  })
+  return (await answer.json()) as Record<string, unknown>
+}
+
+interface Claims {
+  readonly jti: string
+  readonly htu: string
+  readonly ath?: string
+  readonly nonce?: string
+}
+
+/** What the proofs of requests for this path said. */
+function proven(path: string): Claims[] {
+  return server.asked(path).map(({ headers }) => {
+    const [, payload = ''] = String(headers['dpop']).split('.')
+    return JSON.parse(Buffer.from(payload, 'base64url').toString()) as Claims
+  })
+}
+
+const statusOf = async (answer: Promise<Response>) => (await answer).status
+
+describe('a session with proofs of a key', () => {
+  test('every token is bound to the key, from sign-in to sign-out', async () => {
+    await start()
+    const { session, proofs } = await signedIn()
+    const boundKey = `jkt:${await proofs.thumbprint()}`
+    expect(await statusOf(session.fetch(`${server.origin}${ME}?page=2#top`))).toBe(200)
+    clock.jump(LIFE)
+    expect(await statusOf(session.fetch(server.origin + ME))).toBe(200)
+    const [family] = (await server.tokens.list({ subject: 'alice' })).items
+    expect(family).toMatchObject({ boundKey })
+    expect(server.asked(ME).map(({ headers }) => headers.authorization?.split(' ')[0])).toEqual(['DPoP', 'DPoP'])
+    expect(await session.logout()).toEqual({ revoked: true })
+    expect(server.asked('/oauth/revoke')[0]?.headers).not.toHaveProperty('dpop')
+  })
+
+  test('CL-15 each request has a proof of its own, for its URL and its access token', async () => {
+    await start()
+    const { session } = await signedIn()
+    await session.fetch(`${server.origin}${ME}?page=2#top`)
+    await session.fetch(server.origin + ME)
+    const [first, second] = proven(ME)
+    expect(first?.jti).not.toBe(second?.jti)
+    expect(first).toMatchObject({ htu: server.origin + ME, ath: expect.stringMatching(/^[\w-]{43}$/) })
+    const [login] = proven('/login')
+    expect(login).not.toHaveProperty('ath')
+  })
+
+  test('CL-15 a lost answer is asked for again with a fresh proof of the same attempt', async () => {
+    await start()
+    const { session } = await signedIn()
+    clock.jump(LIFE)
+    server.fault('/oauth/token', { kind: 'drop' })
+    await session.getAccessToken()
+    const [first, second] = proven('/oauth/token')
+    expect(first?.jti).not.toBe(second?.jti)
+    const attempts = server.asked('/oauth/token').map(({ headers }) => headers['idempotency-key'])
+    expect(new Set(attempts).size).toBe(1)
+    expect(server.events.map(({ type }) => type)).toEqual(['issued', 'rotated', 'retried'])
+  })
+
+  test('CL-15 a server that demands nonces is asked once more, and from then on gets what it wants', async () => {
+    await start({ nonce: NONCES })
+    const { session } = await signedIn()
+    expect(server.asked('/login')).toHaveLength(2)
+    for (let times = 0; times < 3; times += 1) expect(await statusOf(session.fetch(server.origin + ME))).toBe(200)
+    // The answer to the sign-in had the nonce for what came next.
+    expect(server.asked(ME)).toHaveLength(3)
+  })
+
+  test('CL-15 a nonce that runs out mid-session costs one more request, at the API and at the token endpoint', async () => {
+    await start({ nonce: NONCES })
+    const { session } = await signedIn()
+    clock.jump(11 * MINUTE)
+    expect(await statusOf(session.fetch(server.origin + ME))).toBe(200)
+    expect(proven(ME).map(({ nonce }) => nonce)).toHaveLength(2)
+    clock.jump(11 * MINUTE)
+    expect(await session.getAccessToken()).toMatch(/^eyJ/)
+    expect(server.asked('/oauth/token')).toHaveLength(2)
+    expect(new Set(proven('/oauth/token').map(({ jti }) => jti)).size).toBe(2)
+    expect(server.events.map(({ type }) => type)).toEqual(['issued', 'rotated'])
+    expect(session.snapshot().status).toBe('signedIn')
+  })
+
+  test('CL-15 nonces of 200 answers are taken over, so that their change is never felt', async () => {
+    await start({ nonce: NONCES })
+    const { session } = await signedIn()
+    for (let times = 0; times < 6; times += 1) {
+      clock.jump(2 * MINUTE)
+      expect(await statusOf(session.fetch(server.origin + ME))).toBe(200)
+    }
+    expect(server.asked(ME)).toHaveLength(6)
+    expect(new Set(proven(ME).map(({ nonce }) => nonce)).size).toBeGreaterThan(1)
+  })
+
+  test('CL-15 whoever demands nonces without end is asked twice, and nobody is signed out', async () => {
+    await start()
+    const { session } = await signedIn()
+    const challenge = 'DPoP error="use_dpop_nonce"'
+    const [atApi, atToken] = [401, 400].map((status) => ({
+      kind: 'answer' as const,
+      status,
+      headers: { 'dpop-nonce': 'n1', 'www-authenticate': challenge },
+      body: '{"error":"use_dpop_nonce"}',
+    }))
+    server.fault(ME, atApi!, atApi!)
+    expect(await statusOf(session.fetch(server.origin + ME))).toBe(401)
+    expect(server.asked(ME)).toHaveLength(2)
+    // Another access token would not have helped.
+    expect(server.asked('/oauth/token')).toHaveLength(0)
+    clock.jump(LIFE)
+    server.fault('/oauth/token', atToken!, atToken!)
+    await expect(session.getAccessToken()).rejects.toMatchObject({ code: 'misconfigured' })
+    expect(server.asked('/oauth/token')).toHaveLength(2)
+    expect(session.snapshot().status).toBe('signedIn')
+  })
+
+  test('a clock that is an hour off does not matter to a server with nonces', async () => {
+    await start({ nonce: NONCES })
+    const environment = { ...clock.environment, now: () => clock.now() - 60 * MINUTE }
+    const proofs = dpopProofs({ keyPair: await generate(), environment })
+    const { session } = await open({ proofs, environment })
+    await session.login(await signIn(proofs))
+    expect(await statusOf(session.fetch(server.origin + ME))).toBe(200)
+  })
+
+  test('CL-16 an answer whose token_type is not DPoP is dropped', async () => {
+    await start()
+    const { session } = await signedIn()
+    clock.jump(LIFE)
+    const body = JSON.stringify({ access_token: 'at', token_type: 'Bearer', refresh_token: 'rt', expires_in: 60 })
+    server.fault('/oauth/token', { kind: 'answer', status: 200, body })
+    await expect(session.getAccessToken()).rejects.toMatchObject({ code: 'misconfigured' })
+    // What it would have replaced is still there.
+    expect(await session.getAccessToken()).toMatch(/^eyJ/)
+    await expect(session.login(await server.signIn())).rejects.toMatchObject({ code: 'bad_answer' })
+  })
+
+  test('CL-17 whoever keeps the key goes on with the session, and nobody else', async () => {
+    await start()
+    const keyPair = await generate()
+    const kept = { format: 'jwk', key: await crypto.subtle.exportKey('jwk', keyPair.privateKey) } as const
+    const { session, proofs } = await open({}, keyPair)
+    const answer = await signIn(proofs)
+    await session.login(answer)
+    const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
+    const privateKey = await crypto.subtle.importKey(kept.format, kept.key, algorithm, false, ['sign'])
+    const later = await open({}, { privateKey, publicKey: keyPair.publicKey })
+    await later.session.login(answer)
+    clock.jump(LIFE)
+    expect(await statusOf(later.session.fetch(server.origin + ME))).toBe(200)
+
+    const thief = await open()
+    await thief.session.login(answer)
+    clock.jump(LIFE)
+    await expect(thief.session.getAccessToken()).rejects.toMatchObject({ code: 'signed_out', reason: 'refused' })
+    expect(server.happened('reuse')).toEqual([])
+  })
+})
+
+describe('keys', () => {
+  beforeEach(() => start())
+
+  test('the thumbprint and ath are those of RFC 9449', async () => {
+    const { privateKey } = await generate()
+    const jwk = {
+      kty: 'EC',
+      crv: 'P-256',
+      x: 'l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs',
+      y: '9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA',
+    }
+    const publicKey = await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, true, [])
+    const proofs = dpopProofs({ keyPair: { privateKey, publicKey } })
+    expect(await proofs.thumbprint()).toBe('0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I')
+    const accessToken = 'Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU'
+    const proof = await proofs.prove({
+      method: 'GET',
+      url: 'https://resource.example.org/protectedresource',
+      accessToken,
+    })
+    const claims: unknown = JSON.parse(Buffer.from(proof.split('.')[1] ?? '', 'base64url').toString())
+    expect(claims).toMatchObject({ ath: 'fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo' })
+  })
+
+  test('a key of another kind is misuse', async () => {
+    const modulus = { modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' }
+    const rsa = await crypto.subtle.generateKey({ name: 'RSASSA-PKCS1-v1_5', ...modulus }, false, ['sign', 'verify'])
+    const other = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-384' }, false, ['sign', 'verify'])
+    expect(() => dpopProofs({ keyPair: rsa })).toThrow(MisuseError)
+    expect(() => dpopProofs({ keyPair: other })).toThrow(MisuseError)
+  })
+
+  test('without a key and without a place for one there is no proof, and no request without one', async () => {
+    const { session, proofs } = await signedIn()
+    await session.logout()
+    const keyless = dpopProofs({ environment: clock.environment })
+    await expect(keyless.thumbprint()).rejects.toBeInstanceOf(UnavailableError)
+    const { session: other } = await open({ proofs: keyless })
+    await other.login(await signIn(proofs))
+    const before = server.requests.length
+    await expect(other.fetch(server.origin + ME)).rejects.toBeInstanceOf(UnavailableError)
+    clock.jump(LIFE)
+    await expect(other.getAccessToken()).rejects.toBeInstanceOf(UnavailableError)
+    expect(server.requests).toHaveLength(before)
+  })
+})
