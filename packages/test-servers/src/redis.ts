@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { Redis, type RedisOptions } from 'ioredis'
 import { freePort, loopback } from './ports.js'
+import { findProgram } from './programs.js'
 import { startProcess, temporaryFolder, type ServerProcess } from './server-process.js'
 import { until } from './until.js'
 
@@ -192,26 +192,11 @@ async function borrowRedis(url: string): Promise<RedisServer> {
 }
 
 function findRedisServer(): string {
-  const named = process.env['REDIS_SERVER_PATH']
-  if (named) return named
-  const folders = (process.env['PATH'] ?? '').split(delimiter)
-  for (const name of ['redis-server', 'valkey-server']) {
-    const program = folders.map((folder) => join(folder, name)).find(isExecutable)
-    if (program) return program
-  }
-  throw new Error(
-    'Neither redis-server nor valkey-server is on PATH. Install one (apt-get install redis-server, ' +
-      'brew install redis), or name one in REDIS_SERVER_PATH.',
-  )
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
+  return findProgram({
+    env: 'REDIS_SERVER_PATH',
+    names: ['redis-server', 'valkey-server'],
+    installation: 'apt-get install redis-server, brew install redis',
+  })
 }
 
 /** Tests end servers on purpose: a client without a listener would print each lost connection. */
