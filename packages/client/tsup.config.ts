@@ -3,8 +3,11 @@ import { webLibrary } from '../../tsup.base.ts'
 export default webLibrary('@baton/client', [
   'index',
   'authorization',
+  'axios',
   'dpop',
   'file',
   'indexed-db',
+  'ky',
+  'react',
   'web-storage',
 ])

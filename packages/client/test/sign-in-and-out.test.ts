@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { beginAuthorization, challengeOf } from '../src/authorization.js'
+import { beginAuthorization } from '../src/authorization.js'
+import { hashOf } from '../src/encoding.js'
 import { createSession, memoryStorage, MisuseError, type SessionOptions } from '../src/index.js'
 import { BACKEND, CLIENT, gate } from './server.js'
 import { createWorld, listen, type World } from './world.js'
@@ -69,7 +70,7 @@ describe('signing in', () => {
   })
 
   test('CL-14 by a code: a fresh verifier each time, its challenge by S256, and the code exchanged with it', async () => {
-    expect(await challengeOf('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk')).toBe(
+    expect(await hashOf('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk')).toBe(
       'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
     )
     const redirectUri = 'https://app.example/callback'

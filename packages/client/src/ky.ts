@@ -1,0 +1,13 @@
+import { type Session, SessionError } from '@baton/client'
+import type { Options } from 'ky'
+
+/**
+ * Options for `ky.extend`: requests are sent by `session.fetch`, with all that it does about tokens, 401 and proofs, and what the
+ * session has given up is not tried again.
+ */
+export function withSession({ fetch }: Pick<Session, 'fetch'>): Options {
+  return {
+    fetch: (input, init) => fetch(input, init),
+    retry: { shouldRetry: ({ error }) => (error instanceof SessionError ? false : undefined) },
+  }
+}

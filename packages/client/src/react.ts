@@ -1,0 +1,39 @@
+import type { Session, SessionSnapshot } from '@baton/client'
+import { useCallback, useSyncExternalStore } from 'react'
+
+const ON_THE_SERVER: SessionSnapshot = { status: 'unknown', sid: null, scope: null, reason: null }
+
+/** How many components use a session: it is started for the first of them, and stopped after the last. */
+const users = new WeakMap<Session, number>()
+
+/**
+ * What a page may show of the session, and again at each change, here or in another tab. The session is started for as long as
+ * anybody uses it. On a server, and until the storage has been read, its status is `unknown`.
+ */
+export function useSession(session: Session): SessionSnapshot {
+  const subscribe = useCallback(
+    (onChange: () => void) => {
+      const endings = (['signedIn', 'refreshed', 'adopted', 'signedOut'] as const).map((type) =>
+        session.on(type, onChange),
+      )
+      count(session, 1)
+      return () => {
+        for (const end of endings) end()
+        count(session, -1)
+      }
+    },
+    [session],
+  )
+  return useSyncExternalStore(
+    subscribe,
+    () => session.snapshot(),
+    () => ON_THE_SERVER,
+  )
+}
+
+function count(session: Session, change: 1 | -1): void {
+  const now = (users.get(session) ?? 0) + change
+  users.set(session, now)
+  if (now === 0) session.dispose()
+  else session.start()
+}

@@ -1,0 +1,82 @@
+import axios from 'axios'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { attachSession } from '../src/axios.js'
+import { createSession, type Session, SignedOutError } from '../src/index.js'
+import { createClock } from './clock.js'
+import { CLIENT, startServer, type TestServer } from './server.js'
+
+const LIFE = 900_000
+const ME = '/api/me'
+
+let clock: ReturnType<typeof createClock>
+let server: TestServer
+let session: Session
+
+beforeEach(async () => {
+  clock = createClock()
+  server = await startServer({ now: clock.now })
+  session = createSession({
+    tokenEndpoint: `${server.origin}/oauth/token`,
+    clientId: CLIENT,
+    environment: clock.environment,
+  })
+  await session.login(await server.signIn())
+})
+afterEach(() => server.stop())
+
+function attached() {
+  const api = axios.create({ baseURL: server.origin })
+  return { api, detach: attachSession(api, session) }
+}
+
+describe('an axios instance with a session', () => {
+  test('carries the access token, refreshed when it has ended', async () => {
+    const { api } = attached()
+    expect((await api.get(ME)).data).toMatchObject({ sub: 'alice' })
+    clock.jump(LIFE)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => api.get<{ sub: string }>(ME)))
+    expect(answers.map(({ data }) => data.sub)).toEqual(Array(20).fill('alice'))
+    expect(server.asked('/oauth/token')).toHaveLength(1)
+  })
+
+  test('a body is sent again after a 401', async () => {
+    const { api } = attached()
+    await api.get(ME)
+    server.accessTokensEnd()
+    const { data } = await api.post<unknown>('/api/notes', { text: 'hello' })
+    expect(data).toMatchObject({ type: 'application/json', body: '{"text":"hello"}' })
+    expect(server.asked('/api/notes')).toHaveLength(2)
+  })
+
+  test('an answer of the API is an AxiosError, as without a session', async () => {
+    server.fault(ME, { kind: 'answer', status: 404, body: '{}' })
+    await expect(attached().api.get(ME)).rejects.toMatchObject({ name: 'AxiosError', response: { status: 404 } })
+  })
+
+  test('nobody signed in: the AxiosError says so, and nothing was sent', async () => {
+    const { api } = attached()
+    await session.logout()
+    const error: unknown = await api.get(ME).catch((reason: unknown) => reason)
+    expect(error).toSatisfy(axios.isAxiosError)
+    expect(error).toMatchObject({ code: 'signed_out' })
+    expect((error as Error).cause).toBeInstanceOf(SignedOutError)
+    expect(server.asked(ME)).toHaveLength(0)
+  })
+
+  test('a request that is called off ends alone', async () => {
+    const { api } = attached()
+    clock.jump(LIFE)
+    const controller = new AbortController()
+    const first = api.get(ME, { signal: controller.signal })
+    const second = api.get(ME)
+    controller.abort()
+    await expect(first).rejects.toMatchObject({ code: 'ERR_CANCELED' })
+    expect((await second).status).toBe(200)
+  })
+
+  test('detached, it carries nothing', async () => {
+    const { api, detach } = attached()
+    detach()
+    await expect(api.get(ME)).rejects.toMatchObject({ response: { status: 401 } })
+  })
+})

@@ -1,0 +1,69 @@
+import ky from 'ky'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createSession, type Session, SignedOutError } from '../src/index.js'
+import { withSession } from '../src/ky.js'
+import { createClock } from './clock.js'
+import { CLIENT, startServer, type TestServer } from './server.js'
+
+const LIFE = 900_000
+
+let clock: ReturnType<typeof createClock>
+let server: TestServer
+let session: Session
+
+beforeEach(async () => {
+  clock = createClock()
+  server = await startServer({ now: clock.now })
+  session = createSession({
+    tokenEndpoint: `${server.origin}/oauth/token`,
+    clientId: CLIENT,
+    environment: clock.environment,
+  })
+  await session.login(await server.signIn())
+})
+afterEach(() => server.stop())
+
+/** Repeats at once, so that nothing waits. */
+const api = () => ky.create({ retry: { delay: () => 0 } }).extend(withSession(session))
+const me = () => `${server.origin}/api/me`
+
+describe('a ky instance with a session', () => {
+  test('carries the access token, refreshed when it has ended', async () => {
+    const client = api()
+    expect(await client.get(me()).json()).toMatchObject({ sub: 'alice' })
+    clock.jump(LIFE)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => client.get(me()).json<{ sub: string }>()))
+    expect(answers.map(({ sub }) => sub)).toEqual(Array(20).fill('alice'))
+    expect(server.asked('/oauth/token')).toHaveLength(1)
+  })
+
+  test('a body is sent again after a 401', async () => {
+    const client = api()
+    await client.get(me())
+    server.accessTokensEnd()
+    const answer = await client.post(`${server.origin}/api/notes`, { json: { text: 'hello' } }).json()
+    expect(answer).toMatchObject({ type: 'application/json', body: '{"text":"hello"}' })
+    expect(server.asked('/api/notes')).toHaveLength(2)
+  })
+
+  test('repeats what the API could not do, as without a session', async () => {
+    server.fault('/api/me', { kind: 'answer', status: 503 })
+    expect((await api().get(me())).status).toBe(200)
+    expect(server.asked('/api/me')).toHaveLength(2)
+  })
+
+  test('nobody signed in: the error of the session, and no second try', async () => {
+    await session.logout()
+    let tries = 0
+    const { fetch, ...rest } = withSession(session)
+    const counted = ky.create({ retry: { delay: () => 0 } }).extend({
+      ...rest,
+      fetch: (...request) => {
+        tries += 1
+        return fetch!(...request)
+      },
+    })
+    await expect(counted.get(me())).rejects.toBeInstanceOf(SignedOutError)
+    expect(tries).toBe(1)
+  })
+})
