@@ -62,6 +62,9 @@ export function createKeeper({ vault, emitter, onOrphan, onWake, ...world }: Kee
   /** How often somebody has signed in or out here. */
   let turns = 0
   let quietUntil = 0
+  /** What the last refused token was replaced by. */
+  let replacement: AccessToken | null = null
+  let replacedUntil = 0
 
   /** Takes over what is stored, whoever stored it. */
   async function look(): Promise<void> {
@@ -102,11 +105,12 @@ export function createKeeper({ vault, emitter, onOrphan, onWake, ...world }: Kee
   function refresh(stale: Seen | null): Promise<Refreshed> {
     if (running !== null) return running
     const turn = turns
-    running = runRefresh({ ...world, wait, held: usable }, stale).then((refreshed) => {
-      running = null
-      settle(refreshed, turn === turns)
-      return refreshed
-    })
+    running = runRefresh({ ...world, wait, held: usable }, stale)
+      .finally(() => (running = null))
+      .then((refreshed) => {
+        settle(refreshed, turn === turns)
+        return refreshed
+      })
     return running
   }
 
@@ -157,7 +161,9 @@ export function createKeeper({ vault, emitter, onOrphan, onWake, ...world }: Kee
   async function renew(stale: Seen | null, believed: string | null): Promise<AccessToken> {
     for (;;) {
       const { outcome } = await refresh(stale)
-      const token = current(believed)
+      const works = current(believed)
+      // One that is new is handed out whatever its end: a server whose tokens live for no time would be asked for ever.
+      const token = outcome.kind === 'refreshed' || outcome.kind === 'adopted' ? held : works
       if (token !== null && !isSame(token, stale)) return token
       switch (outcome.kind) {
         case 'refreshed':
@@ -191,7 +197,7 @@ export function createKeeper({ vault, emitter, onOrphan, onWake, ...world }: Kee
 
   async function get({ early }: { readonly early: boolean }): Promise<AccessToken> {
     const believed = shown.sid
-    if (stopAll === null || shown.status === 'unknown') await look()
+    if (stopAll === null || shown.status !== 'signedIn') await look()
     const token = current(believed)
     if (token === null) return renew(held, believed)
     const isDue = leftOf(environment, token) <= token.earlyMs
@@ -207,10 +213,15 @@ export function createKeeper({ vault, emitter, onOrphan, onWake, ...world }: Kee
   }
 
   async function instead(refused: AccessToken): Promise<AccessToken | null> {
-    const { sid, generation } = refused
+    const { sid } = refused
     try {
       const token = current(sid)
-      return token !== null && token.generation !== generation ? token : await renew(refused, sid)
+      if (token !== null && !isSame(token, refused)) return token
+      // It had just come in the place of a refused one; another would fare no better.
+      if (isSame(refused, replacement) && environment.elapsed() < replacedUntil) return null
+      replacement = await renew(refused, sid)
+      replacedUntil = environment.elapsed() + QUIET_MS
+      return replacement
     } catch {
       return null
     }

@@ -25,6 +25,7 @@ const RETRY_MS = 60_000
 
 export function createRevocations({ environment, vault, transport, emitter, alone }: RevocationsOptions): Revocations {
   let last: Promise<unknown> = Promise.resolve()
+  let cancelRetry: () => void = () => undefined
 
   async function tellAll(): Promise<boolean> {
     let pending = 0
@@ -37,7 +38,8 @@ export function createRevocations({ environment, vault, transport, emitter, alon
     }
     if (pending > 0) {
       emitter.emit('revocationQueued', { pending })
-      environment.setTimer(RETRY_MS, () => void inTurn(), 'background')
+      cancelRetry()
+      cancelRetry = environment.setTimer(RETRY_MS, () => void inTurn(), 'background')
     }
     return pending + failed === 0
   }

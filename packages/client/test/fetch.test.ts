@@ -40,6 +40,15 @@ describe('a request with a token', () => {
     expect((await get()).status).toBe(200)
   })
 
+  test('an API that accepts no token at all is no reason to refresh for every request', async () => {
+    server.fault(ECHO, ...Array<typeof unauthorized>(20).fill(unauthorized))
+    for (let call = 0; call < 5; call += 1) expect((await get()).status).toBe(401)
+    expect(refreshes()).toBe(1)
+    await world.clock.advance(60_000)
+    await get()
+    expect(refreshes()).toBe(2)
+  })
+
   test('a 401 for a token that has been replaced meanwhile is repeated without another refresh', async () => {
     server.fault(ECHO, unauthorized, unauthorized)
     const answers = await Promise.all([get(), get()])
@@ -63,8 +72,10 @@ describe('a request with a token', () => {
     // The next one has another token all the same.
     await expect.poll(refreshes).toBe(1)
 
+    await world.clock.advance(60_000)
     server.fault(ECHO, unauthorized)
     expect((await session.fetch(server.origin + ECHO, post, { replay: true })).status).toBe(200)
+    await world.clock.advance(60_000)
     server.accessTokensEnd()
     expect((await get(post)).status).toBe(200)
     expect(sent().map(({ body }) => body)).toEqual(Array(5).fill('once'))

@@ -154,6 +154,26 @@ describe('a session', () => {
     expect(refreshes()).toHaveLength(1)
   })
 
+  test('a server whose tokens live for no time is asked once per call, not for ever', async () => {
+    const session = await signedIn()
+    await clock.advance(LIFE)
+    const body = '{"access_token":"at","token_type":"Bearer","expires_in":0}'
+    server.fault('/oauth/token', { kind: 'answer', status: 200, body }, { kind: 'answer', status: 200, body })
+    expect(await session.getAccessToken()).toBe('at')
+    expect(await session.getAccessToken()).toBe('at')
+    expect(refreshes()).toHaveLength(2)
+  })
+
+  test('whoever was signed out finds a sign-in elsewhere, also where nobody can announce it', async () => {
+    const storage = memoryStorage()
+    const session = world.open({ storage })
+    session.start()
+    await expect(session.getAccessToken()).rejects.toMatchObject({ reason: 'no_session' })
+    await signedIn({ storage })
+    expect(await session.getAccessToken()).toMatch(/^eyJ/)
+    session.dispose()
+  })
+
   test('CL-06 Retry-After as a date is waited out, and told to those who cannot wait', async () => {
     const session = await signedIn()
     await clock.advance(LIFE)
