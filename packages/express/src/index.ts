@@ -3,6 +3,8 @@ import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
+  authServer,
+  type AuthServerOptions,
   type Endpoint,
   introspectionEndpoint,
   type IntrospectionOptions,
@@ -48,6 +50,16 @@ export type ExpressHandler = (
   response: ServerResponse,
   next: (error?: unknown) => void,
 ) => void
+
+/** All endpoints and their metadata over one set of options, for `app.use`; other paths go on to `next`. See `authServer`. */
+export function authHandler(tokens: RefreshTokens, options: AuthServerOptions): ExpressHandler {
+  const server = authServer(tokens, options)
+  return (request, response, next) => {
+    const endpoint = server.find({ url: request.originalUrl })
+    if (endpoint === null) next()
+    else handler(endpoint)(request, response, next)
+  }
+}
 
 /** With `clients` the OAuth token endpoint, with `cookie` the refresh of your own pages. See `refreshEndpoint`. */
 export function refreshHandler(tokens: RefreshTokens, options: RefreshOptions): ExpressHandler {

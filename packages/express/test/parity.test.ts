@@ -9,9 +9,10 @@ type Express = typeof express5
 const start =
   (express: Express, ...parsers: express5.RequestHandler[]) =>
   (world: World) => {
-    const { exact, below, guards } = world.mounts(adapter)
+    const { whole, exact, below, guards } = world.mounts(adapter)
     const app = express()
     for (const parser of parsers) app.use(parser)
+    app.use(whole)
     for (const [path, handler] of exact) app.all(path, handler)
     for (const [path, handler] of below) app.use(path, handler)
     for (const [path, guard] of guards)

@@ -3,6 +3,8 @@ import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
+  authServer,
+  type AuthServerOptions,
   type Endpoint,
   introspectionEndpoint,
   type IntrospectionOptions,
@@ -35,6 +37,15 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What the access token says; set by `requireAccessToken`. */
     auth?: AccessTokenClaims
+  }
+}
+
+/** All endpoints and their metadata over one set of options: `app.register(authHandler(tokens, options))`. See `authServer`. */
+export function authHandler(tokens: RefreshTokens, options: AuthServerOptions): FastifyPluginCallback {
+  const { routes } = authServer(tokens, options)
+  return (scope, _options, done) => {
+    for (const { endpoint, paths } of routes) scope.register(mount(endpoint, paths))
+    done()
   }
 }
 

@@ -6,9 +6,10 @@ import * as adapter from '../src/index.js'
 const start =
   (prepare: (app: FastifyInstance) => unknown = () => undefined) =>
   async (world: World): Promise<Served> => {
-    const { exact, below, guards } = world.mounts(adapter)
+    const { whole, exact, below, guards } = world.mounts(adapter)
     const app = Fastify()
     await prepare(app)
+    await app.register(whole)
     for (const [prefix, plugin] of [...exact, ...below]) await app.register(plugin, { prefix })
     for (const [path, guard] of guards) app.get(path, { onRequest: guard }, (request) => request.auth?.sub)
     const address = await app.listen({ port: 0, host: '127.0.0.1' })

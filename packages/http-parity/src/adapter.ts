@@ -1,6 +1,7 @@
 import type { RefreshTokens } from '@baton/core'
 import type {
   AccessTokenGuardOptions,
+  AuthServerOptions,
   Endpoint,
   IntrospectionOptions,
   JwtAccessTokens,
@@ -13,6 +14,7 @@ import type {
 
 /** What every adapter exports, under the same names and with the same arguments. */
 export interface Adapter<Handler, Guard> {
+  readonly authHandler: (tokens: RefreshTokens, options: AuthServerOptions) => Handler
   readonly refreshHandler: (tokens: RefreshTokens, options: RefreshOptions) => Handler
   readonly revocationHandler: (tokens: RefreshTokens, options: RevocationOptions) => Handler
   readonly introspectionHandler: (tokens: RefreshTokens, options: IntrospectionOptions) => Handler

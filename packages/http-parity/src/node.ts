@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   type AccessTokenGuard,
   accessTokenGuard,
+  authServer,
   type Endpoint,
   introspectionEndpoint,
   jwksEndpoint,
@@ -27,6 +28,7 @@ export function mountedBy<Handler, Guard>(
 ): Adapter<Handler, Guard> {
   return {
     handler,
+    authHandler: (tokens, options) => handler(authServer(tokens, options).endpoint),
     refreshHandler: (tokens, options) => handler(refreshEndpoint(tokens, options)),
     revocationHandler: (tokens, options) => handler(revocationEndpoint(tokens, options)),
     introspectionHandler: (tokens, options) => handler(introspectionEndpoint(tokens, options)),
@@ -50,12 +52,11 @@ const bare = mountedBy<Listener, Listener>(toNodeHandler, (guard) => async (requ
 
 /** The world on `node:http`, with nothing in between that could change an answer: what all others are compared with. */
 export function serveBare(world: World): Promise<Served> {
-  const { exact, below, guards } = world.mounts(bare)
+  const { whole, exact, below, guards } = world.mounts(bare)
   const alone = new Map([...exact, ...guards])
   return serve((request, response) => {
     const path = (request.url ?? '').replace(/\?.*/, '')
     const [, listener] = below.find(([prefix]) => path.startsWith(`${prefix}/`)) ?? ['', alone.get(path)]
-    if (listener === undefined) return response.writeHead(404).end()
-    return listener(request, response)
+    return (listener ?? whole)(request, response)
   })
 }

@@ -556,6 +556,46 @@ step('the keys of access tokens', 200, () => get('/.well-known/jwks.json'))
 step('the keys of access tokens, to HEAD', 200, () => ({ method: 'HEAD', target: '/.well-known/jwks.json' }))
 step('POST at the keys of access tokens', 405, () => form('/.well-known/jwks.json', {}))
 
+// All endpoints over one set of options.
+
+step('the metadata', 200, () => get('/.well-known/oauth-authorization-server/whole'))
+step('POST at the metadata', 405, () => form('/.well-known/oauth-authorization-server/whole', {}))
+step('a refresh below the base path', 200, ({ issued }) => form('/whole/token', refresh(issued('whole'))))
+step('introspection below the base path', 200, ({ member }) =>
+  form('/whole/introspect', { token: member('a refresh below the base path', 'access_token') }, asApi),
+)
+step('the end of a session below the base path', 200, ({ member }) =>
+  form('/whole/revoke', { client_id: 'web', token: member('a refresh below the base path', 'refresh_token') }),
+)
+step('a login below the base path', 200, () => json('/whole/login', { ...bob, deliver: 'body' }))
+step('the list of sessions below the base path', 200, ({ member }) =>
+  get('/whole/sessions', bearer(member('a login below the base path', 'access_token'))),
+)
+step('the end of one of them', 404, ({ member }) => ({
+  ...get('/whole/sessions/AAAAAAAAAAAAAAAAAAAAAA', bearer(member('a login below the base path', 'access_token'))),
+  method: 'DELETE',
+}))
+step('a refresh by cookie below the base path', 401, () => ask('/whole/refresh', [X_BATON, SAME]))
+step('a logout below the base path', 204, () => ask('/whole/logout', [X_BATON, SAME]))
+
+// Pages of other origins.
+
+const SPA: [string, string] = ['Origin', 'https://spa.example']
+const FOREIGN: [string, string] = ['Origin', 'https://evil.example']
+const preflight = (target: string, origin: [string, string]): WireRequest => ({
+  method: 'OPTIONS',
+  target,
+  headers: [origin, ['Access-Control-Request-Method', 'POST'], ['Access-Control-Request-Headers', 'dpop']],
+})
+step('a page of another origin asks whether it may', 204, () => preflight('/whole/token', SPA))
+step('a page that may not asks', 405, () => preflight('/whole/token', FOREIGN))
+step('a page of another origin refreshes', 200, ({ issued }) =>
+  form('/whole/token', refresh(issued('of a page')), [SPA]),
+)
+step('a page of another origin reads an error', 400, () => form('/whole/token', refresh('garbage'), [SPA]))
+step('a page that may not reads none', 400, () => form('/whole/token', refresh('garbage'), [FOREIGN]))
+step('a page of another origin at the cookie', 405, () => preflight('/whole/refresh', SPA))
+
 // An endpoint of the app's own.
 
 step('headers that repeat, in the request and in the answer', 207, () =>

@@ -30,6 +30,11 @@ const COMPARED = [
   'vary',
   'location',
   'access-control-allow-origin',
+  'access-control-allow-headers',
+  'access-control-allow-methods',
+  'access-control-expose-headers',
+  'access-control-max-age',
+  'access-control-allow-credentials',
   'dpop-nonce',
 ]
 

@@ -39,6 +39,8 @@ export interface World {
 }
 
 export interface Mounts<Handler, Guard> {
+  /** To be served wherever nothing else is: below `/whole`, and its metadata. */
+  readonly whole: Handler
   /** To be served at this path and at no other. */
   readonly exact: readonly (readonly [path: string, handler: Handler])[]
   /** To be served for all that begins with this path. */
@@ -68,6 +70,8 @@ export async function createWorld(): Promise<World> {
     'to be revoked',
     'limited',
     'proven',
+    'of a page',
+    'whole',
   ])
     await issue(name, 'web')
   for (const name of ['of backend', 'backend by post', 'backend to be revoked']) await issue(name, 'backend')
@@ -86,7 +90,8 @@ interface Parts {
 
 function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts): Mounts<Handler, Guard> {
   const { working, broken, now } = parts
-  const { refreshHandler, revocationHandler, introspectionHandler, jwksHandler, requireAccessToken } = adapter
+  const { authHandler, refreshHandler, revocationHandler, introspectionHandler, jwksHandler, requireAccessToken } =
+    adapter
   const { loginHandler, logoutHandler, sessionsHandler } = adapter
   const common: EndpointOptions = { rateLimit: false, now, onError: () => undefined }
   const limited: EndpointOptions = { ...common, rateLimit: exhausted() }
@@ -94,7 +99,19 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
   const pages = { accessToken, cookie: { allowedOrigins: ['https://app.example'] } }
   const signIn = { ...pages, authenticate }
   const misbehaving: AccessTokenFunction = async () => ({ accessToken: 'not fit for a header', expiresIn: 900 })
+  const whole = authHandler(working, {
+    ...common,
+    clients: CLIENTS,
+    accessToken: readable,
+    cookie: pages.cookie,
+    authenticate,
+    cors: { origins: ['https://spa.example'] },
+    basePath: '/whole',
+    publicUrl: 'http://localhost:3000',
+    scopes: ['read', 'write'],
+  })
   return {
+    whole,
     exact: [
       ['/oauth/token', refreshHandler(working, { ...common, ...oauth })],
       ['/oauth/revoke', revocationHandler(working, { ...common, clients: CLIENTS })],
@@ -183,7 +200,7 @@ const verify = async (token: string): Promise<AccessTokenClaims | null> => {
 }
 
 const readable: AccessTokens = {
-  issuer: 'https://issuer.example',
+  issuer: 'https://issuer.example/whole',
   lifetimeSeconds: 900,
   mint: accessToken,
   verify,

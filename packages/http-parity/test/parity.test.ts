@@ -18,10 +18,11 @@ const hono = mountedBy<Handler, Handler>(
 )
 
 function serveHono(world: World): Promise<Served> {
-  const { exact, below, guards } = world.mounts(hono)
+  const { whole, exact, below, guards } = world.mounts(hono)
   const app = new Hono()
   for (const [path, handler] of [...exact, ...guards]) app.all(path, handler)
   for (const [path, handler] of below) app.all(`${path}/*`, handler)
+  for (const path of ['/whole/*', '/.well-known/oauth-authorization-server/whole']) app.all(path, whole)
   return listen(createAdaptorServer({ fetch: app.fetch }) as Server)
 }
 

@@ -42,7 +42,7 @@ export function cookieCarrier(cookie: CookieOptions | true): CookieCarrier {
       'cookie.name',
       `${JSON.stringify(name)} is not 1 to 64 letters, digits, - or _ without a prefix; __Host- is added by itself`,
     )
-  for (const origin of allowedOrigins) demandOrigin(origin)
+  for (const origin of allowedOrigins) demandOrigin('cookie.allowedOrigins', origin)
 
   // A browser takes neither the prefix nor SameSite=None without Secure, and plain http is only for developing on one machine.
   const nameFor = ({ scheme }: Transport) => (scheme === 'https' ? `__Host-${name}` : name)
@@ -74,14 +74,15 @@ function cookiesNamed(name: string, { headers }: PlainRequest): string[] {
   return pairs.flatMap((pair) => parseCookie(pair, { decode: (value) => value })[name] ?? [])
 }
 
-function demandOrigin(origin: unknown): void {
+/** Throws `MisuseError` for anything but an origin as browsers send it, over TLS or of this machine. */
+export function demandOrigin(option: string, origin: unknown): void {
   if (typeof origin === 'string' && URL.canParse(origin)) {
     const { origin: canonical, protocol, hostname } = new URL(origin)
     const isLocal = protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
     if (canonical === origin && (protocol === 'https:' || isLocal)) return
   }
   throw new MisuseError(
-    'cookie.allowedOrigins',
+    option,
     `${JSON.stringify(origin)} is not an exact https origin; write it as browsers send it, like https://app.example`,
   )
 }

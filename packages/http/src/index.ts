@@ -56,4 +56,6 @@ export {
 export { revocationEndpoint, type RevocationOptions } from './endpoints/revocation.js'
 export { introspectionEndpoint, type IntrospectionOptions } from './endpoints/introspection.js'
 export { jwksEndpoint } from './endpoints/jwks.js'
+export { type AuthServer, authServer, type AuthServerOptions, type Route } from './auth-server.js'
+export { type CorsOptions, withCors } from './cors.js'
 export { logoutEndpoint, type LogoutOptions } from './endpoints/logout.js'

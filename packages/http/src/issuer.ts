@@ -1,7 +1,7 @@
 import { MisuseError } from '@baton/core'
 
 /** Throws `MisuseError` for what is no issuer identifier (RFC 8414 section 2). */
-export function demandIssuer(issuer: unknown): void {
+export function demandIssuer(issuer: unknown): asserts issuer is string {
   const url = typeof issuer === 'string' && URL.canParse(issuer) ? new URL(issuer) : null
   if (url !== null && /^https?:$/.test(url.protocol) && !/[?#]/.test(String(issuer))) return
   throw new MisuseError(

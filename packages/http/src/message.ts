@@ -40,7 +40,7 @@ export function soleHeader(request: PlainRequest, name: string): string | null {
 }
 
 /** The path without the query. */
-export function pathOf({ url }: PlainRequest): string {
+export function pathOf({ url }: Pick<PlainRequest, 'url'>): string {
   const end = url.search(/[?#]/)
   return end === -1 ? url : url.slice(0, end)
 }

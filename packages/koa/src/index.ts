@@ -3,6 +3,8 @@ import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
+  authServer,
+  type AuthServerOptions,
   type Endpoint,
   introspectionEndpoint,
   type IntrospectionOptions,
@@ -29,6 +31,16 @@ declare module 'koa' {
   interface DefaultState {
     /** What the access token says; set by `requireAccessToken`. */
     auth?: AccessTokenClaims
+  }
+}
+
+/** All endpoints and their metadata over one set of options, for `app.use`; other paths go on to `next`. See `authServer`. */
+export function authHandler(tokens: RefreshTokens, options: AuthServerOptions): Middleware {
+  const server = authServer(tokens, options)
+  return async (ctx, next) => {
+    const endpoint = server.find({ url: ctx.originalUrl })
+    if (endpoint === null) await next()
+    else answer(ctx, await endpoint(plain(ctx)))
   }
 }
 

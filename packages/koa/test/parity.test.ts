@@ -9,7 +9,7 @@ import * as adapter from '../src/index.js'
 const start =
   (...parsers: Middleware[]) =>
   (world: World) => {
-    const { exact, below, guards } = world.mounts(adapter)
+    const { whole, exact, below, guards } = world.mounts(adapter)
     const router = new Router()
     for (const [path, handler] of exact) router.all(path, handler)
     for (const [path, handler] of below) router.all(`${path}/{*rest}`, handler)
@@ -20,7 +20,7 @@ const start =
     const app = new Koa()
     app.silent = true
     for (const parser of parsers) app.use(parser)
-    return serve(app.use(router.routes()).callback())
+    return serve(app.use(whole).use(router.routes()).callback())
   }
 
 /** The parsers themselves refuse forms above 56 KiB, and broken JSON. */

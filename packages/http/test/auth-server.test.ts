@@ -1,0 +1,291 @@
+import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
+import { MisuseError } from '@baton/core'
+import { SignJWT } from 'jose'
+import { describe, expect, test } from 'vitest'
+import { authorizationCodes, authServer, type AuthServerOptions, jwtAccessTokens, withCors } from '../src/index.js'
+import { metadataPathOf } from '../src/metadata.js'
+import { ISSUER, SIGNING_KEY } from './app.js'
+import {
+  basic,
+  CB_SECRET,
+  expectError,
+  FORM_TYPE,
+  refreshWith,
+  request,
+  type RequestPatch,
+  SECOND,
+  send,
+  world,
+} from './wire.js'
+
+const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const CLIENTS = [
+  { clientId: 'pub' },
+  { clientId: 'cb', secret: CB_SECRET },
+  { clientId: 'cj', keys: [publicKey.export({ format: 'jwk' })] },
+]
+const SPA = 'https://spa.example'
+
+/** A whole server at `/auth`, asked through its one endpoint. */
+function whole(options: Partial<AuthServerOptions> = {}, issuer = ISSUER) {
+  const app = world()
+  const { tokens, clock } = app
+  const accessToken = jwtAccessTokens({ issuer, audience: issuer, keys: [SIGNING_KEY] })
+  const usual = { accessToken, clients: CLIENTS, rateLimit: false, now: () => clock.now } as const
+  const server = authServer(tokens, { ...usual, ...options })
+  const at = (url: string, patch: RequestPatch = {}) => send(server.endpoint, { url, ...patch })
+  const metadata = async () =>
+    (await at(metadataPathOf(issuer), { method: 'GET' })).body as Readonly<Record<string, unknown>>
+  return { ...app, usual, server, at, metadata }
+}
+
+const withCodes = () => {
+  const { tokens } = world()
+  const codes = authorizationCodes(tokens, { secrets: ['a secret of codes in a test, over 32 bytes'] })
+  return { codes, authorizationEndpoint: 'https://login.example/authorize', scopes: ['read', 'write'] }
+}
+
+describe('where the metadata is', () => {
+  test.each([
+    ['https://h', '/.well-known/oauth-authorization-server'],
+    ['https://h/', '/.well-known/oauth-authorization-server'],
+    ['https://h/t1', '/.well-known/oauth-authorization-server/t1'],
+    ['https://h/t1/', '/.well-known/oauth-authorization-server/t1'],
+    ['https://h/a/b', '/.well-known/oauth-authorization-server/a/b'],
+  ])('W-01 of %s: at %s, GET and HEAD, JSON', async (issuer, path) => {
+    const { at } = whole({}, issuer)
+    const answer = await at(path, { method: 'GET' })
+    expect([answer.status, answer.header('content-type')]).toEqual([200, 'application/json'])
+    expect((await at(path, { method: 'HEAD' })).status).toBe(200)
+    expectError(await at(path), 405, 'invalid_request')
+    expect(answer.body.issuer).toBe(issuer)
+  })
+})
+
+describe('what the metadata says', () => {
+  test('W-02 the issuer as it was written, which is that of the access tokens', async () => {
+    const { metadata, usual, tokens } = whole({}, 'https://login.example/t1/')
+    expect((await metadata())['issuer']).toBe('https://login.example/t1/')
+    expect(() => authServer(tokens, { ...usual, issuer: 'https://login.example/t1' })).toThrow(MisuseError)
+  })
+
+  test('W-03 W-05 W-08 all that works with codes', async () => {
+    const { metadata } = whole(withCodes())
+    expect(await metadata()).toMatchObject({
+      authorization_endpoint: 'https://login.example/authorize',
+      token_endpoint: 'https://login.example/auth/token',
+      revocation_endpoint: 'https://login.example/auth/revoke',
+      introspection_endpoint: 'https://login.example/auth/introspect',
+      jwks_uri: 'https://login.example/auth/jwks',
+      response_types_supported: ['code'],
+      grant_types_supported: ['authorization_code', 'refresh_token'],
+      code_challenge_methods_supported: ['S256'],
+      scopes_supported: ['read', 'write'],
+    })
+  })
+
+  test('W-04 nothing empty, nothing null, and nothing of what is not there', async () => {
+    const function_ = async () => ({ accessToken: 'x', expiresIn: 60 })
+    for (const options of [{}, { accessToken: function_, issuer: ISSUER }, { clients: [{ clientId: 'pub' }] }]) {
+      const { metadata } = whole(options)
+      const said = await metadata()
+      for (const value of Object.values(said)) {
+        expect(value).not.toBeNull()
+        if (Array.isArray(value)) expect(value.length).toBeGreaterThan(0)
+      }
+      for (const absent of ['authorization_endpoint', 'code_challenge_methods_supported', 'scopes_supported'])
+        expect(said).not.toHaveProperty(absent)
+      expect(said['grant_types_supported']).toEqual(['refresh_token'])
+      expect('jwks_uri' in said).toBe(!('accessToken' in options))
+      const byKey = said['token_endpoint_auth_methods_supported'] as string[]
+      expect(byKey.includes('private_key_jwt')).toBe(!('clients' in options))
+      expect('token_endpoint_auth_signing_alg_values_supported' in said).toBe(!('clients' in options))
+    }
+  })
+
+  test('W-03 every endpoint that it names is served there, and every one that is served has a path of its own', async () => {
+    const { metadata, at, server } = whole({ ...withCodes(), cookie: true, authenticate: async () => null })
+    const said = await metadata()
+    for (const name of ['token_endpoint', 'revocation_endpoint', 'introspection_endpoint', 'jwks_uri'])
+      expect((await at(new URL(String(said[name])).pathname)).status, name).not.toBe(404)
+    const paths = server.routes.flatMap((route) => route.paths)
+    expect(new Set(paths).size).toBe(paths.length)
+    for (const path of paths) expect(server.find({ url: `${path.replace(':id', 'x')}?a=b` }), path).not.toBeNull()
+    for (const url of ['/', '/auth', '/auth/', '/auth/token/', '/auth/sessions/', '/auth/sessions/x/y', '/AUTH/token'])
+      expect(server.find({ url }), url).toBeNull()
+    expectError(await at('/auth/nonsense'), 404, 'not_found')
+  })
+
+  test('W-06 W-07 every method of authentication that it lists works, at each endpoint; what it does not list fails', async () => {
+    const { metadata, at, issue, clock } = whole()
+    const said = await metadata()
+    const assertion = (alg: string, key: KeyObject | Uint8Array) =>
+      new SignJWT({ jti: randomUUID() })
+        .setProtectedHeader({ alg })
+        .setIssuer('cj')
+        .setSubject('cj')
+        .setAudience(ISSUER)
+        .setIssuedAt(clock.now / SECOND)
+        .setExpirationTime(clock.now / SECOND + 60)
+        .sign(key)
+    const type = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+    const methods: Record<
+      string,
+      () => Promise<{ clientId: string; fields?: object; headers?: Record<string, string> }>
+    > = {
+      none: async () => ({ clientId: 'pub', fields: { client_id: 'pub' } }),
+      client_secret_basic: async () => ({ clientId: 'cb', headers: { authorization: basic('cb', CB_SECRET) } }),
+      client_secret_post: async () => ({ clientId: 'cb', fields: { client_id: 'cb', client_secret: CB_SECRET } }),
+      private_key_jwt: async () => ({
+        clientId: 'cj',
+        fields: { client_assertion_type: type, client_assertion: await assertion('ES256', privateKey) },
+      }),
+      client_secret_jwt: async () => ({
+        clientId: 'cj',
+        fields: { client_assertion_type: type, client_assertion: await assertion('HS256', Buffer.from(CB_SECRET)) },
+      }),
+    }
+    for (const [endpoint, path] of [
+      ['token_endpoint', '/auth/token'],
+      ['revocation_endpoint', '/auth/revoke'],
+      ['introspection_endpoint', '/auth/introspect'],
+    ] as const) {
+      const listed = said[`${endpoint}_auth_methods_supported`] as string[]
+      const algorithms = said[`${endpoint}_auth_signing_alg_values_supported`] as string[]
+      expect(algorithms).toContain('ES256')
+      expect(algorithms).not.toContain('none')
+      for (const method of listed) expect(Object.keys(methods)).toContain(method)
+      for (const [method, credentials] of Object.entries(methods)) {
+        const { clientId, fields = {}, headers = {} } = await credentials()
+        const token = await issue({ clientId })
+        const parameters = { grant_type: 'refresh_token', refresh_token: token, token, ...fields }
+        const body = new URLSearchParams(parameters).toString()
+        const answer = await at(path, { body, headers: { 'content-type': FORM_TYPE, ...headers } })
+        expect(answer.status === 200, `${method} at ${endpoint}`).toBe(listed.includes(method))
+        if (!listed.includes(method)) expect(answer.body.error).toBe('invalid_client')
+      }
+    }
+  })
+
+  test('W-09 the algorithms of proofs are those that the endpoints take', async () => {
+    const { metadata } = whole({ dpop: { algorithms: ['ES256'] } })
+    expect((await metadata())['dpop_signing_alg_values_supported']).toEqual(['ES256'])
+  })
+
+  test('D-07 T-11 the address of the issuer is our own unless another is given; plain http is for this machine', async () => {
+    const { tokens, usual, metadata } = whole({ publicUrl: 'https://public.example/cut/' })
+    expect((await metadata())['token_endpoint']).toBe('https://public.example/cut/auth/token')
+    const make = (issuer: string) => {
+      const accessToken = jwtAccessTokens({ issuer, audience: issuer, keys: [SIGNING_KEY] })
+      return () => authServer(tokens, { ...usual, accessToken })
+    }
+    expect(make('http://login.example')).toThrow(MisuseError)
+    expect(make('http://127.0.0.1:3000')).not.toThrow()
+  })
+
+  test('options that cannot be meant are misuse', () => {
+    const { tokens, usual } = whole()
+    const wrong: object[] = [
+      { codes: withCodes().codes },
+      { authorizationEndpoint: 'https://login.example/authorize' },
+      { accessToken: async () => ({ accessToken: 'x', expiresIn: 1 }) },
+      { basePath: '/auth/' },
+      { basePath: 'auth' },
+      { basePath: '/a?b' },
+      { paths: { token: '/x', revocation: '/x' } },
+      { paths: { metadata: '/x' } },
+      { cors: { origins: ['https://spa.example/'] } },
+      { cors: { origins: ['*'] } },
+      { cors: { origins: 'https://spa.example' } },
+      { cors: { credentials: true, origins: [] } },
+      { unknown: 1 },
+    ]
+    for (const options of wrong)
+      expect(() => authServer(tokens, { ...usual, ...options }), JSON.stringify(options)).toThrow(MisuseError)
+    expect(
+      authServer(tokens, { ...usual, basePath: '', paths: { token: '/oauth/token' } }).find({ url: '/oauth/token' }),
+    ).not.toBeNull()
+  })
+})
+
+describe('pages of other origins', () => {
+  const preflight = (origin: string | string[] | undefined): RequestPatch => ({
+    method: 'OPTIONS',
+    headers: {
+      origin,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'dpop, content-type, authorization',
+    },
+  })
+
+  test('H-01 D-18 may ask and read, errors included, if they are on the list', async () => {
+    const { at, issue } = whole({ cors: { origins: [SPA] } })
+    for (const path of ['/auth/token', '/auth/revoke']) {
+      const asked = await at(path, preflight(SPA))
+      expect(asked.status).toBe(204)
+      expect(asked.header('access-control-allow-origin')).toBe(SPA)
+      expect(asked.header('access-control-allow-methods')).toBe('POST')
+      for (const name of ['dpop', 'content-type', 'authorization', 'idempotency-key'])
+        expect(asked.header('access-control-allow-headers')?.split(', ')).toContain(name)
+      expect(asked.header('vary')).toBe('Origin')
+      for (const token of [await issue(), 'garbage']) {
+        const parameters = { grant_type: 'refresh_token', client_id: 'pub', refresh_token: token }
+        const body = new URLSearchParams(parameters).toString()
+        const answer = await at(path, { body, headers: { 'content-type': FORM_TYPE, origin: SPA } })
+        expect(answer.all('access-control-allow-origin')).toEqual([SPA])
+        expect(answer.header('access-control-expose-headers')).toContain('dpop-nonce')
+        expect(answer.header('access-control-expose-headers')).toContain('www-authenticate')
+      }
+    }
+  })
+
+  test('H-02 never with credentials, and an origin that is not on the list is not repeated', async () => {
+    const { server, issue } = whole({ cors: { origins: [SPA] }, cookie: true, ...withCodes() })
+    const token = (headers: RequestPatch['headers'], rt: string) =>
+      refreshWith(server.endpoint, rt, {}, { url: '/auth/token', headers: headers ?? {} })
+    const foreign = [
+      'https://evil.example',
+      'null',
+      'https://spa.example.evil.example',
+      'https://SPA.example',
+      'http://spa.example',
+    ]
+    for (const origin of [...foreign, [SPA, 'https://evil.example'], undefined]) {
+      const real = await token({ origin }, await issue())
+      const asked = await send(server.endpoint, { url: '/auth/token', ...preflight(origin) })
+      expect(asked.status).toBe(405)
+      for (const answer of [real, asked]) {
+        expect(answer.header('access-control-allow-origin')).toBeNull()
+        expect(answer.header('vary')).toBe('Origin')
+      }
+    }
+    const allowed = [
+      await token({ origin: SPA }, 'x'),
+      await send(server.endpoint, { url: '/auth/token', ...preflight(SPA) }),
+    ]
+    for (const answer of allowed) expect(answer.header('access-control-allow-credentials')).toBeNull()
+  })
+
+  test('H-01 not at the cookie, the sessions or introspection; anybody at metadata and keys', async () => {
+    const { at } = whole({ cors: { origins: [SPA] }, cookie: true, authenticate: async () => null })
+    for (const path of ['/auth/refresh', '/auth/logout', '/auth/login', '/auth/introspect', '/auth/sessions']) {
+      const answer = await at(path, preflight(SPA))
+      expect([answer.status, answer.header('access-control-allow-origin')]).toEqual([405, null])
+    }
+    for (const path of ['/auth/jwks', '/.well-known/oauth-authorization-server'])
+      expect((await at(path, { method: 'GET', headers: { origin: SPA } })).header('access-control-allow-origin')).toBe(
+        '*',
+      )
+  })
+
+  test('H-01 withCors stands alone as well', async () => {
+    const endpoint = withCors(async () => ({ status: 200, headers: [['vary', 'Cookie']], body: null }), {
+      origins: [SPA],
+    })
+    const { headers } = await endpoint(request({ headers: { origin: SPA } }))
+    expect(headers.filter(([name]) => name === 'vary')).toEqual([
+      ['vary', 'Cookie'],
+      ['vary', 'Origin'],
+    ])
+  })
+})
