@@ -44,6 +44,17 @@ export function createClock() {
         next.call()
       }
     },
+    /** The machine sleeps: time has gone by on both clocks when it wakes, and timers that are due by then come late, each once. */
+    async sleep(ms: number): Promise<void> {
+      await settle()
+      clock.now += ms
+      clock.elapsed += ms
+      for (const timer of [...timers].filter(({ dueAt }) => dueAt <= clock.elapsed)) {
+        timers.delete(timer)
+        timer.call()
+      }
+      await settle()
+    },
     wake: () => wakes.forEach((wake) => wake()),
     pendingTimers: () => timers.size,
   }

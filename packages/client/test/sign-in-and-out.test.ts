@@ -151,6 +151,18 @@ describe('signing out', () => {
     expect(await session.logout()).toEqual({ revoked: false })
   })
 
+  test('a cookie that belongs to somebody else by now has ended the session that it replaced', async () => {
+    const session = createSession({
+      refreshEndpoint: `${server.origin}/auth/refresh`,
+      logoutEndpoint: `${server.origin}/auth/logout`,
+      environment: world.clock.environment,
+    })
+    await session.login({ access_token: 'at', token_type: 'Bearer', expires_in: 900, sid: 'alices' })
+    server.fault('/auth/logout', { kind: 'answer', status: 409, body: '{"error":"other_session"}' })
+    expect(await session.logout()).toEqual({ revoked: true })
+    expect(server.asked('/auth/logout')[0]?.headers).toMatchObject({ 'x-baton': '1', 'x-baton-session': 'alices' })
+  })
+
   test('nobody is signed in: there is nothing to tell', async () => {
     expect(await world.open().logout()).toEqual({ revoked: true })
     expect(server.asked('/oauth/revoke')).toEqual([])
