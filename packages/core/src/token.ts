@@ -48,15 +48,8 @@ export type ParsedToken =
 
 /** Reads a token and verifies its tag. Pure, and total: anything has an answer, and any second spelling of a token is malformed. */
 export function parseToken(text: unknown, prefix: string, ring: KeyRing): ParsedToken {
-  // Whatever a request carried may end up here: nothing, a list, an object.
-  if (typeof text !== 'string') return { kind: 'malformed' }
-  if (text.length !== prefix.length + TEXT_LENGTH || !text.startsWith(prefix)) return { kind: 'malformed' }
-  const body = text.slice(prefix.length)
-  const bytes = Buffer.from(body, 'base64url')
-  // Buffer forgives foreign characters and the other base64 alphabet; a token has exactly one spelling.
-  if (bytes.length !== SIZE || bytes.toString('base64url') !== body) return { kind: 'malformed' }
-  const head = bytes.readUInt8(0)
-  if (head >> 4 !== VERSION || (head & 0x0f & ~BOUND_FLAG) !== 0) return { kind: 'malformed' }
+  const bytes = bytesOf(text, prefix)
+  if (bytes === null) return { kind: 'malformed' }
   const keyId = bytes.toString('base64url', 1, 4)
   const key = ring.find(keyId)
   if (key === undefined) return { kind: 'unknown_key', keyId }
@@ -68,12 +61,41 @@ export function parseToken(text: unknown, prefix: string, ring: KeyRing): Parsed
     handle,
     generation: bytes.readUInt32BE(20),
     createdAtSeconds: bytes.readUInt32BE(24),
-    bound: (head & BOUND_FLAG) !== 0,
+    bound: isBound(bytes),
     secret,
     proof: proofOf(secret),
     previousProof: bytes.subarray(52, TAG_AT),
   }
   return { kind: 'authentic', token }
+}
+
+/** What a token says of itself, whoever made it; null for what is none by its looks. */
+export function headOf(text: unknown, prefix: string) {
+  const bytes = bytesOf(text, prefix)
+  return (
+    bytes && {
+      familyId: familyIdOf(bytes.subarray(4, 20)),
+      generation: bytes.readUInt32BE(20),
+      createdAtSeconds: bytes.readUInt32BE(24),
+      bound: isBound(bytes),
+      keyId: bytes.toString('base64url', 1, 4),
+    }
+  )
+}
+
+/** Whatever a request carried may end up here: nothing, a list, an object. */
+function bytesOf(text: unknown, prefix: string): Buffer | null {
+  if (typeof text !== 'string' || text.length !== prefix.length + TEXT_LENGTH || !text.startsWith(prefix)) return null
+  const body = text.slice(prefix.length)
+  const bytes = Buffer.from(body, 'base64url')
+  // Buffer forgives foreign characters and the other base64 alphabet; a token has exactly one spelling.
+  if (bytes.length !== SIZE || bytes.toString('base64url') !== body) return null
+  const head = bytes.readUInt8(0)
+  return head >> 4 === VERSION && (head & 0x0f & ~BOUND_FLAG) === 0 ? bytes : null
+}
+
+function isBound(bytes: Buffer): boolean {
+  return (bytes.readUInt8(0) & BOUND_FLAG) !== 0
 }
 
 /** Writes a token under `key`. */

@@ -1,5 +1,5 @@
 import {
-  type BuiltWorker,
+  type BuiltProgram,
   buildWorker,
   raceOnce,
   rotateUntilDeath,
@@ -17,7 +17,7 @@ vi.setConfig({ testTimeout: LONG })
 
 let server: PostgresServer
 let pool: pg.Pool
-let built: BuiltWorker
+let built: BuiltProgram
 const workers = new Set<Worker>()
 
 beforeAll(async () => {

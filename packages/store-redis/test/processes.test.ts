@@ -1,6 +1,6 @@
 import { createRefreshTokens } from '@baton/core'
 import {
-  type BuiltWorker,
+  type BuiltProgram,
   buildWorker,
   raceOnce,
   rotateUntilDeath,
@@ -15,7 +15,7 @@ import { SECRET, type Settings } from './worker.js'
 
 const LONG = 30_000
 
-let built: BuiltWorker
+let built: BuiltProgram
 let server: RedisServer
 
 beforeAll(async () => {

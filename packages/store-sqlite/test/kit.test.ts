@@ -1,12 +1,12 @@
 import { crashCases, linearizabilityCases, tokenStoreCases } from '@baton/store-testkit'
-import { type BuiltWorker, buildWorker, remoteStore, startWorker, type Worker } from '@baton/test-processes'
+import { type BuiltProgram, buildWorker, remoteStore, startWorker, type Worker } from '@baton/test-processes'
 import type BetterSqlite3 from 'better-sqlite3'
 import { afterAll, afterEach, beforeAll, describe, test } from 'vitest'
 import { sqliteStore } from '../src/index.js'
 import { closeAll, drivers, freshPath } from './drivers.js'
 import type { Settings } from './worker.js'
 
-let built: BuiltWorker
+let built: BuiltProgram
 let others: Worker[]
 
 beforeAll(async () => {

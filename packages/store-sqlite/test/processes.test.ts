@@ -1,6 +1,6 @@
 import { createRefreshTokens } from '@baton/core'
 import {
-  type BuiltWorker,
+  type BuiltProgram,
   buildWorker,
   raceOnce,
   rotateUntilDeath,
@@ -21,7 +21,7 @@ const LONG = 60_000
  */
 type Place = 'in the statement' | 'at the commit' | 'before the answer' | 'anywhere'
 
-let built: BuiltWorker
+let built: BuiltProgram
 const workers = new Set<Worker>()
 
 beforeAll(async () => {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 
 const packages = fileURLToPath(new URL('../../', import.meta.url))
 
-export interface BuiltWorker {
+export interface BuiltProgram {
   readonly path: string
   remove(): void
 }
@@ -13,22 +13,35 @@ export interface BuiltWorker {
  * Bundles `worker.ts` beside a test (`import.meta.url`) from the sources, so that other processes run what the test runs. The
  * bundle lies beneath the test's package, where it finds the `drivers` that must not be bundled.
  */
-export async function buildWorker(testUrl: string, drivers: readonly string[]): Promise<BuiltWorker> {
+export function buildWorker(testUrl: string, drivers: readonly string[]): Promise<BuiltProgram> {
+  return buildProgram(testUrl, { entry: fileURLToPath(new URL('./worker.ts', testUrl)), external: drivers })
+}
+
+/** The same for any program. */
+export async function buildProgram(
+  testUrl: string,
+  { entry, external }: { readonly entry: string; readonly external: readonly string[] },
+): Promise<BuiltProgram> {
   // Workers import this module too, and need no bundler.
   const { build } = await import('vite')
-  const parent = fileURLToPath(new URL('../node_modules/.baton-test', testUrl))
-  mkdirSync(parent, { recursive: true })
-  const folder = mkdtempSync(join(parent, 'worker-'))
+  const folder = temporaryFolder(testUrl, 'program')
   await build({
     configFile: false,
     logLevel: 'error',
     resolve: { alias: [{ find: /^@baton\/([^/]+)$/, replacement: `${packages}$1/src/index.ts` }] },
-    ssr: { external: [...drivers, 'vite'] },
+    ssr: { external: [...external, 'vite'] },
     build: {
-      ssr: fileURLToPath(new URL('./worker.ts', testUrl)),
+      ssr: entry,
       outDir: folder,
-      rolldownOptions: { output: { entryFileNames: 'worker.mjs' } },
+      rolldownOptions: { output: { entryFileNames: 'program.mjs' } },
     },
   })
-  return { path: join(folder, 'worker.mjs'), remove: () => rmSync(folder, { recursive: true }) }
+  return { path: join(folder, 'program.mjs'), remove: () => rmSync(folder, { recursive: true }) }
+}
+
+/** A new folder beneath a test's package: what lies there finds what the package depends on. */
+export function temporaryFolder(testUrl: string, name: string): string {
+  const parent = fileURLToPath(new URL('../node_modules/.baton-test', testUrl))
+  mkdirSync(parent, { recursive: true })
+  return mkdtempSync(join(parent, `${name}-`))
 }

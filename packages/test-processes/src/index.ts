@@ -1,4 +1,4 @@
-export { type BuiltWorker, buildWorker } from './build-worker.js'
+export { type BuiltProgram, buildProgram, buildWorker, temporaryFolder } from './build-worker.js'
 export { raceOnce, rotateUntilDeath } from './crowd.js'
 export type { Opening } from './orders.js'
 export { remoteStore } from './remote-store.js'

@@ -1,0 +1,115 @@
+export type Framework = 'express' | 'koa' | 'fastify' | 'hono'
+
+interface FrameworkPart {
+  readonly title: string
+  readonly server: string
+  readonly dependencies: Readonly<Record<string, string>>
+  readonly types: Readonly<Record<string, string>>
+}
+
+const handlers = (
+  framework: string,
+) => `import { loginHandler, logoutHandler, refreshHandler, requireAccessToken, sessionsHandler } from '@baton/${framework}'
+`
+
+export const FRAMEWORKS: Readonly<Record<Framework, FrameworkPart>> = {
+  express: {
+    title: 'Express',
+    server: `${handlers('express')}import express from 'express'
+import { authenticate } from './authenticate.js'
+import { accessToken, port, tokens } from './tokens.js'
+
+const app = express()
+app.post('/login', loginHandler(tokens, { accessToken, authenticate, cookie: true }))
+app.post('/auth/refresh', refreshHandler(tokens, { accessToken, cookie: true }))
+app.post('/auth/logout', logoutHandler(tokens, { cookie: true }))
+app.use('/auth', sessionsHandler(tokens, { verify: accessToken }))
+app.get('/api/me', requireAccessToken({ verify: accessToken }), (req, res) => {
+  res.json({ sub: req.auth?.sub })
+})
+
+app.listen(port, '127.0.0.1', () => console.log(\`listening on http://127.0.0.1:\${port}\`))
+`,
+    dependencies: { express: '^5.3.0' },
+    types: { '@types/express': '^5.0.6' },
+  },
+  koa: {
+    title: 'Koa',
+    server: `${handlers('koa')}import Router from '@koa/router'
+import Koa from 'koa'
+import { authenticate } from './authenticate.js'
+import { accessToken, port, tokens } from './tokens.js'
+
+const router = new Router()
+router.post('/login', loginHandler(tokens, { accessToken, authenticate, cookie: true }))
+router.post('/auth/refresh', refreshHandler(tokens, { accessToken, cookie: true }))
+router.post('/auth/logout', logoutHandler(tokens, { cookie: true }))
+router.all('/auth/{*path}', sessionsHandler(tokens, { verify: accessToken }))
+router.get('/api/me', requireAccessToken({ verify: accessToken }), (ctx) => {
+  ctx.body = { sub: ctx.state.auth?.sub }
+})
+
+const app = new Koa().use(router.routes())
+app.listen(port, '127.0.0.1', () => console.log(\`listening on http://127.0.0.1:\${port}\`))
+`,
+    dependencies: { koa: '^3.3.0', '@koa/router': '^15.7.0' },
+    types: { '@types/koa': '^3.0.3' },
+  },
+  fastify: {
+    title: 'Fastify',
+    server: `${handlers('fastify')}import Fastify from 'fastify'
+import { authenticate } from './authenticate.js'
+import { accessToken, port, tokens } from './tokens.js'
+
+const app = Fastify()
+app.register(loginHandler(tokens, { accessToken, authenticate, cookie: true }), { prefix: '/login' })
+app.register(refreshHandler(tokens, { accessToken, cookie: true }), { prefix: '/auth/refresh' })
+app.register(logoutHandler(tokens, { cookie: true }), { prefix: '/auth/logout' })
+app.register(sessionsHandler(tokens, { verify: accessToken }), { prefix: '/auth' })
+app.get('/api/me', { onRequest: requireAccessToken({ verify: accessToken }) }, (request) => ({ sub: request.auth?.sub }))
+
+await app.listen({ port, host: '127.0.0.1' })
+console.log(\`listening on http://127.0.0.1:\${port}\`)
+`,
+    dependencies: { fastify: '^5.12.0' },
+    types: {},
+  },
+  hono: {
+    title: 'Hono',
+    server: `import {
+  accessTokenGuard,
+  type Endpoint,
+  loginEndpoint,
+  logoutEndpoint,
+  refreshEndpoint,
+  sessionsEndpoint,
+  toWebHandler,
+  webGuard,
+} from '@baton/http'
+import { serve } from '@hono/node-server'
+import { getConnInfo } from '@hono/node-server/conninfo'
+import { type Context, Hono } from 'hono'
+import { authenticate } from './authenticate.js'
+import { accessToken, port, tokens } from './tokens.js'
+
+/** A Request does not know its sender, whom rate limits count; Hono does. */
+const handler = (endpoint: Endpoint) => (c: Context) =>
+  toWebHandler(endpoint, { remoteAddress: () => getConnInfo(c).remote.address ?? null })(c.req.raw)
+const guard = webGuard(accessTokenGuard({ verify: accessToken }))
+
+const app = new Hono()
+app.post('/login', handler(loginEndpoint(tokens, { accessToken, authenticate, cookie: true })))
+app.post('/auth/refresh', handler(refreshEndpoint(tokens, { accessToken, cookie: true })))
+app.post('/auth/logout', handler(logoutEndpoint(tokens, { cookie: true })))
+app.all('/auth/*', handler(sessionsEndpoint(tokens, { verify: accessToken })))
+app.get('/api/me', async (c) => {
+  const verdict = await guard(c.req.raw)
+  return verdict.ok ? c.json({ sub: verdict.claims.sub }) : verdict.response
+})
+
+serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }, () => console.log(\`listening on http://127.0.0.1:\${port}\`))
+`,
+    dependencies: { hono: '^4.13.0', '@hono/node-server': '^2.1.0' },
+    types: {},
+  },
+}

@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest'
+import { describeToken } from '../src/index.js'
+import { NEW_SECRET, OLD_SECRET, SECOND, START, succeeded, world } from './world.js'
+
+describe('describeToken', () => {
+  it('says what a token is, without the store, and nothing that is secret', async () => {
+    const here = world()
+    const { refreshToken, family } = await here.tokens.issue({ subject: 'alice', boundKey: 'jkt:mine' })
+    const expected = { familyId: family.id, generation: 0, createdAt: START, bound: true }
+    expect(describeToken(refreshToken)).toMatchObject({ ...expected, authentic: null })
+    expect(describeToken(refreshToken, { secrets: [NEW_SECRET, OLD_SECRET] })).toMatchObject({ authentic: true })
+    expect(describeToken(refreshToken, { secrets: [NEW_SECRET] })).toMatchObject({ ...expected, authentic: false })
+    const said = JSON.stringify(describeToken(refreshToken, { secrets: [OLD_SECRET] }))
+    for (let at = 4; at < refreshToken.length - 16; at += 4) expect(said).not.toContain(refreshToken.slice(at, at + 16))
+  })
+
+  it('counts generations, whatever has become of the family', async () => {
+    const here = world()
+    const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
+    here.advance(SECOND)
+    const next = succeeded(await here.tokens.rotate({ refreshToken })).refreshToken
+    await here.tokens.revoke({ refreshToken })
+    expect(describeToken(next)).toMatchObject({ generation: 1, createdAt: START, bound: false })
+  })
+
+  it('a forgery is told by its tag, if there are secrets to tell by', async () => {
+    const here = world()
+    const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
+    const forged = refreshToken.slice(0, -1) + (refreshToken.endsWith('A') ? 'B' : 'A')
+    expect(describeToken(forged)).toMatchObject({ authentic: null })
+    expect(describeToken(forged, { secrets: [OLD_SECRET] })).toMatchObject({ authentic: false })
+  })
+
+  it.each(['', 'rubbish', 'brt_', 'eyJhbGciOiJIUzI1NiJ9.e30.c2ln'])('%s is none of ours', (text) => {
+    expect(describeToken(text)).toBeNull()
+  })
+
+  it('knows tokens by their prefix', async () => {
+    const here = world({ tokenPrefix: 'app_' })
+    const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
+    expect(describeToken(refreshToken)).toBeNull()
+    expect(describeToken(refreshToken, { tokenPrefix: 'app_' })).not.toBeNull()
+  })
+})
