@@ -25,10 +25,10 @@ export default tseslint.config(
   },
   {
     files: ['**/*.js', '**/*.mjs'],
-    ignores: ['examples/demo/page/**'],
+    ignores: ['examples/demo/page/**', 'packages/console/page/**'],
     languageOptions: { globals: globals.node },
   },
-  { files: ['examples/demo/page/**'], languageOptions: { globals: globals.browser } },
+  { files: ['examples/demo/page/**', 'packages/console/page/**'], languageOptions: { globals: globals.browser } },
   {
     files: ['packages/*/src/**/*.ts'],
     rules: {

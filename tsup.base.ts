@@ -1,4 +1,4 @@
-import { defineConfig } from 'tsup'
+import { defineConfig, type Options } from 'tsup'
 
 const common = {
   target: 'node20',
@@ -12,14 +12,18 @@ const common = {
   silent: true,
 } as const
 
-/** A published package: ESM and CommonJS, each with its own declarations. */
-export const library = defineConfig({
-  ...common,
-  entry: ['src/index.ts'],
-  format: ['esm', 'cjs'],
-  // tsup sets `baseUrl`, which TypeScript 6 calls deprecated.
-  dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
-})
+/** A published package: ESM and CommonJS, each with its own declarations. `plugins` are for what is no TypeScript. */
+export const libraryWith = (plugins: NonNullable<Options['esbuildPlugins']>) =>
+  defineConfig({
+    ...common,
+    entry: ['src/index.ts'],
+    format: ['esm', 'cjs'],
+    esbuildPlugins: plugins,
+    // tsup sets `baseUrl`, which TypeScript 6 calls deprecated.
+    dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
+  })
+
+export const library = libraryWith([])
 
 /** A published package for browsers as well, with several doors: `src/web-storage.ts` is `name/web-storage`. */
 export const webLibrary = (name: string, doors: readonly string[]) =>

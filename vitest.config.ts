@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { pageAsTextInVite } from './packages/console/page-as-text.ts'
 
 /** Ends what hangs. Real servers and noisy machines have their own idea of time, and no test is about speed. */
 const patience = { testTimeout: 120_000, hookTimeout: 120_000 }
@@ -11,6 +12,7 @@ export default defineConfig({
     coverage: { provider: 'v8', include: ['packages/*/src/**'] },
     projects: [
       {
+        plugins: [pageAsTextInVite],
         // Sources stand in for the builds, so that unit tests need none.
         resolve: {
           alias: [

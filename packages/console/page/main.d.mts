@@ -1,0 +1,3 @@
+/** The text of the bundled scripts. */
+declare const script: string
+export default script

@@ -1,0 +1,109 @@
+import { ask } from './ask.mjs'
+import { endedCard, livingCard } from './cards.mjs'
+import { showCounts } from './counts.mjs'
+
+const byId = (id) => document.getElementById(id)
+const result = byId('result')
+const title = byId('result-title')
+const living = byId('living')
+const ended = byId('ended')
+const more = byId('more')
+
+/** What is shown: whose sessions, and where the next page of them begins. */
+let shown = { subject: '', cursor: null }
+
+byId('find').addEventListener('submit', (event) => {
+  event.preventDefault()
+  void attempt(async () => {
+    await show(byId('subject').value.trim())
+    title.focus()
+  })
+})
+
+more.addEventListener('click', () =>
+  attempt(async () => {
+    const page = await ask({ action: 'find', subject: shown.subject, cursor: shown.cursor })
+    const cards = page.living.map((family) => livingCard(family, endOne))
+    living.append(...cards)
+    goOn(page.cursor)
+    say(`${cards.length} more`)
+    cards[0]?.querySelector('button').focus()
+  }),
+)
+
+byId('end-all').addEventListener('click', async () => {
+  const { subject } = shown
+  if (
+    !(await confirmed(`End all sessions of ${subject}?`, 'Every device has to sign in again, offline access included.'))
+  )
+    return
+  await attempt(async () => {
+    const { ended: count } = await ask({ action: 'revoke_all', subject })
+    await show(subject)
+    title.focus()
+    say(count === 1 ? 'One session has been ended' : `${count} sessions have been ended`)
+  })
+})
+
+async function endOne(familyId, name) {
+  const { subject } = shown
+  if (!(await confirmed(`End ${name}?`, 'This device has to sign in again. Other devices stay signed in.'))) return
+  await attempt(async () => {
+    await ask({ action: 'revoke', subject, familyId })
+    await show(subject)
+    // The button that had the focus is gone.
+    title.focus()
+    say('The session has been ended')
+  })
+}
+
+async function show(subject) {
+  const page = await ask({ action: 'find', subject })
+  title.textContent = `Sessions of ${subject}`
+  living.replaceChildren(...page.living.map((family) => livingCard(family, endOne)))
+  ended.replaceChildren(...page.ended.map((family) => endedCard(family)))
+  byId('ended-title').hidden = page.ended.length === 0
+  byId('end-all').disabled = page.living.length === 0
+  result.hidden = false
+  shown = { subject, cursor: null }
+  goOn(page.cursor)
+  say(summary(page))
+}
+
+function goOn(cursor) {
+  shown.cursor = cursor
+  more.hidden = cursor === null
+}
+
+function summary(page) {
+  if (page.living.length === 0 && page.ended.length === 0) return 'Nothing is known of this subject'
+  const count = page.living.length === 1 ? 'One session is' : `${page.living.length} sessions are`
+  return `${count} alive${page.cursor === null ? '' : ', and there are more'}`
+}
+
+async function attempt(work) {
+  try {
+    await work()
+  } catch (error) {
+    say(error.message, 'wrong')
+  }
+}
+
+function say(text, tone = '') {
+  byId('said').className = tone
+  byId('said').textContent = text
+}
+
+/** Resolves to whether the operator means it. Escape means no. */
+function confirmed(question, consequence) {
+  const dialog = byId('confirm')
+  byId('confirm-title').textContent = question
+  byId('confirm-text').textContent = consequence
+  dialog.returnValue = 'no'
+  dialog.showModal()
+  return new Promise((resolve) => {
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true })
+  })
+}
+
+showCounts(byId('counts'), byId('counts-note'))

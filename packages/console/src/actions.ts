@@ -1,0 +1,108 @@
+import { type Family, MisuseError, type RefreshEvent, type RefreshTokens } from '@baton/core'
+import type { ConsoleOptions } from './console.js'
+import { historyOf } from './history.js'
+import type { Answer } from './respond.js'
+
+type Members = ReadonlyMap<string, unknown>
+
+/** How many living families one answer has, and how many that have ended. */
+const PAGE = 20
+const MOST_ENDED = 20
+
+/** What the page can ask for, by name. Revoking answers once the session has ended and `onAction` has been told. */
+export function createActions(
+  tokens: RefreshTokens,
+  { log, onAction = () => undefined, now = Date.now }: ConsoleOptions,
+): (operator: string, members: Members) => Promise<Answer> {
+  async function find(subject: string, cursor: unknown): Promise<Answer> {
+    if (cursor !== undefined && (typeof cursor !== 'string' || cursor === '')) return unclear()
+    const page = await tokens
+      .list({ subject, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) })
+      .catch((failure: unknown) => {
+        if (failure instanceof MisuseError) return null
+        throw failure
+      })
+    if (page === null) return unclear()
+    const living = page.items.map(({ id }) => id)
+    // Those that have ended are known from events only, and come with the first page.
+    const ended = cursor === undefined ? await endedOf(subject, living) : []
+    const events = groupByFamily(await log.eventsOf([...living, ...ended]))
+    return {
+      ok: true,
+      body: {
+        living: page.items.map((family) => ({ ...shown(family), history: historyOf(events.get(family.id) ?? []) })),
+        ended: ended.map((id) => ({ id, history: historyOf(events.get(id) ?? []) })),
+        cursor: page.cursor,
+      },
+    }
+  }
+
+  async function endedOf(subject: string, living: readonly string[]): Promise<string[]> {
+    const known = (await log.familiesOf(subject)).filter((id) => !living.includes(id)).slice(0, MOST_ENDED)
+    const found = await Promise.all(known.map((id) => tokens.find(id)))
+    return known.filter((_, index) => found[index] === null)
+  }
+
+  async function revoke(operator: string, subject: string, familyId: unknown): Promise<Answer> {
+    if (typeof familyId !== 'string') return unclear()
+    const outcome = await tokens.revoke({ familyId, subject, reason: 'subject_request' })
+    if (!outcome.ok) return { ok: false, status: 404, message: 'There is no such session any more.' }
+    await onAction({ operator, at: now(), action: 'revoke', subject, familyId })
+    return { ok: true, body: { ended: outcome.ended ? 1 : 0 } }
+  }
+
+  async function revokeAll(operator: string, subject: string): Promise<Answer> {
+    const ended = await tokens.revokeSubject(subject)
+    await onAction({ operator, at: now(), action: 'revoke_all', subject, familyId: null })
+    return { ok: true, body: { ended } }
+  }
+
+  return async (operator, members) => {
+    const action = members.get('action')
+    if (action === 'counts') return { ok: true, body: await log.counts() }
+    const subject = members.get('subject')
+    if (typeof subject !== 'string' || subject === '' || subject.length > 1024) return unclear()
+    switch (action) {
+      case 'find':
+        return find(subject, members.get('cursor'))
+      case 'revoke':
+        return revoke(operator, subject, members.get('familyId'))
+      case 'revoke_all':
+        return revokeAll(operator, subject)
+      default:
+        return unclear()
+    }
+  }
+}
+
+function unclear(): Answer {
+  return { ok: false, status: 400, message: 'This request is not understood. Load the page again.' }
+}
+
+function groupByFamily(events: readonly RefreshEvent[]): ReadonlyMap<string, readonly RefreshEvent[]> {
+  const groups = new Map<string, RefreshEvent[]>()
+  for (const event of events) {
+    if (!('familyId' in event) || event.familyId === null) continue
+    groups.set(event.familyId, [...(groups.get(event.familyId) ?? []), event])
+  }
+  return groups
+}
+
+function shown(family: Family): object {
+  const { id, generation, clientId, scope, offline, boundKey, metadata } = family
+  const { createdAt, lastUsedAt, expiresAt, absoluteExpiresAt } = family
+  const userAgent = metadata['userAgent']
+  return {
+    id,
+    generation,
+    clientId,
+    scope,
+    offline,
+    isBound: boundKey !== null,
+    createdAt,
+    lastUsedAt,
+    expiresAt,
+    absoluteExpiresAt,
+    device: typeof userAgent === 'string' ? userAgent : null,
+  }
+}

@@ -1,0 +1,104 @@
+import { Fault, MisuseError, type RefreshTokens } from '@baton/core'
+import {
+  type Endpoint,
+  pageGuard,
+  type PlainRequest,
+  type PlainResponse,
+  readJson,
+  type TransportOptions,
+} from '@baton/http'
+import { createActions } from './actions.js'
+import type { EventLog } from './event-log.js'
+import { pageResponse } from './page.js'
+import { answer, refusal } from './respond.js'
+
+/** What an operator has done, for your audit log. */
+export interface ConsoleAction {
+  readonly operator: string
+  /** Epoch milliseconds. */
+  readonly at: number
+  readonly action: 'revoke' | 'revoke_all'
+  readonly subject: string
+  /** Of the one family; null where all were ended. */
+  readonly familyId: string | null
+}
+
+export interface ConsoleOptions extends TransportOptions {
+  /**
+   * Says who is asking: the operator's name, or null for nobody. Asked before every answer, the page's own included. Whoever it lets
+   * in sees every subject and ends every session.
+   */
+  readonly authorize: (request: PlainRequest) => string | null | Promise<string | null>
+  /** The log to which `onEvent` tells everything: `memoryEventLog()`, or one of your own. */
+  readonly log: EventLog
+  /** Told after each revocation. Where it throws, the operator is told that something went wrong; the session is ended. */
+  readonly onAction?: (action: ConsoleAction) => unknown
+  /** Told of every error that was answered with 500 or 503. Default: a process warning with the error's name. */
+  readonly onError?: (error: unknown) => void
+  /** Epoch milliseconds. Default `Date.now`. */
+  readonly now?: () => number
+}
+
+const KNOWN = ['authorize', 'log', 'onAction', 'onError', 'now', 'trustProxy', 'publicUrl']
+
+/**
+ * A page on which operators find a subject, see its sessions and what became of each, and end one or all. One endpoint for one
+ * address: `GET` is the page, `POST` what it asks. Closed unless `authorize` says who is asking; never rejects. Throws `MisuseError`.
+ */
+export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions): Endpoint {
+  demandOptions(options)
+  const { authorize, onError = warn } = options
+  const { trustProxy, publicUrl } = options
+  const refusedBecause = pageGuard({
+    ...(trustProxy === undefined ? {} : { trustProxy }),
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+  })
+  const act = createActions(tokens, options)
+
+  async function run(request: PlainRequest): Promise<PlainResponse> {
+    if (request.method !== 'GET' && request.method !== 'POST')
+      return refusal(405, 'Use GET or POST.', [['allow', 'GET, POST']])
+    const operator = await authorize(request)
+    if (typeof operator !== 'string' || operator === '') return refusal(403, 'You may not see this.')
+    if (request.method === 'GET') return pageResponse()
+    const refused = refusedBecause(request)
+    if (refused !== null) return refused
+    const body = await readJson(request)
+    return body.ok ? answer(await act(operator, body.members)) : body.response
+  }
+
+  return async (request) => {
+    try {
+      return await run(request)
+    } catch (error) {
+      report(error, onError)
+      return error instanceof Fault
+        ? refusal(503, 'Something that is needed does not answer. Try again in a moment.', [['retry-after', '1']])
+        : refusal(500, 'Something went wrong here.')
+    }
+  }
+}
+
+function demandOptions(options: Partial<ConsoleOptions> | null | undefined): void {
+  if (typeof options !== 'object' || options === null) throw new MisuseError('console', 'give { authorize, log }')
+  for (const name of Object.keys(options)) {
+    if (!KNOWN.includes(name)) throw new MisuseError(name, `is not an option here; known are ${KNOWN.join(', ')}`)
+  }
+  if (typeof options.authorize !== 'function')
+    throw new MisuseError('authorize', 'is missing: give a function that says which operator makes a request, or null')
+  if (typeof options.log?.record !== 'function')
+    throw new MisuseError('log', 'is missing: give memoryEventLog(), and its record to onEvent')
+}
+
+/** A handler that throws must not turn an answer into none. */
+function report(error: unknown, onError: (error: unknown) => void): void {
+  try {
+    onError(error)
+  } catch {
+    warn(error)
+  }
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(`the console failed: ${error instanceof Error ? error.name : typeof error}`, 'BatonWarning')
+}

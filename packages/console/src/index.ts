@@ -1,0 +1,3 @@
+export { type ConsoleAction, consoleEndpoint, type ConsoleOptions } from './console.js'
+export { type Counts, type EventLog, memoryEventLog, type MemoryEventLogOptions } from './event-log.js'
+export { type History, historyOf, type Step } from './history.js'

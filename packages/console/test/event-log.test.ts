@@ -1,0 +1,80 @@
+import { MisuseError, type FamilyId, type RefreshEvent } from '@baton/core'
+import { describe, expect, test } from 'vitest'
+import { memoryEventLog } from '../src/index.js'
+
+const issued = (familyId: string, subject = 'alice', at = 0): RefreshEvent => ({
+  type: 'issued',
+  at,
+  familyId: familyId as FamilyId,
+  subject,
+  clientId: 'web',
+  offline: false,
+})
+const rotated = (familyId: string, generation: number): RefreshEvent => ({
+  type: 'rotated',
+  at: generation,
+  familyId: familyId as FamilyId,
+  subject: 'alice',
+  clientId: 'web',
+  generation,
+})
+const refused = (familyId: string | null): RefreshEvent => ({
+  type: 'refused',
+  at: 0,
+  reason: 'unknown',
+  objection: null,
+  familyId: familyId as FamilyId | null,
+  clientId: 'web',
+})
+
+describe('what the memory of events keeps', () => {
+  test('the families of a subject, the latest one first, and nobody else’s', async () => {
+    const log = memoryEventLog()
+    for (const event of [issued('a'), issued('b'), issued('c', 'bob'), rotated('a', 1)]) log.record(event)
+    expect(await log.familiesOf('alice')).toEqual(['a', 'b'])
+    expect(await log.eventsOf(['a', 'unknown'])).toEqual([issued('a'), rotated('a', 1)])
+  })
+
+  test('no more families than it may: the one that was silent for longest is forgotten', async () => {
+    const log = memoryEventLog({ mostFamilies: 2 })
+    for (const event of [issued('a'), issued('b'), rotated('a', 1), issued('c')]) log.record(event)
+    expect(await log.familiesOf('alice')).toEqual(['c', 'a'])
+    expect(await log.eventsOf(['b'])).toEqual([])
+  })
+
+  test('no more events than it may: the first one and the newest', async () => {
+    const log = memoryEventLog({ mostEvents: 3 })
+    log.record(issued('a'))
+    for (const generation of [1, 2, 3, 4]) log.record(rotated('a', generation))
+    expect(await log.eventsOf(['a'])).toEqual([issued('a'), rotated('a', 3), rotated('a', 4)])
+  })
+
+  test('refusals of families that it does not know push none out', async () => {
+    const log = memoryEventLog({ mostFamilies: 1 })
+    log.record(issued('a'))
+    for (const familyId of ['x', 'y', null]) log.record(refused(familyId))
+    expect(await log.familiesOf('alice')).toEqual(['a'])
+  })
+
+  test('counts of everything, and of the last minute', async () => {
+    let now = 1_000_000
+    const log = memoryEventLog({ now: () => now })
+    log.record(issued('a'))
+    log.record(refused(null))
+    now += 59_000
+    log.record(issued('b'))
+    expect(await log.counts()).toEqual({
+      since: 1_000_000,
+      total: { issued: 2, refused: 1 },
+      lately: { issued: 2, refused: 1 },
+    })
+    now += 1_000
+    expect((await log.counts()).lately).toEqual({ issued: 1 })
+    now += 3_600_000
+    expect(await log.counts()).toMatchObject({ total: { issued: 2, refused: 1 }, lately: {} })
+  })
+})
+
+test.each([{ mostFamilies: 0 }, { mostEvents: 1 }, { mostEvents: 2.5 }])('%j is misuse', (options) => {
+  expect(() => memoryEventLog(options)).toThrow(MisuseError)
+})

@@ -1,0 +1,4 @@
+import { libraryWith } from '../../tsup.base.ts'
+import { pageAsText } from './page-as-text.ts'
+
+export default libraryWith([pageAsText])

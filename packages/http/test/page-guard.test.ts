@@ -1,0 +1,43 @@
+import { MisuseError } from '@baton/core'
+import { expect, test } from 'vitest'
+import { pageGuard, type PlainRequest } from '../src/index.js'
+
+function requestWith(headers: Record<string, string>, remoteAddress = '127.0.0.1'): PlainRequest {
+  const all = { host: 'localhost:3000', 'x-baton': '1', ...headers }
+  return {
+    method: 'POST',
+    url: '/admin',
+    headers: Object.fromEntries(Object.entries(all).map(([name, value]) => [name, [value]])),
+    body: { kind: 'parsed', value: {} },
+    remoteAddress,
+    encrypted: false,
+  }
+}
+
+test.each([
+  ['Sec-Fetch-Site says the same origin', { 'sec-fetch-site': 'same-origin' }],
+  ['an older browser names the own origin', { origin: 'http://localhost:3000' }],
+])('a page of this origin may go on: %s', (_, headers) => {
+  expect(pageGuard()(requestWith(headers))).toBeNull()
+})
+
+test.each([
+  ['another site', { 'sec-fetch-site': 'cross-site' }],
+  ['a sibling', { 'sec-fetch-site': 'same-site' }],
+  ['the address bar', { 'sec-fetch-site': 'none' }],
+  ['another origin', { origin: 'https://evil.example' }],
+  ['nobody knows where', {}],
+  ['a form', { 'sec-fetch-site': 'same-origin', 'x-baton': '0' }],
+])('a request from %s is refused', (_, headers) => {
+  expect(pageGuard()(requestWith(headers))?.status).toBe(403)
+})
+
+test('plain http from another machine is refused, and https that a trusted proxy ended is not', () => {
+  const headers = { 'sec-fetch-site': 'same-origin', 'x-forwarded-for': '203.0.113.7', 'x-forwarded-proto': 'https' }
+  expect(pageGuard()(requestWith(headers, '203.0.113.1'))?.status).toBe(400)
+  expect(pageGuard({ trustProxy: 1 })(requestWith(headers, '203.0.113.1'))).toBeNull()
+})
+
+test('a misspelt option is misuse', () => {
+  expect(() => pageGuard({ trustProxies: 1 } as never)).toThrow(MisuseError)
+})
