@@ -1,6 +1,7 @@
-export type { Endpoint, PlainBody, PlainRequest, PlainResponse } from './message.js'
+export type { Endpoint, PeerCertificate, PlainBody, PlainRequest, PlainResponse } from './message.js'
 export type { CookieOptions, EndpointOptions, TransportOptions } from './options.js'
 export type { ClientKey } from './clients/assertion.js'
+export type { CertificateHeaders, CertificateSource, TlsSubject } from './clients/certificate.js'
 export type { ClientOptions } from './clients/authenticate.js'
 export type { Client, ClientRegistry } from './clients/client.js'
 export { type Confirmation, confirmationOf } from './bound-key.js'

@@ -11,6 +11,14 @@ export interface PlainRequest {
   readonly remoteAddress: string | null
   /** The socket itself is TLS. */
   readonly encrypted: boolean
+  /** What the client of this TLS connection has shown, read when it is asked for; absent where the runtime does not tell. */
+  readonly peerCertificate?: () => PeerCertificate | null
+}
+
+export interface PeerCertificate {
+  readonly der: Uint8Array
+  /** The TLS server has verified its chain. */
+  readonly isVerified: boolean
 }
 
 export type PlainBody =

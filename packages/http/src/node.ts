@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Endpoint, PlainBody, PlainRequest, PlainResponse } from './message.js'
+import { TLSSocket } from 'node:tls'
+import type { Endpoint, PeerCertificate, PlainBody, PlainRequest, PlainResponse } from './message.js'
 
 export interface NodeRequestOptions {
   /** What a body parser in front of us has made of the body. Used only where the stream has been read already. */
@@ -28,6 +29,7 @@ export function readNodeRequest(request: IncomingMessage, options: NodeRequestOp
     body: bodyOf(request, options.body),
     remoteAddress: socket.remoteAddress ?? null,
     encrypted: 'encrypted' in socket && socket.encrypted === true,
+    peerCertificate: () => peerCertificateOf(socket),
   }
 }
 
@@ -63,6 +65,12 @@ function pathAndQueryOf(target: string): string {
   if (target.startsWith('/') || !URL.canParse(target)) return target
   const { pathname, search } = new URL(target)
   return pathname + search
+}
+
+function peerCertificateOf(socket: IncomingMessage['socket']): PeerCertificate | null {
+  if (!(socket instanceof TLSSocket)) return null
+  const certificate = socket.getPeerX509Certificate()
+  return certificate === undefined ? null : { der: certificate.raw, isVerified: socket.authorized }
 }
 
 /** From the raw headers: Node's merged ones drop a second Authorization, which has to stay visible. */

@@ -1,4 +1,5 @@
 import { type Family, MisuseError, parseScope, type RefreshTokens } from '@baton/core'
+import { type CertificateSource, certificateReader } from '../clients/certificate.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { demandKnown } from '../endpoint.js'
 import { type PlainRequest, type PlainResponse, queryOf } from '../message.js'
@@ -16,7 +17,7 @@ export interface BearerClaims {
   readonly scope?: string
   /** The family's id. */
   readonly sid?: string
-  /** The key that the token is bound to (`jkt`, RFC 9449). Such a token is worth nothing without a proof of that key. */
+  /** The key that the token is bound to (`jkt`, RFC 9449, or `x5t#S256`, RFC 8705). Such a token is worth nothing without a proof of that key. */
   readonly cnf?: unknown
 }
 
@@ -33,6 +34,8 @@ export interface AccessTokenGuardOptions<Claims extends BearerClaims = AccessTok
   readonly tokens?: Pick<RefreshTokens, 'find' | 'once'>
   /** How proofs of keys are judged. */
   readonly dpop?: DpopOptions
+  /** Where certificates come from, for tokens that are bound to one (RFC 8705). Without it such a token is worth nothing here. */
+  readonly clientCertificates?: CertificateSource
   /** Space-separated; all of it is demanded. */
   readonly scope?: string
   /** Names what is protected, in challenges. Default `api`. */
@@ -57,7 +60,18 @@ export type GuardOutcome<Claims> =
 /** Judges one request. Never rejects and leaves the body alone. */
 export type AccessTokenGuard<Claims = AccessTokenClaims> = (request: PlainRequest) => Promise<GuardOutcome<Claims>>
 
-const KNOWN = ['verify', 'tokens', 'dpop', 'scope', 'realm', 'trustProxy', 'publicUrl', 'onError', 'now']
+const KNOWN = [
+  'verify',
+  'tokens',
+  'dpop',
+  'clientCertificates',
+  'scope',
+  'realm',
+  'trustProxy',
+  'publicUrl',
+  'onError',
+  'now',
+]
 const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
   ['bearer', 'Bearer'],
   ['dpop', 'DPoP'],
@@ -84,10 +98,14 @@ export function accessTokenGuard<Claims extends BearerClaims = AccessTokenClaims
     )
   const proofs = proofChecker(options.dpop)
   const transportOf = transportReader(options)
+  const certificateIn = certificateReader(options.clientCertificates, options.trustProxy)
   const refuse = refusals({ realm, demanded, algorithms: proofs.algorithms })
 
   /** Judges what the token is bound to: the headers for the answer, or the refusal. */
-  async function judgeBinding(request: PlainRequest, { scheme, accessToken }: Presented, { jkt }: Binding, at: number) {
+  async function judgeBinding(request: PlainRequest, { scheme, accessToken }: Presented, binding: Binding, at: number) {
+    const { jkt, certificateKey } = binding
+    if (certificateKey !== undefined && certificateIn(request)?.boundKey !== certificateKey)
+      return refuse.unacceptable(scheme, TOKEN_FAULTS.invalid)
     if (jkt === null) return scheme === 'Bearer' ? [] : refuse.unacceptable(scheme, TOKEN_FAULTS.unbound)
     const nonce = proofs.nonceHeaders(at)
     if (scheme === 'Bearer') return refuse.unacceptable('DPoP', TOKEN_FAULTS.unproven, nonce)
@@ -164,14 +182,18 @@ function credentialsOf(request: PlainRequest): Credentials {
 }
 
 interface Binding {
-  /** Thumbprint of the key that must be proven; null for a bearer token. */
+  /** Thumbprint of the key that must be proven; null for a token that is bound to none. */
   readonly jkt: string | null
+  /** `x5t#S256:…` of the certificate that must be shown. */
+  readonly certificateKey?: string
 }
 
 /** Null for a binding that nobody here can check: the token is then worth nothing. */
 function bindingOf({ cnf }: BearerClaims): Binding | null {
   if (cnf === undefined) return { jkt: null }
   if (typeof cnf !== 'object' || cnf === null) return null
-  const { jkt, ...others } = cnf as Record<string, unknown>
-  return typeof jkt === 'string' && Object.keys(others).length === 0 ? { jkt } : null
+  const [[kind, thumbprint] = [], another] = Object.entries(cnf)
+  if (typeof thumbprint !== 'string' || another !== undefined) return null
+  if (kind === 'x5t#S256') return { jkt: null, certificateKey: `x5t#S256:${thumbprint}` }
+  return kind === 'jkt' ? { jkt: thumbprint } : null
 }

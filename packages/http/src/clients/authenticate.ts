@@ -3,9 +3,19 @@ import type { Exchange } from '../endpoint.js'
 import type { Form } from '../form.js'
 import { demandIssuer } from '../issuer.js'
 import type { PlainResponse } from '../message.js'
+import type { TransportOptions } from '../options.js'
 import { invalidClient, tooManyRequests } from '../respond.js'
 import { type AssertionAudience, demandClientKeys, isAssertionOf } from './assertion.js'
-import type { Client, ClientRegistry } from './client.js'
+import {
+  type CertificateSource,
+  certificateReader,
+  type ClientCertificate,
+  demandCertificates,
+  demandTlsSubject,
+  isIssuedTo,
+  isRegistered,
+} from './certificate.js'
+import { type Client, type ClientRegistry, wayOf } from './client.js'
 import { type Credentials, credentialsOf } from './credentials.js'
 import { type Clients, clientRegistry, isClientId } from './registry.js'
 import { isSecretHash, isSecretOf, liveHashes } from './secret.js'
@@ -20,9 +30,11 @@ export interface ClientOptions {
    * revision. A name that another server might share lets assertions for that server work here. Default: none.
    */
   readonly assertionAudiences?: readonly string[]
+  /** Where certificates come from, for clients that have registered some, or whose tokens are bound to theirs. Default: from nowhere. */
+  readonly clientCertificates?: CertificateSource
 }
 
-export const CLIENT_OPTIONS = ['clients', 'issuer', 'assertionAudiences'] as const
+export const CLIENT_OPTIONS = ['clients', 'issuer', 'assertionAudiences', 'clientCertificates'] as const
 
 type Authentication =
   | {
@@ -30,6 +42,8 @@ type Authentication =
       readonly client: Client
       /** It proved who it is; false for a public client, which only said so. */
       readonly confidential: boolean
+      /** `x5t#S256:…` of the certificate that the request came with, where the client's tokens are bound to it. */
+      readonly certificateKey: string | null
     }
   | { readonly ok: false; readonly response: PlainResponse }
 
@@ -40,66 +54,82 @@ export type ClientAuthenticator = (exchange: Exchange, form: Form) => Promise<Au
  * Authenticates each client in the one way that it has registered. A client that does not exist, a wrong proof, a proof from a public
  * client and none from a confidential one all get the same answer; with secrets, after the same work. Throws `MisuseError`.
  */
-export function clientAuthenticator(memory: Pick<RefreshTokens, 'once'>, options: ClientOptions): ClientAuthenticator {
+export function clientAuthenticator(
+  memory: Pick<RefreshTokens, 'once'>,
+  options: ClientOptions & TransportOptions,
+): ClientAuthenticator {
   const registry = clientRegistry(options.clients)
   const audience = audienceOf(options)
+  const certificateIn = certificateReader(options.clientCertificates, options.trustProxy)
+  demandSource(options)
 
-  /** Whether the client is who it says it is, by the proof that it sent. */
-  async function isGenuine(client: Client | null, proof: Proof, now: number): Promise<boolean> {
-    if (proof.method !== 'private_key_jwt') return isSecretOf(client && hashesOf(client, now), proof.secret)
-    if (client?.keys === undefined) return false
-    const { clientId, keys } = client
-    demandOneWay(client)
-    demandClientKeys(`keys of client ${clientId}`, keys)
-    if (audience === null)
-      throw new MisuseError(
-        'issuer',
-        `is missing, and client ${clientId} has keys: assertions have to be addressed to it`,
-      )
-    return isAssertionOf(proof.assertion, { clientId, keys, audience, memory, now })
+  /** Whether the client is who it says it is, by what the request brings. */
+  async function isGenuine(client: Client | null, credentials: Named, { request, now }: Exchange): Promise<boolean> {
+    const way = client && wayOf(client)
+    switch (credentials.method) {
+      case 'private_key_jwt': {
+        if (client === null || way !== 'keys') return false
+        const { clientId, keys } = client
+        demandClientKeys(`keys of client ${clientId}`, keys)
+        if (audience === null)
+          throw new MisuseError('issuer', `is missing, and assertions of client ${clientId} have to be addressed to it`)
+        return isAssertionOf(credentials.assertion, { clientId, keys, audience, memory, now })
+      }
+      case 'none':
+        return client !== null && isShown(client, certificateIn(request))
+      default:
+        // As much work for an unknown client, and for one that has no secret, as for any other.
+        return isSecretOf(client && hashesOf(client, now), credentials.secret)
+    }
   }
 
-  return async ({ request, transport, limits, now }, form) => {
+  return async (exchange, form) => {
+    const { request, transport, limits } = exchange
     const credentials = credentialsOf(request, form)
     if (!credentials.ok) return credentials
     const { clientId, method } = credentials
-    if (method === 'none') {
-      const client = await findClient(registry, clientId)
-      if (client === null || !isPublic(client)) return { ok: false, response: invalidClient('body') }
-      return { ok: true, client, confidential: false }
-    }
+    const named = method === 'none' ? await findClient(registry, clientId) : null
+    if (method === 'none' && named === null) return { ok: false, response: invalidClient('body') }
+    if (named !== null && wayOf(named) === null) return authenticated(named, false, certificateIn(request))
 
     // Only those who send proofs are counted and held up: users of a public client share no bucket.
     const wait = await limits.beforeAuthentication(clientId, transport.address)
     if (wait !== null) return { ok: false, response: tooManyRequests(wait) }
-    const client = await findClient(registry, clientId)
-    if ((await isGenuine(client, credentials, now)) && client !== null) return { ok: true, client, confidential: true }
+    const client = named ?? (await findClient(registry, clientId))
+    if ((await isGenuine(client, credentials, exchange)) && client !== null)
+      return authenticated(client, true, certificateIn(request))
     const exhausted = await limits.afterFailure(clientId, transport.address)
     const via = method === 'client_secret_basic' ? 'header' : 'body'
     return { ok: false, response: exhausted === null ? invalidClient(via) : tooManyRequests(exhausted) }
   }
 }
 
-type Proof = Exclude<Extract<Credentials, { ok: true }>, { method: 'none' }>
+type Named = Extract<Credentials, { ok: true }>
 
-function isPublic({ secretHashes, keys }: Client): boolean {
-  return secretHashes === undefined && keys === undefined
+function authenticated(client: Client, confidential: boolean, certificate: ClientCertificate | null): Authentication {
+  const isBound = client.certificateBoundAccessTokens === true
+  return { ok: true, client, confidential, certificateKey: isBound ? (certificate?.boundKey ?? null) : null }
+}
+
+/** Whether this is the certificate that the client has registered, by name or byte for byte. */
+function isShown(client: Client, certificate: ClientCertificate | null): boolean {
+  const { clientId, tlsSubject, certificates } = client
+  if (certificate === null) return false
+  if (tlsSubject !== undefined) {
+    demandTlsSubject(`tlsSubject of client ${clientId}`, tlsSubject)
+    return isIssuedTo(certificate, tlsSubject)
+  }
+  if (certificates === undefined) return false
+  demandCertificates(`certificates of client ${clientId}`, certificates)
+  return isRegistered(certificate, certificates)
 }
 
 /** Null for a client that has no secrets. */
-function hashesOf(client: Client, now: number): readonly string[] | null {
-  const { clientId, secretHashes } = client
+function hashesOf({ clientId, secretHashes }: Client, now: number): readonly string[] | null {
   if (secretHashes === undefined) return null
-  demandOneWay(client)
   if (!secretHashes.every(isSecretHash))
     throw new MisuseError('secretHashes', `of client ${clientId} are not all made by hashClientSecret`)
   return liveHashes(secretHashes, now)
-}
-
-/** With two ways in, the weaker one would count. */
-function demandOneWay({ clientId, secretHashes, keys }: Client): void {
-  if (secretHashes !== undefined && keys !== undefined)
-    throw new MisuseError('keys', `and secretHashes of client ${clientId}: a client authenticates in one way`)
 }
 
 /** Null for an unknown client. Rejects with a `Fault` when the registry is out. */
@@ -113,6 +143,17 @@ export async function findClient(registry: ClientRegistry, clientId: string): Pr
   }
   // A registry that compares without case, as some databases do, must not make two ids one.
   return client?.clientId === clientId ? client : null
+}
+
+/** A client that nobody could ever authenticate as is a mistake, not a locked door. */
+function demandSource({ clients, clientCertificates }: ClientOptions): void {
+  if (clientCertificates !== undefined || !Array.isArray(clients)) return
+  const names = ['tlsSubject', 'certificates', 'certificateBoundAccessTokens']
+  if ((clients as readonly object[]).some((client) => names.some((name) => name in client)))
+    throw new MisuseError(
+      'clientCertificates',
+      "is missing, and there are clients with certificates; give 'tls' or a header",
+    )
 }
 
 function audienceOf({ clients, issuer, assertionAudiences = [] }: ClientOptions): AssertionAudience | null {

@@ -1,10 +1,11 @@
-import type { Rotation } from '@baton/core'
+import { MisuseError, type Rotation } from '@baton/core'
 import type { ClientKey } from './assertion.js'
+import type { TlsSubject } from './certificate.js'
 import type { SecretHash } from './secret.js'
 
 /**
- * A registered OAuth client. It authenticates by what it has registered, `secretHashes` or `keys`, and in no other way; one that
- * has neither is public, and known by its client_id alone.
+ * A registered OAuth client. It authenticates by the one thing that it has registered, `secretHashes`, `keys`, `tlsSubject` or
+ * `certificates`, and in no other way; one that has none of them is public, and known by its client_id alone.
  */
 export interface Client {
   readonly clientId: string
@@ -15,6 +16,12 @@ export interface Client {
   readonly secretHashes?: readonly SecretHash[]
   /** Public keys (JWK) for `private_key_jwt` (RFC 7523): nothing secret is registered, and nothing secret is sent. */
   readonly keys?: readonly ClientKey[]
+  /** For `tls_client_auth`: the name in a certificate of an authority that your TLS server trusts (RFC 8705 section 2.1). */
+  readonly tlsSubject?: TlsSubject
+  /** For `self_signed_tls_client_auth`: the client's own certificates, in PEM (RFC 8705 section 2.2). */
+  readonly certificates?: readonly string[]
+  /** True: no token without a certificate, to which it is then bound (RFC 8705 section 3). */
+  readonly certificateBoundAccessTokens?: boolean
   /** True: no token without a proof of a key (RFC 9449 section 5.2). */
   readonly dpopBoundAccessTokens?: boolean
   /** Default: `refresh_token` and `authorization_code`. Without `refresh_token` a code earns an access token alone. */
@@ -35,6 +42,15 @@ const USUAL_GRANT_TYPES: readonly string[] = ['refresh_token', 'authorization_co
 /** Claims that the client is registered for this grant type. One for `refresh_token` gets refresh tokens; any other does not. */
 export function mayUse({ grantTypes = USUAL_GRANT_TYPES }: Client, grantType: string): boolean {
   return grantTypes.includes(grantType)
+}
+
+const WAYS = ['secretHashes', 'keys', 'tlsSubject', 'certificates'] as const
+
+/** The one thing by which a client authenticates; null for a public one. Throws `MisuseError` where there are two: the weaker would count. */
+export function wayOf(client: Client): (typeof WAYS)[number] | null {
+  const [way = null, other] = WAYS.filter((name) => client[name] !== undefined)
+  if (other === undefined) return way
+  throw new MisuseError(other, `and ${String(way)} of client ${client.clientId}: a client authenticates in one way`)
 }
 
 /** Finds clients wherever you keep them. Rejecting is an outage, answered with 503; null is an unknown client. */

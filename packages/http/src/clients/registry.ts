@@ -1,6 +1,7 @@
 import { MisuseError } from '@baton/core'
 import { demandClientKeys } from './assertion.js'
-import type { Client, ClientRegistry } from './client.js'
+import { demandCertificates, demandTlsSubject } from './certificate.js'
+import { type Client, type ClientRegistry, wayOf } from './client.js'
 import { hashOf, isSecretHash } from './secret.js'
 
 const MOST_ID_BYTES = 1024
@@ -9,6 +10,9 @@ const KNOWN = [
   'secret',
   'secretHashes',
   'keys',
+  'tlsSubject',
+  'certificates',
+  'certificateBoundAccessTokens',
   'grantTypes',
   'dpopBoundAccessTokens',
   'introspects',
@@ -75,10 +79,10 @@ function checkStatic(client: StaticClient, option: string): void {
   if ('secret' in client && (typeof client.secret !== 'string' || client.secret === ''))
     throw new MisuseError(`${option}.secret`, 'is empty; leave it out for a public client')
   if ('secretHashes' in client) demandHashes(`${option}.secretHashes`, client.secretHashes)
-  if (!('keys' in client)) return
-  demandClientKeys(`${option}.keys`, client.keys)
-  if ('secret' in client || 'secretHashes' in client)
-    throw new MisuseError(`${option}.keys`, 'and a secret: a client authenticates in one way; leave one of them out')
+  if ('keys' in client) demandClientKeys(`${option}.keys`, client.keys)
+  if ('tlsSubject' in client) demandTlsSubject(`${option}.tlsSubject`, client.tlsSubject)
+  if ('certificates' in client) demandCertificates(`${option}.certificates`, client.certificates)
+  wayOf(withoutSecret(client))
 }
 
 function demandHashes(option: string, hashes: unknown): void {

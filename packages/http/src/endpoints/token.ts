@@ -73,7 +73,7 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
       const { form } = body
       const authentication = await authenticate(exchange, form)
       if (!authentication.ok) return authentication.response
-      const { client, confidential } = authentication
+      const { client, confidential, certificateKey } = authentication
       const grantType = form.get('grant_type')
       if (grantType === null) return invalidRequest('grant_type is missing.')
       const grant = grants.get(grantType)
@@ -81,11 +81,15 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
         return error('unsupported_grant_type', { description: 'This grant type is not served here.' })
       if (!mayUse(client, grantType))
         return error('unauthorized_client', { description: 'The client is not registered for this grant type.' })
-      return withProof({ proofs, memory: tokens, exchange }, async (boundKey) =>
-        boundKey === null && client.dpopBoundAccessTokens
-          ? error('invalid_dpop_proof', { description: 'This client must send a DPoP proof.' })
-          : grant({ exchange, form, client, confidential, boundKey }),
-      )
+      return withProof({ proofs, memory: tokens, exchange }, async (proven) => {
+        if (proven === null && client.dpopBoundAccessTokens)
+          return error('invalid_dpop_proof', { description: 'This client must send a DPoP proof.' })
+        if (certificateKey === null && client.certificateBoundAccessTokens)
+          return invalidRequest('This client must present its certificate.')
+        if (certificateKey !== null && proven !== null)
+          return invalidRequest('The tokens of this client are bound to its certificate; send no DPoP proof.')
+        return grant({ exchange, form, client, confidential, boundKey: certificateKey ?? proven })
+      })
     },
   })
 }

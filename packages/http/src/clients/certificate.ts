@@ -1,0 +1,146 @@
+import { createHash, X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
+import { MisuseError } from '@baton/core'
+import { type PlainRequest, soleHeader } from '../message.js'
+
+/**
+ * Where the certificates of clients come from: `tls`, the connection itself, or a header of the proxy that ends TLS. Such a header has
+ * to be set, or taken away, by that proxy on every request: whoever else can set it is whatever client they like.
+ */
+export type CertificateSource = 'tls' | CertificateHeaders
+
+export interface CertificateHeaders {
+  /** Holds the certificate: PEM, also percent-encoded, or base64 of its bytes, also between colons (RFC 9440). */
+  readonly header: string
+  /** Says, with this very value, that the proxy has verified the chain: needed for clients with a `tlsSubject`. */
+  readonly verified?: { readonly header: string; readonly value: string }
+}
+
+/** The one name in a certificate that a client is known by (RFC 8705 section 2.1.2). */
+export type TlsSubject =
+  /** As RFC 4514 writes it, the most specific part first: `CN=billing,O=Example,C=SE`. */
+  | { readonly dn: string }
+  | { readonly dns: string }
+  | { readonly uri: string }
+  | { readonly ip: string }
+  | { readonly email: string }
+
+/** The certificate of a request. */
+export interface ClientCertificate {
+  readonly x509: X509Certificate
+  /** Whoever ends TLS has verified its chain. */
+  readonly isVerified: boolean
+  /** `x5t#S256:…` (RFC 8705 section 3.1). */
+  readonly boundKey: string
+}
+
+const MOST_HEADER_LENGTH = 16_384
+
+/** Reads certificates from where the program says, and from nowhere else. Throws `MisuseError`. */
+export function certificateReader(
+  source: CertificateSource | undefined,
+  trustProxy = 0,
+): (request: PlainRequest) => ClientCertificate | null {
+  if (source === undefined) return () => null
+  if (source === 'tls')
+    return (request) => {
+      const peer = request.peerCertificate?.() ?? null
+      return peer && parsed(peer.der, peer.isVerified)
+    }
+  const { header, verified } = demandHeaders(source)
+  if (trustProxy < 1)
+    throw new MisuseError(
+      'clientCertificates',
+      'come from a header, which counts only behind a proxy; set trustProxy too',
+    )
+  return (request) => {
+    const text = soleHeader(request, header)
+    const der = text === null ? null : bytesOf(text)
+    return der && parsed(der, verified !== undefined && soleHeader(request, verified.header) === verified.value)
+  }
+}
+
+function demandHeaders(source: unknown): CertificateHeaders {
+  const { header, verified } = Object(source) as { readonly header?: unknown; readonly verified?: unknown }
+  const { header: verifiedBy, value } = Object(verified) as { readonly header?: unknown; readonly value?: unknown }
+  if (!isHeaderName(header) || (verified !== undefined && (!isHeaderName(verifiedBy) || typeof value !== 'string')))
+    throw new MisuseError(
+      'clientCertificates',
+      "is neither 'tls' nor { header, verified: { header, value } } with names of headers in lower case",
+    )
+  return source as CertificateHeaders
+}
+
+function isHeaderName(name: unknown): boolean {
+  return typeof name === 'string' && /^[a-z0-9-]+$/.test(name)
+}
+
+function bytesOf(text: string): Uint8Array | null {
+  if (text.length > MOST_HEADER_LENGTH) return null
+  try {
+    const pem = text.startsWith('-----') ? decodeURIComponent(text) : text
+    // Proxies fold the lines of a PEM in more than one way.
+    const base64 = /^(?:-----BEGIN CERTIFICATE-----)?([A-Za-z0-9+/=\s]+)(?:-----END CERTIFICATE-----)?\s*$/.exec(
+      pem,
+    )?.[1]
+    const bare = base64 ?? /^:([A-Za-z0-9+/=]+):$/.exec(text)?.[1]
+    return bare === undefined ? null : Buffer.from(bare, 'base64')
+  } catch {
+    return null
+  }
+}
+
+function parsed(der: Uint8Array, isVerified: boolean): ClientCertificate | null {
+  try {
+    const x509 = new X509Certificate(der)
+    const thumbprint = createHash('sha256').update(x509.raw).digest('base64url')
+    return { x509, isVerified, boundKey: `x5t#S256:${thumbprint}` }
+  } catch {
+    return null
+  }
+}
+
+/** Claims that the certificate bears the subject's one name, and that its chain was verified. */
+export function isIssuedTo({ x509, isVerified }: ClientCertificate, subject: TlsSubject): boolean {
+  if (!isVerified) return false
+  if ('dn' in subject) return x509.subject.split('\n').reverse().join(',') === subject.dn
+  const exactly = { subject: 'never', wildcards: false, partialWildcards: false } as const
+  if ('dns' in subject) return x509.checkHost(subject.dns, exactly) !== undefined
+  if ('email' in subject) return x509.checkEmail(subject.email, exactly) !== undefined
+  if ('ip' in subject) return x509.checkIP(subject.ip) !== undefined
+  return urisOf(x509).includes(subject.uri)
+}
+
+/** Node quotes whatever could be taken for the beginning of another name. */
+function urisOf({ subjectAltName = '' }: X509Certificate): string[] {
+  const names = subjectAltName.match(/(?:"(?:[^"\\]|\\.)*"|[^",])+/g) ?? []
+  return names.flatMap((name) => /^ ?URI:([^"]+)$/.exec(name)?.[1] ?? [])
+}
+
+/** Claims that the certificate is one of these, byte for byte. Its chain and its names are of no concern (RFC 8705 section 2.2). */
+export function isRegistered({ x509 }: ClientCertificate, certificates: readonly string[]): boolean {
+  return certificates.some((pem) => new X509Certificate(pem).raw.equals(x509.raw))
+}
+
+/** Throws `MisuseError` for what is no single name. */
+export function demandTlsSubject(option: string, subject: unknown): asserts subject is TlsSubject {
+  const entries = typeof subject === 'object' && subject !== null ? Object.entries(subject) : []
+  const [entry] = entries
+  const [kind = '', name] = entry ?? []
+  if (entries.length !== 1 || !['dn', 'dns', 'uri', 'ip', 'email'].includes(kind) || typeof name !== 'string' || !name)
+    throw new MisuseError(option, 'is not exactly one of { dn }, { dns }, { uri }, { ip } and { email }')
+  if (kind === 'ip' && isIP(name) === 0) throw new MisuseError(option, `${JSON.stringify(name)} is no IP address`)
+}
+
+/** Throws `MisuseError` for what is no list of certificates. */
+export function demandCertificates(option: string, certificates: unknown): asserts certificates is readonly string[] {
+  if (!Array.isArray(certificates) || certificates.length === 0)
+    throw new MisuseError(option, 'is not a list of certificates in PEM')
+  for (const [index, pem] of certificates.entries()) {
+    try {
+      new X509Certificate(String(pem))
+    } catch (cause) {
+      throw new MisuseError(`${option}[${String(index)}]`, 'is not a certificate in PEM', { cause })
+    }
+  }
+}

@@ -1,0 +1,296 @@
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, request as httpsRequest, type RequestOptions } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import {
+  accessTokenGuard,
+  authorizationCodes,
+  deriveSigningKey,
+  jwtAccessTokens,
+  type PlainRequest,
+  refreshEndpoint,
+  type StaticClient,
+  toNodeHandler,
+} from '../src/index.js'
+import { AUTHORITY, BILLING, OTHER, SELF_SIGNED, SERVER } from './certificates.js'
+import { createProver } from './dpop/prover.js'
+import {
+  CB_SECRET,
+  CODE_SECRET,
+  expectError,
+  legibleAccessTokens,
+  post,
+  request,
+  type RequestPatch,
+  world,
+} from './wire.js'
+
+const ISSUER = 'https://as.example'
+const SECRET = 'the signing secret of these tests, 40 bytes!'
+const DN = 'CN=billing,O=Example\\, Inc.,C=SE'
+
+const CLIENTS: readonly StaticClient[] = [
+  { clientId: 'billing', tlsSubject: { dn: DN } },
+  { clientId: 'self', certificates: [SELF_SIGNED.cert] },
+  { clientId: 'bound', certificateBoundAccessTokens: true },
+  { clientId: 'cb', secret: CB_SECRET },
+  { clientId: 'pub' },
+]
+
+const derOf = (pem: string) => new X509Certificate(pem).raw
+
+/** A request over TLS that has ended here, by a client that has shown this certificate. */
+function showing(pem: string | null, isVerified = true): Pick<PlainRequest, 'peerCertificate'> {
+  return { peerCertificate: () => (pem === null ? null : { der: derOf(pem), isVerified }) }
+}
+
+function stage(clientCertificates: unknown = 'tls', more: object = {}, clients: readonly object[] = CLIENTS) {
+  const here = world()
+  const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [deriveSigningKey(SECRET)] })
+  const codes = authorizationCodes(here.tokens, { secrets: [CODE_SECRET] })
+  const options = { rateLimit: false, now: () => here.clock.now, clients, issuer: ISSUER, ...more, clientCertificates }
+  const token = refreshEndpoint(here.tokens, { accessToken, codes, ...options } as Parameters<
+    typeof refreshEndpoint
+  >[1])
+  const guard = accessTokenGuard({ verify: accessToken, now: () => here.clock.now, clientCertificates: 'tls' })
+  const refresh = async (clientId: string, patch: RequestPatch, parameters: Record<string, string> = {}) => {
+    const refresh_token = parameters['refresh_token'] ?? (await here.issue({ clientId }))
+    return post(token, { grant_type: 'refresh_token', client_id: clientId, refresh_token, ...parameters }, patch)
+  }
+  return { ...here, codes, guard, refresh, token }
+}
+
+describe('tls_client_auth', () => {
+  it('M-01, M-02: knows a client by the one name that it has registered, in a certificate that was verified', async () => {
+    const here = stage()
+    expect((await here.refresh('billing', showing(BILLING.cert))).status).toBe(200)
+    for (const shown of [
+      showing(OTHER.cert),
+      showing(BILLING.cert, false),
+      showing(SELF_SIGNED.cert),
+      showing(null),
+      {},
+    ])
+      expectError(await here.refresh('billing', shown), 400, 'invalid_client')
+    const anonymous = { grant_type: 'refresh_token', refresh_token: await here.issue({ clientId: 'billing' }) }
+    expectError(await post(here.token, anonymous, showing(BILLING.cert)), 400, 'invalid_client')
+  })
+
+  it.each<[string, object, string, number]>([
+    ['a name in DNS', { dns: 'billing.example' }, BILLING.cert, 200],
+    ['another', { dns: 'example' }, BILLING.cert, 400],
+    ['one that a wildcard would cover', { dns: 'billing.example' }, OTHER.cert, 400],
+    ['a URI', { uri: 'spiffe://example/billing' }, BILLING.cert, 200],
+    ['a URI that another one contains', { uri: 'spiffe://example/billing' }, OTHER.cert, 400],
+    ['an address', { ip: '192.0.2.1' }, BILLING.cert, 200],
+    ['another address', { ip: '192.0.2.2' }, BILLING.cert, 400],
+    ['an e-mail address', { email: 'billing@example.com' }, BILLING.cert, 200],
+    ['another e-mail address', { email: 'other@example.com' }, BILLING.cert, 400],
+    ['a part of the subject', { dn: 'CN=billing' }, BILLING.cert, 400],
+    ['the subject, the other way round', { dn: 'C=SE,O=Example\\, Inc.,CN=billing' }, BILLING.cert, 400],
+    ['the common name as a name in DNS', { dns: 'billing' }, BILLING.cert, 400],
+  ])('M-02: %s', async (_name, tlsSubject, cert, status) => {
+    const here = stage('tls', {}, [{ clientId: 'billing', tlsSubject }])
+    expect((await here.refresh('billing', showing(cert))).status).toBe(status)
+  })
+
+  it.each([
+    { tlsSubject: {} },
+    { tlsSubject: { dn: DN, dns: 'billing.example' } },
+    { tlsSubject: { cn: 'billing' } },
+    { tlsSubject: { dn: '' } },
+    { tlsSubject: { ip: 'billing' } },
+    { tlsSubject: { dn: DN }, secret: CB_SECRET },
+    { tlsSubject: { dn: DN }, certificates: [SELF_SIGNED.cert] },
+    { certificates: [] },
+    { certificates: ['not a PEM'] },
+  ])('M-02: registering %o is misuse', (client) => {
+    expect(() => stage('tls', {}, [{ clientId: 'billing', ...client }])).toThrow(
+      expect.objectContaining({ name: 'MisuseError' }),
+    )
+  })
+})
+
+describe('self_signed_tls_client_auth', () => {
+  it('M-03: knows a client by its very certificate, whoever has or has not signed it', async () => {
+    const here = stage()
+    for (const isVerified of [true, false])
+      expect((await here.refresh('self', showing(SELF_SIGNED.cert, isVerified))).status).toBe(200)
+    for (const pem of [BILLING.cert, OTHER.cert, null])
+      expectError(await here.refresh('self', showing(pem)), 400, 'invalid_client')
+  })
+
+  it('C-10: it is the one way; a secret, or nothing but the client_id, is none', async () => {
+    const here = stage()
+    const withSecret = { client_secret: CB_SECRET }
+    expectError(await here.refresh('self', showing(SELF_SIGNED.cert), withSecret), 400, 'invalid_client')
+    expectError(await here.refresh('cb', showing(SELF_SIGNED.cert)), 400, 'invalid_client')
+    expect((await here.refresh('cb', showing(SELF_SIGNED.cert), withSecret)).status).toBe(200)
+  })
+})
+
+describe('tokens that are bound to a certificate', () => {
+  const accessWith = async (
+    here: ReturnType<typeof stage>,
+    accessToken: string,
+    pem: string | null,
+    scheme = 'Bearer',
+  ) => {
+    const patch = { method: 'GET', url: '/api/me', headers: { authorization: `${scheme} ${accessToken}` } }
+    const verdict = await here.guard(request({ ...patch, ...showing(pem) }))
+    return verdict.ok ? 200 : verdict.response.status
+  }
+
+  it('M-04: show its thumbprint, and are worth nothing without it', async () => {
+    const here = stage()
+    const refresh_token = await here.issue({ clientId: 'bound', boundKey: thumbprint(SELF_SIGNED.cert) })
+    const answer = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token })
+    expect(answer.body).toMatchObject({ token_type: 'Bearer' })
+    const { access_token: accessToken } = answer.body
+    const claims = JSON.parse(Buffer.from(accessToken.split('.')[1], 'base64url').toString())
+    expect(claims.cnf).toEqual({ 'x5t#S256': thumbprint(SELF_SIGNED.cert).slice('x5t#S256:'.length) })
+    expect(await accessWith(here, accessToken, SELF_SIGNED.cert)).toBe(200)
+    for (const pem of [BILLING.cert, null]) expect(await accessWith(here, accessToken, pem)).toBe(401)
+    expect(await accessWith(here, accessToken, SELF_SIGNED.cert, 'DPoP')).toBe(401)
+  })
+
+  it('M-05: a public client’s session is bound to its certificate from the code on, and rotation keeps it', async () => {
+    const here = stage()
+    const verifier = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
+    const codeChallenge = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
+    const code = here.codes.issue({ subject: 'alice', clientId: 'bound', redirectUri: null, codeChallenge })
+    const parameters = { grant_type: 'authorization_code', client_id: 'bound', code, code_verifier: verifier }
+    expectError(await post(here.token, parameters), 400, 'invalid_request')
+    const first = await post(here.token, parameters, showing(SELF_SIGNED.cert))
+    expect((await here.families())[0]).toMatchObject({ boundKey: thumbprint(SELF_SIGNED.cert) })
+    const { refresh_token } = first.body
+    expectError(await here.refresh('bound', showing(BILLING.cert), { refresh_token }), 400, 'invalid_grant')
+    expectError(await here.refresh('bound', showing(null), { refresh_token }), 400, 'invalid_request')
+    const next = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token })
+    expect(next.body.refresh_token).not.toBe(refresh_token)
+    const after = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token: next.body.refresh_token })
+    expect(after.status).toBe(200)
+  })
+
+  it('take no second binding', async () => {
+    const here = stage()
+    const prover = await createProver(() => here.clock.now)
+    const refresh_token = await here.issue({ clientId: 'bound', boundKey: thumbprint(SELF_SIGNED.cert) })
+    const patch = { ...showing(SELF_SIGNED.cert), headers: { dpop: await prover.prove() } }
+    expectError(await here.refresh('bound', patch, { refresh_token }), 400, 'invalid_request')
+  })
+
+  it('a certificate binds nothing of a client that has not asked for it', async () => {
+    const here = stage()
+    const answer = await here.refresh('pub', showing(SELF_SIGNED.cert))
+    expect(await accessWith(here, answer.body.access_token, null)).toBe(200)
+  })
+})
+
+describe('behind a proxy', () => {
+  const source = { header: 'x-client-cert', verified: { header: 'x-client-verify', value: 'SUCCESS' } }
+  const TRUST = { trustProxy: 1 }
+  const forwarded = { 'x-forwarded-proto': 'https', 'x-forwarded-for': '203.0.113.7' }
+  const base64 = derOf(BILLING.cert).toString('base64')
+  const sending = (value: string | readonly string[], verify: string | readonly string[] = 'SUCCESS') => ({
+    headers: { ...forwarded, 'x-client-cert': value, 'x-client-verify': verify },
+  })
+
+  it.each([
+    ['escaped PEM', encodeURIComponent(BILLING.cert)],
+    ['escaped PEM with plain spaces', encodeURIComponent(BILLING.cert).replaceAll('%20', ' ')],
+    ['PEM in one line', BILLING.cert.replaceAll('\n', ' ').trim()],
+    ['base64', base64],
+    ['base64 between colons', `:${base64}:`],
+  ])('reads %s', async (_name, value) => {
+    const here = stage(source, TRUST)
+    expect((await here.refresh('billing', sending(value))).status).toBe(200)
+  })
+
+  it.each<[string, RequestPatch]>([
+    ['no verification', sending(base64, 'FAILED:unable to verify')],
+    ['a verification that is repeated', sending(base64, ['SUCCESS', 'SUCCESS'])],
+    ['a certificate that is repeated', sending([base64, base64])],
+    ['rubbish', sending('rubbish')],
+    ['a broken escape', sending('-----BEGIN%ZZ')],
+    ['nothing', sending('')],
+    ['a megabyte', sending(base64.repeat(1000))],
+    ['the certificate of the connection to the proxy', { headers: forwarded, ...showing(BILLING.cert) }],
+  ])('M-06: %s authenticates nobody', async (_name, patch) => {
+    expectError(await stage(source, TRUST).refresh('billing', patch), 400, 'invalid_client')
+  })
+
+  it('without a verified header no name counts, and a registered certificate does', async () => {
+    const here = stage({ header: 'x-client-cert' }, TRUST)
+    expectError(await here.refresh('billing', sending(base64)), 400, 'invalid_client')
+    expect((await here.refresh('self', sending(derOf(SELF_SIGNED.cert).toString('base64')))).status).toBe(200)
+  })
+
+  it('M-06: a header counts for nothing unless the program names it', async () => {
+    expectError(await stage('tls', TRUST).refresh('billing', sending(base64)), 400, 'invalid_client')
+  })
+
+  it.each([
+    ['no proxy is trusted', source, {}],
+    ['the source is unknown', 'header', TRUST],
+    ['the name is no header', { header: 'X-Client-Cert' }, TRUST],
+    ['the verification is half said', { header: 'x-client-cert', verified: { header: 'x-client-verify' } }, TRUST],
+  ])('is misuse where %s', (_name, clientCertificates, more) => {
+    expect(() => stage(clientCertificates, more)).toThrow(/^clientCertificates: /)
+  })
+
+  it.each([
+    [{ clientId: 'billing', tlsSubject: { dn: DN } }],
+    [{ clientId: 'self', certificates: [SELF_SIGNED.cert] }],
+    [{ clientId: 'bound', certificateBoundAccessTokens: true }],
+  ])('a client with a certificate and no source for it is misuse: %o', (client) => {
+    const { tokens } = world()
+    const accessToken = legibleAccessTokens()
+    expect(() => refreshEndpoint(tokens, { accessToken, clients: [client] })).toThrow(/^clientCertificates: is missing/)
+  })
+})
+
+describe('a real TLS server', () => {
+  it('M-01, M-03: tells who is connected', async () => {
+    const here = stage()
+    const handler = toNodeHandler(here.token)
+    const tls = { ...SERVER, ca: AUTHORITY, requestCert: true, rejectUnauthorized: false }
+    const server = createServer(tls, handler).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const send = async (clientId: string, pair: Pick<RequestOptions, 'cert' | 'key'>) => {
+      const refresh_token = await here.issue({ clientId })
+      const body = new URLSearchParams({ grant_type: 'refresh_token', client_id: clientId, refresh_token }).toString()
+      const headers = { 'content-type': 'application/x-www-form-urlencoded', connection: 'close' }
+      const call = httpsRequest({
+        host: '127.0.0.1',
+        port,
+        method: 'POST',
+        ca: AUTHORITY,
+        agent: false,
+        headers,
+        ...pair,
+      })
+      call.end(body)
+      const [response] = (await once(call, 'response')) as [{ statusCode: number; resume(): void }]
+      response.resume()
+      return response.statusCode
+    }
+    try {
+      expect(await send('billing', BILLING)).toBe(200)
+      expect(await send('billing', OTHER)).toBe(400)
+      expect(await send('billing', SELF_SIGNED)).toBe(400)
+      expect(await send('billing', {})).toBe(400)
+      expect(await send('self', SELF_SIGNED)).toBe(200)
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
+  })
+})
+
+function thumbprint(pem: string): string {
+  const { fingerprint256 } = new X509Certificate(pem)
+  return `x5t#S256:${Buffer.from(fingerprint256.replaceAll(':', ''), 'hex').toString('base64url')}`
+}
