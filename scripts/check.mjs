@@ -13,6 +13,7 @@ const steps = [
   ['lint', () => run('eslint', ['.', '--max-warnings=0'])],
   ['types', () => run('tsc', ['--noEmit'])],
   ['workflows', () => run('node', ['scripts/check-workflows.mjs'])],
+  ['conformance', () => run('node', ['scripts/conformance.mjs', '--check'])],
   ['unused code and dependencies', () => run('knip', [])],
   ['build', () => run('turbo', ['run', 'build', '--output-logs=errors-only'])],
   ['programs in the documentation', () => run('node', ['scripts/check-programs.mjs'])],

@@ -16,7 +16,7 @@ import {
 } from './wire.js'
 
 describe('H-06 E-03: whatever an endpoint answers', () => {
-  test('H-06 E-03 no answer is cached, sniffed, HTML or a redirect', async () => {
+  test('H-06 E-01 E-03 no answer is cached, sniffed, HTML or a redirect', async () => {
     const { token, revoke, refreshCookie, logout, issue, state } = world()
     const endpoints: [Endpoint, RequestPatch][] = [
       [token, { body: `grant_type=refresh_token&client_id=pub&refresh_token=${await issue()}` }],
