@@ -60,6 +60,7 @@ describe('H-06 E-03: whatever an endpoint answers', () => {
           else {
             expect(header('content-type')).toBe('application/json')
             expect(typeof body).toBe('object')
+            if (status >= 400) expect(body.error).toEqual(expect.any(String))
           }
           const names = raw.headers.map(([name]) => name)
           expect(new Set(names).size).toBe(names.length)
