@@ -1,6 +1,6 @@
-import { accessSync, constants, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { delimiter, join } from 'node:path'
+import { chromiumPath } from '@baton/test-servers'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { bundle } from './bundle.js'
 import type { Action, Actions, Opening, Told } from './page.js'
@@ -136,25 +136,5 @@ function tabOf(page: Page, call: string): Tab {
       if (!told.ok) throw new Error(told.error)
       return told.value
     },
-  }
-}
-
-/** A Chromium: the one that CHROMIUM_PATH names, else one on PATH. */
-function chromiumPath(): string {
-  const named = process.env['CHROMIUM_PATH']
-  if (named !== undefined) return named
-  const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
-  const folders = (process.env['PATH'] ?? '').split(delimiter)
-  const found = names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable)
-  if (found === undefined) throw new Error('these tests need Chromium: install it, or name it in CHROMIUM_PATH')
-  return found
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK)
-    return true
-  } catch {
-    return false
   }
 }
