@@ -6,7 +6,7 @@ import { type Copy, createCopy } from './working-copy.js'
 const USAGE = `pnpm mutants -- [--only TEXT] [--all] [--workers N]
 
 Puts one fault after another into a copy of the sources and looks who notices.
-  --only     only the faults whose name contains this
+  --only     only the faults whose name this regular expression matches
   --all      asks every catcher, also once one of them has noticed
   --workers  how many copies at a time; default 2`
 
@@ -29,7 +29,7 @@ if (values.help) console.log(USAGE)
 else await main()
 
 async function main(): Promise<void> {
-  const chosen = faults.filter(({ name }) => name.includes(values.only))
+  const chosen = faults.filter(({ name }) => new RegExp(values.only).test(name))
   const waiting = [...chosen]
   const survivors: string[] = []
   let worksAt: Promise<unknown> = Promise.resolve()

@@ -40,12 +40,14 @@ interface BrowserWorld {
   readonly chronicle: Chronicle
   /** Called when a tab says that nobody is signed in any more. */
   readonly onSignedOut: (tab: string, reason: string) => void
+  /** Called when a session is stored that had been signed out, or replaced by another sign-in. */
+  readonly onRevived: () => void
 }
 
 const STORED = 'session'
 
 /** One browser: tabs that share a storage, a cookie jar and, if they are lucky, a lock. The client in each of them is the real one. */
-export function createBrowser({ plan, clock, network, chronicle, onSignedOut }: BrowserWorld): Browser {
+export function createBrowser({ plan, clock, network, chronicle, onSignedOut, onRevived }: BrowserWorld): Browser {
   const chances = chancesOf(`${plan.seed}/browser`)
   const disk = new Map<string, string>()
   const jar = new Map<string, string>()
@@ -54,6 +56,7 @@ export function createBrowser({ plan, clock, network, chronicle, onSignedOut }: 
   const tabs: (Tab | undefined)[] = []
   const seen = new Set<string>()
   const refused = new Set<string>()
+  const over = new Set<string>()
   let wallMs = 0
   let offlineUntil = 0
   let opened = 0
@@ -84,6 +87,13 @@ export function createBrowser({ plan, clock, network, chronicle, onSignedOut }: 
       remoteAddress: '192.0.2.1',
       encrypted: true,
     }
+  }
+
+  /** Sessions end in one direction only. */
+  function watchOver(before: string | null, after: string): void {
+    const [old, now] = [sessionIn(before), sessionIn(after)]
+    if (old.sid !== undefined && (now.state === 'ended' || now.sid !== old.sid)) over.add(old.sid)
+    if (now.state === 'live' && now.sid !== undefined && over.has(now.sid)) onRevived()
   }
 
   function open(place: number): Tab {
@@ -159,6 +169,7 @@ export function createBrowser({ plan, clock, network, chronicle, onSignedOut }: 
         if (life.isOver) return never
         if ((disk.get(STORED) ?? null) !== before) return alive(false)
         disk.set(STORED, after)
+        watchOver(before, after)
         return alive(true)
       },
     }
@@ -293,6 +304,12 @@ export function createBrowser({ plan, clock, network, chronicle, onSignedOut }: 
     },
   }
   return browser
+}
+
+function sessionIn(text: string | null): { readonly state?: string; readonly sid?: string } {
+  const record = JSON.parse(text ?? '{}') as { session?: { state?: string; sid?: string | null } }
+  const { state, sid } = record.session ?? {}
+  return { ...(state === undefined ? {} : { state }), ...(typeof sid === 'string' ? { sid } : {}) }
 }
 
 function responseOf({ status, headers, body }: PlainResponse): Response {

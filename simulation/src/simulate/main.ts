@@ -33,7 +33,7 @@ const { values } = parseArgs({
 
 const MOST_SHRUNK = 3
 /** What a worker plays at a time. */
-const SHARE = 500
+const SHARE = 200
 
 if (values.worker !== undefined) await work(JSON.parse(values.worker) as Range)
 else if (values.help) console.log(USAGE)
@@ -55,7 +55,11 @@ async function main(): Promise<void> {
     while (first < schedules) {
       const range = { seed, first, count: Math.min(SHARE, schedules - first) }
       first += range.count
-      tally = add(tally, await inWorker(range))
+      const share = await inWorker(range)
+      tally = add(tally, share)
+      for (const { schedule, invariant, message } of share.failures)
+        console.log(`schedule ${String(schedule)}: ${invariant}: ${message}`)
+      console.error(`${String(tally.schedules)} of ${String(schedules)}, ${String(tally.failures.length)} violations`)
     }
   }
   await Promise.all(Array.from({ length: Number(values.workers) }, handOut))

@@ -30,16 +30,16 @@ export async function run(plan: Plan): Promise<RunReport> {
   const server = createServer({ plan, clock, chronicle })
   const broken: unknown[] = []
   const network = createNetwork({ plan, clock, server, onBroken: (error) => broken.push(error) })
-  /** Families of which a tab believed that they are over. */
-  const signOuts: { family: FamilyHistory | undefined; reason: string; at: number }[] = []
   const browser = createBrowser({
     plan,
     clock,
     network,
     chronicle,
     onSignedOut: (_tab, reason) => {
-      signOuts.push({ family: chronicle.lastOf(browser.subject), reason, at: clock.now() })
       demandCauseOfSignOut(reason)
+    },
+    onRevived: () => {
+      broken.push(new Violation('I3', 'a late answer undid a sign-out'))
     },
   })
   const thief = createThief({ plan, browser, network, chronicle })
