@@ -13,6 +13,7 @@ const { values: flags, positionals: names } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
+    rotations: { type: 'string' },
     seconds: { type: 'string' },
     clients: { type: 'string', default: '32' },
     sizes: { type: 'boolean', default: false },
@@ -24,8 +25,8 @@ const { values: flags, positionals: names } = parseArgs({
 const rounds = Number(flags.rounds ?? (flags.quick ? 1 : 3))
 const plan: Plan = {
   clients: Number(flags.clients),
-  warmUpMilliseconds: flags.quick ? 200 : 1500,
-  milliseconds: Number(flags.seconds ?? (flags.quick ? 0.3 : 3)) * 1000,
+  rotations: Number(flags.rotations ?? (flags.quick ? 200 : 6000)),
+  mostMilliseconds: Number(flags.seconds ?? 10) * 1000,
   profiles: flags.profiles ?? null,
 }
 const weighed = flags.quick ? { sessions: 100, turns: 1 } : { sessions: 2000, turns: 5 }

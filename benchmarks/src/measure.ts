@@ -4,8 +4,10 @@ import { startLoad, startServer } from './workers.js'
 
 export interface Plan {
   readonly clients: number
-  readonly warmUpMilliseconds: number
-  readonly milliseconds: number
+  /** Of a round, and of the warm-up before it, which code that is compiled as it runs needs. */
+  readonly rotations: number
+  /** A round and a warm-up end then, whatever has been reached. */
+  readonly mostMilliseconds: number
   /** Where the server writes what it did with its time (`--cpu-prof`); null for nowhere. */
   readonly profiles: string | null
 }
@@ -22,12 +24,10 @@ export interface Speed {
 export async function measureSpeed(row: Row, engines: Engines, plan: Plan): Promise<Speed> {
   return withServer({ row, engines, profiles: plan.profiles }, async ({ target, server, load }) => {
     const chains = await server.issue(plan.clients)
-    const warm = await load(target, chains, plan.clients, {
-      milliseconds: plan.warmUpMilliseconds,
-      rotations: Infinity,
-    })
+    const most = { milliseconds: plan.mostMilliseconds, rotations: plan.rotations }
+    const warm = await load(target, chains, plan.clients, most)
     const before = await server.usage()
-    const ran = await load(target, warm.chains, plan.clients, { milliseconds: plan.milliseconds, rotations: Infinity })
+    const ran = await load(target, warm.chains, plan.clients, most)
     const after = await server.usage()
     return {
       requestsPerSecond: ran.rotations / ran.seconds,

@@ -1,6 +1,6 @@
 const SERVERS = ['node', 'fastify', 'koa', 'express', 'web'] as const
 const STORES = ['memory', 'sqlite', 'redis', 'cluster', 'postgres'] as const
-const ACCESS_TOKENS = ['jwt'] as const
+const ACCESS_TOKENS = ['sealed', 'jwt'] as const
 
 export type ServerName = (typeof SERVERS)[number]
 type StoreName = (typeof STORES)[number]

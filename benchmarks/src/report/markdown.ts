@@ -31,5 +31,5 @@ export function markdownOf(summaries: readonly Summary[]): string {
 }
 
 function shown(value: number | undefined, digits: number): string {
-  return value === undefined || Number.isNaN(value) ? '' : value.toFixed(digits)
+  return value === undefined || !Number.isFinite(value) ? '' : value.toFixed(digits)
 }

@@ -1,7 +1,10 @@
 import type { Size, Speed } from '../measure.js'
 import type { Row } from '../row.js'
 
-/** One line of the table. Of several rounds the middle one counts for rates and CPU; latencies are those of all rounds. */
+/**
+ * One line of the table. Of several rounds the best one counts for rates and CPU, for every row alike: neighbours on the machine only
+ * ever take away. Latencies are those of all rounds.
+ */
 export interface Summary {
   readonly row: Row
   readonly rounds: number
@@ -19,18 +22,14 @@ export function summaryOf(row: Row, speeds: readonly Speed[], size: Size | null)
   return {
     row,
     rounds: speeds.length,
-    requestsPerSecond: median(speeds.map((speed) => speed.requestsPerSecond)),
-    cpuMicros: median(speeds.map((speed) => speed.cpuMicros)),
+    requestsPerSecond: Math.max(...speeds.map((speed) => speed.requestsPerSecond)),
+    cpuMicros: Math.min(...speeds.map((speed) => speed.cpuMicros)),
     p50: quantile(latencies, 0.5),
     p95: quantile(latencies, 0.95),
     p99: quantile(latencies, 0.99),
-    residentBytes: median(speeds.map((speed) => speed.residentBytes)),
+    residentBytes: Math.max(...speeds.map((speed) => speed.residentBytes)),
     size,
   }
-}
-
-function median(values: readonly number[]): number {
-  return quantile(Float64Array.from(values).sort(), 0.5)
 }
 
 function quantile(sorted: Float64Array, share: number): number {

@@ -1,5 +1,5 @@
 import { createRefreshTokens, type TokenStore } from '@baton/core'
-import { generateSigningKey, jwtAccessTokens, rateLimits, refreshEndpoint } from '@baton/http'
+import { generateSigningKey, jwtAccessTokens, rateLimits, refreshEndpoint, sealedAccessTokens } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
 import { postgresStore } from '@baton/store-postgres'
 import { redisStore } from '@baton/store-redis'
@@ -17,7 +17,7 @@ const POINTS = 1_000_000_000
 export async function baton(row: Row, engine: Engine): Promise<Subject> {
   const tokens = createRefreshTokens({ store: await storeOn(engine), secrets: [SECRET] })
   const endpoint = refreshEndpoint(tokens, {
-    accessToken: accessTokensOf(),
+    accessToken: accessTokensOf(row.accessToken),
     clients: [{ clientId: CLIENT_ID }],
     rateLimit: rateLimits({ points: POINTS }),
   })
@@ -48,10 +48,9 @@ export async function storeOn(engine: Engine): Promise<TokenStore> {
   }
 }
 
-function accessTokensOf() {
-  return jwtAccessTokens({
-    issuer: 'https://login.example',
-    audience: 'https://api.example',
-    keys: [generateSigningKey()],
-  })
+function accessTokensOf(accessToken: Row['accessToken']) {
+  const issuing = { issuer: 'https://login.example', audience: 'https://api.example' }
+  return accessToken === 'sealed'
+    ? sealedAccessTokens({ ...issuing, secrets: [`${SECRET}, another`] })
+    : jwtAccessTokens({ ...issuing, keys: [generateSigningKey()] })
 }
