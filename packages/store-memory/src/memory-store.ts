@@ -1,5 +1,7 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Claim, FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import { compareNewestFirst, cursorOf, positionOf } from './cursor.js'
+import { subjectIndex } from './subject-index.js'
 
 export interface MemoryStoreOptions {
   /** How many families fit, dead ones included until they are purged. Default 100000. When full, `create` rejects. */
@@ -8,17 +10,19 @@ export interface MemoryStoreOptions {
 
 /** Each new entry pays for looking at this many old ones, so the dead are found within a fraction of a round. */
 const LOOKS_PER_ENTRY = 4
+/** A purge looks at so many in one go, about a millisecond, and lets others have their turn. */
+const LOOKS_PER_TURN = 1000
 
 /**
- * Keeps families in this process, for tests, development and programs that may forget everybody when they stop. Every method is
- * one uninterrupted step. Cleans up after itself: an app need not call `purge`. Records come back frozen.
+ * Keeps families in this process, for tests, development and programs that may forget everybody when they stop. Every method but
+ * `purge` is one uninterrupted step. Cleans up after itself: an app need not call `purge`. Records come back frozen.
  */
 export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}): TokenStore {
   if (!Number.isSafeInteger(maxFamilies) || maxFamilies < 1)
     throw new TypeError(`memoryStore: maxFamilies is ${String(maxFamilies)}; give a whole number, 1 or more`)
 
   const families = new Map<FamilyId, FamilyRecord>()
-  const familiesOf = new Map<string, Set<FamilyId>>()
+  const subjects = subjectIndex()
   const claims = new Map<string, Claim>()
   const lookAtFamilies = inRounds(families)
   const lookAtClaims = inRounds(claims)
@@ -32,9 +36,7 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
   function buryIfOver(record: FamilyRecord, now: number): boolean {
     if (isAlive(record, now) || record.keepUntil > now) return false
     families.delete(record.id)
-    const siblings = familiesOf.get(record.subject)
-    siblings?.delete(record.id)
-    if (siblings?.size === 0) familiesOf.delete(record.subject)
+    subjects.remove(record.subject, record.id)
     return true
   }
 
@@ -48,8 +50,7 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
         throw new Error(
           `memoryStore is full: it holds ${String(maxFamilies)} families and evicts none; raise maxFamilies, or use a store with a disk`,
         )
-      const siblings = familiesOf.get(record.subject) ?? new Set()
-      familiesOf.set(record.subject, siblings.add(record.id))
+      subjects.add(record.subject, record.id)
       return keep(structuredClone(record))
     },
 
@@ -76,7 +77,7 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
     async list({ subject, cursor, limit, now }) {
       const after = cursor === undefined ? null : positionOf(cursor)
       const rest: FamilyRecord[] = []
-      for (const id of familiesOf.get(subject) ?? []) {
+      for (const id of subjects.of(subject)) {
         const record = families.get(id)
         if (record === undefined || !isAlive(record, now)) continue
         if (after === null || compareNewestFirst(after, record) < 0) rest.push(record)
@@ -88,12 +89,17 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
 
     async purge(now, limit) {
       let purged = 0
+      let looks = 0
+      // A million of them at one go would hold up everybody for half a second.
+      const isTurnOver = () => (looks += 1) % LOOKS_PER_TURN === 0
       for (const record of families.values()) {
         if (purged === limit) return purged
         if (buryIfOver(record, now)) purged += 1
+        if (isTurnOver()) await setImmediate()
       }
       for (const [key, { expiresAt }] of claims) {
         if (purged === limit) return purged
+        if (isTurnOver()) await setImmediate()
         if (expiresAt > now) continue
         claims.delete(key)
         purged += 1

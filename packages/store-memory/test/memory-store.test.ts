@@ -82,6 +82,40 @@ test('forgotten keys go with new ones', async () => {
   expect(await store.purge(3000, 10_000)).toBe(1000)
 })
 
+test('a purge of many lets others have their turn in between', async () => {
+  const { clock, store, tokens } = setUp()
+  await Promise.all(Array.from({ length: 5000 }, (_, index) => tokens.issue({ subject: String(index) })))
+  clock.at += DAY_SECONDS * 1000
+  let turns = 0
+  let isOver = false
+  const takeTurns = () => {
+    turns += 1
+    if (!isOver) setImmediate(takeTurns)
+  }
+  setImmediate(takeTurns)
+  expect(await store.purge(clock.at, 1_000_000)).toBe(5000)
+  isOver = true
+  expect(turns).toBeGreaterThanOrEqual(4)
+})
+
+test('a subject is listed with what it has left, whichever of its families ends first', async () => {
+  for (const gone of [0, 1, 2]) {
+    const { clock, store, tokens } = setUp()
+    const issued = []
+    for (let count = 0; count < 3; count += 1) issued.push((await tokens.issue({ subject: 'a' })).family.id)
+    for (const id of [...issued.slice(gone), ...issued.slice(0, gone)]) {
+      await tokens.revoke({ familyId: id })
+      clock.at += 1
+      await store.purge(clock.at, 10)
+      issued.splice(issued.indexOf(id), 1)
+      const { items } = await tokens.list({ subject: 'a' })
+      expect(items.map((family) => family.id).sort()).toEqual([...issued].sort())
+    }
+    await tokens.issue({ subject: 'a' })
+    expect((await tokens.list({ subject: 'a' })).items).toHaveLength(1)
+  }
+})
+
 test('a cursor that list did not make is refused', async () => {
   const store = memoryStore()
   for (const cursor of ['', 'x', '2', 'MTIz', 'MTIzLg', 'LmFiYw', 'MTIzLmFiYw=', 'MTIzLmFiYw==', 'bmV2ZXI.', '😀'])
