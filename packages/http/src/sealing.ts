@@ -1,5 +1,6 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
 import { MisuseError } from '@baton/core'
+import { freshBytes } from './fresh.js'
 
 /*
  * prefix + base64url of: version 1, key id 3, nonce 12, ciphertext, tag 16. Prefix, version and key id are authenticated.
@@ -10,6 +11,7 @@ const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const NONCE_AT = 1 + KEY_ID_BYTES
 const CONTENT_AT = NONCE_AT + NONCE_BYTES
+const freshNonce = freshBytes(NONCE_BYTES)
 const LEAST_SECRET_BYTES = 32
 
 /** `[current, ...older]`, at least 32 bytes each, the same on every instance. `undefined` compiles and throws. */
@@ -44,7 +46,7 @@ export function sealing({ option, secrets, purpose, prefix }: SealingOptions): S
 
   return {
     seal(content) {
-      const nonce = randomBytes(NONCE_BYTES)
+      const nonce = freshNonce()
       const head = Buffer.concat([Buffer.of(VERSION), current.id])
       const cipher = createCipheriv('aes-256-gcm', current.key, nonce, { authTagLength: TAG_BYTES })
       cipher.setAAD(associated({ purpose, prefix, head }))

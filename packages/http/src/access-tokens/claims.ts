@@ -1,12 +1,13 @@
-import { randomBytes } from 'node:crypto'
 import { MisuseError, parseScope } from '@baton/core'
 import { confirmationOf } from '../bound-key.js'
+import { freshBytes } from '../fresh.js'
 import { demandIssuer } from '../issuer.js'
 import type { AccessTokenClaims, AccessTokenGrant } from './access-token.js'
 
 const DEFAULT_LIFETIME_SECONDS = 900
 const MOST_LIFETIME_SECONDS = 86_400
 const JTI_BYTES = 20
+const freshId = freshBytes(JTI_BYTES)
 
 /** Claims that say who, for whom and how long. The app's own claims never take their place. */
 const OWN_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'client_id', 'scope', 'sid', 'cnf']
@@ -56,7 +57,7 @@ export function claimsFor(
     iat,
     // Whole seconds, counted from the beginning of this one: a token may end up to a second early, and never late.
     exp: iat + expiresIn,
-    jti: randomBytes(JTI_BYTES).toString('base64url'),
+    jti: freshId().toString('base64url'),
   }
   return { claims, expiresIn }
 }
