@@ -14,8 +14,8 @@ export interface Plan {
 
 export interface Speed {
   readonly requestsPerSecond: number
-  /** Of the server's process, all threads; not of the engine's. */
-  readonly cpuMicros: number
+  /** Of the server's process, all threads; not of the engine's. One figure for every hundred rotations. */
+  readonly cpuMicros: readonly number[]
   readonly latencies: Float64Array
   readonly residentBytes: number
 }
@@ -26,14 +26,14 @@ export async function measureSpeed(row: Row, engines: Engines, plan: Plan): Prom
     const chains = await server.issue(plan.clients)
     const most = { milliseconds: plan.mostMilliseconds, rotations: plan.rotations }
     const warm = await load(target, chains, plan.clients, most)
-    const before = await server.usage()
+    await server.usage()
     const ran = await load(target, warm.chains, plan.clients, most)
-    const after = await server.usage()
+    const { cpuMicros, residentBytes } = await server.usage()
     return {
       requestsPerSecond: ran.rotations / ran.seconds,
-      cpuMicros: (after.cpuMicros - before.cpuMicros) / ran.rotations,
+      cpuMicros,
       latencies: ran.latencies,
-      residentBytes: after.residentBytes,
+      residentBytes,
     }
   })
 }

@@ -26,8 +26,11 @@ export type ServerOrder =
   | { readonly type: 'stored' }
 
 export interface Usage {
-  /** Microseconds of CPU of this process since it started, user and system, all threads. */
-  readonly cpuMicros: number
+  /**
+   * Microseconds of CPU for one answer, user and system, all threads of this process: one figure for every hundred answers since the
+   * last time that somebody asked.
+   */
+  readonly cpuMicros: readonly number[]
   readonly residentBytes: number
   /** Commands that this process has sent to its engine. */
   readonly commands: number

@@ -1,8 +1,27 @@
+import { subscribe } from 'node:diagnostics_channel'
 import type { Engine } from './engine.js'
 import { openEngine } from './engine.js'
 import type { ServerOrder, ServerReport } from './orders.js'
 import type { Subject } from './subject.js'
 import { startSubject } from './subjects/index.js'
+
+const ANSWERS_PER_WINDOW = 100
+const windows: number[] = []
+let answers = 0
+let spent = cpuMicros()
+
+subscribe('http.server.response.finish', () => {
+  answers += 1
+  if (answers % ANSWERS_PER_WINDOW !== 0) return
+  const now = cpuMicros()
+  windows.push((now - spent) / ANSWERS_PER_WINDOW)
+  spent = now
+})
+
+function cpuMicros(): number {
+  const { user, system } = process.cpuUsage()
+  return user + system
+}
 
 let running: { readonly engine: Engine; readonly subject: Subject } | undefined
 
@@ -17,15 +36,13 @@ async function obey(order: ServerOrder): Promise<ServerReport> {
   switch (order.type) {
     case 'issue':
       return { type: 'issued', refreshTokens: await subject.issue(order.count) }
-    case 'usage': {
-      const { user, system } = process.cpuUsage()
+    case 'usage':
       return {
         type: 'used',
-        cpuMicros: user + system,
+        cpuMicros: windows.splice(0),
         residentBytes: process.memoryUsage.rss(),
         commands: engine.commands(),
       }
-    }
     case 'stored':
       return { type: 'stored', bytes: await engine.stored() }
   }

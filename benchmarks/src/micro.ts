@@ -1,0 +1,78 @@
+import { createRefreshTokens, type RefreshTokens } from '@baton/core'
+import {
+  type AccessTokens,
+  generateSigningKey,
+  jwtAccessTokens,
+  type PlainRequest,
+  rateLimits,
+  refreshEndpoint,
+  sealedAccessTokens,
+} from '@baton/http'
+import { memoryStore } from '@baton/store-memory'
+import { Bench } from 'tinybench'
+import { CLIENT_ID, FORM, PATH } from './subject.js'
+
+/* What the parts of a rotation cost by themselves, in one process and without a socket. */
+
+const SECRET = 'benchmarks only: thirty-two bytes and more'
+const issuing = { issuer: 'https://login.example', audience: 'https://api.example' }
+const kinds: Record<string, AccessTokens> = {
+  sealed: sealedAccessTokens({ ...issuing, secrets: [`${SECRET}, another`] }),
+  ES256: jwtAccessTokens({ ...issuing, keys: [generateSigningKey()] }),
+  EdDSA: jwtAccessTokens({ ...issuing, keys: [generateSigningKey('EdDSA')] }),
+}
+
+const tokens = createRefreshTokens({ store: memoryStore(), secrets: [SECRET] })
+const bench = new Bench({ time: Number(process.argv[2] ?? 500), warmupTime: 200 })
+
+const inspected = await tokens.issue({ subject: 'user-1', clientId: CLIENT_ID })
+bench.add('inspect: parse, authenticate, find, compare, decide', () => tokens.inspect(inspected.refreshToken))
+bench.add('inspect: garbage', () => tokens.inspect(`brt_${'x'.repeat(112)}`))
+bench.add('issue', () => tokens.issue({ subject: 'user-1', clientId: CLIENT_ID }))
+bench.add('rotate', await rotating(tokens))
+for (const [kind, accessTokens] of Object.entries(kinds)) {
+  const grant = { family: inspected.family, scope: '', audience: [], claims: {}, boundKey: null, mostSeconds: 900 }
+  const mint = () => accessTokens.mint({ ...grant, now: Date.now() })
+  const { accessToken } = await mint()
+  bench.add(`${kind}: mint`, mint)
+  bench.add(`${kind}: verify`, () => accessTokens.verify(accessToken, Date.now()))
+  bench.add(`${kind}: the endpoint, from plain request to plain response`, await refreshing(accessTokens))
+}
+
+await bench.run()
+console.table(
+  bench.tasks.map(({ name, result }) => {
+    const { p50, p99 } = 'latency' in result ? result.latency : { p50: NaN, p99: NaN }
+    return { name, 'p50 µs': Number((p50 * 1000).toFixed(1)), 'p99 µs': Number((p99 * 1000).toFixed(1)) }
+  }),
+)
+
+/** Follows one chain. */
+async function rotating(on: RefreshTokens): Promise<() => Promise<void>> {
+  let { refreshToken } = await on.issue({ subject: 'user-1', clientId: CLIENT_ID })
+  return async () => {
+    const answer = await on.rotate({ refreshToken, clientId: CLIENT_ID })
+    if (!answer.ok) throw new Error(answer.reason)
+    ;({ refreshToken } = answer)
+  }
+}
+
+async function refreshing(accessToken: AccessTokens): Promise<() => Promise<void>> {
+  const clients = [{ clientId: CLIENT_ID }]
+  const endpoint = refreshEndpoint(tokens, { accessToken, clients, rateLimit: rateLimits({ points: 1_000_000_000 }) })
+  let { refreshToken } = await tokens.issue({ subject: 'user-1', clientId: CLIENT_ID })
+  return async () => {
+    const form = Buffer.from(FORM + refreshToken)
+    const request: PlainRequest = {
+      method: 'POST',
+      url: PATH,
+      headers: { host: ['127.0.0.1'], 'content-type': ['application/x-www-form-urlencoded'] },
+      body: { kind: 'stream', read: async () => form },
+      remoteAddress: '127.0.0.1',
+      encrypted: false,
+    }
+    const { status, body } = await endpoint(request)
+    if (status !== 200 || body === null) throw new Error(`the endpoint answered ${String(status)}`)
+    ;({ refresh_token: refreshToken } = JSON.parse(body) as { refresh_token: string })
+  }
+}
