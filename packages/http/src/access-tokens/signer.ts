@@ -17,7 +17,7 @@ export function signerOf({ privateJwk, alg, kid }: CheckedSigningKey, typ: strin
 }
 
 /**
- * Signs on the spot where that takes less than handing the work to another thread. RSA takes twenty times as long, and would hold up
+ * Signs on the spot where that takes less than handing the work to another thread. RSA takes ten times as long, and would hold up
  * everybody else.
  */
 function signatureOf(alg: SigningAlgorithm, key: KeyObject): (text: Uint8Array) => Buffer | Promise<Buffer> {
