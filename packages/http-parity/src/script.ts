@@ -102,6 +102,42 @@ step('an empty parameter beside the header is no second method', 200, ({ issued 
   ),
 )
 
+// Authorization codes.
+
+/** RFC 7636 appendix B. */
+const exchange = (code: string, more: Fields = {}): Fields => ({
+  grant_type: 'authorization_code',
+  code,
+  code_verifier: 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk',
+  client_id: 'web',
+  ...more,
+})
+step('a code with another verifier', 400, ({ issued }) =>
+  form(TOKEN, exchange(issued('a code'), { code_verifier: 'x'.repeat(43) })),
+)
+step('a code for a redirect URI that nobody named', 400, ({ issued }) =>
+  form(TOKEN, exchange(issued('a code'), { redirect_uri: 'https://app.example/' })),
+)
+step('a code of another client', 400, ({ issued }) => form(TOKEN, exchange(issued('a code of backend'))))
+step('a code without a verifier', 400, ({ issued }) => form(TOKEN, exchange(issued('a code'), { code_verifier: '' })))
+step('a code that is over', 400, ({ issued }) => form(TOKEN, exchange(issued('a code that is over'))))
+step('a refresh token is no code', 400, ({ issued }) => form(TOKEN, exchange(issued('web'))))
+step('a code is no refresh token', 400, ({ issued }) => form(TOKEN, refresh(issued('a code'))))
+step('a code is exchanged', 200, ({ issued }) => form(TOKEN, exchange(issued('a code'))))
+step('its refresh token works', 200, ({ member }) =>
+  form(TOKEN, refresh(member('a code is exchanged', 'refresh_token'))),
+)
+step('the code comes again', 400, ({ issued }) => form(TOKEN, exchange(issued('a code'))))
+step('and its session is over', 400, ({ member }) =>
+  form(TOKEN, refresh(member('its refresh token works', 'refresh_token'))),
+)
+step('a code of a client with a secret', 200, ({ issued }) =>
+  form(TOKEN, exchange(issued('a code of backend'), { client_id: 'backend' }), [basic('backend', BACKEND_SECRET)]),
+)
+step('a code of a client that gets no refresh token', 200, ({ issued }) =>
+  form(TOKEN, exchange(issued('a code alone'), { client_id: 'codes-only' })),
+)
+
 // Refresh tokens that do not work.
 
 step('reuse: a first rotation', 200, ({ issued }) => form(TOKEN, refresh(issued('reused'))))

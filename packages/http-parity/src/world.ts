@@ -4,6 +4,8 @@ import {
   type AccessTokenClaims,
   type AccessTokenFunction,
   type AccessTokens,
+  type AuthorizationCodes,
+  authorizationCodes,
   BadInput,
   confirmationOf,
   type Endpoint,
@@ -20,6 +22,9 @@ export const BACKEND_SECRET = 'backend-secret-backend-secret'
 
 /** Not a real secret. */
 const NONCE = { secrets: ['a secret of nonces where nothing is by chance'], required: true }
+const CODE_SECRET = 'a secret of codes where nothing is by chance'
+/** RFC 7636 appendix B. */
+const CODE_CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
 const PUBLISHED_KEY = { kty: 'OKP', kid: 'one', alg: 'EdDSA', use: 'sig', crv: 'Ed25519', x: 'AA' } as const
 const DAY_MS = 86_400_000
 const CLIENTS: readonly StaticClient[] = [
@@ -58,7 +63,13 @@ export async function createWorld(): Promise<World> {
   const issue = async (name: string, clientId: string, scope = 'read write') => {
     issued[name] = (await working.issue({ subject: 'alice', clientId, scope })).refreshToken
   }
+  const codes = authorizationCodes(working, { secrets: [CODE_SECRET] })
+  const issueCode = (name: string, clientId: string) => {
+    const request = { subject: 'alice', clientId, redirectUri: null, codeChallenge: CODE_CHALLENGE, scope: 'read' }
+    issued[name] = codes.issue(request)
+  }
   await issue('expired', 'web')
+  issueCode('a code that is over', 'web')
   now = NOW
   for (const name of [
     'web',
@@ -77,19 +88,26 @@ export async function createWorld(): Promise<World> {
   for (const name of ['of backend', 'backend by post', 'backend to be revoked']) await issue(name, 'backend')
   await issue('of other', 'other')
   await issue('planted', 'first-party')
+  for (const [name, clientId] of [
+    ['a code', 'web'],
+    ['a code of backend', 'backend'],
+    ['a code alone', 'codes-only'],
+  ] as const)
+    issueCode(name, clientId)
   await working.revoke({ refreshToken: issued['revoked'] ?? '' })
 
-  return { issued, mounts: (adapter) => mountsOf(adapter, { working, broken, now: () => now }) }
+  return { issued, mounts: (adapter) => mountsOf(adapter, { working, broken, codes, now: () => now }) }
 }
 
 interface Parts {
   readonly working: RefreshTokens
   readonly broken: RefreshTokens
+  readonly codes: AuthorizationCodes
   readonly now: () => number
 }
 
 function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts): Mounts<Handler, Guard> {
-  const { working, broken, now } = parts
+  const { working, broken, codes, now } = parts
   const { authHandler, refreshHandler, revocationHandler, introspectionHandler, jwksHandler, requireAccessToken } =
     adapter
   const { loginHandler, logoutHandler, sessionsHandler } = adapter
@@ -113,7 +131,7 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
   return {
     whole,
     exact: [
-      ['/oauth/token', refreshHandler(working, { ...common, ...oauth })],
+      ['/oauth/token', refreshHandler(working, { ...common, ...oauth, codes })],
       ['/oauth/revoke', revocationHandler(working, { ...common, clients: CLIENTS })],
       ['/oauth/introspect', introspectionHandler(working, { ...common, clients: CLIENTS, accessToken: readable })],
       ['/.well-known/jwks.json', jwksHandler({ jwks: () => ({ keys: [PUBLISHED_KEY] }) })],
