@@ -4,6 +4,7 @@ export default webLibrary('@baton/client', [
   'index',
   'authorization',
   'axios',
+  'discovery',
   'dpop',
   'file',
   'indexed-db',

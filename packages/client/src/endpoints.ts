@@ -1,6 +1,7 @@
 import { MisuseError } from './errors.js'
 import type { PendingRevocation } from './record.js'
 import type { RefreshRequest } from './refresh-state.js'
+import { isSecure } from './secure-url.js'
 
 /** For a session whose refresh token we keep: any OAuth 2 server. */
 export interface TokenOptions {
@@ -121,9 +122,8 @@ export function cookieEndpoints(options: CookieOptions, base: string | null): En
 export function endpointUrl(option: string, value: string | URL, base: string | null): string {
   const text = String(value)
   if (URL.canParse(text, base ?? undefined)) {
-    const { protocol, hostname, hash, href } = new URL(text, base ?? undefined)
-    const isLocal = protocol === 'http:' && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
-    if ((protocol === 'https:' || isLocal) && hash === '') return href
+    const url = new URL(text, base ?? undefined)
+    if (isSecure(url) && url.hash === '') return url.href
   }
   throw new MisuseError(option, `${text} is not an https URL without fragment; plain http is for this machine only`)
 }

@@ -1,0 +1,76 @@
+import { createEnvironment, type Environment, MisuseError, SessionError, UnavailableError } from '@baton/client'
+import { isObject, isText, parseJson } from './record.js'
+import { isSecure } from './secure-url.js'
+
+export interface DiscoveryOptions {
+  readonly environment?: Pick<Environment, 'fetch'>
+}
+
+/** Where a server is to be asked, under the names that `createSession` and `beginAuthorization` have for it. */
+export interface DiscoveredServer {
+  readonly issuer: string
+  readonly tokenEndpoint: string
+  readonly authorizationEndpoint?: string
+  readonly revocationEndpoint?: string
+}
+
+/**
+ * Asks an issuer for its endpoints (RFC 8414), and where it has no such document for that of OpenID Connect. Only a document that
+ * names this very issuer counts. Rejects with a `SessionError`; throws `MisuseError` for what cannot be an issuer.
+ */
+export async function discover(issuer: string, options: DiscoveryOptions = {}): Promise<DiscoveredServer> {
+  const { environment = createEnvironment() } = options
+  const { origin, pathname } = issuerUrl(issuer)
+  const path = pathname.replace(/\/$/, '')
+  // Inserted for one (RFC 8414 section 3.1), appended for the other.
+  const places = [
+    `${origin}/.well-known/oauth-authorization-server${path}`,
+    `${origin}${path}/.well-known/openid-configuration`,
+  ]
+  for (const place of places) {
+    const text = await read(environment, place)
+    if (text !== null) return serverOf(parseJson(text), issuer)
+  }
+  throw new SessionError('bad_answer', 'the issuer has no metadata')
+}
+
+/** Null where there is nothing. */
+async function read({ fetch }: Pick<Environment, 'fetch'>, place: string): Promise<string | null> {
+  const init = { headers: { accept: 'application/json' }, redirect: 'error' } as const
+  const response = await fetch(place, init).catch(() => null)
+  if (response === null) throw new UnavailableError('no answer', null)
+  if (response.ok) return response.text()
+  await response.body?.cancel()
+  if (response.status === 404) return null
+  throw new UnavailableError(`status ${String(response.status)}`, null)
+}
+
+function serverOf(metadata: unknown, issuer: string): DiscoveredServer {
+  if (!isObject(metadata)) throw new UnavailableError('no JSON', null)
+  // Another issuer's endpoints would get what is meant for this one (RFC 8414 section 3.3).
+  if (metadata['issuer'] !== issuer) throw new SessionError('bad_answer', 'the metadata is that of another issuer')
+  const {
+    token_endpoint: tokenEndpoint,
+    authorization_endpoint: authorizationEndpoint,
+    revocation_endpoint: revocationEndpoint,
+  } = metadata
+  if (!isText(tokenEndpoint)) throw new SessionError('bad_answer', 'the metadata names no token_endpoint')
+  return {
+    issuer,
+    tokenEndpoint,
+    ...(isText(authorizationEndpoint) ? { authorizationEndpoint } : {}),
+    ...(isText(revocationEndpoint) ? { revocationEndpoint } : {}),
+  }
+}
+
+/** RFC 8414 section 2. */
+function issuerUrl(issuer: string): URL {
+  if (URL.canParse(issuer)) {
+    const url = new URL(issuer)
+    if (isSecure(url) && url.search === '' && url.hash === '') return url
+  }
+  throw new MisuseError(
+    'issuer',
+    `${issuer} is not an https URL without query and fragment; plain http is for this machine only`,
+  )
+}

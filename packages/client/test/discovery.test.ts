@@ -1,0 +1,97 @@
+import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { discover } from '../src/discovery.js'
+import { createSession, MisuseError } from '../src/index.js'
+import { startForeignServer } from './foreign-server.js'
+
+const OAUTH = '/.well-known/oauth-authorization-server'
+const OPENID = '/.well-known/openid-configuration'
+
+let server: Server
+let origin: string
+/** What is answered, by path; 404 for all else. */
+let answers: Record<string, { readonly status?: number; readonly body?: unknown; readonly location?: string }>
+let asked: string[]
+
+beforeEach(async () => {
+  answers = {}
+  asked = []
+  server = createServer((request, response) => {
+    const path = request.url ?? ''
+    asked.push(path)
+    const { status = 200, body, location } = answers[path] ?? { status: 404 }
+    response.writeHead(status, location === undefined ? {} : { location })
+    response.end(typeof body === 'string' ? body : JSON.stringify(body))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  origin = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`
+})
+afterEach(async () => {
+  server.closeAllConnections()
+  server.close()
+  await once(server, 'close')
+})
+
+const metadata = (issuer: string, more: object = {}) => ({ issuer, token_endpoint: `${issuer}/token`, ...more })
+
+describe('discovery', () => {
+  test('finds the endpoints of a real oidc-provider', async () => {
+    const foreign = await startForeignServer()
+    try {
+      expect(await discover(foreign.origin)).toEqual({
+        issuer: foreign.origin,
+        tokenEndpoint: `${foreign.origin}/token`,
+        authorizationEndpoint: `${foreign.origin}/auth`,
+        revocationEndpoint: `${foreign.origin}/token/revocation`,
+      })
+    } finally {
+      await foreign.stop()
+    }
+  })
+
+  test('CL-12 the well-known part is inserted before the path of the issuer', async () => {
+    const issuer = `${origin}/tenant`
+    answers[`${OAUTH}/tenant`] = { body: metadata(issuer, { unknown: 1 }) }
+    expect(await discover(issuer)).toEqual({ issuer, tokenEndpoint: `${issuer}/token` })
+    expect(asked).toEqual([`${OAUTH}/tenant`])
+  })
+
+  test('where there is no such document, that of OpenID Connect is asked for', async () => {
+    const issuer = `${origin}/tenant`
+    answers[`/tenant${OPENID}`] = { body: metadata(issuer) }
+    expect(await discover(issuer)).toMatchObject({ tokenEndpoint: `${issuer}/token` })
+    expect(asked).toEqual([`${OAUTH}/tenant`, `/tenant${OPENID}`])
+  })
+
+  test.each([
+    ['another host', () => 'https://login.example'],
+    ['a slash more', () => `${origin}/`],
+    ['none', () => undefined],
+  ])('CL-12 metadata of another issuer is refused: %s', async (_name, named) => {
+    answers[OAUTH] = { body: { ...metadata(origin), issuer: named() } }
+    answers[OPENID] = { body: metadata(origin) }
+    await expect(discover(origin)).rejects.toMatchObject({ code: 'bad_answer' })
+  })
+
+  test.each([
+    ['an outage', { status: 503 }, 'unavailable'],
+    ['HTML', { body: '<html>' }, 'unavailable'],
+    ['a redirect', { status: 302, location: '/elsewhere' }, 'unavailable'],
+    ['no document at all', { status: 404 }, 'bad_answer'],
+    ['no token endpoint', { body: 'only issuer' }, 'bad_answer'],
+  ])('%s is an error', async (_name, answer, code) => {
+    answers[OAUTH] = 'body' in answer && answer.body === 'only issuer' ? { body: { issuer: origin } } : answer
+    await expect(discover(origin)).rejects.toMatchObject({ code })
+    expect(asked).not.toContain('/elsewhere')
+  })
+
+  test('CL-10 plain http is refused, of issuers and of what they name', async () => {
+    for (const issuer of ['http://login.example', 'https://login.example/?tenant=1', 'login.example'])
+      await expect(discover(issuer)).rejects.toMatchObject({ option: 'issuer' })
+    answers[OAUTH] = { body: metadata(origin, { token_endpoint: 'http://login.example/token' }) }
+    const found = await discover(origin)
+    expect(() => createSession({ ...found, clientId: 'web' })).toThrow(MisuseError)
+  })
+})
