@@ -1,73 +1,94 @@
 /**
- * What the client of an app does: it keeps the tokens, refreshes once for all tabs, and asks again when an answer was lost.
- * Written out here so that it can be watched.
+ * The sessions of two devices, kept by @baton/client as in any app. What is particular here is that one can watch: each part of the
+ * story opens a session of its own on what the device has stored, as a page does that has just been loaded.
  */
-const KEY = 'baton-demo'
-const CLIENT = 'web'
-const RETRIES = 3
+import { createEnvironment, createSession, SignedOutError } from './client/index.js'
+import { webStorage } from './client/web-storage.js'
 
-export class SignedOut extends Error {}
+/** What the page remembers beside the sessions: whose they are, and what the thief has. */
+const NOTES = 'baton-demo'
+const DEVICES = ['laptop', 'phone']
+const CLIENT = 'web'
+/** Nobody serves it. */
+const REFUSED = '/demo/refused'
+
+const keyOf = (device) => `${NOTES}-${device}`
+const storedFor = (device) => localStorage.getItem(keyOf(device))
+const environment = createEnvironment()
+const nobodysLock = { acquire: async () => () => {} }
+
+export { SignedOutError as SignedOut }
 
 /** @param {{ run: string, onChange: () => void }} options */
 export function createSessions({ run, onChange }) {
-  addEventListener('storage', (event) => {
-    if (event.key === KEY) onChange()
+  addEventListener('storage', ({ key }) => {
+    if (key?.startsWith(NOTES)) onChange()
   })
+  if (notes().run !== run) {
+    for (const device of DEVICES) localStorage.removeItem(keyOf(device))
+    localStorage.setItem(NOTES, JSON.stringify({ run }))
+  }
 
-  function read() {
-    const stored = JSON.parse(localStorage.getItem(KEY) ?? 'null')
-    return stored?.run === run ? stored : { run }
+  function notes() {
+    return JSON.parse(localStorage.getItem(NOTES) ?? '{}')
   }
 
   function write(change) {
-    localStorage.setItem(KEY, JSON.stringify({ ...read(), ...change }))
+    localStorage.setItem(NOTES, JSON.stringify({ ...notes(), ...change }))
     onChange()
   }
 
-  /** The new tokens count only if the old one is still what is kept: a late answer must not undo what came after it. */
-  function commit(device, presented, answer, sentAt) {
-    const kept = read()[device]
-    if (kept?.refreshToken !== presented && kept?.refreshToken !== answer.refresh_token) return
-    write({ [device]: { ...kept, ...tokensFrom(answer, sentAt), attempt: null } })
+  /** Apps have no need to look into what is stored; the demo has, to show it. */
+  function read() {
+    const known = notes()
+    const devices = DEVICES.filter((device) => known[device]).map((device) => [
+      device,
+      { ...known[device], ...tokensIn(storedFor(device)) },
+    ])
+    return { ...known, ...Object.fromEntries(devices) }
   }
 
-  async function refresh(device, { presented = read()[device]?.refreshToken, lose = false, onLost = () => {} } = {}) {
-    // One tab at a time: the others find the new token when their turn comes.
-    return navigator.locks.request(`${KEY}-${device}`, async () => {
-      const kept = read()[device]
-      if (!kept?.refreshToken) throw new SignedOut()
-      if (kept.refreshToken !== presented) return kept
-      // Kept before it is sent, so that even a tab that dies now asks again under the same key.
-      const attempt = kept.attempt ?? freshKey()
-      write({ [device]: { ...kept, attempt } })
-      for (let tries = 0; ; tries += 1) {
-        const sentAt = Date.now()
-        try {
-          const { status, body } = await sendRefresh(device, presented, { attempt, lose: lose && tries === 0 })
-          return settle(device, presented, status, body, sentAt)
-        } catch (error) {
-          if (!(error instanceof TypeError) || tries === RETRIES) throw error
-          onLost()
-          await pause(700)
-        }
-      }
+  /** A session of this device, whose requests go through `send`, and carry the device's name for the observer. */
+  function open(device, { send = fetch, ...options } = {}) {
+    const session = createSession({
+      tokenEndpoint: '/oauth/token',
+      revocationEndpoint: '/oauth/revoke',
+      logoutEverywhereEndpoint: '/auth/logout-everywhere',
+      clientId: CLIENT,
+      storage: webStorage({ key: keyOf(device) }),
+      ...options,
+      environment: {
+        ...environment,
+        ...options.environment,
+        fetch: (input, init) => send(named(device, new Request(input, { ...init, cache: 'no-store' }))),
+      },
     })
+    for (const type of ['refreshed', 'adopted', 'signedIn', 'signedOut']) session.on(type, onChange)
+    return session
   }
 
-  function settle(device, presented, status, body, sentAt) {
-    if (status === 200) {
-      commit(device, presented, body, sentAt)
-      return tokensFrom(body, sentAt)
+  /** Has the device refresh now: to its session it looks as if the API had refused the access token. */
+  async function refresh(device, { lose = false, onLost = () => {}, stored = storedFor(device), ...options } = {}) {
+    const { accessToken } = tokensIn(stored)
+    let toLose = lose
+    const send = async (request) => {
+      if (new URL(request.url).pathname === REFUSED) return answerTo(request, accessToken)
+      if (toLose) request.headers.set('demo-lose-answer', '1')
+      toLose = false
+      return fetch(request)
     }
-    if (body?.error !== 'invalid_grant')
-      throw new Error(`The refresh was answered with ${status} ${body?.error ?? ''}.`)
-    if (read()[device]?.refreshToken === presented) forget(device)
-    throw new SignedOut()
+    const session = open(device, { send, ...options })
+    session.on('retrying', onLost)
+    const { ok } = await session.fetch(REFUSED)
+    if (session.snapshot().status === 'signedOut') throw new SignedOutError(session.snapshot().reason)
+    if (!ok) throw new Error('The refresh was not answered.')
+    return read()[device]
   }
 
+  /** Over here and in all tabs; the server is told, or knows. */
   function forget(device) {
-    const { familyId, username } = read()[device] ?? {}
-    write({ [device]: { familyId, username } })
+    localStorage.removeItem(keyOf(device))
+    onChange()
   }
 
   return {
@@ -77,72 +98,100 @@ export function createSessions({ run, onChange }) {
     forget,
 
     async signIn(device, username, password) {
-      const sentAt = Date.now()
-      const answer = await send(device, '/login', {
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ username, password, client_id: CLIENT }),
-      })
-      if (answer.status !== 200) return false
-      write({ [device]: { ...tokensFrom(answer.body, sentAt), username, attempt: null } })
+      let status = 0
+      const ask = async () => {
+        const body = JSON.stringify({ username, password, client_id: CLIENT })
+        const headers = { 'content-type': 'application/json' }
+        const response = await fetch(named(device, new Request('/login', { method: 'POST', headers, body })))
+        status = response.status
+        return response.json()
+      }
+      try {
+        await open(device).login(ask)
+      } catch (error) {
+        if (status === 401) return false
+        throw error
+      }
+      const { familyId } = tokensIn(storedFor(device))
+      write({ [device]: { username, familyId } })
       return true
     },
 
-    /** As one tab that waits for no other would do it: without the lock, and without a key. */
-    async refreshUnlocked(device, presented) {
-      const sentAt = Date.now()
-      const { status, body } = await sendRefresh(device, presented, {})
-      return settle(device, presented, status, body, sentAt)
+    /**
+     * As one tab that waits for no other would do it: without the lock, without a key, and with what it had read before. The answer
+     * starts it.
+     */
+    armUnlocked(device) {
+      const armed = storedFor(device)
+      let received = null
+      const storage = {
+        name: `${keyOf(device)}-unlocked`,
+        read: async () => received ?? armed,
+        async swap(_before, after) {
+          received = after
+          if (storedFor(device) === armed) localStorage.setItem(keyOf(device), after)
+          return true
+        },
+      }
+      return async () => {
+        await refresh(device, { stored: armed, storage, lock: nobodysLock, idempotencyKey: false })
+        onChange()
+        return tokensIn(received)
+      }
     },
 
-    /** Calls the API; on 401 refreshes and asks again, once. Tells `onStep` what happens. */
+    /** Calls the API. Tells `onStep` what happens: an answer 401, a refresh, and the answer to the same call again. */
     async call(device, onStep = () => {}) {
-      const { accessToken, refreshToken } = read()[device]
-      const first = await get(device, '/api/me', accessToken)
-      onStep('answer', first)
-      if (first.status !== 401) return first
-      const tokens = await refresh(device, { presented: refreshToken })
-      onStep('refreshed', tokens)
-      const second = await get(device, '/api/me', tokens.accessToken)
-      onStep('answer', second)
-      return second
+      const { accessUntil, accessSeconds } = read()[device]
+      // A session whose clock is right refreshes before a token has ended. Here the 401 is to be seen, so the clock has stopped.
+      let stopped = true
+      const now = () => (stopped ? accessUntil - accessSeconds * 1000 : Date.now())
+      const send = async (request) => {
+        const response = await fetch(request)
+        if (new URL(request.url).pathname !== '/api/me') return response
+        if (response.status === 401) stopped = false
+        onStep('answer', await seenIn(response.clone()))
+        return response
+      }
+      const session = open(device, { send, environment: { now } })
+      session.on('refreshed', () => onStep('refreshed'))
+      const response = await session.fetch('/api/me')
+      if (session.snapshot().status === 'signedOut') throw new SignedOutError(session.snapshot().reason)
+      return response
     },
 
     async signOut(device) {
-      const { refreshToken } = read()[device]
-      await send(device, '/oauth/revoke', { body: new URLSearchParams({ token: refreshToken, client_id: CLIENT }) })
-      forget(device)
+      await open(device).logout()
     },
 
     async signOutEverywhere(device) {
-      const { accessToken, refreshToken, accessUntil } = read()[device]
-      const token =
-        Date.now() < accessUntil - 1000 ? accessToken : (await refresh(device, { presented: refreshToken })).accessToken
-      return send(device, '/auth/logout-everywhere', { headers: { authorization: `Bearer ${token}` } })
+      await open(device).logoutEverywhere()
     },
   }
 }
 
-/** @returns {Promise<{ status: number, body: any }>} */
-export function sendRefresh(actor, refreshToken, { attempt, lose }) {
-  return send(actor, '/oauth/token', {
-    headers: { ...(attempt ? { 'idempotency-key': attempt } : {}), ...(lose ? { 'demo-lose-answer': '1' } : {}) },
-    body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken, client_id: CLIENT }),
-  })
+/**
+ * As nobody's session would do it.
+ * @returns {Promise<{ status: number, body: any }>}
+ */
+export async function sendRefresh(actor, refreshToken) {
+  const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken, client_id: CLIENT })
+  const request = new Request('/oauth/token', { method: 'POST', credentials: 'omit', cache: 'no-store', body })
+  return seenIn(await fetch(named(actor, request)))
 }
 
-function get(actor, path, accessToken) {
-  return send(actor, path, { method: 'GET', headers: { authorization: `Bearer ${accessToken}` } })
+function named(actor, request) {
+  request.headers.set('demo-actor', actor)
+  return request
 }
 
-/** Rejects with a TypeError if the answer did not arrive. */
-async function send(actor, path, { headers = {}, ...init }) {
-  const response = await fetch(path, {
-    method: 'POST',
-    credentials: 'omit',
-    cache: 'no-store',
-    ...init,
-    headers: { ...headers, 'demo-actor': actor },
-  })
+/** Refuses this token, and takes every other. */
+function answerTo(request, accessToken) {
+  if (request.headers.get('authorization') !== `Bearer ${accessToken}`) return new Response(null, { status: 204 })
+  return new Response(null, { status: 401, headers: { 'www-authenticate': 'Bearer error="invalid_token"' } })
+}
+
+async function seenIn(response) {
   const text = await response.text()
   return {
     status: response.status,
@@ -151,14 +200,17 @@ async function send(actor, path, { headers = {}, ...init }) {
   }
 }
 
-function tokensFrom(answer, sentAt) {
+/** Nothing where nobody is signed in. */
+function tokensIn(stored) {
+  const session = JSON.parse(stored ?? 'null')?.session
+  if (session?.state !== 'live') return {}
+  const { accessToken, refreshToken, expiresAt, lifetimeMs } = session
   return {
-    accessToken: answer.access_token,
-    refreshToken: answer.refresh_token,
-    // Counted from before the request was sent, so never too late.
-    accessUntil: sentAt + answer.expires_in * 1000,
-    accessSeconds: answer.expires_in,
-    familyId: familyOf(answer.access_token),
+    accessToken,
+    refreshToken,
+    accessUntil: expiresAt,
+    accessSeconds: lifetimeMs / 1000,
+    familyId: familyOf(accessToken),
   }
 }
 
@@ -166,10 +218,6 @@ function tokensFrom(answer, sentAt) {
 function familyOf(accessToken) {
   const payload = accessToken.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')
   return JSON.parse(atob(payload)).sid
-}
-
-function freshKey() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 export async function fingerprint(token) {

@@ -14,6 +14,10 @@ export interface PageFacts {
 }
 
 const FILES = ['index.html', 'style.css', 'app.js', 'session.js', 'history.js', 'picture.js', 'tabs.js', 'icon.svg']
+const CLIENT = [
+  ['/client/index.js', import.meta.resolve('@baton/client')],
+  ['/client/web-storage.js', import.meta.resolve('@baton/client/web-storage')],
+] as const
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
@@ -31,6 +35,8 @@ const SECURITY = {
 /** Answers for the page itself and for `/demo/…`, what the demo tells it; everything else is the example server's. */
 export function servePage(facts: PageFacts) {
   const files = new Map(FILES.map((name) => [`/${name}`, readFileSync(new URL(`../page/${name}`, import.meta.url))]))
+  // As it is published: the page needs no build of its own.
+  for (const [path, url] of CLIENT) files.set(path, readFileSync(new URL(url)))
   const home = files.get('/index.html')
   if (home !== undefined) files.set('/', home)
 
