@@ -59,7 +59,8 @@ export interface AuthServer {
 }
 
 const KNOWN = [
-  ...['rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now', 'clients', 'issuer', 'assertionAudiences'],
+  ...['rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now', 'clients', 'issuer'],
+  ...['assertionAudiences', 'clientCertificates'],
   ...['accessToken', 'codes', 'authorizationEndpoint', 'dpop', 'cors', 'accessTokenEndsSession', 'cookie'],
   ...['authenticate', 'defaults', 'scopes', 'basePath', 'paths'],
 ]
@@ -92,7 +93,7 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
   const shared = given(options, ['rateLimit', 'trustProxy', 'onError', 'now'])
   const publicUrl = options.publicUrl ?? new URL(issuer).origin
   const common = { ...shared, publicUrl }
-  const ofClients = { ...common, clients, issuer, ...given(options, ['assertionAudiences']) }
+  const ofClients = { ...common, clients, issuer, ...given(options, ['assertionAudiences', 'clientCertificates']) }
   const proving = given(options, ['dpop'])
   const readable = isReadable(accessToken) ? { accessToken } : {}
   const forPages = (endpoint: Endpoint) => (cors === undefined ? endpoint : withCors(endpoint, cors))
@@ -131,6 +132,7 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
       jwks: endpoints.jwks === undefined ? undefined : urlOf('jwks'),
     },
     authenticatesByKey: !Array.isArray(clients) || clients.some((client) => 'keys' in client),
+    seesCertificates: options.clientCertificates !== undefined,
     proofAlgorithms: proofChecker(options.dpop).algorithms,
     scopes,
   })

@@ -12,16 +12,24 @@ export interface Abilities {
     readonly jwks?: string | undefined
   }
   readonly authenticatesByKey: boolean
+  /** Somebody tells it which certificate a client has shown (RFC 8705). */
+  readonly seesCertificates: boolean
   readonly proofAlgorithms: readonly string[]
   readonly scopes: readonly string[]
 }
 
 /** Every way in which a client may authenticate; `none` is for those that have nothing to prove. */
 const BY_SECRET = ['client_secret_basic', 'client_secret_post'] as const
+const BY_CERTIFICATE = ['tls_client_auth', 'self_signed_tls_client_auth'] as const
 
 /** The document of RFC 8414 section 2. What is absent does not work here, and nothing in it is empty. */
-export function metadataOf({ issuer, urls, authenticatesByKey, proofAlgorithms, scopes }: Abilities): object {
-  const confidential = [...BY_SECRET, ...(authenticatesByKey ? ['private_key_jwt'] : [])]
+export function metadataOf(abilities: Abilities): object {
+  const { issuer, urls, authenticatesByKey, seesCertificates, proofAlgorithms, scopes } = abilities
+  const confidential = [
+    ...BY_SECRET,
+    ...(authenticatesByKey ? ['private_key_jwt'] : []),
+    ...(seesCertificates ? BY_CERTIFICATE : []),
+  ]
   const algorithms = authenticatesByKey ? PROOF_ALGORITHMS : undefined
   const codes = urls.authorization !== undefined
   return {
@@ -42,6 +50,7 @@ export function metadataOf({ issuer, urls, authenticatesByKey, proofAlgorithms, 
     introspection_endpoint_auth_methods_supported: confidential,
     introspection_endpoint_auth_signing_alg_values_supported: algorithms,
     dpop_signing_alg_values_supported: proofAlgorithms,
+    tls_client_certificate_bound_access_tokens: seesCertificates ? true : undefined,
   }
 }
 

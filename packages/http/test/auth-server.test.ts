@@ -167,6 +167,19 @@ describe('what the metadata says', () => {
     }
   })
 
+  test('W-09 W-06 certificates count where somebody tells of them, and only there', async () => {
+    const methods = ['tls_client_auth', 'self_signed_tls_client_auth']
+    const seeing = await whole({ clientCertificates: 'tls' }).metadata()
+    const blind = await whole().metadata()
+    expect(seeing).toMatchObject({ tls_client_certificate_bound_access_tokens: true })
+    expect(blind).not.toHaveProperty('tls_client_certificate_bound_access_tokens')
+    for (const endpoint of ['token', 'revocation', 'introspection']) {
+      const name = `${endpoint}_endpoint_auth_methods_supported`
+      expect(seeing[name]).toEqual(expect.arrayContaining(methods))
+      expect(blind[name]).not.toEqual(expect.arrayContaining(methods))
+    }
+  })
+
   test('W-09 the algorithms of proofs are those that the endpoints take', async () => {
     const { metadata } = whole({ dpop: { algorithms: ['ES256'] } })
     expect((await metadata())['dpop_signing_alg_values_supported']).toEqual(['ES256'])
