@@ -1,20 +1,10 @@
 import { createRefreshTokens } from '@baton/core'
-import {
-  handler,
-  introspectionHandler,
-  loginHandler,
-  logoutHandler,
-  refreshHandler,
-  requireAccessToken,
-  revocationHandler,
-  sessionsHandler,
-} from '@baton/express'
+import { authHandler, handler, requireAccessToken } from '@baton/express'
 import { authorizationCodes, deriveSigningKey, jwtAccessTokens } from '@baton/http'
 import { redisStore } from '@baton/store-redis'
 import {
-  authenticate,
+  authOptions,
   authorizePage,
-  clientsOf,
   reach,
   readEnvironment,
   redisUrl,
@@ -29,7 +19,7 @@ import { RateLimiterRedis } from 'rate-limiter-flexible'
 // A call fails soon when Redis is away: the answer is 503, and the client's to repeat.
 const redis = new Redis(redisUrl(), { lazyConnect: true, maxRetriesPerRequest: 1 })
 const env = readEnvironment({ createLimiter: (options) => new RateLimiterRedis({ storeClient: redis, ...options }) })
-const { origin, secrets, codeSecrets, policy, rateLimit } = env
+const { origin, secrets, codeSecrets, policy } = env
 
 const store = redisStore(redis)
 await reach('REDIS_URL', redis, () => redis.connect())
@@ -43,19 +33,11 @@ const accessToken = jwtAccessTokens({
   lifetimeSeconds: env.accessSeconds,
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })
-const oauth = { clients: clientsOf(origin), issuer: origin, rateLimit }
-const cookie = { clientId: 'web' }
+const options = authOptions(env)
 
 const app = express()
-app.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }))
-app.all('/oauth/authorize', handler(authorizePage({ codes, ...oauth })))
-app.all('/oauth/token', refreshHandler(tokens, { accessToken, codes, ...oauth }))
-app.all('/oauth/revoke', revocationHandler(tokens, { accessToken, ...oauth }))
-app.all('/oauth/introspect', introspectionHandler(tokens, { accessToken, ...oauth }))
-app.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
-app.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
-app.use('/auth', sessionsHandler(tokens, { verify: accessToken, rateLimit }))
+app.use(authHandler(tokens, { ...options, accessToken, codes }))
+app.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))
 app.get('/api/me', requireAccessToken({ verify: accessToken }), (req, res) => void res.json({ sub: req.auth?.sub }))
-app.get('/.well-known/jwks.json', (_req, res) => void res.json(accessToken.jwks()))
 
 serve(app, { env, tokens, close: () => redis.disconnect() })

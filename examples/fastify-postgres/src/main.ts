@@ -1,31 +1,13 @@
 import { createRefreshTokens } from '@baton/core'
-import {
-  handler,
-  introspectionHandler,
-  loginHandler,
-  logoutHandler,
-  refreshHandler,
-  requireAccessToken,
-  revocationHandler,
-  sessionsHandler,
-} from '@baton/fastify'
+import { authHandler, handler, requireAccessToken } from '@baton/fastify'
 import { authorizationCodes, deriveSigningKey, jwtAccessTokens } from '@baton/http'
 import { postgresStore } from '@baton/store-postgres'
-import {
-  authenticate,
-  authorizePage,
-  clientsOf,
-  postgresUrl,
-  reach,
-  readEnvironment,
-  report,
-  serve,
-} from '@baton-examples/shared'
+import { authOptions, authorizePage, postgresUrl, reach, readEnvironment, report, serve } from '@baton-examples/shared'
 import Fastify from 'fastify'
 import { Pool } from 'pg'
 
 const env = readEnvironment()
-const { origin, secrets, codeSecrets, policy, rateLimit } = env
+const { origin, secrets, codeSecrets, policy } = env
 
 const pool = new Pool({ connectionString: postgresUrl(), connectionTimeoutMillis: 3000 })
 const store = postgresStore(pool)
@@ -39,22 +21,14 @@ const accessToken = jwtAccessTokens({
   lifetimeSeconds: env.accessSeconds,
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })
-const oauth = { clients: clientsOf(origin), issuer: origin, rateLimit }
-const cookie = { clientId: 'web' }
+const options = authOptions(env)
 
 const app = Fastify()
-app.register(loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }), { prefix: '/login' })
-app.register(handler(authorizePage({ codes, ...oauth })), { prefix: '/oauth/authorize' })
-app.register(refreshHandler(tokens, { accessToken, codes, ...oauth }), { prefix: '/oauth/token' })
-app.register(revocationHandler(tokens, { accessToken, ...oauth }), { prefix: '/oauth/revoke' })
-app.register(introspectionHandler(tokens, { accessToken, ...oauth }), { prefix: '/oauth/introspect' })
-app.register(refreshHandler(tokens, { accessToken, cookie, rateLimit }), { prefix: '/auth/refresh' })
-app.register(logoutHandler(tokens, { cookie, rateLimit }), { prefix: '/auth/logout' })
-app.register(sessionsHandler(tokens, { verify: accessToken, rateLimit }), { prefix: '/auth' })
+app.register(authHandler(tokens, { ...options, accessToken, codes }))
+app.register(handler(authorizePage({ ...options, codes })), { prefix: '/oauth/authorize' })
 app.get('/api/me', { onRequest: requireAccessToken({ verify: accessToken }) }, (request) => ({
   sub: request.auth?.sub,
 }))
-app.get('/.well-known/jwks.json', () => accessToken.jwks())
 
 await app.ready()
 serve((request, response) => app.routing(request, response), { env, tokens, close: () => pool.end() })

@@ -1,20 +1,10 @@
 import { createRefreshTokens } from '@baton/core'
 import { authorizationCodes, deriveSigningKey, jwtAccessTokens } from '@baton/http'
-import {
-  handler,
-  introspectionHandler,
-  loginHandler,
-  logoutHandler,
-  refreshHandler,
-  requireAccessToken,
-  revocationHandler,
-  sessionsHandler,
-} from '@baton/koa'
+import { authHandler, handler, requireAccessToken } from '@baton/koa'
 import { redisStore } from '@baton/store-redis'
 import {
-  authenticate,
+  authOptions,
   authorizePage,
-  clientsOf,
   reach,
   readEnvironment,
   redisUrl,
@@ -30,7 +20,7 @@ import { RateLimiterRedis } from 'rate-limiter-flexible'
 // A call fails soon when Redis is away: the answer is 503, and the client's to repeat.
 const redis = new Redis(redisUrl(), { lazyConnect: true, maxRetriesPerRequest: 1 })
 const env = readEnvironment({ createLimiter: (options) => new RateLimiterRedis({ storeClient: redis, ...options }) })
-const { origin, secrets, codeSecrets, policy, rateLimit } = env
+const { origin, secrets, codeSecrets, policy } = env
 
 const store = redisStore(redis)
 await reach('REDIS_URL', redis, () => redis.connect())
@@ -44,24 +34,15 @@ const accessToken = jwtAccessTokens({
   lifetimeSeconds: env.accessSeconds,
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })
-const oauth = { clients: clientsOf(origin), issuer: origin, rateLimit }
-const cookie = { clientId: 'web' }
+const options = authOptions(env)
 
 const router = new Router()
-router.all('/login', loginHandler(tokens, { accessToken, authenticate, cookie, rateLimit }))
-router.all('/oauth/authorize', handler(authorizePage({ codes, ...oauth })))
-router.all('/oauth/token', refreshHandler(tokens, { accessToken, codes, ...oauth }))
-router.all('/oauth/revoke', revocationHandler(tokens, { accessToken, ...oauth }))
-router.all('/oauth/introspect', introspectionHandler(tokens, { accessToken, ...oauth }))
-router.all('/auth/refresh', refreshHandler(tokens, { accessToken, cookie, rateLimit }))
-router.all('/auth/logout', logoutHandler(tokens, { cookie, rateLimit }))
-router.all('/auth/{*path}', sessionsHandler(tokens, { verify: accessToken, rateLimit }))
+router.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))
 router.get('/api/me', requireAccessToken({ verify: accessToken }), (ctx) => {
   ctx.body = { sub: ctx.state.auth?.sub }
 })
-router.get('/.well-known/jwks.json', (ctx) => {
-  ctx.body = accessToken.jwks()
-})
 
-const app = new Koa().use(router.routes())
+const app = new Koa()
+app.use(authHandler(tokens, { ...options, accessToken, codes }))
+app.use(router.routes())
 serve(app.callback(), { env, tokens, close: () => redis.disconnect() })

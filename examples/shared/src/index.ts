@@ -1,7 +1,6 @@
 export { type Environment, readEnvironment } from './environment.js'
 export { databaseFile } from './database-file.js'
-export { clientsOf } from './clients.js'
-export { authenticate } from './authenticate.js'
+export { authOptions } from './auth-options.js'
 export { authorizePage } from './authorize.js'
 export { report } from './events.js'
 export { serve, type Serving } from './serve.js'

@@ -845,6 +845,27 @@ describe.each(examples)('$name', (example) => {
     for (const key of body.keys) expect(key).not.toHaveProperty('d')
   })
 
+  it('GET /.well-known/oauth-authorization-server says where everything is, and nothing that is not there', async () => {
+    const { body } = await on.send('GET', '/.well-known/oauth-authorization-server')
+
+    expect(body).toMatchObject({
+      issuer: server.origin,
+      authorization_endpoint: `${server.origin}/oauth/authorize`,
+      token_endpoint: `${server.origin}/oauth/token`,
+      revocation_endpoint: `${server.origin}/oauth/revoke`,
+      introspection_endpoint: `${server.origin}/oauth/introspect`,
+      jwks_uri: `${server.origin}/.well-known/jwks.json`,
+      scopes_supported: ['read', 'write', 'offline_access'],
+      grant_types_supported: ['authorization_code', 'refresh_token'],
+      code_challenge_methods_supported: ['S256'],
+    })
+    const addresses = Object.entries<string>(body).filter(([name]) => /_(endpoint|uri)$/.test(name))
+    for (const [name, address] of addresses) {
+      const { status } = await fetch(address)
+      expect({ name, status }).not.toEqual({ name, status: 404 })
+    }
+  })
+
   it('names itself as issuer and audience', async () => {
     const { access_token: accessToken } = await on.login()
     const claims = JSON.parse(Buffer.from(accessToken.split('.')[1], 'base64url').toString())

@@ -1,0 +1,26 @@
+import type { AuthServerOptions } from '@baton/http'
+import { authenticate } from './authenticate.js'
+import { clientsOf } from './clients.js'
+import type { Environment } from './environment.js'
+import { SCOPES } from './scopes.js'
+
+/** What all examples serve and where; what is missing are the tokens and codes themselves. */
+export function authOptions({ origin, rateLimit }: Environment) {
+  return {
+    issuer: origin,
+    clients: clientsOf(origin),
+    authenticate,
+    cookie: { clientId: 'web' },
+    authorizationEndpoint: `${origin}/oauth/authorize`,
+    scopes: SCOPES,
+    basePath: '/oauth',
+    paths: {
+      login: '/login',
+      refresh: '/auth/refresh',
+      logout: '/auth/logout',
+      account: '/auth',
+      jwks: '/.well-known/jwks.json',
+    },
+    rateLimit,
+  } satisfies Partial<AuthServerOptions>
+}
