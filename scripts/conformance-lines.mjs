@@ -284,8 +284,8 @@ export const LINES = [
     [
       ['L-01', 'RFC 6585 4', '429 explains itself'],
       ['L-02', 'RFC 6585 4', 'And is never cached'],
-      ['L-03', 'RateLimit headers draft', 'RateLimit fields', 'a draft; Retry-After says what is left to wait'],
-      ['L-04', 'RateLimit headers draft', 'Retry-After agrees with them', 'no RateLimit fields are sent'],
+      ['L-03', 'RateLimit headers draft', 'RateLimit and RateLimit-Policy are structured fields that agree'],
+      ['L-04', 'RateLimit headers draft', 'Retry-After comes no earlier than the window ends'],
       ['L-05', 'RFC 6585 7.2', 'Before any state changes, and nobody is locked out by others'],
       ['L-06', 'RFC 9700 4.13', 'Addresses come from trusted proxies only'],
     ],

@@ -44,8 +44,8 @@ export function authorizePage({ codes, clients, issuer, rateLimit }: AuthorizeOp
     if (form === null) return page(400, '<p>That is not the form of this page.</p>')
     if (form.get('decision') !== 'approve') return asked.back({ error: 'access_denied' })
     const { remoteAddress } = request
-    const wait = rateLimit === false ? null : await rateLimit.beforeAuthentication(BUCKET, remoteAddress)
-    if (wait !== null) return page(429, '<p>Too many attempts; try again later.</p>')
+    const heldUp = rateLimit === false ? null : await rateLimit.beforeAuthentication(BUCKET, remoteAddress)
+    if (heldUp !== null) return page(429, '<p>Too many attempts; try again later.</p>')
     const subject = await personWith(form.get('username') ?? '', form.get('password') ?? '')
     if (subject !== null) return asked.back({ code: codes.issue({ subject, ...asked.request }) })
     if (rateLimit !== false) await rateLimit.afterFailure(BUCKET, remoteAddress)

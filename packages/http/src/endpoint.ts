@@ -2,7 +2,14 @@ import { Fault, MisuseError, type RefreshTokens } from '@baton/core'
 import type { Endpoint, PlainRequest, PlainResponse } from './message.js'
 import type { EndpointOptions } from './options.js'
 import { defaultRateLimits, noRateLimits, type RateLimits } from './rate-limit.js'
-import { invalidRequest, methodNotAllowed, serverError, tooManyRequests, unavailable } from './respond.js'
+import {
+  invalidRequest,
+  methodNotAllowed,
+  rateLimitFields,
+  serverError,
+  tooManyRequests,
+  unavailable,
+} from './respond.js'
 import { type Transport, transportReader } from './transport.js'
 import { report, warn } from './warn.js'
 
@@ -44,9 +51,12 @@ export function endpoint(definition: EndpointDefinition): Endpoint {
     if (!methods.includes(request.method)) return methodNotAllowed(methods)
     const transport = transportOf(request)
     if (!transport.acceptable) return invalidRequest('Use https; behind a proxy, set trustProxy.')
-    const wait = countsAddresses ? await limits.forAddress(transport.address) : null
-    if (wait !== null) return tooManyRequests(wait)
-    return answer({ request, transport, limits, now: now() })
+    const counted = countsAddresses ? await limits.forAddress(transport.address) : null
+    if (counted?.isTooMany === true) return tooManyRequests(counted.standing)
+    const response = await answer({ request, transport, limits, now: now() })
+    // A limit that refused it has said so.
+    if (!limits.announces || counted === null || response.status === 429) return response
+    return { ...response, headers: [...response.headers, ...rateLimitFields(counted.standing)] }
   }
 
   return async (request) => {

@@ -29,12 +29,32 @@ export interface RateLimitsOptions {
   readonly failedAuthentications?: number
   /** Makes the limiters, one for each bucket, where counts are to be shared between processes. Default: memory of this process. */
   readonly createLimiter?: (options: LimiterOptions) => Limiter
+  /** True puts the RateLimit fields on every answer, so that clients can slow down in time; 429 always has them. Default false. */
+  readonly announce?: boolean
   /** Told when a limiter of `createLimiter` breaks; this process then counts for itself. Default: a process warning. */
   readonly onError?: (error: unknown) => void
 }
 
-/** Seconds to wait; null lets the request pass. */
-type Wait = number | null
+/** A limit, and where a caller stands with it: what the RateLimit fields say (draft-ietf-httpapi-ratelimit-headers-11). */
+export interface Standing {
+  readonly name: string
+  /** Requests in one window, and how long that is in seconds. */
+  readonly points: number
+  readonly seconds: number
+  readonly remaining: number
+  /** Seconds until the window ends. */
+  readonly resetSeconds: number
+}
+
+/** The limit that is used up; null lets the request pass. */
+export type Exhausted = Standing | null
+
+/** A request that has been counted. */
+interface Counted {
+  readonly isTooMany: boolean
+  /** Null where nobody counts, or the limiter does not tell. */
+  readonly standing: Standing | null
+}
 
 /**
  * Counts requests. There is a bucket for each address (IPv6: each /64), for each family once its token has proved to be ours,
@@ -42,14 +62,16 @@ type Wait = number | null
  * everybody out.
  */
 export interface RateLimits {
+  /** Whether every answer says where its caller stands. */
+  readonly announces: boolean
   /** Counts a request. Null as the address, where nobody tells it, is not limited. */
-  forAddress(address: string | null): Promise<Wait>
+  forAddress(address: string | null): Promise<Counted>
   /** Counts a refresh of a family whose tag has been verified. */
-  forFamily(familyId: string): Promise<Wait>
+  forFamily(familyId: string): Promise<Exhausted>
   /** Whether this client may still try to authenticate from there. Counts nothing. */
-  beforeAuthentication(clientId: string, address: string | null): Promise<Wait>
+  beforeAuthentication(clientId: string, address: string | null): Promise<Exhausted>
   /** Counts a failure. */
-  afterFailure(clientId: string, address: string | null): Promise<Wait>
+  afterFailure(clientId: string, address: string | null): Promise<Exhausted>
 }
 
 /** Keys that one process remembers in each bucket: about 25 MB when all are full. */
@@ -57,11 +79,18 @@ const MOST_KEYS = 100_000
 /** A limiter slower than this is as good as dead; counting must not hold up everybody. */
 const MOST_WAIT_MS = 500
 
-const KNOWN = ['points', 'seconds', 'failedAuthentications', 'createLimiter', 'onError']
+const KNOWN = ['points', 'seconds', 'failedAuthentications', 'createLimiter', 'announce', 'onError']
 
 /** Makes the limits that endpoints share. Throws `MisuseError`. */
 export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
-  const { points = 60, seconds = 60, failedAuthentications = 10, createLimiter, onError = warn } = options
+  const {
+    points = 60,
+    seconds = 60,
+    failedAuthentications = 10,
+    createLimiter,
+    announce = false,
+    onError = warn,
+  } = options
   for (const name of Object.keys(options)) {
     if (!KNOWN.includes(name))
       throw new MisuseError(name, `is not an option of rateLimits; known are ${KNOWN.join(', ')}`)
@@ -69,24 +98,29 @@ export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
   demandCount('rateLimits.points', points)
   demandCount('rateLimits.seconds', seconds)
   demandCount('rateLimits.failedAuthentications', failedAuthentications)
+  // Callers without types reach this with a variable of the environment.
+  if (typeof (announce as unknown) !== 'boolean')
+    throw new MisuseError('rateLimits.announce', 'is neither true nor false')
 
   const bucket = (name: string, most: number): Bucket => {
     const limiterOptions = { keyPrefix: `baton:${name}`, points: most, duration: seconds }
     const inProcess = boundedMemory(limiterOptions)
     const shared = createLimiter?.(limiterOptions)
-    return createBucket(shared === undefined ? inProcess : withFallback(shared, inProcess, onError), most)
+    const limiter = shared === undefined ? inProcess : withFallback(shared, inProcess, onError)
+    return createBucket(limiter, { name, points: most, seconds })
   }
   const addresses = bucket('address', points)
   const families = bucket('family', points)
   const failures = bucket('failure', failedAuthentications)
 
   return {
-    forAddress: async (address) => (address === null ? null : addresses.consume(networkOf(address))),
-    forFamily: (familyId) => families.consume(familyId),
+    announces: announce,
+    forAddress: async (address) => (address === null ? UNCOUNTED : addresses.count(networkOf(address))),
+    forFamily: async (familyId) => exhausted(await families.count(familyId)),
     beforeAuthentication: async (clientId, address) =>
       address === null ? null : failures.check(failureKey(clientId, address)),
     afterFailure: async (clientId, address) =>
-      address === null ? null : failures.consume(failureKey(clientId, address)),
+      address === null ? null : exhausted(await failures.count(failureKey(clientId, address))),
   }
 }
 
@@ -101,41 +135,67 @@ export function defaultRateLimits(tokens: RefreshTokens): RateLimits {
   return limits
 }
 
+const UNCOUNTED: Counted = { isTooMany: false, standing: null }
+
 export const noRateLimits: RateLimits = {
-  forAddress: async () => null,
+  announces: false,
+  forAddress: async () => UNCOUNTED,
   forFamily: async () => null,
   beforeAuthentication: async () => null,
   afterFailure: async () => null,
 }
 
 interface Bucket {
-  consume(key: string): Promise<Wait>
-  check(key: string): Promise<Wait>
+  count(key: string): Promise<Counted>
+  check(key: string): Promise<Exhausted>
 }
 
-function createBucket(limiter: Limiter, points: number): Bucket {
+function createBucket(limiter: Limiter, policy: Pick<Standing, 'name' | 'points' | 'seconds'>): Bucket {
+  const standingOf = (state: State): Standing => ({
+    ...policy,
+    remaining: Math.max(0, policy.points - state.consumedPoints),
+    resetSeconds: state.msBeforeNext / 1000,
+  })
   return {
-    async consume(key) {
+    async count(key) {
       try {
-        await limiter.consume(key)
-        return null
+        const state = await limiter.consume(key)
+        return { isTooMany: false, standing: isState(state) ? standingOf(state) : null }
       } catch (rejection) {
-        const wait = exhaustedFor(rejection)
-        if (wait === null) throw rejection
-        return wait
+        if (!isExhausted(rejection)) throw rejection
+        const { msBeforeNext } = rejection
+        return { isTooMany: true, standing: standingOf({ msBeforeNext, consumedPoints: policy.points }) }
       }
     },
     async check(key) {
       const state = await limiter.get(key)
-      return state === null || state.consumedPoints < points ? null : state.msBeforeNext / 1000
+      return state === null || state.consumedPoints < policy.points ? null : standingOf(state)
     },
   }
 }
 
-/** Seconds, if a limiter rejected because there are no points left. Told by shape: the app may have another copy of the package. */
-function exhaustedFor(rejection: unknown): Wait {
-  const isExhausted = typeof rejection === 'object' && rejection !== null && 'msBeforeNext' in rejection
-  return isExhausted && typeof rejection.msBeforeNext === 'number' ? rejection.msBeforeNext / 1000 : null
+function exhausted({ isTooMany, standing }: Counted): Exhausted {
+  return isTooMany ? standing : null
+}
+
+interface State {
+  readonly consumedPoints: number
+  readonly msBeforeNext: number
+}
+
+/** What limiters of the package answer; of others nothing is known but that they let the request pass. */
+function isState(state: unknown): state is State {
+  return isExhausted(state) && 'consumedPoints' in state && typeof state.consumedPoints === 'number'
+}
+
+/** Whether a limiter rejected because there are no points left. Told by shape: the app may have another copy of the package. */
+function isExhausted(rejection: unknown): rejection is Pick<State, 'msBeforeNext'> {
+  return (
+    typeof rejection === 'object' &&
+    rejection !== null &&
+    'msBeforeNext' in rejection &&
+    typeof rejection.msBeforeNext === 'number'
+  )
 }
 
 /** Counts in this process whenever the shared limiter does not answer, and tells once per outage. */
@@ -147,7 +207,7 @@ function withFallback(shared: Limiter, inProcess: Limiter, onError: (error: unkn
       isDown = false
       return answer
     } catch (cause) {
-      if (exhaustedFor(cause) !== null) throw cause
+      if (isExhausted(cause)) throw cause
       if (!isDown) report(new Error('a rate limiter failed; counting in this process', { cause }), onError)
       isDown = true
       return run(inProcess)

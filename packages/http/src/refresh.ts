@@ -3,6 +3,7 @@ import type { MintedAccessToken } from './access-tokens/access-token.js'
 import type { Minting } from './access-tokens/minting.js'
 import type { Exchange } from './endpoint.js'
 import { type PlainResponse, soleHeader } from './message.js'
+import type { Exhausted } from './rate-limit.js'
 import { error, invalidGrant, otherSession, tooManyRequests } from './respond.js'
 
 /** What an endpoint knows of a refresh; the rest is the same for all of them and added here. */
@@ -32,36 +33,36 @@ export async function refresh(
 ): Promise<Refreshed> {
   const circumstances = { boundKey: asked.boundKey, now }
   const { early } = minting
-  let wait: number | null = null
+  let exhausted: Exhausted = null
   const outcome = await tokens.rotate<MintedAccessToken | undefined>({
     ...asked,
     idempotencyKey: soleHeader(request, 'idempotency-key'),
     admit: async (familyId) => {
-      wait = await limits.forFamily(familyId)
-      return wait === null
+      exhausted = await limits.forFamily(familyId)
+      return exhausted === null
     },
     ...(early === undefined ? {} : { prepare: (grant) => early(grant, circumstances) }),
   })
-  if (!outcome.ok) return refusal(outcome, wait)
+  if (!outcome.ok) return refusal(outcome, exhausted)
   return { ok: true, granted: outcome, minted: outcome.prepared ?? (await minting.mint(outcome, circumstances)) }
 }
 
 /** Whatever is wrong with the token, the answer is the same. What is wrong with the request may be told: it concerns its sender. */
-function refusal(refused: Refused, wait: number | null): Refreshed {
+function refusal(refused: Refused, exhausted: Exhausted): Refreshed {
   if (refused.reason !== 'declined' || refused.objection === 'inactive')
     return { ok: false, isVerdict: true, response: invalidGrant() }
-  return { ok: false, isVerdict: false, response: declined(refused.objection, wait) }
+  return { ok: false, isVerdict: false, response: declined(refused.objection, exhausted) }
 }
 
 /** What is wrong with a request whose token or code is in order. */
-export function declined(objection: Exclude<Objection, 'inactive'>, wait: number | null): PlainResponse {
+export function declined(objection: Exclude<Objection, 'inactive'>, exhausted: Exhausted): PlainResponse {
   switch (objection) {
     case 'invalid_scope':
       return error('invalid_scope', { description: 'The scope is malformed or exceeds what was granted.' })
     case 'invalid_target':
       return error('invalid_target', { description: 'The resource is not part of the grant.' })
     case 'rate_limited':
-      return tooManyRequests(wait ?? 1)
+      return tooManyRequests(exhausted)
     case 'other_family':
       return otherSession()
   }

@@ -1,4 +1,5 @@
 import type { PlainResponse } from './message.js'
+import type { Exhausted, Standing } from './rate-limit.js'
 
 type Header = readonly [name: string, value: string]
 
@@ -116,11 +117,22 @@ export function methodNotAllowed(methods: readonly string[]): PlainResponse {
 }
 
 /** Nothing was consumed. Its code is none that signs anybody out. */
-export function tooManyRequests(retryAfterSeconds: number): PlainResponse {
+export function tooManyRequests(exhausted: Exhausted): PlainResponse {
+  const seconds = Math.max(1, Math.ceil(exhausted?.resetSeconds ?? 1))
   return error('too_many_requests', {
     description: 'Too many requests; try again later.',
-    headers: [['retry-after', String(Math.max(1, Math.ceil(retryAfterSeconds)))]],
+    headers: [['retry-after', String(seconds)], ...rateLimitFields(exhausted)],
   })
+}
+
+/** Where the caller stands with a limit, as structured fields (draft-ietf-httpapi-ratelimit-headers-11). */
+export function rateLimitFields(standing: Standing | null): readonly Header[] {
+  if (standing === null) return []
+  const { name, points, seconds, remaining, resetSeconds } = standing
+  return [
+    ['ratelimit-policy', `"${name}";q=${String(points)};w=${String(seconds)}`],
+    ['ratelimit', `"${name}";r=${String(remaining)};t=${String(Math.ceil(resetSeconds))}`],
+  ]
 }
 
 /** Something that we need did not answer: the same request may succeed later. */

@@ -1,5 +1,6 @@
 import { MisuseError } from '@baton/core'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
+import { parseList } from 'structured-headers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type LimiterOptions, logoutEndpoint, rateLimits, refreshEndpoint, revocationEndpoint } from '../src/index.js'
 import {
@@ -38,6 +39,64 @@ async function repeat(count: number, run: () => Promise<unknown>): Promise<void>
 }
 /** Addresses of their own, so that only the bucket under test fills. */
 const from = (index: number) => ({ remoteAddress: `198.51.${String(index >> 8)}.${String(index & 255)}` })
+
+/** What the RateLimit fields say, read as the structured fields that they are. */
+function fieldsOf(answer: Answer) {
+  const read = (name: string) => {
+    const text = answer.header(name)
+    return text === null ? null : parseList(text).map(([item, parameters]) => [item, Object.fromEntries(parameters)])
+  }
+  return { policy: read('ratelimit-policy'), standing: read('ratelimit') }
+}
+
+describe('L: RateLimit fields', () => {
+  test('L-03 L-04 429 names the limit that is used up, and Retry-After comes no earlier than its window ends', async () => {
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 3, seconds: 20 }) })
+    for (const index of times(3)) expect(fieldsOf(await refreshWith(token, `x${String(index)}`)).policy).toBeNull()
+    vi.advanceTimersByTime(SECOND / 2)
+    const refused = await refreshWith(token, await issue())
+
+    expect(expectTooMany(refused)).toBe(20)
+    expect(fieldsOf(refused)).toEqual({
+      policy: [['address', { q: 3, w: 20 }]],
+      standing: [['address', { r: 0, t: 20 }]],
+    })
+  })
+
+  test('L-03 429 for a family and for failed authentication name those', async () => {
+    const limits = () => rateLimits({ points: 2, failedAuthentications: 1 })
+    const one = world({ rateLimit: limits() })
+    const rt0 = await one.issue()
+    for (const index of times(2)) await refreshWith(one.token, rt0, {}, from(index))
+    expect(fieldsOf(await refreshWith(one.token, rt0, {}, from(9))).standing?.[0]?.[0]).toBe('family')
+
+    const other = world({ rateLimit: limits() })
+    const authorization = basic('cb', 'wrong')
+    const guess = () =>
+      post(other.token, { grant_type: 'refresh_token', refresh_token: 'x' }, { headers: { authorization } })
+    await guess()
+    expect(fieldsOf(await guess()).standing?.[0]?.[0]).toBe('failure')
+  })
+
+  test('L-03 announced, they are on every answer and count down', async () => {
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 3, seconds: 20, announce: true }) })
+    const answers = [await refreshWith(token, await issue()), await refreshWith(token, 'nonsense')]
+
+    expect(answers.map(({ status }) => status)).toEqual([200, 400])
+    expect(answers.map((answer) => fieldsOf(answer).standing)).toEqual([
+      [['address', { r: 2, t: 20 }]],
+      [['address', { r: 1, t: 20 }]],
+    ])
+  })
+
+  test('of a limiter that does not tell, nothing is said, and nothing is where nobody counts', async () => {
+    const createLimiter = () => ({ consume: async () => undefined, get: async () => null })
+    const silent = world({ rateLimit: rateLimits({ announce: true, createLimiter }) })
+    const off = world({ rateLimit: false })
+    for (const { token, issue } of [silent, off])
+      expect(fieldsOf(await refreshWith(token, await issue()))).toEqual({ policy: null, standing: null })
+  })
+})
 
 describe('L: the bucket of an address', () => {
   test('L-01 L-02 L-05 it explains itself, comes before any change, and empties', async () => {
@@ -331,8 +390,8 @@ describe('the limits of an app', () => {
     await limits.forAddress('203.0.113.1')
     for (let index = 0; index < 100_001; index++)
       await limits.forAddress(`10.${String(index >> 16)}.${String((index >> 8) & 255)}.${String(index & 255)}`)
-    expect(await limits.forAddress('203.0.113.1')).toBeNull()
-    expect(await limits.forAddress('10.1.134.160')).not.toBeNull()
+    expect(await limits.forAddress('203.0.113.1')).toMatchObject({ isTooMany: false })
+    expect(await limits.forAddress('10.1.134.160')).toMatchObject({ isTooMany: true })
     expect(vi.getTimerCount()).toBeLessThanOrEqual(100_000)
   })
 

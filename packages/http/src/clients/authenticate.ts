@@ -93,8 +93,8 @@ export function clientAuthenticator(
     if (named !== null && wayOf(named) === null) return authenticated(named, false, certificateIn(request))
 
     // Only those who send proofs are counted and held up: users of a public client share no bucket.
-    const wait = await limits.beforeAuthentication(clientId, transport.address)
-    if (wait !== null) return { ok: false, response: tooManyRequests(wait) }
+    const heldUp = await limits.beforeAuthentication(clientId, transport.address)
+    if (heldUp !== null) return { ok: false, response: tooManyRequests(heldUp) }
     const client = named ?? (await findClient(registry, clientId))
     if ((await isGenuine(client, credentials, exchange)) && client !== null)
       return authenticated(client, true, certificateIn(request))

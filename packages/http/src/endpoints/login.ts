@@ -126,8 +126,8 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
       const { request, transport, limits } = exchange
       const body = await readJson(request)
       if (!body.ok) return body.response
-      const wait = await limits.beforeAuthentication(FAILURES, transport.address)
-      if (wait !== null) return tooManyRequests(wait)
+      const heldUp = await limits.beforeAuthentication(FAILURES, transport.address)
+      if (heldUp !== null) return tooManyRequests(heldUp)
       return withProof({ proofs, memory: tokens, exchange }, async (boundKey) => {
         const verdict = await ask(authenticate, Object.fromEntries(body.members), request)
         if (verdict instanceof BadInput) return error(verdict.code, { description: verdict.message })

@@ -5,6 +5,7 @@ import type { AuthorizationCode, AuthorizationCodes } from '../authorization-cod
 import { mayUse } from '../clients/client.js'
 import { type PlainResponse, soleHeader } from '../message.js'
 import { answers } from '../pkce.js'
+import type { Exhausted } from '../rate-limit.js'
 import { declined } from '../refresh.js'
 import { invalidGrant, invalidRequest } from '../respond.js'
 import { tokenAnswer } from '../token-answer.js'
@@ -27,7 +28,7 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
     if (opened === null) return invalidGrant('code')
     const { limits, now } = exchange
     const getsRefreshToken = mayUse(client, 'refresh_token')
-    let wait: number | null = null
+    let exhausted: Exhausted = null
     const outcome = await tokens.redeem<MintedAccessToken>({
       reservation: opened.reservation,
       matches: matches(opened, request) && answers(verifier, opened.codeChallenge),
@@ -39,12 +40,12 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
       // Without a refresh token the session is over when the access token is.
       ...(getsRefreshToken ? {} : { mostSeconds: minting.lifetimeSeconds }),
       admit: async (familyId) => {
-        wait = await limits.forFamily(familyId)
-        return wait === null
+        exhausted = await limits.forFamily(familyId)
+        return exhausted === null
       },
       prepare: (grant) => minting.mint(grant, { boundKey, now }),
     })
-    if (!outcome.ok) return refusal(outcome, wait)
+    if (!outcome.ok) return refusal(outcome, exhausted)
     const { prepared: minted, scope, refreshToken } = outcome
     return tokenAnswer({ minted, scope, boundKey, ...(getsRefreshToken ? { refreshToken } : {}) })
   }
@@ -57,7 +58,7 @@ function matches(code: AuthorizationCode, { client, form, boundKey }: TokenReque
   return code.boundKey === null || code.boundKey === boundKey
 }
 
-function refusal(refused: Extract<RedeemOutcome, { ok: false }>, wait: number | null): PlainResponse {
+function refusal(refused: Extract<RedeemOutcome, { ok: false }>, exhausted: Exhausted): PlainResponse {
   if (refused.reason !== 'declined' || refused.objection === 'inactive') return invalidGrant('code')
-  return declined(refused.objection, wait)
+  return declined(refused.objection, exhausted)
 }
