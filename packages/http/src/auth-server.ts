@@ -107,7 +107,12 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
     introspection: introspectionEndpoint(tokens, { ...ofClients, ...readable }),
   }
   if (isReadable(accessToken))
-    endpoints.account = sessionsEndpoint(tokens, { ...common, ...proving, verify: accessToken })
+    endpoints.account = sessionsEndpoint(tokens, {
+      ...common,
+      ...proving,
+      ...given(options, ['clientCertificates']),
+      verify: accessToken,
+    })
   if (hasKeys(accessToken)) endpoints.jwks = jwksEndpoint(accessToken)
   if (cookie !== undefined) {
     endpoints.refresh = refreshEndpoint(tokens, { ...common, ...proving, accessToken, cookie })

@@ -10,6 +10,7 @@ import {
   jwtAccessTokens,
   type PlainRequest,
   refreshEndpoint,
+  sessionsEndpoint,
   type StaticClient,
   toNodeHandler,
 } from '../src/index.js'
@@ -23,6 +24,7 @@ import {
   post,
   request,
   type RequestPatch,
+  send,
   world,
 } from './wire.js'
 
@@ -58,7 +60,13 @@ function stage(clientCertificates: unknown = 'tls', more: object = {}, clients: 
     const refresh_token = parameters['refresh_token'] ?? (await here.issue({ clientId }))
     return post(token, { grant_type: 'refresh_token', client_id: clientId, refresh_token, ...parameters }, patch)
   }
-  return { ...here, codes, guard, refresh, token }
+  const sessions = sessionsEndpoint(here.tokens, {
+    verify: accessToken,
+    rateLimit: false,
+    now: () => here.clock.now,
+    clientCertificates: 'tls',
+  })
+  return { ...here, codes, guard, refresh, sessions, token }
 }
 
 describe('tls_client_auth', () => {
@@ -153,6 +161,21 @@ describe('tokens that are bound to a certificate', () => {
     expect(await accessWith(here, accessToken, SELF_SIGNED.cert)).toBe(200)
     for (const pem of [BILLING.cert, null]) expect(await accessWith(here, accessToken, pem)).toBe(401)
     expect(await accessWith(here, accessToken, SELF_SIGNED.cert, 'DPoP')).toBe(401)
+  })
+
+  it('M-04: show the sessions of their subject, with the certificate and not without it', async () => {
+    const here = stage()
+    const refresh_token = await here.issue({ clientId: 'bound', boundKey: thumbprint(SELF_SIGNED.cert) })
+    const { body } = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token })
+    const list = (pem: string) =>
+      send(here.sessions, {
+        method: 'GET',
+        url: '/auth/sessions',
+        headers: { authorization: `Bearer ${body.access_token}` },
+        ...showing(pem),
+      })
+    expect((await list(SELF_SIGNED.cert)).body.sessions).toHaveLength(1)
+    expect((await list(BILLING.cert)).status).toBe(401)
   })
 
   it('M-05: a public client’s session is bound to its certificate from the code on, and rotation keeps it', async () => {

@@ -1,5 +1,6 @@
 import { type Family, MisuseError, type RefreshTokens } from '@baton/core'
 import { accessTokenGuard, type AccessTokenGuardOptions } from '../access-tokens/guard.js'
+import type { CertificateSource } from '../clients/certificate.js'
 import type { DpopOptions } from '../dpop/dpop.js'
 import { demandKnown, endpoint } from '../endpoint.js'
 import { type Endpoint, pathOf, type PlainRequest, type PlainResponse, queryOf } from '../message.js'
@@ -11,7 +12,11 @@ export interface SessionsOptions extends EndpointOptions {
   readonly verify: AccessTokenGuardOptions['verify']
   /** As at the guard. */
   readonly dpop?: DpopOptions
+  /** As at the guard. */
+  readonly clientCertificates?: CertificateSource
 }
+
+const GUARDING = ['verify', 'dpop', 'clientCertificates']
 
 /** How many sessions one answer lists, and how many `tokens.list` gives at a time. */
 const MOST_LISTED = 500
@@ -23,10 +28,10 @@ const PAGE = 100
  * store: an access token that outlived its session ends nobody else's. Throws `MisuseError`.
  */
 export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions): Endpoint {
-  const { verify, dpop, ...shared } = options
-  demandKnown(options, ['verify', 'dpop', 'rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now'])
-  const { rateLimit: _counted, ...guarding } = shared
-  const guard = accessTokenGuard({ verify, tokens, ...guarding, ...(dpop === undefined ? {} : { dpop }) })
+  demandKnown(options, [...GUARDING, 'rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now'])
+  const { rateLimit: _counted, ...guarding } = options
+  const { verify: _verify, dpop: _dpop, clientCertificates: _certificates, ...shared } = options
+  const guard = accessTokenGuard({ tokens, ...guarding })
 
   const guarded = (method: string, answer: (caller: Family, request: PlainRequest) => Promise<PlainResponse>) =>
     endpoint({
