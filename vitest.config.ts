@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { pageAsTextInVite } from './packages/console/page-as-text.ts'
@@ -9,6 +10,8 @@ const sources = fileURLToPath(new URL('./packages/', import.meta.url))
 
 export default defineConfig({
   test: {
+    // Half of what tests do is wait for servers, browsers and other processes.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     coverage: { provider: 'v8', include: ['packages/*/src/**'] },
     projects: [
       {
