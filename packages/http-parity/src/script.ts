@@ -1,6 +1,7 @@
+import { assertionBy } from './assertions.js'
 import { prove } from './proofs.js'
 import type { WireRequest } from './wire.js'
-import { BACKEND_SECRET } from './world.js'
+import { BACKEND_SECRET, ISSUER, NOW } from './world.js'
 
 /** What a request may be made from. */
 export interface Memory {
@@ -597,6 +598,18 @@ step('POST at the keys of access tokens', 405, () => form('/.well-known/jwks.jso
 step('the metadata', 200, () => get('/.well-known/oauth-authorization-server/whole'))
 step('POST at the metadata', 405, () => form('/.well-known/oauth-authorization-server/whole', {}))
 step('a refresh below the base path', 200, ({ issued }) => form('/whole/token', refresh(issued('whole'))))
+const asService = (jti: string, aud = ISSUER): Fields => ({
+  client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+  client_assertion: assertionBy({ aud, jti, now: NOW }),
+})
+step('a client that asserts who it is', 200, () => form('/whole/introspect', { token: 'x', ...asService('one') }))
+step('an assertion that has been used', 400, () => form('/whole/introspect', { token: 'x', ...asService('one') }))
+step('an assertion for another server', 400, () =>
+  form('/whole/introspect', { token: 'x', ...asService('two', 'https://other.example') }),
+)
+step('an assertion and a secret', 400, () =>
+  form('/whole/introspect', { token: 'x', ...asService('three'), client_secret: BACKEND_SECRET }),
+)
 step('introspection below the base path', 200, ({ member }) =>
   form('/whole/introspect', { token: member('a refresh below the base path', 'access_token') }, asApi),
 )

@@ -16,8 +16,10 @@ import {
 } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
 import type { Adapter } from './adapter.js'
+import { SERVICE_KEY } from './assertions.js'
 
 export const NOW = Date.parse('2031-05-01T12:00:00Z')
+export const ISSUER = 'https://issuer.example/whole'
 export const BACKEND_SECRET = 'backend-secret-backend-secret'
 
 /** Not a real secret. */
@@ -119,7 +121,7 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
   const misbehaving: AccessTokenFunction = async () => ({ accessToken: 'not fit for a header', expiresIn: 900 })
   const whole = authHandler(working, {
     ...common,
-    clients: CLIENTS,
+    clients: [...CLIENTS, { clientId: 'service', keys: [SERVICE_KEY] }],
     accessToken: readable,
     cookie: pages.cookie,
     authenticate,
@@ -218,7 +220,7 @@ const verify = async (token: string): Promise<AccessTokenClaims | null> => {
 }
 
 const readable: AccessTokens = {
-  issuer: 'https://issuer.example/whole',
+  issuer: ISSUER,
   lifetimeSeconds: 900,
   mint: accessToken,
   verify,
