@@ -179,6 +179,8 @@ async function forward(port: number, { method, url, headers }: IncomingMessage, 
   const onward = { ...headers }
   for (const name of [ACTOR_HEADER, LOSE_HEADER, 'connection', 'transfer-encoding'])
     Reflect.deleteProperty(onward, name)
+  // The server goes by its own address: what comes from the page that is served here comes from a page of its own.
+  if (headers.origin === `http://${headers.host ?? ''}`) onward.origin = `http://127.0.0.1:${port}`
   if (body.length > 0) onward['content-length'] = String(body.length)
   const outgoing = request({ host: '127.0.0.1', port, method, path: url, headers: onward, agent: false })
   outgoing.end(body)
