@@ -49,7 +49,9 @@ export async function tryTarballs(names, folder, runtimes = []) {
     ['npm', [...install, ...parts], { ...quiet, env: environmentOf() }],
     ['node', [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.']],
     ...['node', ...runtimes].flatMap((runtime) => PROGRAMS.map((program) => startOf(runtime, program))),
-    ...names.flatMap((name) => commandsOf(name)).map((command) => ['npx', ['--no-install', command, '--help'], { ...quiet, env: environmentOf() }]),
+    ...names
+      .flatMap((name) => commandsOf(name))
+      .map((command) => ['npx', ['--no-install', command, '--help'], { ...quiet, env: environmentOf() }]),
   ]
   for (const [command, args, options] of steps) {
     const code = await run(command, args, { cwd: project, ...options })
