@@ -12,8 +12,6 @@ import {
 import { memoryStore } from '@baton/store-memory'
 import { authOptions, authorizePage, readEnvironment, report, serve } from '@baton-examples/shared'
 import { getRequestListener } from '@hono/node-server'
-import { getConnInfo } from '@hono/node-server/conninfo'
-import { type Context, Hono } from 'hono'
 
 const env = readEnvironment()
 const { origin, secrets, codeSecrets, policy } = env
@@ -27,21 +25,26 @@ const accessToken = jwtAccessTokens({
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })
 const options = authOptions(env)
-const server = authServer(tokens, { ...options, accessToken, codes })
+const auth = authServer(tokens, { ...options, accessToken, codes })
+const authorize = authorizePage({ ...options, codes })
 const guard = webGuard(accessTokenGuard({ verify: accessToken }))
 
-/** A Request does not know its sender, whom rate limits count; Hono does. */
-const handler = (endpoint: Endpoint) => (c: Context) =>
-  toWebHandler(endpoint, { remoteAddress: () => getConnInfo(c).remote.address ?? null })(c.req.raw)
-
-const app = new Hono()
-for (const { endpoint, paths } of server.routes) {
-  for (const path of paths) app.all(path, handler(endpoint))
+async function me(request: Request): Promise<Response> {
+  const verdict = await guard(request)
+  if (!verdict.ok) return verdict.response
+  return Response.json({ sub: verdict.claims.sub }, { headers: verdict.headers })
 }
-app.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))
-app.get('/api/me', async (c) => {
-  const verdict = await guard(c.req.raw)
-  return verdict.ok ? c.json({ sub: verdict.claims.sub }) : verdict.response
-})
 
-serve(getRequestListener(app.fetch), { env, tokens })
+/** The whole server, as Bun, Deno and Workers take it. A Request does not know its sender, whom rate limits count. */
+function answer(request: Request, remoteAddress: () => string | null): Promise<Response> {
+  const { pathname } = new URL(request.url)
+  const by = (endpoint: Endpoint) => toWebHandler(endpoint, { remoteAddress })(request)
+  if (pathname === '/api/me' && request.method === 'GET') return me(request)
+  if (pathname === '/oauth/authorize') return by(authorize)
+  return by(auth.endpoint)
+}
+
+const listener = getRequestListener((request, { incoming }) =>
+  answer(request, () => incoming.socket.remoteAddress ?? null),
+)
+serve(listener, { env, tokens })

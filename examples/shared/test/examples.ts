@@ -4,6 +4,7 @@ export const examples = [
   { name: 'koa-memory', store: 'memory' },
   { name: 'fastify-sqlite', store: 'sqlite' },
   { name: 'fetch-memory', store: 'memory' },
+  { name: 'hono-sqlite', store: 'sqlite' },
   { name: 'express-redis', store: 'redis' },
   { name: 'koa-redis', store: 'redis' },
   { name: 'fastify-postgres', store: 'postgres' },

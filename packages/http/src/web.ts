@@ -15,7 +15,11 @@ export function toWebHandler(endpoint: Endpoint, options: WebOptions = {}): (req
 }
 
 export type WebGuardOutcome<Claims> =
-  Extract<GuardOutcome<Claims>, { ok: true }> | { readonly ok: false; readonly response: Response }
+  | (Omit<Extract<GuardOutcome<Claims>, { ok: true }>, 'headers'> & {
+      /** To be set on your response, as in `Response.json(value, { headers })`: the nonce for the client's next proof, if there is one. */
+      readonly headers: Headers
+    })
+  | { readonly ok: false; readonly response: Response }
 
 /** Asks a guard about a web request: the claims and the headers for your response, or the response to return instead of it. Leaves the body alone. Never rejects. */
 export function webGuard<Claims>(
@@ -24,7 +28,9 @@ export function webGuard<Claims>(
 ): (request: Request) => Promise<WebGuardOutcome<Claims>> {
   return async (request) => {
     const outcome = await guard(fromWebRequest(request, options))
-    return outcome.ok ? outcome : { ok: false, response: toWebResponse(outcome.response) }
+    return outcome.ok
+      ? { ...outcome, headers: toHeaders(outcome.headers) }
+      : { ok: false, response: toWebResponse(outcome.response) }
   }
 }
 
@@ -80,8 +86,12 @@ async function readBounded(request: Request, limit: number): Promise<Uint8Array 
 }
 
 function toWebResponse({ status, headers, body }: PlainResponse): Response {
-  const lines = new Headers()
-  for (const [name, value] of headers) lines.append(name, value)
   // Given with the body: by itself a text gets a type of its own, to which ours would be appended.
-  return new Response(body, { status, headers: lines })
+  return new Response(body, { status, headers: toHeaders(headers) })
+}
+
+function toHeaders(lines: PlainResponse['headers']): Headers {
+  const headers = new Headers()
+  for (const [name, value] of lines) headers.append(name, value)
+  return headers
 }

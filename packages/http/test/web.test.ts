@@ -135,6 +135,14 @@ describe('webGuard', () => {
     expect(refused.response.headers.get('www-authenticate')).toContain('invalid_token')
   })
 
+  it('gives headers that a response takes', async () => {
+    const headers = [['dpop-nonce', 'n']] as const
+    const guard = webGuard(async () => ({ ok: true, claims: { sub: 'alice' }, family: null, headers }))
+    const verdict = await guard(new Request('https://app.example/'))
+    if (!verdict.ok) throw new Error('the guard did not let it through')
+    expect(Response.json({}, { headers: verdict.headers }).headers.get('dpop-nonce')).toBe('n')
+  })
+
   it('B-03 a repeated Authorization header, which the runtime merges, is 400', async () => {
     const app = createApp()
     const { bearer } = await app.signIn('alice')
