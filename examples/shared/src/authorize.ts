@@ -7,7 +7,7 @@ import type {
   RateLimits,
   StaticClient,
 } from '@baton/http'
-import { REDIRECT_URI } from './clients.js'
+import { isRedirectUri, REDIRECT_URI } from './clients.js'
 import { isPerson, personWith } from './people.js'
 import { SCOPES } from './scopes.js'
 
@@ -80,10 +80,9 @@ function readRequest(
   const client = clients.find((registered) => registered.clientId === clientId)
   const redirectUri = parameters.get('redirect_uri')
   if (client === undefined) return { kind: 'untrusted', reason: 'There is no such client.' }
-  // To the letter: whoever can bend the redirect URI gets other people's codes.
-  if (redirectUri !== null && redirectUri !== REDIRECT_URI)
+  if (redirectUri !== null && !isRedirectUri(redirectUri, client))
     return { kind: 'untrusted', reason: 'The redirect URI is not the one that is registered.' }
-  const back = backTo(REDIRECT_URI, { state: parameters.get('state'), iss: issuer })
+  const back = backTo(redirectUri ?? REDIRECT_URI, { state: parameters.get('state'), iss: issuer })
   const refuse = (error: string): Asked => ({ kind: 'refused', error, back })
   const names = [...parameters.keys()].filter((name) => name !== 'resource')
   if (new Set(names).size < names.length) return refuse('invalid_request')

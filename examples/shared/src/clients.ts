@@ -4,6 +4,15 @@ import type { StaticClient } from '@baton/http'
 
 /** Where every client's browser goes back to. */
 export const REDIRECT_URI = 'http://127.0.0.1:9999/callback'
+const ANY_PORT = /^http:\/\/127\.0\.0\.1:\d{1,5}\/callback$/
+
+/**
+ * Whether the browser may be sent there. To the letter, because whoever can bend the redirect URI gets other people's codes; only an app
+ * on a device listens on whatever port is free (RFC 8252 section 7.3).
+ */
+export function isRedirectUri(uri: string, { clientId }: Pick<StaticClient, 'clientId'>): boolean {
+  return uri === REDIRECT_URI || (clientId === 'native' && ANY_PORT.test(uri))
+}
 
 /**
  * Who may ask the server at `origin` for tokens. A client with neither a secret nor keys is public: an app in a browser or on a phone, which could keep

@@ -77,11 +77,19 @@ export async function startServer(
   }
 }
 
+export interface Run {
+  readonly args?: readonly string[]
+  /** Told of all that it has printed, whenever there is more. */
+  readonly onOutput?: (stdout: string) => void
+}
+
 /** Starts an example that is expected to end by itself. */
-export async function runToItsEnd(example: Example, settings: Settings): Promise<Ending> {
+export async function runToItsEnd(example: Example, settings: Settings, run: Run = {}): Promise<Ending> {
+  const { args = [], onOutput } = run
   const port = String(await freePort())
-  const { child, printed } = launch(example, { BATON_SECRET: SECRET, PORT: port, ...settings })
+  const { child, printed } = launch(example, { BATON_SECRET: SECRET, PORT: port, ...settings }, [...START, ...args])
   child.stdout.on('data', () => {
+    onOutput?.(printed.stdout)
     if (printed.stdout.includes('listening')) child.kill('SIGKILL')
   })
   const [code] = (await once(child, 'close')) as [number | null]

@@ -1,0 +1,64 @@
+import { fileURLToPath } from 'node:url'
+import { createSession, SignedOutError } from '@baton/client'
+import { beginAuthorization } from '@baton/client/authorization'
+import { dpopProofs } from '@baton/client/dpop'
+import { sessionFile } from '@baton/client/file'
+import { deviceKey } from './device-key.js'
+import { listenForBrowser } from './loopback.js'
+
+const origin = process.env['API'] ?? 'http://127.0.0.1:3000'
+const clientId = 'native'
+
+export const tokenEndpoint = `${origin}/oauth/token`
+export const sessionPath = fileOf('SESSION_FILE', '../session.json')
+
+const proofs = dpopProofs({ keyPair: await deviceKey(fileOf('KEY_FILE', '../key.json')) })
+const session = createSession({
+  ...sessionFile(sessionPath),
+  tokenEndpoint,
+  revocationEndpoint: `${origin}/oauth/revoke`,
+  clientId,
+  proofs,
+})
+session.on('refreshed', ({ generation }) => console.log(`refreshed: generation ${String(generation)}`))
+
+/** Asks the API who is signed in, and has somebody sign in if nobody is. */
+export async function ask(): Promise<void> {
+  await signInUnlessSignedIn()
+  const response = await session.fetch(`${origin}/api/me`)
+  if (!response.ok) throw new Error(`the API answered ${String(response.status)}`)
+  const { sub } = (await response.json()) as { sub: string }
+  console.log(`I am ${sub}`)
+}
+
+export async function signOut(): Promise<void> {
+  const { revoked } = await session.logout()
+  console.log(revoked ? 'signed out, and the server knows' : 'signed out; the server will be told')
+}
+
+async function signInUnlessSignedIn(): Promise<void> {
+  try {
+    await session.getAccessToken()
+  } catch (error) {
+    if (!(error instanceof SignedOutError)) throw error
+    await signIn()
+  }
+}
+
+/** In the browser: the app never sees the password. */
+async function signIn(): Promise<void> {
+  const { redirectUri, callback } = await listenForBrowser()
+  const { url, pending } = await beginAuthorization({
+    authorizationEndpoint: `${origin}/oauth/authorize`,
+    clientId,
+    redirectUri,
+    // From here on, the code as well is worth nothing without the key (RFC 9449 section 10).
+    parameters: { dpop_jkt: await proofs.thumbprint() },
+  })
+  console.log(`open ${url}`)
+  await session.loginWithCode(await callback, pending)
+}
+
+function fileOf(setting: string, byDefault: string): string {
+  return process.env[setting] ?? fileURLToPath(new URL(byDefault, import.meta.url))
+}

@@ -1,0 +1,34 @@
+import type { webcrypto } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
+import type { KeyPair } from '@baton/client/dpop'
+
+type Jwk = webcrypto.JsonWebKey
+
+const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' }
+
+/**
+ * The key of this device, made when it is first asked for. Stands in for the Secure Enclave, the Keystore or a TPM, where a key can be
+ * used and never read: all that Node has is a file, which must not go where the session goes, into backups for instance.
+ */
+export async function deviceKey(file: string): Promise<KeyPair> {
+  const { d, ...jwk } = (await read(file)) ?? (await make(file))
+  return {
+    privateKey: await crypto.subtle.importKey('jwk', { ...jwk, d, key_ops: ['sign'] }, ALGORITHM, false, ['sign']),
+    publicKey: await crypto.subtle.importKey('jwk', { ...jwk, key_ops: ['verify'] }, ALGORITHM, true, ['verify']),
+  }
+}
+
+async function read(file: string): Promise<Jwk | null> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    throw error
+  })
+  return text === null ? null : (JSON.parse(text) as Jwk)
+}
+
+async function make(file: string): Promise<Jwk> {
+  const { privateKey } = await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
+  const jwk = await crypto.subtle.exportKey('jwk', privateKey)
+  await writeFile(file, JSON.stringify(jwk), { mode: 0o600, flag: 'wx' })
+  return jwk
+}
