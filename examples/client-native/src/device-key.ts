@@ -11,10 +11,11 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' }
  * used and never read: all that Node has is a file, which must not go where the session goes, into backups for instance.
  */
 export async function deviceKey(file: string): Promise<KeyPair> {
-  const { d, ...jwk } = (await read(file)) ?? (await make(file))
+  const whole = (await read(file)) ?? (await make(file))
+  const { d, ...half } = whole
   return {
-    privateKey: await crypto.subtle.importKey('jwk', { ...jwk, d, key_ops: ['sign'] }, ALGORITHM, false, ['sign']),
-    publicKey: await crypto.subtle.importKey('jwk', { ...jwk, key_ops: ['verify'] }, ALGORITHM, true, ['verify']),
+    privateKey: await crypto.subtle.importKey('jwk', whole, ALGORITHM, false, ['sign']),
+    publicKey: await crypto.subtle.importKey('jwk', { ...half, key_ops: ['verify'] }, ALGORITHM, true, ['verify']),
   }
 }
 
