@@ -4,8 +4,8 @@ import { run } from '../src/simulate/run.js'
 import { nameOf, playAll } from '../src/simulate/schedules.js'
 import { cutPlan, shrink, WHOLE } from '../src/simulate/shrink.js'
 
-const SCHEDULES = 1000
-/** Seconds by itself, minutes beside everything else. */
+const SCHEDULES = 10_000
+/** A minute by itself, several beside everything else. */
 const BUSY_MACHINE_MS = 600_000
 
 describe('the simulation', () => {

@@ -43,7 +43,7 @@ export async function run(plan: Plan): Promise<RunReport> {
     },
   })
   const thief = createThief({ plan, browser, network, chronicle })
-  /** A sign-in that never heard of its success leaves a family that nobody has. */
+  /** Tokens that were brought along count as one. A sign-in that never heard of its success leaves a family that nobody has. */
   let signIns = 0
 
   function demandCauseOfSignOut(reason: string): void {
@@ -69,6 +69,7 @@ export async function run(plan: Plan): Promise<RunReport> {
       server.foreign.set(FOREIGN, { subject: 'user 1', clientId: 'app', expiresAt: START + 90 * 24 * 3600 * SECOND })
       browser.subject = 'user 1'
       browser.plant(FOREIGN)
+      signIns += 1
       browser.open(0)
     } else await signIn(tab, 'user 1')
     for (let place = 1; place < plan.tabs; place += 1) browser.open(place)

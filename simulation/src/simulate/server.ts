@@ -46,8 +46,8 @@ export interface Server {
 }
 
 /**
- * The real core and the real endpoints, at processes whose clocks disagree, on one simulated store. Nothing that one request leaves
- * in a process is there for the next one: each is served by a core of its own, which also tells whose store calls are whose.
+ * The real core and the real endpoints, at processes whose clocks disagree, on one simulated store. A process serves each request at
+ * a desk of its own, with a core that nobody else uses meanwhile, which tells whose store calls are whose.
  */
 export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
   const chances = chancesOf(`${plan.seed}/server`)
@@ -56,14 +56,14 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
   const keys = { outUntil: 0, made: 0 }
   const processes = plan.skewsMs.map((skewMs, index): Process => {
     const randomness = chancesOf(`${plan.seed}/randomness of process ${String(index)}`)
-    return { now: () => clock.now() + skewMs, random: (size) => randomness.bytes(size) }
+    return { now: () => clock.now() + skewMs, random: (size) => randomness.bytes(size), free: [] }
   })
 
-  function coreFor(visit: Visit): { tokens: RefreshTokens; now: () => number } {
-    const { now, random } = chances.oneOf(processes as [Process, ...Process[]])
+  function furnish(visit: Visit, { now, random }: Process): Desk {
     const { graceSeconds, idleSeconds, absoluteSeconds } = plan
+    const desk = { visit }
     const tokens = createRefreshTokens({
-      store: store.storeFor(visit),
+      store: store.storeAt(desk),
       secrets: [SECRET],
       policy: { graceSeconds, idleSeconds, absoluteSeconds },
       storeTimeoutSeconds: null,
@@ -71,7 +71,7 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
       random,
       onEvent: (event) => {
         chronicle.note(now(), JSON.stringify(event))
-        chronicle.reported(visit, event)
+        chronicle.reported(desk.visit, event)
       },
       accept: {
         identify: (token) => (token.startsWith('foreign-token') ? token : null),
@@ -79,7 +79,18 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
         moved: async (token) => foreign.delete(token),
       },
     })
-    return { tokens, now }
+    const accessToken = accessTokens({ plan, clock, chances, desk, keys })
+    return Object.assign(desk, { tokens, endpointAt: endpointsOf({ plan, tokens, accessToken, now }) })
+  }
+
+  /** At whichever process comes, and a desk of it where nobody stands. */
+  async function atDesk<Outcome>(visit: Visit, work: (desk: Desk) => Promise<Outcome>): Promise<Outcome> {
+    const process = chances.oneOf(processes as [Process, ...Process[]])
+    const desk = process.free.pop() ?? furnish(visit, process)
+    desk.visit = visit
+    const outcome = await work(desk)
+    process.free.push(desk)
+    return outcome
   }
 
   return {
@@ -88,8 +99,7 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
     async serve({ request, pretends, isStray }) {
       const carried = await carriedBy(request)
       const visit = chronicle.visit({ ...carried, pretends, isStray, arrivedAt: clock.now() })
-      const accessToken = accessTokens({ plan, clock, chances, visit, keys })
-      const response = await endpointAt(request.url, { plan, accessToken, ...coreFor(visit) })(request)
+      const response = await atDesk(visit, ({ endpointAt }) => endpointAt(request.url)(request))
       const answer = answerOf(response, clock.now())
       chronicle.note(clock.now(), `${request.url} ${String(answer.status)} ${visit.reason ?? ''}`)
       chronicle.answered(visit, answer)
@@ -97,7 +107,7 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
     },
     asAdministrator(work) {
       const nobody = { purpose: 'other', text: null, key: null, pretends: false, isStray: () => false } as const
-      return work(coreFor(chronicle.visit({ ...nobody, arrivedAt: clock.now() })).tokens)
+      return atDesk(chronicle.visit({ ...nobody, arrivedAt: clock.now() }), ({ tokens }) => work(tokens))
     },
     failKeys(ms) {
       keys.outUntil = clock.now() + ms
@@ -112,6 +122,15 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
 interface Process {
   readonly now: () => number
   readonly random: (size: number) => Uint8Array
+  /** Desks where nobody stands. */
+  readonly free: Desk[]
+}
+
+/** Where one request at a time is served. */
+interface Desk {
+  visit: Visit
+  readonly tokens: RefreshTokens
+  readonly endpointAt: (url: string) => Endpoint
 }
 
 interface EndpointWorld {
@@ -119,6 +138,15 @@ interface EndpointWorld {
   readonly tokens: RefreshTokens
   readonly accessToken: AccessTokenOption
   readonly now: () => number
+}
+
+function endpointsOf(world: EndpointWorld): Desk['endpointAt'] {
+  const made = new Map<string, Endpoint>()
+  return (url) => {
+    const endpoint = made.get(url) ?? endpointAt(url, world)
+    made.set(url, endpoint)
+    return endpoint
+  }
 }
 
 function endpointAt(url: string, { plan, tokens, accessToken, now }: EndpointWorld): Endpoint {
@@ -148,12 +176,12 @@ interface KeyWorld {
   readonly plan: Plan
   readonly clock: VirtualClock
   readonly chances: Chances
-  readonly visit: Visit
+  readonly desk: { readonly visit: Visit }
   readonly keys: { readonly outUntil: number; made: number }
 }
 
 /** Made here in no time, or by a service that is slow at times and out at others. */
-function accessTokens({ plan, clock, chances, visit, keys }: KeyWorld): AccessTokenOption {
+function accessTokens({ plan, clock, chances, desk, keys }: KeyWorld): AccessTokenOption {
   const make = (mostSeconds: number) => {
     keys.made += 1
     return { accessToken: `at.${String(keys.made)}`, expiresIn: Math.min(plan.accessSeconds, mostSeconds) }
@@ -167,6 +195,7 @@ function accessTokens({ plan, clock, chances, visit, keys }: KeyWorld): AccessTo
       read: async () => null,
     }
   return async ({ mostSeconds }) => {
+    const { visit } = desk
     await clock.sleep(chances.happens(0.1) ? chances.between(1000, 4000) : chances.between(5, 50))
     if (clock.now() >= keys.outUntil) return make(mostSeconds)
     visit.hurt = true

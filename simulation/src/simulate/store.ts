@@ -7,8 +7,8 @@ import type { Plan, Rates } from './plan.js'
 const CALM = { storeFails: 0, storeFailsLate: 0, storeRepeats: 0 }
 
 export interface SimulatedStore {
-  /** The store as it serves one request. */
-  storeFor(visit: Visit): TokenStore
+  /** The store as one desk sees it: what is asked through it is asked for the visit that stands there. */
+  storeAt(desk: { readonly visit: Visit }): TokenStore
   /** Nothing answers for so long. */
   fail(ms: number): void
   /** The last writes are gone, and nothing answers until the replica has taken over. */
@@ -77,8 +77,9 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
     else rows.set(id, Object.freeze(record))
   }
 
-  const storeFor = (visit: Visit): TokenStore => ({
+  const storeAt = (desk: { readonly visit: Visit }): TokenStore => ({
     create(record) {
+      const { visit } = desk
       return execute(visit, true, () => {
         const standing = rows.get(record.id)
         if (standing !== undefined) {
@@ -92,6 +93,7 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
       })
     },
     find(id) {
+      const { visit } = desk
       return execute(visit, false, () => {
         const row = rows.get(id) ?? null
         if (row !== null)
@@ -100,6 +102,7 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
       })
     },
     rotate({ id, expect, next, now }) {
+      const { visit } = desk
       return execute(visit, true, () => {
         const before = rows.get(id)
         if (before === undefined) return null
@@ -115,6 +118,7 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
       })
     },
     revoke(id, revocation) {
+      const { visit } = desk
       return execute(visit, true, () => {
         const before = rows.get(id)
         if (before === undefined) return null
@@ -127,14 +131,14 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
       })
     },
     list: ({ subject, limit, now }) =>
-      execute(visit, false, () => {
+      execute(desk.visit, false, () => {
         const living = [...rows.values()].filter(
           (row) => row.subject === subject && row.revocation === null && row.expiresAt > now,
         )
         return { items: living.slice(0, limit), cursor: null }
       }),
     purge: (now, limit) =>
-      execute(visit, true, () => {
+      execute(desk.visit, true, () => {
         const dead = [...rows.values()].filter(
           (row) => (row.revocation !== null || row.expiresAt <= now) && row.keepUntil <= now,
         )
@@ -145,7 +149,7 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
         return Math.min(dead.length, limit)
       }),
     remember: ({ key, by, expiresAt }, now) =>
-      execute(visit, true, () => {
+      execute(desk.visit, true, () => {
         const known = remembered.get(key)
         if (known !== undefined && known.expiresAt > now) return known.by
         remembered.set(key, { by, expiresAt })
@@ -154,7 +158,7 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
   })
 
   return {
-    storeFor,
+    storeAt,
     rows,
     fail(ms) {
       outUntil = Math.max(outUntil, clock.now() + ms)
