@@ -3,7 +3,7 @@ import globals from 'globals'
 import tseslint from 'typescript-eslint'
 
 export default tseslint.config(
-  { ignores: ['**/dist/**', '**/coverage/**', '**/.turbo/**', '**/.stryker/**'] },
+  { ignores: ['**/dist/**', '**/coverage/**', '**/.turbo/**', '**/.stryker/**', '**/next-env.d.ts'] },
   js.configs.recommended,
   {
     files: ['**/*.ts', '**/*.tsx'],

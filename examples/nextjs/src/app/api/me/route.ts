@@ -1,0 +1,7 @@
+import { auth } from '../../../lib/auth.ts'
+
+export async function GET(request: Request): Promise<Response> {
+  const verdict = await auth().guard(request)
+  if (!verdict.ok) return verdict.response
+  return Response.json({ sub: verdict.claims.sub }, { headers: verdict.headers })
+}

@@ -1,0 +1,10 @@
+import { Account } from './account.tsx'
+
+export default function Page() {
+  return (
+    <>
+      <h1>Baton under Next.js</h1>
+      <Account />
+    </>
+  )
+}

@@ -1,0 +1,25 @@
+import { createSession } from '@baton/client'
+import { webStorage } from '@baton/client/web-storage'
+
+// The server renders the page as well, where nobody is signed in and nothing is asked.
+const origin = typeof location === 'undefined' ? 'https://server.invalid' : location.origin
+
+/** One for the whole page. The refresh token is in a cookie that no script sees; what is stored is no secret. */
+export const session = createSession({
+  refreshEndpoint: `${origin}/auth/refresh`,
+  logoutEndpoint: `${origin}/auth/logout`,
+  storage: webStorage(),
+})
+
+/** Rejects where the server does not let in. */
+export function signIn(credentials: { readonly username: string; readonly password: string }): Promise<void> {
+  return session.login(async () => {
+    const response = await fetch('/auth/login', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(credentials),
+    })
+    if (!response.ok) throw new Error('That is not the password.')
+    return response.json()
+  })
+}
