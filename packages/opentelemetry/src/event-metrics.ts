@@ -10,6 +10,8 @@ export interface EventMetricsOptions extends Pick<ObserveOptions, 'meterProvider
   readonly clientIds?: readonly string[]
 }
 
+const OTHER = '_OTHER'
+
 /**
  * Counts what happens, for `onEvent`, and adds it to the span that is active, if there is one.
  *
@@ -17,6 +19,8 @@ export interface EventMetricsOptions extends Pick<ObserveOptions, 'meterProvider
  * - `baton.families.started`
  * - `baton.families.ended` by `baton.reason`
  * - `baton.faults` by `error.type` and `baton.operation`
+ *
+ * What alerts look for (theft, rotations that a store lost, keys that differ) is there from the beginning, as zero.
  */
 export function eventMetrics(options: EventMetricsOptions = {}): (event: RefreshEvent) => void {
   const { clientIds } = options
@@ -36,7 +40,17 @@ export function eventMetrics(options: EventMetricsOptions = {}): (event: Refresh
   })
 
   const clientOf = (clientId: string): Attributes =>
-    clientIds === undefined ? {} : { 'baton.client_id': clientIds.includes(clientId) ? clientId : '_OTHER' }
+    clientIds === undefined ? {} : { 'baton.client_id': clientIds.includes(clientId) ? clientId : OTHER }
+
+  // A counter that appears together with its first event has never risen, as Prometheus sees it; and for these the first one matters.
+  for (const clientId of [...(clientIds ?? []), OTHER]) {
+    const ofClient = clientOf(clientId)
+    ended.add(0, { 'baton.reason': 'reuse', ...ofClient })
+    for (const outcome of ['healed', 'lost', 'reuse', 'unknown_key'])
+      refreshes.add(0, { 'baton.outcome': outcome, ...ofClient })
+  }
+  for (const operation of ['rotate', 'redeem'])
+    faults.add(0, { 'error.type': 'record_key_missing', 'baton.operation': operation })
 
   function count(event: RefreshEvent): void {
     switch (event.type) {

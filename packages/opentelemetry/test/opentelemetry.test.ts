@@ -100,10 +100,31 @@ describe('eventMetrics', () => {
   it('tells only those clients apart that it was told of', async () => {
     const { tokens, measured } = world({ clientIds: ['app'] })
     for (const clientId of ['app', 'made-up-1', 'made-up-2']) await tokens.rotate({ refreshToken: 'x', clientId })
-    expect(await measured()).toEqual({
+    const counted = Object.entries(await measured()).filter(([, count]) => count > 0)
+    expect(Object.fromEntries(counted)).toEqual({
       'baton.refreshes{baton.outcome=malformed,baton.client_id=app}': 1,
       'baton.refreshes{baton.outcome=malformed,baton.client_id=_OTHER}': 2,
     })
+  })
+
+  it('has the rare events that matter at zero from the beginning, for each client that is told apart', async () => {
+    const { measured } = world({ clientIds: ['app'] })
+    expect(await measured()).toMatchObject({
+      'baton.families.ended{baton.reason=reuse,baton.client_id=app}': 0,
+      'baton.families.ended{baton.reason=reuse,baton.client_id=_OTHER}': 0,
+      'baton.refreshes{baton.outcome=lost,baton.client_id=app}': 0,
+      'baton.faults{error.type=record_key_missing,baton.operation=rotate}': 0,
+    })
+  })
+
+  it('counts on from that zero, and not beside it', async () => {
+    const { tokens, measured } = world()
+    const { refreshToken } = await tokens.issue({ subject: 'alice' })
+    const first = await tokens.rotate({ refreshToken })
+    if (first.ok) await tokens.rotate({ refreshToken: first.refreshToken })
+    await tokens.rotate({ refreshToken })
+    const series = Object.entries(await measured()).filter(([name]) => name.includes('=reuse'))
+    expect(series.map(([, count]) => count)).toEqual([1, 1])
   })
 
   it('has a count for every event that there is', async () => {
