@@ -7,12 +7,12 @@ interface Matcher {
   readonly values: readonly string[]
 }
 
-export interface Selector {
+interface Selector {
   readonly metric: string
   readonly matchers: readonly Matcher[]
 }
 
-export interface Query {
+interface Query {
   readonly selectors: readonly Selector[]
   /** What its aggregations keep apart. */
   readonly labels: readonly string[]
