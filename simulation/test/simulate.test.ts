@@ -15,18 +15,23 @@ describe('the simulation', () => {
       const tally = await playAll({ seed: 'test', first: 0, count: SCHEDULES })
       expect(tally.failures).toEqual([])
       expect(tally.schedules).toBe(SCHEDULES)
-      for (const count of [tally.rotations, tally.retries, tally.heals, tally.imports, tally.reuses, tally.faults])
+      const { rotations, retries, heals, imports, codes, proofs, reuses, faults } = tally
+      for (const count of [rotations, retries, heals, imports, codes, proofs, reuses, faults])
         expect(count).toBeGreaterThan(0)
     },
     BUSY_MACHINE_MS,
   )
 
   it('plays the same plan the same way, to the last line', async () => {
-    for (const schedule of [3, 14, 15]) {
-      const [one, other] = [await run(planOf(nameOf('again', schedule))), await run(planOf(nameOf('again', schedule)))]
+    const met = new Set<string>()
+    for (let schedule = 0; schedule < 20; schedule += 1) {
+      const plan = planOf(nameOf('again', schedule))
+      const [one, other] = [await run(plan), await run(plan)]
       expect(one.lines.length).toBeGreaterThan(2)
       expect(other).toEqual(one)
+      for (const part of [plan.signIn, plan.proofs]) met.add(part)
     }
+    expect(met.size).toBe(6)
   })
 
   it('plays another plan another way', async () => {

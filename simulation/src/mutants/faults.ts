@@ -15,6 +15,8 @@ const rotate = `${CORE}/src/rotate.ts`
 const token = `${CORE}/src/token.ts`
 const family = `${CORE}/src/family.ts`
 const revoke = `${CORE}/src/revoke.ts`
+const redeem = `${CORE}/src/redeem.ts`
+const GRANT = 'grants/authorization-code.ts'
 const memory = 'packages/store-memory/src/memory-store.ts'
 
 const coreTests = [
@@ -213,6 +215,26 @@ export const faults: readonly Fault[] = [
     'if (facts.sameAttempt) return now >= facts.expiresAt',
     'if (now > 0) return now >= facts.expiresAt',
   ),
+  inCore(
+    'no second try redeems a code',
+    decide,
+    "if (facts.sameAttempt) return now >= facts.expiresAt ? refuse('expired') : { kind: 'mint', outcome: 'retried' }\n",
+    '',
+  ),
+  inCore('a code is redeemed without what it takes', decide, "request.matches ? null : refuse('mismatch')", 'null'),
+  inCore('a code is good for ever', decide, "if (request.now >= expiresAt) return refuse('expired')\n", ''),
+  inCore(
+    'a try is the same when its token has been used',
+    redeem,
+    ' || stored.generation !== 0) return false',
+    ') return false',
+  ),
+  inCore(
+    'a code can come again once its family is deleted',
+    redeem,
+    'keepUntil: reservation.expiresAt + MOST_SKEW_MS',
+    'keepUntil: now',
+  ),
 
   // The swap.
   inCore(
@@ -333,6 +355,44 @@ export const faults: readonly Fault[] = [
     'refresh.ts',
     "idempotencyKey: soleHeader(request, 'idempotency-key'),",
     'idempotencyKey: null,',
+  ),
+  inHttp('a code needs no verifier', GRANT, ' && answers(verifier, opened.codeChallenge)', ''),
+  inHttp(
+    'a code that is bound to a key needs no proof',
+    GRANT,
+    'return code.boundKey === null || code.boundKey === boundKey',
+    'return true',
+  ),
+  inHttp(
+    'a family is not bound to the key of its code',
+    GRANT,
+    'boundKey: confidential ? null : boundKey',
+    'boundKey: null',
+  ),
+  inHttp(
+    'a code and its second try have nothing in common',
+    GRANT,
+    "idempotencyKey: soleHeader(exchange.request, 'idempotency-key'),",
+    'idempotencyKey: null,',
+  ),
+  inHttp(
+    'a proof works as often as it comes',
+    'dpop/dpop.ts',
+    'if (memory !== undefined && !(await memory.once(claim)))',
+    'if (memory !== undefined && (await memory.once(claim), false))',
+  ),
+  inHttp('a proof has no age', 'dpop/dpop.ts', 'now < until && ', ''),
+  inHttp(
+    'a nonce has no age',
+    'dpop/nonces.ts',
+    'for (const candidate of [slot, slot - 1, slot + 1]) {',
+    'for (let candidate = slot + 1; candidate > slot - 100; candidate -= 1) {',
+  ),
+  inHttp(
+    'a nonce is good for its own slot alone',
+    'dpop/nonces.ts',
+    'for (const candidate of [slot, slot - 1, slot + 1]) {',
+    'for (const candidate of [slot]) {',
   ),
 
   // The client.

@@ -5,7 +5,9 @@ import type { Chronicle } from './chronicle.js'
 import type { VirtualClock } from './clock.js'
 import type { Network } from './network.js'
 import type { Plan } from './plan.js'
-import { CLIENT, ORIGIN } from './server.js'
+import { createProver } from './prover.js'
+import { CLIENT, type CodeWanted, ORIGIN } from './server.js'
+import { type PendingCode, signInByCode } from './sign-in.js'
 
 export interface Tab {
   readonly name: string
@@ -31,6 +33,8 @@ export interface Browser {
   plant(text: string): void
   /** The API answers 401 to access tokens that it was shown before now. */
   refuseTokens(): void
+  /** What the last sign-in by code was made with; null before there is one. */
+  readonly lastCode: () => PendingCode | null
 }
 
 interface BrowserWorld {
@@ -38,6 +42,7 @@ interface BrowserWorld {
   readonly clock: VirtualClock
   readonly network: Network
   readonly chronicle: Chronicle
+  readonly authorize: (wanted: CodeWanted) => string
   /** Called when a tab says that nobody is signed in any more. */
   readonly onSignedOut: (tab: string, reason: string) => void
   /** Called when a session is stored that had been signed out, or replaced by another sign-in. */
@@ -47,7 +52,8 @@ interface BrowserWorld {
 const STORED = 'session'
 
 /** One browser: tabs that share a storage, a cookie jar and, if they are lucky, a lock. The client in each of them is the real one. */
-export function createBrowser({ plan, clock, network, chronicle, onSignedOut, onRevived }: BrowserWorld): Browser {
+export function createBrowser(world: BrowserWorld): Browser {
+  const { plan, clock, network, chronicle, authorize, onSignedOut, onRevived } = world
   const chances = chancesOf(`${plan.seed}/browser`)
   const disk = new Map<string, string>()
   const jar = new Map<string, string>()
@@ -60,6 +66,10 @@ export function createBrowser({ plan, clock, network, chronicle, onSignedOut, on
   let wallMs = 0
   let offlineUntil = 0
   let opened = 0
+  let lastCode: PendingCode | null = null
+  const wallClock = () => clock.now() + wallMs
+  const prover =
+    plan.proofs === 'none' ? null : createProver({ chances: chancesOf(`${plan.seed}/key`), now: wallClock })
 
   function receive({ headers }: PlainResponse): void {
     for (const [name, value] of headers) {
@@ -137,7 +147,7 @@ export function createBrowser({ plan, clock, network, chronicle, onSignedOut, on
           })
         })
       },
-      now: () => clock.now() + wallMs,
+      now: wallClock,
       elapsed: () => clock.now() - openedAt,
       random: (size) => chances.bytes(size),
       setTimer: (ms, call) =>
@@ -201,7 +211,13 @@ export function createBrowser({ plan, clock, network, chronicle, onSignedOut, on
         : responseOf({ status: 200, headers: [], body: '{}' })
     }
 
-    const common = { storage, lock: ownLock, environment }
+    const proofs = prover && {
+      prove: async (request: Parameters<typeof prover.prove>[0]) => prover.prove(request),
+      remember: (_url: string, nonce: string) => {
+        prover.remember(nonce)
+      },
+    }
+    const common = { storage, lock: ownLock, environment, ...(proofs === null ? {} : { proofs }) }
     const session = createSession(
       plan.carrier === 'token'
         ? {
@@ -238,6 +254,20 @@ export function createBrowser({ plan, clock, network, chronicle, onSignedOut, on
 
   async function signIn(tab: Tab, subject: string): Promise<void> {
     browser.subject = subject
+    if (plan.signIn === 'code') {
+      const answer = await signInByCode(
+        {
+          ...{ plan, clock, chances, network, prover, authorize },
+          isOffline: () => clock.now() < offlineUntil,
+          isOver: tab.isDead,
+          onCode: (pending) => (lastCode = pending),
+        },
+        subject,
+      )
+      if (tab.isDead()) throw new Error('the page is gone')
+      await tab.session.login(answer)
+      return
+    }
     await tab.session.login(
       () =>
         new Promise((resolve, reject) => {
@@ -302,6 +332,7 @@ export function createBrowser({ plan, clock, network, chronicle, onSignedOut, on
     refuseTokens() {
       for (const token of seen) refused.add(token)
     },
+    lastCode: () => lastCode,
   }
   return browser
 }

@@ -3,15 +3,20 @@ import { createLineage, type Lineage, type Link } from '../history/lineage.js'
 import { demandBirth, extended, type Standing, standingOf } from '../history/standing.js'
 import { Violation } from '../history/violation.js'
 import type { Plan } from './plan.js'
+import { createProofJudge, PROOF_ERRORS } from './proof-judge.js'
+import type { Claimed } from './prover.js'
 
 /** One request at the server, and what has become of it so far. */
 export interface Visit {
   /** In the order of their arrival. */
   readonly order: number
-  readonly purpose: 'refresh' | 'other'
-  /** The refresh token that it carries. */
+  readonly purpose: 'refresh' | 'code' | 'other'
+  /** The refresh token that it carries, or the code. */
   readonly text: string | null
   readonly key: string | null
+  /** Its proof of a key. */
+  readonly proof: Claimed | null
+  /** It lacks something that it takes: it comes from another client, or without the verifier or the key. */
   readonly pretends: boolean
   /** By the clock that nobody has. */
   readonly arrivedAt: number
@@ -49,6 +54,8 @@ export interface Answer {
   readonly error: string | null
   readonly refreshToken: string | null
   readonly retryAfter: string | null
+  /** For the next proof. */
+  readonly nonce: string | null
   /** A cookie was set or cleared. */
   readonly touchesCookie: boolean
 }
@@ -67,8 +74,17 @@ export interface FamilyHistory {
   /** Writes that the store has lost. */
   losses: number
   isStolen: boolean
-  /** A stray request came when its token had long been replaced: no server can tell that from a theft. */
+  /** A stray request came when its token had long been replaced, or its code came again: no server can tell that from a theft. */
   isExcused: boolean
+  /** The store has deleted it, as it was told to. */
+  isDeleted: boolean
+}
+
+/** An authorization code, from outside. */
+interface Code {
+  readonly expiresAt: number
+  /** Only a proof of this key redeems it. */
+  readonly boundKey: string | null
 }
 
 export interface Counts {
@@ -76,6 +92,8 @@ export interface Counts {
   retries: number
   heals: number
   imports: number
+  codes: number
+  proofs: number
   reuses: number
   losses: number
   faults: number
@@ -86,13 +104,14 @@ export interface Chronicle {
   readonly lineage: Lineage
   readonly counts: Counts
   readonly families: ReadonlyMap<string, FamilyHistory>
-  visit(given: Pick<Visit, 'purpose' | 'text' | 'key' | 'pretends' | 'arrivedAt' | 'isStray'>): Visit
-  /** The family of a token; undefined for none that exists. */
+  visit(given: Pick<Visit, 'purpose' | 'text' | 'key' | 'proof' | 'pretends' | 'arrivedAt' | 'isStray'>): Visit
+  /** The family of a token or a code; undefined for none that exists. */
   familyOf(text: string): FamilyHistory | undefined
   /** The last family of the subject. */
   lastOf(subject: string): FamilyHistory | undefined
   /** Another system's token, of which a family may be made. */
   noteForeign(text: string): void
+  noteCode(text: string, code: Code): void
   created(visit: Visit | undefined, record: FamilyRecord, at: number): void
   /** The store has looked at the family for this visit, and written if `after` is another record. */
   looked(
@@ -116,19 +135,23 @@ export interface Chronicle {
 /** Each process is off by as much at most. */
 const SKEW_MS = 1000
 
-export function createChronicle({ graceSeconds }: Plan): Chronicle {
+export function createChronicle(plan: Plan): Chronicle {
   const lineage = createLineage()
+  const proofs = createProofJudge(plan)
+  const codes = new Map<string, Code>()
   const families = new Map<string, FamilyHistory>()
   const familyIds = new Map<string, string>()
   const lines: string[] = []
   let visits = 0
   let violation: Violation | null = null
-  const graceMs = graceSeconds * 1000
+  const graceMs = plan.graceSeconds * 1000
   const counts: Counts = {
     rotations: 0,
     retries: 0,
     heals: 0,
     imports: 0,
+    codes: 0,
+    proofs: 0,
     reuses: 0,
     losses: 0,
     faults: 0,
@@ -156,9 +179,9 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
   ): void {
     const family = families.get(before.id)
     if (family === undefined) throw new Violation('I4', 'a family stands that nobody has made')
-    if (visit?.text == null || visit.purpose !== 'refresh' || familyOf(visit.text) !== family) return
+    if (visit?.text == null || familyOf(visit.text) !== family) return
     const { text } = visit
-    const standing = standingOf(family.chain, lineage, text)
+    const standing = visit.purpose === 'code' ? standingOfCode(family) : standingOf(family.chain, lineage, text)
     visit.sight = { at, standing, revoked: before.revocation !== null, expiresAt: before.expiresAt }
     if (isSwap) visit.swaps += 1
     // What the store has forgotten since was not written.
@@ -166,6 +189,7 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
     if (after === before) return
 
     if (visit.pretends) throw new Violation('I11', 'another client changed the family')
+    proofs.demandProven(visit, before)
     if (before.revocation !== null) throw new Violation('I5', 'a dead family was written to')
     if (after.expiresAt > after.absoluteExpiresAt) throw new Violation('I10', 'the idle end passed the absolute end')
     if (madeAt >= before.expiresAt) throw new Violation('I10', 'a family went on after its end')
@@ -184,6 +208,7 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
   function answered(visit: Visit, answer: Answer): void {
     counts.requests += 1
     const { status } = answer
+    proofs.answered(answer)
     if (status === 503) {
       counts.faults += 1
       if (!visit.hurt && visit.swaps < 3) throw new Violation('I12', 'a 503 without a cause')
@@ -194,7 +219,7 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
     if (status >= 500) throw new Violation('I12', `the server broke: ${String(status)}`)
     if (visit.ended && !visit.hurt && visit.reports === 0)
       throw new Violation('I15', 'the end of a family went unreported')
-    if (visit.purpose !== 'refresh') {
+    if (visit.purpose === 'other') {
       noteIssued(visit, answer)
       return
     }
@@ -215,6 +240,10 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
     if (visit.pretends) throw new Violation('I11', 'a pretender got a token')
     const family = familyOf(text)
     if (family === undefined || sight === null) throw new Violation('I1', 'a token of no family was exchanged')
+    if (family.record !== null) proofs.demandProven(visit, family.record)
+    proofs.demandFresh(visit)
+    if (visit.proof !== null) counts.proofs += 1
+    if (visit.purpose === 'code') counts.codes += 1
     if (family.verdictAt !== null && visit.order > family.verdictAt)
       throw new Violation('I5', 'a request that began after the verdict was served')
     familyIds.set(refreshToken, family.id)
@@ -229,9 +258,11 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
       throw new Violation('I1', `a token that is ${standing.kind} was exchanged for nothing`)
     if (standing.isUsedUp) throw new Violation('I6', 'a predecessor succeeded after its successor had been used')
     const { link } = standing
-    const inTime = graceMs > 0 && visit.arrivedAt < link.appliedAt + graceMs + 2 * SKEW_MS
+    const inTime = hasGrace(visit) && visit.arrivedAt < link.appliedAt + graceMs + 2 * SKEW_MS
     if (!inTime && !isSameAttempt(visit, link))
-      throw new Violation('I6', 'a bare predecessor succeeded after its window had closed')
+      throw visit.purpose === 'code'
+        ? new Violation('I17', 'a code was good twice')
+        : new Violation('I6', 'a bare predecessor succeeded after its window had closed')
     noteAnswer(link.verifier, refreshToken)
   }
 
@@ -240,22 +271,29 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
       throw new Violation('I2', 'one rotation was answered with two different tokens')
   }
 
-  function demandJustRefusal(visit: Visit, { at, status, error, touchesCookie }: Answer): void {
+  function demandJustRefusal(visit: Visit, answer: Answer): void {
+    const { at, status, error, touchesCookie } = answer
     const { text, reason } = visit
     if (touchesCookie) throw new Violation('I12', 'a refused refresh touched the cookie')
     if (status === 409) return
+    if (PROOF_ERRORS.includes(error)) {
+      proofs.demandJustRefusal(visit, answer)
+      return
+    }
     // No session to refresh, or rubbish that is no token of ours.
-    const birth = text === null ? undefined : lineage.birthOf(text)
+    const code = text === null ? undefined : codes.get(text)
     if (error !== 'invalid_grant')
       throw new Violation('I3', `a refresh was answered with ${String(status)} ${String(error)}`)
-    if (text === null || birth === undefined) return
+    if (text === null || (code === undefined && lineage.birthOf(text) === undefined)) return
     if (visit.hurt) throw new Violation('I12', 'a failing store was answered with invalid_grant')
+    if (code !== undefined && reason === 'expired' && at >= code.expiresAt - SKEW_MS) return
     const family = familyOf(text)
     const hasForgotten = lossesOf(text) > visit.losses || (family !== undefined && family.record === null)
-    if (family === undefined || hasForgotten) return
+    if (hasForgotten || (family === undefined && code === undefined)) return
     if (visit.pretends !== (reason === 'mismatch'))
       throw new Violation(visit.pretends ? 'I11' : 'I3', `the wrong client was told ${String(reason)}`)
     if (visit.pretends) return
+    if (family === undefined) throw new Violation('I3', `a code that is good was refused as ${String(reason)}`)
     demandJustVerdict(visit, family, at)
   }
 
@@ -291,8 +329,11 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
     if (standing.kind === 'current' || standing.kind === 'ahead') return true
     if (standing.kind === 'severed' || standing.isUsedUp) return false
     const { link } = standing
-    return (graceMs > 0 && visit.arrivedAt < link.madeAt + graceMs - 2 * SKEW_MS) || isSameAttempt(visit, link)
+    return (hasGrace(visit) && visit.arrivedAt < link.madeAt + graceMs - 2 * SKEW_MS) || isSameAttempt(visit, link)
   }
+
+  /** Nothing tells the second use of a code by its owner from the first by a thief. */
+  const hasGrace = ({ purpose }: Visit) => purpose === 'refresh' && graceMs > 0
 
   return {
     lineage,
@@ -302,34 +343,48 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
     violation: () => violation,
     familyOf,
     note: (at, line) => lines.push(`${String(at)} ${line}`),
-    visit: (given) => ({
-      ...given,
-      order: (visits += 1),
-      losses: lossesOf(given.text),
-      hurt: false,
-      sight: null,
-      wrote: null,
-      swaps: 0,
-      ended: false,
-      reports: 0,
-      reason: null,
-      issued: null,
-    }),
+    visit(given) {
+      const visit: Visit = {
+        ...given,
+        order: (visits += 1),
+        losses: lossesOf(given.text),
+        hurt: false,
+        sight: null,
+        wrote: null,
+        swaps: 0,
+        ended: false,
+        reports: 0,
+        reason: null,
+        issued: null,
+      }
+      proofs.arrived(visit)
+      return visit
+    },
     lastOf: (subject) => [...families.values()].filter((family) => family.subject === subject).at(-1),
     noteForeign(text) {
       const verifier = `another system's ${text}`
       lineage.noteLink({ verifier, presented: null, madeAt: 0, appliedAt: 0, key: null }, null)
       lineage.noteAnswer(verifier, text)
     },
+    noteCode(text, code) {
+      codes.set(text, code)
+    },
     created: watched((visit, record, at) => {
-      const link = { verifier: record.verifier, presented: null, madeAt: at, appliedAt: at, key: visit?.key ?? null }
-      const birth = visit?.text == null || visit.purpose === 'other' ? undefined : lineage.birthOf(visit.text)
-      const origin = birth === undefined ? undefined : lineage.linkOf(birth)
+      const shown = visit?.purpose === 'other' ? null : (visit?.text ?? null)
       const known = families.get(record.id)
-      if (known?.record != null) throw new Violation('I17', 'one family was made twice')
-      const made: Link = origin === undefined ? link : { ...link, presented: visit?.text ?? null }
+      const begun = shown === null ? undefined : familyOf(shown)
+      if (known?.record != null || known?.isDeleted === true || begun !== known)
+        throw new Violation('I17', 'one token or code made two families')
+      if (visit?.pretends === true) throw new Violation('I11', 'a family was begun by somebody who lacks something')
+      if (record.boundKey !== (visit?.proof?.boundKey ?? null))
+        throw new Violation('I16', 'a family was bound to another key than the one that was proven')
+      // A token of another system is the fruit of a link that this store has never seen.
+      const birth = shown === null ? undefined : lineage.birthOf(shown)
+      const origin = birth === undefined ? undefined : lineage.linkOf(birth)
+      const { verifier } = record
+      const made: Link = { verifier, presented: shown, madeAt: at, appliedAt: at, key: visit?.key ?? null }
       lineage.noteLink(made, birth ?? null)
-      families.set(record.id, {
+      const family: FamilyHistory = {
         id: record.id,
         subject: record.subject,
         ends: 0,
@@ -337,16 +392,19 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
         losses: 0,
         isStolen: false,
         isExcused: false,
+        isDeleted: false,
         ...known,
         record,
         chain: origin === undefined ? [made] : [origin, made],
         verdictAt: null,
-      })
-      if (visit !== undefined && origin !== undefined && visit.text !== null) {
-        familyIds.set(visit.text, record.id)
-        visit.wrote = made.verifier
+      }
+      families.set(record.id, family)
+      if (visit !== undefined && shown !== null) {
+        familyIds.set(shown, record.id)
+        visit.wrote = verifier
         visit.sight = { at, standing: { kind: 'current' }, revoked: false, expiresAt: record.expiresAt }
       }
+      demandGeneration(family, record)
       demandOnlyHashes(record)
     }),
     looked: watched(looked),
@@ -358,13 +416,15 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
       family.ends += 1
       if (visit === undefined) return
       visit.ended = true
-      if (visit.purpose === 'refresh' && visit.isStray()) family.isExcused = true
+      if (visit.purpose === 'code' || (visit.purpose === 'refresh' && visit.isStray())) family.isExcused = true
     }),
     deleted: watched((record, now) => {
       const isDead = record.revocation !== null || record.expiresAt <= now
       if (!isDead || record.keepUntil > now) throw new Violation('I17', 'a record was deleted too early')
       const family = families.get(record.id)
-      if (family !== undefined) family.record = null
+      if (family === undefined) return
+      family.record = null
+      family.isDeleted = true
     }),
     checkpoint(id) {
       const before = families.get(id)
@@ -374,6 +434,7 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
         if (family === undefined) return
         family.record = kept?.record ?? null
         family.chain = kept?.chain ?? []
+        family.isDeleted = kept?.isDeleted ?? false
         family.verdictAt = family.record?.revocation == null ? null : (kept?.verdictAt ?? null)
         family.losses += 1
       }
@@ -420,6 +481,12 @@ export function createChronicle({ graceSeconds }: Plan): Chronicle {
     }),
     answered: watched(answered),
   }
+}
+
+/** The family that it has begun is its only successor. */
+function standingOfCode({ chain }: FamilyHistory): Standing {
+  const [link] = chain
+  return link === undefined ? { kind: 'current' } : { kind: 'spent', link, isUsedUp: chain.length > 1 }
 }
 
 function isSameAttempt({ key, text }: Visit, link: Link): boolean {

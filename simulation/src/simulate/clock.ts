@@ -5,6 +5,8 @@ export interface VirtualClock {
   /** Calls once, in so many milliseconds; the answer cancels. */
   after(ms: number, call: () => void): () => void
   sleep(ms: number): Promise<void>
+  /** Stands still until the answer is called: something is under way that takes none of this time. One thing at a time. */
+  hold(): () => void
   /** Lets everything happen that is due until then, in the order of its time. */
   runUntil(instant: number): Promise<void>
 }
@@ -16,6 +18,7 @@ interface Appointment {
 
 export function createClock(start: number): VirtualClock {
   let now = start
+  let held: Promise<void> | null = null
   /** Sorted by time, the next one last; of one instant, first come, first served. */
   const appointments: Appointment[] = []
 
@@ -38,9 +41,21 @@ export function createClock(start: number): VirtualClock {
       new Promise((resolve) => {
         after(ms, resolve)
       }),
+    hold() {
+      if (held !== null) throw new Error('two things at a time would end in any order')
+      let release: (() => void) | undefined
+      held = new Promise((resolve) => {
+        release = resolve
+      })
+      return () => {
+        held = null
+        release?.()
+      }
+    },
     async runUntil(instant) {
       for (;;) {
         await everybodyWaits()
+        while (held !== null) await held.then(everybodyWaits)
         const next = appointments.at(-1)
         if (next === undefined || next.at > instant) break
         appointments.pop()
@@ -52,7 +67,7 @@ export function createClock(start: number): VirtualClock {
   }
 }
 
-/** Nothing here does real I/O: once all promises have run, everything waits for the clock. */
+/** Whatever does real I/O holds the clock: once all promises have run, everything else waits for it. */
 function everybodyWaits(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve)

@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -26,7 +26,7 @@ const { values } = parseArgs({
     without: { type: 'string', default: '' },
     calm: { type: 'string', default: '' },
     length: { type: 'string' },
-    worker: { type: 'string' },
+    worker: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
@@ -35,15 +35,16 @@ const MOST_SHRUNK = 3
 /** What a worker plays at a time. */
 const SHARE = 200
 
-if (values.worker !== undefined) await work(JSON.parse(values.worker) as Range)
+if (values.worker) work()
 else if (values.help) console.log(USAGE)
 else if (values.only !== undefined) await replay(Number(values.only))
 else await main()
 
-/** What a process of its own does: tells the tally of its range. */
-async function work(range: Range): Promise<void> {
-  process.send?.(await playAll(range))
-  process.disconnect()
+/** What a process of its own does: plays one range after another, and tells the tally of each. */
+function work(): void {
+  process.on('message', (range: Range) => {
+    void playAll(range).then((tally) => process.send?.(tally))
+  })
 }
 
 async function main(): Promise<void> {
@@ -52,15 +53,17 @@ async function main(): Promise<void> {
   let tally = NOTHING_YET
   let first = 0
   async function handOut(): Promise<void> {
+    const worker = fork(fileURLToPath(import.meta.url), ['--worker'])
     while (first < schedules) {
       const range = { seed, first, count: Math.min(SHARE, schedules - first) }
       first += range.count
-      const share = await inWorker(range)
+      const share = await played(worker, range)
       tally = add(tally, share)
       for (const { schedule, invariant, message } of share.failures)
         console.log(`schedule ${String(schedule)}: ${invariant}: ${message}`)
-      console.error(`${String(tally.schedules)} of ${String(schedules)}, ${String(tally.failures.length)} violations`)
+      console.error(summaryOf(tally))
     }
+    worker.disconnect()
   }
   await Promise.all(Array.from({ length: Number(values.workers) }, handOut))
   console.log(summaryOf(tally))
@@ -68,24 +71,29 @@ async function main(): Promise<void> {
   process.exitCode = tally.failures.length === 0 ? 0 : 1
 }
 
-function inWorker(range: Range): Promise<Tally> {
+function played(worker: ChildProcess, range: Range): Promise<Tally> {
   return new Promise((resolve, reject) => {
-    const worker = fork(fileURLToPath(import.meta.url), ['--worker', JSON.stringify(range)])
+    const onExit = (code: number | null) => {
+      reject(new Error(`a worker ended with ${String(code)}`))
+    }
+    worker.once('exit', onExit)
     worker.once('message', (tally: Tally) => {
+      worker.off('exit', onExit)
       resolve(tally)
     })
-    worker.once('error', reject)
-    worker.once('exit', (code) => {
-      if (code !== 0) reject(new Error(`a worker ended with ${String(code)}`))
-    })
+    worker.send(range)
   })
 }
 
-function summaryOf({ schedules, requests, rotations, retries, heals, reuses, faults, failures }: Tally): string {
+function summaryOf(tally: Tally): string {
+  const { schedules, requests, codes, imports, rotations, proofs, retries, heals, reuses, faults, failures } = tally
   return [
     `${String(schedules)} schedules`,
     `${String(requests)} requests`,
+    `${String(codes)} codes redeemed`,
+    `${String(imports)} imports`,
     `${String(rotations)} rotations`,
+    `${String(proofs)} answers to a proof of a key`,
     `${String(retries)} retries`,
     `${String(heals)} heals`,
     `${String(reuses)} reuse verdicts`,

@@ -13,6 +13,8 @@ export type Incident = { readonly atMs: number } & (
   | { readonly kind: 'fail-over'; readonly lagMs: number }
   | { readonly kind: 'the thief copies all that is stored' | 'the thief refreshes' | 'the thief tries an older token' }
   | { readonly kind: 'the thief pretends to be another client' | 'somebody sends rubbish' }
+  /** With all that it takes, or without the secret that belongs to it. */
+  | { readonly kind: 'the thief redeems the code' | 'the thief has the code and no verifier' }
   | { readonly kind: 'the wall clock jumps'; readonly ms: number }
   | { readonly kind: 'all sessions are ended' | 'purge' | 'the sessions are listed' }
 )
@@ -39,8 +41,12 @@ export interface Plan {
   readonly accessSeconds: number
   /** Access tokens come from a service that may be slow or out. */
   readonly keyService: boolean
-  /** The session begins with a token of another system. */
-  readonly imported: boolean
+  /** How people sign in; whoever has a token of another system signs in by password later on. */
+  readonly signIn: 'password' | 'code' | 'token of another system'
+  /** The app sends an Idempotency-Key along with a code. */
+  readonly codeKeys: boolean
+  /** Tokens are bound to a key of the browser (DPoP), and the server may want to have nonces in its proofs. */
+  readonly proofs: 'none' | 'plain' | 'with nonces'
   /** Tabs have a lock that all of them see; without it each has its own. */
   readonly sharedLock: boolean
   readonly tabs: number
@@ -51,6 +57,9 @@ export interface Plan {
   readonly lengthMs: number
 }
 
+/** In these shares. */
+const WAYS_IN = ['password', 'password', 'password', 'code', 'code', 'code', 'token of another system'] as const
+
 const SECOND = 1000
 const MINUTE = 60 * SECOND
 
@@ -60,6 +69,8 @@ export function planOf(seed: string): Plan {
   const tabs = chances.between(1, 3)
   const engine = chances.oneOf(['memory', 'sqlite', 'postgres', 'redis', 'redis'])
   const carrier = chances.oneOf(['token', 'token', 'cookie'])
+  const signIn = carrier === 'cookie' ? 'password' : chances.oneOf(WAYS_IN)
+  const proofs = signIn === 'code' ? chances.oneOf(['none', 'none', 'plain', 'with nonces']) : 'none'
   const isCalm = chances.happens(0.2)
   const upTo = (most: number) => (isCalm || chances.happens(0.4) ? 0 : chances.fraction() * most)
   const hasShortLife = chances.happens(0.15)
@@ -74,7 +85,9 @@ export function planOf(seed: string): Plan {
     absoluteSeconds: hasShortLife ? chances.between(200, 400) : 7200,
     accessSeconds: chances.oneOf([30, 60, 90]),
     keyService: chances.happens(0.25),
-    imported: carrier === 'token' && chances.happens(0.15),
+    signIn,
+    codeKeys: chances.happens(0.6),
+    proofs,
     sharedLock: chances.happens(0.85),
     skewsMs: Array.from({ length: 3 }, () => (isCalm ? 0 : chances.between(-1000, 1000))),
     rates: {
@@ -86,13 +99,13 @@ export function planOf(seed: string): Plan {
       storeFailsLate: upTo(0.1),
       storeRepeats: upTo(0.15),
     },
-    incidents: incidentsOf(chances, { lengthMs, tabs, engine }),
+    incidents: incidentsOf(chances, { lengthMs, tabs, engine, signIn, proofs }),
   }
 }
 
 function incidentsOf(
   chances: Chances,
-  { lengthMs, tabs, engine }: Pick<Plan, 'lengthMs' | 'tabs' | 'engine'>,
+  { lengthMs, tabs, engine, signIn, proofs }: Pick<Plan, 'lengthMs' | 'tabs' | 'engine' | 'signIn' | 'proofs'>,
 ): Incident[] {
   const atMs = () => chances.between(SECOND, lengthMs)
   const tab = () => chances.between(0, tabs - 1)
@@ -113,7 +126,9 @@ function incidentsOf(
   some(0.2, 1, () => ({ atMs: atMs(), kind: 'the key service is out', ms: chances.between(1, 30) * SECOND }))
   if (engine === 'redis')
     some(0.5, 2, () => ({ atMs: atMs(), kind: 'fail-over', lagMs: chances.oneOf([50, 500, 2000, 90 * SECOND]) }))
-  some(0.2, 1, () => ({ atMs: atMs(), kind: 'the wall clock jumps', ms: chances.between(-3600, 3600) * SECOND }))
+  // Without a nonce, a proof is as old as the wall clock says, and nobody gets on before that is set right.
+  if (proofs !== 'plain')
+    some(0.2, 1, () => ({ atMs: atMs(), kind: 'the wall clock jumps', ms: chances.between(-3600, 3600) * SECOND }))
   some(0.07, 1, () => ({ atMs: atMs(), kind: 'all sessions are ended' }))
   some(0.2, 1, () => ({ atMs: atMs(), kind: 'purge' }))
   some(0.3, 1, () => ({ atMs: atMs(), kind: 'the sessions are listed' }))
@@ -125,6 +140,13 @@ function incidentsOf(
     some(0.8, 4, () => ({ atMs: later(), kind: 'the thief refreshes' }))
     some(0.3, 2, () => ({ atMs: later(), kind: 'the thief tries an older token' }))
     some(0.3, 2, () => ({ atMs: later(), kind: 'the thief pretends to be another client' }))
+  }
+  if (signIn === 'code' && chances.happens(0.3)) {
+    // Whoever reads codes has them at once.
+    const signIns = incidents.filter(({ kind }) => kind === 'sign-in as somebody else').map((one) => one.atMs)
+    const soon = () => chances.between(0, 2 * SECOND) + (signIns[0] ?? chances.between(0, 60) * SECOND)
+    some(0.7, 2, () => ({ atMs: soon(), kind: 'the thief redeems the code' }))
+    some(0.5, 2, () => ({ atMs: soon(), kind: 'the thief has the code and no verifier' }))
   }
   return incidents.sort((one, other) => one.atMs - other.atMs)
 }

@@ -35,6 +35,7 @@ export async function run(plan: Plan): Promise<RunReport> {
     clock,
     network,
     chronicle,
+    authorize: (wanted) => server.authorize(wanted),
     onSignedOut: (_tab, reason) => {
       demandCauseOfSignOut(reason)
     },
@@ -42,9 +43,10 @@ export async function run(plan: Plan): Promise<RunReport> {
       broken.push(new Violation('I3', 'a late answer undid a sign-out'))
     },
   })
-  const thief = createThief({ plan, browser, network, chronicle })
+  const thief = createThief({ plan, clock, browser, network, chronicle })
   /** Tokens that were brought along count as one. A sign-in that never heard of its success leaves a family that nobody has. */
   let signIns = 0
+  let isSignedIn = false
 
   function demandCauseOfSignOut(reason: string): void {
     if (reason !== 'refused' && reason !== 'no_session' && reason !== 'cleared') return
@@ -55,7 +57,7 @@ export async function run(plan: Plan): Promise<RunReport> {
 
   /** Nothing has happened to it that may end a session. */
   function isInnocent({ record, losses, isStolen, isExcused }: FamilyHistory): boolean {
-    if (!plan.sharedLock || losses > 0 || isStolen || isExcused || signIns > 1) return false
+    if (!plan.sharedLock || losses > 0 || isStolen || isExcused || signIns > 1 || !isSignedIn) return false
     if (record === null) return false
     const { revocation, expiresAt } = record
     if (revocation !== null && revocation.reason !== 'reuse' && revocation.reason !== 'rollback') return false
@@ -64,12 +66,13 @@ export async function run(plan: Plan): Promise<RunReport> {
 
   async function begin(): Promise<void> {
     const tab = browser.open(0)
-    if (plan.imported) {
+    if (plan.signIn === 'token of another system') {
       chronicle.noteForeign(FOREIGN)
       server.foreign.set(FOREIGN, { subject: 'user 1', clientId: 'app', expiresAt: START + 90 * 24 * 3600 * SECOND })
       browser.subject = 'user 1'
       browser.plant(FOREIGN)
       signIns += 1
+      isSignedIn = true
       browser.open(0)
     } else await signIn(tab, 'user 1')
     for (let place = 1; place < plan.tabs; place += 1) browser.open(place)
@@ -78,6 +81,7 @@ export async function run(plan: Plan): Promise<RunReport> {
   async function signIn(tab: Tab, subject: string): Promise<void> {
     signIns += 1
     await browser.signIn(tab, subject)
+    isSignedIn = true
   }
 
   function befall(incident: Incident): void {
@@ -130,6 +134,12 @@ export async function run(plan: Plan): Promise<RunReport> {
         break
       case 'the thief pretends to be another client':
         thief.refresh({ pretends: true }).catch(ignore)
+        break
+      case 'the thief redeems the code':
+        thief.redeem().catch(ignore)
+        break
+      case 'the thief has the code and no verifier':
+        thief.redeem({ withoutVerifier: true }).catch(ignore)
         break
       case 'somebody sends rubbish':
         network.send(rubbish())
@@ -206,12 +216,19 @@ export async function run(plan: Plan): Promise<RunReport> {
     return outcome
   }
 
+  function unleash(): void {
+    network.unleash()
+    server.store.unleash()
+  }
+
   const isOver = () => chronicle.violation() !== null || broken.length > 0
+  const isRough = plan.signIn === 'code'
+  if (isRough) unleash()
   const beginning = begin()
+  beginning.catch(ignore)
   await clock.runUntil(BEGUN)
-  if (!isOver()) await beginning
-  network.unleash()
-  server.store.unleash()
+  if (!isRough && !isOver()) await beginning
+  unleash()
   for (const incident of plan.incidents) {
     if (isOver()) break
     await clock.runUntil(BEGUN + incident.atMs)

@@ -1,6 +1,9 @@
 import { createRefreshTokens, type ForeignGrant, type RefreshTokens } from '@baton/core'
 import {
   type AccessTokenOption,
+  type AuthorizationCodes,
+  authorizationCodes,
+  type DpopOptions,
   type Endpoint,
   loginEndpoint,
   logoutEndpoint,
@@ -13,11 +16,15 @@ import { type Chances, chancesOf } from './chances.js'
 import type { Answer, Chronicle, Visit } from './chronicle.js'
 import type { VirtualClock } from './clock.js'
 import type { Plan } from './plan.js'
+import { claimsIn } from './prover.js'
 import { type SimulatedStore, simulatedStore } from './store.js'
 
 export const ORIGIN = 'https://app.example'
 export const CLIENT = 'app'
 const SECRET = 'the secret of the simulation, 48 bytes and more.'
+const CODE_SECRET = 'the secret of the codes, which is 48 bytes long.'
+const NONCE_SECRET = 'the secret of the nonces, which is as long as it.'
+const CODE_SECONDS = 60
 
 export interface ServerWorld {
   readonly plan: Plan
@@ -32,9 +39,19 @@ interface Arrival {
   readonly isStray: () => boolean
 }
 
+/** What the authorize page has found out. */
+export interface CodeWanted {
+  readonly subject: string
+  readonly codeChallenge: string
+  /** `dpop_jkt`, or null. */
+  readonly boundKey: string | null
+}
+
 export interface Server {
   /** Answers one request, at one of the processes. */
   serve(arrival: Arrival): Promise<PlainResponse>
+  /** Hands out a code. */
+  authorize(wanted: CodeWanted): string
   /** What an administrator does, on the first process. */
   asAdministrator<Outcome>(work: (tokens: RefreshTokens) => Promise<Outcome>): Promise<Outcome>
   readonly store: SimulatedStore
@@ -57,11 +74,13 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
   const processes = plan.skewsMs.map((skewMs, index): Process => {
     const randomness = chancesOf(`${plan.seed}/randomness of process ${String(index)}`)
     return { now: () => clock.now() + skewMs, random: (size) => randomness.bytes(size), free: [] }
-  })
+  }) as [Process, ...Process[]]
 
-  function furnish(visit: Visit, { now, random }: Process): Desk {
+  const deskAt = (process: Process) => process.free.pop() ?? furnish(process)
+
+  function furnish({ now, random }: Process): Desk {
     const { graceSeconds, idleSeconds, absoluteSeconds } = plan
-    const desk = { visit }
+    const desk = { visit: nobody(), settle: (): void => undefined }
     const tokens = createRefreshTokens({
       store: store.storeAt(desk),
       secrets: [SECRET],
@@ -80,13 +99,23 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
       },
     })
     const accessToken = accessTokens({ plan, clock, chances, desk, keys })
-    return Object.assign(desk, { tokens, endpointAt: endpointsOf({ plan, tokens, accessToken, now }) })
+    const codes = authorizationCodes(tokens, { secrets: [CODE_SECRET], lifetimeSeconds: CODE_SECONDS })
+    return Object.assign(desk, {
+      tokens,
+      codes,
+      endpointAt: endpointsOf({ plan, tokens, codes, accessToken, now }),
+    })
+  }
+
+  function nobody(): Visit {
+    const nothing = { purpose: 'other', text: null, key: null, proof: null, pretends: false } as const
+    return chronicle.visit({ ...nothing, isStray: () => false, arrivedAt: clock.now() })
   }
 
   /** At whichever process comes, and a desk of it where nobody stands. */
   async function atDesk<Outcome>(visit: Visit, work: (desk: Desk) => Promise<Outcome>): Promise<Outcome> {
-    const process = chances.oneOf(processes as [Process, ...Process[]])
-    const desk = process.free.pop() ?? furnish(visit, process)
+    const process = chances.oneOf(processes)
+    const desk = deskAt(process)
     desk.visit = visit
     const outcome = await work(desk)
     process.free.push(desk)
@@ -99,15 +128,32 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
     async serve({ request, pretends, isStray }) {
       const carried = await carriedBy(request)
       const visit = chronicle.visit({ ...carried, pretends, isStray, arrivedAt: clock.now() })
-      const response = await atDesk(visit, ({ endpointAt }) => endpointAt(request.url)(request))
+      const response = await atDesk(visit, async (desk) => {
+        // The platform checks signatures on threads of its own; the store is asked after that, or an answer given.
+        const release = visit.proof === null ? () => undefined : clock.hold()
+        desk.settle = () => {
+          desk.settle = () => undefined
+          release()
+        }
+        const given = await desk.endpointAt(request.url)(request)
+        desk.settle()
+        return given
+      })
       const answer = answerOf(response, clock.now())
       chronicle.note(clock.now(), `${request.url} ${String(answer.status)} ${visit.reason ?? ''}`)
       chronicle.answered(visit, answer)
       return response
     },
+    authorize({ subject, codeChallenge, boundKey }) {
+      const [process] = processes
+      const desk = deskAt(process)
+      const code = desk.codes.issue({ subject, clientId: CLIENT, redirectUri: null, codeChallenge, boundKey })
+      process.free.push(desk)
+      chronicle.noteCode(code, { boundKey, expiresAt: clock.now() + CODE_SECONDS * 1000 })
+      return code
+    },
     asAdministrator(work) {
-      const nobody = { purpose: 'other', text: null, key: null, pretends: false, isStray: () => false } as const
-      return atDesk(chronicle.visit({ ...nobody, arrivedAt: clock.now() }), ({ tokens }) => work(tokens))
+      return atDesk(nobody(), ({ tokens }) => work(tokens))
     },
     failKeys(ms) {
       keys.outUntil = clock.now() + ms
@@ -129,13 +175,17 @@ interface Process {
 /** Where one request at a time is served. */
 interface Desk {
   visit: Visit
+  /** Lets the clock go on. */
+  settle: () => void
   readonly tokens: RefreshTokens
+  readonly codes: AuthorizationCodes
   readonly endpointAt: (url: string) => Endpoint
 }
 
 interface EndpointWorld {
   readonly plan: Plan
   readonly tokens: RefreshTokens
+  readonly codes: AuthorizationCodes
   readonly accessToken: AccessTokenOption
   readonly now: () => number
 }
@@ -149,7 +199,7 @@ function endpointsOf(world: EndpointWorld): Desk['endpointAt'] {
   }
 }
 
-function endpointAt(url: string, { plan, tokens, accessToken, now }: EndpointWorld): Endpoint {
+function endpointAt(url: string, { plan, tokens, codes, accessToken, now }: EndpointWorld): Endpoint {
   const shared = { rateLimit: false, now, onError: () => undefined } as const
   const clients = [{ clientId: CLIENT }, { clientId: 'another' }]
   switch (url) {
@@ -160,7 +210,7 @@ function endpointAt(url: string, { plan, tokens, accessToken, now }: EndpointWor
         : loginEndpoint(tokens, { accessToken, authenticate, defaults: { clientId: CLIENT }, ...shared })
     }
     case '/oauth/token':
-      return refreshEndpoint(tokens, { accessToken, clients, ...shared })
+      return refreshEndpoint(tokens, { accessToken, clients, codes, dpop: dpopOf(plan), ...shared })
     case '/oauth/revoke':
       return revocationEndpoint(tokens, { clients, ...shared })
     case '/auth/refresh':
@@ -170,6 +220,10 @@ function endpointAt(url: string, { plan, tokens, accessToken, now }: EndpointWor
     default:
       throw new Error(`nothing is served at ${url}`)
   }
+}
+
+function dpopOf({ proofs }: Plan): DpopOptions {
+  return proofs === 'with nonces' ? { nonce: { secrets: [NONCE_SECRET], required: true } } : {}
 }
 
 interface KeyWorld {
@@ -203,14 +257,19 @@ function accessTokens({ plan, clock, chances, desk, keys }: KeyWorld): AccessTok
   }
 }
 
-/** What the world outside can see of a request: which token it shows, and how. */
-async function carriedBy(request: PlainRequest): Promise<Pick<Visit, 'purpose' | 'text' | 'key'>> {
-  const key = request.headers['idempotency-key']?.[0] ?? null
-  if (request.url === '/auth/refresh') return { purpose: 'refresh', text: cookieIn(request), key }
-  if (request.url !== '/oauth/token' || request.body.kind !== 'stream') return { purpose: 'other', text: null, key }
-  const body = await request.body.read(65_536)
-  const text = new URLSearchParams(Buffer.from(body ?? []).toString()).get('refresh_token')
-  return { purpose: 'refresh', text, key }
+/** What the world outside can see of a request: what it shows, and how. */
+async function carriedBy(request: PlainRequest): Promise<Pick<Visit, 'purpose' | 'text' | 'key' | 'proof'>> {
+  const [key = null] = request.headers['idempotency-key'] ?? []
+  const [header] = request.headers['dpop'] ?? []
+  const common = { key, proof: header === undefined ? null : claimsIn(header) }
+  if (request.url === '/auth/refresh') return { purpose: 'refresh', text: cookieIn(request), ...common }
+  if (request.url !== '/oauth/token' || request.body.kind !== 'stream')
+    return { purpose: 'other', text: null, ...common }
+  const form = new URLSearchParams(Buffer.from((await request.body.read(65_536)) ?? []).toString())
+  const code = form.get('code')
+  return code === null
+    ? { purpose: 'refresh', text: form.get('refresh_token'), ...common }
+    : { purpose: 'code', text: code, ...common }
 }
 
 function cookieIn({ headers }: PlainRequest): string | null {
@@ -233,6 +292,7 @@ function answerOf(response: PlainResponse, at: number): Answer {
     error: members.error ?? null,
     refreshToken: refreshTokenIn(response),
     retryAfter: headers.find(([name]) => name === 'retry-after')?.[1] ?? null,
+    nonce: headers.find(([name]) => name === 'dpop-nonce')?.[1] ?? null,
     touchesCookie: status !== 200 && headers.some(([name]) => name === 'set-cookie'),
   }
 }

@@ -8,7 +8,7 @@ const CALM = { storeFails: 0, storeFailsLate: 0, storeRepeats: 0 }
 
 export interface SimulatedStore {
   /** The store as one desk sees it: what is asked through it is asked for the visit that stands there. */
-  storeAt(desk: { readonly visit: Visit }): TokenStore
+  storeAt(desk: StoreDesk): TokenStore
   /** Nothing answers for so long. */
   fail(ms: number): void
   /** The last writes are gone, and nothing answers until the replica has taken over. */
@@ -18,6 +18,13 @@ export interface SimulatedStore {
   /** From here on nothing goes wrong by itself. */
   heal(): void
   readonly rows: ReadonlyMap<string, FamilyRecord>
+}
+
+/** Who asks. */
+interface StoreDesk {
+  readonly visit: Visit
+  /** Called when the store is asked. */
+  settle(): void
 }
 
 interface StoreWorld {
@@ -44,7 +51,9 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
   let outUntil = 0
   const latency = () => clock.sleep(plan.engine === 'memory' ? 0 : chances.between(1, 8))
 
-  async function execute<Answer>(visit: Visit, isWrite: boolean, command: () => Answer): Promise<Answer> {
+  async function execute<Answer>(desk: StoreDesk, isWrite: boolean, command: () => Answer): Promise<Answer> {
+    const { visit } = desk
+    desk.settle()
     const hurt = (message: string): Error => {
       visit.hurt = true
       return new Error(message)
@@ -77,10 +86,10 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
     else rows.set(id, Object.freeze(record))
   }
 
-  const storeAt = (desk: { readonly visit: Visit }): TokenStore => ({
+  const storeAt = (desk: StoreDesk): TokenStore => ({
     create(record) {
       const { visit } = desk
-      return execute(visit, true, () => {
+      return execute(desk, true, () => {
         const standing = rows.get(record.id)
         if (standing !== undefined) {
           chronicle.looked(visit, { before: standing, after: standing, madeAt: 0, at: clock.now(), isSwap: true })
@@ -94,7 +103,7 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
     },
     find(id) {
       const { visit } = desk
-      return execute(visit, false, () => {
+      return execute(desk, false, () => {
         const row = rows.get(id) ?? null
         if (row !== null)
           chronicle.looked(visit, { before: row, after: row, madeAt: 0, at: clock.now(), isSwap: false })
@@ -103,7 +112,7 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
     },
     rotate({ id, expect, next, now }) {
       const { visit } = desk
-      return execute(visit, true, () => {
+      return execute(desk, true, () => {
         const before = rows.get(id)
         if (before === undefined) return null
         const applies = before.verifier === expect && before.revocation === null && before.expiresAt > now
@@ -119,7 +128,7 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
     },
     revoke(id, revocation) {
       const { visit } = desk
-      return execute(visit, true, () => {
+      return execute(desk, true, () => {
         const before = rows.get(id)
         if (before === undefined) return null
         if (before.revocation !== null) return before
@@ -131,14 +140,14 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
       })
     },
     list: ({ subject, limit, now }) =>
-      execute(desk.visit, false, () => {
+      execute(desk, false, () => {
         const living = [...rows.values()].filter(
           (row) => row.subject === subject && row.revocation === null && row.expiresAt > now,
         )
         return { items: living.slice(0, limit), cursor: null }
       }),
     purge: (now, limit) =>
-      execute(desk.visit, true, () => {
+      execute(desk, true, () => {
         const dead = [...rows.values()].filter(
           (row) => (row.revocation !== null || row.expiresAt <= now) && row.keepUntil <= now,
         )
@@ -149,7 +158,7 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
         return Math.min(dead.length, limit)
       }),
     remember: ({ key, by, expiresAt }, now) =>
-      execute(desk.visit, true, () => {
+      execute(desk, true, () => {
         const known = remembered.get(key)
         if (known !== undefined && known.expiresAt > now) return known.by
         remembered.set(key, { by, expiresAt })

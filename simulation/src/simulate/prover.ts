@@ -1,0 +1,104 @@
+import { createECDH, createHash, createPrivateKey, type KeyObject, sign } from 'node:crypto'
+import type { Chances } from './chances.js'
+
+/** What a proof is about. */
+interface ProofRequest {
+  readonly method: string
+  readonly url: string
+  readonly accessToken: string | null
+}
+
+/** One key, and proofs of it (RFC 9449). */
+export interface Prover {
+  /** `jkt:…` */
+  readonly boundKey: string
+  prove(request: ProofRequest): string
+  /** The nonce that a server wants to find in further proofs. */
+  remember(nonce: string | null): void
+}
+
+interface ProverWorld {
+  readonly chances: Chances
+  /** Epoch milliseconds, as whoever has the key believes. */
+  readonly now: () => number
+}
+
+/**
+ * Signs on the thread of the simulation, where the platform's own crypto would take another one: what comes of it is then a matter
+ * of this clock alone. Signatures differ from run to run, and nothing depends on how.
+ */
+export function createProver({ chances, now }: ProverWorld): Prover {
+  const { key, jwk } = keyOf(chances)
+  let nonce: string | null = null
+  return {
+    boundKey: `jkt:${thumbprintOf(jwk)}`,
+    prove({ method, url, accessToken }) {
+      const { origin, pathname } = new URL(url)
+      const claims = {
+        jti: chances.text(),
+        htm: method,
+        htu: origin + pathname,
+        iat: Math.floor(now() / 1000),
+        ...(accessToken === null ? {} : { ath: hashOf(accessToken) }),
+        ...(nonce === null ? {} : { nonce }),
+      }
+      const text = `${encoded({ typ: 'dpop+jwt', alg: 'ES256', jwk })}.${encoded(claims)}`
+      return `${text}.${sign('sha256', Buffer.from(text), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
+    },
+    remember(given) {
+      nonce = given ?? nonce
+    },
+  }
+}
+
+/** What a proof says, whether or not it is true. */
+export interface Claimed {
+  readonly boundKey: string
+  readonly jti: string
+  /** Epoch milliseconds. */
+  readonly madeAt: number
+  readonly nonce: string | null
+}
+
+export function claimsIn(proof: string): Claimed {
+  const [header, claims] = proof.split('.').map((part) => Buffer.from(part, 'base64url').toString())
+  const { jwk } = JSON.parse(header ?? '') as { jwk: PublicKey }
+  const { jti, iat, nonce = null } = JSON.parse(claims ?? '') as { jti: string; iat: number; nonce?: string | null }
+  return { boundKey: `jkt:${thumbprintOf(jwk)}`, jti, madeAt: iat * 1000, nonce }
+}
+
+/** In the order of RFC 7638. */
+interface PublicKey {
+  readonly crv: string
+  readonly kty: string
+  readonly x: string
+  readonly y: string
+}
+
+function keyOf(chances: Chances): { readonly key: KeyObject; readonly jwk: PublicKey } {
+  const secret = Buffer.from(chances.bytes(32))
+  // Below the order of the curve.
+  secret[0] = 1
+  const pair = createECDH('prime256v1')
+  pair.setPrivateKey(secret)
+  const point = pair.getPublicKey()
+  const jwk = {
+    crv: 'P-256',
+    kty: 'EC',
+    x: point.subarray(1, 33).toString('base64url'),
+    y: point.subarray(33).toString('base64url'),
+  }
+  return { key: createPrivateKey({ key: { ...jwk, d: secret.toString('base64url') }, format: 'jwk' }), jwk }
+}
+
+function thumbprintOf({ crv, kty, x, y }: PublicKey): string {
+  return hashOf(JSON.stringify({ crv, kty, x, y }))
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
+}
+
+function encoded(value: object): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url')
+}
