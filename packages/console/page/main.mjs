@@ -25,6 +25,7 @@ more.addEventListener('click', () =>
     const page = await ask({ action: 'find', subject: shown.subject, cursor: shown.cursor })
     const cards = page.living.map((family) => livingCard(family, endOne))
     living.append(...cards)
+    showNewest()
     goOn(page.cursor)
     say(`${cards.length} more`)
     cards[0]?.querySelector('button').focus()
@@ -65,9 +66,15 @@ async function show(subject) {
   byId('ended-title').hidden = page.ended.length === 0
   byId('end-all').disabled = page.living.length === 0
   result.hidden = false
+  showNewest()
   shown = { subject, cursor: null }
   goOn(page.cursor)
   say(summary(page))
+}
+
+/** Where a picture has no room for all of a session, its end is what matters. */
+function showNewest() {
+  for (const picture of result.querySelectorAll('.picture')) picture.scrollLeft = picture.scrollWidth
 }
 
 function goOn(cursor) {

@@ -88,9 +88,31 @@ describe('an operator', () => {
     const page = await open()
     await find(page, 'alice')
     expect(await page.getByRole('heading', { name: '<img src=x onerror=alert(1)>' }).count()).toBe(1)
-    expect(await page.locator('li img').count()).toBe(0)
+    await find(page, '<img src=x onerror=alert(2)>')
+    expect(await page.locator('img').count()).toBe(0)
     expect(noise).toEqual([])
     await page.context().close()
+  })
+
+  test('sees a session whose events are forgotten as far as it is known, and ends it', async () => {
+    scene = world({}, { mostFamilies: 1 })
+    const { refreshToken, family } = await scene.tokens.issue({ subject: 'alice' })
+    await scene.tokens.rotate({ refreshToken })
+    await scene.tokens.issue({ subject: 'bob' })
+    const mounted = await SERVERS['Express']!(scene.endpoint)
+    address = await listen(mounted)
+    const page = await open()
+    await find(page, 'alice')
+    const card = page.locator(`[data-family="${family.id}"]`)
+    expect(await card.getByRole('img').getAttribute('aria-label')).toBe('Generation 1, alive.')
+    await card.getByRole('button', { name: `End Session ${family.id}` }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'End', exact: true }).click()
+    await page.getByText('The session has been ended').waitFor()
+    expect(await scene.tokens.find(family.id)).toBeNull()
+    expect(noise).toEqual([])
+    await page.context().close()
+    mounted.close()
+    mounted.closeAllConnections()
   })
 
   test('ends one session by keyboard alone, and none with Escape', async () => {
@@ -167,11 +189,26 @@ describe('for everybody', () => {
     await page.locator('details').first().locator('summary').click()
     expect(await flaws(page)).toEqual([])
     expect(await page.evaluate<boolean>('document.documentElement.scrollWidth <= innerWidth')).toBe(true)
+    // What a picture has no room for is its beginning.
+    const isAtItsEnd = '({ scrollLeft, clientWidth, scrollWidth }) => scrollLeft + clientWidth >= scrollWidth - 1'
+    expect(await page.evaluate<boolean>(`[...document.querySelectorAll('.picture')].every(${isAtItsEnd})`)).toBe(true)
     await shoot(page, `console-${colorScheme}-${String(width)}`)
     await page.getByRole('button', { name: 'End all sessions' }).click()
     expect(await flaws(page)).toEqual([])
     await page.context().close()
   })
+})
+
+test.each([
+  ['color-contrast', "document.getElementById('counts-note').style.color = '#bbb'"],
+  ['label', "document.querySelector('label').remove()"],
+  ['button-name', "document.getElementById('end-all').textContent = ''"],
+])('axe would find %s', async (flaw, spoil) => {
+  const page = await open()
+  await find(page, 'alice')
+  await page.evaluate(spoil)
+  expect(await flaws(page)).toEqual([expect.stringContaining(`${flaw}: `)])
+  await page.context().close()
 })
 
 describe('behind every framework', () => {

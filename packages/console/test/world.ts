@@ -1,15 +1,21 @@
 import { createRefreshTokens, type RefreshTokens } from '@baton/core'
 import type { PlainRequest } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
-import { type ConsoleAction, consoleEndpoint, type ConsoleOptions, memoryEventLog } from '../src/index.js'
+import {
+  type ConsoleAction,
+  consoleEndpoint,
+  type ConsoleOptions,
+  memoryEventLog,
+  type MemoryEventLogOptions,
+} from '../src/index.js'
 
 export const NOW = Date.UTC(2030, 0, 15, 12)
 
 /** Tokens over a store in memory, the console over them, and a clock that both read. */
-export function world(options: Partial<ConsoleOptions> = {}) {
+export function world(options: Partial<ConsoleOptions> = {}, logOptions: MemoryEventLogOptions = {}) {
   const clock = { now: NOW }
   const now = () => clock.now
-  const log = memoryEventLog({ now })
+  const log = memoryEventLog({ now, ...logOptions })
   const actions: ConsoleAction[] = []
   const tokens = createRefreshTokens({
     store: memoryStore(),
