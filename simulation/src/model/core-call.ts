@@ -3,32 +3,41 @@ import {
   createRefreshTokens,
   type FamilyId,
   type FamilyRecord,
+  type RedeemOutcome,
   type RefreshEvent,
   type RefreshTokens,
+  type Reservation,
   type Revocation,
   type RevokeOutcome,
   type RotateCommand,
   type RotateOutcome,
 } from '@baton/core'
+import type { Origin } from './world.js'
 
 /** What a call asks of the world before it can go on. */
 export type Question =
+  | { readonly method: 'create'; readonly record: FamilyRecord }
   | { readonly method: 'find'; readonly id: FamilyId }
   | { readonly method: 'rotate'; readonly command: RotateCommand }
   | { readonly method: 'revoke'; readonly id: FamilyId; readonly revocation: Revocation }
   /** Work of the app that may fail: signing by a remote service, asking a user database. */
   | { readonly method: 'prepare' }
+  /** Whether another system knows a token. */
+  | { readonly method: 'accept' }
 
 /** What the world says, and when. Records are compared by content, so equal ones may be different objects. */
 export type Reply =
   | { readonly at: number; readonly kind: 'record'; readonly record: FamilyRecord | null }
-  | { readonly at: number; readonly kind: 'done' | 'failure' }
+  | { readonly at: number; readonly kind: 'done' | 'unknown' | 'failure' }
 
 export interface CallRequest {
-  readonly kind: 'rotate' | 'revoke'
-  readonly refreshToken: string
+  readonly kind: 'rotate' | 'redeem' | 'revoke'
+  /** The token, or the code. */
+  readonly text: string
   readonly idempotencyKey: string | null
   readonly clientId: string
+  /** It comes with all that it takes to redeem a code. */
+  readonly matches: boolean
   readonly boundKey: string | null
   readonly confidential: boolean
   /** The app has work to do before every answer. */
@@ -40,7 +49,7 @@ export interface CallRequest {
   readonly seed: string
 }
 
-export type CallOutcome = RotateOutcome | RevokeOutcome
+export type CallOutcome = RotateOutcome | RedeemOutcome | RevokeOutcome
 
 type CallStep =
   | { readonly kind: 'asks'; readonly question: Question }
@@ -66,8 +75,17 @@ export interface CoreOptions {
   readonly boundKey: string | null
 }
 
+/** What the first holder has. */
+export interface Beginning {
+  readonly text: string
+  /** Null where no family has been made of it yet. */
+  readonly record: FamilyRecord | null
+  /** When it ends, if it is a code. */
+  readonly endsAt: number | null
+}
+
 export interface ResumableCore {
-  issue(at: number): Promise<{ refreshToken: string; record: FamilyRecord }>
+  begin(origin: Origin, at: number): Promise<Beginning>
   start(request: CallRequest): Promise<CoreCall>
   resume(call: CoreCall, reply: Reply): Promise<CoreCall>
 }
@@ -84,6 +102,11 @@ interface Run {
 }
 
 const MOST_REMEMBERED = 200_000
+const CODE = 'the code that everything begins with'
+const FOREIGN = 'the token of another system'
+const CODE_SECONDS = 60
+const FOREIGN_GRANT = { subject: 'alice', expiresAt: Date.UTC(2031, 0, 1) }
+const ISSUE = 'issue'
 
 /**
  * The real core as a function from what a call has been told so far to what it does next. An async function cannot be copied
@@ -91,9 +114,10 @@ const MOST_REMEMBERED = 200_000
  * with all of these brings it back to the same place. That is what lets a search go back and try another order.
  */
 export function resumableCore({ processes, boundKey, ...policy }: CoreOptions): ResumableCore {
-  let run = runOf({ seed: 'issue', arrivedAt: 0 }, [], () => undefined)
+  let run = runOf({ seed: ISSUE, arrivedAt: 0 }, [], () => undefined)
   let remembered = new Map<string, CoreCall>()
-  let created: FamilyRecord | undefined
+  let issued: FamilyRecord | undefined
+  let reservation: Reservation | undefined
 
   function ask<Answer>(question: Question, read: (reply: Reply) => Answer): Promise<Answer> {
     const mine = run
@@ -113,7 +137,8 @@ export function resumableCore({ processes, boundKey, ...policy }: CoreOptions): 
   const cores: readonly RefreshTokens[] = processes.map((secrets) =>
     createRefreshTokens({
       store: {
-        create: async (record) => (created = record),
+        create: async (record) =>
+          run.request.seed === ISSUE ? (issued = record) : ask({ method: 'create', record }, demandRecordIn),
         find: (id) => ask({ method: 'find', id }, recordIn),
         rotate: (command) => ask({ method: 'rotate', command }, recordIn),
         revoke: (id, revocation) => ask({ method: 'revoke', id, revocation }, recordIn),
@@ -123,6 +148,10 @@ export function resumableCore({ processes, boundKey, ...policy }: CoreOptions): 
       },
       secrets,
       policy,
+      accept: {
+        identify: (token) => (token === FOREIGN ? token : null),
+        find: () => ask({ method: 'accept' }, ({ kind }) => (kind === 'unknown' ? null : FOREIGN_GRANT)),
+      },
       storeTimeoutSeconds: null,
       now: () => run.clock,
       random: (size) => bytesOf(run, size),
@@ -137,18 +166,18 @@ export function resumableCore({ processes, boundKey, ...policy }: CoreOptions): 
   }
 
   async function invoke(request: CallRequest): Promise<CallOutcome> {
-    const { refreshToken, clientId, confidential, idempotencyKey, prepares } = request
+    const { kind, text, clientId, confidential, idempotencyKey, matches, prepares, boundKey: provenKey } = request
     const core = coreOf(request.process)
-    if (request.kind === 'revoke') return core.revoke({ refreshToken, reason: 'logout' })
-    const work = { prepare: () => ask({ method: 'prepare' }, () => undefined) }
-    return core.rotate({
-      refreshToken,
-      clientId,
-      confidential,
-      idempotencyKey,
-      boundKey: request.boundKey,
-      ...(prepares ? work : {}),
-    })
+    const work = prepares ? { prepare: () => ask({ method: 'prepare' }, () => undefined) } : {}
+    switch (kind) {
+      case 'revoke':
+        return core.revoke({ refreshToken: text, reason: 'logout' })
+      case 'redeem':
+        if (reservation === undefined) throw new Error('nobody was given a code')
+        return core.redeem({ reservation, matches, boundKey: provenKey, idempotencyKey, ...work })
+      case 'rotate':
+        return core.rotate({ refreshToken: text, clientId, confidential, idempotencyKey, boundKey: provenKey, ...work })
+    }
   }
 
   async function play(request: CallRequest, replies: readonly Reply[]): Promise<CoreCall> {
@@ -170,11 +199,16 @@ export function resumableCore({ processes, boundKey, ...policy }: CoreOptions): 
   }
 
   return {
-    async issue(at) {
-      run = runOf({ seed: 'issue', arrivedAt: at }, [], () => undefined)
+    async begin(origin, at) {
+      run = runOf({ seed: ISSUE, arrivedAt: at }, [], () => undefined)
+      if (origin === 'a token of another system') return { text: FOREIGN, record: null, endsAt: null }
+      if (origin === 'a code') {
+        reservation = coreOf(0).reserve({ subject: 'alice', expiresInSeconds: CODE_SECONDS })
+        return { text: CODE, record: null, endsAt: reservation.expiresAt }
+      }
       const { refreshToken } = await coreOf(0).issue({ subject: 'alice', boundKey })
-      if (created === undefined) throw new Error('issue created nothing')
-      return { refreshToken, record: created }
+      if (issued === undefined) throw new Error('issue created nothing')
+      return { text: refreshToken, record: issued, endsAt: null }
     },
     async start(request) {
       const key = JSON.stringify(request)
@@ -211,6 +245,12 @@ function bytesOf(run: Run, size: number): Uint8Array {
 function recordIn(reply: Reply): FamilyRecord | null {
   if (reply.kind !== 'record') throw new Error(`a store answers with a record, not with ${reply.kind}`)
   return reply.record
+}
+
+function demandRecordIn(reply: Reply): FamilyRecord {
+  const record = recordIn(reply)
+  if (record === null) throw new Error('a store answers a create with a record')
+  return record
 }
 
 /** Two records with the same verifier, end and revocation are the same: a verifier is made once. */

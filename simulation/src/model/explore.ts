@@ -90,13 +90,18 @@ export async function explore(setup: Setup, limits: SearchLimits): Promise<Searc
   return report(level.length === 0, null)
 }
 
+/** What is first exchanged for a family is the fruit of a link that no store has seen. */
+const ORIGIN = 'the origin'
+
 async function firstWorld({ setup, core, lineage }: Rules): Promise<World> {
-  const { refreshToken, record } = await core.issue(BORN_AT)
-  const link = { verifier: record.verifier, presented: null, madeAt: BORN_AT, appliedAt: BORN_AT, key: null }
+  const { text, record, endsAt } = await core.begin(setup.begins, BORN_AT)
+  const verifier = record?.verifier ?? ORIGIN
+  const link = { verifier, presented: null, madeAt: BORN_AT, appliedAt: BORN_AT, key: null }
   lineage.noteLink(link, null)
-  lineage.noteAnswer(record.verifier, refreshToken)
+  lineage.noteAnswer(verifier, text)
   return {
     now: BORN_AT,
+    code: endsAt === null ? null : { text, endsAt },
     fallbacks: 0,
     sent: 0,
     left: setup.budget,
@@ -105,7 +110,7 @@ async function firstWorld({ setup, core, lineage }: Rules): Promise<World> {
     verdict: false,
     reported: false,
     past: [],
-    places: { 'shared storage': refreshToken, 'storage of tab C': refreshToken },
+    places: { 'shared storage': text, 'storage of tab C': text },
     hoard: [],
     stolenKey: null,
     flights: [],

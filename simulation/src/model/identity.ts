@@ -1,5 +1,5 @@
 import type { FamilyRecord } from '@baton/core'
-import type { CoreCall, Reply } from './core-call.js'
+import type { CoreCall, Question, Reply } from './core-call.js'
 import type { Lineage } from '../history/lineage.js'
 import type { Standing } from '../history/standing.js'
 import { attemptOf } from './attempt.js'
@@ -40,14 +40,17 @@ export function identityOf(world: World, lineage: Lineage): string {
     return `${place} ${token(text)}`
   }
   const since = (instant: number) => String(now - instant)
-  const record = ({ verifier, rotatedAt, expiresAt, revocation, retryKey }: FamilyRecord) =>
-    [
+  const record = (stored: FamilyRecord | null) => {
+    if (stored === null) return 'none'
+    const { verifier, rotatedAt, expiresAt, revocation, retryKey } = stored
+    return [
       rotation(verifier),
       since(rotatedAt),
       since(expiresAt),
       revocation === null ? 'alive' : 'dead',
       retryKey === null ? '' : 'k',
     ].join()
+  }
   const snapshot = (state: Snapshot) =>
     [record(state.record), state.verdict, state.reported, state.chain.length - chain.length].join()
   const recentLinks = () =>
@@ -64,18 +67,21 @@ export function identityOf(world: World, lineage: Lineage): string {
       )
 
   function told(reply: Reply): string {
-    const what = reply.kind !== 'record' ? reply.kind : reply.record === null ? 'none' : record(reply.record)
+    const what = reply.kind === 'record' ? record(reply.record) : reply.kind
     return `${since(reply.at)}:${what}`
+  }
+
+  function intent(question: Question): string {
+    if (question.method === 'create') return rotation(question.record.verifier)
+    if (question.method !== 'rotate') return ''
+    return [rotation(question.command.expect), rotation(question.command.next?.verifier)].join()
   }
 
   function progress(call: CoreCall | null): string {
     if (call === null) return '-'
     const { step, replies, request } = call
     const asks = step.kind !== 'asks' ? step.kind : step.question.method
-    const swap =
-      step.kind === 'asks' && step.question.method === 'rotate'
-        ? [rotation(step.question.command.expect), rotation(step.question.command.next?.verifier)].join()
-        : ''
+    const swap = step.kind === 'asks' ? intent(step.question) : ''
     const answer =
       step.kind !== 'answers'
         ? ''
@@ -115,6 +121,8 @@ export function identityOf(world: World, lineage: Lineage): string {
 
   return [
     Object.values(left).join(),
+    // Once it is over, it does not matter for how long.
+    world.code === null ? '' : String(Math.min(now - world.code.endsAt, 0)),
     snapshot(world),
     ...recentLinks(),
     ...world.past.map(snapshot),

@@ -1,13 +1,13 @@
-import type { MintOutcome, RotateOutcome } from '@baton/core'
+import type { FamilyRecord, MintOutcome, RedeemOutcome, RotateOutcome } from '@baton/core'
 import type { CallOutcome } from './core-call.js'
 import type { Lineage, Link } from '../history/lineage.js'
 import { demandBirth, extended, type Standing, standingOf } from '../history/standing.js'
 import { Violation } from '../history/violation.js'
-import type { Flight, Setup, Sight, World } from './world.js'
+import type { Flight, Setup, World } from './world.js'
 import { applyTo, type ModelStore, type StoreCall } from './store.js'
 
 /** What was counted along the way: a search that never saw a heal shows nothing about heals. */
-export type Occasion = MintOutcome | 'reuse' | 'lost' | 'refused' | 'faults' | 'revoked'
+export type Occasion = MintOutcome | 'issued' | 'reuse' | 'lost' | 'refused' | 'faults' | 'revoked'
 
 export interface Judge {
   /** The world after the store has carried out a call of `flight`, and the flight with what it has seen and done. */
@@ -29,54 +29,63 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
   function carryOut(world: World, flight: Flight, call: StoreCall): { world: World; flight: Flight } {
     const before = world.record
     const record = store(before, call)
-    const expired = world.now >= before.expiresAt
+    const expired = before !== null && world.now >= before.expiresAt
     if (call.method === 'revoke') {
       const ended = flight.ended || record !== before
       return { world: changed(world, { record }), flight: { ...flight, ended } }
     }
     const standing = standingOf(world.chain, lineage, flight.text)
-    const sight: Sight = { standing, revoked: before.revocation !== null, expired }
     const seen: Flight = {
       ...flight,
-      sight,
+      sight: { standing, revoked: before !== null && before.revocation !== null, expired },
       swaps: flight.swaps + (call.method === 'rotate' ? 1 : 0),
       // What the store has forgotten since was not written.
       wrote: world.chain.some(({ verifier }) => verifier === flight.wrote) ? flight.wrote : null,
     }
-    if (call.method === 'find' || record === before) return { world, flight: seen }
+    if (call.method === 'find' || record === null || record === before) return { world, flight: seen }
 
-    const { next, now: madeAt } = call.command
     demandEntitled(setup, flight)
-    if (before.revocation !== null) throw new Violation('I5', 'a dead family was written to')
+    if (before?.revocation != null) throw new Violation('I5', 'a dead family was written to')
     if (record.expiresAt > record.absoluteExpiresAt) throw new Violation('I10', 'the idle end passed the absolute end')
-    if (madeAt >= before.expiresAt) throw new Violation('I10', 'a family went on after its end')
+    if (call.method === 'create') {
+      if (world.code !== null && arrivalOf(flight) >= world.code.endsAt)
+        throw new Violation('I17', 'a code began a family after its end')
+      const { verifier, rotatedAt: madeAt } = call.record
+      return linked(world, seen, { record, verifier, madeAt, standing })
+    }
+    const { next, now: madeAt } = call.command
+    if (before !== null && madeAt >= before.expiresAt) throw new Violation('I10', 'a family went on after its end')
     if (next === null) {
       if (standing.kind !== 'current') throw new Violation('I1', `a token that is ${standing.kind} was renewed`)
-      return { world: changed(world, { record }), flight: { ...seen, wrote: before.verifier } }
+      return { world: changed(world, { record }), flight: { ...seen, wrote: record.verifier } }
     }
     if (setup.core.rotation === 'never') throw new Violation('I4', 'a token rotated that must stay')
-    if (standing.kind !== 'current' && standing.kind !== 'ahead')
-      throw new Violation('I1', `a token that is ${standing.kind} was exchanged, which makes a second successor`)
+    return linked(world, seen, { record, verifier: next.verifier, madeAt, standing })
+  }
 
-    const link: Link = {
-      verifier: next.verifier,
-      presented: flight.text,
-      madeAt,
-      appliedAt: world.now,
-      key: flight.key,
-    }
-    const birth = demandBirth(lineage, flight.text)
+  /** An exchange that the store has carried out. */
+  function linked(
+    world: World,
+    flight: Flight,
+    { record, verifier, madeAt, standing }: Exchange,
+  ): { world: World; flight: Flight } {
+    if (standing.kind !== 'current' && standing.kind !== 'ahead')
+      throw flight.kind === 'redeem'
+        ? new Violation('I17', 'a code made two families')
+        : new Violation('I1', `a token that is ${standing.kind} was exchanged, which makes a second successor`)
+    const { text, key } = flight
+    const link: Link = { verifier, presented: text, madeAt, appliedAt: world.now, key }
+    const birth = demandBirth(lineage, text)
     lineage.noteLink(link, birth)
     const chain = extended(world.chain, lineage, { link, standing, birth })
-    if (record.generation !== chain.length - 1)
-      throw new Violation(
-        'I4',
-        `the generation is ${String(record.generation)} after ${String(chain.length - 1)} rotations`,
-      )
-    for (const text of [record.nonce, record.verifier, record.retryKey ?? '', record.id]) {
-      if (text.length >= 32) throw new Violation('I13', 'the record holds more than hashes')
+    // The family of a code begins with it.
+    const rotations = chain.length - (world.code === null ? 1 : 2)
+    if (record.generation !== rotations)
+      throw new Violation('I4', `the generation is ${String(record.generation)} after ${String(rotations)} rotations`)
+    for (const hash of [record.nonce, record.verifier, record.retryKey ?? '', record.id]) {
+      if (hash.length >= 32) throw new Violation('I13', 'the record holds more than hashes')
     }
-    return { world: changed(world, { record, chain }), flight: { ...seen, wrote: next.verifier } }
+    return { world: changed(world, { record, chain }), flight: { ...flight, wrote: verifier } }
   }
 
   function changed(world: World, change: Partial<Pick<World, 'record' | 'chain'>>): World {
@@ -110,7 +119,7 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
   function judged(world: World, flight: Flight, outcome: CallOutcome): World {
     if (flight.kind === 'revoke') {
       if (!outcome.ok) throw new Violation('I14', `a sign-out was refused as ${outcome.reason}`)
-      if (world.record.revocation === null && !fellBackSince(world, flight))
+      if (isAlive(world) && !fellBackSince(world, flight))
         throw new Violation('I14', 'a sign-out left the family alive')
       count('revoked')
       return world
@@ -124,12 +133,12 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     demandJustRefusal(world, flight, reason)
     count(reason === 'reuse' || reason === 'lost' ? reason : 'refused')
     const isVerdict = reason === 'reuse' || reason === 'lost'
-    return isVerdict && world.record.revocation !== null ? { ...world, verdict: true } : world
+    return isVerdict && !isAlive(world) ? { ...world, verdict: true } : world
   }
 
   function demandJustSuccess(world: World, flight: Flight, { outcome, refreshToken }: Success): void {
     demandEntitled(setup, flight)
-    const { sight, wrote, call } = flight
+    const { sight, wrote } = flight
     if (flight.afterVerdict && world.verdict)
       throw new Violation('I5', 'a request that began after the verdict was served')
     count(outcome)
@@ -142,7 +151,7 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
       noteAnswer(wrote, refreshToken)
       return
     }
-    if (sight === null || call === null) throw new Violation('I1', 'a token was handed out without asking the store')
+    if (sight === null) throw new Violation('I1', 'a token was handed out without asking the store')
     const { standing, revoked, expired } = sight
     if (revoked) throw new Violation('I5', 'a dead family got a token')
     if (expired) throw new Violation('I10', 'a family got a token after its end')
@@ -150,9 +159,11 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
       throw new Violation('I1', `a token that is ${standing.kind} was exchanged for nothing`)
     if (standing.isUsedUp) throw new Violation('I6', 'a predecessor succeeded after its successor had been used')
     const { link } = standing
-    const inTime = graceMs > 0 && call.request.arrivedAt < link.appliedAt + graceMs
+    const inTime = hasGrace(flight) && arrivalOf(flight) < link.appliedAt + graceMs
     if (!inTime && !isSameAttempt(flight, link))
-      throw new Violation('I6', 'a bare predecessor succeeded after its window had closed')
+      throw flight.kind === 'redeem'
+        ? new Violation('I17', 'a code was good twice')
+        : new Violation('I6', 'a bare predecessor succeeded after its window had closed')
     noteAnswer(link.verifier, refreshToken)
   }
 
@@ -163,16 +174,18 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
 
   function demandJustRefusal(world: World, flight: Flight, reason: string): void {
     const isEntitled = !flight.pretends
+    // A code that is over is refused before the store is asked, whoever brings it.
+    if (flight.kind === 'redeem' && reason === 'expired' && world.now >= (world.code?.endsAt ?? Infinity)) return
     if (!isEntitled && reason !== 'mismatch') throw new Violation('I11', `a pretender was told ${reason}`)
     if (isEntitled && reason === 'mismatch') throw new Violation('I3', 'the rightful client was taken for another')
     if (reason === 'mismatch') return
-    const { sight, call } = flight
-    if (sight === null || call === null) throw new Violation('I3', `an authentic token was refused as ${reason}`)
+    const { sight } = flight
+    if (sight === null) throw new Violation('I3', `an authentic token was refused as ${reason}`)
     const { standing, revoked, expired } = sight
     switch (reason) {
       case 'revoked':
         // Also where this call's verdict came second: then the family is dead by somebody else's.
-        if (!revoked && world.record.revocation === null && !fellBackSince(world, flight))
+        if (!revoked && isAlive(world) && !fellBackSince(world, flight))
           throw new Violation('I3', 'a living family was called revoked')
         if (!revoked && isRightful(flight, standing))
           throw new Violation('I3', 'a rightful holder was taken for a thief')
@@ -184,7 +197,7 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
       case 'lost':
         if (revoked || expired) throw new Violation('I15', 'a dead family was ended again')
         if (isRightful(flight, standing)) throw new Violation('I3', 'a rightful holder was taken for a thief')
-        if (world.record.revocation === null && !fellBackSince(world, flight))
+        if (isAlive(world) && !fellBackSince(world, flight))
           throw new Violation('I7', 'a verdict left the family alive')
         if (reason === 'lost' && standing.kind !== 'severed')
           throw new Violation('I7', 'a theft was called a loss of the store')
@@ -197,16 +210,34 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
   /** It is the current token, or a retry inside its window, or the store has forgotten its birth. */
   function isRightful(flight: Flight, standing: Standing): boolean {
     if (standing.kind === 'current' || standing.kind === 'ahead') return true
-    if (standing.kind === 'severed' || standing.isUsedUp || flight.call === null) return false
+    if (standing.kind === 'severed' || standing.isUsedUp) return false
     const { link } = standing
-    const inTime = graceMs > 0 && flight.call.request.arrivedAt < link.madeAt + graceMs
-    return inTime || isSameAttempt(flight, link)
+    return (hasGrace(flight) && arrivalOf(flight) < link.madeAt + graceMs) || isSameAttempt(flight, link)
   }
+
+  /** Nothing tells the second use of a code by its owner from the first by a thief. */
+  const hasGrace = ({ kind }: Flight) => kind === 'rotate' && graceMs > 0
 
   return { carryOut, conclude, occasions }
 }
 
-type Success = Extract<RotateOutcome, { ok: true }>
+type Success = Extract<RotateOutcome | RedeemOutcome, { ok: true }>
+
+interface Exchange {
+  readonly record: FamilyRecord
+  readonly verifier: string
+  readonly madeAt: number
+  readonly standing: Standing
+}
+
+function isAlive({ record }: World): boolean {
+  return record?.revocation === null
+}
+
+function arrivalOf({ call }: Flight): number {
+  if (call === null) throw new Error('this flight has not arrived')
+  return call.request.arrivedAt
+}
 
 function isSameAttempt(flight: Flight, link: Link): boolean {
   return flight.key !== null && flight.key === link.key && link.presented === flight.text

@@ -48,7 +48,7 @@ function flightMoves(rules: Rules, world: World, flight: Flight): Move[] {
         make: async () => replace(poorer, flight, { ...flight, awaited: false }),
       })
   }
-  if (world.left.copies > 0 && flight.kind === 'rotate' && hasRoom(rules, world))
+  if (world.left.copies > 0 && flight.kind !== 'revoke' && hasRoom(rules, world))
     moves.push({
       words: () => `the network makes a copy of ${who}`,
       make: async () => {
@@ -70,11 +70,17 @@ function servingMoves(rules: Rules, world: World, flight: Flight): Move[] {
       make: () => serve(rules, world, flight, { again: false }),
     },
   ]
-  if (question.method === 'prepare') {
+  if (question.method === 'prepare' || question.method === 'accept') {
     if (world.left.faults > 0)
       moves.push({
         words: () => `the app's work for ${who} fails`,
         make: () => fail(rules, spend(world, 'faults'), flight, { written: false }),
+      })
+    // It may forget a token as soon as a family stands for it.
+    if (question.method === 'accept' && world.record !== null)
+      moves.push({
+        words: () => `the other system has forgotten the token of ${who}`,
+        make: () => tell(rules, world, flight, 'unknown'),
       })
     return moves
   }
@@ -126,7 +132,7 @@ function holderMoves(rules: Rules, world: World, holder: Holder): Move[] {
     for (let process = 0; process < setup.core.processes.length; process += 1)
       send({ process }, process === 0 ? '' : ` to process ${String(process)}`)
     if (holder === 'thief' && setup.thiefPretends) send({ pretends: true }, ' as somebody else')
-    if (place === 'shared storage' && world.left.logouts > 0)
+    if (place === 'shared storage' && world.left.logouts > 0 && text !== world.code?.text)
       moves.push({
         words: () => `${holder} signs out with ${lineage.nameOf(text)}`,
         make: () => {
@@ -176,8 +182,9 @@ async function arrive(rules: Rules, world: World, flight: Flight): Promise<World
   const { boundKey } = setup.core
   const request: CallRequest = {
     kind,
-    refreshToken: text,
+    text,
     idempotencyKey: key,
+    matches: !pretends,
     clientId: pretends && boundKey === null ? 'another' : 'first-party',
     boundKey: pretends ? null : boundKey,
     confidential: setup.confidential,
@@ -195,10 +202,7 @@ async function arrive(rules: Rules, world: World, flight: Flight): Promise<World
 /** Answers the question that a flight waits with. */
 async function serve(rules: Rules, world: World, flight: Flight, { again }: { again: boolean }): Promise<World> {
   const { question, call } = demandQuestion(flight)
-  if (question.method === 'prepare') {
-    const next = { ...flight, call: await rules.core.resume(call, { at: world.now, kind: 'done' }) }
-    return settle(rules, replace(world, flight, next), next)
-  }
+  if (question.method === 'prepare' || question.method === 'accept') return tell(rules, world, flight, 'done')
   const done = rules.judge.carryOut(world, flight, question)
   if (again) return replace(done.world, flight, { ...done.flight, repeating: true })
   const reply: Reply = { at: world.now, kind: 'record', record: done.world.record }
@@ -206,10 +210,18 @@ async function serve(rules: Rules, world: World, flight: Flight, { again }: { ag
   return settle(rules, replace(done.world, flight, next), next)
 }
 
+/** The answer of somebody else than the store. */
+async function tell(rules: Rules, world: World, flight: Flight, kind: 'done' | 'unknown'): Promise<World> {
+  const next = { ...flight, call: await rules.core.resume(demandCall(flight), { at: world.now, kind }) }
+  return settle(rules, replace(world, flight, next), next)
+}
+
 async function fail(rules: Rules, world: World, flight: Flight, { written }: { written: boolean }): Promise<World> {
   const { question, call } = demandQuestion(flight)
   const done =
-    written && question.method !== 'prepare' ? rules.judge.carryOut(world, flight, question) : { world, flight }
+    written && question.method !== 'prepare' && question.method !== 'accept'
+      ? rules.judge.carryOut(world, flight, question)
+      : { world, flight }
   const next: Flight = {
     ...done.flight,
     call: await rules.core.resume(call, { at: world.now, kind: 'failure' }),
@@ -242,7 +254,7 @@ function receive(world: World, { holder, text, call, kind }: Flight): World {
 }
 
 function newFlight(
-  { idempotencyKeys }: Setup,
+  { idempotencyKeys }: Pick<Setup, 'idempotencyKeys'>,
   world: World,
   { holder, text, ...more }: Pick<Flight, 'holder' | 'text'> & Partial<Pick<Flight, 'pretends' | 'process'>>,
 ): Flight {
@@ -253,7 +265,7 @@ function newFlight(
     text,
     key: holder === 'thief' ? world.stolenKey : ownKey,
     pretends: false,
-    kind: 'rotate',
+    kind: text === world.code?.text ? 'redeem' : 'rotate',
     process: 0,
     seed: `${holder} ${String(world.sent)} ${text}`,
     phase: 'travels',
@@ -273,7 +285,7 @@ function newFlight(
 
 /** The same request, as if it had only just been sent. */
 function departing(world: World, { holder, text, key, pretends, process }: Flight): Flight {
-  const fresh = newFlight({ idempotencyKeys: false } as Setup, world, { holder, text, pretends, process })
+  const fresh = newFlight({ idempotencyKeys: false }, world, { holder, text, pretends, process })
   return { ...fresh, key }
 }
 
@@ -311,6 +323,10 @@ function nameOf({ lineage }: Rules, { holder, text, kind, awaited }: Flight): st
 
 function verbOf({ method }: Question): string {
   switch (method) {
+    case 'create':
+      return 'the store creates'
+    case 'accept':
+      return 'the other system knows the token'
     case 'find':
       return 'the store reads'
     case 'rotate':

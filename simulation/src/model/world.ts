@@ -6,6 +6,9 @@ import type { Standing } from '../history/standing.js'
 /** Tabs A and B share their storage; tab C was duplicated from them and keeps its own. */
 export type Holder = 'tab A' | 'tab B' | 'tab C' | 'thief'
 
+/** What the family begins with: a token that was issued, or one that has still to be exchanged for the first. */
+export type Origin = 'a token' | 'a code' | 'a token of another system'
+
 /** Where honest holders keep their token. */
 export type Place = 'shared storage' | 'storage of tab C'
 
@@ -33,6 +36,7 @@ export interface Budget {
 export interface Setup {
   readonly name: string
   readonly core: CoreOptions
+  readonly begins: Origin
   readonly holders: readonly Holder[]
   /** Honest holders send an Idempotency-Key, one for each token and storage. */
   readonly idempotencyKeys: boolean
@@ -63,7 +67,7 @@ export interface Flight {
   readonly text: string
   readonly key: string | null
   readonly pretends: boolean
-  readonly kind: 'rotate' | 'revoke'
+  readonly kind: 'rotate' | 'redeem' | 'revoke'
   readonly process: number
   /** Of this flight alone: where its randomness comes from. */
   readonly seed: string
@@ -90,7 +94,8 @@ export interface Flight {
 
 /** What the store could fall back to. */
 export interface Snapshot {
-  readonly record: FamilyRecord
+  /** Null before there is a family. */
+  readonly record: FamilyRecord | null
   readonly chain: readonly Link[]
   readonly verdict: boolean
   readonly reported: boolean
@@ -98,6 +103,8 @@ export interface Snapshot {
 
 export interface World extends Snapshot {
   readonly now: number
+  /** What the family begins with, if that is a code. */
+  readonly code: { readonly text: string; readonly endsAt: number } | null
   /** How often the store has fallen back. */
   readonly fallbacks: number
   /** How many requests have been sent. */

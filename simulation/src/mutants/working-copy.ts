@@ -1,6 +1,6 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import type { Fault } from './faults.js'
 
 /** The sources and their tests in a folder of their own, with the dependencies of the original. */
@@ -13,15 +13,16 @@ export interface Copy {
 
 const FILES = ['package.json', 'vitest.config.ts', 'tsconfig.json', 'tsconfig.base.json']
 
+/** What no source needs. */
+const MADE = ['node_modules', 'dist', 'coverage', '.turbo', '.stryker']
+
 export async function createCopy(): Promise<Copy> {
   const folder = await mkdtemp(join(tmpdir(), 'baton-mutants-'))
   for (const file of FILES) await cp(file, join(folder, file))
   await link('node_modules', folder)
   for (const room of await rooms()) {
-    await mkdir(join(folder, room), { recursive: true })
+    await cp(room, join(folder, room), { recursive: true, filter: (path) => !MADE.includes(basename(path)) })
     await link(join(room, 'node_modules'), folder)
-    for (const part of ['package.json', 'src', 'test'])
-      await cp(join(room, part), join(folder, room, part), { recursive: true, force: true }).catch(ignoreMissing)
   }
   return {
     folder,

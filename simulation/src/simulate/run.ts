@@ -47,6 +47,8 @@ export async function run(plan: Plan): Promise<RunReport> {
   /** Tokens that were brought along count as one. A sign-in that never heard of its success leaves a family that nobody has. */
   let signIns = 0
   let isSignedIn = false
+  /** Somebody has signed out, whether or not the server has heard of it. */
+  let hasSignedOut = false
 
   function demandCauseOfSignOut(reason: string): void {
     if (reason !== 'refused' && reason !== 'no_session' && reason !== 'cleared') return
@@ -57,7 +59,8 @@ export async function run(plan: Plan): Promise<RunReport> {
 
   /** Nothing has happened to it that may end a session. */
   function isInnocent({ record, losses, isStolen, isExcused }: FamilyHistory): boolean {
-    if (!plan.sharedLock || losses > 0 || isStolen || isExcused || signIns > 1 || !isSignedIn) return false
+    if (!plan.sharedLock || losses > 0 || isStolen || isExcused || signIns > 1) return false
+    if (!isSignedIn || hasSignedOut) return false
     if (record === null) return false
     const { revocation, expiresAt } = record
     if (revocation !== null && revocation.reason !== 'reuse' && revocation.reason !== 'rollback') return false
@@ -103,6 +106,7 @@ export async function run(plan: Plan): Promise<RunReport> {
         browser.open(incident.tab)
         break
       case 'sign-out':
+        hasSignedOut ||= tab !== undefined
         tab?.session.logout().catch(ignore)
         break
       case 'sign-in as somebody else':

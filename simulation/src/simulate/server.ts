@@ -149,7 +149,7 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
       const desk = deskAt(process)
       const code = desk.codes.issue({ subject, clientId: CLIENT, redirectUri: null, codeChallenge, boundKey })
       process.free.push(desk)
-      chronicle.noteCode(code, { boundKey, expiresAt: clock.now() + CODE_SECONDS * 1000 })
+      chronicle.noteCode(code, { boundKey, expiresAt: process.now() + CODE_SECONDS * 1000 })
       return code
     },
     asAdministrator(work) {
