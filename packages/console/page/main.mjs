@@ -101,15 +101,24 @@ function say(text, tone = '') {
   byId('said').textContent = text
 }
 
-/** Resolves to whether the operator means it. Escape means no. */
+/** Takes the answer to the question that is on the screen. */
+let settle = () => undefined
+
+const dialog = byId('confirm')
+dialog.addEventListener('close', () => {
+  // It is told late, and by then the next question may be asked.
+  if (!dialog.open) settle(dialog.returnValue === 'yes')
+})
+
+/** Resolves to whether the operator means it. Escape means no, and so does another question. */
 function confirmed(question, consequence) {
-  const dialog = byId('confirm')
+  settle(false)
   byId('confirm-title').textContent = question
   byId('confirm-text').textContent = consequence
   dialog.returnValue = 'no'
   dialog.showModal()
   return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true })
+    settle = resolve
   })
 }
 

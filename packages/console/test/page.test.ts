@@ -145,6 +145,22 @@ describe('an operator', () => {
     await page.context().close()
   })
 
+  test('is asked again at once after a no, and the second answer counts', async () => {
+    const page = await open()
+    await find(page, 'alice')
+    // Browsers tell late that a dialog was closed.
+    await page.evaluate(`
+      const end = document.querySelector('[data-family="${story.laptop}"] button')
+      end.click()
+      document.getElementById('confirm').close('no')
+      end.click()
+    `)
+    await page.getByRole('dialog').getByRole('button', { name: 'End', exact: true }).click()
+    await page.getByText('The session has been ended').waitFor()
+    expect(await scene.tokens.find(story.laptop)).toBeNull()
+    await page.context().close()
+  })
+
   test('ends all sessions', async () => {
     const page = await open()
     await find(page, 'alice')
