@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { framed, hash, macUnder, type Part } from '../src/digest.js'
 
 /** The same bytes, put together without a care for speed. */
@@ -33,7 +33,37 @@ describe('framing', () => {
   })
 })
 
+describe('the room for framing', () => {
+  it.each([
+    ['text', 'x'.repeat(5000)],
+    ['text of which every letter takes three bytes', '€'.repeat(341)],
+    ['bytes', new Uint8Array(5000).fill(7)],
+    ['bytes that fill it', new Uint8Array(1024 - 4 - 1 - 4).fill(7)],
+  ])('grows for %s, and keeps what is there already', async (_name, long) => {
+    vi.resetModules()
+    const fresh = await import('../src/digest.js')
+    expect(Buffer.from(fresh.framed('d', [long, 1]))).toEqual(framedPlainly(['d', long, 1]))
+  })
+
+  it('grows for a number', async () => {
+    vi.resetModules()
+    const fresh = await import('../src/digest.js')
+    const parts = ['x'.repeat(336), 1, 2]
+    expect(Buffer.from(fresh.framed('', parts))).toEqual(framedPlainly(['', ...parts]))
+    const many = Array.from({ length: 300 }, (_, index) => index)
+    expect(Buffer.from(fresh.framed('', many))).toEqual(framedPlainly(['', ...many]))
+  })
+})
+
 describe('macUnder', () => {
+  it('takes a key of exactly one block, and a message that fills what was kept for it', () => {
+    const key = new Uint8Array(64).fill(5)
+    for (const size of [64, 65, 64, 128]) {
+      const message = new Uint8Array(size).fill(size)
+      expect(macUnder(key)(message)).toEqual(createHmac('sha256', key).update(message).digest())
+    }
+  })
+
   it('is HMAC-SHA-256, for every key up to a block and messages of any length, in any order', () => {
     fc.assert(
       fc.property(

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { createRefreshTokens, MisuseError } from '../src/index.js'
 import { createKeyRing } from '../src/keys.js'
-import { NEW_SECRET, OLD_SECRET, testStore, world } from './world.js'
+import { NEW_SECRET, OLD_SECRET, seededRandom, testStore, world } from './world.js'
 
 /** The types are for those who have them; everybody else gets these messages. */
 const construct = (options: object) => createRefreshTokens({ store: testStore(), secrets: [OLD_SECRET], ...options })
@@ -68,6 +68,10 @@ describe('at construction, each message names the option, the value and the mend
     ['policy.graceSeconds', { policy: { graceSeconds: 1.5 } }, /^policy\.graceSeconds: 1\.5 is not/],
     ['policy.graceSeconds', { policy: { graceSeconds: '30' } }, /^policy\.graceSeconds: "30" is not/],
     ['policy.graceSeconds', { policy: { graceSeconds: 30_000 } }, /30000 is in milliseconds, write 30$/],
+    ['policy.idleSeconds', { policy: { idleSeconds: -1000 } }, /\(ten years\)$/],
+    ['policy.idleSeconds', { policy: { idleSeconds: '1000' } }, /"1000" is not .* \(ten years\)$/],
+    ['policy.absoluteSeconds', { policy: { absoluteSeconds: 315_360_500 } }, /315360500 is not .* \(ten years\)$/],
+    ['policy.absoluteSeconds', { policy: { absoluteSeconds: 1_000_000_000 } }, /write 1000000$/],
     ['policy.idleSeconds', { policy: { idleSeconds: 0 } }, /^policy\.idleSeconds: 0 is not .* from 1 to/],
     ['policy.idleSeconds', { policy: { idleSeconds: '30d' } }, /^policy\.idleSeconds: "30d" is not/],
     ['policy.idleSeconds', { policy: { idleSeconds: Number.NaN } }, /^policy\.idleSeconds: NaN is not/],
@@ -103,6 +107,8 @@ describe('at construction, each message names the option, the value and the mend
     ['tokenPrefix', { tokenPrefix: '' }, /^tokenPrefix: "" is not 1 to 16 letters/],
     ['tokenPrefix', { tokenPrefix: 'acme.' }, /^tokenPrefix: "acme\." is not/],
     ['tokenPrefix', { tokenPrefix: 'x'.repeat(17) }, /^tokenPrefix: a string of 17 characters is not/],
+    ['tokenPrefix', { tokenPrefix: 'sixteen letters:' }, /^tokenPrefix: "sixteen letters:" is not/],
+    ['tokenPrefix', { tokenPrefix: () => 'brt_' }, /^tokenPrefix: a function is not/],
     ['tokenPrefix', { tokenPrefix: 1234 }, /^tokenPrefix: 1234 is not/],
     ['storeTimeoutSeconds', { storeTimeoutSeconds: 0 }, /^storeTimeoutSeconds: 0 is not .*use null/],
     ['storeTimeoutSeconds', { storeTimeoutSeconds: 5000 }, /^storeTimeoutSeconds: 5000 is not/],
@@ -146,6 +152,7 @@ describe('what is right is taken', () => {
     ['strict', { graceSeconds: 0 }, { graceMs: 0 }],
     ['the longest grace', { graceSeconds: 60 }, { graceMs: 60_000 }],
     ['idle as long as absolute', { idleSeconds: 60, absoluteSeconds: 60 }, { idleMs: 60_000, absoluteMs: 60_000 }],
+    ['one second', { idleSeconds: 1, absoluteSeconds: 1 }, { idleMs: 1000, absoluteMs: 1000 }],
     ['ten years', { absoluteSeconds: 315_360_000 }, { absoluteMs: 315_360_000_000 }],
     ['offline', {}, { offline: { idleMs: 7_776_000_000, absoluteMs: 31_536_000_000 } }],
   ])('%s', (_name, policy, expected) => {
@@ -154,6 +161,34 @@ describe('what is right is taken', () => {
 
   it('secrets of 32 bytes as text or bytes, and an unbounded store timeout', () => {
     construct({ secrets: ['x'.repeat(32), new Uint8Array(32)], storeTimeoutSeconds: null, policy: undefined })
+  })
+
+  it('the longest store timeout', () => {
+    construct({ storeTimeoutSeconds: 60 })
+  })
+
+  it('a grant as large as it may be, and one that says no more than it must', async () => {
+    const { tokens } = world()
+    const grant = {
+      subject: 'é'.repeat(512),
+      scope: 'x'.repeat(4096),
+      audience: Array.from({ length: 64 }, (_, index) => String(index)),
+      metadata: { agent: 'x'.repeat(4096 - '{"agent":""}'.length) },
+    }
+    expect((await tokens.issue(grant)).family).toMatchObject(grant)
+    const { family } = await tokens.issue({ subject: 'alice' })
+    expect(family).toMatchObject({ scope: '', audience: [], boundKey: null, offline: false, metadata: {} })
+  })
+
+  it('a page of one family or a hundred, and a purge of one', async () => {
+    const { tokens } = world()
+    for (const limit of [1, 100]) expect((await tokens.list({ subject: 'alice', limit })).items).toEqual([])
+    expect(await tokens.purge(1)).toBe(0)
+  })
+
+  it.each([1, 600])('a reservation for %i seconds', (expiresInSeconds) => {
+    const { issuedAt, expiresAt } = world().tokens.reserve({ subject: 'alice', expiresInSeconds })
+    expect(expiresAt - issuedAt).toBe(expiresInSeconds * 1000)
   })
 })
 
@@ -187,6 +222,7 @@ describe('issue', () => {
     ['audience', { audience: Array.from({ length: 65 }, String) }, /^audience: .* got one of 65/],
     ['boundKey', { boundKey: 'thumbprint' }, /^boundKey: expected jkt:… or x5t#S256:…; put the kind/],
     ['boundKey', { boundKey: '' }, /^boundKey: /],
+    ['boundKey', { boundKey: 'the jkt:thumbprint' }, /^boundKey: expected jkt:… or x5t#S256:…/],
     ['boundKey', { boundKey: {} }, /^boundKey: .* got an object/],
     ['offline', { offline: 'false' }, /^offline: expected true or false, got "false"/],
     ['metadata', { metadata: 'Firefox' }, /^metadata: expected an object, got "Firefox"/],
@@ -208,12 +244,16 @@ describe('issue', () => {
   it('refuses a source of randomness that gives too little', async () => {
     for (const random of [() => new Uint8Array(8), () => 'abc', async () => new Uint8Array(16)]) {
       const misuse = await misuseIn(() => world({ random: random as never }).tokens.issue({ subject: 'alice' }))
-      expect(misuse.option).toBe('random')
+      expect(misuse.message).toMatch(/^random: did not give the \d+ bytes that it was asked for; return a Uint8Array/)
     }
   })
 })
 
-const RESERVATION = world().tokens.reserve({ subject: 'alice', expiresInSeconds: 60 })
+/** The same in every run, since it is part of the names of tests. */
+const RESERVATION = world({ random: seededRandom('reservation') }).tokens.reserve({
+  subject: 'alice',
+  expiresInSeconds: 60,
+})
 
 describe('reserve', () => {
   it.each([
@@ -227,6 +267,40 @@ describe('reserve', () => {
   ])('throws a misuse of %s: %o', (option, request) => {
     const reserve = () => world().tokens.reserve({ subject: 'alice', expiresInSeconds: 60, ...request } as never)
     expect(misuseOf(reserve).option).toBe(option)
+  })
+})
+
+describe('a message says what was expected, and what came', () => {
+  const redemption = { reservation: RESERVATION, matches: true }
+  it.each([
+    ['reserve', [undefined], 'reserve: expected an object, got undefined'],
+    [
+      'reserve',
+      [{ subject: 'alice', expiresInSeconds: '60' }],
+      'expiresInSeconds: "60" is not a whole number of seconds from 1 to 600',
+    ],
+    ['redeem', [{ ...redemption, mostSeconds: 0.5 }], 'mostSeconds: 0.5 is not a whole number of seconds from 1'],
+    [
+      'redeem',
+      [{ matches: true, reservation: { ...RESERVATION, issuedAt: 1.5 } }],
+      'reservation.issuedAt: expected epoch milliseconds, got 1.5',
+    ],
+    [
+      'redeem',
+      [{ matches: true, reservation: { ...RESERVATION, secret: RESERVATION.handle } }],
+      'reservation: is not one that reserve() returned',
+    ],
+    ['revoke', [{}], 'revoke: give refreshToken or familyId'],
+    ['once', [{ purpose: 'test', key: 5, expiresAt: 1 }], 'key: expected a string, got 5'],
+    [
+      'once',
+      [{ purpose: 'test', key: 'key', expiresAt: '2030' }],
+      'expiresAt: expected epoch milliseconds, got "2030"',
+    ],
+    ['list', [{ subject: 'alice', limit: 101 }], 'limit: 101 is not a whole number from 1 to 100'],
+  ] as const)('%s %j', async (method, given, message) => {
+    const tokens = world().tokens as unknown as Record<string, (...given: unknown[]) => unknown>
+    expect((await misuseIn(async () => tokens[method]!(...given))).message).toBe(message)
   })
 })
 

@@ -45,6 +45,8 @@ describe('once', () => {
     expect(await tokens.once({ ...REQUEST, key: 'x'.repeat(1_000_000) })).toBe(true)
     expect(await tokens.once({ ...REQUEST, key: '' })).toBe(true)
     for (const key of keys) expect(key).toMatch(/^[A-Za-z0-9_-]{22}$/)
+    // What is remembered must be found again by the next version.
+    expect(keys[1]).toBe('K7t_MKWcs0MI1pSaJtMxTg')
   })
 
   it.each([

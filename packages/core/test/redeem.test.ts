@@ -68,9 +68,15 @@ describe('a reservation', () => {
         presentedGeneration: null,
       },
     ])
+    expect(here.store.rows.get(first.family.id)?.revocation).toMatchObject({ at: START, reason: 'reuse' })
     expect(await refresh(here, successor)).toMatchObject({ reason: 'revoked' })
+    here.quiet()
     expect(await redeem(here, reservation)).toEqual({ ok: false, reason: 'revoked' })
-    expect(here.typesSeen().filter((type) => type === 'reuse')).toHaveLength(1)
+    const familyId = first.family.id
+    expect(here.events).toEqual([
+      { type: 'refused', at: START, reason: 'revoked', objection: null, familyId, clientId: 'app' },
+    ])
+    expect(here.store.calls).toEqual(['create'])
   })
 
   it('G-03, G-04, F-14: presented without what it takes is refused, burns nothing and ends nothing', async () => {
@@ -252,7 +258,14 @@ describe('the same attempt', () => {
     })
     const request = { reservation, matches: true, idempotencyKey: KEY }
     succeeded(await here.instance({ secrets: [NEW_SECRET, OLD_SECRET] }).redeem(request))
-    await expect(here.tokens.redeem(request)).rejects.toMatchObject({ code: 'record_key_missing' })
+    const lacking = await here.tokens.redeem(request).catch((error: unknown) => error)
+    expect(lacking).toMatchObject({
+      code: 'record_key_missing',
+      message: expect.stringMatching(
+        /^the family was rotated under key \S{4}, which is not in secrets here; give every instance the same list$/,
+      ),
+    })
+    expect(here.events.at(-1)).toMatchObject({ type: 'fault', code: 'record_key_missing', operation: 'redeem' })
     succeeded(await here.instance({ secrets: [OLD_SECRET, NEW_SECRET] }).redeem(request))
   })
 
@@ -281,8 +294,13 @@ describe('what may fail comes first', () => {
       admit: async () => (fail('admit'), true),
       prepare: async () => (fail('prepare'), undefined),
     }
-    for (broken of ['beforeRotate', 'prepare', 'admit'])
-      await expect(redeem(here, reservation, request)).rejects.toMatchObject({ code: 'hook_failed' })
+    for (broken of ['beforeRotate', 'prepare', 'admit']) {
+      await expect(redeem(here, reservation, request)).rejects.toMatchObject({
+        code: 'hook_failed',
+        message: `${broken} threw`,
+      })
+      expect(here.events.at(-1)).toMatchObject({ type: 'fault', code: 'hook_failed', operation: broken })
+    }
     expect(here.store.calls).toEqual([])
     broken = ''
     here.store.failNext('create')
@@ -325,6 +343,16 @@ describe('what may fail comes first', () => {
     const reservation = reserve(here)
     const declined = { ok: false, reason: 'declined', objection: 'rate_limited' }
     expect(await redeem(here, reservation, { admit: async () => false })).toEqual(declined)
+    expect(here.events).toEqual([
+      {
+        type: 'refused',
+        at: START,
+        reason: 'declined',
+        objection: 'rate_limited',
+        familyId: expect.stringMatching(/^[\w-]{22}$/),
+        clientId: 'app',
+      },
+    ])
     succeeded(await redeem(here, reservation, { admit: async () => true }))
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { Fault, type RotateRequest, StoreError } from '../src/index.js'
+import { Fault, type RefreshTokens, type RotateRequest, StoreError } from '../src/index.js'
 import {
   DAY,
   HOUR,
@@ -193,6 +193,26 @@ describe('validAfter', () => {
 })
 
 describe('scope and audience', () => {
+  it('are names, however many letters they have', async () => {
+    const here = world()
+    const token = await signIn(here, { scope: 'read write' })
+    for (const scope of ['read', 'write read'])
+      expect(succeeded(await here.tokens.rotate({ refreshToken: token, scope })).scope).toBe(scope)
+    const [{ id } = { id: '' }] = [...here.store.rows.values()]
+    here.quiet()
+    expect(await here.tokens.rotate({ refreshToken: token, scope: 'rea' })).toMatchObject({ reason: 'declined' })
+    expect(here.events).toEqual([
+      {
+        type: 'refused',
+        at: START,
+        reason: 'declined',
+        objection: 'invalid_scope',
+        familyId: id,
+        clientId: 'first-party',
+      },
+    ])
+  })
+
   const grant = { scope: 'a b', audience: ['https://one', 'https://two'] }
 
   it.each([
@@ -802,8 +822,11 @@ describe('a change of secrets', () => {
       here.quiet()
       const fault = await here.tokens.rotate({ refreshToken: token, ...request }).catch((error: unknown) => error)
       expect(fault).toBeInstanceOf(Fault)
-      expect(fault).toMatchObject({ code: 'record_key_missing' })
-      expect(here.events).toMatchObject([{ type: 'fault', code: 'record_key_missing' }])
+      expect(fault).toMatchObject({
+        code: 'record_key_missing',
+        message: expect.stringMatching(/^the family was rotated under key \S{4}, which is not in secrets here/),
+      })
+      expect(here.events).toMatchObject([{ type: 'fault', code: 'record_key_missing', operation: 'rotate' }])
       expect(onlyRow(here).revocation).toBeNull()
       if (graceSeconds > 0)
         await expect(here.tokens.inspect(token)).rejects.toMatchObject({ code: 'record_key_missing' })
@@ -1137,7 +1160,13 @@ describe('a store that fails', () => {
         },
       },
     })
-    await expect(stuck.rotate({ refreshToken: token })).rejects.toMatchObject({ name: 'Fault', code: 'contended' })
+    const [{ id } = { id: '' }] = [...store.rows.values()]
+    await expect(stuck.rotate({ refreshToken: token })).rejects.toMatchObject({
+      name: 'Fault',
+      code: 'contended',
+      message: `another caller won every round for family ${id}`,
+    })
+    expect(here.events).toMatchObject([{ type: 'fault', code: 'contended', operation: 'rotate' }])
     expect(store.calls).toEqual(['rotate', 'rotate', 'rotate'])
     expect(here.typesSeen()).toEqual(['fault'])
     await refresh(here, token)
@@ -1178,10 +1207,49 @@ describe('a store that fails', () => {
     const broken = here.instance({
       store: { ...here.store, create: async (record) => ({ ...record, verifier: 'else' as never }) },
     })
-    await expect(broken.issue({ subject: 'alice' })).rejects.toMatchObject({ code: 'store_broken' })
+    await expect(broken.issue({ subject: 'alice' })).rejects.toMatchObject({
+      code: 'store_broken',
+      message: 'store.create returned another family than the one it was given',
+    })
     const silent = here.instance({ store: { ...here.store, create: async () => null as never } })
-    await expect(silent.issue({ subject: 'alice' })).rejects.toMatchObject({ code: 'store_broken' })
-    expect(here.typesSeen()).toEqual(['fault', 'fault'])
+    await expect(silent.issue({ subject: 'alice' })).rejects.toMatchObject({
+      code: 'store_broken',
+      message: 'store.create answered null',
+    })
+    const fault = { type: 'fault', at: START, code: 'store_broken', operation: 'store.create' }
+    expect(here.events).toEqual([fault, fault])
+  })
+
+  it.each([
+    ['create', (tokens: RefreshTokens) => tokens.issue({ subject: 'alice' })],
+    ['find', (tokens: RefreshTokens) => tokens.find('A'.repeat(22))],
+    ['revoke', (tokens: RefreshTokens) => tokens.revoke({ familyId: 'A'.repeat(22) })],
+    ['list', (tokens: RefreshTokens) => tokens.list({ subject: 'alice' })],
+    ['purge', (tokens: RefreshTokens) => tokens.purge()],
+    ['remember', (tokens: RefreshTokens) => tokens.once({ purpose: 'test', key: 'key', expiresAt: START + 1 })],
+  ] as const)('and fails in %s is named, in the error and in the event', async (method, call) => {
+    const here = world()
+    here.store.failNext(method)
+    await expect(call(here.tokens)).rejects.toMatchObject({
+      name: 'StoreError',
+      code: 'store_failed',
+      message: `store.${method} failed`,
+      cause: { message: 'connection refused' },
+    })
+    expect(here.events).toEqual([{ type: 'fault', at: START, code: 'store_failed', operation: `store.${method}` }])
+  })
+
+  it.each([
+    ['undefined', undefined],
+    ['another family', { id: 'another' }],
+  ])('and answers %s says so', async (what, answer) => {
+    const here = world()
+    const id = 'A'.repeat(22)
+    const tokens = here.instance({ store: { ...here.store, find: async () => answer as never } })
+    await expect(tokens.find(id)).rejects.toMatchObject({
+      code: 'store_broken',
+      message: `the store answered ${what}, expected the record of family ${id} or null`,
+    })
   })
 })
 

@@ -7,7 +7,9 @@ import {
   formatToken,
   parseToken,
   randomSeed,
+  redemptionKeyOf,
   relationOf,
+  reservedSeed,
   retryKeyOf,
   sameText,
   successorOf,
@@ -21,6 +23,7 @@ const key = ring.current
 
 const first = firstToken(randomSeed(seededRandom('golden')), { createdAt: START + 999, boundKey: null })
 const bound = firstToken(randomSeed(seededRandom('golden')), { createdAt: START, boundKey: 'jkt:a' })
+const reserved = reservedSeed(randomSeed(seededRandom('golden')), key, 'AAAAAAAAAAAAAAAA')
 const second = successorOf(first, key, 'AAAAAAAAAAAAAAAA')
 const third = successorOf(second, createKeyRing([NEW_SECRET]).current, 'BBBBBBBBBBBBBBBB')
 const text = formatToken(second, PREFIX, key)
@@ -68,6 +71,16 @@ describe('golden vectors: what has been issued stays readable', () => {
     ['a verifier', () => verifierOf(second, { clientId: 'app', boundKey: null }), 'heV-i3XvQPS3S2iEBtd7ng'],
     ['a bound verifier', () => verifierOf(bound, { clientId: 'app', boundKey: 'jkt:key' }), 'WKD1URMjg-GbPbGcVutt_g'],
     ['a retry key', () => retryKeyOf(first, 'an-idempotency-key-of-32-letters'), 'EVVce1ackSh78noOJaAGFg'],
+    [
+      'the first token of a reservation',
+      () => formatToken(firstToken(reserved, { createdAt: START, boundKey: null }), PREFIX, key),
+      'brt_EHz2WJgMBCYgSmnbvbFSFqhsAYQAAAAAcNvYgIVdUgq0VSEsHI-G2BKt6Yh5IHGW3D7gQwAAAAAAAAAAAAAAAAAAAADltqE7lVlTMwn1oyfjaSEY',
+    ],
+    [
+      'the retry key of a redemption',
+      () => redemptionKeyOf(reserved, 'an-idempotency-key-of-32-letters'),
+      'b9R4tdQcwtA4d89HQjmsdw',
+    ],
   ])('%s', (_name, make, expected) => {
     expect(make()).toBe(expected)
   })
