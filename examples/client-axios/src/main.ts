@@ -1,14 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { createSession, type TokenResponse } from '@baton/client'
 import { attachSession } from '@baton/client/axios'
+import { oauthEndpoints } from '@baton/client/oauth'
 import axios from 'axios'
 
 const origin = process.env['API'] ?? 'http://127.0.0.1:3000'
 
 const session = createSession({
-  tokenEndpoint: `${origin}/oauth/token`,
-  revocationEndpoint: `${origin}/oauth/revoke`,
-  clientId: 'web',
+  endpoints: oauthEndpoints({
+    tokenEndpoint: `${origin}/oauth/token`,
+    revocationEndpoint: `${origin}/oauth/revoke`,
+    clientId: 'web',
+  }),
 })
 session.on('refreshed', ({ generation }) => console.log(`refreshed: generation ${generation}`))
 session.on('signedOut', ({ reason }) => console.log(`signed out: ${reason}`))

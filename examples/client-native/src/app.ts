@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url'
-import { createSession, SignedOutError } from '@baton/client'
-import { beginAuthorization } from '@baton/client/authorization'
+import { createSession, SessionError } from '@baton/client'
+import { beginAuthorization, loginWithCode } from '@baton/client/authorization'
 import { dpopProofs } from '@baton/client/dpop'
 import { sessionFile } from '@baton/client/file'
+import { oauthEndpoints } from '@baton/client/oauth'
 import { deviceKey } from './device-key.js'
 import { listenForBrowser } from './loopback.js'
 
@@ -14,10 +15,8 @@ export const sessionPath = fileOf('SESSION_FILE', '../session.json')
 
 const proofs = dpopProofs({ keyPair: await deviceKey(fileOf('KEY_FILE', '../key.json')) })
 const session = createSession({
-  ...sessionFile(sessionPath),
-  tokenEndpoint,
-  revocationEndpoint: `${origin}/oauth/revoke`,
-  clientId,
+  endpoints: oauthEndpoints({ tokenEndpoint, revocationEndpoint: `${origin}/oauth/revoke`, clientId }),
+  storage: sessionFile(sessionPath),
   proofs,
 })
 session.on('refreshed', ({ generation }) => console.log(`refreshed: generation ${String(generation)}`))
@@ -40,7 +39,7 @@ async function signInUnlessSignedIn(): Promise<void> {
   try {
     await session.getAccessToken()
   } catch (error) {
-    if (!(error instanceof SignedOutError)) throw error
+    if (!(error instanceof SessionError) || error.code !== 'signed_out') throw error
     await signIn()
   }
 }
@@ -56,7 +55,7 @@ async function signIn(): Promise<void> {
     parameters: { dpop_jkt: await proofs.thumbprint() },
   })
   console.log(`open ${url}`)
-  await session.loginWithCode(await callback, pending)
+  await loginWithCode(session, { url: await callback, pending })
 }
 
 function fileOf(setting: string, byDefault: string): string {

@@ -1,10 +1,10 @@
 import { createSession } from '@baton/client'
+import { cookieEndpoints } from '@baton/client/cookie'
 import { webStorage } from '@baton/client/web-storage'
 
 /** One for the whole page. The refresh token is in a cookie that no script sees; what is stored is no secret. */
 export const session = createSession({
-  refreshEndpoint: '/auth/refresh',
-  logoutEndpoint: '/auth/logout',
+  endpoints: cookieEndpoints({ refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }),
   storage: webStorage(),
 })
 

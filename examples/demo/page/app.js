@@ -1,6 +1,6 @@
 import { createHistory, currentOf, wordsOf } from './history.js'
 import { draw } from './picture.js'
-import { createSessions, fingerprint, pause, sendRefresh, SignedOut } from './session.js'
+import { createSessions, fingerprint, isSignedOut, pause, sendRefresh, signedOut } from './session.js'
 import { createTabs } from './tabs.js'
 
 /** In the output of one part of the story. */
@@ -113,7 +113,7 @@ step('race', 'race-said', async (tell) => {
   const different = new Set(results)
   const who = alone ? 'This tab is the only one, so it sent two requests.' : `${results.length} tabs, one request each.`
   tell(who)
-  if (different.has('refused')) throw new SignedOut()
+  if (different.has('refused')) throw signedOut('refused')
   tell(
     different.size === 1
       ? `Every answer had the same token, ${results[0]}.`
@@ -159,7 +159,7 @@ step('replay', 'steal-said', async (tell) => {
   // An app learns it at its next refresh; no need to wait for that here.
   const refused = await sessions.refresh('laptop').then(
     () => false,
-    (error) => error instanceof SignedOut,
+    (error) => isSignedOut(error),
   )
   tell(
     refused
@@ -210,7 +210,7 @@ function step(buttonId, outputId, run) {
     try {
       await run(tell)
     } catch (error) {
-      if (error instanceof SignedOut)
+      if (isSignedOut(error))
         tell(
           'The refresh was refused with invalid_grant: this login has ended. The way back is to sign in again.',
           'bad',

@@ -2,7 +2,8 @@
  * The sessions of two devices, kept by @baton/client as in any app. What is particular here is that one can watch: each part of the
  * story opens a session of its own on what the device has stored, as a page does that has just been loaded.
  */
-import { createEnvironment, createSession, SignedOutError } from './client/index.js'
+import { createEnvironment, createSession, SessionError } from './client/index.js'
+import { oauthEndpoints } from './client/oauth.js'
 import { webStorage } from './client/web-storage.js'
 
 /** What the page remembers beside the sessions: whose they are, and what the thief has. */
@@ -15,9 +16,11 @@ const REFUSED = '/demo/refused'
 const keyOf = (device) => `${NOTES}-${device}`
 const storedFor = (device) => localStorage.getItem(keyOf(device))
 const environment = createEnvironment()
-const nobodysLock = { acquire: async () => () => {} }
+const nobodysLock = async () => () => {}
 
-export { SignedOutError as SignedOut }
+export const signedOut = (reason) => new SessionError('signed_out', reason)
+/** Whether this says that nobody is signed in. */
+export const isSignedOut = (error) => error instanceof SessionError && error.code === 'signed_out'
 
 /** @param {{ run: string, onChange: () => void }} options */
 export function createSessions({ run, onChange }) {
@@ -49,12 +52,14 @@ export function createSessions({ run, onChange }) {
   }
 
   /** A session of this device, whose requests go through `send`, and carry the device's name for the observer. */
-  function open(device, { send = fetch, ...options } = {}) {
+  function open(device, { send = fetch, idempotencyKey = true, ...options } = {}) {
     const session = createSession({
-      tokenEndpoint: '/oauth/token',
-      revocationEndpoint: '/oauth/revoke',
-      logoutEverywhereEndpoint: '/auth/logout-everywhere',
-      clientId: CLIENT,
+      endpoints: oauthEndpoints({
+        tokenEndpoint: '/oauth/token',
+        revocationEndpoint: '/oauth/revoke',
+        clientId: CLIENT,
+        idempotencyKey,
+      }),
       storage: webStorage({ key: keyOf(device) }),
       ...options,
       environment: {
@@ -80,7 +85,7 @@ export function createSessions({ run, onChange }) {
     const session = open(device, { send, ...options })
     session.on('retrying', onLost)
     const { ok } = await session.fetch(REFUSED)
-    if (session.snapshot().status === 'signedOut') throw new SignedOutError(session.snapshot().reason)
+    demandSignedIn(session)
     if (!ok) throw new Error('The refresh was not answered.')
     return read()[device]
   }
@@ -125,7 +130,7 @@ export function createSessions({ run, onChange }) {
       const armed = storedFor(device)
       let received = null
       const storage = {
-        name: `${keyOf(device)}-unlocked`,
+        lock: nobodysLock,
         read: async () => received ?? armed,
         async swap(_before, after) {
           received = after
@@ -134,7 +139,7 @@ export function createSessions({ run, onChange }) {
         },
       }
       return async () => {
-        await refresh(device, { stored: armed, storage, lock: nobodysLock, idempotencyKey: false })
+        await refresh(device, { stored: armed, storage, idempotencyKey: false })
         onChange()
         return tokensIn(received)
       }
@@ -156,7 +161,7 @@ export function createSessions({ run, onChange }) {
       const session = open(device, { send, environment: { now } })
       session.on('refreshed', () => onStep('refreshed'))
       const response = await session.fetch('/api/me')
-      if (session.snapshot().status === 'signedOut') throw new SignedOutError(session.snapshot().reason)
+      demandSignedIn(session)
       return response
     },
 
@@ -165,9 +170,18 @@ export function createSessions({ run, onChange }) {
     },
 
     async signOutEverywhere(device) {
-      await open(device).logoutEverywhere()
+      const session = open(device)
+      const { ok } = await session.fetch('/auth/logout-everywhere', { method: 'POST' })
+      if (!ok) throw new Error('The server did not end the sessions.')
+      await session.logout()
     },
   }
+}
+
+/** What the API answered says nothing to one who is signed out by now. */
+function demandSignedIn(session) {
+  const { status, reason } = session.snapshot()
+  if (status === 'signedOut') throw signedOut(reason)
 }
 
 /**

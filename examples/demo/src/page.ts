@@ -16,6 +16,7 @@ export interface PageFacts {
 const FILES = ['index.html', 'style.css', 'app.js', 'session.js', 'history.js', 'picture.js', 'tabs.js', 'icon.svg']
 const CLIENT = [
   ['/client/index.js', import.meta.resolve('@baton/client')],
+  ['/client/oauth.js', import.meta.resolve('@baton/client/oauth')],
   ['/client/web-storage.js', import.meta.resolve('@baton/client/web-storage')],
 ] as const
 const TYPES: Readonly<Record<string, string>> = {

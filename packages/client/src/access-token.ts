@@ -2,15 +2,10 @@ import type { Environment } from './environment.js'
 import type { LiveSession } from './record.js'
 import { fraction } from './timing.js'
 
-/** An access token that this page holds, and its end on both clocks. */
-export interface AccessToken {
-  readonly sid: string
-  readonly generation: number
-  readonly value: string
-  readonly scope: string | null
-  /** Epoch milliseconds; null where the server did not say. */
-  readonly expiresAt: number | null
-  /** The same on the clock that never goes back: the wall clock may have been set back meanwhile. */
+/** A session whose access token this page holds. */
+export interface AccessToken extends LiveSession {
+  readonly accessToken: string
+  /** Its end on the clock that never goes back: the wall clock may be set back meanwhile. */
   readonly expiresElapsed: number
   /** How much before its end it should be replaced. Not the same for all tabs. */
   readonly earlyMs: number
@@ -18,23 +13,24 @@ export interface AccessToken {
 
 const MOST_EARLY_MS = 60_000
 
-/** `sentElapsed` is from before the request for it was sent; null for a token that somebody else had requested. */
-export function accessTokenOf(
-  environment: Environment,
-  { sid, generation, scope, expiresAt, lifetimeMs, accessToken }: LiveSession,
-  sentElapsed: number | null,
-): AccessToken | null {
-  if (accessToken === null) return null
+/** Null where the session comes without its access token. */
+export function accessTokenOf(environment: Environment, session: LiveSession): AccessToken | null {
+  const { accessToken, lifetimeMs } = session
+  if (!accessToken) return null
   const lifetime = lifetimeMs ?? Infinity
-  const leftMs = expiresAt === null ? Infinity : Math.min(lifetime, expiresAt - environment.now())
-  const expiresElapsed = sentElapsed === null ? environment.elapsed() + leftMs : sentElapsed + lifetime
-  const mostEarlyMs = Math.min(MOST_EARLY_MS, lifetime / 10)
-  const earlyMs = mostEarlyMs * (1 - fraction(environment) / 2)
-  return { sid, generation, value: accessToken, scope, expiresAt, expiresElapsed, earlyMs }
+  return {
+    ...session,
+    accessToken,
+    expiresElapsed: environment.elapsed() + Math.min(lifetime, leftOnWall(environment, session)),
+    earlyMs: Math.min(MOST_EARLY_MS, lifetime / 10) * (1 - fraction(environment) / 2),
+  }
 }
 
 /** What is left by the clock that is ahead, in milliseconds; Infinity where the server did not say. */
-export function leftOf(environment: Environment, { expiresAt, expiresElapsed }: AccessToken): number {
-  const leftOnWall = expiresAt === null ? Infinity : expiresAt - environment.now()
-  return Math.min(leftOnWall, expiresElapsed - environment.elapsed())
+export function leftOf(environment: Environment, token: AccessToken): number {
+  return Math.min(leftOnWall(environment, token), token.expiresElapsed - environment.elapsed())
+}
+
+function leftOnWall(environment: Environment, { expiresAt }: LiveSession): number {
+  return (expiresAt ?? Infinity) - environment.now()
 }

@@ -1,4 +1,5 @@
-import { isObject, isText, parseJson } from './record.js'
+import { SessionError } from './errors.js'
+import { isObject, parseJson, textOf } from './json.js'
 
 /** What the server handed out. */
 export interface Grant {
@@ -7,88 +8,73 @@ export interface Grant {
   readonly refreshToken: string | null
   /** Null where the server did not say how long the access token lives. */
   readonly lifetimeMs: number | null
+  /** Its end, counted from before it was asked for; epoch milliseconds. */
+  readonly expiresAt: number | null
   readonly scope: string | null
   /** The server's name for the session; only Baton gives one. */
   readonly sid: string | null
 }
 
-/** What an answer of the token endpoint means. */
-export type Answer =
-  | { readonly kind: 'granted'; readonly grant: Grant }
-  /** `invalid_grant`: final, if the token that was sent is still the stored one. */
-  | { readonly kind: 'refused' }
-  /** Says nothing about the session; the same request may succeed later. */
-  | { readonly kind: 'later'; readonly retryAfterMs: number | null; readonly cause: string }
-  /** The server will not serve this client in this way, however often it asks. */
-  | { readonly kind: 'misconfigured'; readonly cause: string }
-  /** Nothing was sent: the key that the tokens are bound to is not there any more. */
-  | { readonly kind: 'key_lost' }
-  /** The cookie belongs to another session than the one we believe in; nothing has changed. */
-  | { readonly kind: 'other_session' }
+/**
+ * What an answer of the token endpoint means. `unavailable` says nothing about the session, `misconfigured` comes however often one
+ * asks, and `signed_out` is the verdict on what was sent: `refused`, or `replaced` where the cookie is of another session.
+ */
+export type Answer = Grant | SessionError
 
-/** An answer as it came. */
-export interface RawAnswer {
-  readonly status: number
-  /** What `Retry-After` said; null without one. */
-  readonly retryAfter: string | null
-  readonly body: string
+/** Instants are epoch milliseconds. */
+interface Circumstances {
+  /** Of the tokens that we can use: `Bearer` or `DPoP`. */
+  readonly scheme: string
+  /** From before the request was sent. */
+  readonly sentAt: number
+  readonly now: number
 }
 
 const LONGEST_PAUSE_MS = 3_600_000
-const LATER_STATUSES: readonly number[] = [408, 425, 429]
-const LATER_ERRORS: readonly unknown[] = ['temporarily_unavailable', 'server_error', 'slow_down']
+const LATER = /^(status (408|425|429|5..)|temporarily_unavailable|server_error|slow_down)$/
 
 /**
  * Reads an answer of the token endpoint. Only `invalid_grant` in a JSON object can end a session: what comes from a captive portal,
- * a proxy or a server in trouble is "later". `tokenType` is the one that we can use, in lower case; `now` is epoch milliseconds.
+ * a proxy or a server in trouble is `unavailable`.
  */
-export function readAnswer(
-  { status, retryAfter, body }: RawAnswer,
-  { tokenType, now }: { readonly tokenType: string; readonly now: number },
-): Answer {
-  const later = (cause: string): Answer => ({ kind: 'later', retryAfterMs: readRetryAfter(retryAfter, now), cause })
-  if (LATER_STATUSES.includes(status) || status >= 500) return later(`status ${String(status)}`)
-  const members = parseJson(body)
-  if (!isObject(members) || (status >= 300 && status < 400)) return later(`no JSON, status ${String(status)}`)
-  if (status >= 200 && status < 300) return readGrant(members, tokenType) ?? later('no token in the answer')
-  const error = members['error']
-  if (error === 'invalid_grant') return { kind: 'refused' }
-  if (error === 'other_session') return { kind: 'other_session' }
-  if (LATER_ERRORS.includes(error)) return later(String(error))
-  return { kind: 'misconfigured', cause: errorCode(error) ?? `status ${String(status)}` }
+export async function readAnswer(response: Response, { scheme, sentAt, now }: Circumstances): Promise<Answer> {
+  const { ok, status, headers } = response
+  const members = parseJson(await response.text())
+  const inShort = `status ${status}`
+  const later = (reason: string) =>
+    new SessionError('unavailable', reason, pauseEnd(headers.get('retry-after') ?? '', now))
+  // A redirect that was not followed has no status in browsers.
+  if (!isObject(members) || (ok ? !members['access_token'] : status < 400) || LATER.test(inShort)) return later(inShort)
+  if (ok) return readGrant(members, { scheme, sentAt })
+  // Only what reads like a code of the standards: a server may repeat what must be in no error of ours.
+  const error = /^[a-z_]{1,40}$/.exec(String(members['error']))?.[0] ?? inShort
+  if (error === 'invalid_grant') return new SessionError('signed_out', 'refused')
+  if (error === 'other_session') return new SessionError('signed_out', 'replaced')
+  return LATER.test(error) ? later(error) : new SessionError('misconfigured', error)
 }
 
-/** Null for a grant without an access token. */
-export function readGrant(members: Readonly<Record<string, unknown>>, tokenType: string): Answer | null {
-  const { access_token: accessToken, token_type: type, refresh_token: refreshToken, scope, sid } = members
-  if (!isText(accessToken)) return null
+export function readGrant(answer: unknown, { scheme, sentAt }: Omit<Circumstances, 'now'>): Answer {
+  const members = isObject(answer) ? answer : {}
+  const accessToken = textOf(members['access_token'])
+  if (!accessToken) return new SessionError('bad_answer', 'no access_token')
   // What another kind of token needs, we cannot do (RFC 6749 section 7.1); a bearer token where a key should bind it is no help (RFC 9449 section 5).
-  if (!isText(type) || type.toLowerCase() !== tokenType) return { kind: 'misconfigured', cause: 'token_type' }
+  if (textOf(members['token_type'])?.toLowerCase() !== scheme.toLowerCase())
+    return new SessionError('misconfigured', 'token_type')
+  // Some servers write the number as text.
+  const seconds = parseFloat(String(members['expires_in']))
+  const lifetimeMs = seconds >= 0 && seconds < Infinity ? seconds * 1000 : null
   return {
-    kind: 'granted',
-    grant: {
-      accessToken,
-      refreshToken: isText(refreshToken) ? refreshToken : null,
-      lifetimeMs: readLifetime(members['expires_in']),
-      scope: isText(scope) ? scope : null,
-      sid: isText(sid) ? sid : null,
-    },
+    accessToken,
+    refreshToken: textOf(members['refresh_token']),
+    lifetimeMs,
+    expiresAt: lifetimeMs === null ? null : sentAt + lifetimeMs,
+    scope: textOf(members['scope']),
+    sid: textOf(members['sid']),
   }
 }
 
-/** Some servers write the number as text. */
-function readLifetime(value: unknown): number | null {
-  const seconds = isText(value) ? Number(value) : value
-  return typeof seconds === 'number' && Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : null
-}
-
-function readRetryAfter(value: string | null, now: number): number | null {
-  if (value === null) return null
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now
-  return Number.isNaN(ms) ? null : Math.min(Math.max(ms, 0), LONGEST_PAUSE_MS)
-}
-
-/** Only what reads like a code of the standards: a server may repeat what must be in no error of ours. */
-export function errorCode(error: unknown): string | null {
-  return isText(error) && /^[a-z_]{1,40}$/.test(error) ? error : null
+/** Epoch milliseconds; null where there is no `Retry-After`, or none that can be read. */
+function pauseEnd(retryAfter: string, now: number): number | null {
+  const until = /^\d+$/.test(retryAfter) ? now + Number(retryAfter) * 1000 : Date.parse(retryAfter)
+  return Number.isNaN(until) ? null : Math.min(until, now + LONGEST_PAUSE_MS)
 }

@@ -1,4 +1,4 @@
-import { createEnvironment, type Environment, type PendingAuthorization } from '@baton/client'
+import { createEnvironment, type Environment, type Session, SessionError } from '@baton/client'
 import { hashOf } from './encoding.js'
 import { randomText } from './timing.js'
 
@@ -11,6 +11,13 @@ export interface AuthorizationOptions {
   /** Further parameters, such as `prompt` or `dpop_jkt`. */
   readonly parameters?: Readonly<Record<string, string>>
   readonly environment?: Pick<Environment, 'random'>
+}
+
+/** What has to be kept until the browser comes back, in `sessionStorage` for instance. The verifier is a secret. */
+export interface PendingAuthorization {
+  readonly state: string
+  readonly codeVerifier: string
+  readonly redirectUri: string
 }
 
 export interface AuthorizationRequest {
@@ -39,4 +46,37 @@ export async function beginAuthorization(options: AuthorizationOptions): Promise
   }
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
   return { url: url.href, pending: { state, codeVerifier, redirectUri } }
+}
+
+export interface Callback {
+  /** Where the browser came back to. */
+  readonly url: string | URL
+  readonly pending: PendingAuthorization
+}
+
+/**
+ * Exchanges the code that the browser came back with, for what `beginAuthorization` had begun. Rejects with a `SessionError` where the
+ * server refused, or where nobody here has asked (RFC 6749 section 10.12).
+ */
+export async function loginWithCode(
+  session: Pick<Session, 'loginWithGrant'>,
+  { url, pending }: Callback,
+): Promise<void> {
+  const { state, codeVerifier, redirectUri } = pending
+  const { searchParams } = new URL(url)
+  if (searchParams.get('state') !== state)
+    throw new SessionError(
+      'bad_answer',
+      'the callback belongs to another sign-in: its state is not the one that was sent',
+    )
+  const code = searchParams.get('code') ?? ''
+  // Only what reads like a code of the standards: an address may say anything.
+  const error = /^[a-z_]{1,40}$/.exec(searchParams.get('error') ?? '')?.[0] ?? 'no code'
+  if (code === '') throw new SessionError('bad_answer', `the server did not sign in (${error})`)
+  await session.loginWithGrant({
+    grant_type: 'authorization_code',
+    code,
+    code_verifier: codeVerifier,
+    redirect_uri: redirectUri,
+  })
 }

@@ -1,12 +1,13 @@
-import { createEnvironment, type Environment, MisuseError, SessionError, UnavailableError } from '@baton/client'
-import { isObject, isText, parseJson } from './record.js'
+import { createEnvironment, type Environment, SessionError } from '@baton/client'
+import { isObject, parseJson, textOf } from './json.js'
+import { MisuseError } from './misuse.js'
 import { isSecure } from './secure-url.js'
 
 export interface DiscoveryOptions {
   readonly environment?: Pick<Environment, 'fetch'>
 }
 
-/** Where a server is to be asked, under the names that `createSession` and `beginAuthorization` have for it. */
+/** Where a server is to be asked, under the names that `oauthEndpoints` and `beginAuthorization` have for it. */
 export interface DiscoveredServer {
   readonly issuer: string
   readonly tokenEndpoint: string
@@ -38,28 +39,26 @@ export async function discover(issuer: string, options: DiscoveryOptions = {}): 
 async function read({ fetch }: Pick<Environment, 'fetch'>, place: string): Promise<string | null> {
   const init = { headers: { accept: 'application/json' }, redirect: 'error' } as const
   const response = await fetch(place, init).catch(() => null)
-  if (response === null) throw new UnavailableError('no answer', null)
+  if (response === null) throw new SessionError('unavailable', 'no answer')
   if (response.ok) return response.text()
   await response.body?.cancel()
   if (response.status === 404) return null
-  throw new UnavailableError(`status ${String(response.status)}`, null)
+  throw new SessionError('unavailable', `status ${String(response.status)}`)
 }
 
 function serverOf(metadata: unknown, issuer: string): DiscoveredServer {
-  if (!isObject(metadata)) throw new UnavailableError('no JSON', null)
+  if (!isObject(metadata)) throw new SessionError('unavailable', 'no JSON')
   // Another issuer's endpoints would get what is meant for this one (RFC 8414 section 3.3).
   if (metadata['issuer'] !== issuer) throw new SessionError('bad_answer', 'the metadata is that of another issuer')
-  const {
-    token_endpoint: tokenEndpoint,
-    authorization_endpoint: authorizationEndpoint,
-    revocation_endpoint: revocationEndpoint,
-  } = metadata
-  if (!isText(tokenEndpoint)) throw new SessionError('bad_answer', 'the metadata names no token_endpoint')
+  const tokenEndpoint = textOf(metadata['token_endpoint'])
+  const authorizationEndpoint = textOf(metadata['authorization_endpoint'])
+  const revocationEndpoint = textOf(metadata['revocation_endpoint'])
+  if (tokenEndpoint === null) throw new SessionError('bad_answer', 'the metadata names no token_endpoint')
   return {
     issuer,
     tokenEndpoint,
-    ...(isText(authorizationEndpoint) ? { authorizationEndpoint } : {}),
-    ...(isText(revocationEndpoint) ? { revocationEndpoint } : {}),
+    ...(authorizationEndpoint === null ? {} : { authorizationEndpoint }),
+    ...(revocationEndpoint === null ? {} : { revocationEndpoint }),
   }
 }
 

@@ -1,14 +1,8 @@
-import {
-  createEnvironment,
-  type Environment,
-  KeyLostError,
-  MisuseError,
-  type ProofRequest,
-  type Proofs,
-  UnavailableError,
-} from '@baton/client'
+import { createEnvironment, type Environment, type Proofs, type ProofSubject, SessionError } from '@baton/client'
 import { indexedDbPlace, type KeyPair, type KeyPlace, makeKey } from './dpop-key.js'
 import { base64url, hashOf } from './encoding.js'
+import { unlessAborted } from './lock.js'
+import { MisuseError } from './misuse.js'
 import { randomText } from './timing.js'
 
 export type { KeyPair } from './dpop-key.js'
@@ -25,8 +19,16 @@ export interface DpopOptions {
   readonly environment?: Pick<Environment, 'fetch' | 'now' | 'random' | 'origin'>
 }
 
+interface ProofRequest extends ProofSubject {
+  readonly method: string
+  /** Absolute. */
+  readonly url: string
+}
+
 /** Proofs of one key for as long as that is kept, so for the life of every refresh token that is bound to it (RFC 9449 section 5). */
 export interface DpopProofs extends Proofs {
+  /** A fresh proof, for who sends requests in a way of their own. */
+  prove(request: ProofRequest): Promise<string>
   /**
    * `fetch` with a proof and without an access token, for a sign-in of one's own: remembers nonces, and repeats the request once
    * where the server demands one. Give a body that can be sent twice.
@@ -52,11 +54,11 @@ export function dpopProofs(options: DpopOptions = {}): DpopProofs {
   let held: Signer | null = null
 
   /** Asked anew at the token endpoint, in case that another tab has begun a session with another key. */
-  async function signer({ accessToken, isBound = accessToken !== null }: Key): Promise<Signer> {
+  async function signer({ accessToken, isBound = accessToken !== null }: ProofSubject): Promise<Signer> {
     if (accessToken !== null && held !== null) return held
     const pair = await found(isBound).catch((error: unknown) => {
-      if (error instanceof KeyLostError) throw error
-      throw Object.assign(new UnavailableError('the key cannot be read', null), { cause: error })
+      if (error instanceof SessionError) throw error
+      throw Object.assign(new SessionError('unavailable', 'the key cannot be read'), { cause: error })
     })
     held = await signerOf(pair)
     return held
@@ -67,15 +69,13 @@ export function dpopProofs(options: DpopOptions = {}): DpopProofs {
     if (pair !== null) return pair
     // Somebody has emptied the browser under us; as long as we live, nothing is lost.
     if (held !== null) return place.keep(held.pair)
-    if (isBound) throw new KeyLostError()
+    if (isBound) throw new SessionError('key_lost', 'the key of this session is not there any more; sign in anew')
     return place.keep(await makeKey())
   }
 
-  const target = (url: string | URL) => new URL(url, environment.origin ?? undefined)
-
   async function prove(request: ProofRequest): Promise<string> {
     const { method, url, accessToken } = request
-    const { origin, pathname } = target(url)
+    const { origin, pathname } = new URL(url)
     const { pair, jwk } = await signer(request)
     const nonce = nonces.get(origin)
     const claims = {
@@ -93,34 +93,35 @@ export function dpopProofs(options: DpopOptions = {}): DpopProofs {
     return `${text}.${base64url(new Uint8Array(signature))}`
   }
 
-  const remember = (url: string | URL, nonce: string) => void nonces.set(target(url).origin, nonce)
-
-  async function send(url: URL, init: RequestInit): Promise<Response> {
-    const request = new Request(url, init)
-    request.headers.set('dpop', await prove({ method: request.method, url: url.href, ...FIRST_OF_ITS_KIND }))
+  async function sendOnce(request: Request, subject: ProofSubject): Promise<Response> {
+    const { method, url, headers, signal } = request
+    headers.set('dpop', await unlessAborted(prove({ method, url, ...subject }), signal))
     const response = await environment.fetch(request)
     const nonce = response.headers.get('dpop-nonce')
-    if (nonce !== null) remember(url, nonce)
+    const { origin } = new URL(url)
+    // One who was redirected elsewhere has not been told what this server wants.
+    if (nonce !== null && (!response.redirected || new URL(response.url).origin === origin)) nonces.set(origin, nonce)
     return response
+  }
+
+  async function send(build: () => Request, subject: ProofSubject): Promise<Response> {
+    const response = await sendOnce(build(), subject)
+    if (subject.isOneShot === true || !(await demandsNonce(response))) return response
+    await response.body?.cancel()
+    return sendOnce(build(), subject)
   }
 
   return {
     prove,
-    remember,
-    async fetch(url, init = {}) {
-      const response = await send(target(url), init)
-      if (!(await demandsNonce(response))) return response
-      await response.body?.cancel()
-      return send(target(url), init)
-    },
+    send,
+    fetch: (url, init) =>
+      send(() => new Request(new URL(url, environment.origin ?? undefined), init), FIRST_OF_ITS_KIND),
     async thumbprint() {
       const { jwk } = await signer(FIRST_OF_ITS_KIND)
       return hashOf(JSON.stringify(jwk))
     },
   }
 }
-
-type Key = Pick<ProofRequest, 'accessToken' | 'isBound'>
 
 /** A key that the caller keeps. */
 function placeOf(pair: KeyPair): KeyPlace {

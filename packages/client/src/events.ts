@@ -1,20 +1,25 @@
 import type { SignedOutReason } from './record.js'
 
+/** Who is signed in. */
+export interface SignedIn {
+  readonly sid: string
+  readonly generation: number
+  /** End of the access token, epoch milliseconds; null where the server did not say. */
+  readonly expiresAt: number | null
+  /** It is another session than before, so what the page shows may be somebody else's. */
+  readonly replaced: boolean
+}
+
 /** What happened to the session. No event carries a token. */
 export interface SessionEvents {
-  /** `login` or `loginWithCode`, here. */
-  readonly signedIn: { readonly sid: string }
-  /** This page has exchanged the refresh token. `expiresAt` is epoch milliseconds, null where the server did not say. */
-  readonly refreshed: { readonly sid: string; readonly generation: number; readonly expiresAt: number | null }
-  /** Another tab or process had. `replaced`: it is another session than before, so what the page shows may be somebody else's. */
-  readonly adopted: {
-    readonly sid: string
-    readonly generation: number
-    readonly expiresAt: number | null
-    readonly replaced: boolean
-  }
+  /** A sign-in, here. */
+  readonly signedIn: SignedIn
+  /** This page has exchanged the refresh token. */
+  readonly refreshed: SignedIn
+  /** Another tab or process has, or somebody has signed in there. */
+  readonly adopted: SignedIn
   /** The server did not answer, or asked for patience; it will be asked again in `waitMs`. */
-  readonly retrying: { readonly tries: number; readonly waitMs: number; readonly cause: string }
+  readonly retrying: { readonly tries: number; readonly waitMs: number; readonly reason: string }
   /** Nobody is signed in: not any more, in any tab, or, with `no_session`, not yet. */
   readonly signedOut: { readonly reason: SignedOutReason }
   /** The server has not heard of a sign-out yet. It will be told; until then the token works. */
@@ -26,10 +31,12 @@ export interface SessionEvents {
 export type SessionEvent = keyof SessionEvents
 export type SessionListener<Type extends SessionEvent> = (event: SessionEvents[Type]) => void
 
+export type Emit = <Type extends SessionEvent>(type: Type, event: SessionEvents[Type]) => void
+
 /** Tells listeners; one that throws fails alone. */
 export interface Emitter {
-  on<Type extends SessionEvent>(type: Type, listener: SessionListener<Type>): () => void
-  emit<Type extends SessionEvent>(type: Type, event: SessionEvents[Type]): void
+  readonly on: <Type extends SessionEvent>(type: Type, listener: SessionListener<Type>) => () => void
+  readonly emit: Emit
 }
 
 export function createEmitter(): Emitter {
@@ -46,16 +53,15 @@ export function createEmitter(): Emitter {
       return () => void listenersOf(type).delete(own)
     },
     emit(type, event) {
-      for (const listener of [...listenersOf(type)]) {
+      for (const listener of [...listenersOf(type)])
+        // One that throws is an error of the app's own, and does not take the session with it.
         try {
           listener(event)
         } catch (error) {
-          // Reported as an error of the app's own, without taking the session with it.
           queueMicrotask(() => {
             throw error
           })
         }
-      }
     },
   }
 }

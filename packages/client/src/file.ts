@@ -9,20 +9,14 @@ export interface SessionFileOptions {
   readonly staleSeconds?: number
 }
 
-/** What `createSession` needs to share a session between processes: `createSession({ ...sessionFile(path), … })`. */
-export interface SessionFile {
-  readonly storage: SessionStorage
-  readonly lock: Lock
-}
-
 /**
  * Keeps the session in a file that only its owner may read, for all processes of one machine. It is replaced as a whole, so that
  * nobody ever reads half of it. Lock files stand beside it; one whose process was killed is taken over.
  */
-export function sessionFile(path: string, { staleSeconds = 10 }: SessionFileOptions = {}): SessionFile {
+export function sessionFile(path: string, { staleSeconds = 10 }: SessionFileOptions = {}): SessionStorage {
   const file = resolve(path)
-  const lock = (name: string): Lock => lockFiles(`${file}.${name}`, staleSeconds * 1000)
-  const writing = lock('write')
+  const lockNamed = (name: string) => lockFiles(`${file}.${name}`, staleSeconds * 1000)
+  const writing = lockNamed('write')
 
   async function read(): Promise<string | null> {
     return readFile(file, 'utf8').catch((error: unknown) => {
@@ -47,21 +41,18 @@ export function sessionFile(path: string, { staleSeconds = 10 }: SessionFileOpti
   }
 
   return {
-    lock: lock('lock'),
-    storage: {
-      name: `file:${file}`,
-      read,
-      async swap(before, after) {
-        // A sign-in or a sign-out does not wait for a refresh, so comparing and writing needs a lock of its own.
-        const release = await writing.acquire(file, AbortSignal.timeout(2 * staleSeconds * 1000))
-        try {
-          if ((await read()) !== before) return false
-          await write(after)
-          return true
-        } finally {
-          release()
-        }
-      },
+    lock: lockNamed('lock'),
+    read,
+    async swap(before, after) {
+      // A sign-in or a sign-out does not wait for a refresh, so comparing and writing needs a lock of its own.
+      const release = await writing(AbortSignal.timeout(2 * staleSeconds * 1000))
+      try {
+        if ((await read()) !== before) return false
+        await write(after)
+        return true
+      } finally {
+        release()
+      }
     },
   }
 }
@@ -122,25 +113,23 @@ function lockFiles(prefix: string, staleMs: number): Lock {
     return hold(fileOf(mine), staleMs)
   }
 
-  return {
-    async acquire(_name, signal) {
-      let number = 0
-      let last: string | null = null
-      let stillMs = 0
-      for (;;) {
-        signal.throwIfAborted()
-        const now = await highest()
-        const seen = now === 0 ? null : await trace(now)
-        if (now !== number || seen !== last) [number, last, stillMs] = [now, seen, 0]
-        if (number === 0 || stillMs >= staleMs) {
-          const release = await takeAfter(number, last)
-          if (release !== null) return release
-        }
-        await elapse(POLL_MS, undefined, { signal })
-        // Counted by turns: whoever slept together with the holder has not seen it stand still.
-        stillMs += POLL_MS
+  return async (signal) => {
+    let number = 0
+    let last: string | null = null
+    let stillMs = 0
+    for (;;) {
+      signal.throwIfAborted()
+      const now = await highest()
+      const seen = now === 0 ? null : await trace(now)
+      if (now !== number || seen !== last) [number, last, stillMs] = [now, seen, 0]
+      if (number === 0 || stillMs >= staleMs) {
+        const release = await takeAfter(number, last)
+        if (release !== null) return release
       }
-    },
+      await elapse(POLL_MS, undefined, { signal })
+      // Counted by turns: whoever slept together with the holder has not seen it stand still.
+      stillMs += POLL_MS
+    }
   }
 }
 

@@ -1,7 +1,6 @@
 import type { AccessToken } from './access-token.js'
-import type { Environment } from './environment.js'
 import { unlessAborted } from './lock.js'
-import type { Proofs } from './proofs.js'
+import type { Setup } from './setup.js'
 
 /** What `session.fetch` is told beside what `fetch` is told. */
 export interface FetchOptions {
@@ -18,97 +17,64 @@ export type GuardedFetch = (
 /** Where access tokens come from. */
 export interface TokenSource {
   /** Rejects with a `SessionError` where there is none. `early` demands one that is not about to end. */
-  get(options: { readonly early: boolean }): Promise<AccessToken>
+  readonly get: (options: { readonly early: boolean }) => Promise<AccessToken>
   /** Another token of the same session, after this one was refused; null where there is none. Never rejects. */
-  instead(refused: AccessToken): Promise<AccessToken | null>
+  readonly instead: (refused: AccessToken) => Promise<AccessToken | null>
 }
 
-export interface GuardedFetchOptions {
-  readonly environment: Environment
-  readonly proofs: Proofs | null
-  readonly tokens: TokenSource
+interface GuardedFetchSetup extends Setup, TokenSource {
   /** Where tokens may go. */
-  readonly origins: ReadonlySet<string>
+  readonly allowedOrigins: readonly string[]
 }
-
-const SAFE_METHODS: readonly string[] = ['GET', 'HEAD', 'OPTIONS']
 
 /** A `fetch` that attaches the access token, to the named origins only, and gets over one 401. */
-export function guardedFetch({ environment, proofs, tokens, origins }: GuardedFetchOptions): GuardedFetch {
+export function guardedFetch({
+  environment,
+  proofs,
+  scheme,
+  get,
+  instead,
+  allowedOrigins,
+}: GuardedFetchSetup): GuardedFetch {
   return async (input, init = {}, { replay = false } = {}) => {
-    const given = input instanceof Request ? input : null
-    const url = new URL(input instanceof Request ? input.url : input, environment.origin ?? undefined)
-    const ownHeaders = new Headers(init.headers ?? given?.headers)
+    const isAllowed = (url: string) => allowedOrigins.includes(new URL(url).origin)
+    const request = new Request(
+      input instanceof Request ? input : new URL(input, environment.origin ?? undefined),
+      init,
+    )
+    const { url, method, headers, signal } = request
     // A 401 concerns us only where the token was ours.
-    if (!origins.has(url.origin) || ownHeaders.has('authorization')) return environment.fetch(input, init)
+    if (!isAllowed(url) || headers.has('authorization')) return environment.fetch(request)
+    // What can be read only once has to be announced like this, and only once is it sent.
+    const isOneShot = init.duplex !== undefined
 
-    const method = (init.method ?? given?.method ?? 'GET').toUpperCase()
-    const signal = init.signal ?? given?.signal
-    const isOneShot = isStream(init.body)
-    const isOurs = ({ redirected, url: from }: Response) => !redirected || origins.has(new URL(from).origin)
-
-    /** A request is used up by sending it; what may be sent again is copied. */
-    function build(): Request {
-      const source = given === null ? url : isOneShot || given.bodyUsed ? given : given.clone()
-      return new Request(source, init)
-    }
-
-    async function sendOnce(token: AccessToken): Promise<Response> {
-      const request = build()
-      request.headers.set('authorization', `${proofs === null ? 'Bearer' : 'DPoP'} ${token.value}`)
-      if (proofs !== null)
-        request.headers.set(
-          'dpop',
-          await proofs.prove({ method: request.method, url: url.href, accessToken: token.value }),
-        )
-      const response = await environment.fetch(request)
-      const nonce = response.headers.get('dpop-nonce')
-      if (nonce !== null && isOurs(response)) proofs?.remember(url.href, nonce)
-      return response
-    }
-
-    async function send(token: AccessToken): Promise<Response> {
-      const response = await sendOnce(token)
-      if (proofs === null || isOneShot || !challenges(response, 'use_dpop_nonce')) return response
-      return afterwards(response, () => sendOnce(token))
-    }
-
-    async function exchange(): Promise<Response> {
-      const token = await unlessAborted(tokens.get({ early: isOneShot }), signal)
-      const response = await send(token)
-      if (response.status !== 401 || !isOurs(response) || faultsProof(response)) return response
-      const other = tokens.instead(token)
-      const mayReplay = replay || SAFE_METHODS.includes(method) || challenges(response, 'invalid_token')
-      if (isOneShot || !mayReplay) return response
-      const renewed = await unlessAborted(other, signal)
-      return renewed === null ? response : afterwards(response, () => send(renewed))
+    function send({ accessToken }: AccessToken): Promise<Response> {
+      const build = () => {
+        // A request is used up by sending it; what may be sent again is copied.
+        const copy = isOneShot ? request : request.clone()
+        copy.headers.set('authorization', `${scheme} ${accessToken}`)
+        return copy
+      }
+      return proofs?.send(build, { accessToken, isOneShot }) ?? environment.fetch(build())
     }
 
     try {
-      return await exchange()
+      const token = await unlessAborted(get({ early: isOneShot }), signal)
+      const response = await send(token)
+      const challenge = response.headers.get('www-authenticate') ?? ''
+      const isOurs = !response.redirected || isAllowed(response.url)
+      // Against what is said of a proof, another access token would be of no help.
+      if (response.status !== 401 || !isOurs || challenge.includes('_dpop_')) return response
+      const other = instead(token)
+      const mayReplay = replay || /^(GET|HEAD|OPTIONS)$/.test(method) || challenge.includes('"invalid_token"')
+      const renewed = isOneShot || !mayReplay ? null : await unlessAborted(other, signal)
+      if (!renewed) return response
+      // Nobody will read it, and its connection can carry the next request.
+      await response.body?.cancel()
+      return await send(renewed)
     } finally {
-      // As after any fetch, its body is used up; what was kept for a second time may go.
-      if (given?.body !== null && given?.bodyUsed === false) void given.body.cancel()
+      // What was kept for a second time may go.
+      if (!request.bodyUsed) void request.body?.cancel()
     }
   }
-}
-
-/** Lets go of an answer that nobody will read, so that its connection can carry the next request. */
-async function afterwards(response: Response, send: () => Promise<Response>): Promise<Response> {
-  await response.body?.cancel()
-  return send()
-}
-
-function challenges({ status, headers }: Response, error: string): boolean {
-  return status === 401 && (headers.get('www-authenticate') ?? '').includes(`error="${error}"`)
-}
-
-/** Another access token would be of no help. */
-function faultsProof(response: Response): boolean {
-  return challenges(response, 'use_dpop_nonce') || challenges(response, 'invalid_dpop_proof')
-}
-
-/** What can be read only once. */
-function isStream(body: unknown): boolean {
-  return typeof body === 'object' && body !== null && ('getReader' in body || Symbol.asyncIterator in body)
 }

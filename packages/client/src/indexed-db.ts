@@ -1,5 +1,6 @@
 import type { SessionStorage } from '@baton/client'
 import { type Table, transact } from './database.js'
+import { platformSharing } from './sharing.js'
 
 export interface IndexedDbOptions {
   /** Tells sessions of one origin apart. Default `baton`. */
@@ -16,7 +17,7 @@ export function indexedDbStorage({ key = 'baton' }: IndexedDbOptions = {}): Sess
   }
 
   return {
-    name: `indexedDB:${key}`,
+    ...platformSharing(`indexedDB:${key}`),
     read: () => transact<string | null>(PLACE, (table, finish) => stored(table, finish)),
     swap: (before, after) =>
       transact<boolean>(PLACE, (table, finish) =>

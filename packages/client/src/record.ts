@@ -1,3 +1,5 @@
+import { isObject, parseJson } from './json.js'
+
 /** A session as it is stored. Everything that uses one storage shares it: tabs, workers, processes. Instants are epoch milliseconds. */
 export interface LiveSession {
   readonly state: 'live'
@@ -24,7 +26,7 @@ export interface UnknownSession {
 }
 
 /** Signed out, and kept so that an answer which comes late finds it. */
-export interface EndedSession {
+interface EndedSession {
   readonly state: 'ended'
   readonly sid: string | null
   readonly reason: SignedOutReason
@@ -59,79 +61,17 @@ export interface PendingRevocation {
 
 export interface SessionRecord {
   readonly session: LiveSession | UnknownSession | EndedSession
-  readonly pause: Pause | null
+  readonly pause?: Pause | null | undefined
   readonly revocations: readonly PendingRevocation[]
-}
-
-export const EMPTY: Omit<SessionRecord, 'session'> = { pause: null, revocations: [] }
-
-/** What is stored as text. */
-export function serialize(record: SessionRecord): string {
-  return JSON.stringify(record)
 }
 
 /** Null for what is no record: somebody else's text, or half of ours. Members that this version does not know are kept. */
 export function parse(text: string | null): SessionRecord | null {
   const value = parseJson(text)
-  if (!isObject(value) || !isSession(value['session'])) return null
-  const { session, pause, revocations } = value
-  return {
-    ...value,
-    session,
-    pause: isPause(pause) ? pause : null,
-    revocations: Array.isArray(revocations) ? revocations.filter(isRevocation) : [],
-  }
+  return isRecord(value) ? value : null
 }
 
-/** Undefined for what is no JSON. */
-export function parseJson(text: string | null): unknown {
-  try {
-    return JSON.parse(text ?? '')
-  } catch {
-    return undefined
-  }
-}
-
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-export function isText(value: unknown): value is string {
-  return typeof value === 'string' && value !== ''
-}
-
-function isSession(value: unknown): value is SessionRecord['session'] {
-  if (!isObject(value)) return false
-  switch (value['state']) {
-    case 'live':
-      return (
-        isText(value['sid']) &&
-        isCount(value['generation']) &&
-        isText(value['attempt']) &&
-        ['refreshToken', 'accessToken', 'scope'].every((name) => value[name] === null || isText(value[name])) &&
-        ['expiresAt', 'lifetimeMs'].every((name) => value[name] === null || isFiniteNumber(value[name]))
-      )
-    case 'unknown':
-      return isText(value['attempt'])
-    case 'ended':
-      return (value['sid'] === null || isText(value['sid'])) && isText(value['reason'])
-    default:
-      return false
-  }
-}
-
-function isPause(value: unknown): value is Pause {
-  return isObject(value) && isFiniteNumber(value['from']) && isFiniteNumber(value['until'])
-}
-
-function isRevocation(value: unknown): value is PendingRevocation {
-  return isObject(value) && [value['refreshToken'], value['sid']].every((member) => member === null || isText(member))
-}
-
-function isCount(value: unknown): boolean {
-  return Number.isSafeInteger(value) && Number(value) >= 0
-}
-
-function isFiniteNumber(value: unknown): value is number {
-  return Number.isFinite(value)
+/** A record is written as a whole, and by nobody else: one that has all of its parts is ours, and right. */
+function isRecord(value: unknown): value is SessionRecord {
+  return isObject(value) && isObject(value['session']) && Array.isArray(value['revocations'])
 }

@@ -1,42 +1,47 @@
 import type { Environment } from './environment.js'
-
-const TICK_MS = 1000
+import { unlessAborted } from './lock.js'
 
 /**
- * Calls once `ms` have passed in which we were running. Counted in short ticks: a machine that sleeps for hours has used up one of
- * them when it wakes, not all. The answer cancels.
+ * Does its work with a signal that aborts after that long a time in which we were running, and waits no longer than that. Counted in short
+ * ticks: a machine that sleeps for hours has used up one of them when it wakes, not all.
  */
-function countdown(environment: Environment, ms: number, call: () => void): () => void {
-  let left = ms
-  let cancel: () => void = () => undefined
-  const tick = () => {
-    if (left <= 0) {
-      call()
-      return
-    }
-    const slice = Math.min(TICK_MS, left)
-    left -= slice
-    cancel = environment.setTimer(slice, tick)
-  }
-  tick()
-  return () => cancel()
-}
-
-/** A signal that aborts after `ms` of running time, and what calls that off. */
-export function deadline(
+export async function within<T>(
   environment: Environment,
-  ms: number,
-): { readonly signal: AbortSignal; readonly cancel: () => void } {
+  seconds: number,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const controller = new AbortController()
-  return { signal: controller.signal, cancel: countdown(environment, ms, () => controller.abort()) }
+  const { signal } = controller
+  let cancel: () => void = () => undefined
+  const tick = (left: number) => {
+    if (left > 0) cancel = environment.setTimer(1000 * Math.min(1, left), () => tick(left - 1))
+    else controller.abort()
+  }
+  tick(seconds)
+  try {
+    return await unlessAborted(work(signal), signal)
+  } finally {
+    cancel()
+  }
 }
 
-/** From 0 up to but not including 1. */
+/**
+ * A request's beginning: what is called before it tells afterwards when that was, in epoch milliseconds. Of what both clocks say it
+ * is the earlier, for one may have been set, and the other may have slept.
+ */
+export function beginning(environment: Environment): () => number {
+  const wall = environment.now()
+  const elapsed = environment.elapsed()
+  return () => Math.min(wall, environment.now() - environment.elapsed() + elapsed)
+}
+
+/** From 0 up to but not including 1; fine enough to draw a wait from. */
 export function fraction(environment: Environment): number {
-  return environment.random(4).reduce((sum, byte) => (sum + byte) / 256, 0)
+  const [byte = 0] = environment.random(1)
+  return byte / 256
 }
 
 /** 128 random bits as 32 characters. */
 export function randomText(environment: Pick<Environment, 'random'>): string {
-  return Array.from(environment.random(16), (byte) => byte.toString(16).padStart(2, '0')).join('')
+  return Array.from(environment.random(32), (byte) => (byte % 16).toString(16)).join('')
 }

@@ -1,4 +1,5 @@
 import type { SessionStorage } from '@baton/client'
+import { platformSharing } from './sharing.js'
 
 export interface WebStorageOptions {
   /** Tells sessions of one origin apart. Default `baton`. */
@@ -37,7 +38,7 @@ export function webStorage({ key = 'baton', area = 'local' }: WebStorageOptions 
   }
 
   return {
-    name: `${area}Storage:${key}`,
+    ...platformSharing(`${area}Storage:${key}`),
     read: async () => storage().getItem(key),
     async swap(before, after) {
       const items = storage()

@@ -1,7 +1,8 @@
 import axios from 'axios'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { attachSession } from '../src/axios.js'
-import { createSession, type Session, SignedOutError } from '../src/index.js'
+import { createSession, type Session, SessionError } from '../src/index.js'
+import { oauthEndpoints } from '../src/oauth.js'
 import { createClock } from './clock.js'
 import { CLIENT, startServer, type TestServer } from './server.js'
 
@@ -15,11 +16,8 @@ let session: Session
 beforeEach(async () => {
   clock = createClock()
   server = await startServer({ now: clock.now })
-  session = createSession({
-    tokenEndpoint: `${server.origin}/oauth/token`,
-    clientId: CLIENT,
-    environment: clock.environment,
-  })
+  const endpoints = oauthEndpoints({ tokenEndpoint: `${server.origin}/oauth/token`, clientId: CLIENT })
+  session = createSession({ endpoints, environment: clock.environment })
   await session.login(await server.signIn())
 })
 afterEach(() => server.stop())
@@ -59,7 +57,7 @@ describe('an axios instance with a session', () => {
     const error: unknown = await api.get(ME).catch((reason: unknown) => reason)
     expect(error).toSatisfy(axios.isAxiosError)
     expect(error).toMatchObject({ code: 'signed_out' })
-    expect((error as Error).cause).toBeInstanceOf(SignedOutError)
+    expect((error as Error).cause).toBeInstanceOf(SessionError)
     expect(server.asked(ME)).toHaveLength(0)
   })
 

@@ -3,7 +3,8 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { discover } from '../src/discovery.js'
-import { createSession, MisuseError } from '../src/index.js'
+import { MisuseError } from '../src/misuse.js'
+import { oauthEndpoints } from '../src/oauth.js'
 import { startForeignServer } from './foreign-server.js'
 
 const OAUTH = '/.well-known/oauth-authorization-server'
@@ -92,6 +93,6 @@ describe('discovery', () => {
       await expect(discover(issuer)).rejects.toMatchObject({ option: 'issuer' })
     answers[OAUTH] = { body: metadata(origin, { token_endpoint: 'http://login.example/token' }) }
     const found = await discover(origin)
-    expect(() => createSession({ ...found, clientId: 'web' })).toThrow(MisuseError)
+    expect(() => oauthEndpoints({ ...found, clientId: 'web' })).toThrow(MisuseError)
   })
 })

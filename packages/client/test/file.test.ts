@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sessionFile } from '../src/file.js'
 import { createEnvironment, createSession } from '../src/index.js'
+import { oauthEndpoints } from '../src/oauth.js'
 import { bundle } from './bundle.js'
 import { CLIENT, gate, startServer, type TestServer } from './server.js'
 
@@ -21,7 +22,7 @@ afterEach(() => rmSync(folder, { recursive: true }))
 
 describe('a session in a file', () => {
   test('only its owner may read it, and nothing else is left behind', async () => {
-    const { storage } = sessionFile(path)
+    const storage = sessionFile(path)
     expect(await storage.swap(null, 'one')).toBe(true)
     expect(await storage.swap(null, 'two')).toBe(false)
     expect(await storage.swap('one', 'two')).toBe(true)
@@ -32,15 +33,16 @@ describe('a session in a file', () => {
 
   test('of many writers that saw the same, one succeeds', async () => {
     const files = Array.from({ length: 8 }, () => sessionFile(path))
-    const swapped = await Promise.all(files.map(({ storage }, index) => storage.swap(null, String(index))))
+    const swapped = await Promise.all(files.map((file, index) => file.swap(null, String(index))))
     expect(swapped.filter(Boolean)).toHaveLength(1)
-    expect(await files[0]?.storage.read()).toBe(String(swapped.indexOf(true)))
+    expect(await files[0]?.read()).toBe(String(swapped.indexOf(true)))
   })
 
   test('a folder that is not there is an error, and the session goes on in memory', async () => {
-    const file = sessionFile(join(folder, 'nowhere', 'session.json'))
-    await expect(file.storage.swap(null, 'one')).rejects.toThrow('ENOENT')
-    const session = createSession({ ...file, tokenEndpoint: 'https://login.example/token', clientId: CLIENT })
+    const storage = sessionFile(join(folder, 'nowhere', 'session.json'))
+    await expect(storage.swap(null, 'one')).rejects.toThrow('ENOENT')
+    const endpoints = oauthEndpoints({ tokenEndpoint: 'https://login.example/token', clientId: CLIENT })
+    const session = createSession({ endpoints, storage })
     const errors: unknown[] = []
     session.on('storageFailed', ({ error }) => errors.push(error))
     await session.login({ access_token: 'at', token_type: 'Bearer', expires_in: 900 })
@@ -51,7 +53,7 @@ describe('a session in a file', () => {
 
 describe('the lock of a file', () => {
   const never = new AbortController().signal
-  const acquire = (staleSeconds: number, signal = never) => sessionFile(path, { staleSeconds }).lock.acquire('', signal)
+  const acquire = (staleSeconds: number, signal = never) => sessionFile(path, { staleSeconds }).lock(signal)
 
   test('one at a time, whoever asks', async () => {
     let inside = 0
@@ -102,7 +104,8 @@ describe('processes that share a file', () => {
     server = await startServer()
     // Signed in an hour ago, by the clock of all who come later.
     const environment = { ...createEnvironment(), now: () => Date.now() - 3_600_000 }
-    const session = createSession({ ...sessionFile(path), tokenEndpoint: server.origin, clientId: CLIENT, environment })
+    const endpoints = oauthEndpoints({ tokenEndpoint: server.origin, clientId: CLIENT })
+    const session = createSession({ endpoints, storage: sessionFile(path), environment })
     await session.login(await server.signIn())
   })
   afterEach(async () => {

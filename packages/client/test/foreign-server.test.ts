@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { beginAuthorization } from '../src/authorization.js'
+import { beginAuthorization, loginWithCode } from '../src/authorization.js'
 import { dpopProofs } from '../src/dpop.js'
 import { createSession, memoryStorage, type Session, type SessionEvent, type SessionOptions } from '../src/index.js'
 import { createClock } from './clock.js'
+import { oauthEndpoints } from '../src/oauth.js'
 import { CLIENT, type ForeignServer, REDIRECT_URI, startForeignServer } from './foreign-server.js'
 
 const LIFE = 600_000
@@ -19,9 +20,11 @@ afterEach(() => server.stop())
 
 function open(options: Partial<SessionOptions> = {}): Session {
   const session = createSession({
-    tokenEndpoint: `${server.origin}/token`,
-    revocationEndpoint: `${server.origin}/token/revocation`,
-    clientId: CLIENT,
+    endpoints: oauthEndpoints({
+      tokenEndpoint: `${server.origin}/token`,
+      revocationEndpoint: `${server.origin}/token/revocation`,
+      clientId: CLIENT,
+    }),
     environment: clock.environment,
     ...options,
   })
@@ -36,7 +39,7 @@ async function signIn(session: Session): Promise<void> {
     redirectUri: REDIRECT_URI,
     scope: 'openid',
   })
-  await session.loginWithCode(await server.browse(url), pending)
+  await loginWithCode(session, { url: await server.browse(url), pending })
 }
 
 async function signedIn(options: Partial<SessionOptions> = {}): Promise<Session> {
@@ -90,10 +93,10 @@ describe('at a server that is not Baton', () => {
         scope: 'openid',
       })
     const [mine, other] = [await begin(), await begin()]
-    const callback = await server.browse(mine.url)
+    const url = await server.browse(mine.url)
     const mixed = { ...mine.pending, codeVerifier: other.pending.codeVerifier }
-    await expect(session.loginWithCode(callback, mixed)).rejects.toMatchObject({ code: 'bad_answer' })
-    await expect(session.loginWithCode(callback, other.pending)).rejects.toMatchObject({ code: 'bad_answer' })
+    await expect(loginWithCode(session, { url, pending: mixed })).rejects.toMatchObject({ code: 'bad_answer' })
+    await expect(loginWithCode(session, { url, pending: other.pending })).rejects.toMatchObject({ code: 'bad_answer' })
   })
 
   test('CL-03 a hundred calls and four sessions of one storage make one refresh: nothing is reused', async () => {

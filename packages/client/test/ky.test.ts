@@ -1,7 +1,8 @@
 import ky from 'ky'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createSession, type Session, SignedOutError } from '../src/index.js'
+import { createSession, type Session, SessionError } from '../src/index.js'
 import { withSession } from '../src/ky.js'
+import { oauthEndpoints } from '../src/oauth.js'
 import { createClock } from './clock.js'
 import { CLIENT, startServer, type TestServer } from './server.js'
 
@@ -14,11 +15,8 @@ let session: Session
 beforeEach(async () => {
   clock = createClock()
   server = await startServer({ now: clock.now })
-  session = createSession({
-    tokenEndpoint: `${server.origin}/oauth/token`,
-    clientId: CLIENT,
-    environment: clock.environment,
-  })
+  const endpoints = oauthEndpoints({ tokenEndpoint: `${server.origin}/oauth/token`, clientId: CLIENT })
+  session = createSession({ endpoints, environment: clock.environment })
   await session.login(await server.signIn())
 })
 afterEach(() => server.stop())
@@ -63,7 +61,7 @@ describe('a ky instance with a session', () => {
         return fetch!(...request)
       },
     })
-    await expect(counted.get(me())).rejects.toBeInstanceOf(SignedOutError)
+    await expect(counted.get(me())).rejects.toBeInstanceOf(SessionError)
     expect(tries).toBe(1)
   })
 })

@@ -1,15 +1,16 @@
 import {
   createEnvironment,
   createSession,
-  type Lock,
-  localLock,
   memoryStorage,
   type Session,
   SessionError,
   type SessionStorage,
 } from '@baton/client'
+import { cookieEndpoints } from '@baton/client/cookie'
 import { dpopProofs, type DpopProofs } from '@baton/client/dpop'
 import { indexedDbStorage } from '@baton/client/indexed-db'
+import { logoutEverywhere } from '@baton/client/logout-everywhere'
+import { oauthEndpoints } from '@baton/client/oauth'
 import { webStorage } from '@baton/client/web-storage'
 
 /** How a page of a test opens its session; crosses into the browser as JSON. */
@@ -53,7 +54,7 @@ const actions = {
       started = true,
       dpop = false,
     } = opening
-    const { lockTimeoutSeconds, shareAccessToken } = opening
+    const { lockTimeoutSeconds, shareAccessToken = false } = opening
     clock.wall = offset
     const environment = {
       ...createEnvironment(),
@@ -61,24 +62,25 @@ const actions = {
       elapsed: () => performance.now() + clock.monotonic,
     }
     proofs = dpop ? dpopProofs({ environment }) : null
-    const locks: { lock?: Lock } = lock === 'page' ? { lock: localLock() } : {}
+    const endpoints =
+      mode === 'token'
+        ? oauthEndpoints({ tokenEndpoint: '/oauth/token', revocationEndpoint: '/oauth/revoke', clientId: 'web' })
+        : cookieEndpoints({ refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout', shareAccessToken })
     session = createSession({
-      ...(mode === 'token'
-        ? { tokenEndpoint: '/oauth/token', revocationEndpoint: '/oauth/revoke', clientId: 'web' }
-        : { refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }),
-      ...(mode === 'cookie' && shareAccessToken !== undefined ? { shareAccessToken } : {}),
+      endpoints,
       ...(lockTimeoutSeconds === undefined ? {} : { lockTimeoutSeconds }),
-      logoutEverywhereEndpoint: '/auth/logout-everywhere',
-      storage: STORAGES[storage](),
+      storage: { ...STORAGES[storage](), ...(lock === 'page' ? { lock: memoryStorage().lock } : {}) },
       environment,
-      ...locks,
       ...(proofs === null ? {} : { proofs }),
     })
     for (const type of ['signedIn', 'refreshed', 'retrying', 'storageFailed'] as const)
       session.on(type, () => heard.push(type))
     session.on('signedOut', ({ reason }) => reason !== 'no_session' && heard.push('signedOut'))
     session.on('adopted', ({ replaced }) => heard.push(replaced ? 'replaced' : 'adopted'))
-    if (started) session.start()
+    if (!started) return
+    session.start()
+    // It looks at once; what a test does next is not to come in between.
+    await session.getAccessToken().catch(() => undefined)
   },
   async remount() {
     session.dispose()
@@ -107,7 +109,7 @@ const actions = {
     return { status: response.status, body: await response.json() }
   },
   logout: () => session.logout(),
-  logoutEverywhere: () => session.logoutEverywhere(),
+  logoutEverywhere: () => logoutEverywhere(session, '/auth/logout-everywhere'),
   status: async () => session.snapshot().status,
   heard: async () => heard,
 } as const

@@ -1,13 +1,16 @@
 import { createSession, SessionError } from '@baton/client'
 import { sessionFile } from '@baton/client/file'
+import { oauthEndpoints } from '@baton/client/oauth'
 
 /** A process that shares a session with others, does what it is told, and says what came of it. */
 const [origin = '', file = '', staleSeconds = ''] = process.argv.slice(2)
 const session = createSession({
-  ...sessionFile(file, { staleSeconds: Number(staleSeconds) }),
-  tokenEndpoint: `${origin}/oauth/token`,
-  revocationEndpoint: `${origin}/oauth/revoke`,
-  clientId: 'web',
+  endpoints: oauthEndpoints({
+    tokenEndpoint: `${origin}/oauth/token`,
+    revocationEndpoint: `${origin}/oauth/revoke`,
+    clientId: 'web',
+  }),
+  storage: sessionFile(file, { staleSeconds: Number(staleSeconds) }),
   lockTimeoutSeconds: 60,
 })
 const heard: string[] = []

@@ -1,7 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { beginAuthorization } from '../src/authorization.js'
+import { beginAuthorization, loginWithCode } from '../src/authorization.js'
+import { cookieEndpoints } from '../src/cookie.js'
 import { hashOf } from '../src/encoding.js'
-import { createSession, memoryStorage, MisuseError, type SessionOptions } from '../src/index.js'
+import { createSession, memoryStorage } from '../src/index.js'
+import { logoutEverywhere } from '../src/logout-everywhere.js'
+import { MisuseError } from '../src/misuse.js'
+import { type OAuthOptions, oauthEndpoints } from '../src/oauth.js'
 import { BACKEND, CLIENT, gate } from './server.js'
 import { createWorld, listen, type World } from './world.js'
 
@@ -25,14 +29,14 @@ describe('signing in', () => {
     await session.login({ ...answer, token_type: 'bEaReR' })
     expect(await session.getAccessToken()).toBe('at')
     for (const token_type of ['mac', 'DPoP', '', null, undefined])
-      await expect(world.open().login({ ...answer, token_type })).rejects.toMatchObject({ code: 'bad_answer' })
+      await expect(world.open().login({ ...answer, token_type })).rejects.toMatchObject({ code: 'misconfigured' })
     for (const nonsense of [{}, { ...answer, access_token: '' }, { error: 'invalid_credentials' }])
       await expect(world.open().login(nonsense)).rejects.toMatchObject({ code: 'bad_answer' })
   })
 
   test('CL-16 where tokens should be bound to a key, a bearer token is dropped', async () => {
-    const proofs = { prove: async () => 'proof', remember: () => undefined }
-    await expect(world.open({ proofs }).login(await server.signIn())).rejects.toMatchObject({ code: 'bad_answer' })
+    const proofs = { send: async () => Response.error() }
+    await expect(world.open({ proofs }).login(await server.signIn())).rejects.toMatchObject({ code: 'misconfigured' })
   })
 
   test('whoever was signed in before is signed out at the server', async () => {
@@ -60,7 +64,7 @@ describe('signing in', () => {
 
   test('CL-09 a confidential client authenticates once, by HTTP Basic, form-encoded', async () => {
     const { refreshToken } = await server.tokens.issue({ subject: 'service', clientId: BACKEND.clientId })
-    const session = world.open(BACKEND)
+    const session = world.open({ endpoints: world.endpoints(BACKEND) })
     await session.login({ access_token: 'at', token_type: 'Bearer', expires_in: 0, refresh_token: refreshToken })
     expect(await session.getAccessToken()).toMatch(/^eyJ/)
     const [refresh] = server.asked('/oauth/token')
@@ -97,14 +101,13 @@ describe('signing in', () => {
     const code = server.codes.issue({ subject: 'alice', clientId: CLIENT, redirectUri, codeChallenge, scope: 'read' })
     const callback = (parameters: Record<string, string>) => `${redirectUri}?${String(new URLSearchParams(parameters))}`
     const session = world.open()
-    await expect(session.loginWithCode(callback({ code, state: 'another' }), pending)).rejects.toThrow('state')
-    const denied = callback({ error: 'access_denied', state })
-    await expect(session.loginWithCode(denied, pending)).rejects.toThrow('access_denied')
+    const comeBack = (parameters: Record<string, string>, kept = pending) =>
+      loginWithCode(session, { url: callback(parameters), pending: kept })
+    await expect(comeBack({ code, state: 'another' })).rejects.toThrow('state')
+    await expect(comeBack({ error: 'access_denied', state })).rejects.toThrow('access_denied')
     const foreign = { ...pending, codeVerifier: other.pending.codeVerifier }
-    await expect(session.loginWithCode(callback({ code, state }), foreign)).rejects.toMatchObject({
-      code: 'bad_answer',
-    })
-    await session.loginWithCode(callback({ code, state }), pending)
+    await expect(comeBack({ code, state }, foreign)).rejects.toMatchObject({ code: 'bad_answer', reason: 'refused' })
+    await comeBack({ code, state })
     expect(await (await session.fetch(`${server.origin}/api/me`)).json()).toMatchObject({ sub: 'alice' })
   })
 })
@@ -146,17 +149,18 @@ describe('signing out', () => {
   test('without a revocation endpoint nothing is claimed', async () => {
     const { origin } = server
     const { environment } = world.clock
-    const session = createSession({ tokenEndpoint: `${origin}/oauth/token`, clientId: CLIENT, environment })
+    const endpoints = oauthEndpoints({ tokenEndpoint: `${origin}/oauth/token`, clientId: CLIENT })
+    const session = createSession({ endpoints, environment })
     await session.login(await server.signIn())
     expect(await session.logout()).toEqual({ revoked: false })
   })
 
   test('a cookie that belongs to somebody else by now has ended the session that it replaced', async () => {
-    const session = createSession({
+    const endpoints = cookieEndpoints({
       refreshEndpoint: `${server.origin}/auth/refresh`,
       logoutEndpoint: `${server.origin}/auth/logout`,
-      environment: world.clock.environment,
     })
+    const session = createSession({ endpoints, environment: world.clock.environment })
     await session.login({ access_token: 'at', token_type: 'Bearer', expires_in: 900, sid: 'alices' })
     server.fault('/auth/logout', { kind: 'answer', status: 409, body: '{"error":"other_session"}' })
     expect(await session.logout()).toEqual({ revoked: true })
@@ -188,10 +192,11 @@ describe('signing out', () => {
     const session = await world.signedIn()
     await server.signIn('alice')
     server.fault('/auth/logout-everywhere', { kind: 'answer', status: 503 })
-    await expect(session.logoutEverywhere()).rejects.toMatchObject({ code: 'unavailable' })
+    const endpoint = `${server.origin}/auth/logout-everywhere`
+    await expect(logoutEverywhere(session, endpoint)).rejects.toMatchObject({ code: 'unavailable' })
     expect(await live('alice')).toBe(2)
     expect(session.snapshot().status).toBe('signedIn')
-    await session.logoutEverywhere()
+    await logoutEverywhere(session, endpoint)
     expect(await live('alice')).toBe(0)
     expect(session.snapshot()).toMatchObject({ status: 'signedOut', reason: 'logout' })
   })
@@ -199,15 +204,13 @@ describe('signing out', () => {
 
 describe('misuse is told where it is made', () => {
   const good = { tokenEndpoint: 'https://login.example/token', clientId: CLIENT }
-  test.each<[string, SessionOptions, string]>([
+  test.each<[string, OAuthOptions, string]>([
     ['CL-10 an endpoint without TLS', { ...good, tokenEndpoint: 'http://login.example/token' }, 'tokenEndpoint'],
     ['an endpoint with a fragment', { ...good, tokenEndpoint: 'https://login.example/#token' }, 'tokenEndpoint'],
     ['half an endpoint', { ...good, revocationEndpoint: '/revoke' }, 'revocationEndpoint'],
     ['no client', { ...good, clientId: '' }, 'clientId'],
-    ['milliseconds for seconds', { ...good, lockTimeoutSeconds: 15_000 }, 'lockTimeoutSeconds'],
-    ['no patience', { ...good, requestTimeoutSeconds: 0 }, 'requestTimeoutSeconds'],
   ])('%s', (_name, options, option) => {
-    expect(() => createSession(options)).toThrow(MisuseError)
-    expect(() => createSession(options)).toThrow(`${option}: `)
+    expect(() => oauthEndpoints(options)).toThrow(MisuseError)
+    expect(() => oauthEndpoints(options)).toThrow(`${option}: `)
   })
 })

@@ -1,13 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import { localLock, memoryStorage, type SessionStorage } from '../src/index.js'
-import { sturdy } from '../src/storage.js'
+import { createEnvironment, memoryStorage, type SessionStorage } from '../src/index.js'
+import { localLock } from '../src/lock.js'
+import { oauthEndpoints } from '../src/oauth.js'
+import type { SessionRecord } from '../src/record.js'
+import { createVault } from '../src/vault.js'
 
 describe('a storage that fails', () => {
   function failing() {
     const storage = memoryStorage()
     const outage = { reading: false, writing: false }
     const faulty: SessionStorage = {
-      name: storage.name,
+      ...storage,
       async read() {
         if (outage.reading) throw new Error('cannot read')
         return storage.read()
@@ -18,38 +21,71 @@ describe('a storage that fails', () => {
       },
     }
     const errors: unknown[] = []
-    return { storage, outage, errors, kept: sturdy(faulty, (error) => errors.push(error)) }
+    const vault = createVault({
+      environment: createEnvironment(),
+      endpoints: oauthEndpoints({ tokenEndpoint: 'https://login.example/token', clientId: 'web' }),
+      storage: faulty,
+      proofs: null,
+      scheme: 'Bearer',
+      lockTimeoutSeconds: 1,
+      requestTimeoutSeconds: 1,
+      emit: (_type, event) => errors.push(event),
+    })
+    return { storage, outage, errors, vault }
   }
 
+  const record = (sid: string): SessionRecord => ({
+    session: { state: 'ended', sid, reason: 'logout' },
+    pause: null,
+    revocations: [],
+  })
+
   test('what could not be written is remembered, and written once it can be', async () => {
-    const { storage, outage, errors, kept } = failing()
-    await kept.swap(null, 'one')
+    const { storage, outage, errors, vault } = failing()
+    await vault.change(() => record('one'))
     outage.writing = true
-    expect(await kept.swap('one', 'two')).toBe(true)
-    expect(await kept.read()).toBe('two')
-    expect(await storage.read()).toBe('one')
+    await vault.change(() => record('two'))
+    expect(await vault.read()).toEqual(record('two'))
+    expect(await storage.read()).toContain('one')
     outage.writing = false
-    expect(await kept.swap('two', 'three')).toBe(true)
-    expect(await storage.read()).toBe('three')
+    await vault.change((found) => ({ ...record('three'), ...(found?.session === undefined ? {} : { before: found }) }))
+    expect(await storage.read()).toMatch(/three.*two/)
     expect(errors).toHaveLength(1)
   })
 
   test('… unless somebody else has written meanwhile', async () => {
-    const { storage, outage, kept } = failing()
-    await kept.swap(null, 'one')
+    const { storage, outage, vault } = failing()
+    await vault.change(() => record('one'))
     outage.writing = true
-    await kept.swap('one', 'two')
-    await storage.swap('one', 'somebody else’s')
-    expect(await kept.read()).toBe('somebody else’s')
+    await vault.change(() => record('two'))
+    await storage.swap(await storage.read(), JSON.stringify(record('somebody else')))
+    expect(await vault.read()).toEqual(record('somebody else'))
     outage.writing = false
-    expect(await kept.swap('two', 'three')).toBe(false)
+    const seen: unknown[] = []
+    await vault.change((found) => {
+      seen.push(found)
+      return record('three')
+    })
+    expect(seen).toEqual([record('somebody else')])
+  })
+
+  test('two who write at once while it fails do not write over each other', async () => {
+    const { outage, vault } = failing()
+    await vault.change(() => record(''))
+    outage.writing = true
+    const add = (letter: string) =>
+      vault.change((found) => record(`${found?.session.state === 'ended' ? found.session.sid : ''}${letter}`))
+    await Promise.all([add('a'), add('b'), add('c')])
+    const stored = await vault.read()
+    // In whatever order, but all of them.
+    expect(stored?.session).toMatchObject({ sid: expect.stringMatching(/^(?=.*a)(?=.*b)(?=.*c)...$/) })
   })
 
   test('what cannot be read has not been emptied', async () => {
-    const { outage, kept } = failing()
-    await kept.swap(null, 'one')
+    const { outage, vault } = failing()
+    await vault.change(() => record('one'))
     outage.reading = true
-    expect(await kept.read()).toBe('one')
+    expect(await vault.read()).toEqual(record('one'))
   })
 })
 
@@ -60,19 +96,17 @@ test('of two who saw the same, the second does not overwrite what the first has 
   expect(await storage.read()).toBe('one')
 })
 
-describe('the lock of one page', () => {
-  test('one at a time, in order; who gives up is not waited for', async () => {
-    const [lock, same] = [localLock(), localLock()]
-    const never = new AbortController().signal
-    const release = await lock.acquire('a', never)
-    const other = await lock.acquire('b', never)
-    const impatient = new AbortController()
-    const given = same.acquire('a', impatient.signal)
-    const next = same.acquire('a', never)
-    impatient.abort(new Error('no more time'))
-    await expect(given).rejects.toThrow('no more time')
+test('the lock of one page: one at a time, in order', async () => {
+  const lock = localLock()
+  const { signal } = new AbortController()
+  const order: number[] = []
+  const visits = [1, 2, 3].map(async (number) => {
+    const release = await lock(signal)
+    order.push(number)
+    await new Promise((resolve) => setImmediate(resolve))
+    order.push(number)
     release()
-    ;(await next)()
-    other()
   })
+  await Promise.all(visits)
+  expect(order).toEqual([1, 1, 2, 2, 3, 3])
 })

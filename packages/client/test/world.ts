@@ -1,4 +1,5 @@
 import { createSession, type Session, type SessionEvent, type SessionOptions } from '../src/index.js'
+import { type OAuthOptions, oauthEndpoints } from '../src/oauth.js'
 import { createClock } from './clock.js'
 import { CLIENT, startServer } from './server.js'
 
@@ -7,15 +8,16 @@ export async function createWorld() {
   const clock = createClock()
   const server = await startServer({ now: clock.now })
 
-  function open(options: Partial<SessionOptions> = {}): Session {
-    const session = createSession({
+  const endpoints = (options: Partial<OAuthOptions> = {}) =>
+    oauthEndpoints({
       tokenEndpoint: `${server.origin}/oauth/token`,
       revocationEndpoint: `${server.origin}/oauth/revoke`,
-      logoutEverywhereEndpoint: `${server.origin}/auth/logout-everywhere`,
       clientId: CLIENT,
-      environment: clock.environment,
       ...options,
     })
+
+  function open(options: Partial<SessionOptions> = {}): Session {
+    const session = createSession({ endpoints: endpoints(), environment: clock.environment, ...options })
     // Nothing waits longer than it takes to say so.
     session.on('retrying', ({ waitMs }) => void clock.advance(waitMs))
     return session
@@ -27,7 +29,7 @@ export async function createWorld() {
     return session
   }
 
-  return { clock, server, open, signedIn }
+  return { clock, server, endpoints, open, signedIn }
 }
 
 export type World = Awaited<ReturnType<typeof createWorld>>

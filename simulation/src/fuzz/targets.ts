@@ -1,4 +1,5 @@
 import { createSession, type Environment, memoryStorage } from '@baton/client'
+import { oauthEndpoints } from '@baton/client/oauth'
 import { createRefreshTokens, type TokenStore } from '@baton/core'
 import { type Endpoint, type PlainRequest, type PlainResponse, refreshEndpoint, revocationEndpoint } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
@@ -161,13 +162,11 @@ async function feedClient(input: Uint8Array): Promise<void> {
     elapsed: () => 0,
     random: (size) => new Uint8Array(size).fill(1),
     setTimer: () => () => undefined,
-    announce: () => undefined,
-    listen: () => () => undefined,
     onWake: () => () => undefined,
-    isVisible: () => true,
     origin: null,
   }
-  const session = createSession({ tokenEndpoint: 'https://as.example/token', clientId: 'app', storage, environment })
+  const endpoints = oauthEndpoints({ tokenEndpoint: 'https://as.example/token', clientId: 'app' })
+  const session = createSession({ endpoints, storage, environment })
   await session.login({ access_token: 'a', token_type: 'bearer', expires_in: 0, refresh_token: 'r' })
   await session.getAccessToken().then(
     () => {

@@ -1,4 +1,13 @@
-import { createSession, type Environment, type Lock, type Session, type SessionStorage } from '@baton/client'
+import {
+  createSession,
+  type Environment,
+  type Lock,
+  type Proofs,
+  type Session,
+  type SessionStorage,
+} from '@baton/client'
+import { cookieEndpoints } from '@baton/client/cookie'
+import { oauthEndpoints } from '@baton/client/oauth'
 import type { PlainRequest, PlainResponse } from '@baton/http'
 import { chancesOf } from './chances.js'
 import type { Chronicle } from './chronicle.js'
@@ -115,9 +124,9 @@ export function createBrowser(world: BrowserWorld): Browser {
     const openedAt = clock.now()
 
     const environment: Environment = {
-      fetch: (input, init = {}) => {
+      fetch: async (input, init = {}) => {
         const url = new URL(input instanceof Request ? input.url : input)
-        const sent = input instanceof Request ? { headers: input.headers, ...init } : init
+        const sent = input instanceof Request ? await partsOf(input) : init
         if (life.isOver) return never
         if (url.pathname === '/api') return api(sent)
         return new Promise((resolve, reject) => {
@@ -154,26 +163,25 @@ export function createBrowser(world: BrowserWorld): Browser {
         clock.after(ms, () => {
           if (!life.isOver) call()
         }),
-      announce: () => {
-        for (const listener of listeners) if (listener.tab !== name) clock.after(chances.between(1, 5), listener.call)
-      },
-      listen: (_name, call) => {
-        const listener = {
-          tab: name,
-          call: () => {
-            if (!life.isOver) call()
-          },
-        }
-        listeners.add(listener)
-        return () => listeners.delete(listener)
-      },
       onWake: () => () => undefined,
-      isVisible: () => true,
       origin: ORIGIN,
     }
     const alive = <Value>(value: Value): Promise<Value> => (life.isOver ? never : Promise.resolve(value))
+    const ownLock: Lock = (signal) => {
+      if (life.isOver) return never
+      return lock(plan.sharedLock ? 'shared' : name, signal).then((release) => {
+        if (life.isOver) {
+          release()
+          return never
+        }
+        life.holds.add(release)
+        return () => {
+          life.holds.delete(release)
+          release()
+        }
+      })
+    }
     const storage: SessionStorage = {
-      name: 'browser',
       read: () => alive(disk.get(STORED) ?? null),
       swap(before, after) {
         if (life.isOver) return never
@@ -182,21 +190,19 @@ export function createBrowser(world: BrowserWorld): Browser {
         watchOver(before, after)
         return alive(true)
       },
-    }
-    const ownLock: Lock = {
-      acquire(lockName, signal) {
-        if (life.isOver) return never
-        return lock.acquire(plan.sharedLock ? lockName : `${lockName} ${name}`, signal).then((release) => {
-          if (life.isOver) {
-            release()
-            return never
-          }
-          life.holds.add(release)
-          return () => {
-            life.holds.delete(release)
-            release()
-          }
-        })
+      lock: ownLock,
+      announce: () => {
+        for (const listener of listeners) if (listener.tab !== name) clock.after(chances.between(1, 5), listener.call)
+      },
+      listen: (call) => {
+        const listener = {
+          tab: name,
+          call: () => {
+            if (!life.isOver) call()
+          },
+        }
+        listeners.add(listener)
+        return () => listeners.delete(listener)
       },
     }
 
@@ -211,28 +217,32 @@ export function createBrowser(world: BrowserWorld): Browser {
         : responseOf({ status: 200, headers: [], body: '{}' })
     }
 
-    const proofs = prover && {
-      prove: async (request: Parameters<typeof prover.prove>[0]) => prover.prove(request),
-      remember: (_url: string, nonce: string) => {
-        prover.remember(nonce)
+    const proofs: Proofs | null = prover && {
+      async send(build, { accessToken }) {
+        const once = async () => {
+          const request = build()
+          request.headers.set('dpop', prover.prove({ method: request.method, url: request.url, accessToken }))
+          const response = await environment.fetch(request)
+          prover.remember(response.headers.get('dpop-nonce'))
+          return response
+        }
+        const response = await once()
+        return (await response.text()).includes('"use_dpop_nonce"') ? once() : response
       },
     }
-    const common = { storage, lock: ownLock, environment, ...(proofs === null ? {} : { proofs }) }
-    const session = createSession(
+    const endpoints =
       plan.carrier === 'token'
-        ? {
-            ...common,
+        ? oauthEndpoints({
             tokenEndpoint: `${ORIGIN}/oauth/token`,
             revocationEndpoint: `${ORIGIN}/oauth/revoke`,
             clientId: CLIENT,
-          }
-        : {
-            ...common,
+          })
+        : cookieEndpoints({
             refreshEndpoint: `${ORIGIN}/auth/refresh`,
             logoutEndpoint: `${ORIGIN}/auth/logout`,
             shareAccessToken: true,
-          },
-    )
+          })
+    const session = createSession({ endpoints, storage, environment, ...(proofs === null ? {} : { proofs }) })
     session.on('signedOut', ({ reason }) => {
       chronicle.note(clock.now(), `${name} is signed out: ${reason}`)
       onSignedOut(name, reason)
@@ -343,6 +353,11 @@ function sessionIn(text: string | null): { readonly state?: string; readonly sid
   return { ...(state === undefined ? {} : { state }), ...(typeof sid === 'string' ? { sid } : {}) }
 }
 
+async function partsOf(request: Request): Promise<RequestInit> {
+  const { method, headers, signal, credentials } = request
+  return { method, headers, signal, credentials, body: await request.text() }
+}
+
 function responseOf({ status, headers, body }: PlainResponse): Response {
   const response = new Response(null, { status, headers: headers.map(([name, value]) => [name, value]) })
   // What it would do by itself, for a tenth of the time.
@@ -350,31 +365,29 @@ function responseOf({ status, headers, body }: PlainResponse): Response {
 }
 
 /** First come, first served, by name. */
-function createLock(): Lock {
+function createLock(): (name: string, signal: AbortSignal) => Promise<() => void> {
   const queues = new Map<string, (() => void)[]>()
-  return {
-    acquire: (name, signal) =>
-      new Promise((resolve, reject) => {
-        const queue = queues.get(name) ?? []
-        queues.set(name, queue)
-        let isReleased = false
-        const release = () => {
-          if (isReleased) return
-          isReleased = true
-          const place = queue.indexOf(begin)
-          if (place === -1) return
-          queue.splice(place, 1)
-          if (place === 0) queue[0]?.()
-        }
-        const begin = () => {
-          resolve(release)
-        }
-        signal.addEventListener('abort', () => {
-          reject(new Error('aborted'))
-          if (queue[0] !== begin) release()
-        })
-        queue.push(begin)
-        if (queue[0] === begin) begin()
-      }),
-  }
+  return (name, signal) =>
+    new Promise((resolve, reject) => {
+      const queue = queues.get(name) ?? []
+      queues.set(name, queue)
+      let isReleased = false
+      const release = () => {
+        if (isReleased) return
+        isReleased = true
+        const place = queue.indexOf(begin)
+        if (place === -1) return
+        queue.splice(place, 1)
+        if (place === 0) queue[0]?.()
+      }
+      const begin = () => {
+        resolve(release)
+      }
+      signal.addEventListener('abort', () => {
+        reject(new Error('aborted'))
+        if (queue[0] !== begin) release()
+      })
+      queue.push(begin)
+      if (queue[0] === begin) begin()
+    })
 }

@@ -1,4 +1,5 @@
-import { createEnvironment, createSession, localLock, memoryStorage, type Session } from '@baton/client'
+import { createEnvironment, createSession, memoryStorage, type Session } from '@baton/client'
+import { oauthEndpoints } from '@baton/client/oauth'
 import { CLIENT } from './shared.js'
 
 /** Somebody with two tabs on one storage; at some time perhaps a thief. */
@@ -39,13 +40,10 @@ export async function createPerson({ name, origin, chance }: PersonWorld): Promi
       return fetch(`${origin()}${pathname}`, init)
     },
   }
-  const lock = localLock()
   const open = (): Session =>
     createSession({
-      tokenEndpoint: 'https://service.example/oauth/token',
-      clientId: CLIENT,
+      endpoints: oauthEndpoints({ tokenEndpoint: 'https://service.example/oauth/token', clientId: CLIENT }),
       storage,
-      lock,
       environment,
       requestTimeoutSeconds: 5,
     })

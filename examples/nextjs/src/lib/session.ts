@@ -1,4 +1,5 @@
 import { createSession } from '@baton/client'
+import { cookieEndpoints } from '@baton/client/cookie'
 import { webStorage } from '@baton/client/web-storage'
 
 // The server renders the page as well, where nobody is signed in and nothing is asked.
@@ -6,8 +7,10 @@ const origin = typeof location === 'undefined' ? 'https://server.invalid' : loca
 
 /** One for the whole page. The refresh token is in a cookie that no script sees; what is stored is no secret. */
 export const session = createSession({
-  refreshEndpoint: `${origin}/auth/refresh`,
-  logoutEndpoint: `${origin}/auth/logout`,
+  endpoints: cookieEndpoints({
+    refreshEndpoint: `${origin}/auth/refresh`,
+    logoutEndpoint: `${origin}/auth/logout`,
+  }),
   storage: webStorage(),
 })
 

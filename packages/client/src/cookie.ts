@@ -1,0 +1,44 @@
+import type { Call, Endpoints } from '@baton/client'
+import { secureUrl } from './secure-url.js'
+
+export interface CookieOptions {
+  readonly refreshEndpoint: string | URL
+  readonly logoutEndpoint: string | URL
+  /**
+   * Stores the access token beside the marker, so that one refresh serves all tabs. Default false: every tab refreshes for itself,
+   * and no token is ever stored.
+   */
+  readonly shareAccessToken?: boolean
+}
+
+/**
+ * For a session in a cookie that no script can read: a Baton server with `cookie: true`. What is stored here is no secret: which
+ * session it is, which generation, and until when. Throws `MisuseError`.
+ */
+export function cookieEndpoints(options: CookieOptions): Endpoints {
+  const refresh = secureUrl('refreshEndpoint', options.refreshEndpoint)
+  const logout = secureUrl('logoutEndpoint', options.logoutEndpoint)
+
+  function write(url: string, sid: string | null, headers: Readonly<Record<string, string>> = {}): Call {
+    const marker = sid === null ? {} : { 'x-baton-session': sid }
+    return {
+      url,
+      headers: { accept: 'application/json', 'x-baton': '1', ...marker, ...headers },
+      body: null,
+      credentials: 'include',
+    }
+  }
+
+  return {
+    origin: new URL(refresh).origin,
+    isCookie: true,
+    sharesAccessToken: options.shareAccessToken ?? false,
+    refresh(session) {
+      const sid = session.state === 'live' ? session.sid : null
+      return write(refresh, sid, { 'idempotency-key': session.attempt })
+    },
+    revoke: ({ sid }) => write(logout, sid),
+    // The server exchanges the code, and answers with a cookie.
+    exchange: () => null,
+  }
+}

@@ -1,0 +1,65 @@
+import type { Call, Endpoints } from '@baton/client'
+import { MisuseError } from './misuse.js'
+import { secureUrl } from './secure-url.js'
+
+export interface OAuthOptions {
+  readonly tokenEndpoint: string | URL
+  readonly clientId: string
+  /** For confidential clients, which are never in a browser. Sent by HTTP Basic. */
+  readonly clientSecret?: string
+  /** RFC 7009. Without one a sign-out ends only what is stored here. */
+  readonly revocationEndpoint?: string | URL
+  /** False where the token endpoint is of another origin, whose CORS rules do not allow this header. Default true. */
+  readonly idempotencyKey?: boolean
+}
+
+/** For a session whose refresh token we keep: any OAuth 2 server. Throws `MisuseError`. */
+export function oauthEndpoints(options: OAuthOptions): Endpoints {
+  const { clientId, clientSecret, idempotencyKey = true } = options
+  if (typeof (clientId as unknown) !== 'string' || clientId === '')
+    throw new MisuseError('clientId', 'is missing; give the id that the server knows this app by')
+  const token = secureUrl('tokenEndpoint', options.tokenEndpoint)
+  const revocation =
+    options.revocationEndpoint === undefined ? null : secureUrl('revocationEndpoint', options.revocationEndpoint)
+
+  function write(
+    url: string,
+    form: Readonly<Record<string, string>>,
+    headers: Readonly<Record<string, string>> = {},
+  ): Call {
+    return {
+      url,
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        accept: 'application/json',
+        ...headers,
+        ...(clientSecret === undefined ? {} : { authorization: basic(clientId, clientSecret) }),
+      },
+      // One method of authentication: where there is a secret, the id goes with it (RFC 6749 section 2.3).
+      body: new URLSearchParams(clientSecret === undefined ? { ...form, client_id: clientId } : { ...form }).toString(),
+      credentials: 'omit',
+    }
+  }
+
+  return {
+    origin: new URL(token).origin,
+    isCookie: false,
+    sharesAccessToken: true,
+    refresh(session) {
+      if (session.state === 'unknown' || session.refreshToken === null) return null
+      const form = { grant_type: 'refresh_token', refresh_token: session.refreshToken }
+      return write(token, form, idempotencyKey ? { 'idempotency-key': session.attempt } : {})
+    },
+    revoke({ refreshToken }) {
+      if (revocation === null || refreshToken === null) return null
+      return write(revocation, { token: refreshToken, token_type_hint: 'refresh_token' })
+    },
+    exchange: (parameters) => write(token, parameters),
+  }
+}
+
+/** Both parts are form-encoded first (RFC 6749 section 2.3.1). */
+function basic(clientId: string, clientSecret: string): string {
+  const encode = (text: string) => new URLSearchParams({ '': text }).toString().slice(1)
+  return `Basic ${btoa(`${encode(clientId)}:${encode(clientSecret)}`)}`
+}

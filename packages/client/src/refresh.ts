@@ -1,0 +1,67 @@
+import { SessionError } from './errors.js'
+import { locked } from './locked.js'
+import type { SessionRecord } from './record.js'
+import { consider, type Refreshed, type Seen, weigh } from './refresh-state.js'
+import type { Setup } from './setup.js'
+import { fraction, randomText } from './timing.js'
+import type { Transport } from './transport.js'
+import type { Vault } from './vault.js'
+
+interface RefreshSetup extends Setup {
+  readonly vault: Vault
+  readonly transport: Transport
+}
+
+/** How often one refresh asks before it gives up; the session stays. */
+const TRIES = 3
+/** Back-off: from nothing up to this, doubled at each try. */
+const BACK_OFF_MS = 1000
+/** A pause that is longer ends this refresh instead of holding its callers. */
+const PATIENCE_MS = 15_000
+
+/** Resolves with a session other than the stale one, or with why there is none. Never rejects. */
+export type Refresh = (stale: Seen | null, held: () => Seen | null) => Promise<Refreshed | SessionError>
+
+/** Does what `refresh-state.ts` decides. */
+export function createRefresh(setup: RefreshSetup): Refresh {
+  const { environment, endpoints, vault, transport, emit } = setup
+
+  /** The stored session. In cookie mode there may be one that nobody has written down; one refresh will tell. */
+  async function read(): Promise<SessionRecord | null> {
+    const record = await vault.read()
+    if (record || !endpoints.isCookie) return record
+    const attempt = randomText(environment)
+    return vault.change((other) => other ?? { session: { state: 'unknown', attempt }, revocations: [] })
+  }
+
+  return async (stale, held) => {
+    /** One turn with the lock, around re-read, POST and commit only. */
+    async function turn(isAlone: boolean): Promise<Refreshed | SessionError> {
+      const record = await read()
+      if (!record) return new SessionError('signed_out', stale ? 'cleared' : 'no_session')
+      const base = consider(record, { stale, held: held(), now: environment.now() })
+      if (base instanceof SessionError || 'type' in base) return base
+      if (!isAlone) return new SessionError('timeout', 'lock taken')
+      const { answer } = await transport(endpoints.refresh(base), { isBound: base.state === 'live' })
+      const attempt = randomText(environment)
+      const answered = { answer, now: environment.now(), attempt }
+      const revised = await vault.change((other) => other && weigh(other, base, answered))
+      const session = revised?.session
+      if (session?.state === 'live' && session.attempt === attempt) return { type: 'refreshed', session }
+      // What is said of something that is not stored any more says nothing of what is.
+      const isOurs = answer instanceof SessionError && (revised || answer.code !== 'signed_out')
+      return isOurs ? answer : new SessionError('unavailable', 'contended')
+    }
+
+    for (let tries = 1; ; tries += 1) {
+      const result = await locked(setup, turn)
+      if (!(result instanceof SessionError) || result.code !== 'unavailable' || tries === TRIES) return result
+      const pauseMs = Math.max(0, (result.until ?? 0) - environment.now())
+      // Full jitter, on top of what the server asked for.
+      const waitMs = pauseMs + Math.floor(fraction(environment) * BACK_OFF_MS * 2 ** (tries - 1))
+      if (waitMs > PATIENCE_MS) return result
+      emit('retrying', { tries, waitMs, reason: result.reason })
+      await new Promise<void>((resolve) => environment.setTimer(waitMs, resolve))
+    }
+  }
+}

@@ -1,0 +1,18 @@
+import type { Endpoints } from './endpoints.js'
+import type { Environment } from './environment.js'
+import type { Emit } from './events.js'
+import type { Proofs } from './proofs.js'
+import type { SessionStorage } from './storage.js'
+
+/** What a session has been told to work with. */
+export interface Setup {
+  readonly environment: Environment
+  readonly endpoints: Endpoints
+  readonly storage: SessionStorage
+  readonly proofs: Proofs | null
+  /** Of access tokens: `Bearer`, or `DPoP` where there are proofs. */
+  readonly scheme: string
+  readonly lockTimeoutSeconds: number
+  readonly requestTimeoutSeconds: number
+  readonly emit: Emit
+}

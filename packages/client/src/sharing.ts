@@ -1,0 +1,71 @@
+import type { SessionStorage } from '@baton/client'
+import { leaseLock } from './lease.js'
+import { type Lock, localLock } from './lock.js'
+
+export { localLock } from './lock.js'
+
+interface WebLockManager {
+  request(name: string, options: { signal: AbortSignal }, hold: () => Promise<void>): Promise<unknown>
+}
+
+interface Channel {
+  postMessage(message: string): void
+  addEventListener(type: 'message', listener: () => void): void
+  close(): void
+}
+
+interface Surroundings {
+  readonly fetch: unknown
+  readonly navigator?: { readonly locks?: WebLockManager }
+  readonly BroadcastChannel?: new (name: string) => Channel
+  readonly location?: unknown
+}
+
+/**
+ * What a storage needs so that all tabs and workers of an origin can share it: a lock, and announcements. The name tells what is
+ * stored from what else is stored there. Where a browser has no Web Locks the lock is a lease in IndexedDB; where a document may
+ * have neither, it reaches this page only.
+ */
+export function platformSharing(name: string): Required<Pick<SessionStorage, 'lock' | 'announce' | 'listen'>> {
+  const here: Surroundings = globalThis
+  const fullName = `baton:${name}`
+  const locks = here.navigator?.locks
+  const shared = locks === undefined ? leaseLock(fullName) : webLock(locks, fullName)
+  const local = localLock()
+
+  /** Processes do not hear each other, and a channel would keep one alive. */
+  function open(): Channel | null {
+    const { location, BroadcastChannel } = here
+    return location === undefined || BroadcastChannel === undefined ? null : new BroadcastChannel(fullName)
+  }
+
+  return {
+    lock: (signal) =>
+      shared(signal).catch((error: unknown) => {
+        if (signal.aborted) throw error
+        return local(signal)
+      }),
+    announce() {
+      const channel = open()
+      channel?.postMessage('changed')
+      channel?.close()
+    },
+    listen(call) {
+      const channel = open()
+      channel?.addEventListener('message', () => call())
+      return () => channel?.close()
+    },
+  }
+}
+
+function webLock(locks: WebLockManager, name: string): Lock {
+  return (signal) =>
+    new Promise((resolve, reject) => {
+      const held = () =>
+        new Promise<void>((release) => {
+          resolve(release)
+        })
+      // Whoever holds it already does not hear that the wait for it is over.
+      locks.request(name, { signal }, held).catch(reject)
+    })
+}
