@@ -119,6 +119,8 @@ describe('revoke', () => {
       expect(await here.tokens.revoke({ refreshToken, ...request })).toEqual({ ok: false, reason })
     expect(here.store.calls).not.toContain('revoke')
     expect(succeeded(await here.tokens.revoke({ refreshToken, clientId: 'b', subject: 'alice' })).ended).toBe(true)
+    const { refreshToken: token, family } = other
+    expect(succeeded(await here.tokens.revoke({ refreshToken: token, familyId: family.id })).ended).toBe(true)
   })
 
   it.each([
@@ -176,6 +178,8 @@ describe('revokeSubject', () => {
     here.quiet()
     expect(await here.tokens.revokeSubject('alice')).toBe(120)
     expect(here.typesSeen()).toEqual(Array.from({ length: 120 }, () => 'revoked'))
+    const ended = [...here.store.rows.values()].filter(({ revocation }) => revocation?.reason === 'subject_request')
+    expect(ended).toHaveLength(120)
     expect((await here.tokens.list({ subject: 'alice' })).items).toEqual([])
     expect(await here.tokens.revokeSubject('alice')).toBe(0)
     await refresh(here, bob.refreshToken)
@@ -194,6 +198,23 @@ describe('revokeSubject', () => {
     await refresh(here, offline.refreshToken)
     expect(await here.tokens.revokeSubject('alice', { except: own.family.id })).toBe(1)
     expect(await here.tokens.rotate({ refreshToken: offline.refreshToken })).toMatchObject({ reason: 'revoked' })
+  })
+
+  it('comes to an end where there is more to be kept than one page holds', async () => {
+    const here = world()
+    for (let login = 0; login < 120; login++) await signIn(here, { offline: true })
+    here.quiet()
+    expect(await here.tokens.revokeSubject('alice', { keepOffline: true })).toBe(0)
+    expect(here.store.calls).toEqual(['list', 'list', 'list'])
+  })
+
+  it('ends and reports each family once, of two that are made at the same moment', async () => {
+    const here = world()
+    for (let login = 0; login < 3; login++) await signIn(here)
+    here.quiet()
+    const counts = await Promise.all([here.tokens.revokeSubject('alice'), here.tokens.revokeSubject('alice')])
+    expect(counts[0] + counts[1]).toBe(3)
+    expect(here.typesSeen()).toEqual(['revoked', 'revoked', 'revoked'])
   })
 
   it('counts and reports once what a driver does twice', async () => {

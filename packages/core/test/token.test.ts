@@ -85,6 +85,12 @@ describe('golden vectors: what has been issued stays readable', () => {
     expect(make()).toBe(expected)
   })
 
+  it('come out of the secret alone, on whatever instance', () => {
+    const anew = createKeyRing([OLD_SECRET]).current
+    expect(formatToken(successorOf(first, anew, 'AAAAAAAAAAAAAAAA'), PREFIX, anew)).toBe(text)
+    expect(reservedSeed(randomSeed(seededRandom('golden')), anew, 'AAAAAAAAAAAAAAAA')).toEqual(reserved)
+  })
+
   it('lays the bytes out as documented', () => {
     const bytes = Buffer.from(formatToken({ ...second, bound: true }, PREFIX, key).slice(PREFIX.length), 'base64url')
     expect(bytes.length).toBe(84)

@@ -150,7 +150,7 @@ export const faults: readonly Fault[] = [
     '',
   ),
   inCore('a second spelling passes', token, " || bytes.toString('base64url') !== body", ''),
-  inCore('unknown flags pass', token, ' || (head & 0x0f & ~BOUND_FLAG) !== 0', ''),
+  inCore('unknown flags pass', token, ' && (head & 0x0f & ~BOUND_FLAG) === 0', ''),
   inCore(
     'a successor does not depend on the nonce',
     token,

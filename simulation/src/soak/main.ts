@@ -183,10 +183,16 @@ async function audit(people: readonly Person[], tokens: RefreshTokens): Promise<
       const reason = person.signedOut()
       if (reason !== null) findings.push(`${person.name} was signed out: ${reason}`)
       else if (!isAlive) findings.push(`the family of ${person.name} is dead, and no thief was near`)
+      else if (!(await isListed(person, tokens))) findings.push(`the family of ${person.name} is not listed`)
       else if (!(await person.renew())) findings.push(`${person.name} is not signed in any more`)
     }),
   )
   return findings
+}
+
+async function isListed({ name, familyId }: Person, tokens: RefreshTokens): Promise<boolean> {
+  const { items } = await tokens.list({ subject: name })
+  return items.some(({ id }) => id === familyId)
 }
 
 async function memoryOf({ workers }: Service): Promise<number> {
