@@ -189,16 +189,41 @@ describe('sessions and revoke', () => {
 })
 
 describe('purge', () => {
-  it('deletes what is over, in batches, and goes on where it stopped', async () => {
-    const { tokens, store, db } = sqlite()
+  /** 25 sessions, of which 20 are over. */
+  async function manySessions() {
+    const { tokens, ...rest } = sqlite()
     for (let count = 0; count < 25; count++) await tokens.issue({ subject: `user-${count}` })
     for (let count = 0; count < 20; count++) await tokens.revokeSubject(`user-${count}`)
+    return rest
+  }
+
+  it('deletes what is over, in batches, and goes on where it stopped', async () => {
+    const { store, db } = await manySessions()
     const left = () => (db.prepare('SELECT count(*) AS count FROM baton_families').get() as { count: number }).count
     const some = await baton.run(['purge', ...store, '--batch', '4', '--most', '10', '--json'])
     expect([JSON.parse(some.stdout), left()]).toEqual([{ purged: 10, done: false }, 15])
     const rest = await baton.run(['purge', ...store, '--batch', '4'])
     expect(rest).toMatchObject({ code: 0, stdout: 'Deleted 10; nothing is left.\n', stderr: '' })
     expect(left()).toBe(5)
+  })
+
+  it('shows on a terminal how far it is, on one line, and what came of it on the next', async () => {
+    const { store } = await manySessions()
+    const { code, stdout } = await baton.runOnTerminal(['purge', ...store, '--batch', '8'])
+    expect(stdout.split('\r')).toEqual([
+      '',
+      '[=                   ] 8 deleted',
+      '[ =                  ] 16 deleted',
+      '[  =                 ] 20 deleted',
+      '\nDeleted 20; nothing is left.',
+      '\n',
+    ])
+    expect(code).toBe(0)
+  })
+
+  it('says on a terminal what went wrong, and ends as it would without one', async () => {
+    const { code, stdout } = await baton.runOnTerminal(['purge', '--store', 'sqlite:nowhere.db'])
+    expect({ code, stdout }).toEqual({ code: 2, stdout: expect.stringContaining('there is no file') })
   })
 })
 
