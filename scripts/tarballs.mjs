@@ -32,7 +32,7 @@ export function tarballOf(name, folder) {
 
 /**
  * Installs packed packages in an empty project, as a new user would: all of them are imported from ES modules and from
- * CommonJS, with every declaration checked, and a rotation is performed over HTTP, on Node and on every other runtime that is
+ * CommonJS, with every declaration checked beside the oldest and the newest ones of Node, and a rotation is performed over HTTP, on Node and on every other runtime that is
  * named. Resolves to an exit code.
  */
 export async function tryTarballs(names, folder, runtimes = []) {
@@ -52,6 +52,9 @@ export async function tryTarballs(names, folder, runtimes = []) {
     ...names
       .flatMap((name) => commandsOf(name))
       .map((command) => ['npx', ['--no-install', command, '--help'], { ...quiet, env: environmentOf() }]),
+    // Whoever begins today gets these, from which names go away.
+    ['npm', [...install, NEWEST_NODE_TYPES], { ...quiet, env: environmentOf() }],
+    ['node', [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.']],
   ]
   for (const [command, args, options] of steps) {
     const code = await run(command, args, { cwd: project, ...options })
@@ -62,6 +65,8 @@ export async function tryTarballs(names, folder, runtimes = []) {
 
 /** The one that Koa uses: Express brings a newer one with other types, and beside both @types/koa would find those. */
 const UNTYPED = 'content-disposition@1'
+
+const NEWEST_NODE_TYPES = '@types/node@26'
 
 const PROGRAMS = ['imports.mjs', 'imports.cjs', 'smoke.mjs', 'smoke.cjs']
 

@@ -1,4 +1,7 @@
-import { createHash, type JsonWebKey } from 'node:crypto'
+import { createHash, type webcrypto } from 'node:crypto'
+
+/** A key as JSON (RFC 7517). By way of Web Crypto, which every version of Node's declarations has; the name beside it went away. */
+export type JsonWebKey = Pick<webcrypto.JsonWebKey, keyof webcrypto.JsonWebKey> & { kid?: string }
 
 /** The members that make up a public key, in the order that RFC 7638 section 3.2 hashes them in. */
 const PUBLIC_MEMBERS = {

@@ -4,13 +4,12 @@ import {
   createPublicKey,
   generateKeyPairSync,
   hkdfSync,
-  type JsonWebKey,
   KeyObject,
   sign,
   verify,
 } from 'node:crypto'
 import { MisuseError } from '@baton/core'
-import { publicMembersOf, thumbprintOf } from '../jwk.js'
+import { type JsonWebKey, publicMembersOf, thumbprintOf } from '../jwk.js'
 
 /** What Baton signs access tokens with: `ES256` unless you have a reason, `EdDSA` (Ed25519), or `RS256` for old verifiers. */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'RS256'

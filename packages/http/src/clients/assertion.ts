@@ -1,8 +1,8 @@
-import { createPublicKey, type JsonWebKey } from 'node:crypto'
+import { createPublicKey } from 'node:crypto'
 import { MisuseError, type RefreshTokens } from '@baton/core'
 import { decodeJwt, importJWK, type JWTPayload, jwtVerify } from 'jose'
 import { PROOF_ALGORITHMS } from '../dpop/proof.js'
-import { isAsymmetric, PRIVATE_MEMBERS } from '../jwk.js'
+import { isAsymmetric, type JsonWebKey, PRIVATE_MEMBERS } from '../jwk.js'
 
 /** A public key of a client's, as a JWK. */
 export interface ClientKey {
