@@ -1,16 +1,16 @@
-/** The little of IndexedDB that is used here. */
+/** The little of IndexedDB that is used here. What is called at an event is only ever set, whatever its type. */
 interface Request<T> {
   readonly result: T
   readonly error: unknown
-  onsuccess: (() => void) | null
-  onerror: (() => void) | null
+  onsuccess: unknown
+  onerror: unknown
 }
 
 interface Transaction {
   readonly error: unknown
   objectStore(name: string): Table
-  oncomplete: (() => void) | null
-  onabort: (() => void) | null
+  oncomplete: unknown
+  onabort: unknown
 }
 
 interface Database {
@@ -20,7 +20,7 @@ interface Database {
 }
 
 interface OpenRequest extends Request<Database> {
-  onupgradeneeded: (() => void) | null
+  onupgradeneeded: unknown
 }
 
 interface Surroundings {

@@ -46,7 +46,7 @@ export function guardedFetch({
     // A 401 concerns us only where the token was ours.
     if (!isAllowed(url) || headers.has('authorization')) return environment.fetch(request)
     // What can be read only once has to be announced like this, and only once is it sent.
-    const isOneShot = init.duplex !== undefined
+    const isOneShot = 'duplex' in init
 
     function send({ accessToken }: AccessToken): Promise<Response> {
       const build = () => {
