@@ -12,12 +12,18 @@ export interface CookieOptions {
 }
 
 /**
+ * A server that renders the page makes the session as well, and has no cookie: there a path leads nowhere (RFC 6761 section 6.4).
+ * Whoever asks nevertheless finds nobody to be reached.
+ */
+const ON_A_SERVER = 'https://server.invalid'
+
+/**
  * For a session in a cookie that no script can read: a Baton server with `cookie: true`. What is stored here is no secret: which
  * session it is, which generation, and until when. Throws `MisuseError`.
  */
 export function cookieEndpoints(options: CookieOptions): Endpoints {
-  const refresh = secureUrl('refreshEndpoint', options.refreshEndpoint)
-  const logout = secureUrl('logoutEndpoint', options.logoutEndpoint)
+  const refresh = secureUrl('refreshEndpoint', options.refreshEndpoint, ON_A_SERVER)
+  const logout = secureUrl('logoutEndpoint', options.logoutEndpoint, ON_A_SERVER)
 
   function write(url: string, sid: string | null, headers: Readonly<Record<string, string>> = {}): Call {
     const marker = sid === null ? {} : { 'x-baton-session': sid }

@@ -10,11 +10,11 @@ export function isSecure({ protocol, hostname }: URL): boolean {
   return protocol === 'https:' || (protocol === 'http:' && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname))
 }
 
-/** An absolute URL that tokens may be sent to; a relative one is of this page. Throws `MisuseError`. */
-export function secureUrl(option: string, value: string | URL): string {
+/** An absolute URL that tokens may be sent to; a relative one is of this page, or of `elsewhere` where there is none. Throws `MisuseError`. */
+export function secureUrl(option: string, value: string | URL, elsewhere?: string): string {
   const text = String(value)
   const here: Surroundings = globalThis
-  const base = here.location?.origin
+  const base = here.location?.origin ?? elsewhere
   if (URL.canParse(text, base)) {
     const url = new URL(text, base)
     if (isSecure(url) && url.hash === '') return url.href

@@ -2,14 +2,11 @@ import { createSession } from '@baton/client'
 import { cookieEndpoints } from '@baton/client/cookie'
 import { webStorage } from '@baton/client/web-storage'
 
-// The server renders the page as well, where nobody is signed in and nothing is asked.
-const origin = typeof location === 'undefined' ? 'https://server.invalid' : location.origin
-
 /** One for the whole page. The refresh token is in a cookie that no script sees; what is stored is no secret. */
 export const session = createSession({
   endpoints: cookieEndpoints({
-    refreshEndpoint: `${origin}/auth/refresh`,
-    logoutEndpoint: `${origin}/auth/logout`,
+    refreshEndpoint: '/auth/refresh',
+    logoutEndpoint: '/auth/logout',
   }),
   storage: webStorage(),
 })
