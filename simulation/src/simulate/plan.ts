@@ -114,7 +114,7 @@ function incidentsOf(
     if (!chances.happens(likelihood)) return
     for (let count = chances.between(1, most); count > 0; count -= 1) incidents.push(make())
   }
-  some(1, 6, () => ({ atMs: atMs(), kind: 'a tab asks for a token', tab: tab() }))
+  some(1, 30, () => ({ atMs: atMs(), kind: 'a tab asks for a token', tab: tab() }))
   some(0.4, 3, () => ({ atMs: atMs(), kind: 'a tab is told 401', tab: tab() }))
   some(0.3, 2, () => ({ atMs: atMs(), kind: 'a tab crashes', tab: tab() }))
   some(0.3, 2, () => ({ atMs: atMs(), kind: 'a tab is reloaded', tab: tab() }))

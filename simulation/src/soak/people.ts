@@ -123,8 +123,11 @@ export async function createPerson({ name, origin, chance }: PersonWorld): Promi
       for (const tab of tabs) tab.dispose()
     },
     async steal() {
-      stolen = (await stored()).refreshToken
-      isStolen = stolen !== null
+      const { refreshToken } = await stored()
+      // Whoever has been signed out by a first thief has nothing for a second one.
+      if (refreshToken === null) return
+      stolen = refreshToken
+      isStolen = true
       await thiefRefreshes()
     },
     thiefRefreshes,
