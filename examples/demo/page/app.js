@@ -85,7 +85,8 @@ step('expire', 'expire-said', async (tell) => {
   const { accessUntil, accessToken } = sessions.read().laptop
   const left = Math.ceil((accessUntil - Date.now()) / 1000)
   if (left > 0) tell(`Waiting ${left} s for the access token to run out …`)
-  await pause(Math.max(0, accessUntil - Date.now()) + 300)
+  // It was counted from before the request, and the server began to count when it had that.
+  await pause(Math.max(0, accessUntil - Date.now()) + 1500)
   // Another tab may have refreshed meanwhile; then there is nothing left to run out.
   if (sessions.read().laptop?.accessToken !== accessToken) tell('A refresh came in between, so this token is new.')
   await sessions.call('laptop', trail(tell))

@@ -1,13 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { chromiumPath } from '@baton/test-servers'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import { launchChromium } from '@baton/test-servers'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type ExampleServer, runToItsEnd, startServer } from './server.js'
 
 const SERVER = { name: 'koa-memory', store: 'memory' } as const
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
 
 let server: ExampleServer
 
@@ -36,10 +35,7 @@ describe('client-react', () => {
   let refreshes: string[]
 
   beforeAll(async () => {
-    ;[front, browser] = await Promise.all([
-      startFront(server.origin),
-      chromium.launch({ executablePath: chromiumPath(), args: FLAGS }),
-    ])
+    ;[front, browser] = await Promise.all([startFront(server.origin), launchChromium()])
   })
   afterAll(async () => {
     await browser.close()

@@ -2,13 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { chromiumPath, freePort } from '@baton/test-servers'
-import { type Browser, chromium } from 'playwright-core'
+import { freePort, launchChromium } from '@baton/test-servers'
+import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SECRET, temporaryFolder } from './server.js'
 import { ALICE, cookieOf, FROM_OUR_PAGE, type Visitor, visitor } from './visitor.js'
 
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
 const folder = temporaryFolder()
 
 /** Access tokens that end while somebody looks. */
@@ -88,7 +87,7 @@ describe('nextjs', () => {
   describe('in a browser', () => {
     let browser: Browser
     beforeAll(async () => {
-      browser = await chromium.launch({ executablePath: chromiumPath(), args: FLAGS })
+      browser = await launchChromium()
     })
     afterAll(() => browser.close())
 

@@ -1,24 +1,20 @@
 import axios from 'axios'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { attachSession } from '../src/axios.js'
-import { createSession, type Session, SessionError } from '../src/index.js'
-import { oauthEndpoints } from '../src/oauth.js'
-import { createClock } from './clock.js'
-import { CLIENT, startServer, type TestServer } from './server.js'
+import { type Session, SessionError } from '../src/index.js'
+import { createWorld, type World } from './world.js'
 
 const LIFE = 900_000
 const ME = '/api/me'
 
-let clock: ReturnType<typeof createClock>
-let server: TestServer
+let world: World
+let server: World['server']
 let session: Session
 
 beforeEach(async () => {
-  clock = createClock()
-  server = await startServer({ now: clock.now })
-  const endpoints = oauthEndpoints({ tokenEndpoint: `${server.origin}/oauth/token`, clientId: CLIENT })
-  session = createSession({ endpoints, environment: clock.environment })
-  await session.login(await server.signIn())
+  world = await createWorld()
+  ;({ server } = world)
+  session = await world.signedIn()
 })
 afterEach(() => server.stop())
 
@@ -31,7 +27,7 @@ describe('an axios instance with a session', () => {
   test('carries the access token, refreshed when it has ended', async () => {
     const { api } = attached()
     expect((await api.get(ME)).data).toMatchObject({ sub: 'alice' })
-    clock.jump(LIFE)
+    world.clock.jump(LIFE)
     const answers = await Promise.all(Array.from({ length: 20 }, () => api.get<{ sub: string }>(ME)))
     expect(answers.map(({ data }) => data.sub)).toEqual(Array(20).fill('alice'))
     expect(server.asked('/oauth/token')).toHaveLength(1)
@@ -63,7 +59,7 @@ describe('an axios instance with a session', () => {
 
   test('a request that is called off ends alone', async () => {
     const { api } = attached()
-    clock.jump(LIFE)
+    world.clock.jump(LIFE)
     const controller = new AbortController()
     const first = api.get(ME, { signal: controller.signal })
     const second = api.get(ME)

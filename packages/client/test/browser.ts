@@ -1,19 +1,8 @@
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { chromiumPath } from '@baton/test-servers'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
 import { bundle } from './bundle.js'
 import type { Action, Actions, Opening, Told } from './page.js'
-
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 
 type Result<Name extends Action> = Actions[Name] extends (...given: never[]) => Promise<infer Value> ? Value : never
 
@@ -24,10 +13,6 @@ export interface Tab {
   /** Resolves with the value; rejects where there was an error. */
   ask<Name extends Action>(name: Name, ...parameters: Parameters<Actions[Name]>): Promise<Result<Name>>
   readonly page: Page
-}
-
-export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: chromiumPath(), args: FLAGS })
 }
 
 /** Pages to be served by the server of the session, whose origin they share. */

@@ -1,6 +1,7 @@
+import { launchChromium } from '@baton/test-servers'
 import type { Browser, BrowserContext } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { launch, openTab, pages, type Tab } from './browser.js'
+import { openTab, pages, type Tab } from './browser.js'
 import { startServer, type TestServer } from './server.js'
 
 const LIFE = 900_000
@@ -15,7 +16,7 @@ let server: TestServer
 let ahead: number
 
 beforeAll(async () => {
-  ;[browser, site] = await Promise.all([launch(), pages()])
+  ;[browser, site] = await Promise.all([launchChromium(), pages()])
 })
 afterAll(async () => {
   await browser.close()

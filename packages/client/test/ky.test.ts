@@ -1,23 +1,19 @@
 import ky from 'ky'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { createSession, type Session, SessionError } from '../src/index.js'
+import { type Session, SessionError } from '../src/index.js'
 import { withSession } from '../src/ky.js'
-import { oauthEndpoints } from '../src/oauth.js'
-import { createClock } from './clock.js'
-import { CLIENT, startServer, type TestServer } from './server.js'
+import { createWorld, type World } from './world.js'
 
 const LIFE = 900_000
 
-let clock: ReturnType<typeof createClock>
-let server: TestServer
+let world: World
+let server: World['server']
 let session: Session
 
 beforeEach(async () => {
-  clock = createClock()
-  server = await startServer({ now: clock.now })
-  const endpoints = oauthEndpoints({ tokenEndpoint: `${server.origin}/oauth/token`, clientId: CLIENT })
-  session = createSession({ endpoints, environment: clock.environment })
-  await session.login(await server.signIn())
+  world = await createWorld()
+  ;({ server } = world)
+  session = await world.signedIn()
 })
 afterEach(() => server.stop())
 
@@ -29,7 +25,7 @@ describe('a ky instance with a session', () => {
   test('carries the access token, refreshed when it has ended', async () => {
     const client = api()
     expect(await client.get(me()).json()).toMatchObject({ sub: 'alice' })
-    clock.jump(LIFE)
+    world.clock.jump(LIFE)
     const answers = await Promise.all(Array.from({ length: 20 }, () => client.get(me()).json<{ sub: string }>()))
     expect(answers.map(({ sub }) => sub)).toEqual(Array(20).fill('alice'))
     expect(server.asked('/oauth/token')).toHaveLength(1)

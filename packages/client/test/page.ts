@@ -23,6 +23,8 @@ export interface Opening {
   /** With proofs of a key that the browser keeps. */
   readonly dpop?: boolean
   readonly shareAccessToken?: boolean
+  /** False: the server has nothing to tell a retry from a thief by. */
+  readonly idempotencyKey?: boolean
   /** How far the wall clock is ahead of the machine's, in milliseconds. */
   readonly offset?: number
   /** Follows other tabs, and refreshes ahead of time. Default true. */
@@ -54,7 +56,7 @@ const actions = {
       started = true,
       dpop = false,
     } = opening
-    const { lockTimeoutSeconds, shareAccessToken = false } = opening
+    const { lockTimeoutSeconds, shareAccessToken = false, idempotencyKey = true } = opening
     clock.wall = offset
     const environment = {
       ...createEnvironment(),
@@ -64,7 +66,12 @@ const actions = {
     proofs = dpop ? dpopProofs({ environment }) : null
     const endpoints =
       mode === 'token'
-        ? oauthEndpoints({ tokenEndpoint: '/oauth/token', revocationEndpoint: '/oauth/revoke', clientId: 'web' })
+        ? oauthEndpoints({
+            tokenEndpoint: '/oauth/token',
+            revocationEndpoint: '/oauth/revoke',
+            clientId: 'web',
+            idempotencyKey,
+          })
         : cookieEndpoints({ refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout', shareAccessToken })
     session = createSession({
       endpoints,

@@ -1,8 +1,8 @@
 import type { Server } from 'node:http'
+import { launchChromium } from '@baton/test-servers'
 import axe from 'axe-core'
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { launch } from './chromium.js'
 import { listen, SERVERS } from './servers.js'
 import { tellStory, world } from './world.js'
 
@@ -11,7 +11,7 @@ const SHOTS = process.env['CONSOLE_SCREENSHOTS']
 
 let browser: Browser
 beforeAll(async () => {
-  browser = await launch()
+  browser = await launchChromium()
 })
 afterAll(() => browser.close())
 

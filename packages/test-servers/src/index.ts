@@ -1,7 +1,7 @@
 export { startFaultProxy, type FaultProxy, type ProxiedConnection } from './fault-proxy.js'
 export { freePort } from './ports.js'
 export { startPostgres, type PostgresOptions, type PostgresServer } from './postgres.js'
-export { chromiumPath } from './programs.js'
+export { launchChromium } from './chromium.js'
 export { startRedis, type RedisClientOptions, type RedisServer, type RedisServerOptions } from './redis.js'
 export {
   startRedisCluster,
