@@ -5,7 +5,7 @@ import { measureSize, measureSpeed, type Plan, type Size, type Speed } from './m
 import type { Engines } from './orders.js'
 import { markdownOf } from './report/markdown.js'
 import { plotOf } from './report/plot.js'
-import { lowest, type Summary, summaryOf } from './report/summary.js'
+import { type Summary, summaryOf } from './report/summary.js'
 import { type Row, rowsNamed } from './row.js'
 
 const { values: flags, positionals: names } = parseArgs({
@@ -51,7 +51,7 @@ async function measureAll(on: Engines): Promise<Summary[]> {
       await attempt(row, async () => {
         const speed = await measureSpeed(row, on, plan)
         speeds.get(row)?.push(speed)
-        return `round ${String(round)}: ${speed.requestsPerSecond.toFixed(0)}/s, ${lowest(speed.cpuMicros).toFixed(0)} µs`
+        return `round ${String(round)}: ${speed.requestsPerSecond.toFixed(0)}/s, ${speed.cpuMicros.toFixed(0)} µs`
       })
   }
   for (const row of flags.sizes ? rows.filter(({ store }) => store !== null) : [])

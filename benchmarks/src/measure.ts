@@ -14,8 +14,8 @@ export interface Plan {
 
 export interface Speed {
   readonly requestsPerSecond: number
-  /** Of the server's process, all threads; not of the engine's. One figure for every hundred rotations. */
-  readonly cpuMicros: readonly number[]
+  /** For one rotation: of the server's process, all threads; not of the engine's. */
+  readonly cpuMicros: number
   readonly latencies: Float64Array
   readonly residentBytes: number
 }

@@ -26,11 +26,8 @@ export type ServerOrder =
   | { readonly type: 'stored' }
 
 export interface Usage {
-  /**
-   * Microseconds of CPU for one answer, user and system, all threads of this process: one figure for every hundred answers since the
-   * last time that somebody asked.
-   */
-  readonly cpuMicros: readonly number[]
+  /** Microseconds of CPU for one answer, user and system, all threads of this process, since the last time that somebody asked. */
+  readonly cpuMicros: number
   readonly residentBytes: number
   /** Commands that this process has sent to its engine. */
   readonly commands: number

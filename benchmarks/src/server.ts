@@ -5,22 +5,25 @@ import type { ServerOrder, ServerReport } from './orders.js'
 import type { Subject } from './subject.js'
 import { startSubject } from './subjects/index.js'
 
-const ANSWERS_PER_WINDOW = 100
-const windows: number[] = []
 let answers = 0
 let spent = cpuMicros()
 
 subscribe('http.server.response.finish', () => {
   answers += 1
-  if (answers % ANSWERS_PER_WINDOW !== 0) return
-  const now = cpuMicros()
-  windows.push((now - spent) / ANSWERS_PER_WINDOW)
-  spent = now
 })
 
 function cpuMicros(): number {
   const { user, system } = process.cpuUsage()
   return user + system
+}
+
+/** Of one answer, since the last time that somebody asked. */
+function cpuMicrosPerAnswer(): number {
+  const now = cpuMicros()
+  const each = (now - spent) / answers
+  spent = now
+  answers = 0
+  return each
 }
 
 let running: { readonly engine: Engine; readonly subject: Subject } | undefined
@@ -39,7 +42,7 @@ async function obey(order: ServerOrder): Promise<ServerReport> {
     case 'usage':
       return {
         type: 'used',
-        cpuMicros: windows.splice(0),
+        cpuMicros: cpuMicrosPerAnswer(),
         residentBytes: process.memoryUsage.rss(),
         commands: engine.commands(),
       }

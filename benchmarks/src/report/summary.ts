@@ -2,8 +2,8 @@ import type { Size, Speed } from '../measure.js'
 import type { Row } from '../row.js'
 
 /**
- * One line of the table, made in the same way for every row. Of several rounds the best rate counts, since neighbours on the machine
- * only ever take away. Latencies are those of all rounds.
+ * One line of the table, made in the same way for every row. Of several rounds the best counts, for rate and CPU: neighbours on the
+ * machine only ever take away. Latencies are those of all rounds.
  */
 export interface Summary {
   readonly row: Row
@@ -23,18 +23,13 @@ export function summaryOf(row: Row, speeds: readonly Speed[], size: Size | null)
     row,
     rounds: speeds.length,
     requestsPerSecond: Math.max(...speeds.map((speed) => speed.requestsPerSecond)),
-    cpuMicros: lowest(speeds.flatMap((speed) => speed.cpuMicros)),
+    cpuMicros: Math.min(...speeds.map((speed) => speed.cpuMicros)),
     p50: quantile(latencies, 0.5),
     p95: quantile(latencies, 0.95),
     p99: quantile(latencies, 0.99),
     residentBytes: Math.max(...speeds.map((speed) => speed.residentBytes)),
     size,
   }
-}
-
-/** Of many small windows the lowest tenth is what the work itself costs; in all others neighbours have spoilt the caches. */
-export function lowest(windows: readonly number[]): number {
-  return quantile(Float64Array.from(windows).sort(), 0.1)
 }
 
 function quantile(sorted: Float64Array, share: number): number {

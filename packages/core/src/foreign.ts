@@ -75,7 +75,7 @@ export type Presented =
 /** Reads a token: ours by its tag and without a store call, another system's by asking that system. */
 export async function readToken(engine: Engine, text: unknown): Promise<Presented> {
   const parsed = parseToken(text, engine.tokenPrefix, engine.ring)
-  if (parsed.kind === 'authentic') return { ...parsed, newcomer: null }
+  if (parsed.kind === 'authentic') return { kind: 'authentic', token: parsed.token, newcomer: null }
   const newcomer = parsed.kind === 'malformed' ? await meetNewcomer(engine, text) : null
   return newcomer === null ? parsed : { kind: 'authentic', token: newcomer.token, newcomer }
 }

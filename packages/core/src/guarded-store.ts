@@ -26,12 +26,16 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
       )
   }
 
-  async function call<Answer>(method: (typeof METHODS)[number], run: () => Promise<Answer>): Promise<Answer> {
-    const operation = `store.${method}`
+  async function call<Given, Answer>(
+    method: (typeof METHODS)[number],
+    ask: () => Promise<Given>,
+    check: (given: Given) => Answer,
+  ): Promise<Answer> {
     try {
-      return await within(timeoutMs, operation, run)
+      return check(await within(timeoutMs, method, ask()))
     } catch (cause) {
       if (cause instanceof MisuseError) throw cause
+      const operation = `store.${method}`
       const fault = cause instanceof Fault ? cause : new StoreError('store_failed', `${operation} failed`, { cause })
       onFault(fault.code, operation)
       throw fault
@@ -40,33 +44,63 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
 
   return {
     create: (record, now) =>
-      call('create', async () => {
-        const stored = answerAbout(record.id, await store.create(record, now))
-        if (stored === null) throw new StoreError('store_broken', 'store.create answered null')
-        return stored
-      }),
-    find: (id) => call('find', async () => answerAbout(id, await store.find(id))),
-    rotate: (command) => call('rotate', async () => answerAbout(command.id, await store.rotate(command))),
-    revoke: (id, revocation) => call('revoke', async () => answerAbout(id, await store.revoke(id, revocation))),
+      call(
+        'create',
+        () => store.create(record, now),
+        (stored) => {
+          const ours = answerAbout(record.id, stored)
+          if (ours === null) throw new StoreError('store_broken', 'store.create answered null')
+          return ours
+        },
+      ),
+    find: (id) =>
+      call(
+        'find',
+        () => store.find(id),
+        (record) => answerAbout(id, record),
+      ),
+    rotate: (command) =>
+      call(
+        'rotate',
+        () => store.rotate(command),
+        (record) => answerAbout(command.id, record),
+      ),
+    revoke: (id, revocation) =>
+      call(
+        'revoke',
+        () => store.revoke(id, revocation),
+        (record) => answerAbout(id, record),
+      ),
     list: (query) =>
-      call('list', async () => {
-        try {
-          return await store.list(query)
-        } catch (cause) {
-          if (query.cursor === undefined || !(cause instanceof TypeError)) throw cause
-          throw new MisuseError('cursor', 'is not one that list returned; leave it out to begin at the first page', {
-            cause,
-          })
-        }
-      }),
-    purge: (now, limit) => call('purge', () => store.purge(now, limit)),
+      call(
+        'list',
+        async () => {
+          try {
+            return await store.list(query)
+          } catch (cause) {
+            if (query.cursor === undefined || !(cause instanceof TypeError)) throw cause
+            throw new MisuseError('cursor', 'is not one that list returned; leave it out to begin at the first page', {
+              cause,
+            })
+          }
+        },
+        asItIs,
+      ),
+    purge: (now, limit) => call('purge', () => store.purge(now, limit), asItIs),
     remember: (claim, now) =>
-      call('remember', async () => {
-        const by: unknown = await store.remember(claim, now)
-        if (typeof by === 'string' && by !== '') return by
-        throw new StoreError('store_broken', `store.remember answered ${shown(by)}, expected whose the key is`)
-      }),
+      call(
+        'remember',
+        () => store.remember(claim, now),
+        (by: unknown) => {
+          if (typeof by === 'string' && by !== '') return by
+          throw new StoreError('store_broken', `store.remember answered ${shown(by)}, expected whose the key is`)
+        },
+      ),
   }
+}
+
+function asItIs<Answer>(answer: Answer): Answer {
+  return answer
 }
 
 /** Types bind only stores that are written in TypeScript. */
@@ -76,17 +110,17 @@ function answerAbout(id: FamilyId, record: FamilyRecord | null | undefined): Fam
   throw new StoreError('store_broken', `the store answered ${got}, expected the record of family ${id} or null`)
 }
 
-function within<Answer>(timeoutMs: number | null, operation: string, run: () => Promise<Answer>): Promise<Answer> {
-  if (timeoutMs === null) return run()
+function within<Answer>(timeoutMs: number | null, method: string, answer: Promise<Answer>): Promise<Answer> {
+  if (timeoutMs === null) return answer
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
-      reject(new StoreError('store_timeout', `${operation} did not answer within ${String(timeoutMs)} ms`))
+      reject(new StoreError('store_timeout', `store.${method} did not answer within ${String(timeoutMs)} ms`))
     }, timeoutMs)
-    const answer = run()
-    answer.then(resolve, reject)
-    const settled = () => {
+    const settled = (settle: (value: never) => void) => (value: unknown) => {
       clearTimeout(timer)
+      settle(value as never)
     }
-    answer.then(settled, settled)
+    // Types bind only stores that are written in TypeScript, and others may answer at once.
+    Promise.resolve(answer).then(settled(resolve), settled(reject))
   })
 }

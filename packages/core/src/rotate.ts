@@ -36,30 +36,30 @@ const MOST_SWAPS = 3
 export interface RotateRequest<Prepared = undefined> {
   readonly refreshToken: string
   /** The client that asks, authenticated as far as its kind demands. Default `first-party`. */
-  readonly clientId?: string
+  readonly clientId?: string | undefined
   /** The client proved who it is in this very request. */
-  readonly confidential?: boolean
+  readonly confidential?: boolean | undefined
   /** The key that this request proved, `jkt:…` or `x5t#S256:…`. Ignored for a family that is bound to none. */
-  readonly boundKey?: string | null
+  readonly boundKey?: string | null | undefined
   /**
    * Random, one for each attempt to leave one generation. Whoever repeats it is the same caller, however late. From 22 to 255
    * characters; anything else is ignored.
    */
-  readonly idempotencyKey?: string | null
+  readonly idempotencyKey?: string | null | undefined
   /** Narrows this answer (RFC 6749 section 6); empty or absent for all that was granted. */
-  readonly scope?: string
+  readonly scope?: string | undefined
   /** Narrows this answer to some of the granted resources (RFC 8707 section 2.2). */
-  readonly audience?: readonly string[]
+  readonly audience?: readonly string[] | undefined
   /** The family that the caller believes the token to be of; a token of another one changes nothing. */
-  readonly familyId?: string
+  readonly familyId?: string | undefined
   /** Families created before this instant (epoch milliseconds) are refused: it ends everything of one client at once. */
-  readonly validAfter?: number | null
+  readonly validAfter?: number | null | undefined
   /** Overrides the policy for this client. */
-  readonly rotation?: Rotation
+  readonly rotation?: Rotation | undefined
   /** Asked once the tag has been verified and before the store is: false declines as rate limited. */
-  readonly admit?: (familyId: FamilyId) => Promise<boolean>
+  readonly admit?: ((familyId: FamilyId) => Promise<boolean>) | undefined
   /** Work that may fail. Runs before anything is consumed, and costs a read. */
-  readonly prepare?: Prepare<Prepared>
+  readonly prepare?: Prepare<Prepared> | undefined
 }
 
 export type RotateOutcome<Prepared = undefined> =
@@ -123,7 +123,7 @@ export async function rotate<Prepared>(
   const { admit: mayTry } = request
   if (mayTry !== undefined && !(await callHook(engine, 'admit', () => mayTry(token.familyId))))
     return declined(engine, request, token.familyId, 'rate_limited')
-  return settle(engine, attemptOf(engine, request, { ...presented, arrivedAt }))
+  return settle(engine, attemptOf(engine, request, { token, newcomer: presented.newcomer, arrivedAt }))
 }
 
 /**
@@ -159,8 +159,9 @@ async function settle<Prepared>(engine: Engine, first: Attempt<Prepared>): Promi
 
   for (;;) {
     if (swap !== null && work !== null && record !== null && wasMade(engine, attempt, swap, record)) {
-      const generation = swap.successor?.generation ?? attempt.token.generation
-      return minted(engine, attempt, { record, work, generation, ...swap })
+      const { outcome, refreshToken, successor } = swap
+      const { generation } = successor ?? attempt.token
+      return minted(engine, attempt, { record, work, outcome, generation, refreshToken })
     }
     swap = null
     const decision = decide(
@@ -378,13 +379,15 @@ function minted<Prepared>(
   },
 ): RotateOutcome<Prepared> {
   const { record, work, outcome, generation, refreshToken } = made
-  const about = { at: engine.now(), ...namesOf(record), generation }
+  const { id: familyId, subject, clientId } = record
+  const about = { at: engine.now(), familyId, subject, clientId, generation }
   if (outcome === 'retried') {
     const by = isSameAttempt(attempt, record) ? 'idempotency_key' : 'grace'
-    engine.emit({ type: 'retried', ...about, by })
-  } else engine.emit({ type: outcome, ...about })
+    engine.emit({ ...about, type: 'retried', by })
+  } else engine.emit({ ...about, type: outcome })
   if (attempt.newcomer !== null) tellMoved(engine, attempt.newcomer, record)
-  return { ok: true, outcome, refreshToken, prepared: work.prepared, ...grantOf(attempt, record, work.claims) }
+  const { family, scope, audience, claims } = grantOf(attempt, record, work.claims)
+  return { ok: true, outcome, refreshToken, prepared: work.prepared, family, scope, audience, claims }
 }
 
 async function deny(

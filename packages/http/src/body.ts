@@ -13,6 +13,7 @@ export type Text =
 export function mediaTypeOf(request: PlainRequest): string | null {
   const value = soleHeader(request, 'content-type')
   if (value === null) return null
+  if (!value.includes(';')) return value.trim().toLowerCase()
   const [essence = '', ...parameters] = value.split(';').map((part) => part.trim().toLowerCase())
   const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length)
   return charset === undefined || /^"?utf-?8"?$/.test(charset) ? essence : null

@@ -47,21 +47,17 @@ export function endpoint(definition: EndpointDefinition): Endpoint {
   const transportOf = transportReader(options)
   const limits = rateLimit === false ? noRateLimits : (rateLimit ?? defaultRateLimits(tokens))
 
-  async function run(request: PlainRequest): Promise<PlainResponse> {
-    if (!methods.includes(request.method)) return methodNotAllowed(methods)
-    const transport = transportOf(request)
-    if (!transport.acceptable) return invalidRequest('Use https; behind a proxy, set trustProxy.')
-    const counted = countsAddresses ? await limits.forAddress(transport.address) : null
-    if (counted?.isTooMany === true) return tooManyRequests(counted.standing)
-    const response = await answer({ request, transport, limits, now: now() })
-    // A limit that refused it has said so.
-    if (!limits.announces || counted === null || response.status === 429) return response
-    return { ...response, headers: [...response.headers, ...rateLimitFields(counted.standing)] }
-  }
-
   return async (request) => {
     try {
-      return await run(request)
+      if (!methods.includes(request.method)) return methodNotAllowed(methods)
+      const transport = transportOf(request)
+      if (!transport.acceptable) return invalidRequest('Use https; behind a proxy, set trustProxy.')
+      const counted = countsAddresses ? await limits.forAddress(transport.address) : null
+      if (counted?.isTooMany === true) return tooManyRequests(counted.standing)
+      const response = await answer({ request, transport, limits, now: now() })
+      // A limit that refused it has said so.
+      if (!limits.announces || counted === null || response.status === 429) return response
+      return { ...response, headers: [...response.headers, ...rateLimitFields(counted.standing)] }
     } catch (failure) {
       report(failure, onError)
       return failure instanceof Fault ? unavailable() : serverError()

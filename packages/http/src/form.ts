@@ -46,10 +46,12 @@ export async function readForm(request: PlainRequest): Promise<ReadForm> {
 
 /** Parses the text of a form. Pure, and total. */
 export function parseForm(text: string): ReadForm {
-  const parts = text.split('&').filter((part) => part !== '')
-  if (parts.length > MOST_PARAMETERS) return refuse('There are too many parameters.')
+  const parts = text.split('&')
+  const count = parts.length > MOST_PARAMETERS ? parts.filter((part) => part !== '').length : parts.length
+  if (count > MOST_PARAMETERS) return refuse('There are too many parameters.')
   const values = new Map<string, string[]>()
   for (const part of parts) {
+    if (part === '') continue
     const equals = part.indexOf('=')
     const name = decodeComponent(equals === -1 ? part : part.slice(0, equals))
     const value = decodeComponent(equals === -1 ? '' : part.slice(equals + 1))
@@ -62,7 +64,8 @@ export function parseForm(text: string): ReadForm {
 /** Decodes one name or value of a form; null where the encoding is broken or it holds a NUL. */
 export function decodeComponent(text: string): string | null {
   try {
-    const decoded = /[%+]/.test(text) ? decodeURIComponent(text.replaceAll('+', ' ')) : text
+    const isEncoded = text.includes('%') || text.includes('+')
+    const decoded = isEncoded ? decodeURIComponent(text.replaceAll('+', ' ')) : text
     return decoded.includes('\0') ? null : decoded
   } catch {
     return null
@@ -108,8 +111,17 @@ function checked(values: ReadonlyMap<string, readonly string[]>): ReadForm {
   for (const [name, { length }] of values) {
     if (length > 1 && ONCE.has(name)) return refuse('A parameter is repeated.')
   }
-  const all = (name: string) => (values.get(name) ?? []).filter((value) => value !== '')
-  return { ok: true, form: { all, get: (name) => all(name)[0] ?? null } }
+  return {
+    ok: true,
+    form: {
+      get: (name) => values.get(name)?.find(hasValue) ?? null,
+      all: (name) => values.get(name)?.filter(hasValue) ?? [],
+    },
+  }
+}
+
+function hasValue(value: string): boolean {
+  return value !== ''
 }
 
 function add(values: Map<string, string[]>, name: string, value: string): void {

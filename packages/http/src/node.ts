@@ -105,7 +105,8 @@ function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Arra
     }
     const finish = () => {
       settle(() => {
-        resolve(Buffer.concat(chunks))
+        const [only, second] = chunks
+        resolve(only !== undefined && second === undefined ? only : Buffer.concat(chunks))
       })
     }
     const collect = (chunk: Buffer) => {

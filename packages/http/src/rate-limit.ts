@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { MisuseError, type RefreshTokens } from '@baton/core'
-import { RateLimiterMemory } from 'rate-limiter-flexible'
 import { networkOf } from './transport.js'
 import { report, warn } from './warn.js'
+import { type Count, type Windows, windowsOf } from './windows.js'
 
 /** What is needed of a limiter; every class of rate-limiter-flexible fits. */
 export interface Limiter {
@@ -52,9 +52,12 @@ export type Exhausted = Standing | null
 /** A request that has been counted. */
 interface Counted {
   readonly isTooMany: boolean
-  /** Null where nobody counts, or the limiter does not tell. */
+  /** Null where nobody counts, the limiter does not tell, or nobody is told. */
   readonly standing: Standing | null
 }
+
+/** At once where this process counts by itself: most requests need not wait for it. */
+type Soon<Answer> = Answer | Promise<Answer>
 
 /**
  * Counts requests. There is a bucket for each address (IPv6: each /64), for each family once its token has proved to be ours,
@@ -65,17 +68,15 @@ export interface RateLimits {
   /** Whether every answer says where its caller stands. */
   readonly announces: boolean
   /** Counts a request. Null as the address, where nobody tells it, is not limited. */
-  forAddress(address: string | null): Promise<Counted>
+  forAddress(address: string | null): Soon<Counted>
   /** Counts a refresh of a family whose tag has been verified. */
-  forFamily(familyId: string): Promise<Exhausted>
+  forFamily(familyId: string): Soon<Exhausted>
   /** Whether this client may still try to authenticate from there. Counts nothing. */
-  beforeAuthentication(clientId: string, address: string | null): Promise<Exhausted>
+  beforeAuthentication(clientId: string, address: string | null): Soon<Exhausted>
   /** Counts a failure. */
-  afterFailure(clientId: string, address: string | null): Promise<Exhausted>
+  afterFailure(clientId: string, address: string | null): Soon<Exhausted>
 }
 
-/** Keys that one process remembers in each bucket: about 25 MB when all are full. */
-const MOST_KEYS = 100_000
 /** A limiter slower than this is as good as dead; counting must not hold up everybody. */
 const MOST_WAIT_MS = 500
 
@@ -103,11 +104,10 @@ export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
     throw new MisuseError('rateLimits.announce', 'is neither true nor false')
 
   const bucket = (name: string, most: number): Bucket => {
-    const limiterOptions = { keyPrefix: `baton:${name}`, points: most, duration: seconds }
-    const inProcess = boundedMemory(limiterOptions)
-    const shared = createLimiter?.(limiterOptions)
-    const limiter = shared === undefined ? inProcess : withFallback(shared, inProcess, onError)
-    return createBucket(limiter, { name, points: most, seconds })
+    const inProcess = windowsOf(seconds * 1000)
+    const shared = createLimiter?.({ keyPrefix: `baton:${name}`, points: most, duration: seconds })
+    const counter = shared === undefined ? inProcess : withFallback(shared, inProcess, { points: most, onError })
+    return createBucket(counter, { policy: { name, points: most, seconds }, announce })
   }
   const addresses = bucket('address', points)
   const families = bucket('family', points)
@@ -115,12 +115,18 @@ export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
 
   return {
     announces: announce,
-    forAddress: async (address) => (address === null ? UNCOUNTED : addresses.count(networkOf(address))),
-    forFamily: async (familyId) => exhausted(await families.count(familyId)),
-    beforeAuthentication: async (clientId, address) =>
+    forAddress: (address) => (address === null ? PASSED : addresses.count(networkOf(address))),
+    async forFamily(familyId) {
+      const { isTooMany, standing } = await families.count(familyId)
+      return isTooMany ? standing : null
+    },
+    beforeAuthentication: (clientId, address) =>
       address === null ? null : failures.check(failureKey(clientId, address)),
-    afterFailure: async (clientId, address) =>
-      address === null ? null : exhausted(await failures.count(failureKey(clientId, address))),
+    async afterFailure(clientId, address) {
+      if (address === null) return null
+      const { isTooMany, standing } = await failures.count(failureKey(clientId, address))
+      return isTooMany ? standing : null
+    },
   }
 }
 
@@ -135,61 +141,67 @@ export function defaultRateLimits(tokens: RefreshTokens): RateLimits {
   return limits
 }
 
-const UNCOUNTED: Counted = { isTooMany: false, standing: null }
+const PASSED: Counted = { isTooMany: false, standing: null }
 
 export const noRateLimits: RateLimits = {
   announces: false,
-  forAddress: async () => UNCOUNTED,
-  forFamily: async () => null,
-  beforeAuthentication: async () => null,
-  afterFailure: async () => null,
+  forAddress: () => PASSED,
+  forFamily: () => null,
+  beforeAuthentication: () => null,
+  afterFailure: () => null,
 }
 
 interface Bucket {
-  count(key: string): Promise<Counted>
-  check(key: string): Promise<Exhausted>
+  count(key: string): Soon<Counted>
+  check(key: string): Soon<Exhausted>
 }
 
-function createBucket(limiter: Limiter, policy: Pick<Standing, 'name' | 'points' | 'seconds'>): Bucket {
-  const standingOf = (state: State): Standing => ({
-    ...policy,
-    remaining: Math.max(0, policy.points - state.consumedPoints),
-    resetSeconds: state.msBeforeNext / 1000,
+/** Windows of this process, or of a limiter that it shares with others. Null from `count`: the limiter lets it pass and tells no more. */
+interface Counter {
+  count(key: string): Soon<Count | null>
+  look(key: string): Soon<Count | null>
+}
+
+interface BucketOptions {
+  readonly policy: Pick<Standing, 'name' | 'points' | 'seconds'>
+  readonly announce: boolean
+}
+
+function createBucket(counter: Counter, { policy, announce }: BucketOptions): Bucket {
+  const { name, points, seconds } = policy
+  const standingOf = ({ consumedPoints, msBeforeNext }: Count): Standing => ({
+    name,
+    points,
+    seconds,
+    remaining: Math.max(0, points - consumedPoints),
+    resetSeconds: msBeforeNext / 1000,
   })
+  function judge(count: Count | null): Counted {
+    if (count === null) return PASSED
+    const isTooMany = count.consumedPoints > points
+    return isTooMany || announce ? { isTooMany, standing: standingOf(count) } : PASSED
+  }
+  function refuse(count: Count | null): Exhausted {
+    return count === null || count.consumedPoints < points ? null : standingOf(count)
+  }
   return {
-    async count(key) {
-      try {
-        const state = await limiter.consume(key)
-        return { isTooMany: false, standing: isState(state) ? standingOf(state) : null }
-      } catch (rejection) {
-        if (!isExhausted(rejection)) throw rejection
-        const { msBeforeNext } = rejection
-        return { isTooMany: true, standing: standingOf({ msBeforeNext, consumedPoints: policy.points }) }
-      }
-    },
-    async check(key) {
-      const state = await limiter.get(key)
-      return state === null || state.consumedPoints < policy.points ? null : standingOf(state)
-    },
+    count: (key) => once(counter.count(key), judge),
+    check: (key) => once(counter.look(key), refuse),
   }
 }
 
-function exhausted({ isTooMany, standing }: Counted): Exhausted {
-  return isTooMany ? standing : null
-}
-
-interface State {
-  readonly consumedPoints: number
-  readonly msBeforeNext: number
+/** Goes on at once where there is nothing to wait for. */
+function once<Given, Answer>(given: Soon<Given>, next: (given: Given) => Answer): Soon<Answer> {
+  return given instanceof Promise ? given.then(next) : next(given)
 }
 
 /** What limiters of the package answer; of others nothing is known but that they let the request pass. */
-function isState(state: unknown): state is State {
-  return isExhausted(state) && 'consumedPoints' in state && typeof state.consumedPoints === 'number'
+function isCount(answer: unknown): answer is Count {
+  return isExhausted(answer) && 'consumedPoints' in answer && typeof answer.consumedPoints === 'number'
 }
 
 /** Whether a limiter rejected because there are no points left. Told by shape: the app may have another copy of the package. */
-function isExhausted(rejection: unknown): rejection is Pick<State, 'msBeforeNext'> {
+function isExhausted(rejection: unknown): rejection is Pick<Count, 'msBeforeNext'> {
   return (
     typeof rejection === 'object' &&
     rejection !== null &&
@@ -198,55 +210,49 @@ function isExhausted(rejection: unknown): rejection is Pick<State, 'msBeforeNext
   )
 }
 
+interface FallbackOptions {
+  readonly points: number
+  readonly onError: (error: unknown) => void
+}
+
 /** Counts in this process whenever the shared limiter does not answer, and tells once per outage. */
-function withFallback(shared: Limiter, inProcess: Limiter, onError: (error: unknown) => void): Limiter {
+function withFallback(shared: Limiter, inProcess: Windows, { points, onError }: FallbackOptions): Counter {
   let isDown = false
-  async function ask<Answer>(run: (limiter: Limiter) => Promise<Answer>): Promise<Answer> {
+  async function ask(run: () => Promise<unknown>, otherwise: () => Count | null): Promise<Count | null> {
     try {
-      const answer = await within(MOST_WAIT_MS, run(shared))
+      const answer = await within(MOST_WAIT_MS, run)
       isDown = false
-      return answer
+      return isCount(answer) ? answer : null
     } catch (cause) {
-      if (isExhausted(cause)) throw cause
+      if (isExhausted(cause)) return { consumedPoints: points + 1, msBeforeNext: cause.msBeforeNext }
       if (!isDown) report(new Error('a rate limiter failed; counting in this process', { cause }), onError)
       isDown = true
-      return run(inProcess)
+      return otherwise()
     }
   }
   return {
-    consume: (key) => ask((limiter) => limiter.consume(key)),
-    get: (key) => ask((limiter) => limiter.get(key)),
+    count: (key) =>
+      ask(
+        () => shared.consume(key),
+        () => inProcess.count(key),
+      ),
+    look: (key) =>
+      ask(
+        () => shared.get(key),
+        () => inProcess.look(key),
+      ),
   }
 }
 
-async function within<Answer>(ms: number, answer: Promise<Answer>): Promise<Answer> {
+async function within<Answer>(ms: number, run: () => Promise<Answer>): Promise<Answer> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const timeout = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms)
   })
   try {
-    return await Promise.race([answer, timeout])
+    return await Promise.race([run(), timeout])
   } finally {
     clearTimeout(timer)
-  }
-}
-
-/** Forgets whom it has not seen for longest when it is full: a flood of addresses must not fill the memory. */
-function boundedMemory(options: LimiterOptions): Limiter {
-  const limiter = new RateLimiterMemory(options)
-  const keys = new Set<string>()
-  return {
-    async consume(key) {
-      keys.delete(key)
-      keys.add(key)
-      if (keys.size > MOST_KEYS) {
-        const [oldest = key] = keys
-        keys.delete(oldest)
-        await limiter.delete(oldest)
-      }
-      return limiter.consume(key)
-    },
-    get: (key) => limiter.get(key),
   }
 }
 

@@ -34,14 +34,23 @@ export async function refresh(
   const circumstances = { boundKey: asked.boundKey, now }
   const { early } = minting
   let exhausted: Exhausted = null
+  // Spelt out: of requests that are put together from parts no two look alike to the engine, and each property is then searched for.
   const outcome = await tokens.rotate<MintedAccessToken | undefined>({
-    ...asked,
+    refreshToken: asked.refreshToken,
+    clientId: asked.clientId,
+    confidential: asked.confidential,
+    boundKey: asked.boundKey,
+    scope: asked.scope,
+    audience: asked.audience,
+    familyId: asked.familyId,
+    validAfter: asked.validAfter,
+    rotation: asked.rotation,
     idempotencyKey: soleHeader(request, 'idempotency-key'),
     admit: async (familyId) => {
       exhausted = await limits.forFamily(familyId)
       return exhausted === null
     },
-    ...(early === undefined ? {} : { prepare: (grant) => early(grant, circumstances) }),
+    prepare: early && ((grant) => early(grant, circumstances)),
   })
   if (!outcome.ok) return refusal(outcome, exhausted)
   return { ok: true, granted: outcome, minted: outcome.prepared ?? (await minting.mint(outcome, circumstances)) }

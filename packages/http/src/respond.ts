@@ -37,11 +37,13 @@ const ALWAYS: readonly Header[] = [
   ['x-content-type-options', 'nosniff'],
 ]
 
+const ALWAYS_ON_JSON: readonly Header[] = [['content-type', 'application/json'], ...ALWAYS]
+
 /** A JSON object. Members that are undefined are left out; null would break clients. */
 export function json(status: number, body: object, headers: readonly Header[] = []): PlainResponse {
   return {
     status,
-    headers: [['content-type', 'application/json'], ...ALWAYS, ...headers],
+    headers: headers.length === 0 ? ALWAYS_ON_JSON : [...ALWAYS_ON_JSON, ...headers],
     body: JSON.stringify(body),
   }
 }

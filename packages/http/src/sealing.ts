@@ -35,23 +35,28 @@ export interface Sealing {
 }
 
 interface Key {
-  readonly id: Buffer
   readonly key: Uint8Array
+  /** Version and key id: what is sealed begins with them. */
+  readonly head: Buffer
+  /** What is authenticated besides the content. */
+  readonly associated: Uint8Array
 }
+
+const CIPHER = 'aes-256-gcm'
+const CIPHER_OPTIONS = { authTagLength: TAG_BYTES }
 
 /** Throws `MisuseError`. */
 export function sealing({ option, secrets, purpose, prefix }: SealingOptions): Sealing {
-  const [current, ...older] = keysOf(secrets, { option, purpose })
+  const [current, ...older] = keysOf(secrets, { option, purpose, prefix })
   const keys = [current, ...older]
 
   return {
     seal(content) {
       const nonce = freshNonce()
-      const head = Buffer.concat([Buffer.of(VERSION), current.id])
-      const cipher = createCipheriv('aes-256-gcm', current.key, nonce, { authTagLength: TAG_BYTES })
-      cipher.setAAD(associated({ purpose, prefix, head }))
-      const text = Buffer.concat([cipher.update(content, 'utf8'), cipher.final()])
-      return prefix + Buffer.concat([head, nonce, text, cipher.getAuthTag()]).toString('base64url')
+      const cipher = createCipheriv(CIPHER, current.key, nonce, CIPHER_OPTIONS)
+      cipher.setAAD(current.associated)
+      const parts = [current.head, nonce, cipher.update(content, 'utf8'), cipher.final(), cipher.getAuthTag()]
+      return prefix + Buffer.concat(parts).toString('base64url')
     },
     open(text) {
       if (!text.startsWith(prefix)) return null
@@ -59,12 +64,11 @@ export function sealing({ option, secrets, purpose, prefix }: SealingOptions): S
       const bytes = Buffer.from(body, 'base64url')
       // Buffer forgives foreign characters and padding bits; what is sealed has one spelling.
       if (bytes.length < CONTENT_AT + TAG_BYTES || bytes.toString('base64url') !== body) return null
-      const head = bytes.subarray(0, NONCE_AT)
-      const key = keys.find(({ id }) => id.equals(head.subarray(1)))
-      if (head[0] !== VERSION || key === undefined) return null
+      const key = keys.find(({ head }) => head.equals(bytes.subarray(0, NONCE_AT)))
+      if (key === undefined) return null
       const nonce = bytes.subarray(NONCE_AT, CONTENT_AT)
-      const cipher = createDecipheriv('aes-256-gcm', key.key, nonce, { authTagLength: TAG_BYTES })
-      cipher.setAAD(associated({ purpose, prefix, head }))
+      const cipher = createDecipheriv(CIPHER, key.key, nonce, CIPHER_OPTIONS)
+      cipher.setAAD(key.associated)
       cipher.setAuthTag(bytes.subarray(-TAG_BYTES))
       try {
         return Buffer.concat([cipher.update(bytes.subarray(CONTENT_AT, -TAG_BYTES)), cipher.final()]).toString('utf8')
@@ -75,17 +79,22 @@ export function sealing({ option, secrets, purpose, prefix }: SealingOptions): S
   }
 }
 
-function keysOf(secrets: unknown, { option, purpose }: { option: string; purpose: string }): readonly [Key, ...Key[]] {
+type KeyOptions = Omit<SealingOptions, 'secrets'>
+
+function keysOf(secrets: unknown, options: KeyOptions): readonly [Key, ...Key[]] {
+  const { option } = options
   const list: readonly unknown[] = Array.isArray(secrets) ? secrets : []
-  const [first, ...others] = list.map((secret, index) => keyOf(secret, `${option}[${String(index)}]`, purpose))
+  const [first, ...others] = list.map((secret, index) =>
+    keyOf(secret, { ...options, option: `${option}[${String(index)}]` }),
+  )
   if (first === undefined) throw new MisuseError(option, 'expected a list of at least one secret of 32 bytes or more')
   const keys = [first, ...others] as const
-  if (new Set(keys.map(({ id }) => id.toString('hex'))).size < keys.length)
+  if (new Set(keys.map(({ head }) => head.toString('hex'))).size < keys.length)
     throw new MisuseError(option, 'has two secrets with one key id; remove the duplicate or make another secret')
   return keys
 }
 
-function keyOf(secret: unknown, option: string, purpose: string): Key {
+function keyOf(secret: unknown, { option, purpose, prefix }: KeyOptions): Key {
   const bytes = typeof secret === 'string' ? Buffer.from(secret) : secret
   if (!(bytes instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES)
     throw new MisuseError(
@@ -94,9 +103,7 @@ function keyOf(secret: unknown, option: string, purpose: string): Key {
     )
   const derive = (info: string, length: number) =>
     new Uint8Array(hkdfSync('sha256', bytes, 'baton/sealing/v1', `${purpose} ${info}`, length))
-  return { id: Buffer.from(derive('key id', KEY_ID_BYTES)), key: derive('key', 32) }
-}
-
-function associated({ purpose, prefix, head }: { purpose: string; prefix: string; head: Uint8Array }): Uint8Array {
-  return Buffer.concat([Buffer.from(`baton/sealing/v1\0${purpose}\0${prefix}\0`), head])
+  const head = Buffer.concat([Buffer.of(VERSION), derive('key id', KEY_ID_BYTES)])
+  const associated = Buffer.concat([Buffer.from(`baton/sealing/v1\0${purpose}\0${prefix}\0`), head])
+  return { key: derive('key', 32), head, associated }
 }

@@ -10,8 +10,11 @@ export interface Transport {
   readonly address: string | null
   /** https, or plain http that never left this machine. */
   readonly acceptable: boolean
-  /** What stands before the path in the client's URL; null when nothing was configured and the Host header is no host. */
-  readonly base: string | null
+  /**
+   * What stands before the path in the client's URL; null when nothing was configured and the Host header is no host. Few endpoints
+   * need it.
+   */
+  readonly base: () => string | null
 }
 
 /**
@@ -37,20 +40,19 @@ function transportOf(request: PlainRequest, trustProxy: number, base: string | n
     scheme,
     address,
     acceptable: scheme === 'https' || (isLocal(address) && isLocallyNamed(request)),
-    // Few endpoints need it.
-    get base() {
-      return base ?? hostOrigin(request, scheme)
-    },
+    base: () => base ?? hostOrigin(request, scheme),
   }
 }
 
 /** The origin under which the client reached us; null when nobody knows. */
-export function ownOrigin({ base }: Transport): string | null {
+export function ownOrigin(transport: Transport): string | null {
+  const base = transport.base()
   return base === null ? null : originOf(base)
 }
 
 /** The URL under which the client reached us, without query; null when nobody knows. */
-export function urlOf(request: PlainRequest, { base }: Transport): string | null {
+export function urlOf(request: PlainRequest, transport: Transport): string | null {
+  const base = transport.base()
   return base === null ? null : base + pathOf(request)
 }
 

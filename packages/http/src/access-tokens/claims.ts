@@ -43,23 +43,30 @@ export function claimsFor(
   const { family, scope, boundKey } = grant
   const expiresIn = Math.max(0, Math.min(lifetimeSeconds, grant.mostSeconds))
   const iat = Math.floor(grant.now / 1000)
-  const cnf = confirmationOf(boundKey)
-  const own = Object.entries(grant.claims).filter(([name]) => !OWN_CLAIMS.includes(name))
   const claims = {
-    ...Object.fromEntries(own),
+    ...claimsOfTheApp(grant.claims),
     iss: issuer,
     sub: family.subject,
     aud: audienceOf(grant, audience),
     client_id: family.clientId,
     sid: family.id,
-    ...(scope === '' ? {} : { scope }),
-    ...(cnf === null ? {} : { cnf }),
+    // What is undefined is left out of the JSON.
+    scope: scope === '' ? undefined : scope,
+    cnf: confirmationOf(boundKey) ?? undefined,
     iat,
     // Whole seconds, counted from the beginning of this one: a token may end up to a second early, and never late.
     exp: iat + expiresIn,
     jti: freshId().toString('base64url'),
   }
   return { claims, expiresIn }
+}
+
+const NO_CLAIMS = {}
+
+function claimsOfTheApp(claims: AccessTokenGrant['claims']): Record<string, unknown> {
+  const entries = Object.entries(claims)
+  if (entries.length === 0) return NO_CLAIMS
+  return Object.fromEntries(entries.filter(([name]) => !OWN_CLAIMS.includes(name)))
 }
 
 /** A signature or a seal proves that we wrote it; this proves that it was written as an access token, by a version that we understand. */

@@ -38,9 +38,17 @@ export function mintingOf(accessToken: AccessTokenOption, policy: Policy): Minti
 
 /** No access token outlives its family: `grant` has the family as it will stand once the answer has been given. */
 function minter(make: AccessTokenFunction): Minting['mint'] {
-  return (grant, circumstances) => {
-    const mostSeconds = secondsUntil(grant.family.expiresAt, circumstances.now)
-    return checked(make({ ...grant, ...circumstances, mostSeconds }), mostSeconds)
+  return async ({ family, scope, audience, claims }, { boundKey, now }) => {
+    const mostSeconds = secondsUntil(family.expiresAt, now)
+    const { accessToken, expiresIn } = await make({ family, scope, audience, claims, boundKey, now, mostSeconds })
+    if (typeof accessToken !== 'string' || !TOKEN_68.test(accessToken))
+      throw new MisuseError('accessToken', 'was made with characters that do not fit into an Authorization header')
+    if (!Number.isInteger(expiresIn) || expiresIn < 1)
+      throw new MisuseError(
+        'accessToken',
+        `was made with expiresIn ${String(expiresIn)}, not whole seconds of 1 or more`,
+      )
+    return { accessToken, expiresIn: Math.min(expiresIn, mostSeconds) }
   }
 }
 
@@ -60,13 +68,4 @@ function demandShorterThanIdle(lifetimeSeconds: number, { idleMs, offline }: Pol
 /** A family that is alive has a last second, however little of it is left. */
 function secondsUntil(instant: number, now: number): number {
   return Math.max(1, Math.floor((instant - now) / 1000))
-}
-
-async function checked(minting: Promise<MintedAccessToken>, mostSeconds: number): Promise<MintedAccessToken> {
-  const { accessToken, expiresIn } = await minting
-  if (typeof accessToken !== 'string' || !TOKEN_68.test(accessToken))
-    throw new MisuseError('accessToken', 'was made with characters that do not fit into an Authorization header')
-  if (!Number.isInteger(expiresIn) || expiresIn < 1)
-    throw new MisuseError('accessToken', `was made with expiresIn ${String(expiresIn)}, not whole seconds of 1 or more`)
-  return { accessToken, expiresIn: Math.min(expiresIn, mostSeconds) }
 }

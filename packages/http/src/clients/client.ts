@@ -48,9 +48,14 @@ const WAYS = ['secretHashes', 'keys', 'tlsSubject', 'certificates'] as const
 
 /** The one thing by which a client authenticates; null for a public one. Throws `MisuseError` where there are two: the weaker would count. */
 export function wayOf(client: Client): (typeof WAYS)[number] | null {
-  const [way = null, other] = WAYS.filter((name) => client[name] !== undefined)
-  if (other === undefined) return way
-  throw new MisuseError(other, `and ${String(way)} of client ${client.clientId}: a client authenticates in one way`)
+  let registered: (typeof WAYS)[number] | null = null
+  for (const way of WAYS) {
+    if (client[way] === undefined) continue
+    if (registered !== null)
+      throw new MisuseError(way, `and ${registered} of client ${client.clientId}: a client authenticates in one way`)
+    registered = way
+  }
+  return registered
 }
 
 /** Finds clients wherever you keep them. Rejecting is an outage, answered with 503; null is an unknown client. */

@@ -17,5 +17,6 @@ export async function withProof(
   const url = request.headers['dpop'] === undefined ? null : urlOf(request, transport)
   const proven = await proofs.prove({ request, url, now, memory })
   const response = proven.ok ? await answer(proven.boundKey) : error(proven.error, { description: proven.description })
-  return { ...response, headers: [...response.headers, ...proofs.nonceHeaders(now)] }
+  const nonces = proofs.nonceHeaders(now)
+  return nonces.length === 0 ? response : { ...response, headers: [...response.headers, ...nonces] }
 }

@@ -18,7 +18,7 @@ export function refreshTokenGrant(issuer: { readonly tokens: RefreshTokens; read
       scope: form.get('scope') ?? '',
       audience: form.all('resource'),
       validAfter: client.validAfter ?? null,
-      ...(client.rotation === undefined ? {} : { rotation: client.rotation }),
+      rotation: client.rotation,
     })
     if (!refreshed.ok) return refreshed.response
     const { granted, minted } = refreshed
