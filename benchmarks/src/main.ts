@@ -13,6 +13,7 @@ const { values: flags, positionals: names } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
+    warm: { type: 'string' },
     rotations: { type: 'string' },
     seconds: { type: 'string' },
     clients: { type: 'string', default: '32' },
@@ -25,8 +26,9 @@ const { values: flags, positionals: names } = parseArgs({
 const rounds = Number(flags.rounds ?? (flags.quick ? 1 : 3))
 const plan: Plan = {
   clients: Number(flags.clients),
-  rotations: Number(flags.rotations ?? (flags.quick ? 200 : 6000)),
-  mostMilliseconds: Number(flags.seconds ?? 10) * 1000,
+  warmMilliseconds: Number(flags.warm ?? (flags.quick ? 0.2 : 4)) * 1000,
+  rotations: Number(flags.rotations ?? (flags.quick ? 200 : Infinity)),
+  mostMilliseconds: Number(flags.seconds ?? 4) * 1000,
   profiles: flags.profiles ?? null,
 }
 const weighed = flags.quick ? { sessions: 100, turns: 1 } : { sessions: 1000, turns: 3 }

@@ -4,9 +4,10 @@ import { startLoad, startServer } from './workers.js'
 
 export interface Plan {
   readonly clients: number
-  /** Of a round, and of the warm-up before it, which code that is compiled as it runs needs. */
+  /** Of the warm-up before a round: code that is compiled as it runs needs some ten thousand rotations to become as fast as it gets. */
+  readonly warmMilliseconds: number
+  /** A round ends when either is reached. */
   readonly rotations: number
-  /** A round and a warm-up end then, whatever has been reached. */
   readonly mostMilliseconds: number
   /** Where the server writes what it did with its time (`--cpu-prof`); null for nowhere. */
   readonly profiles: string | null
@@ -25,7 +26,8 @@ export async function measureSpeed(row: Row, engines: Engines, plan: Plan): Prom
   return withServer({ row, engines, profiles: plan.profiles }, async ({ target, server, load }) => {
     const chains = await server.issue(plan.clients)
     const most = { milliseconds: plan.mostMilliseconds, rotations: plan.rotations }
-    const warm = await load(target, chains, plan.clients, most)
+    const warmUp = { milliseconds: plan.warmMilliseconds, rotations: Infinity }
+    const warm = await load(target, chains, plan.clients, warmUp)
     await server.usage()
     const ran = await load(target, warm.chains, plan.clients, most)
     const { cpuMicros, residentBytes } = await server.usage()

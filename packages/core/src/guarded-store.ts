@@ -113,14 +113,21 @@ function answerAbout(id: FamilyId, record: FamilyRecord | null | undefined): Fam
 function within<Answer>(timeoutMs: number | null, method: string, answer: Promise<Answer>): Promise<Answer> {
   if (timeoutMs === null) return answer
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      reject(new StoreError('store_timeout', `store.${method} did not answer within ${String(timeoutMs)} ms`))
-    }, timeoutMs)
+    let isSettled = false
+    let timer: ReturnType<typeof setTimeout> | undefined
     const settled = (settle: (value: never) => void) => (value: unknown) => {
+      isSettled = true
       clearTimeout(timer)
       settle(value as never)
     }
-    // Types bind only stores that are written in TypeScript, and others may answer at once.
+    // Types bind only stores that are written in TypeScript, and others may answer without a promise.
     Promise.resolve(answer).then(settled(resolve), settled(reject))
+    // One that has its answer already needs no timer: it is heard of before this is.
+    queueMicrotask(() => {
+      if (isSettled) return
+      timer = setTimeout(() => {
+        reject(new StoreError('store_timeout', `store.${method} did not answer within ${String(timeoutMs)} ms`))
+      }, timeoutMs)
+    })
   })
 }

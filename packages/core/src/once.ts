@@ -1,5 +1,5 @@
 import { demandInstant, demandName, demandObject, shown } from './demand.js'
-import { hash } from './digest.js'
+import { fingerprint } from './digest.js'
 import type { Engine } from './engine.js'
 import { MisuseError } from './errors.js'
 import { sameText } from './token.js'
@@ -26,6 +26,6 @@ export async function once(engine: Engine, request: OnceRequest): Promise<boolea
   // The store may have forgotten it already.
   if (now >= expiresAt) return false
   const by = engine.nonce()
-  const claim = { key: hash('baton/once/v1', [purpose, key], 16).toString('base64url'), by, expiresAt }
+  const claim = { key: fingerprint('baton/once/v1', [purpose, key]), by, expiresAt }
   return sameText(await engine.store.remember(claim, now), by)
 }

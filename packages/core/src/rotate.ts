@@ -292,7 +292,7 @@ function wasMade(
   const { expect, next, now } = command
   if (record.revocation !== null) return false
   if (next === null || successor === null) return sameText(record.verifier, expect) && record.expiresAt > now
-  return sameText(record.verifier, next.verifier) || relationOf(successor, record, ring, binding) === 'predecessor'
+  return record.verifier === next.verifier || relationOf(successor, record, ring, binding) === 'predecessor'
 }
 
 /** The successor that the predecessor's first exchange handed out, computed again from what both sides still have. */

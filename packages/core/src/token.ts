@@ -1,5 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
-import { framed, hash } from './digest.js'
+import { fingerprint, framed, hash } from './digest.js'
 import type { FamilyId, FamilyRecord, Verifier } from './family.js'
 import type { Key, KeyRing } from './keys.js'
 
@@ -141,7 +141,7 @@ export function isSeed({ handle, secret }: Seed): boolean {
 /** Derived from what a reservation holds: the same reservation always begins with the same token under this key and nonce. */
 export function reservedSeed({ handle, secret }: Seed, key: Key, nonce: string): Seed {
   const parts = [familyIdOf(handle), nonce, secret]
-  return { handle, secret: key.next(framed('baton/first/v1', parts)).subarray(0, SECRET_BYTES) }
+  return { handle, secret: key.next(framed('baton/first/v1', parts), SECRET_BYTES) }
 }
 
 /** Claims that another system may have issued this: any text that RFC 6749 appendix A.17 allows, of a bearable length. */
@@ -186,9 +186,7 @@ export function noncesFrom(random: Random, atOnce: number): () => string {
 /** The one successor of `token` under this key and nonce: the same three always give the same successor. */
 export function successorOf(token: AuthenticToken, key: Key, nonce: string): AuthenticToken {
   const generation = token.generation + 1
-  const secret = key
-    .next(framed('baton/successor/v1', [token.familyId, generation, nonce, token.secret]))
-    .subarray(0, SECRET_BYTES)
+  const secret = key.next(framed('baton/successor/v1', [token.familyId, generation, nonce, token.secret]), SECRET_BYTES)
   return { ...token, generation, secret, proof: proofOf(secret), previousProof: token.proof }
 }
 
@@ -250,12 +248,12 @@ export function countsAsAttempt(key: unknown): key is string {
 
 /** Ties an Idempotency-Key to one attempt: the same key on another family or generation is another attempt. */
 export function retryKeyOf(token: AuthenticToken, idempotencyKey: string): string {
-  return hash('baton/retry-key/v1', [token.familyId, token.generation, idempotencyKey], 16).toString('base64url')
+  return fingerprint('baton/retry-key/v1', [token.familyId, token.generation, idempotencyKey])
 }
 
 /** Ties an Idempotency-Key to the attempt to redeem one reservation. */
 export function redemptionKeyOf({ handle }: Seed, idempotencyKey: string): string {
-  return hash('baton/redemption-key/v1', [familyIdOf(handle), idempotencyKey], 16).toString('base64url')
+  return fingerprint('baton/redemption-key/v1', [familyIdOf(handle), idempotencyKey])
 }
 
 /** Compares in constant time. */
@@ -269,7 +267,7 @@ function sameVerifier(one: Verifier, other: Verifier): boolean {
 }
 
 export function familyIdOf(handle: Uint8Array): FamilyId {
-  return hash('baton/family/v1', [handle], 16).toString('base64url') as FamilyId
+  return fingerprint('baton/family/v1', [handle]) as FamilyId
 }
 
 function proofOf(secret: Uint8Array): Uint8Array {
@@ -278,9 +276,9 @@ function proofOf(secret: Uint8Array): Uint8Array {
 
 function commit(token: AuthenticToken, generation: number, proof: Uint8Array, binding: Binding): Verifier {
   const parts = [token.familyId, generation, binding.clientId, token.createdAtSeconds, binding.boundKey ?? '', proof]
-  return hash('baton/verifier/v1', parts, 16).toString('base64url') as Verifier
+  return fingerprint('baton/verifier/v1', parts) as Verifier
 }
 
 function tagOf(bytes: Uint8Array, key: Key): Uint8Array {
-  return key.tag(bytes).subarray(0, TAG_BYTES)
+  return key.tag(bytes, TAG_BYTES)
 }

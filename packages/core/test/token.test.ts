@@ -40,7 +40,7 @@ const kindOf = (token: unknown, prefix = PREFIX) => parseToken(token, prefix, ri
 function headed(head: number): string {
   const bytes = Buffer.from(text.slice(PREFIX.length), 'base64url')
   bytes[0] = head
-  bytes.set(key.tag(bytes.subarray(0, 68)).subarray(0, 16), 68)
+  bytes.set(key.tag(bytes.subarray(0, 68), 16), 68)
   return PREFIX + bytes.toString('base64url')
 }
 
