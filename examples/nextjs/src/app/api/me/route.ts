@@ -1,4 +1,4 @@
-import { connection } from 'next/server'
+import { connection } from 'next/server.js'
 import { auth } from '../../../lib/auth.ts'
 
 export async function GET(request: Request): Promise<Response> {
