@@ -5,7 +5,7 @@ const LABEL_WIDTH = 210
 const BAR_HEIGHT = 18
 const GAP = 8
 
-/** Bars of requests per second, readable on light and dark pages. */
+/** Bars of requests per second, in the colours that the documentation's drawings have on light and dark pages. */
 export function plotOf(summaries: readonly Summary[]): string {
   const shown = summaries.filter(({ rounds }) => rounds > 0)
   const most = Math.max(...shown.map(({ requestsPerSecond }) => requestsPerSecond))
@@ -26,11 +26,12 @@ export function plotOf(summaries: readonly Summary[]): string {
     )
   })
   const height = GAP + shown.length * (BAR_HEIGHT + GAP)
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${String(WIDTH)} ${String(height)}" role="img" aria-label="Rotations per second">
+  return `<svg xmlns="http://www.w3.org/2000/svg" class="baton-picture" viewBox="0 0 ${String(WIDTH)} ${String(height)}" role="img" aria-label="Rotations per second">
 <style>
-  text { font: 12px system-ui, sans-serif; fill: #57606a }
-  .ours { fill: #2f81f7 } .other { fill: #8c959f } .floor { fill: #c8d1da }
-  @media (prefers-color-scheme: dark) { text { fill: #9da7b3 } .floor { fill: #444c56 } .other { fill: #6e7681 } }
+  .baton-picture { --ink: #1f2328; --line: #818b98; --box: #d1d9e0; --good: #1a7f37 }
+  @media (prefers-color-scheme: dark) { .baton-picture { --ink: #f0f6fc; --line: #9198a1; --box: #3d444d; --good: #3fb950 } }
+  .baton-picture text { font: 12px system-ui, sans-serif; fill: var(--ink) }
+  .baton-picture .ours { fill: var(--good) } .baton-picture .other { fill: var(--line) } .baton-picture .floor { fill: var(--box) }
 </style>
 ${bars.join('\n')}
 </svg>
