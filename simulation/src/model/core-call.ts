@@ -76,7 +76,7 @@ export interface CoreOptions {
 }
 
 /** What the first holder has. */
-export interface Beginning {
+interface Beginning {
   readonly text: string
   /** Null where no family has been made of it yet. */
   readonly record: FamilyRecord | null

@@ -55,7 +55,7 @@ export interface Setup {
 }
 
 /** What the store held when it last decided about a presented token, in the terms of history. */
-export interface Sight {
+interface Sight {
   readonly standing: Standing
   readonly revoked: boolean
   readonly expired: boolean

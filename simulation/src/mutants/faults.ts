@@ -246,7 +246,7 @@ export const faults: readonly Fault[] = [
   inCore(
     'a call takes any swap for its own',
     rotate,
-    "return sameText(record.verifier, next.verifier) || relationOf(successor, record, ring, binding) === 'predecessor'",
+    "return record.verifier === next.verifier || relationOf(successor, record, ring, binding) === 'predecessor'",
     'return record.generation >= next.generation',
   ),
   inCore(
@@ -321,8 +321,8 @@ export const faults: readonly Fault[] = [
   inMemoryStore('the store revokes anew', 'if (record.revocation !== null) return record\n', ''),
   inMemoryStore(
     'the store answers with what was',
-    'return keep({ ...record, ...next, expiresAt })',
-    'keep({ ...record, ...next, expiresAt })\n      return record',
+    'return keep(successionOf(record, next ?? record, expiresAt))',
+    'keep(successionOf(record, next ?? record, expiresAt))\n      return record',
   ),
   inMemoryStore('the store creates twice', 'if (standing !== undefined) return standing\n', ''),
   inMemoryStore(
