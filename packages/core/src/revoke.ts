@@ -104,8 +104,8 @@ export async function revokeSubject(
     })
     const doomed = page.items.filter((record) => record.id !== except && !(keepOffline && record.offline))
     const ends = await Promise.all(
-      doomed.map(async ({ id }) => {
-        const { record, byThisCall } = await endFamily(engine, id, { reason })
+      doomed.map(async (seen) => {
+        const { record, byThisCall } = await endFamily(engine, seen.id, { reason, seen })
         if (byThisCall) reportRevoked(engine, record, reason)
         return byThisCall
       }),
@@ -120,6 +120,13 @@ export type Ending =
   | { readonly record: FamilyRecord; readonly byThisCall: true }
   | { readonly record: FamilyRecord | null; readonly byThisCall: false }
 
+interface EndOptions {
+  readonly reason: RevocationReason
+  readonly newcomer?: Newcomer | null
+  /** The family as this call found it alive. */
+  readonly seen?: FamilyRecord | null
+}
+
 /**
  * Revokes and tells whether it was this call that did: the revocation in the record bears its id. A family that has not been made
  * yet is made dead, so that its foreign token cannot begin it any more.
@@ -127,7 +134,7 @@ export type Ending =
 export async function endFamily(
   engine: Engine,
   familyId: FamilyId,
-  { reason, newcomer = null }: { readonly reason: RevocationReason; readonly newcomer?: Newcomer | null },
+  { reason, newcomer = null, seen = null }: EndOptions,
 ): Promise<Ending> {
   const { store, random } = engine
   const now = engine.now()
@@ -137,6 +144,8 @@ export async function endFamily(
     newcomer === null || newcomer.isStored ? null : await store.create({ ...newcomer.record, revocation }, now)
   // An exchange may have come first, and made it alive.
   const record = born?.revocation ? born : await store.revoke(familyId, revocation)
+  // Ended and purged within a moment: by this very call where the driver sent it twice. An end is better told twice than never.
+  if (record === null && seen !== null) return { record: { ...seen, revocation }, byThisCall: true }
   return record?.revocation?.id === id ? { record, byThisCall: true } : { record, byThisCall: false }
 }
 

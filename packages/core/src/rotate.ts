@@ -402,7 +402,7 @@ async function deny(
     case 'refuse':
       return refused(engine, request, token.familyId, decision.reason)
     case 'end': {
-      const ended = await endFamily(engine, token.familyId, { reason: decision.revocation })
+      const ended = await endFamily(engine, token.familyId, { reason: decision.revocation, seen: record })
       // Somebody else ended it first, and reported it: this call found it revoked.
       if (!ended.byThisCall) return refused(engine, request, token.familyId, 'revoked')
       if (decision.reason === 'lost') {

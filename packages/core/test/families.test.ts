@@ -225,6 +225,14 @@ describe('revokeSubject', () => {
     expect(here.typesSeen()).toEqual(['issued', 'revoked'])
   })
 
+  it('I15: misses none where a purge comes between the two', async () => {
+    const here = world()
+    await signIn(here)
+    here.store.executeTwice(['revoke'], () => here.tokens.purge())
+    expect(await here.tokens.revokeSubject('alice')).toBe(1)
+    expect(here.typesSeen()).toEqual(['issued', 'revoked'])
+  })
+
   it('that broke off goes on where it was', async () => {
     const here = world()
     for (let login = 0; login < 3; login++) await signIn(here)

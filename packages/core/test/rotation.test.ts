@@ -1051,6 +1051,17 @@ describe('a driver that executes commands twice', () => {
     expect(here.typesSeen()).toEqual(['reuse'])
   })
 
+  it('I15: nor where a purge takes the family between the two', async () => {
+    const here = world()
+    const token = await signIn(here)
+    await refresh(here, await refresh(here, token))
+    here.quiet()
+    here.store.executeTwice(['revoke'], () => here.tokens.purge())
+    expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'reuse' })
+    expect(here.typesSeen()).toEqual(['reuse'])
+    expect(here.store.rows.size).toBe(0)
+  })
+
   it('renews as if once', async () => {
     const here = world({ policy: { rotation: 'never' } })
     const token = await signIn(here)
