@@ -28,12 +28,21 @@ test('servers and folders of a process that is killed with SIGKILL are gone soon
     await build({
       configFile: false,
       logLevel: 'silent',
-      build: { ssr: join(import.meta.dirname, '../src/index.ts'), outDir: bundles, minify: false },
+      build: {
+        ssr: join(import.meta.dirname, '../src/index.ts'),
+        outDir: bundles,
+        minify: false,
+        // Packages stay where they are.
+        rolldownOptions: { external: /^[^./]/ },
+      },
     })
     const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
-    const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
+    const [line] = (await Promise.race([
+      once(createInterface(child.stdout), 'line'),
+      once(child, 'exit').then(() => Promise.reject(new Error('the program did not start'))),
+    ])) as [string]
     const { pids, folder } = JSON.parse(line) as { pids: number[]; folder: string }
     expect(pids.some(isGone)).toBe(false)
     expect(folder.startsWith(tmpdir()) && existsSync(folder)).toBe(true)
