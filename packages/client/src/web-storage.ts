@@ -11,7 +11,6 @@ export interface WebStorageOptions {
 interface Area {
   getItem(key: string): string | null
   setItem(key: string, value: string): void
-  removeItem(key: string): void
 }
 
 interface Surroundings {
@@ -43,13 +42,8 @@ export function webStorage({ key = 'baton', area = 'local' }: WebStorageOptions 
     async swap(before, after) {
       const items = storage()
       if (items.getItem(key) !== before) return false
-      try {
-        items.setItem(key, after)
-      } catch {
-        // Full. What it is to replace makes room for it, since both are of about one size.
-        items.removeItem(key)
-        items.setItem(key, after)
-      }
+      // Throws where the storage is full, and what was there stays.
+      items.setItem(key, after)
       // Whoever is given the lock next reads in another process.
       if (area === 'local') await new Promise((resolve) => setTimeout(resolve, SPREAD_MS))
       return true

@@ -366,7 +366,8 @@ describe('surroundings', () => {
     await tab.page.waitForFunction('globalThis.ready === true')
     await tab.ask('open', { storage, offset: ahead })
     expect((await tab.ask('get', ME)).status).toBe(200)
-    expect(outcomes()).toEqual(['issued', 'rotated'])
+    // Where the next token did not fit in, the page that came after asked once more for it.
+    expect(outcomes().filter((outcome) => outcome !== 'retried')).toEqual(['issued', 'rotated'])
   })
 
   test('Web Storage may show a tab what was: it asks with the same attempt, and nobody reuses anything', async () => {

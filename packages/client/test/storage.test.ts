@@ -1,9 +1,10 @@
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createEnvironment, memoryStorage, type SessionStorage } from '../src/index.js'
 import { localLock } from '../src/lock.js'
 import { oauthEndpoints } from '../src/oauth.js'
 import type { SessionRecord } from '../src/record.js'
 import { createVault } from '../src/vault.js'
+import { webStorage } from '../src/web-storage.js'
 
 describe('a storage that fails', () => {
   function failing() {
@@ -109,4 +110,23 @@ test('the lock of one page: one at a time, in order', async () => {
   })
   await Promise.all(visits)
   expect(order).toEqual([1, 1, 2, 2, 3, 3])
+})
+
+describe('Web Storage', () => {
+  afterEach(() => vi.unstubAllGlobals())
+
+  test('that is full keeps what it has', async () => {
+    const items = new Map<string, string>()
+    vi.stubGlobal('localStorage', {
+      getItem: (key: string) => items.get(key) ?? null,
+      setItem(key: string, value: string) {
+        if (value.length > 5) throw new Error('QuotaExceededError')
+        items.set(key, value)
+      },
+    })
+    const storage = webStorage()
+    expect(await storage.swap(null, 'short')).toBe(true)
+    await expect(storage.swap('short', 'longer')).rejects.toThrow()
+    expect(await storage.read()).toBe('short')
+  })
 })
