@@ -10,9 +10,13 @@ import {
 } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
 import { Bench } from 'tinybench'
+import { openEngine } from './engine.js'
+import { startEngines } from './engines.js'
+import { rowsNamed } from './row.js'
 import { CLIENT_ID, FORM, PATH } from './subject.js'
+import { storeOn } from './subjects/baton.js'
 
-/* What the parts of a rotation cost by themselves, in one process and without a socket. */
+/* What the parts of a rotation cost by themselves, in one process, one after the other and without a socket of HTTP. */
 
 const SECRET = 'benchmarks only: thirty-two bytes and more'
 const issuing = { issuer: 'https://login.example', audience: 'https://api.example' }
@@ -29,7 +33,13 @@ const inspected = await tokens.issue({ subject: 'user-1', clientId: CLIENT_ID })
 bench.add('inspect: parse, authenticate, find, compare, decide', () => tokens.inspect(inspected.refreshToken))
 bench.add('inspect: garbage', () => tokens.inspect(`brt_${'x'.repeat(112)}`))
 bench.add('issue', () => tokens.issue({ subject: 'user-1', clientId: CLIENT_ID }))
-bench.add('rotate', await rotating(tokens))
+// One row for each store.
+const rows = rowsNamed(['floor/node/'])
+const { engines, stop } = await startEngines(rows)
+for (const row of rows) {
+  const store = await storeOn(await openEngine(row, engines))
+  bench.add(`rotate: ${String(row.store)}`, await rotating(createRefreshTokens({ store, secrets: [SECRET] })))
+}
 for (const [kind, accessTokens] of Object.entries(kinds)) {
   const grant = { family: inspected.family, scope: '', audience: [], claims: {}, boundKey: null, mostSeconds: 900 }
   const mint = () => accessTokens.mint({ ...grant, now: Date.now() })
@@ -46,6 +56,9 @@ console.table(
     return { name, 'p50 µs': Number((p50 * 1000).toFixed(1)), 'p99 µs': Number((p99 * 1000).toFixed(1)) }
   }),
 )
+await stop()
+// Clients of engines that are gone would try to reach them again.
+process.exit()
 
 /** Follows one chain. */
 async function rotating(on: RefreshTokens): Promise<() => Promise<void>> {
