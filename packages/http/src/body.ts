@@ -1,3 +1,4 @@
+import { MisuseError } from '@baton/core'
 import { type PlainRequest, type PlainResponse, soleHeader } from './message.js'
 import { invalidRequest } from './respond.js'
 
@@ -19,14 +20,18 @@ export function mediaTypeOf(request: PlainRequest): string | null {
   return charset === undefined || /^"?utf-?8"?$/.test(charset) ? essence : null
 }
 
-/** Reads a bounded body as strict UTF-8, or hands on what a parser in front of us has made of it. */
+/**
+ * Reads a bounded body as strict UTF-8, or hands on what a parser in front of us has made of it. Throws `MisuseError` where others have
+ * taken it away.
+ */
 export async function readText(request: PlainRequest): Promise<Text> {
   const { body } = request
   if (body.kind === 'stream') {
     let bytes: Uint8Array | null
     try {
       bytes = await body.read(MOST_BODY_BYTES)
-    } catch {
+    } catch (cause) {
+      if (cause instanceof MisuseError) throw cause
       // Mostly a caller that hung up: nobody is left to read the answer, and nothing is broken here.
       return { ok: false, response: invalidRequest('The body could not be read.') }
     }

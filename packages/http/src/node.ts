@@ -1,6 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { TLSSocket } from 'node:tls'
+import { MisuseError } from '@baton/core'
+import { MOST_BODY_BYTES } from './body.js'
 import type { Endpoint, PeerCertificate, PlainBody, PlainRequest, PlainResponse } from './message.js'
+import { sideBySide } from './side-by-side.js'
 
 export interface NodeRequestOptions {
   /** What a body parser in front of us has made of the body. Used only where the stream has been read already. */
@@ -87,7 +90,33 @@ function headersOf({ rawHeaders }: IncomingMessage): PlainRequest['headers'] {
 function bodyOf(request: IncomingMessage, parsed: unknown): PlainBody {
   // A parser may also leave `{}` behind for a type that it does not know; then the stream is still ours to read.
   if (request.readableDidRead || request.readableEnded) return { kind: 'parsed', value: parsed }
-  return { kind: 'stream', read: (limit) => readBounded(request, limit) }
+  // Whoever listens already is about to be given all of it, and a moment later there would be nothing left for us.
+  if (request.readableFlowing === true) return begun(readBounded(request, MOST_BODY_BYTES))
+  return { kind: 'stream', read: (limit) => readWhole(request, limit) }
+}
+
+function begun(reading: Promise<Uint8Array | null>): PlainBody {
+  // It may never be asked for, and then nobody else would catch it.
+  reading.catch(() => undefined)
+  const read = async (limit: number) => within(limit, await reading)
+  return { kind: 'stream', read }
+}
+
+function within(limit: number, bytes: Uint8Array | null): Uint8Array | null {
+  return bytes !== null && bytes.byteLength <= limit ? bytes : null
+}
+
+async function readWhole(request: IncomingMessage, limit: number): Promise<Uint8Array | null> {
+  await sideBySide()
+  if (request.readableDidRead)
+    throw new MisuseError(
+      'body',
+      'was taken by a listener that came after this handler; let it listen before, or run a body parser in front of both',
+    )
+  // Where all of it has arrived there is nothing to listen for.
+  return request.complete && !request.destroyed
+    ? within(limit, (request.read() as Buffer | null) ?? new Uint8Array())
+    : readBounded(request, limit)
 }
 
 function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Array | null> {

@@ -8,6 +8,7 @@ import {
   loginEndpoint,
   type PlainRequest,
   readNodeRequest,
+  refreshEndpoint,
   toNodeHandler,
   writeNodeResponse,
 } from '../src/index.js'
@@ -193,6 +194,35 @@ describe('the body', () => {
       if (body.kind === 'stream') void body.read(100).then((bytes) => response.end(bytes))
     })
     expect(await (await fetch(url, { method: 'POST', body: 'mine' })).text()).toBe('mine')
+  })
+
+  it.each<[string, (request: IncomingMessage) => void]>([
+    ['counts its bytes', (request) => request.on('data', () => undefined)],
+    ['has set it going', (request) => request.resume()],
+  ])('is whole although somebody in front of us %s', async (_, listen) => {
+    const handle = toNodeHandler(echo([], 10))
+    const { url } = await serve((request, response) => {
+      listen(request)
+      handle(request, response)
+    })
+    expect(await (await fetch(url, { method: 'POST', body: 'x'.repeat(10) })).text()).toBe('x'.repeat(10))
+    expect((await fetch(url, { method: 'POST', body: 'x'.repeat(11) })).status).toBe(413)
+    expect((await fetch(url, { method: 'POST', body: 'x'.repeat(200_000) })).status).toBe(413)
+  })
+
+  it('that somebody behind us has taken is a mistake of the app, which is told, and signs nobody out', async () => {
+    const app = createApp()
+    const { errors, shared, accessToken } = app
+    const handle = toNodeHandler(
+      refreshEndpoint(app.tokens, { ...shared, accessToken, clients: [{ clientId: 'web' }] }),
+    )
+    const { url } = await serve((request, response) => {
+      handle(request, response)
+      request.resume()
+    })
+    const response = await fetch(url, { method: 'POST', body: new URLSearchParams({ grant_type: 'refresh_token' }) })
+    expect([response.status, await response.json()]).toMatchObject([500, { error: 'server_error' }])
+    expect(errors).toMatchObject([{ name: 'MisuseError', option: 'body' }])
   })
 
   it.each<[string, (request: IncomingMessage, read: () => void) => void]>([
