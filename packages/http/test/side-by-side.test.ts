@@ -6,7 +6,7 @@ it('who asks in one turn goes on side by side, step for step, and whoever comes 
   async function request(name: string): Promise<void> {
     await sideBySide()
     steps.push(`${name}1`)
-    await null
+    await Promise.resolve()
     steps.push(`${name}2`)
   }
   const first = ['a', 'b', 'c'].map(request)
