@@ -21,16 +21,17 @@ export function accessTokenOf(environment: Environment, session: LiveSession): A
   return {
     ...session,
     accessToken,
-    expiresElapsed: environment.elapsed() + Math.min(lifetime, leftOnWall(environment, session)),
+    expiresElapsed: environment.elapsed() + Math.min(lifetime, leftOnWall(session, environment.now())),
     earlyMs: Math.min(MOST_EARLY_MS, lifetime / 10) * (1 - fraction(environment) / 2),
   }
 }
 
 /** What is left by the clock that is ahead, in milliseconds; Infinity where the server did not say. */
 export function leftOf(environment: Environment, token: AccessToken): number {
-  return Math.min(leftOnWall(environment, token), token.expiresElapsed - environment.elapsed())
+  return Math.min(leftOnWall(token, environment.now()), token.expiresElapsed - environment.elapsed())
 }
 
-function leftOnWall(environment: Environment, { expiresAt }: LiveSession): number {
-  return (expiresAt ?? Infinity) - environment.now()
+/** What is left by the wall clock, in milliseconds; Infinity where the server did not say. */
+export function leftOnWall({ expiresAt }: LiveSession, now: number): number {
+  return (expiresAt ?? Infinity) - now
 }

@@ -37,15 +37,15 @@ const LATER = /^(status (408|425|429|5..)|temporarily_unavailable|server_error|s
  * Reads an answer of the token endpoint. Only `invalid_grant` in a JSON object can end a session: what comes from a captive portal,
  * a proxy or a server in trouble is `unavailable`.
  */
-export async function readAnswer(response: Response, { scheme, sentAt, now }: Circumstances): Promise<Answer> {
+export async function readAnswer(response: Response, circumstances: Circumstances): Promise<Answer> {
   const { ok, status, headers } = response
   const members = parseJson(await response.text())
   const inShort = `status ${status}`
   const later = (reason: string) =>
-    new SessionError('unavailable', reason, pauseEnd(headers.get('retry-after') ?? '', now))
+    new SessionError('unavailable', reason, pauseEnd(headers.get('retry-after') ?? '', circumstances.now))
   // A redirect that was not followed has no status in browsers.
   if (!isObject(members) || (ok ? !members['access_token'] : status < 400) || LATER.test(inShort)) return later(inShort)
-  if (ok) return readGrant(members, { scheme, sentAt })
+  if (ok) return readGrant(members, circumstances)
   // Only what reads like a code of the standards: a server may repeat what must be in no error of ours.
   const error = /^[a-z_]{1,40}$/.exec(String(members['error']))?.[0] ?? inShort
   if (error === 'invalid_grant') return new SessionError('signed_out', 'refused')
@@ -76,5 +76,5 @@ export function readGrant(answer: unknown, { scheme, sentAt }: Omit<Circumstance
 /** Epoch milliseconds; null where there is no `Retry-After`, or none that can be read. */
 function pauseEnd(retryAfter: string, now: number): number | null {
   const until = /^\d+$/.test(retryAfter) ? now + Number(retryAfter) * 1000 : Date.parse(retryAfter)
-  return Number.isNaN(until) ? null : Math.min(until, now + LONGEST_PAUSE_MS)
+  return Math.min(until, now + LONGEST_PAUSE_MS) || null
 }

@@ -30,7 +30,7 @@ export interface AuthorizationRequest {
 export async function beginAuthorization(options: AuthorizationOptions): Promise<AuthorizationRequest> {
   const { clientId, redirectUri, scope, parameters = {}, environment = createEnvironment() } = options
   const state = randomText(environment)
-  // 64 characters of 43 to 128.
+  // 62 to 126 characters; 43 to 128 are allowed.
   const codeVerifier = randomText(environment) + randomText(environment)
   const url = new URL(options.authorizationEndpoint)
   const query = {

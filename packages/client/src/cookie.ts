@@ -22,6 +22,7 @@ const ON_A_SERVER = 'https://server.invalid'
  * session it is, which generation, and until when. Throws `MisuseError`.
  */
 export function cookieEndpoints(options: CookieOptions): Endpoints {
+  const { shareAccessToken = false } = options
   const refresh = secureUrl('refreshEndpoint', options.refreshEndpoint, ON_A_SERVER)
   const logout = secureUrl('logoutEndpoint', options.logoutEndpoint, ON_A_SERVER)
 
@@ -38,7 +39,7 @@ export function cookieEndpoints(options: CookieOptions): Endpoints {
   return {
     origin: new URL(refresh).origin,
     isCookie: true,
-    sharesAccessToken: options.shareAccessToken ?? false,
+    withhold: (name, value) => (name === 'accessToken' && !shareAccessToken ? null : value),
     refresh(session) {
       const sid = session.state === 'live' ? session.sid : null
       return write(refresh, sid, { 'idempotency-key': session.attempt })

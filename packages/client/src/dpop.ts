@@ -112,6 +112,7 @@ export function dpopProofs(options: DpopOptions = {}): DpopProofs {
   }
 
   return {
+    scheme: 'DPoP',
     prove,
     send,
     fetch: (url, init) =>

@@ -15,8 +15,8 @@ export interface Endpoints {
   readonly origin: string
   /** Whether the browser carries the refresh token, and may have one that nobody here knows of. */
   readonly isCookie: boolean
-  /** Whether access tokens are stored, so that one refresh serves everybody. */
-  readonly sharesAccessToken: boolean
+  /** Keeps what must not be stored out of the text that is: a replacer of `JSON.stringify`. Default: all is stored. */
+  readonly withhold?: (name: string, value: unknown) => unknown
   refresh(session: Base): Call | null
   revoke(revocation: PendingRevocation): Call | null
   /** By another grant (RFC 6749 section 4). */

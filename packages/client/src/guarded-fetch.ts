@@ -22,20 +22,8 @@ export interface TokenSource {
   readonly instead: (refused: AccessToken) => Promise<AccessToken | null>
 }
 
-interface GuardedFetchSetup extends Setup, TokenSource {
-  /** Where tokens may go. */
-  readonly allowedOrigins: readonly string[]
-}
-
 /** A `fetch` that attaches the access token, to the named origins only, and gets over one 401. */
-export function guardedFetch({
-  environment,
-  proofs,
-  scheme,
-  get,
-  instead,
-  allowedOrigins,
-}: GuardedFetchSetup): GuardedFetch {
+export function guardedFetch({ environment, proofs, get, instead, allowedOrigins }: Setup & TokenSource): GuardedFetch {
   return async (input, init = {}, { replay = false } = {}) => {
     const isAllowed = (url: string) => allowedOrigins.includes(new URL(url).origin)
     const request = new Request(
@@ -52,10 +40,10 @@ export function guardedFetch({
       const build = () => {
         // A request is used up by sending it; what may be sent again is copied.
         const copy = isOneShot ? request : request.clone()
-        copy.headers.set('authorization', `${scheme} ${accessToken}`)
+        copy.headers.set('authorization', `${proofs.scheme} ${accessToken}`)
         return copy
       }
-      return proofs?.send(build, { accessToken, isOneShot }) ?? environment.fetch(build())
+      return proofs.send(build, { accessToken, isOneShot })
     }
 
     try {

@@ -2,9 +2,10 @@ import { type AccessToken, accessTokenOf, leftOf } from './access-token.js'
 import { SessionError } from './errors.js'
 import type { TokenSource } from './guarded-fetch.js'
 import type { LiveSession, SignedOutReason } from './record.js'
-import type { Refresh } from './refresh.js'
+import { createRefresh } from './refresh.js'
 import type { Refreshed, Seen } from './refresh-state.js'
 import type { Setup } from './setup.js'
+import type { Transport } from './transport.js'
 import type { Vault } from './vault.js'
 
 export type SessionStatus = 'unknown' | 'signedIn' | 'signedOut'
@@ -33,7 +34,7 @@ export interface Keeper extends TokenSource {
 
 interface KeeperSetup extends Setup {
   readonly vault: Vault
-  readonly refreshOnce: Refresh
+  readonly transport: Transport
   /** Tells the server what is over. */
   readonly flush: () => Promise<unknown>
 }
@@ -42,7 +43,8 @@ interface KeeperSetup extends Setup {
 const QUIET_MS = 30_000
 
 export function createKeeper(setup: KeeperSetup): Keeper {
-  const { environment, endpoints, storage, emit, vault, refreshOnce, flush } = setup
+  const { environment, endpoints, storage, emit, vault, flush } = setup
+  const refreshOnce = createRefresh(setup)
   let held: AccessToken | null = null
   let shown: SessionSnapshot = { status: 'unknown', sid: null, scope: null, reason: null }
   let running: Promise<SessionError | null> | null = null

@@ -44,7 +44,6 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
   return {
     origin: new URL(token).origin,
     isCookie: false,
-    sharesAccessToken: true,
     refresh(session) {
       if (session.state === 'unknown' || session.refreshToken === null) return null
       const form = { grant_type: 'refresh_token', refresh_token: session.refreshToken }

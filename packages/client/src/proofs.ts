@@ -10,6 +10,8 @@ export interface ProofSubject {
 
 /** Proves at every request that its sender has a key (DPoP, RFC 9449). `@baton/client/dpop` makes one. */
 export interface Proofs {
+  /** Of the access tokens that come with it (RFC 6749 section 7.1): `DPoP`. */
+  readonly scheme: string
   /**
    * `fetch` with a fresh proof, which does once more what a server wants to have with another nonce. Rejects with a `SessionError`
    * (`key_lost`) where tokens are bound to a key that is not there any more; never makes another one for them.

@@ -28,9 +28,11 @@ export interface UnknownSession {
 /** Signed out, and kept so that an answer which comes late finds it. */
 interface EndedSession {
   readonly state: 'ended'
-  readonly sid: string | null
   readonly reason: SignedOutReason
 }
+
+/** What is known of a session whatever its state: all, its attempt, or nothing. */
+export type Known = Partial<Omit<LiveSession, 'state'> & { readonly state: string }>
 
 /** Why nobody is signed in. */
 export type SignedOutReason =

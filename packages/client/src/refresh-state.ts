@@ -1,6 +1,7 @@
+import { leftOnWall } from './access-token.js'
 import type { Answer, Grant } from './answer.js'
 import { SessionError } from './errors.js'
-import type { LiveSession, SessionRecord, UnknownSession } from './record.js'
+import type { Known, LiveSession, SessionRecord, UnknownSession } from './record.js'
 
 /*
  * A refresh in two decisions, one before the POST and one after. Both are pure and total: no clock, no randomness, no I/O.
@@ -41,8 +42,7 @@ export function consider(
 ): Refreshed | Base | SessionError {
   if (session.state === 'ended') return new SessionError('signed_out', session.reason)
   if (session.state === 'live' && session.attempt !== stale?.attempt) {
-    const { accessToken, expiresAt } = session
-    const works = accessToken && (expiresAt ?? Infinity) > now
+    const works = session.accessToken && leftOnWall(session, now) > 0
     // Or somebody has signed in here while we waited for the lock.
     if (works || held?.attempt === session.attempt) return { type: 'adopted', session }
   }
@@ -55,13 +55,13 @@ export function consider(
 /** What to store now that `base` has been answered; null for nothing. An answer changes only what is still what was sent. */
 export function weigh(record: SessionRecord, base: Base, { answer, now, attempt }: Answered): SessionRecord | null {
   const { session, revocations } = record
-  const before = base.state === 'live' ? base : null
+  const { sid }: Known = base
   const isStill = session.state !== 'ended' && session.attempt === base.attempt
   if (!(answer instanceof SessionError)) {
     if (isStill) return { ...record, pause: null, session: successorOf(base, answer, attempt) }
     const { refreshToken } = answer
     // Too late, and of use to nobody: the server should end it.
-    return !refreshToken || (session.state === 'live' && session.sid === before?.sid)
+    return !refreshToken || (session.state === 'live' && session.sid === sid)
       ? null
       : { ...record, revocations: [...revocations, { refreshToken, sid: null }] }
   }
@@ -70,21 +70,21 @@ export function weigh(record: SessionRecord, base: Base, { answer, now, attempt 
   if (code !== 'signed_out' || !isStill) return null
   // Whose cookie it is, only a page that believes in nobody may find out: this one would show one person's data to another.
   if (reason === 'replaced') return { ...record, session: { state: 'unknown', attempt } }
-  const why = !before ? 'no_session' : reason === 'not_renewable' ? reason : 'refused'
-  return { ...record, session: { state: 'ended', sid: before?.sid ?? null, reason: why } }
+  const why = !sid ? 'no_session' : reason === 'not_renewable' ? reason : 'refused'
+  return { ...record, session: { state: 'ended', reason: why } }
 }
 
 /** The generation after `base`, or the first one where nothing was known. */
 export function successorOf(base: Base, grant: Grant, attempt: string): LiveSession {
-  const before = base.state === 'live' ? base : null
+  const { sid, generation = -1, refreshToken = null, scope = null }: Known = base
   return {
     ...grant,
     state: 'live',
     // Only a server that is not ours leaves it out; this attempt is over, so that its random bits are free.
-    sid: before?.sid ?? grant.sid ?? base.attempt,
-    generation: before ? before.generation + 1 : 0,
+    sid: sid ?? grant.sid ?? base.attempt,
+    generation: generation + 1,
     attempt,
-    refreshToken: grant.refreshToken ?? before?.refreshToken ?? null,
-    scope: grant.scope ?? before?.scope ?? null,
+    refreshToken: grant.refreshToken ?? refreshToken,
+    scope: grant.scope ?? scope,
   }
 }

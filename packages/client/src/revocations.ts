@@ -1,4 +1,5 @@
 import { SessionError } from './errors.js'
+import { alone } from './locked.js'
 import type { PendingRevocation } from './record.js'
 import type { Setup } from './setup.js'
 import type { Transport } from './transport.js'
@@ -7,8 +8,6 @@ import type { Vault } from './vault.js'
 interface RevocationsSetup extends Setup {
   readonly vault: Vault
   readonly transport: Transport
-  /** Runs its work while nobody refreshes, where that matters. */
-  readonly alone: <T>(work: () => Promise<T>) => Promise<T>
 }
 
 const RETRY_MS = 60_000
@@ -18,7 +17,7 @@ const RETRY_MS = 60_000
  * whether everything that there was to tell has been heard. Never rejects.
  */
 export function createRevocations(setup: RevocationsSetup): () => Promise<boolean> {
-  const { environment, endpoints, emit, vault, transport, alone } = setup
+  const { environment, endpoints, emit, vault, transport } = setup
   let last = Promise.resolve(true)
   let cancelRetry: () => void = () => undefined
 
@@ -27,7 +26,7 @@ export function createRevocations(setup: RevocationsSetup): () => Promise<boolea
     let isHeard = true
     for (const revocation of (await vault.read())?.revocations ?? []) {
       // No server asks for a proof here, and a lost key must not keep anybody signed in.
-      const { ok, answer } = await alone(() => transport(endpoints.revoke(revocation), null))
+      const { ok, answer } = await alone(setup, () => transport(endpoints.revoke(revocation), null))
       const error = !ok && answer instanceof SessionError ? answer : null
       // A cookie that is of another session by now has ended the one that it replaced.
       if (error && error.reason !== 'replaced') isHeard = false

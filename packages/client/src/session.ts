@@ -6,11 +6,11 @@ import { createEmitter, type SessionEvent, type SessionListener } from './events
 import { type GuardedFetch, guardedFetch } from './guarded-fetch.js'
 import { createKeeper, type SessionSnapshot } from './keeper.js'
 import { unlessAborted } from './lock.js'
-import { locked } from './locked.js'
+import { alone } from './locked.js'
+import { MisuseError } from './misuse.js'
 import type { Proofs } from './proofs.js'
-import type { LiveSession } from './record.js'
+import type { Known, LiveSession } from './record.js'
 import { successorOf } from './refresh-state.js'
-import { createRefresh } from './refresh.js'
 import { createRevocations } from './revocations.js'
 import type { Setup } from './setup.js'
 import { memoryStorage, type SessionStorage } from './storage.js'
@@ -27,9 +27,9 @@ export interface SessionOptions {
   readonly allowedOrigins?: readonly string[]
   /** Binds all tokens to a key: `dpopProofs()` of `@baton/client/dpop`. */
   readonly proofs?: Proofs
-  /** How long to wait for others that refresh; sleep does not count. Default 15. */
+  /** How long to wait for others that refresh, at most 600; sleep does not count. Default 15. */
   readonly lockTimeoutSeconds?: number
-  /** How long to wait for one answer of the server; sleep does not count. Default 10. */
+  /** How long to wait for one answer of the server, at most 600; sleep does not count. Default 10. */
   readonly requestTimeoutSeconds?: number
   /** Clocks, timers, randomness, network and page events. Only tests have a reason to set it. */
   readonly environment?: Environment
@@ -71,54 +71,52 @@ export interface Session {
   dispose(): void
 }
 
-/** Opens for business; asks nobody anything yet. */
+/** Opens for business; asks nobody anything yet. Throws `MisuseError`. */
 export function createSession(options: SessionOptions): Session {
   const {
     endpoints,
     environment = createEnvironment(),
     storage = memoryStorage(),
-    proofs = null,
+    proofs = { scheme: 'Bearer', send: (build: () => Request) => environment.fetch(build()) },
     lockTimeoutSeconds = 15,
     requestTimeoutSeconds = 10,
     allowedOrigins = [environment.origin ?? endpoints.origin],
   } = options
   const { on, emit } = createEmitter()
-  const scheme = proofs ? 'DPoP' : 'Bearer'
   const setup: Setup = {
     endpoints,
     environment,
     storage,
     proofs,
-    scheme,
     lockTimeoutSeconds,
     requestTimeoutSeconds,
+    allowedOrigins,
     emit,
+  }
+  for (const option of ['lockTimeoutSeconds', 'requestTimeoutSeconds'] as const) {
+    const seconds = setup[option]
+    // Nobody waits for longer: who gives more has given milliseconds.
+    if (!(seconds > 0 && seconds <= 600)) throw new MisuseError(option, `${seconds} is not between 0 and 600`)
   }
   const vault = createVault(setup)
   const transport = createTransport(setup)
-  const flush = createRevocations({ ...setup, vault, transport, alone })
-  const refreshOnce = createRefresh({ ...setup, vault, transport })
-  const keeper = createKeeper({ ...setup, vault, refreshOnce, flush })
-  const { get, instead, snapshot, start, dispose } = keeper
-
-  /** Answers set the cookie in whatever order they come, so one at a time; without the lock rather than never. */
-  function alone<T>(work: () => Promise<T>): Promise<T> {
-    return endpoints.isCookie ? locked(setup, work) : work()
-  }
+  const flush = createRevocations({ ...setup, vault, transport })
+  const keeper = createKeeper({ ...setup, vault, transport, flush })
+  const { get, snapshot, start, dispose } = keeper
 
   /** Puts a session, or its end, in the place of what is stored: from here on no answer that is under way can bring that back. */
   function replace(next: LiveSession | null): Promise<unknown> {
     return vault.change((record) => {
       const { session, revocations = [] } = record ?? {}
-      const { sid = null, refreshToken = null } = session?.state === 'live' ? session : {}
+      const before: Known = session ?? {}
+      const { sid = null, refreshToken = null } = before
       // A cookie that is replaced the server ends by itself; without a marker there may still be one.
-      const isKept =
-        session?.state === 'live'
-          ? refreshToken === next?.refreshToken
-          : next || session?.state === 'ended' || !endpoints.isCookie
+      const isKept = sid
+        ? refreshToken === next?.refreshToken
+        : next || session?.state === 'ended' || !endpoints.isCookie
       return {
         ...record,
-        session: next ?? { state: 'ended', sid, reason: 'logout' },
+        session: next ?? { state: 'ended', reason: 'logout' },
         pause: null,
         revocations: isKept ? revocations : [...revocations, { refreshToken, sid }],
       }
@@ -129,21 +127,20 @@ export function createSession(options: SessionOptions): Session {
     // A refusal here says nothing about who was signed in before.
     if (answer instanceof SessionError)
       throw answer.code === 'signed_out' ? new SessionError('bad_answer', answer.reason) : answer
-    const base = { state: 'unknown', attempt: randomText(environment) } as const
-    const session = successorOf(base, answer, randomText(environment))
+    const session = successorOf({ state: 'unknown', attempt: randomText(environment) }, answer, randomText(environment))
     await replace(session)
     keeper.enter(session)
     void flush()
   }
 
   return {
-    fetch: guardedFetch({ ...setup, get, instead, allowedOrigins }),
+    fetch: guardedFetch({ ...setup, ...keeper }),
     getAccessToken: async ({ signal } = {}) => (await unlessAborted(get({ early: false }), signal)).accessToken,
     login: (answer) =>
-      alone(async () => {
+      alone(setup, async () => {
         const began = beginning(environment)
         const members = typeof answer === 'function' ? await answer() : answer
-        await begin(readGrant(members, { scheme, sentAt: began() }))
+        await begin(readGrant(members, { scheme: proofs.scheme, sentAt: began() }))
       }),
     async loginWithGrant(parameters) {
       const { answer } = await transport(endpoints.exchange(parameters), { isBound: false })

@@ -9,10 +9,10 @@ export interface Setup {
   readonly environment: Environment
   readonly endpoints: Endpoints
   readonly storage: SessionStorage
-  readonly proofs: Proofs | null
-  /** Of access tokens: `Bearer`, or `DPoP` where there are proofs. */
-  readonly scheme: string
+  readonly proofs: Proofs
   readonly lockTimeoutSeconds: number
   readonly requestTimeoutSeconds: number
+  /** Where access tokens may go. */
+  readonly allowedOrigins: readonly string[]
   readonly emit: Emit
 }

@@ -41,7 +41,7 @@ export function fraction(environment: Environment): number {
   return byte / 256
 }
 
-/** 128 random bits as 32 characters. */
+/** 128 random bits as text: digits and dashes, 31 to 63 of them. */
 export function randomText(environment: Pick<Environment, 'random'>): string {
-  return Array.from(environment.random(32), (byte) => (byte % 16).toString(16)).join('')
+  return environment.random(16).join('-')
 }

@@ -16,7 +16,7 @@ interface Reply {
  */
 export type Transport = (call: Call | null, proof: { readonly isBound: boolean } | null) => Promise<Reply>
 
-export function createTransport({ environment, proofs, scheme, requestTimeoutSeconds }: Setup): Transport {
+export function createTransport({ environment, proofs, requestTimeoutSeconds }: Setup): Transport {
   return async (call, proof) => {
     if (!call) return { ok: false, answer: new SessionError('signed_out', 'not_renewable') }
     const { url, credentials, ...rest } = call
@@ -33,10 +33,10 @@ export function createTransport({ environment, proofs, scheme, requestTimeoutSec
           // There are no cookies outside of browsers, and some runtimes do not know the option.
           ...(environment.origin ? { credentials } : {}),
         }
-        const response = await (proofs && proof
+        const response = await (proof
           ? proofs.send(() => new Request(url, init), { accessToken: null, ...proof })
           : environment.fetch(url, init))
-        const answer = await readAnswer(response, { scheme, sentAt: began(), now: environment.now() })
+        const answer = await readAnswer(response, { scheme: proofs.scheme, sentAt: began(), now: environment.now() })
         return { ok: response.ok, answer }
       })
     } catch (error) {

@@ -37,9 +37,6 @@ export function createVault({ storage, endpoints, emit }: Setup): Vault {
     return true
   }
 
-  const withhold = (name: string, value: unknown) =>
-    name === 'accessToken' && !endpoints.sharesAccessToken ? null : value
-
   return {
     read: async () => parse(await read()),
     async change(revise) {
@@ -47,7 +44,7 @@ export function createVault({ storage, endpoints, emit }: Setup): Vault {
         const text = await read()
         const revised = revise(parse(text))
         if (!revised) return revised
-        if (!(await swap(text, JSON.stringify(revised, withhold)))) continue
+        if (!(await swap(text, JSON.stringify(revised, endpoints.withhold)))) continue
         // What nobody knows is no news.
         if (revised.session.state !== 'unknown') storage.announce?.()
         return revised

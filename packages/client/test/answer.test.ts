@@ -104,7 +104,7 @@ describe('what an answer of the token endpoint means', () => {
 
 describe('what is stored', () => {
   test('comes back as it was, with what only a later version knows', () => {
-    const ended = { state: 'ended', sid: 'a', reason: 'logout' } as const
+    const ended = { state: 'ended', reason: 'logout' } as const
     const pause = { from: 1, until: 2 }
     const record: SessionRecord = { session: ended, pause, revocations: [{ refreshToken: 'r', sid: null }] }
     expect(parse(JSON.stringify(record))).toEqual(record)

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { beginAuthorization, loginWithCode } from '../src/authorization.js'
 import { cookieEndpoints } from '../src/cookie.js'
 import { hashOf } from '../src/encoding.js'
-import { createSession, memoryStorage } from '../src/index.js'
+import { createSession, memoryStorage, type SessionOptions } from '../src/index.js'
 import { logoutEverywhere } from '../src/logout-everywhere.js'
 import { MisuseError } from '../src/misuse.js'
 import { type OAuthOptions, oauthEndpoints } from '../src/oauth.js'
@@ -35,7 +35,7 @@ describe('signing in', () => {
   })
 
   test('CL-16 where tokens should be bound to a key, a bearer token is dropped', async () => {
-    const proofs = { send: async () => Response.error() }
+    const proofs = { scheme: 'DPoP', send: async () => Response.error() }
     await expect(world.open({ proofs }).login(await server.signIn())).rejects.toMatchObject({ code: 'misconfigured' })
   })
 
@@ -212,5 +212,20 @@ describe('misuse is told where it is made', () => {
   ])('%s', (_name, options, option) => {
     expect(() => oauthEndpoints(options)).toThrow(MisuseError)
     expect(() => oauthEndpoints(options)).toThrow(`${option}: `)
+  })
+
+  test.each<[string, Partial<SessionOptions>, string]>([
+    ['milliseconds for seconds', { lockTimeoutSeconds: 15_000 }, 'lockTimeoutSeconds'],
+    ['no patience', { requestTimeoutSeconds: 0 }, 'requestTimeoutSeconds'],
+    ['no number', { lockTimeoutSeconds: NaN }, 'lockTimeoutSeconds'],
+  ])('%s', (_name, options, option) => {
+    const open = () => createSession({ endpoints: oauthEndpoints(good), ...options })
+    expect(open).toThrow(MisuseError)
+    expect(open).toThrow(`${option}: `)
+  })
+
+  test('the longest wait is ten minutes', () => {
+    const patient = { lockTimeoutSeconds: 600, requestTimeoutSeconds: 600 }
+    expect(() => createSession({ endpoints: oauthEndpoints(good), ...patient })).not.toThrow()
   })
 })

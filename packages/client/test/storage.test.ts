@@ -26,19 +26,19 @@ describe('a storage that fails', () => {
       environment: createEnvironment(),
       endpoints: oauthEndpoints({ tokenEndpoint: 'https://login.example/token', clientId: 'web' }),
       storage: faulty,
-      proofs: null,
-      scheme: 'Bearer',
+      proofs: { scheme: 'Bearer', send: (build) => fetch(build()) },
       lockTimeoutSeconds: 1,
       requestTimeoutSeconds: 1,
+      allowedOrigins: [],
       emit: (_type, event) => errors.push(event),
     })
     return { storage, outage, errors, vault }
   }
 
   const record = (sid: string): SessionRecord => ({
-    session: { state: 'ended', sid, reason: 'logout' },
+    session: { state: 'ended', reason: 'logout' },
     pause: null,
-    revocations: [],
+    revocations: [{ refreshToken: null, sid }],
   })
 
   test('what could not be written is remembered, and written once it can be', async () => {
@@ -74,12 +74,11 @@ describe('a storage that fails', () => {
     const { outage, vault } = failing()
     await vault.change(() => record(''))
     outage.writing = true
-    const add = (letter: string) =>
-      vault.change((found) => record(`${found?.session.state === 'ended' ? found.session.sid : ''}${letter}`))
+    const add = (letter: string) => vault.change((found) => record(`${found?.revocations[0]?.sid ?? ''}${letter}`))
     await Promise.all([add('a'), add('b'), add('c')])
     const stored = await vault.read()
     // In whatever order, but all of them.
-    expect(stored?.session).toMatchObject({ sid: expect.stringMatching(/^(?=.*a)(?=.*b)(?=.*c)...$/) })
+    expect(stored?.revocations[0]).toMatchObject({ sid: expect.stringMatching(/^(?=.*a)(?=.*b)(?=.*c)...$/) })
   })
 
   test('what cannot be read has not been emptied', async () => {

@@ -436,8 +436,8 @@ export const faults: readonly Fault[] = [
   inClient(
     'the old refresh token is kept',
     'refresh-state.ts',
-    'refreshToken: grant.refreshToken ?? before?.refreshToken ?? null,',
-    'refreshToken: before?.refreshToken ?? grant.refreshToken,',
+    'refreshToken: grant.refreshToken ?? refreshToken,',
+    'refreshToken: refreshToken ?? grant.refreshToken,',
   ),
   inClient(
     'a refresh token that came too late is forgotten',
@@ -448,7 +448,7 @@ export const faults: readonly Fault[] = [
   inClient(
     'a sign-out leaves no tombstone',
     'session.ts',
-    "session: next ?? { state: 'ended', sid, reason: 'logout' },",
-    "session: next ?? session ?? { state: 'ended', sid, reason: 'logout' },",
+    "session: next ?? { state: 'ended', reason: 'logout' },",
+    "session: next ?? session ?? { state: 'ended', reason: 'logout' },",
   ),
 ]

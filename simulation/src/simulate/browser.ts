@@ -218,6 +218,7 @@ export function createBrowser(world: BrowserWorld): Browser {
     }
 
     const proofs: Proofs | null = prover && {
+      scheme: 'DPoP',
       async send(build, { accessToken }) {
         const once = async () => {
           const request = build()

@@ -1,0 +1,20 @@
+import { afterEach, expect, test, vi } from 'vitest'
+import { createEnvironment } from '../src/environment.js'
+
+afterEach(() => {
+  vi.unstubAllGlobals()
+})
+
+test('a page that is back is noticed, until somebody has heard enough', () => {
+  const page = new EventTarget()
+  vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
+  vi.stubGlobal('removeEventListener', page.removeEventListener.bind(page))
+  let wakes = 0
+  const end = createEnvironment().onWake(() => (wakes += 1))
+  const types = ['visibilitychange', 'resume', 'pageshow', 'online']
+  for (const type of types) page.dispatchEvent(new Event(type))
+  expect(wakes).toBe(4)
+  end()
+  for (const type of types) page.dispatchEvent(new Event(type))
+  expect(wakes).toBe(4)
+})
