@@ -380,11 +380,11 @@ function minted<Prepared>(
 ): RotateOutcome<Prepared> {
   const { record, work, outcome, generation, refreshToken } = made
   const { id: familyId, subject, clientId } = record
-  const about = { at: engine.now(), familyId, subject, clientId, generation }
+  const at = engine.now()
   if (outcome === 'retried') {
     const by = isSameAttempt(attempt, record) ? 'idempotency_key' : 'grace'
-    engine.emit({ ...about, type: 'retried', by })
-  } else engine.emit({ ...about, type: outcome })
+    engine.emit({ type: 'retried', at, familyId, subject, clientId, generation, by })
+  } else engine.emit({ type: outcome, at, familyId, subject, clientId, generation })
   if (attempt.newcomer !== null) tellMoved(engine, attempt.newcomer, record)
   const { family, scope, audience, claims } = grantOf(attempt, record, work.claims)
   return { ok: true, outcome, refreshToken, prepared: work.prepared, family, scope, audience, claims }

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { MisuseError } from '@baton/core'
 import { freshBytes } from './fresh.js'
 
@@ -35,7 +35,7 @@ export interface Sealing {
 }
 
 interface Key {
-  readonly key: Uint8Array
+  readonly key: KeyObject
   /** Version and key id: what is sealed begins with them. */
   readonly head: Buffer
   /** What is authenticated besides the content. */
@@ -105,5 +105,5 @@ function keyOf(secret: unknown, { option, purpose, prefix }: KeyOptions): Key {
     new Uint8Array(hkdfSync('sha256', bytes, 'baton/sealing/v1', `${purpose} ${info}`, length))
   const head = Buffer.concat([Buffer.of(VERSION), derive('key id', KEY_ID_BYTES)])
   const associated = Buffer.concat([Buffer.from(`baton/sealing/v1\0${purpose}\0${prefix}\0`), head])
-  return { key: derive('key', 32), head, associated }
+  return { key: createSecretKey(derive('key', 32)), head, associated }
 }

@@ -91,6 +91,16 @@ describe('toWebHandler', () => {
     expect(await (await toWebHandler(echo([], 5))(call)).text()).toBe('abcde')
   })
 
+  it('reads a body of an announced length at one go, and none that is longer than announced and allowed', async () => {
+    const handle = toWebHandler(echo([], 10))
+    const send = (body: string, announced: string) =>
+      handle(new Request('https://app.example/', { method: 'POST', body, headers: { 'content-length': announced } }))
+    expect(await (await send('x'.repeat(10), '10')).text()).toBe('x'.repeat(10))
+    expect((await send('x'.repeat(11), '11')).status).toBe(413)
+    expect((await send('x'.repeat(11), '5')).status).toBe(413)
+    expect((await send('x'.repeat(10), 'many')).status).toBe(200)
+  })
+
   it('a body that somebody has read is not there any more', async () => {
     const seen: PlainRequest[] = []
     const call = new Request('https://app.example/', { method: 'POST', body: 'x' })
