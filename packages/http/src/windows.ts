@@ -10,6 +10,8 @@ export interface Windows {
   count(key: string): Count
   /** Counts none; null for a key whose window is over, or has not begun. */
   look(key: string): Count | null
+  /** How many keys are remembered, among them some whose window is over. */
+  size(): number
 }
 
 interface Window {
@@ -57,5 +59,6 @@ export function windowsOf(milliseconds: number): Windows {
       const window = openAt(now, key)
       return window === undefined ? null : { consumedPoints: window.points, msBeforeNext: window.endsAt - now }
     },
+    size: () => windows.size,
   }
 }

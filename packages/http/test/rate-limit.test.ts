@@ -392,7 +392,6 @@ describe('the limits of an app', () => {
       await limits.forAddress(`10.${String(index >> 16)}.${String((index >> 8) & 255)}.${String(index & 255)}`)
     expect(await limits.forAddress('203.0.113.1')).toMatchObject({ isTooMany: false })
     expect(await limits.forAddress('10.1.134.160')).toMatchObject({ isTooMany: true })
-    expect(vi.getTimerCount()).toBeLessThanOrEqual(100_000)
   })
 
   test.each([
