@@ -4,7 +4,7 @@ import type { Engine } from '../engine.js'
 import { FORM, inParallel, listen, PATH, type Subject, subjectOf } from '../subject.js'
 
 /** One session, at its least: an id that stays, the hash of the current secret, and who it is. */
-interface Floor {
+export interface Floor {
   create(id: string, hash: string, subject: string): Promise<void>
   /** Swaps the hash if it is still the expected one. */
   swap(id: string, expected: string, hash: string): Promise<boolean>
@@ -48,7 +48,7 @@ function hashOf(secret: string): string {
   return createHash('sha256').update(secret).digest('base64url')
 }
 
-async function floorOn(engine: Engine): Promise<Floor> {
+export async function floorOn(engine: Engine): Promise<Floor> {
   switch (engine.kind) {
     case 'memory': {
       const hashes = new Map<string, string>()

@@ -1,4 +1,5 @@
 import { RecordFormatError } from './codec.js'
+import { inOneWrite } from './one-write.js'
 import type { Script } from './scripts.lua.js'
 
 /** What the store needs of ioredis: a `Redis` or a `Cluster`. */
@@ -90,7 +91,7 @@ export function commandsOf(client: RedisClient, quorum: ReplicaQuorum | null): C
 
 function ioRedis(client: IoRedisClient): Driver {
   return {
-    bySha: (sha, key, args) => client.evalsha(sha, 1, key, ...args),
+    bySha: 'nodes' in client ? (sha, key, args) => client.evalsha(sha, 1, key, ...args) : inOneWrite(client),
     byText: (lua, key, args) => client.eval(lua, 1, key, ...args),
     async byShaThenWait(sha, key, args, { count, timeoutMs }) {
       const pipeline = client.pipeline() as IoRedisPipeline
@@ -119,10 +120,10 @@ function nodeRedis(client: NodeRedisClient): Driver {
 }
 
 /** What a pipeline of ioredis has besides; spelled out in the public type it would match no version's own. */
-interface IoRedisPipeline {
+export interface IoRedisPipeline {
   evalsha(sha: string, numberOfKeys: number, ...keysAndArguments: string[]): unknown
   call(command: string, ...args: string[]): unknown
-  exec(): Promise<[error: Error | null, reply: unknown][] | null>
+  exec(): Promise<[error: Error | null, reply?: unknown][] | null>
 }
 
 interface NodeRedisPipeline {

@@ -10,7 +10,13 @@ import type { FamilyRecord, Revocation, RevocationReason, Succession } from '@ba
  */
 export const FORMAT = '1'
 
-const HEAD_FIELDS = 12
+const TEXT = '([^|\\n]*)'
+const WHOLE = '(-?\\d+)'
+
+/** The head and its line feed, in one match: every rotation answers with a record. */
+const HEAD = new RegExp(
+  `^${[FORMAT, TEXT, WHOLE, TEXT, TEXT, WHOLE, TEXT, WHOLE, `${WHOLE}?`, WHOLE, WHOLE, TEXT].join('\\|')}\\n`,
+)
 
 /** What stands under a key of ours was not written by this version of this package. Nothing has been overwritten. */
 export class RecordFormatError extends Error {
@@ -47,32 +53,27 @@ function plain(text: string): string {
 }
 
 export function decode(id: FamilyRecord['id'], text: string): FamilyRecord {
-  const end = text.indexOf('\n')
-  const head = text.slice(0, Math.max(end, 0)).split('|')
-  if (head.length !== HEAD_FIELDS || head[0] !== FORMAT) throw foreign(id)
-  const [, verifier, generation, nonce, keyId, rotatedAt, retryKey] = head
-  const [expiresAt, idleMs, absoluteExpiresAt, keepUntil, revocation] = head.slice(7)
-  const whole = (field: string | undefined): number => {
-    if (!/^-?\d+$/.test(field ?? '')) throw foreign(id)
-    return Number(field)
-  }
+  const match = HEAD.exec(text)
+  if (match === null) throw foreign(id)
+  const [head, verifier = '', generation, nonce = '', keyId = '', rotatedAt, retryKey = '', ...rest] = match
+  const [expiresAt, idleMs, absoluteExpiresAt, keepUntil, revocation = ''] = rest
   const [subject, clientId, scope, createdAt, audience = [], boundKey = null, offline = 0, metadata = {}] = bodyIn(
     id,
-    text.slice(end + 1),
+    text.slice(head.length),
   )
   return {
     id,
-    verifier: (verifier ?? '') as FamilyRecord['verifier'],
-    generation: whole(generation),
-    nonce: nonce ?? '',
-    keyId: keyId ?? '',
-    rotatedAt: whole(rotatedAt),
-    retryKey: retryKey === '' || retryKey === undefined ? null : retryKey,
-    expiresAt: whole(expiresAt),
-    idleMs: idleMs === '' ? null : whole(idleMs),
-    absoluteExpiresAt: whole(absoluteExpiresAt),
-    keepUntil: whole(keepUntil),
-    revocation: revocation === '' || revocation === undefined ? null : revocationIn(revocation, whole),
+    verifier: verifier as FamilyRecord['verifier'],
+    generation: Number(generation),
+    nonce,
+    keyId,
+    rotatedAt: Number(rotatedAt),
+    retryKey: retryKey === '' ? null : retryKey,
+    expiresAt: Number(expiresAt),
+    idleMs: idleMs === undefined ? null : Number(idleMs),
+    absoluteExpiresAt: Number(absoluteExpiresAt),
+    keepUntil: Number(keepUntil),
+    revocation: revocation === '' ? null : revocationIn(id, revocation),
     subject,
     clientId,
     scope,
@@ -127,7 +128,8 @@ function isBody(body: unknown): body is Body {
   return [subject, clientId, scope].every((part) => typeof part === 'string') && typeof createdAt === 'number'
 }
 
-function revocationIn(text: string, whole: (field: string | undefined) => number): Revocation {
-  const [id = '', at, reason] = text.split(',')
-  return { id, at: whole(at), reason: reason as RevocationReason }
+function revocationIn(id: string, text: string): Revocation {
+  const [revocationId = '', at = '', reason] = text.split(',')
+  if (!/^-?\d+$/.test(at)) throw foreign(id)
+  return { id: revocationId, at: Number(at), reason: reason as RevocationReason }
 }

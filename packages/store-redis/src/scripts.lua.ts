@@ -16,15 +16,16 @@ const script = (lua: string): Script => ({ lua, sha: createHash('sha1').update(l
 
 const FOREIGN = `string.sub(value, 1, ${String(FORMAT.length + 1)}) ~= '${FORMAT}|'`
 
+const FIELD = '[^|\\n]*'
+const WITHIN_SUCCESSION = `|${FIELD}`.repeat(5)
+
+/** Takes the head apart in one match: a loop over its fields costs the server twice as much. */
 const READ_HEAD = `
 local value = redis.call('GET', KEYS[1])
 if not value then return false end
-if ${FOREIGN} then return value end
-local head, body = string.match(value, '^([^\\n]*)(\\n%[.*%])$')
-if not head then return value end
-local f = {}
-for field in string.gmatch(head .. '|', '([^|]*)|') do f[#f + 1] = field end
-if #f ~= 12 then return value end
+local succession, verifier, ends, limits, idle, absolute, kept, revocation, body = string.match(value,
+  '^${FORMAT}|((${FIELD})${WITHIN_SUCCESSION})|(${FIELD})|((${FIELD})|(${FIELD})|(${FIELD}))|(${FIELD})(\\n%[.*%])$')
+if not body then return value end
 `
 
 /** KEYS: family. Returns the record. */
@@ -51,22 +52,20 @@ return value
  */
 export const ROTATE = script(`${READ_HEAD}
 local now = tonumber(ARGV[2])
-if f[2] ~= ARGV[1] or f[12] ~= '' or tonumber(f[8]) <= now then return value end
-local ends = tonumber(f[10])
-if f[9] ~= '' then ends = math.min(ends, now + tonumber(f[9])) end
-f[8] = string.format('%.0f', ends)
-local succession = ARGV[3]
-if succession == '' then succession = table.concat(f, '|', 2, 7) end
-value = f[1] .. '|' .. succession .. '|' .. table.concat(f, '|', 8, 12) .. body
-local lasts = math.max(1, math.max(ends, tonumber(f[11])) - now)
+if verifier ~= ARGV[1] or revocation ~= '' or tonumber(ends) <= now then return value end
+ends = tonumber(absolute)
+if idle ~= '' then ends = math.min(ends, now + tonumber(idle)) end
+if ARGV[3] ~= '' then succession = ARGV[3] end
+value = '${FORMAT}|' .. succession .. '|' .. string.format('%.0f', ends) .. '|' .. limits .. '|' .. body
+local lasts = math.max(1, math.max(ends, tonumber(kept)) - now)
 redis.call('SET', KEYS[1], value, 'PX', string.format('%.0f', lasts))
 return value
 `)
 
 /** KEYS: family. ARGV: revocation. Keeps the time to live, and writes what stands where there is one already, as CREATE does. */
 export const REVOKE = script(`${READ_HEAD}
-if f[12] == '' then f[12] = ARGV[1] end
-value = table.concat(f, '|') .. body
+if revocation == '' then revocation = ARGV[1] end
+value = '${FORMAT}|' .. succession .. '|' .. ends .. '|' .. limits .. '|' .. revocation .. body
 redis.call('SET', KEYS[1], value, 'KEEPTTL')
 return value
 `)

@@ -295,6 +295,24 @@ describe.each(drivers)('%s', (name, connect) => {
   )
 })
 
+test.each(['ioredis 5', 'ioredis 6'])(
+  '%s: calls that were sent together are sent again where a connection is lost amid their answers',
+  async (name) => {
+    const server = await serve()
+    const proxy = await behindProxy(server)
+    const { client, end } = await singleDrivers[name]!({ url: proxy.through(server.url) })
+    cleanups.push(end)
+    const tokens = tokensOn(client)
+    const sessions = await issueMany(tokens, 10)
+    // The first answer and a part of the second.
+    const destroyed = proxy.destroyNextAnswer((request) => request.includes('baton:f:'), 300)
+    const outcomes = await Promise.all(sessions.map((session) => refresh(tokens, session)))
+    await destroyed
+    expect(outcomes).toEqual(outcomes.map(() => 'rotated'))
+  },
+  LONG,
+)
+
 function acceptable(outcome: string): string | null {
   return outcome.startsWith('store_') ? null : outcome
 }

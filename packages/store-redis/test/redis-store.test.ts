@@ -62,6 +62,45 @@ describe.each(Object.entries(singleDrivers))('what %s sends', (_name, connect) =
     end()
   })
 
+  test('is one piece for all that is asked in one turn of the event loop', async () => {
+    const { client, end } = await connect(server)
+    const store = redisStore(client)
+    const records = Array.from({ length: 20 }, (_, index) => familyOf(String(index)))
+    const rotateAll = () => Promise.all(records.map((record) => store.rotate(rotationOf(record))))
+    await Promise.all(records.map((record) => store.create(record, NOW)))
+    // The server knows the script from then on.
+    await rotateAll()
+    await redis.config('RESETSTAT')
+    await rotateAll()
+    const reads = /total_reads_processed:(\d+)/.exec(await redis.info('stats'))
+    // The other one is the question.
+    expect(Number(reads?.[1])).toBe(2)
+    expect((await commandCounts())['evalsha']).toBe(20)
+    end()
+  })
+
+  test('gives each call of one turn the answer, or the error, that is its own', async () => {
+    const { client, end } = await connect(server)
+    const store = redisStore(client)
+    const [one, another, foreign, unknown] = ['one', 'another', 'foreign', 'unknown'].map((name) => familyOf(name))
+    await store.create(one!, NOW)
+    await store.create(another!, NOW)
+    await redis.hset(`baton:f:${foreign!.id}`, 'a', 'b')
+    const answers = await Promise.allSettled([
+      store.rotate(rotationOf(one!)),
+      store.rotate(rotationOf(foreign!)),
+      store.find(unknown!.id),
+      store.rotate(rotationOf(another!)),
+    ])
+    expect(answers).toMatchObject([
+      { value: { id: one!.id, generation: 1 } },
+      { reason: { name: 'RecordFormatError' } },
+      { value: null },
+      { value: { id: another!.id, generation: 1 } },
+    ])
+    end()
+  })
+
   test('goes on after every connection was cut', async () => {
     const { client, end } = await connect(server)
     const store = redisStore(client)
@@ -374,8 +413,13 @@ describe('misuse', () => {
     for (const answer of [undefined, false, Buffer.from('1|'), 7, {}]) {
       const client = { ...stub, evalsha: () => Promise.resolve(answer) } as unknown as RedisClient
       const store = redisStore(client)
-      for (const call of [store.find(record.id), store.rotate(rotationOf(record)), store.create(record, NOW)])
-        await expect(call).rejects.toThrow(/give a client that answers with promises of strings/)
+      const calls = [
+        () => store.find(record.id),
+        () => store.rotate(rotationOf(record)),
+        () => store.create(record, NOW),
+      ]
+      for (const call of calls)
+        await expect(call()).rejects.toThrow(/give a client that answers with promises of strings/)
       await expect(store.list({ subject: 'a', limit: 1, now: NOW })).rejects.toThrow(/give a client that answers/)
     }
   })

@@ -28,10 +28,11 @@ export interface FaultProxy {
   delayAnswers(milliseconds: number): Promise<void>
   /**
    * Once: waits for the next request that `matches`, lets the server execute it, and when its answer has arrived here,
-   * destroys the client's connection instead of passing it on. Resolves when that has happened. It takes whatever the
-   * server says next on that connection for the answer: leave no earlier request of that connection unanswered.
+   * destroys the client's connection instead of passing it on, or once the first `passing` bytes have been passed on. Resolves
+   * when that has happened. It takes whatever the server says next on that connection for the answer: leave no earlier request of
+   * that connection unanswered.
    */
-  destroyNextAnswer(matches?: (request: Buffer) => boolean): Promise<void>
+  destroyNextAnswer(matches?: (request: Buffer) => boolean, passing?: number): Promise<void>
   /** Destroys all open connections, on both sides. New ones are served. */
   cutAll(): void
   /** Destroys all connections and refuses new ones. */
@@ -52,6 +53,7 @@ type Fault = { kind: 'none' } | { kind: 'delay'; milliseconds: number } | { kind
 
 interface Ambush {
   readonly matches: (request: Buffer) => boolean
+  readonly passing: number
   readonly done: () => void
 }
 
@@ -113,8 +115,13 @@ export async function startFaultProxy(options: { readonly target: ProxyTarget })
       counted.answerBytes += piece.length
       if (fault.kind === 'black hole') return
       if (caught) {
-        cut()
-        caught.done()
+        const { passing, done } = caught
+        const destroy = () => {
+          cut()
+          done()
+        }
+        if (passing === 0) destroy()
+        else client.end(piece.subarray(0, passing), destroy)
         return
       }
       answers.add(fault.kind === 'delay' ? fault.milliseconds : 0, () => client.write(piece))
@@ -151,7 +158,8 @@ export async function startFaultProxy(options: { readonly target: ProxyTarget })
     connections,
     pass: () => enter({ kind: 'none' }),
     delayAnswers: (milliseconds) => enter({ kind: 'delay', milliseconds }),
-    destroyNextAnswer: (matches = () => true) => new Promise((done) => ambushes.add({ matches, done })),
+    destroyNextAnswer: (matches = () => true, passing = 0) =>
+      new Promise((done) => ambushes.add({ matches, passing, done })),
     cutAll,
     refuse: () => enter({ kind: 'refuse' }),
     blackHole: () => enter({ kind: 'black hole' }),
