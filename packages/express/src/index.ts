@@ -3,6 +3,7 @@ import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
+  answerNodeRequest,
   authServer,
   type AuthServerOptions,
   type Endpoint,
@@ -14,7 +15,7 @@ import {
   type LoginOptions,
   logoutEndpoint,
   type LogoutOptions,
-  type PlainRequest,
+  type NodeRequestOptions,
   readNodeRequest,
   refreshEndpoint,
   type RefreshOptions,
@@ -99,7 +100,7 @@ export function sessionsHandler(tokens: RefreshTokens, options: SessionsOptions)
 /** Mounts an endpoint. It answers whatever reaches it, and never calls `next` without an error. */
 export function handler(endpoint: Endpoint): ExpressHandler {
   return (request, response, next) => {
-    endpoint(plain(request))
+    answerNodeRequest(endpoint, request, sentTo(request))
       .then((answer) => writeNodeResponse(response, answer))
       .catch(next)
   }
@@ -109,7 +110,7 @@ export function handler(endpoint: Endpoint): ExpressHandler {
 export function requireAccessToken(options: AccessTokenGuardOptions): ExpressHandler {
   const guard = accessTokenGuard(options)
   return (request, response, next) => {
-    guard(plain(request))
+    guard(readNodeRequest(request, sentTo(request)))
       .then((verdict) => {
         if (!verdict.ok) {
           writeNodeResponse(response, verdict.response)
@@ -124,6 +125,6 @@ export function requireAccessToken(options: AccessTokenGuardOptions): ExpressHan
 }
 
 /** A router cuts `url`, and a body parser may have drained the stream. */
-function plain(request: ExpressRequest): PlainRequest {
-  return readNodeRequest(request, { originalUrl: request.originalUrl, body: request.body })
+function sentTo({ originalUrl, body }: ExpressRequest): NodeRequestOptions {
+  return { originalUrl, body }
 }

@@ -3,6 +3,7 @@ import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
+  answerNodeRequest,
   authServer,
   type AuthServerOptions,
   type Endpoint,
@@ -15,7 +16,6 @@ import {
   logoutEndpoint,
   type LogoutOptions,
   mergeHeaders,
-  type PlainRequest,
   type PlainResponse,
   readNodeRequest,
   refreshEndpoint,
@@ -25,13 +25,7 @@ import {
   sessionsEndpoint,
   type SessionsOptions,
 } from '@baton/http'
-import type {
-  FastifyInstance,
-  FastifyPluginCallback,
-  FastifyReply,
-  FastifyRequest,
-  onRequestAsyncHookHandler,
-} from 'fastify'
+import type { FastifyInstance, FastifyPluginCallback, FastifyReply, onRequestAsyncHookHandler } from 'fastify'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -93,7 +87,7 @@ export function handler(endpoint: Endpoint): FastifyPluginCallback {
 export function requireAccessToken(options: AccessTokenGuardOptions): onRequestAsyncHookHandler {
   const guard = accessTokenGuard(options)
   return async (request, reply) => {
-    const verdict = await guard(plain(request))
+    const verdict = await guard(readNodeRequest(request.raw, { originalUrl: request.originalUrl }))
     if (!verdict.ok) return answer(reply, verdict.response)
     for (const [name, value] of verdict.headers) reply.header(name, value)
     request.auth = verdict.claims
@@ -103,7 +97,11 @@ export function requireAccessToken(options: AccessTokenGuardOptions): onRequestA
 function mount(endpoint: Endpoint, paths: readonly string[]): FastifyPluginCallback {
   return (scope, _options, done) => {
     leaveBodiesAlone(scope)
-    for (const path of paths) scope.all(path, async (request, reply) => answer(reply, await endpoint(plain(request))))
+    for (const path of paths)
+      scope.all(path, async (request, reply) => {
+        const { raw, originalUrl } = request
+        return answer(reply, await answerNodeRequest(endpoint, raw, { originalUrl }))
+      })
     done()
   }
 }
@@ -115,10 +113,6 @@ function leaveBodiesAlone(scope: FastifyInstance): void {
   scope.addHook('preParsing', async (request) => {
     request.headers = { 'content-type': 'application/octet-stream' }
   })
-}
-
-function plain(request: FastifyRequest): PlainRequest {
-  return readNodeRequest(request.raw, { originalUrl: request.originalUrl })
 }
 
 function answer(reply: FastifyReply, { status, headers, body }: PlainResponse): FastifyReply {

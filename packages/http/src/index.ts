@@ -32,7 +32,14 @@ export {
   type SigningAlgorithm,
   type SigningKey,
 } from './access-tokens/signing-keys.js'
-export { mergeHeaders, type NodeRequestOptions, readNodeRequest, toNodeHandler, writeNodeResponse } from './node.js'
+export {
+  answerNodeRequest,
+  mergeHeaders,
+  type NodeRequestOptions,
+  readNodeRequest,
+  toNodeHandler,
+  writeNodeResponse,
+} from './node.js'
 export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './web.js'
 export { BadInput, loginEndpoint, type LoginOptions, type SignIn } from './endpoints/login.js'
 export { pageGuard } from './page-guard.js'

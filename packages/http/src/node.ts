@@ -15,11 +15,26 @@ export interface NodeRequestOptions {
 /** Serves an endpoint on `node:http`: `createServer(toNodeHandler(endpoint))`. */
 export function toNodeHandler(endpoint: Endpoint): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
-    endpoint(readNodeRequest(request))
+    answerNodeRequest(endpoint, request)
       .then((answer) => writeNodeResponse(response, answer))
       // Ours never reject; one of the app's that does must not leave its caller waiting.
       .catch(() => response.destroy())
   }
+}
+
+/**
+ * Asks an endpoint about a Node request. Those that arrive in one turn of the event loop are answered side by side: see `sideBySide`.
+ * Rejects where the endpoint does.
+ */
+export async function answerNodeRequest(
+  endpoint: Endpoint,
+  request: IncomingMessage,
+  options?: NodeRequestOptions,
+): Promise<PlainResponse> {
+  // Before anything is awaited: whoever else listens to the body is about to be given it.
+  const plain = readNodeRequest(request, options)
+  await sideBySide()
+  return endpoint(plain)
 }
 
 /** The plain request of a Node one. Reads nothing of the body yet. */
@@ -107,7 +122,6 @@ function within(limit: number, bytes: Uint8Array | null): Uint8Array | null {
 }
 
 async function readWhole(request: IncomingMessage, limit: number): Promise<Uint8Array | null> {
-  await sideBySide()
   if (request.readableDidRead)
     throw new MisuseError(
       'body',

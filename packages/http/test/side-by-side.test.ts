@@ -1,4 +1,6 @@
+import type { IncomingMessage } from 'node:http'
 import { expect, it } from 'vitest'
+import { answerNodeRequest } from '../src/index.js'
 import { sideBySide } from '../src/side-by-side.js'
 
 it('who asks in one turn goes on side by side, step for step, and whoever comes later with the next', async () => {
@@ -13,4 +15,19 @@ it('who asks in one turn goes on side by side, step for step, and whoever comes 
   const later = new Promise((resolve) => setImmediate(resolve)).then(() => request('d'))
   await Promise.all([...first, later])
   expect(steps).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'c2', 'd1', 'd2'])
+})
+
+it('requests that arrive together are answered side by side', async () => {
+  const steps: string[] = []
+  const arrive = async (name: string) => {
+    const request = { url: `/${name}`, rawHeaders: [], socket: {}, readableDidRead: true }
+    await answerNodeRequest(async ({ url }) => {
+      steps.push(`${url} asked`)
+      await Promise.resolve()
+      return { status: 200, headers: [], body: null }
+    }, request as unknown as IncomingMessage)
+    steps.push(`/${name} answered`)
+  }
+  await Promise.all([arrive('a'), Promise.resolve().then(() => arrive('b'))])
+  expect(steps).toEqual(['/a asked', '/b asked', '/a answered', '/b answered'])
 })

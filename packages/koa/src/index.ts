@@ -3,6 +3,7 @@ import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
+  answerNodeRequest,
   authServer,
   type AuthServerOptions,
   type Endpoint,
@@ -15,7 +16,7 @@ import {
   logoutEndpoint,
   type LogoutOptions,
   mergeHeaders,
-  type PlainRequest,
+  type NodeRequestOptions,
   type PlainResponse,
   readNodeRequest,
   refreshEndpoint,
@@ -40,7 +41,7 @@ export function authHandler(tokens: RefreshTokens, options: AuthServerOptions): 
   return async (ctx, next) => {
     const endpoint = server.find({ url: ctx.originalUrl })
     if (endpoint === null) await next()
-    else answer(ctx, await endpoint(plain(ctx)))
+    else await handler(endpoint)(ctx, next)
   }
 }
 
@@ -82,7 +83,7 @@ export function sessionsHandler(tokens: RefreshTokens, options: SessionsOptions)
 /** Mounts an endpoint. It answers whatever reaches it, and never calls `next`. */
 export function handler(endpoint: Endpoint): Middleware {
   return async (ctx) => {
-    answer(ctx, await endpoint(plain(ctx)))
+    answer(ctx, await answerNodeRequest(endpoint, ctx.req, sentTo(ctx)))
   }
 }
 
@@ -90,7 +91,7 @@ export function handler(endpoint: Endpoint): Middleware {
 export function requireAccessToken(options: AccessTokenGuardOptions): Middleware {
   const guard = accessTokenGuard(options)
   return async (ctx, next) => {
-    const verdict = await guard(plain(ctx))
+    const verdict = await guard(readNodeRequest(ctx.req, sentTo(ctx)))
     if (!verdict.ok) {
       answer(ctx, verdict.response)
       return
@@ -102,9 +103,9 @@ export function requireAccessToken(options: AccessTokenGuardOptions): Middleware
 }
 
 /** Of what a body parser leaves behind, the text that it has read says more than what it made of it. */
-function plain(ctx: Context): PlainRequest {
-  const { rawBody, body = rawBody } = ctx.request as { rawBody?: unknown; body?: unknown }
-  return readNodeRequest(ctx.req, { originalUrl: ctx.originalUrl, body: rawBody ?? body })
+function sentTo({ originalUrl, request }: Context): NodeRequestOptions {
+  const { rawBody, body = rawBody } = request as { rawBody?: unknown; body?: unknown }
+  return { originalUrl, body: rawBody ?? body }
 }
 
 function answer(ctx: Context, { status, headers, body }: PlainResponse): void {
