@@ -21,13 +21,16 @@ it('requests that arrive together are answered side by side', async () => {
   const steps: string[] = []
   const arrive = async (name: string) => {
     const request = { url: `/${name}`, rawHeaders: [], socket: {}, readableDidRead: true }
-    await answerNodeRequest(async ({ url }) => {
-      steps.push(`${url} asked`)
-      await Promise.resolve()
-      return { status: 200, headers: [], body: null }
-    }, request as unknown as IncomingMessage)
+    await answerNodeRequest(
+      async ({ url }) => {
+        steps.push(`${url} asked`)
+        await Promise.resolve()
+        return { status: 200, headers: [], body: null }
+      },
+      request as unknown as IncomingMessage,
+    )
     steps.push(`/${name} answered`)
   }
-  await Promise.all([arrive('a'), Promise.resolve().then(() => arrive('b'))])
+  await Promise.all([arrive('a'), new Promise<void>((resolve) => process.nextTick(resolve)).then(() => arrive('b'))])
   expect(steps).toEqual(['/a asked', '/b asked', '/a answered', '/b answered'])
 })
