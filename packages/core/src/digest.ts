@@ -96,20 +96,10 @@ function frame(at: number, part: Part): number {
     return room.writeUInt32BE(part, start)
   }
   reserve(start + part.length * MOST_BYTES_PER_UNIT)
-  const length = typeof part === 'string' ? write(part, start) : part.length
+  const length = typeof part === 'string' ? room.write(part, start) : part.length
   if (typeof part !== 'string') room.set(part, start)
   room.writeUInt32BE(length, at)
   return start + length
-}
-
-/** Writes UTF-8 and returns how many bytes. Nearly all of it is ASCII, and then no call out of the engine is needed. */
-function write(text: string, start: number): number {
-  for (let index = 0; index < text.length; index += 1) {
-    const unit = text.charCodeAt(index)
-    if (unit > 0x7f) return room.write(text, start)
-    room[start + index] = unit
-  }
-  return text.length
 }
 
 function reserve(bytes: number): void {
