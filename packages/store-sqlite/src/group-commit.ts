@@ -38,11 +38,17 @@ export function groupCommit(db: SqliteDatabase): Write {
       )
   }
 
+  /** While several requests are dealt with others arrive, and they come along if they get one turn more. */
+  function commitSoon(): void {
+    if (waiting.length === 1) commitNext()
+    else setImmediate(commitNext)
+  }
+
   return (statement, parameters) =>
     new Promise((resolve, reject) => {
       const length = waiting.push({ run: () => statement.all(parameters), resolve, reject })
       // By then every request that has arrived meanwhile has had its turn.
-      if (length === 1) setImmediate(commitNext)
+      if (length === 1) setImmediate(commitSoon)
     })
 }
 

@@ -1,4 +1,5 @@
 import type { SqliteDatabase } from './database.js'
+import { RECORD } from './rows.js'
 
 /*
  * Everything that writes is one statement, so that no lock is taken for reading and upgraded later, and is run with `all`: with
@@ -21,29 +22,29 @@ const TEXTS = {
       :bound_key, :offline, :metadata
     )
     ON CONFLICT (id) DO UPDATE SET id = id
-    RETURNING *`,
+    RETURNING ${RECORD}`,
 
-  find: 'SELECT * FROM baton_families WHERE id = :id',
+  find: `SELECT ${RECORD} FROM baton_families WHERE id = :id`,
 
   rotate: `
     UPDATE baton_families
     SET generation = :generation, verifier = :verifier, nonce = :nonce, key_id = :keyId, rotated_at = :rotatedAt,
       retry_key = :retryKey, ${NEW_END}
     WHERE id = :id AND verifier = :expect AND ${ALIVE}
-    RETURNING *`,
+    RETURNING ${RECORD}`,
 
   renew: `
     UPDATE baton_families SET ${NEW_END}
     WHERE id = :id AND verifier = :expect AND ${ALIVE}
-    RETURNING *`,
+    RETURNING ${RECORD}`,
 
   revoke: `
     UPDATE baton_families SET revocation_id = :revocationId, revoked_at = :at, revocation_reason = :reason
     WHERE id = :id AND revocation_id IS NULL
-    RETURNING *`,
+    RETURNING ${RECORD}`,
 
   list: `
-    SELECT * FROM baton_families
+    SELECT ${RECORD} FROM baton_families
     WHERE subject = :subject AND created_at <= :createdAt AND (created_at < :createdAt OR id > :id) AND ${ALIVE}
     ORDER BY created_at DESC, id LIMIT :most`,
 

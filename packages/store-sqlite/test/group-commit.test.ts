@@ -28,8 +28,20 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
     const { db, log } = watched(driver.onDisk())
     const tokens = createRefreshTokens({ store: sqliteStore(db), secrets: [SECRET] })
     log.length = 0
-    await tokens.issue({ subject: 'a' })
+    const issuing = tokens.issue({ subject: 'a' })
+    await setImmediate()
     expect(log).toEqual(['write'])
+    await issuing
+  })
+
+  test('those that come while several are dealt with are of their company', async () => {
+    const { db, log } = watched(driver.onDisk())
+    const tokens = createRefreshTokens({ store: sqliteStore(db), secrets: [SECRET] })
+    log.length = 0
+    const first = NAMES.map((subject) => tokens.issue({ subject }))
+    await setImmediate()
+    await Promise.all([...first, tokens.issue({ subject: 'f' })])
+    expect(log).toEqual(['BEGIN IMMEDIATE', ...EACH_WRITES, 'write', 'COMMIT'])
   })
 
   test('more than fit into one transaction go into the next', async () => {
