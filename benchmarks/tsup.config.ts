@@ -7,5 +7,13 @@ export default defineConfig({
   tsconfig: '../tsconfig.build.json',
   // Each process loads what it needs and no more.
   splitting: true,
-  entry: ['src/main.ts', 'src/server.ts', 'src/load.ts', 'src/micro.ts', 'src/growth.ts', 'src/join.ts'],
+  entry: [
+    'src/main.ts',
+    'src/server.ts',
+    'src/load.ts',
+    'src/micro.ts',
+    'src/growth.ts',
+    'src/join.ts',
+    'src/compare.ts',
+  ],
 })

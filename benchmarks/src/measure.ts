@@ -91,42 +91,65 @@ interface Parts {
 }
 
 /** Starts the row's server and a load generator, and ends both afterwards. */
-async function withServer<Answer>(
-  { row, engines, profiles }: { row: Row; engines: Engines; profiles: string | null },
-  use: (parts: Parts) => Promise<Answer>,
-): Promise<Answer> {
-  const server = startServer(profiles)
-  const generator = startLoad()
+async function withServer<Answer>(start: StartedRow, use: (parts: Parts) => Promise<Answer>): Promise<Answer> {
+  const { stop, ...parts } = await startRow(start)
   try {
-    const target = await server.ask({ type: 'start', row, engines })
-    if (target.type !== 'listening') throw new Error('the server does not listen')
-    return await use({
-      target,
-      server: {
-        async issue(count) {
-          const report = await server.ask({ type: 'issue', count })
-          return report.type === 'issued' ? report.refreshTokens : []
-        },
-        async usage() {
-          const report = await server.ask({ type: 'usage' })
-          if (report.type !== 'used') throw new Error('the server does not tell its usage')
-          return report
-        },
-        async stored() {
-          const report = await server.ask({ type: 'stored' })
-          return report.type === 'stored' ? report.bytes : NaN
-        },
-      },
-      async load(to, chains, clients, most) {
-        const report = await generator.ask({ target: to, chains, clients, most })
-        if (report.type === 'failed') throw new Error(report.message)
-        const errors = Object.entries(report.errors)
-        if (errors.length > 0) throw new Error(errors.map(([error, count]) => `${String(count)} × ${error}`).join('; '))
-        return report
-      },
-    })
+    return await use(parts)
   } finally {
+    await stop()
+  }
+}
+
+interface StartedRow {
+  readonly row: Row
+  readonly engines: Engines
+  readonly profiles: string | null
+  /** Of the built harness, where it is not this one's. */
+  readonly folder?: URL
+}
+
+/** Starts the row's server and a load generator. */
+export async function startRow({
+  row,
+  engines,
+  profiles,
+  folder,
+}: StartedRow): Promise<Parts & { readonly stop: () => Promise<void> }> {
+  const server = startServer(profiles, folder)
+  const generator = startLoad(folder)
+  async function stop(): Promise<void> {
     await generator.stop()
     await server.stop()
+  }
+  const target = await server.ask({ type: 'start', row, engines }).catch(async (error: unknown) => {
+    await stop()
+    throw error
+  })
+  if (target.type !== 'listening') throw new Error('the server does not listen')
+  return {
+    stop,
+    target,
+    server: {
+      async issue(count) {
+        const report = await server.ask({ type: 'issue', count })
+        return report.type === 'issued' ? report.refreshTokens : []
+      },
+      async usage() {
+        const report = await server.ask({ type: 'usage' })
+        if (report.type !== 'used') throw new Error('the server does not tell its usage')
+        return report
+      },
+      async stored() {
+        const report = await server.ask({ type: 'stored' })
+        return report.type === 'stored' ? report.bytes : NaN
+      },
+    },
+    async load(to, chains, clients, most) {
+      const report = await generator.ask({ target: to, chains, clients, most })
+      if (report.type === 'failed') throw new Error(report.message)
+      const errors = Object.entries(report.errors)
+      if (errors.length > 0) throw new Error(errors.map(([error, count]) => `${String(count)} × ${error}`).join('; '))
+      return report
+    },
   }
 }

@@ -10,13 +10,15 @@ interface Worker<Order, Report> {
 }
 
 /** The server under measurement has the first core to itself, as far as the machine lets it; everything else is elsewhere. */
-export const startServer = (profiles: string | null) =>
-  start<ServerOrder, ServerReport>('server.js', 0, [
+export const startServer = (profiles: string | null, folder = HERE) =>
+  start<ServerOrder, ServerReport>(new URL('server.js', folder), 0, [
     '--expose-gc',
     ...(profiles === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`]),
   ])
 
-export const startLoad = () => start<LoadOrder, LoadReport>('load.js', 1, [])
+export const startLoad = (folder = HERE) => start<LoadOrder, LoadReport>(new URL('load.js', folder), 1, [])
+
+const HERE = new URL('.', import.meta.url)
 
 const canPin = cpus().length > 1 && hasTaskset()
 
@@ -30,20 +32,24 @@ function hasTaskset(): boolean {
 }
 
 function start<Order extends object, Report extends { type: string }>(
-  file: string,
+  file: URL,
   core: number,
   execArgv: string[],
 ): Worker<Order, Report> {
-  const path = fileURLToPath(new URL(file, import.meta.url))
+  const path = fileURLToPath(file)
   const child = fork(path, { execArgv, serialization: 'advanced', env: { ...process.env, NODE_ENV: 'production' } })
   pin(child, core)
   return {
     async ask(order) {
       child.send(order)
+      const heard = new AbortController()
+      const listening = { signal: heard.signal }
       const report = await Promise.race([
-        once(child, 'message').then(([message]) => message as Report),
-        once(child, 'exit').then(([code]) => Promise.reject(new Error(`${file} ended with ${String(code)}`))),
-      ])
+        once(child, 'message', listening).then(([message]) => message as Report),
+        once(child, 'exit', listening).then(([code]) =>
+          Promise.reject(new Error(`${path} ended with ${String(code)}`)),
+        ),
+      ]).finally(() => heard.abort())
       if (report.type === 'failed') throw new Error((report as unknown as { message: string }).message)
       return report
     },

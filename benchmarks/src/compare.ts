@@ -1,0 +1,89 @@
+import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { startEngines } from './engines.js'
+import { startRow } from './measure.js'
+import { rowsNamed } from './row.js'
+
+/*
+ * Lets rows take turns that are too short for the machine to change its mood in between: what one costs more than another shows to a
+ * microsecond, on a machine whose neighbours make each of them a third slower now and then.
+ *
+ *   node benchmarks/dist/compare.js bare/node baton/node/memory/sealed
+ *   node benchmarks/dist/compare.js baton/node/redis/sealed --with=../another-checkout
+ */
+
+const { values: flags, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: {
+    with: { type: 'string' },
+    clients: { type: 'string', default: '32' },
+    warm: { type: 'string', default: '4' },
+    turns: { type: 'string', default: '40' },
+    seconds: { type: 'string', default: '0.4' },
+  },
+})
+const clients = Number(flags.clients)
+const rows = rowsNamed(names)
+const checkouts = [
+  { label: '', folder: {} },
+  ...(flags.with === undefined
+    ? []
+    : [{ label: ` of ${flags.with}`, folder: { folder: pathToFileURL(`${flags.with}/benchmarks/dist/`) } }]),
+]
+const { engines, stop } = await startEngines(rows)
+
+interface Turn {
+  readonly cpuMicros: number
+  readonly requestsPerSecond: number
+  readonly p50: number
+}
+
+interface Entrant {
+  readonly name: string
+  run(milliseconds: number): Promise<Turn>
+  stop(): Promise<void>
+}
+
+async function enter(row: (typeof rows)[number], { label, folder }: (typeof checkouts)[number]): Promise<Entrant> {
+  const { target, server, load, stop: leave } = await startRow({ row, engines, profiles: null, ...folder })
+  let chains = await server.issue(clients)
+  return {
+    name: row.name + label,
+    stop: leave,
+    async run(milliseconds) {
+      await server.usage()
+      const ran = await load(target, chains, clients, { milliseconds, rotations: Infinity })
+      chains = ran.chains
+      const { cpuMicros } = await server.usage()
+      return { cpuMicros, requestsPerSecond: ran.rotations / ran.seconds, p50: quantileOf([...ran.latencies], 1 / 2) }
+    },
+  }
+}
+
+/** The value below which this share of all lies. */
+function quantileOf(values: number[], share: number): number {
+  return values.sort((one, other) => one - other)[Math.floor(values.length * share)] ?? NaN
+}
+
+const entrants: Entrant[] = []
+try {
+  for (const row of rows) for (const checkout of checkouts) entrants.push(await enter(row, checkout))
+  const turns = new Map(entrants.map((entrant) => [entrant, [] as Turn[]]))
+  for (const entrant of entrants) await entrant.run(Number(flags.warm) * 1000)
+  for (let turn = 0; turn < Number(flags.turns); turn += 1)
+    for (const entrant of entrants) turns.get(entrant)?.push(await entrant.run(Number(flags.seconds) * 1000))
+  console.log('| row | CPU µs, lowest | lower quarter | requests/s, upper quarter | p50 ms, lower quarter |')
+  console.log('| --- | ---: | ---: | ---: | ---: |')
+  for (const [{ name }, ran] of turns) {
+    const of = (figure: keyof Turn, share: number) =>
+      quantileOf(
+        ran.map((turn) => turn[figure]),
+        share,
+      )
+    const cpu = `${of('cpuMicros', 0).toFixed(1)} | ${of('cpuMicros', 1 / 4).toFixed(1)}`
+    console.log(`| ${name} | ${cpu} | ${of('requestsPerSecond', 3 / 4).toFixed(0)} | ${of('p50', 1 / 4).toFixed(3)} |`)
+  }
+} finally {
+  for (const entrant of entrants) await entrant.stop()
+  await stop()
+}
