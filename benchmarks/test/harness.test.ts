@@ -14,18 +14,18 @@ test('a quick run measures a row in another process and writes table, numbers an
   const out = join(folder, 'run')
   const run = await promisify(execFile)(process.execPath, [
     program,
-    'baton/node/memory/jwt',
+    'baton/node/sqlite/jwt',
     '--quick',
     '--sizes',
     `--out=${out}`,
   ])
-  expect(run.stdout).toContain('| baton/node/memory/jwt |')
+  expect(run.stdout).toContain('| baton/node/sqlite/jwt |')
   const [summary] = JSON.parse(readFileSync(`${out}.json`, 'utf8'))
-  expect(summary).toMatchObject({ row: { name: 'baton/node/memory/jwt' }, rounds: 1, size: { commands: 0 } })
+  expect(summary).toMatchObject({ row: { name: 'baton/node/sqlite/jwt' }, rounds: 1, size: { commands: 1 } })
   expect(summary.requestsPerSecond).toBeGreaterThan(0)
   expect(summary.size.bytesPerSession).toBeGreaterThan(0)
   expect(readFileSync(`${out}.md`, 'utf8')).toBe(run.stdout.slice(0, readFileSync(`${out}.md`, 'utf8').length))
-  expect(readFileSync(`${out}.svg`, 'utf8')).toContain('baton/node/memory/jwt')
+  expect(readFileSync(`${out}.svg`, 'utf8')).toContain('baton/node/sqlite/jwt')
 })
 
 test('a row that answers anything but new tokens fails, and says what came instead', async () => {
