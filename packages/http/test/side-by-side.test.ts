@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import { expect, it } from 'vitest'
 import { answerNodeRequest } from '../src/index.js'
@@ -15,6 +16,17 @@ it('who asks in one turn goes on side by side, step for step, and whoever comes 
   const later = new Promise((resolve) => setImmediate(resolve)).then(() => request('d'))
   await Promise.all([...first, later])
   expect(steps).toEqual(['a1', 'b1', 'c1', 'a2', 'b2', 'c2', 'd1', 'd2'])
+})
+
+it('each goes on in the context that it came with', async () => {
+  const context = new AsyncLocalStorage<string>()
+  const contexts = ['a', 'b'].map((name) =>
+    context.run(name, async () => {
+      await sideBySide()
+      return context.getStore()
+    }),
+  )
+  expect(await Promise.all(contexts)).toEqual(['a', 'b'])
 })
 
 it('requests that arrive together are answered side by side', async () => {
