@@ -29,15 +29,20 @@ export function demandQueryable(caller: string, db: unknown): asserts db is Quer
 /** Throws where what is written through `db` could not be part of one transaction. */
 export function demandClient(caller: string, db: unknown): asserts db is Queryable {
   demandQueryable(caller, db)
-  if ('totalCount' in db)
+  if (isPool(db))
     throw new TypeError(
       `${caller}: got a Pool, whose queries go to any connection; give the Client that runs your transaction, const client = await pool.connect()`,
     )
 }
 
-/** On a Client, one query after another: `pg` deprecates queueing them there. A Pool has a connection for each. */
+/** A Pool has a connection for each query; anything else may have but one, and that in a transaction. */
+export function isPool(db: Queryable): boolean {
+  return 'totalCount' in db
+}
+
+/** On a Client, one query after another: `pg` deprecates queueing them there. */
 export function inTurn(db: Queryable): Queryable {
-  if ('totalCount' in db) return db
+  if (isPool(db)) return db
   let last: Promise<unknown> = Promise.resolve()
   return {
     query(query) {

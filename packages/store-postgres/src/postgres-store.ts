@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
-import { ask, demandClient, demandQueryable, inTurn, type Queryable, stateOf } from './client.js'
+import { ask, demandClient, demandQueryable, inTurn, isPool, type Queryable, stateOf } from './client.js'
 import { cursorOf, HEAD, positionOf } from './cursor.js'
+import { inGroups } from './groups.js'
 import { purgeOf } from './purge.js'
-import { type FamilyRow, recordOf, valuesOf } from './rows.js'
+import { type FamilyRow, recordOf, type Swap, swapsValues, swapValues, valuesOf } from './rows.js'
 import { migrate, quoted } from './schema.js'
 import { type StatementName, statementsOn } from './statements.js'
 
@@ -48,11 +49,15 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
   const sql = statementsOn(quoted(schema))
   const queue = inTurn(db)
 
-  async function run(name: StatementName, values: unknown[]): Promise<{ rows: unknown[]; count: number }> {
+  async function run(
+    name: StatementName,
+    values: unknown[],
+    attempts = persistently,
+  ): Promise<{ rows: unknown[]; count: number }> {
     const text = sql[name]
     const query = namedStatements ? { name: nameOf(text), text, values } : { text, values }
     try {
-      return await persistently(() => ask(queue, query))
+      return await attempts(() => ask(queue, query))
     } catch (error) {
       throw TABLES_MISSING.includes(stateOf(error)) ? withoutTables(schema, error) : error
     }
@@ -67,6 +72,25 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
 
   const find = (id: FamilyId) => family('find', [id])
 
+  const rotateAlone = (swap: Swap) => family('rotate', swapValues(swap))
+
+  /** Answers null to those who lost, and to those who have to try alone. */
+  async function rotateTogether(swaps: readonly Swap[]): Promise<readonly (FamilyRecord | null)[]> {
+    const [only] = swaps
+    if (only !== undefined && swaps.length === 1) return [await rotateAlone(only)]
+    try {
+      const { rows } = await run('rotateMany', swapsValues(swaps), once)
+      const applied = new Map(rows.map((row) => [(row as FamilyRow).verifier, recordOf(row as FamilyRow)]))
+      return swaps.map(({ next }) => applied.get(next.verifier) ?? null)
+    } catch (error) {
+      // Whose fault that was shows when each reads what stands and, where its swap still applies, tries alone.
+      if (stateOf(error) !== '') return swaps.map(() => null)
+      throw error
+    }
+  }
+
+  const rotateFirst = isPool(db) ? inGroups(rotateTogether) : rotateAlone
+
   return {
     create(record) {
       // The family that was in the way may be purged before it is read; then there is room.
@@ -78,21 +102,9 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
     find,
 
     rotate({ id, expect, next, now }) {
-      return untilSettled(async () => {
-        const applied =
-          next === null
-            ? await family('renew', [id, expect, now])
-            : await family('rotate', [
-                id,
-                expect,
-                now,
-                next.generation,
-                next.verifier,
-                next.nonce,
-                next.keyId,
-                next.rotatedAt,
-                next.retryKey,
-              ])
+      return untilSettled(async (attempt) => {
+        const swap = attempt === 1 ? rotateFirst : rotateAlone
+        const applied = await (next === null ? family('renew', [id, expect, now]) : swap({ id, expect, next, now }))
         if (applied !== null) return applied
         // A statement of its own: within the UPDATE's, a loser would be shown the row as it was before the winner.
         const found = await find(id)
@@ -166,9 +178,9 @@ async function patiently<Answer>(run: () => Promise<Answer>): Promise<Answer> {
 const UNSETTLED = Symbol('unsettled')
 
 /** Looks again while the record contradicts what the server did, as it may for a moment when another writer comes in between. */
-async function untilSettled<Answer>(look: () => Promise<Answer | typeof UNSETTLED>): Promise<Answer> {
+async function untilSettled<Answer>(look: (attempt: number) => Promise<Answer | typeof UNSETTLED>): Promise<Answer> {
   for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
-    const answer = await look()
+    const answer = await look(attempt)
     if (answer !== UNSETTLED) return answer
   }
   throw new Error(

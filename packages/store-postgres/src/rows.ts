@@ -1,4 +1,4 @@
-import type { FamilyRecord, Revocation } from '@baton/core'
+import type { FamilyRecord, Revocation, RotateCommand, Succession } from '@baton/core'
 
 /** A family as PostgreSQL holds it. `bigint` arrives as text unless the app has told `pg` otherwise; `Number` takes either. */
 export interface FamilyRow {
@@ -78,6 +78,33 @@ export function valuesOf(record: FamilyRecord): unknown[] {
     JSON.stringify(record.metadata),
     record.createdAt,
   ]
+}
+
+/** A rotation that makes a successor. */
+export interface Swap extends RotateCommand {
+  readonly next: Succession
+}
+
+/** The parameters of `rotate`. */
+export function swapValues({ id, expect, next, now }: Swap): unknown[] {
+  const { generation, verifier, nonce, keyId, rotatedAt, retryKey } = next
+  return [id, expect, now, generation, verifier, nonce, keyId, rotatedAt, retryKey]
+}
+
+/** The parameters of `rotateMany`: the swaps as JSON by the names that they have there, and whose they are. */
+export function swapsValues(swaps: readonly Swap[]): unknown[] {
+  const rows = swaps.map(({ id, expect, next, now }) => ({
+    id,
+    expect,
+    now,
+    generation: next.generation,
+    verifier: next.verifier,
+    nonce: next.nonce,
+    key_id: next.keyId,
+    rotated_at: next.rotatedAt,
+    retry_key: next.retryKey,
+  }))
+  return [JSON.stringify(rows), swaps.map(({ id }) => id)]
 }
 
 /** The columns are written by `valuesOf` alone, so their contents have the types that went in. */

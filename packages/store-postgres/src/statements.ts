@@ -9,7 +9,9 @@ export function statementsOn(schema: string) {
   const columns = COLUMNS.join(', ')
   const places = COLUMNS.map((_, index) => `$${String(index + 1)}`).join(', ')
   const living = 'id = $1 AND verifier = $2 AND revocation_id IS NULL AND expires_at > $3::bigint'
-  const renewed = 'expires_at = LEAST($3::bigint + coalesce(idle_ms, absolute_expires_at), absolute_expires_at)'
+  const renewedAt = (now: string) =>
+    `expires_at = LEAST(${now} + coalesce(idle_ms, absolute_expires_at), absolute_expires_at)`
+  const renewed = renewedAt('$3::bigint')
   const dead = '(revocation_id IS NOT NULL OR expires_at <= $1::bigint) AND keep_until <= $1::bigint'
 
   // As an array, because a join might read the whole table. Rows that somebody is writing are passed over, not waited for.
@@ -22,6 +24,15 @@ export function statementsOn(schema: string) {
     find: `SELECT ${columns} FROM ${families} WHERE id = $1`,
     rotate: `UPDATE ${families} SET ${renewed}, generation = $4, verifier = $5, nonce = $6, key_id = $7, rotated_at = $8,
       retry_key = $9 WHERE ${living} RETURNING ${columns}`,
+    // Rows that somebody is writing are passed over: nobody waits for the writers of another family.
+    rotateMany: `UPDATE ${families} SET ${renewedAt('swap.now')}, generation = swap.generation, verifier = swap.verifier,
+      nonce = swap.nonce, key_id = swap.key_id, rotated_at = swap.rotated_at, retry_key = swap.retry_key
+      FROM json_to_recordset($1) AS swap (id text, expect text, now bigint, generation bigint, verifier text, nonce text,
+        key_id text, rotated_at bigint, retry_key text)
+      WHERE ${families}.id = swap.id AND ${families}.verifier = swap.expect AND revocation_id IS NULL AND expires_at > swap.now
+        AND ${families}.id = ANY (ARRAY(
+          SELECT id FROM ${families} WHERE id = ANY ($2::text[]) FOR NO KEY UPDATE SKIP LOCKED))
+      RETURNING ${COLUMNS.map((column) => `${families}.${column}`).join(', ')}`,
     renew: `UPDATE ${families} SET ${renewed} WHERE ${living} RETURNING ${columns}`,
     revoke: `UPDATE ${families} SET revocation_id = $2, revoked_at = $3, revocation_reason = $4
       WHERE id = $1 AND revocation_id IS NULL RETURNING ${columns}`,
