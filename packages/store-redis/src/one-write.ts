@@ -12,8 +12,8 @@ interface Waiting {
 
 /**
  * Sends all that is asked for in one turn of the event loop in one write: a write wakes the server, and that costs this process more
- * than all else that it does for a command. Each call has a reply or an error of its own. Not for clusters, whose keys are on
- * several servers.
+ * than all else that it does for a command. Where several wait they wait one turn more: while they are dealt with others arrive, and
+ * come along. Each call has a reply or an error of its own. Not for clusters, whose keys are on several servers.
  */
 export function inOneWrite(client: IoRedisClient): SendBySha {
   let waiting: Waiting[] = []
@@ -50,10 +50,15 @@ export function inOneWrite(client: IoRedisClient): SendBySha {
       })
   }
 
+  function sendSoon(): void {
+    if (waiting.length === 1) sendWaiting()
+    else setImmediate(sendWaiting)
+  }
+
   return (sha, key, args) =>
     new Promise((resolve, reject) => {
       const length = waiting.push({ sha, key, args, resolve, reject })
       // By then every request that has arrived meanwhile has had its turn.
-      if (length === 1) setImmediate(sendWaiting)
+      if (length === 1) setImmediate(sendSoon)
     })
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { createRefreshTokens } from '@baton/core'
 import { type RedisServer, startRedis, until } from '@baton/test-servers'
 import { Redis } from 'ioredis'
@@ -111,6 +112,21 @@ describe.each(Object.entries(singleDrivers))('what %s sends', (_name, connect) =
     expect(after?.generation).toBe(1)
     end()
   })
+})
+
+test.each(['ioredis 5', 'ioredis 6'])('%s: those that come while several are dealt with go along', async (name) => {
+  const { client, end } = await singleDrivers[name]!(server)
+  const store = redisStore(client)
+  const find = () => store.find(familyOf('a').id)
+  // The server knows the script from then on.
+  await find()
+  await redis.config('RESETSTAT')
+  const first = [find(), find()]
+  await setImmediate()
+  await Promise.all([...first, find()])
+  const reads = /total_reads_processed:(\d+)/.exec(await redis.info('stats'))
+  expect(Number(reads?.[1])).toBe(2)
+  end()
 })
 
 test('create and revoke that come again are written again, so that a WAIT behind them has something to wait for', async () => {
