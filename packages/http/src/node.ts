@@ -31,20 +31,23 @@ export async function answerNodeRequest(
   request: IncomingMessage,
   options?: NodeRequestOptions,
 ): Promise<PlainResponse> {
-  // Before anything is awaited: whoever else listens to the body is about to be given it.
   const plain = readNodeRequest(request, options)
+  const isTouched = plain.body.kind === 'stream' && request.readableFlowing !== null
+  // Before anything is awaited: whoever listens already is about to be given all of it.
+  const whole = isTouched ? { ...plain, body: begun(request) } : plain
   await sideBySide()
-  return endpoint(plain)
+  return endpoint(whole)
 }
 
 /** The plain request of a Node one. Reads nothing of the body yet. */
 export function readNodeRequest(request: IncomingMessage, options: NodeRequestOptions = {}): PlainRequest {
   const { socket, method = 'GET', url = '/' } = request
+  const headers = headersOf(request)
   return {
     method: method.toUpperCase(),
     url: pathAndQueryOf(options.originalUrl ?? url),
-    headers: headersOf(request),
-    body: bodyOf(request, options.body),
+    headers,
+    body: bodyOf(request, { parsed: options.body, announced: Number(headers['content-length']?.[0]) }),
     remoteAddress: socket.remoteAddress ?? null,
     encrypted: 'encrypted' in socket && socket.encrypted === true,
     peerCertificate: () => peerCertificateOf(socket),
@@ -102,15 +105,15 @@ function headersOf({ rawHeaders }: IncomingMessage): PlainRequest['headers'] {
   return headers
 }
 
-function bodyOf(request: IncomingMessage, parsed: unknown): PlainBody {
+function bodyOf(request: IncomingMessage, { parsed, announced }: { parsed: unknown; announced: number }): PlainBody {
   // A parser may also leave `{}` behind for a type that it does not know; then the stream is still ours to read.
   if (request.readableDidRead || request.readableEnded) return { kind: 'parsed', value: parsed }
-  // Whoever listens already is about to be given all of it, and a moment later there would be nothing left for us.
-  if (request.readableFlowing === true) return begun(readBounded(request, MOST_BODY_BYTES))
-  return { kind: 'stream', read: (limit) => readWhole(request, limit) }
+  return { kind: 'stream', read: (limit) => readWhole(request, { limit, announced }) }
 }
 
-function begun(reading: Promise<Uint8Array | null>): PlainBody {
+/** A body that is collected from now on. */
+function begun(request: IncomingMessage): PlainBody {
+  const reading = readBounded(request, MOST_BODY_BYTES)
   // It may never be asked for, and then nobody else would catch it.
   reading.catch(() => undefined)
   const read = async (limit: number) => within(limit, await reading)
@@ -121,15 +124,21 @@ function within(limit: number, bytes: Uint8Array | null): Uint8Array | null {
   return bytes !== null && bytes.byteLength <= limit ? bytes : null
 }
 
-async function readWhole(request: IncomingMessage, limit: number): Promise<Uint8Array | null> {
+/** `announced` is its length, if it has been. */
+async function readWhole(
+  request: IncomingMessage,
+  { limit, announced }: { limit: number; announced: number },
+): Promise<Uint8Array | null> {
   if (request.readableDidRead)
     throw new MisuseError(
       'body',
-      'was taken by a listener that came after this handler; let it listen before, or run a body parser in front of both',
+      'was taken by another listener before it could be read; let that listen before this handler runs, or run a body parser in front of both',
     )
-  // Where all of it has arrived there is nothing to listen for.
-  return request.complete && !request.destroyed
-    ? within(limit, (request.read() as Buffer | null) ?? new Uint8Array())
+  // Where all of it has arrived there is nothing to listen for. `complete` would not tell: Bun and Deno set it early. And by itself
+  // `read` returns no more than one chunk from Node 26 on.
+  const isHere = request.readableLength === announced && request.readableEncoding === null
+  return isHere && !request.destroyed
+    ? within(limit, (request.read(announced) as Buffer | null) ?? new Uint8Array())
     : readBounded(request, limit)
 }
 
@@ -152,7 +161,18 @@ function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Arra
         resolve(only !== undefined && second === undefined ? only : Buffer.concat(chunks))
       })
     }
-    const collect = (chunk: Buffer) => {
+    const collect = (chunk: Buffer | string) => {
+      if (typeof chunk === 'string') {
+        settle(() => {
+          reject(
+            new MisuseError(
+              'body',
+              'comes as text, because something in front of this handler has called setEncoding; leave the bytes as they are, or run a body parser in front of both',
+            ),
+          )
+        })
+        return
+      }
       length += chunk.byteLength
       if (length <= limit) {
         chunks.push(chunk)
@@ -168,6 +188,7 @@ function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Arra
       hungUp()
       return
     }
-    request.on('data', collect).on('end', finish).on('error', hungUp).on('close', hungUp)
+    // Whoever has paused it leaves it to us.
+    request.on('data', collect).on('end', finish).on('error', hungUp).on('close', hungUp).resume()
   })
 }

@@ -199,6 +199,9 @@ describe('the body', () => {
   it.each<[string, (request: IncomingMessage) => void]>([
     ['counts its bytes', (request) => request.on('data', () => undefined)],
     ['has set it going', (request) => request.resume()],
+    ['reads it in a loop', (request) => void request.toArray()],
+    ['has paused it', (request) => request.pause()],
+    ['listens and has paused it', (request) => request.on('data', () => undefined).pause()],
   ])('is whole although somebody in front of us %s', async (_, listen) => {
     const handle = toNodeHandler(echo([], 10))
     const { url } = await serve((request, response) => {
@@ -210,15 +213,64 @@ describe('the body', () => {
     expect((await fetch(url, { method: 'POST', body: 'x'.repeat(200_000) })).status).toBe(413)
   })
 
-  it('that somebody behind us has taken is a mistake of the app, which is told, and signs nobody out', async () => {
+  it('is whole where it has arrived in pieces before it is asked for', async () => {
+    let arrived: () => void = () => undefined
+    const begun = new Promise<void>((resolve) => (arrived = resolve))
+    const { port } = await serve((request, response) => {
+      const handle = toNodeHandler(async (plain) => {
+        arrived()
+        while (request.readableLength < 8) await new Promise(setImmediate)
+        return echo()(plain)
+      })
+      handle(request, response)
+    })
+    const socket = connect(port, '127.0.0.1')
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\nConnection: close\r\n\r\nfour')
+    await begun
+    socket.write('more')
+    const answer = await socket.setEncoding('utf8').toArray()
+    expect(answer.join('')).toContain('\r\n\r\nfourmore')
+  })
+
+  it('is left alone until it is asked for', async () => {
+    const { url } = await serve((request, response) => {
+      request.on('data', () => undefined)
+      readNodeRequest(request)
+      response.end(String(request.listenerCount('data')))
+    })
+    expect(await (await fetch(url, { method: 'POST', body: 'x' })).text()).toBe('1')
+  })
+
+  it.each<[string, (request: IncomingMessage, handle: () => void) => void]>([
+    [
+      'that somebody behind us has taken',
+      (request, handle) => {
+        handle()
+        request.resume()
+      },
+    ],
+    [
+      'that somebody in front of us has made text of',
+      (request, handle) => {
+        request.setEncoding('utf8')
+        handle()
+      },
+    ],
+    [
+      'that somebody in front of us takes as text',
+      (request, handle) => {
+        request.setEncoding('utf8').resume()
+        handle()
+      },
+    ],
+  ])('%s is a mistake of the app, which is told, and signs nobody out', async (_, mistake) => {
     const app = createApp()
     const { errors, shared, accessToken } = app
     const handle = toNodeHandler(
       refreshEndpoint(app.tokens, { ...shared, accessToken, clients: [{ clientId: 'web' }] }),
     )
     const { url } = await serve((request, response) => {
-      handle(request, response)
-      request.resume()
+      mistake(request, () => handle(request, response))
     })
     const response = await fetch(url, { method: 'POST', body: new URLSearchParams({ grant_type: 'refresh_token' }) })
     expect([response.status, await response.json()]).toMatchObject([500, { error: 'server_error' }])
