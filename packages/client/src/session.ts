@@ -110,15 +110,15 @@ export function createSession(options: SessionOptions): Session {
       const { session, revocations = [] } = record ?? {}
       const before: Known = session ?? {}
       const { sid = null, refreshToken = null } = before
-      // A cookie that is replaced the server ends by itself; without a marker there may still be one.
-      const isKept = sid
-        ? refreshToken === next?.refreshToken
-        : next || session?.state === 'ended' || !endpoints.isCookie
+      // Without a marker there may still be a cookie.
+      const isKept = sid ? refreshToken === next?.refreshToken : session?.state === 'ended' || !endpoints.isCookie
+      const untold = isKept ? revocations : [...revocations, { refreshToken, sid }]
       return {
         ...record,
         session: next ?? { state: 'ended', reason: 'logout' },
         pause: null,
-        revocations: isKept ? revocations : [...revocations, { refreshToken, sid }],
+        // A cookie that is replaced the server ends by itself; told of it later, it might end the next one.
+        revocations: next && endpoints.isCookie ? [] : untold,
       }
     })
   }

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { beginAuthorization, loginWithCode } from '../src/authorization.js'
 import { cookieEndpoints } from '../src/cookie.js'
 import { hashOf } from '../src/encoding.js'
-import { createSession, memoryStorage, type SessionOptions } from '../src/index.js'
+import { createSession, memoryStorage, type Session, type SessionOptions } from '../src/index.js'
 import { logoutEverywhere } from '../src/logout-everywhere.js'
 import { MisuseError } from '../src/misuse.js'
 import { type OAuthOptions, oauthEndpoints } from '../src/oauth.js'
@@ -13,6 +13,18 @@ const LIFE = 15 * 60_000
 
 let world: World
 let server: World['server']
+
+/** The answer of a sign-in by cookie. */
+const BOBS = { access_token: 'at', token_type: 'Bearer', expires_in: 900, sid: 'bobs' }
+
+function openByCookie(): Session {
+  const { origin } = server
+  const endpoints = cookieEndpoints({
+    refreshEndpoint: `${origin}/auth/refresh`,
+    logoutEndpoint: `${origin}/auth/logout`,
+  })
+  return world.open({ endpoints })
+}
 
 beforeEach(async () => {
   world = await createWorld()
@@ -60,6 +72,25 @@ describe('signing in', () => {
     await expect(begun).rejects.toMatchObject({ code: 'signed_out', reason: 'replaced' })
     expect(await session.getAccessToken()).toBe(bob['access_token'])
     expect(await world.open({ storage }).getAccessToken()).toBe(bob['access_token'])
+  })
+
+  test('a sign-in by cookie waits for a refresh that is under way: its cookie comes last', async () => {
+    const session = openByCookie()
+    await session.login({ ...BOBS, sid: 'alices', expires_in: 0 })
+    const [held, heard] = [gate(), gate()]
+    server.fault('/auth/refresh', { kind: 'hold', until: held.opened, heard: heard.open })
+    const begun = session.getAccessToken()
+    await heard.opened
+    let isUnderWay = true
+    const signIn = session.login(async () => {
+      expect(isUnderWay).toBe(false)
+      return BOBS
+    })
+    isUnderWay = false
+    held.open()
+    await signIn
+    await expect(begun).rejects.toThrow()
+    expect(session.snapshot().sid).toBe('bobs')
   })
 
   test('CL-09 a confidential client authenticates once, by HTTP Basic, form-encoded', async () => {
@@ -156,15 +187,22 @@ describe('signing out', () => {
   })
 
   test('a cookie that belongs to somebody else by now has ended the session that it replaced', async () => {
-    const endpoints = cookieEndpoints({
-      refreshEndpoint: `${server.origin}/auth/refresh`,
-      logoutEndpoint: `${server.origin}/auth/logout`,
-    })
-    const session = createSession({ endpoints, environment: world.clock.environment })
-    await session.login({ access_token: 'at', token_type: 'Bearer', expires_in: 900, sid: 'alices' })
+    const session = openByCookie()
+    await session.login({ ...BOBS, sid: 'alices' })
     server.fault('/auth/logout', { kind: 'answer', status: 409, body: '{"error":"other_session"}' })
     expect(await session.logout()).toEqual({ revoked: true })
     expect(server.asked('/auth/logout')[0]?.headers).toMatchObject({ 'x-baton': '1', 'x-baton-session': 'alices' })
+  })
+
+  test('where nobody knows whose cookie there is, a sign-out that was not heard leaves the next one alone', async () => {
+    const session = openByCookie()
+    server.fault('/auth/logout', { kind: 'answer', status: 503 }, { kind: 'answer', status: 200, body: '{}' })
+    expect(await session.logout()).toEqual({ revoked: false })
+    await session.login(async () => BOBS)
+    await world.clock.advance(60_000)
+    await session.logout()
+    // It would have ended whatever session the cookie is of.
+    expect(server.asked('/auth/logout').map(({ headers }) => headers['x-baton-session'])).toEqual([undefined, 'bobs'])
   })
 
   test('nobody is signed in: there is nothing to tell', async () => {
