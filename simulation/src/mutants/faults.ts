@@ -32,7 +32,7 @@ const coreTests = [
 ]
 const memoryTests = ['packages/store-memory/test/memory-store.test.ts']
 const httpTests = ['packages/http/test/']
-const clientTests = ['packages/client/test/refresh-state.test.ts', 'packages/client/test/session.test.ts']
+const clientTests = ['refresh-state', 'session', 'sign-in-and-out'].map((one) => `packages/client/test/${one}.test.ts`)
 
 function inCore(name: string, file: string, find: string, replace: string): Fault {
   return { name, file, find, replace, tests: coreTests }
@@ -349,6 +349,12 @@ export const faults: readonly Fault[] = [
     'if (isForged(request, { transport, allowedOrigins: carrier.allowedOrigins })) return { ok: false, response: forged() }\n',
     '',
   ),
+  inHttp(
+    'a sign-in leaves the session that the cookie carried',
+    'endpoints/login.ts',
+    "if (before.kind === 'one') await tokens.revoke({ refreshToken: before.refreshToken, reason: 'replaced' })",
+    'void before',
+  ),
   inHttp('a page elsewhere needs no header', 'csrf.ts', "soleHeader(request, 'x-baton') !== '1' || ", ''),
   inHttp(
     'the Idempotency-Key is dropped',
@@ -450,5 +456,47 @@ export const faults: readonly Fault[] = [
     'session.ts',
     "session: next ?? { state: 'ended', reason: 'logout' },",
     "session: next ?? session ?? { state: 'ended', reason: 'logout' },",
+  ),
+  inClient(
+    'a late answer is stored over the session of somebody else',
+    'refresh-state.ts',
+    "const isStill = session.state !== 'ended' && session.attempt === base.attempt",
+    "const isStill = session.state !== 'ended' && (session.attempt === base.attempt || session.state === 'live' && session.sid !== sid)",
+  ),
+  inClient(
+    'a page speaks for whoever is signed in by now',
+    'keeper.ts',
+    "shown.reason ?? (believed && believed !== shown.sid ? 'replaced' : null)",
+    'shown.reason',
+  ),
+  inClient(
+    'whoever is replaced stays signed in at the server',
+    'session.ts',
+    'const isKept = sid ? refreshToken === next?.refreshToken :',
+    'const isKept = sid ? refreshToken === next?.refreshToken || next !== null :',
+  ),
+  inClient(
+    'a sign-out ends whatever session the cookie is of',
+    'cookie.ts',
+    'revoke: ({ sid }) => write(logout, sid)',
+    'revoke: () => write(logout, null)',
+  ),
+  inClient(
+    'a sign-out that was not heard ends the next session',
+    'session.ts',
+    'next && endpoints.isCookie ? [] : untold',
+    'untold',
+  ),
+  inClient(
+    'a sign-out is claimed before the server has heard of it',
+    'session.ts',
+    'return { revoked: await flush() }',
+    'return { revoked: (await flush()) || true }',
+  ),
+  inClient(
+    'a sign-in waits for no refresh',
+    'locked.ts',
+    'setup.endpoints.isCookie ? locked(setup, work) : work()',
+    'work()',
   ),
 ]

@@ -16,6 +16,7 @@ import type { Network } from './network.js'
 import type { Plan } from './plan.js'
 import { createProver } from './prover.js'
 import { CLIENT, type CodeWanted, ORIGIN } from './server.js'
+import type { SessionJudge } from './session-judge.js'
 import { type PendingCode, signInByCode } from './sign-in.js'
 
 export interface Tab {
@@ -40,7 +41,7 @@ export interface Browser {
   readonly stored: () => { refreshToken: string | null; key: string | null }
   /** Puts another system's token where a session is kept. */
   plant(text: string): void
-  /** The API answers 401 to access tokens that it was shown before now. */
+  /** The API answers 401 to the access tokens of before now. */
   refuseTokens(): void
   /** What the last sign-in by code was made with; null before there is one. */
   readonly lastCode: () => PendingCode | null
@@ -52,17 +53,16 @@ interface BrowserWorld {
   readonly network: Network
   readonly chronicle: Chronicle
   readonly authorize: (wanted: CodeWanted) => string
-  /** Called when a tab says that nobody is signed in any more. */
-  readonly onSignedOut: (tab: string, reason: string) => void
-  /** Called when a session is stored that had been signed out, or replaced by another sign-in. */
-  readonly onRevived: () => void
+  /** Told what is stored, what is in the cookie jar, and what tabs say. */
+  readonly judge: SessionJudge
 }
 
 const STORED = 'session'
+const SIGN_IN_MS = 30_000
 
 /** One browser: tabs that share a storage, a cookie jar and, if they are lucky, a lock. The client in each of them is the real one. */
 export function createBrowser(world: BrowserWorld): Browser {
-  const { plan, clock, network, chronicle, authorize, onSignedOut, onRevived } = world
+  const { plan, clock, network, chronicle, authorize, judge } = world
   const chances = chancesOf(`${plan.seed}/browser`)
   const disk = new Map<string, string>()
   const jar = new Map<string, string>()
@@ -71,7 +71,6 @@ export function createBrowser(world: BrowserWorld): Browser {
   const tabs: (Tab | undefined)[] = []
   const seen = new Set<string>()
   const refused = new Set<string>()
-  const over = new Set<string>()
   let wallMs = 0
   let offlineUntil = 0
   let opened = 0
@@ -85,7 +84,10 @@ export function createBrowser(world: BrowserWorld): Browser {
       if (name !== 'set-cookie') continue
       const [, cookie = '', text = ''] = /^([^=]+)=([^;]*)/.exec(value) ?? []
       if (text === '') jar.delete(cookie)
-      else jar.set(cookie, text)
+      else {
+        jar.set(cookie, text)
+        judge.cookieSet(text)
+      }
     }
   }
 
@@ -108,11 +110,9 @@ export function createBrowser(world: BrowserWorld): Browser {
     }
   }
 
-  /** Sessions end in one direction only. */
-  function watchOver(before: string | null, after: string): void {
-    const [old, now] = [sessionIn(before), sessionIn(after)]
-    if (old.sid !== undefined && (now.state === 'ended' || now.sid !== old.sid)) over.add(old.sid)
-    if (now.state === 'live' && now.sid !== undefined && over.has(now.sid)) onRevived()
+  function storedSession(): { refreshToken?: string | null; accessToken?: string | null; attempt?: string } {
+    const record = JSON.parse(disk.get(STORED) ?? '{}') as { session?: ReturnType<typeof storedSession> }
+    return record.session ?? {}
   }
 
   function open(place: number): Tab {
@@ -187,7 +187,7 @@ export function createBrowser(world: BrowserWorld): Browser {
         if (life.isOver) return never
         if ((disk.get(STORED) ?? null) !== before) return alive(false)
         disk.set(STORED, after)
-        watchOver(before, after)
+        judge.stored(after)
         return alive(true)
       },
       lock: ownLock,
@@ -214,7 +214,7 @@ export function createBrowser(world: BrowserWorld): Browser {
       if (life.isOver) return never
       return refused.has(token)
         ? responseOf({ status: 401, headers: [['www-authenticate', 'Bearer error="invalid_token"']], body: '{}' })
-        : responseOf({ status: 200, headers: [], body: '{}' })
+        : responseOf({ status: 200, headers: [], body: token })
     }
 
     const proofs: Proofs | null = prover && {
@@ -244,10 +244,16 @@ export function createBrowser(world: BrowserWorld): Browser {
             shareAccessToken: true,
           })
     const session = createSession({ endpoints, storage, environment, ...(proofs === null ? {} : { proofs }) })
+    let believed: string | null = null
     session.on('signedOut', ({ reason }) => {
       chronicle.note(clock.now(), `${name} is signed out: ${reason}`)
-      onSignedOut(name, reason)
+      judge.signedOut(believed, reason)
+      believed = null
     })
+    for (const type of ['signedIn', 'refreshed', 'adopted'] as const)
+      session.on(type, ({ sid }) => {
+        believed = sid
+      })
     const tab: Tab = {
       name,
       session,
@@ -265,6 +271,7 @@ export function createBrowser(world: BrowserWorld): Browser {
 
   async function signIn(tab: Tab, subject: string): Promise<void> {
     browser.subject = subject
+    judge.signInTried()
     if (plan.signIn === 'code') {
       const answer = await signInByCode(
         {
@@ -283,6 +290,16 @@ export function createBrowser(world: BrowserWorld): Browser {
       () =>
         new Promise((resolve, reject) => {
           const body = JSON.stringify({ username: subject })
+          let isAwaited = true
+          const isStray = () => tab.isDead() || !isAwaited
+          const fail = (message: string) => {
+            isAwaited = false
+            reject(new Error(message))
+          }
+          // Nobody refreshes meanwhile, so an app does not wait for ever.
+          clock.after(SIGN_IN_MS, () => {
+            fail('no answer')
+          })
           network.send({
             request: requestOf(new URL(`${ORIGIN}/login`), {
               method: 'POST',
@@ -291,15 +308,17 @@ export function createBrowser(world: BrowserWorld): Browser {
               body,
             }),
             isOffline: clock.now() < offlineUntil,
-            isStray: tab.isDead,
+            isStray,
             pretends: false,
             onFailure: () => {
-              reject(new Error('the network is gone'))
+              fail('the network is gone')
             },
             onAnswer: (answer) => {
+              if (!isAwaited) return
+              // A page may be gone before it has read what came with its cookie.
               receive(answer)
               if (answer.status === 200) resolve(JSON.parse(answer.body ?? '{}') as Record<string, unknown>)
-              else reject(new Error(`the sign-in was answered with ${String(answer.status)}`))
+              else fail(`the sign-in was answered with ${String(answer.status)}`)
             },
           })
         }),
@@ -318,13 +337,8 @@ export function createBrowser(world: BrowserWorld): Browser {
       wallMs += ms
     },
     stored() {
-      const record = JSON.parse(disk.get(STORED) ?? '{}') as {
-        session?: { refreshToken?: string | null; attempt?: string }
-      }
-      return {
-        refreshToken: jar.get('__Host-baton') ?? record.session?.refreshToken ?? null,
-        key: record.session?.attempt ?? null,
-      }
+      const { refreshToken = null, attempt = null } = storedSession()
+      return { refreshToken: jar.get('__Host-baton') ?? refreshToken, key: attempt }
     },
     plant(text) {
       const session = {
@@ -338,20 +352,18 @@ export function createBrowser(world: BrowserWorld): Browser {
         lifetimeMs: null,
         scope: null,
       }
-      disk.set(STORED, JSON.stringify({ session, pause: null, revocations: [] }))
+      const planted = JSON.stringify({ session, pause: null, revocations: [] })
+      disk.set(STORED, planted)
+      judge.stored(planted)
     },
     refuseTokens() {
       for (const token of seen) refused.add(token)
+      const { accessToken } = storedSession()
+      if (accessToken != null) refused.add(`${prover === null ? 'Bearer' : 'DPoP'} ${accessToken}`)
     },
     lastCode: () => lastCode,
   }
   return browser
-}
-
-function sessionIn(text: string | null): { readonly state?: string; readonly sid?: string } {
-  const record = JSON.parse(text ?? '{}') as { session?: { state?: string; sid?: string | null } }
-  const { state, sid } = record.session ?? {}
-  return { ...(state === undefined ? {} : { state }), ...(typeof sid === 'string' ? { sid } : {}) }
 }
 
 async function partsOf(request: Request): Promise<RequestInit> {

@@ -107,8 +107,6 @@ export interface Chronicle {
   visit(given: Pick<Visit, 'purpose' | 'text' | 'key' | 'proof' | 'pretends' | 'arrivedAt' | 'isStray'>): Visit
   /** The family of a token or a code; undefined for none that exists. */
   familyOf(text: string): FamilyHistory | undefined
-  /** The last family of the subject. */
-  lastOf(subject: string): FamilyHistory | undefined
   /** Another system's token, of which a family may be made. */
   noteForeign(text: string): void
   noteCode(text: string, code: Code): void
@@ -362,7 +360,6 @@ export function createChronicle(plan: Plan): Chronicle {
       proofs.arrived(visit)
       return visit
     },
-    lastOf: (subject) => [...families.values()].filter((family) => family.subject === subject).at(-1),
     noteForeign(text) {
       const verifier = `another system's ${text}`
       lineage.noteLink({ verifier, presented: null, madeAt: 0, appliedAt: 0, key: null }, null)

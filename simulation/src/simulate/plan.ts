@@ -119,8 +119,21 @@ function incidentsOf(
   some(0.3, 2, () => ({ atMs: atMs(), kind: 'a tab crashes', tab: tab() }))
   some(0.3, 2, () => ({ atMs: atMs(), kind: 'a tab is reloaded', tab: tab() }))
   some(0.3, 2, () => ({ atMs: atMs(), kind: 'a tab opens', tab: tab() }))
-  some(0.1, 1, () => ({ atMs: atMs(), kind: 'sign-out', tab: tab() }))
-  some(0.1, 1, () => ({ atMs: atMs(), kind: 'sign-in as somebody else', tab: tab() }))
+  some(0.15, 2, () => ({ atMs: atMs(), kind: 'sign-out', tab: tab() }))
+  some(0.2, 2, () => ({ atMs: atMs(), kind: 'sign-in as somebody else', tab: tab() }))
+  const startsOf = (kind: Incident['kind']) => incidents.filter((one) => one.kind === kind).map((one) => one.atMs)
+  for (const signOutAt of startsOf('sign-out')) {
+    // What the server could not be told then, it is told when somebody else is there.
+    if (chances.happens(0.3))
+      incidents.push({ atMs: signOutAt - SECOND, kind: 'the store is out', ms: chances.between(2, 30) * SECOND })
+    if (chances.happens(0.5))
+      incidents.push({ atMs: chances.between(signOutAt, lengthMs), kind: 'sign-in as somebody else', tab: tab() })
+  }
+  for (const signInAt of startsOf('sign-in as somebody else')) {
+    // A refresh for who was there before is under way.
+    if (chances.happens(0.6))
+      incidents.push({ atMs: signInAt - chances.between(0, SECOND / 4), kind: 'a tab is told 401', tab: tab() })
+  }
   some(0.3, 2, () => ({ atMs: atMs(), kind: 'the browser is offline', ms: chances.between(1, 90) * SECOND }))
   some(0.3, 2, () => ({ atMs: atMs(), kind: 'the store is out', ms: chances.between(1, 30) * SECOND }))
   some(0.2, 1, () => ({ atMs: atMs(), kind: 'the key service is out', ms: chances.between(1, 30) * SECOND }))
@@ -143,8 +156,8 @@ function incidentsOf(
   }
   if (signIn === 'code' && chances.happens(0.3)) {
     // Whoever reads codes has them at once.
-    const signIns = incidents.filter(({ kind }) => kind === 'sign-in as somebody else').map((one) => one.atMs)
-    const soon = () => chances.between(0, 2 * SECOND) + (signIns[0] ?? chances.between(0, 60) * SECOND)
+    const [signInAt] = startsOf('sign-in as somebody else')
+    const soon = () => chances.between(0, 2 * SECOND) + (signInAt ?? chances.between(0, 60) * SECOND)
     some(0.7, 2, () => ({ atMs: soon(), kind: 'the thief redeems the code' }))
     some(0.5, 2, () => ({ atMs: soon(), kind: 'the thief has the code and no verifier' }))
   }

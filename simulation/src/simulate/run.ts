@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
 import { Violation } from '../history/violation.js'
 import { createBrowser, type Tab } from './browser.js'
-import { type Counts, createChronicle, type FamilyHistory } from './chronicle.js'
+import { type Counts, createChronicle } from './chronicle.js'
 import { createClock } from './clock.js'
 import { createNetwork } from './network.js'
 import type { Incident, Plan } from './plan.js'
-import { createServer } from './server.js'
+import { createServer, ORIGIN } from './server.js'
+import { createSessionJudge } from './session-judge.js'
 import { createThief } from './thief.js'
 
 export interface RunReport {
@@ -30,42 +31,16 @@ export async function run(plan: Plan): Promise<RunReport> {
   const server = createServer({ plan, clock, chronicle })
   const broken: unknown[] = []
   const network = createNetwork({ plan, clock, server, onBroken: (error) => broken.push(error) })
+  const judge = createSessionJudge({ plan, clock, chronicle, onViolation: (violation) => broken.push(violation) })
   const browser = createBrowser({
     plan,
     clock,
     network,
     chronicle,
     authorize: (wanted) => server.authorize(wanted),
-    onSignedOut: (_tab, reason) => {
-      demandCauseOfSignOut(reason)
-    },
-    onRevived: () => {
-      broken.push(new Violation('I3', 'a late answer undid a sign-out'))
-    },
+    judge,
   })
   const thief = createThief({ plan, clock, browser, network, chronicle })
-  /** Tokens that were brought along count as one. A sign-in that never heard of its success leaves a family that nobody has. */
-  let signIns = 0
-  let isSignedIn = false
-  /** Somebody has signed out, whether or not the server has heard of it. */
-  let hasSignedOut = false
-
-  function demandCauseOfSignOut(reason: string): void {
-    if (reason !== 'refused' && reason !== 'no_session' && reason !== 'cleared') return
-    const family = chronicle.lastOf(browser.subject)
-    if (family === undefined || !isInnocent(family)) return
-    broken.push(new Violation('I3', `somebody was signed out by accident: ${reason}`))
-  }
-
-  /** Nothing has happened to it that may end a session. */
-  function isInnocent({ record, losses, isStolen, isExcused }: FamilyHistory): boolean {
-    if (!plan.sharedLock || losses > 0 || isStolen || isExcused || signIns > 1) return false
-    if (!isSignedIn || hasSignedOut) return false
-    if (record === null) return false
-    const { revocation, expiresAt } = record
-    if (revocation !== null && revocation.reason !== 'reuse' && revocation.reason !== 'rollback') return false
-    return clock.now() < expiresAt - 2 * SECOND
-  }
 
   async function begin(): Promise<void> {
     const tab = browser.open(0)
@@ -74,29 +49,41 @@ export async function run(plan: Plan): Promise<RunReport> {
       server.foreign.set(FOREIGN, { subject: 'user 1', clientId: 'app', expiresAt: START + 90 * 24 * 3600 * SECOND })
       browser.subject = 'user 1'
       browser.plant(FOREIGN)
-      signIns += 1
-      isSignedIn = true
       browser.open(0)
-    } else await signIn(tab, 'user 1')
+    } else await browser.signIn(tab, 'user 1')
     for (let place = 1; place < plan.tabs; place += 1) browser.open(place)
   }
 
-  async function signIn(tab: Tab, subject: string): Promise<void> {
-    signIns += 1
-    await browser.signIn(tab, subject)
-    isSignedIn = true
+  async function ask({ session }: Tab): Promise<void> {
+    const { sid } = session.snapshot()
+    judge.tokenGiven(sid, familyIn(await session.getAccessToken()))
+  }
+
+  async function call({ session }: Tab): Promise<void> {
+    const { sid } = session.snapshot()
+    const answer = await session.fetch(`${ORIGIN}/api`)
+    if (answer.ok) judge.tokenGiven(sid, familyIn(await answer.text()))
+  }
+
+  async function signOut({ session }: Tab): Promise<void> {
+    const held = judge.held()
+    const { revoked } = await session.logout()
+    if (revoked && held !== null) judge.signOutClaimed(held)
   }
 
   function befall(incident: Incident): void {
     chronicle.note(clock.now(), incident.kind)
     const tab = 'tab' in incident ? browser.tabs[incident.tab] : undefined
+    const act = (work: (tab: Tab) => Promise<unknown>) => {
+      if (tab !== undefined && !tab.isDead()) work(tab).catch(ignore)
+    }
     switch (incident.kind) {
       case 'a tab asks for a token':
-        tab?.session.getAccessToken().catch(ignore)
+        act(ask)
         break
       case 'a tab is told 401':
         browser.refuseTokens()
-        tab?.session.fetch('https://app.example/api').catch(ignore)
+        act(call)
         break
       case 'a tab crashes':
         tab?.crash()
@@ -106,11 +93,10 @@ export async function run(plan: Plan): Promise<RunReport> {
         browser.open(incident.tab)
         break
       case 'sign-out':
-        hasSignedOut ||= tab !== undefined
-        tab?.session.logout().catch(ignore)
+        act(signOut)
         break
       case 'sign-in as somebody else':
-        if (tab !== undefined && !tab.isDead()) signIn(tab, 'user 2').catch(ignore)
+        act((one) => browser.signIn(one, browser.subject === 'user 1' ? 'user 2' : 'user 1'))
         break
       case 'the browser is offline':
         browser.goOffline(incident.ms)
@@ -189,17 +175,25 @@ export async function run(plan: Plan): Promise<RunReport> {
     network.heal()
     server.heal()
     await clock.runUntil(clock.now() + SLOWEST_MS)
-    const family = chronicle.lastOf(browser.subject)
+    const held = judge.held()
     const owner = async (): Promise<boolean> => {
       const tab = browser.tabs.find((one) => one !== undefined && !one.isDead())
       if (tab === undefined) return false
       browser.refuseTokens()
-      const { ok } = await tab.session.fetch('https://app.example/api').catch(() => ({ ok: false }))
+      const { ok } = await tab.session.fetch(`${ORIGIN}/api`).catch(() => ({ ok: false }))
       return ok
     }
     const isAlive = await within(owner())
-    if (family !== undefined && isInnocent(family) && !isAlive && browser.tabs.some((tab) => tab?.isDead() === false))
+    if (held !== null && judge.isInnocent(held) && !isAlive && browser.tabs.some((tab) => tab?.isDead() === false))
       broken.push(new Violation('I3', 'a session that nothing has ended does not go on'))
+    await endOfThief(owner)
+    // Who comes next tells the server what nobody could tell it before.
+    browser.open(0)
+    await clock.runUntil(clock.now() + SLOWEST_MS)
+    judge.demandEnds()
+  }
+
+  async function endOfThief(owner: () => Promise<boolean>): Promise<void> {
     if (!thief.hasAny()) return
     let isThiefOn = false
     let isOwnerOn = false
@@ -209,7 +203,8 @@ export async function run(plan: Plan): Promise<RunReport> {
       await clock.runUntil(clock.now() + (plan.graceSeconds + 5) * SECOND)
       isThiefOn = await within(thief.refresh())
     }
-    if (isThiefOn && isOwnerOn && signIns === 1) broken.push(new Violation('I6', 'a thief and the owner both go on'))
+    if (isThiefOn && isOwnerOn && thief.family() === judge.held()?.family)
+      broken.push(new Violation('I6', 'a thief and the owner both go on'))
   }
 
   /** Waits on this clock. */
@@ -272,6 +267,11 @@ function rubbish(): Parameters<ReturnType<typeof createNetwork>['send']>[0] {
     onFailure: ignore,
     onAnswer: ignore,
   }
+}
+
+/** Whose an access token is. */
+function familyIn(token: string): string {
+  return token.slice(token.lastIndexOf('.') + 1)
 }
 
 function ignore(): void {

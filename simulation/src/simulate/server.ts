@@ -1,4 +1,4 @@
-import { createRefreshTokens, type ForeignGrant, type RefreshTokens } from '@baton/core'
+import { createRefreshTokens, type Family, type ForeignGrant, type RefreshTokens } from '@baton/core'
 import {
   type AccessTokenOption,
   type AuthorizationCodes,
@@ -236,22 +236,22 @@ interface KeyWorld {
 
 /** Made here in no time, or by a service that is slow at times and out at others. */
 function accessTokens({ plan, clock, chances, desk, keys }: KeyWorld): AccessTokenOption {
-  const make = (mostSeconds: number) => {
+  const make = (family: Family, mostSeconds: number) => {
     keys.made += 1
-    return { accessToken: `at.${String(keys.made)}`, expiresIn: Math.min(plan.accessSeconds, mostSeconds) }
+    return { accessToken: `at.${String(keys.made)}.${family.id}`, expiresIn: Math.min(plan.accessSeconds, mostSeconds) }
   }
   if (!plan.keyService)
     return {
       issuer: ORIGIN,
       lifetimeSeconds: plan.accessSeconds,
-      mint: async ({ mostSeconds }) => make(mostSeconds),
+      mint: async ({ family, mostSeconds }) => make(family, mostSeconds),
       verify: async () => null,
       read: async () => null,
     }
-  return async ({ mostSeconds }) => {
+  return async ({ family, mostSeconds }) => {
     const { visit } = desk
     await clock.sleep(chances.happens(0.1) ? chances.between(1000, 4000) : chances.between(5, 50))
-    if (clock.now() >= keys.outUntil) return make(mostSeconds)
+    if (clock.now() >= keys.outUntil) return make(family, mostSeconds)
     visit.hurt = true
     throw new Error('the key service is out')
   }

@@ -1,7 +1,7 @@
 import type { PlainRequest, PlainResponse } from '@baton/http'
 import { chancesOf } from './chances.js'
 import type { Browser } from './browser.js'
-import type { Chronicle } from './chronicle.js'
+import type { Chronicle, FamilyHistory } from './chronicle.js'
 import type { Network } from './network.js'
 import type { VirtualClock } from './clock.js'
 import type { Plan } from './plan.js'
@@ -17,6 +17,8 @@ export interface Thief {
   /** Redeems the code of the last sign-in. */
   redeem(how?: { withoutVerifier?: boolean }): Promise<void>
   readonly hasAny: () => boolean
+  /** Whose his latest token is. */
+  readonly family: () => FamilyHistory | undefined
 }
 
 interface ThiefWorld {
@@ -84,6 +86,7 @@ export function createThief({ plan, clock, browser, network, chronicle }: ThiefW
 
   return {
     hasAny: () => hoard.length > 0,
+    family: () => chronicle.familyOf(hoard[0] ?? ''),
     copy() {
       const { refreshToken } = browser.stored()
       if (refreshToken === null) return
