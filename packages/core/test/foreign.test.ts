@@ -329,18 +329,37 @@ describe('what is refused makes nothing', () => {
 })
 
 describe('what breaks signs nobody out', () => {
+  const grant = (given: Partial<ForeignGrant>): ForeignGrant => ({
+    subject: 'alice',
+    expiresAt: FOREIGN_END,
+    ...given,
+  })
+
   it.each([
-    ['the old system is out', () => Promise.reject(new Error('connection refused'))],
-    ['it answers nothing', async () => undefined as never],
-    ['it answers seconds', async () => ({ subject: 'alice', expiresAt: FOREIGN_END / 1000 })],
-    ['it answers a date', async () => ({ subject: 'alice', expiresAt: new Date() as never })],
-    ['it answers no end', async () => ({ subject: 'alice' }) as never],
-    ['it answers no subject', async () => ({ subject: '', expiresAt: FOREIGN_END })],
-    ['it answers a scope that is none', async () => ({ subject: 'a', expiresAt: FOREIGN_END, scope: '"' })],
-    ['it was born in seconds', async () => ({ subject: 'a', expiresAt: FOREIGN_END, createdAt: START / 1000 })],
-  ] satisfies [string, ForeignTokens['find']][])('%s: a fault', async (_name, find) => {
+    ['it is out', () => Promise.reject(new Error('connection refused')), /^connection refused$/],
+    ['it answers nothing', async () => undefined as never, /^accept\.find: /],
+    [
+      'it answers seconds',
+      async () => grant({ expiresAt: FOREIGN_END / 1000 }),
+      /^accept\.find\.expiresAt: .*1000 times/,
+    ],
+    ['it answers microseconds', async () => grant({ expiresAt: FOREIGN_END * 1000 }), /^accept\.find\.expiresAt: /],
+    ['it answers a date', async () => grant({ expiresAt: new Date() as never }), /^accept\.find\.expiresAt: /],
+    ['it answers no end', async () => ({ subject: 'alice' }) as never, /^accept\.find\.expiresAt: /],
+    ['it answers no subject', async () => grant({ subject: '' }), /^subject: /],
+    ['it answers a scope that is none', async () => grant({ scope: '"' }), /^scope: /],
+    ['it was born in seconds', async () => grant({ createdAt: START / 1000 }), /^accept\.find\.createdAt: /],
+    [
+      'it ends for good in seconds',
+      async () => grant({ absoluteExpiresAt: FOREIGN_END / 1000 }),
+      /^accept\.find\.absoluteExpiresAt: /,
+    ],
+  ] satisfies [string, ForeignTokens['find'], RegExp][])('the old system: %s: a fault', async (_name, find, why) => {
     const here = migrating({ accept: { find } })
-    await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({ code: 'hook_failed' })
+    await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({
+      code: 'hook_failed',
+      cause: { message: expect.stringMatching(why) },
+    })
     expect(here.events).toMatchObject([{ type: 'fault', operation: 'accept.find', code: 'hook_failed' }])
     expect(here.store.rows.size).toBe(0)
     expect(succeeded(await here.instance({ accept: here.old.accept }).rotate({ refreshToken: FOREIGN })).ok).toBe(true)
@@ -348,7 +367,11 @@ describe('what breaks signs nobody out', () => {
 
   it.each([undefined, '', 1, true])('an identity that is %s names nobody: a fault', async (identity) => {
     const here = migrating({ accept: { ...oldSystem().accept, identify: () => identity as never } })
-    await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({ code: 'hook_failed' })
+    await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({
+      code: 'hook_failed',
+      cause: { message: expect.stringMatching(/^accept\.identify: expected text or null/) },
+    })
+    expect(here.events).toMatchObject([{ type: 'fault', operation: 'accept.identify' }])
     expect(here.store.calls).toEqual([])
   })
 
@@ -364,6 +387,21 @@ describe('what breaks signs nobody out', () => {
     await vi.waitFor(() => {
       expect(here.events.at(-1)).toMatchObject({ type: 'fault', operation: 'accept.moved' })
     })
+  })
+
+  it('an old system that is told nothing of the move is no fault', async () => {
+    const { find } = oldSystem().accept
+    const here = migrating({ accept: { find } })
+    succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    expect(here.typesSeen()).toEqual(['imported'])
+  })
+
+  it('a token of ours under a secret that is not known here is shown to no other system', async () => {
+    const elsewhere = world({ secrets: [NEW_SECRET] })
+    const { refreshToken } = await elsewhere.tokens.issue({ subject: 'alice' })
+    const here = migrating({ secrets: [OLD_SECRET] })
+    expect(await here.tokens.rotate({ refreshToken })).toEqual({ ok: false, reason: 'unknown_key' })
+    expect(here.old.asked).toEqual([])
   })
 
   const find: ForeignTokens['find'] = async () => null

@@ -159,6 +159,10 @@ describe('what is right is taken', () => {
     expect(construct({ policy }).policy).toMatchObject(expected)
   })
 
+  it('a secret is as long as its bytes, not as its characters', () => {
+    expect(createKeyRing(['é'.repeat(16)]).current.id).toBe(createKeyRing([Buffer.from('é'.repeat(16))]).current.id)
+  })
+
   it('secrets of 32 bytes as text or bytes, and an unbounded store timeout', () => {
     construct({ secrets: ['x'.repeat(32), new Uint8Array(32)], storeTimeoutSeconds: null, policy: undefined })
   })

@@ -828,8 +828,10 @@ describe('a change of secrets', () => {
       })
       expect(here.events).toMatchObject([{ type: 'fault', code: 'record_key_missing', operation: 'rotate' }])
       expect(onlyRow(here).revocation).toBeNull()
-      if (graceSeconds > 0)
+      if (graceSeconds > 0) {
         await expect(here.tokens.inspect(token)).rejects.toMatchObject({ code: 'record_key_missing' })
+        expect(here.events.at(-1)).toMatchObject({ code: 'record_key_missing', operation: 'inspect' })
+      }
       succeeded(await ahead.rotate({ refreshToken: token, ...request }))
     }
   })
