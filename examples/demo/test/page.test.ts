@@ -1,18 +1,10 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { type Browser, type BrowserContext, chromium, type ConsoleMessage, type Page } from 'playwright-core'
+import { launchChromium } from '@baton/test-servers'
+import type { Browser, BrowserContext, ConsoleMessage, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { addressOf, chromiumPath, startDemo } from './programs.js'
+import { addressOf, startDemo } from './programs.js'
 
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 /** Where screenshots go, for people to look at; none are taken without it. */
 const SHOTS = process.env['DEMO_SCREENSHOTS']
 
@@ -22,10 +14,7 @@ let address: string
 
 beforeAll(async () => {
   demo = startDemo([], { PORT: '0', ACCESS_SECONDS: '6', GRACE_SECONDS: '4' })
-  ;[address, browser] = await Promise.all([
-    addressOf(demo),
-    chromium.launch({ executablePath: chromiumPath(), args: FLAGS }),
-  ])
+  ;[address, browser] = await Promise.all([addressOf(demo), launchChromium()])
 })
 
 afterAll(async () => {

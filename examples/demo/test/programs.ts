@@ -1,7 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url))
@@ -31,24 +29,4 @@ export async function addressOf(child: ChildProcess): Promise<string> {
     if (address !== undefined) return address
   }
   throw new Error(`the demo ended without an address: ${output}`)
-}
-
-/** A Chromium: the one that CHROMIUM_PATH names, else one on PATH. */
-export function chromiumPath(): string {
-  const named = process.env['CHROMIUM_PATH']
-  if (named !== undefined) return named
-  const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable']
-  const folders = (process.env['PATH'] ?? '').split(delimiter)
-  const found = names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable)
-  if (found === undefined) throw new Error('these tests need Chromium: install it, or name it in CHROMIUM_PATH')
-  return found
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
 }
