@@ -49,7 +49,8 @@ export interface Session {
   getAccessToken(options?: { readonly signal?: AbortSignal }): Promise<string>
   /**
    * Takes over the tokens of a sign-in. In cookie mode give the function that asks the server, instead of its answer: no refresh of
-   * another session may come in between. Whoever was signed in before is signed out. Rejects with a `SessionError`.
+   * another session may come in between, so it should not wait for ever. Whoever was signed in before is signed out. Rejects with a
+   * `SessionError`.
    */
   login(answer: TokenResponse | (() => Promise<unknown>)): Promise<void>
   /**
