@@ -69,8 +69,8 @@ function bodyOf(request: Request): PlainBody {
 
 async function readBounded(request: Request, limit: number): Promise<Uint8Array | null> {
   // Runtimes hold a sender to the length that it announces (RFC 9112 section 6.3), and what is read at one go costs a fraction.
-  const announced = request.headers.get('content-length')
-  if (announced !== null && Number(announced) <= limit) {
+  const announced = request.headers.get('content-length') ?? ''
+  if (/^\d+$/.test(announced) && Number(announced) <= limit) {
     const bytes = new Uint8Array(await request.arrayBuffer())
     return bytes.byteLength <= limit ? bytes : null
   }
