@@ -172,6 +172,12 @@ describe('the body', () => {
     expect((await fetch(url, { method: 'POST', body: 'x'.repeat(11) })).status).toBe(413)
   })
 
+  it('of no length is none', async () => {
+    const { url } = await serve(toNodeHandler(echo()))
+    const response = await fetch(url, { method: 'POST' })
+    expect([response.status, await response.text()]).toEqual([200, ''])
+  })
+
   it('that a parser has drained is what the parser made of it', async () => {
     const bodies: unknown[] = []
     const { url } = await serve((request, response) => {
@@ -277,10 +283,26 @@ describe('the body', () => {
     expect(errors).toMatchObject([{ name: 'MisuseError', option: 'body' }])
   })
 
-  it.each<[string, (request: IncomingMessage, read: () => void) => void]>([
-    ['while it is read', (_request, read) => read()],
-    ['before it is read', (request, read) => request.once('close', read)],
-  ])('of a client that hangs up %s rejects, and nothing waits for ever', async (_, when) => {
+  it.each([undefined, new Error('enough')])(
+    'of a request that others destroy while it is read rejects',
+    async (reason) => {
+      let settle: (outcome: unknown) => void = () => undefined
+      const outcome = new Promise((resolve) => (settle = resolve))
+      const { port } = await serve((request) => {
+        const { body } = readNodeRequest(request)
+        if (body.kind === 'stream') body.read(100).then(settle, settle)
+        request.destroy(reason)
+      })
+      await raw(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhalf')
+      expect(await outcome).toMatchObject({ message: 'the client hung up before its request was complete' })
+    },
+  )
+
+  it.each<[string, (request: IncomingMessage, read: () => void) => void, length: number]>([
+    ['while it is read', (_request, read) => read(), 50],
+    ['before it is read', (request, read) => request.once('close', read), 50],
+    ['before it is read, although it has sent all of it', (request, read) => request.once('close', read), 4],
+  ])('of a client that hangs up %s rejects, and nothing waits for ever', async (_, when, length) => {
     let settle: (outcome: unknown) => void = () => undefined
     const outcome = new Promise((resolve) => (settle = resolve))
     const { port } = await serve((request) => {
@@ -290,7 +312,7 @@ describe('the body', () => {
       })
     })
     const socket = connect(port, '127.0.0.1')
-    const half = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhalf'
+    const half = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${String(length)}\r\n\r\nhalf`
     socket.write(half, () => setImmediate(() => socket.destroy()))
     expect(await outcome).toMatchObject({ message: 'the client hung up before its request was complete' })
   })
