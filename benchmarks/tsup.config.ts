@@ -15,5 +15,6 @@ export default defineConfig({
     'src/growth.ts',
     'src/join.ts',
     'src/compare.ts',
+    'src/pair.ts',
   ],
 })

@@ -1,6 +1,8 @@
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { type FamilyId, type FamilyRecord, type TokenStore, type Verifier } from '@baton/core'
 import { memoryStore } from '@baton/store-memory'
 import { postgresStore } from '@baton/store-postgres'
@@ -13,11 +15,16 @@ import pg from 'pg'
 
 /*
  * What becomes of a store when it is full: how long a rotation takes among few and among many families, what a family weighs, and
- * how long a purge holds up everybody else.
+ * how long a purge holds up everybody else. With `--hold` it measures once a line comes in: to fill a store takes minutes, and the
+ * machine need not be quiet before.
  */
 
-const MANY = Number(process.argv[2] ?? 1_000_000)
-const NAMED = process.argv.slice(3)
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { hold: { type: 'boolean', default: false } },
+})
+const MANY = Number(positionals[0] ?? 1_000_000)
+const NAMED = positionals.slice(1)
 const FEW = 1000
 const NOW = Date.UTC(2027, 0, 15)
 const DAY = 86_400_000
@@ -49,10 +56,24 @@ const stores: Readonly<Record<string, () => Promise<void>>> = {
     const server = await startPostgres({})
     const pool = new pg.Pool({ connectionString: server.url, max: 10 })
     pool.on('error', () => undefined)
-    await grow('postgres', async (schema) => {
+    const open = async (schema: string) => {
       const store = postgresStore(pool, { schema, namedStatements: true })
       await store.migrate()
       return store
+    }
+    await grow('postgres', open, async (store, schema, count) => {
+      await store.create(familyOf(0), NOW)
+      // As `familyOf` makes them: by the store itself it takes several minutes.
+      await pool.query(
+        `INSERT INTO ${schema}.families SELECT one.*
+           FROM ${schema}.families AS pattern, generate_series(1, $1::int - 1) AS n,
+             rtrim(encode(lpad(n::text, 16, '0')::bytea, 'base64'), '=') AS one_id,
+             jsonb_populate_record(pattern, jsonb_build_object(
+               'id', one_id, 'verifier', one_id, 'subject', 'user-' || n, 'created_at', pattern.created_at + n)) AS one`,
+        [count],
+      )
+      await pool.query(`VACUUM ANALYZE ${schema}.families`)
+      await pool.query('CHECKPOINT')
     })
     const text = 'SELECT sum(n_tup_hot_upd) / sum(n_tup_upd) AS share FROM pg_stat_user_tables'
     const { rows } = await pool.query<{ share: string }>(text)
@@ -62,26 +83,35 @@ const stores: Readonly<Record<string, () => Promise<void>>> = {
   },
 }
 for (const [name, run] of Object.entries(stores)) if (NAMED.length === 0 || NAMED.includes(name)) await run()
+process.stdin.destroy()
 
-async function grow(name: string, open: (name: string) => Promise<TokenStore>): Promise<void> {
+async function grow(
+  name: string,
+  open: (name: string) => Promise<TokenStore>,
+  fill: (store: TokenStore, name: string, count: number) => Promise<void> = fillByItself,
+): Promise<void> {
+  const tell = (what: string, value: number) => {
+    console.log(`${name}: ${what}: ${value.toFixed(1)}`)
+  }
   const few = await open('few')
-  await fill(few, FEW)
+  await fill(few, 'few', FEW)
   const before = heapUsed()
   const many = await open('many')
-  await fill(many, MANY)
-  const bytes = (heapUsed() - before) / MANY
-  const rows: [what: string, value: number][] = []
+  await fill(many, 'many', MANY)
+  tell('heap bytes a family', (heapUsed() - before) / MANY)
+  if (flags.hold) {
+    console.log(`${name}: ready`)
+    await once(process.stdin, 'data')
+  }
   // In turns, so that a busy moment of the machine falls on both.
-  for (let round = 1; round <= ROUNDS; round += 1)
-    rows.push(
-      [`p50 of a rotation among ${String(FEW)}, µs`, await middleRotation(few, FEW)],
-      [`p50 of a rotation among ${String(MANY)}, µs`, await middleRotation(many, MANY)],
-    )
-  rows.push(['heap bytes a family', bytes], ['longest pause while all are purged, ms', await longestPause(many)])
-  for (const [what, value] of rows) console.log(`${name}: ${what}: ${value.toFixed(1)}`)
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    tell(`p50 of a rotation among ${String(FEW)}, µs`, await middleRotation(few, FEW))
+    tell(`p50 of a rotation among ${String(MANY)}, µs`, await middleRotation(many, MANY))
+  }
+  tell('longest pause while all are purged, ms', await longestPause(many))
 }
 
-async function fill(store: TokenStore, count: number): Promise<void> {
+async function fillByItself(store: TokenStore, _name: string, count: number): Promise<void> {
   for (let first = 0; first < count; first += AT_ONCE) {
     const size = Math.min(AT_ONCE, count - first)
     await Promise.all(Array.from({ length: size }, (_, index) => store.create(familyOf(first + index), NOW)))

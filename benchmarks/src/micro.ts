@@ -15,6 +15,7 @@ import { startEngines } from './engines.js'
 import { rowsNamed } from './row.js'
 import { CLIENT_ID, FORM, PATH } from './subject.js'
 import { storeOn } from './subjects/baton.js'
+import { type Floor, floorOn } from './subjects/floor.js'
 
 /* What the parts of a rotation cost by themselves, in one process, one after the other and without a socket of HTTP. */
 
@@ -33,11 +34,13 @@ const inspected = await tokens.issue({ subject: 'user-1', clientId: CLIENT_ID })
 bench.add('inspect: parse, authenticate, find, compare, decide', () => tokens.inspect(inspected.refreshToken))
 bench.add('inspect: garbage', () => tokens.inspect(`brt_${'x'.repeat(112)}`))
 bench.add('issue', () => tokens.issue({ subject: 'user-1', clientId: CLIENT_ID }))
-// One row for each store.
+// Two rows for each store: the least that a swap takes on its engine, and a rotation.
 const rows = rowsNamed(['floor/node/'])
 const { engines, stop } = await startEngines(rows)
 for (const row of rows) {
-  const store = await storeOn(await openEngine(row, engines))
+  const engine = await openEngine(row, engines)
+  bench.add(`floor: ${String(row.store)}`, await swapping(await floorOn(engine)))
+  const store = await storeOn(engine)
   bench.add(`rotate: ${String(row.store)}`, await rotating(createRefreshTokens({ store, secrets: [SECRET] })))
 }
 for (const [kind, accessTokens] of Object.entries(kinds)) {
@@ -67,6 +70,15 @@ async function rotating(on: RefreshTokens): Promise<() => Promise<void>> {
     const answer = await on.rotate({ refreshToken, clientId: CLIENT_ID })
     if (!answer.ok) throw new Error(answer.reason)
     ;({ refreshToken } = answer)
+  }
+}
+
+async function swapping(floor: Floor): Promise<() => Promise<void>> {
+  await floor.create('a-session', '0', 'user-1')
+  let hash = 0
+  return async () => {
+    if (!(await floor.swap('a-session', String(hash), String(hash + 1)))) throw new Error('another hash stands')
+    hash += 1
   }
 }
 
