@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
-import { expect, it } from 'vitest'
+import { syncBuiltinESMExports } from 'node:module'
+import timers from 'node:timers/promises'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { answerNodeRequest } from '../src/index.js'
 import { sideBySide } from '../src/side-by-side.js'
 
@@ -27,6 +29,16 @@ it('each goes on in the context that it came with', async () => {
     }),
   )
   expect(await Promise.all(contexts)).toEqual(['a', 'b'])
+})
+
+it('a turn ends, although an app under test has replaced its timers', async () => {
+  onTestFinished(() => {
+    vi.restoreAllMocks()
+    syncBuiltinESMExports()
+  })
+  vi.spyOn(timers, 'setImmediate').mockReturnValue(new Promise(() => undefined))
+  syncBuiltinESMExports()
+  await sideBySide()
 })
 
 it('requests that arrive together are answered side by side', async () => {
