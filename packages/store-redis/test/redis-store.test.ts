@@ -3,7 +3,7 @@ import { createRefreshTokens } from '@baton/core'
 import { type RedisServer, startRedis, until } from '@baton/test-servers'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { RecordFormatError, type RedisClient, redisStore, type RedisStoreOptions } from '../src/index.js'
 import { singleDrivers } from './drivers.js'
 import { DAY, familyOf, NOW, rotationOf } from './records.js'
@@ -27,6 +27,19 @@ async function commandCounts(): Promise<Record<string, number>> {
   const counts = [...stats.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].map(([, name, calls]) => [name, Number(calls)])
   return Object.fromEntries(counts.filter(([name]) => !['info', 'config|resetstat'].includes(String(name))))
 }
+
+test('a store on ioredis answers although an app under test has replaced its timers', async () => {
+  const store = redisStore(redis)
+  onTestFinished(() => {
+    vi.useRealTimers()
+  })
+  vi.useFakeTimers()
+  const record = familyOf('alone')
+  await store.create(record, NOW)
+  expect(await store.rotate(rotationOf(record))).toMatchObject({ generation: 1 })
+  const others = ['one', 'another'].map((name) => familyOf(name))
+  expect(await Promise.all(others.map((other) => store.create(other, NOW)))).toHaveLength(2)
+})
 
 describe.each(Object.entries(singleDrivers))('what %s sends', (_name, connect) => {
   test('is one EVALSHA for a rotation, also through core', async () => {

@@ -1,5 +1,8 @@
 import { isBusy, patiently, type SqliteDatabase, type SqliteParameters, type SqliteStatement } from './database.js'
 
+/** As it is now: apps replace timers in their tests, and what waits here has to be answered all the same. */
+const { setImmediate } = globalThis
+
 /** Runs one writing statement and resolves with its rows, once they are committed. */
 export type Write = (statement: SqliteStatement, parameters: SqliteParameters) => Promise<unknown[]>
 

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { createRefreshTokens } from '@baton/core'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type SqliteDatabase, sqliteStore } from '../src/index.js'
 import { closeAll, type Connection, drivers, freshPath } from './drivers.js'
 
@@ -32,6 +32,16 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
     await setImmediate()
     expect(log).toEqual(['write'])
     await issuing
+  })
+
+  test('all are answered although an app under test has replaced its timers', async () => {
+    const tokens = createRefreshTokens({ store: sqliteStore(driver.inMemory()), secrets: [SECRET] })
+    onTestFinished(() => {
+      vi.useRealTimers()
+    })
+    vi.useFakeTimers()
+    await tokens.issue({ subject: 'a' })
+    await Promise.all(NAMES.map((subject) => tokens.issue({ subject })))
   })
 
   test('those that come while several are dealt with are of their company', async () => {
