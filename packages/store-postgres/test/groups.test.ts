@@ -1,12 +1,98 @@
-import { expect, onTestFinished, test, vi } from 'vitest'
-import { inGroups } from '../src/groups.js'
+import { type PostgresServer, startPostgres } from '@baton/test-servers'
+import type pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import type { PostgresStore } from '../src/index.js'
+import { familyOf, freshSchema, freshStore, LONG, NOW, QUICK, REVOCATION, rotationOf, urlWith } from './fresh.js'
 
-test('all are answered although an app under test has replaced its timers', async () => {
-  onTestFinished(() => {
-    vi.useRealTimers()
+const NAMES = ['a', 'b', 'c', 'd', 'e']
+
+let server: PostgresServer
+let pool: pg.Pool
+
+beforeAll(async () => {
+  server = await startPostgres()
+  pool = server.pool({ connectionString: urlWith(server.url, QUICK) })
+}, LONG)
+afterAll(() => server.stop())
+
+describe.each([false, true])('rotations that wait together, with named statements: %s', (namedStatements) => {
+  let schema: string
+  let store: PostgresStore
+  const records = NAMES.map((name) => familyOf(name, { subject: name }))
+
+  beforeEach(async () => {
+    schema = freshSchema()
+    store = await freshStore(pool, { schema, namedStatements })
+    await Promise.all(records.map((record) => store.create(record, NOW)))
   })
-  vi.useFakeTimers()
-  const double = inGroups(async (group: readonly number[]) => group.map((asked) => 2 * asked))
-  expect(await double(1)).toBe(2)
-  expect(await Promise.all([1, 2, 3].map(double))).toEqual([2, 4, 6])
+
+  const rotateAll = () => records.map((record) => store.rotate(rotationOf(record)))
+  const generations = () => Promise.all(records.map(async ({ id }) => (await store.find(id))?.generation))
+
+  test('each gets its own record, with all that it was made of', async () => {
+    const marked = records.map((record, index) => {
+      const command = rotationOf(record, NOW + index)
+      return { ...command, next: { ...command.next, retryKey: index === 2 ? null : `key of ${record.subject}` } }
+    })
+    const rotated = await Promise.all(marked.map((command) => store.rotate(command)))
+    expect(rotated).toEqual(
+      records.map((record, index) => ({
+        ...record,
+        ...marked[index]!.next,
+        expiresAt: NOW + index + record.idleMs!,
+      })),
+    )
+    expect(await Promise.all(records.map(({ id }) => store.find(id)))).toEqual(rotated)
+  })
+
+  test('who lost, has ended or does not exist hears what stands, and the others rotate', async () => {
+    const [lost, revoked, expired, living] = records
+    const winner = await store.rotate(rotationOf(lost!))
+    const dead = await store.revoke(revoked!.id, REVOCATION)
+    const answers = await Promise.all([
+      store.rotate({ ...rotationOf(lost!), next: { ...rotationOf(lost!).next, nonce: 'late' } }),
+      store.rotate(rotationOf(revoked!)),
+      store.rotate(rotationOf(expired!, expired!.expiresAt)),
+      store.rotate(rotationOf(familyOf('nobody'))),
+      store.rotate(rotationOf(living!)),
+    ])
+    expect(answers).toEqual([winner, dead, expired, null, expect.objectContaining({ id: living!.id, generation: 1 })])
+  })
+
+  test('one that fails does not take the others with it, and hears why', async () => {
+    await pool.query(`
+      CREATE FUNCTION "${schema}".refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not c'; END $$;
+      CREATE TRIGGER refuse BEFORE UPDATE ON "${schema}".families
+        FOR EACH ROW WHEN (NEW.subject = 'c') EXECUTE FUNCTION "${schema}".refuse();
+    `)
+    const settled = await Promise.allSettled(rotateAll())
+    expect(settled.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+    ])
+    expect(settled[2]).toMatchObject({ reason: { message: 'not c' } })
+    expect(await generations()).toEqual([1, 1, 0, 1, 1])
+  })
+
+  test('one whose family somebody else is writing waits for him, and the others do not', async () => {
+    const client = await pool.connect()
+    await client.query('BEGIN')
+    await store.within(client).revoke(records[2]!.id, REVOCATION)
+    const rotations = rotateAll()
+    const [late] = rotations.splice(2, 1)
+    expect(await Promise.all(rotations)).toMatchObject(rotations.map(() => ({ generation: 1 })))
+    await client.query('COMMIT')
+    client.release()
+    expect(await late).toMatchObject({ generation: 0, revocation: REVOCATION })
+  })
+
+  test('more than fit into one statement go into the next', async () => {
+    const many = Array.from({ length: 300 }, (_, index) => familyOf(`many ${String(index)}`))
+    await Promise.all(many.map((record) => store.create(record, NOW)))
+    const rotated = await Promise.all(many.map((record) => store.rotate(rotationOf(record))))
+    expect(rotated).toMatchObject(many.map(({ id }) => ({ id, generation: 1 })))
+  })
 })
