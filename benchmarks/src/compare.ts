@@ -30,7 +30,6 @@ const checkouts = [
     ? []
     : [{ label: ` of ${flags.with}`, folder: { folder: pathToFileURL(`${flags.with}/benchmarks/dist/`) } }]),
 ]
-const { engines, stop } = await startEngines(rows)
 
 interface Turn {
   readonly cpuMicros: number
@@ -45,11 +44,16 @@ interface Entrant {
 }
 
 async function enter(row: (typeof rows)[number], { label, folder }: (typeof checkouts)[number]): Promise<Entrant> {
-  const { target, server, load, stop: leave } = await startRow({ row, engines, profiles: null, ...folder })
+  // Of its own: a row begins with an empty engine.
+  const { engines, stop: stopEngines } = await startEngines([row])
+  const { target, server, load, stop: stopRow } = await startRow({ row, engines, profiles: null, ...folder })
   let chains = await server.issue(clients)
   return {
     name: row.name + label,
-    stop: leave,
+    async stop() {
+      await stopRow()
+      await stopEngines()
+    },
     async run(milliseconds) {
       await server.usage()
       const ran = await load(target, chains, clients, { milliseconds, rotations: Infinity })
@@ -85,5 +89,4 @@ try {
   }
 } finally {
   for (const entrant of entrants) await entrant.stop()
-  await stop()
 }
