@@ -1,6 +1,7 @@
+import * as crypto from 'node:crypto'
 import { createHash, createHmac } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { fingerprint, framed, hash, macUnder, type Part } from '../src/digest.js'
 
 /** The same bytes, put together without a care for speed. */
@@ -32,6 +33,29 @@ describe('framing', () => {
         expect(fingerprint(domain, parts)).toBe(digest.toString('base64url', 0, 16))
       }),
     )
+  })
+})
+
+describe('on every runtime', () => {
+  afterEach(() => {
+    vi.doUnmock('node:crypto')
+  })
+
+  it.each([
+    ['one call', {}],
+    ['an object, where there is no such call', { hash: undefined }],
+  ])('it is SHA-256: by %s', async (_name, changes) => {
+    vi.doMock('node:crypto', () => ({ ...crypto, ...changes }))
+    vi.resetModules()
+    const fresh = await import('../src/digest.js')
+    // Enough for each of the 64 characters that a digest may have where a fingerprint ends.
+    for (let index = 0; index < 500; index += 1) {
+      const digest = createHash('sha256')
+        .update(framedPlainly(['d', index]))
+        .digest()
+      expect(Buffer.from(fresh.hash('d', [index], 32))).toEqual(digest)
+      expect(fresh.fingerprint('d', [index])).toBe(digest.toString('base64url', 0, 16))
+    }
   })
 })
 
