@@ -7,8 +7,6 @@ import type { Plan } from './plan.js'
 interface KeptSession {
   /** The client's name for it. */
   readonly sid: string
-  /** How many sign-ins had been tried by then. */
-  readonly signIns: number
   /** Undefined until the server has made one of the token that was brought along. */
   family: FamilyHistory | undefined
   /** Nothing may store it again. */
@@ -61,7 +59,7 @@ export function createSessionJudge({ plan, clock, chronicle, onViolation }: Judg
   function keep({ sid, refreshToken }: StoredSession): KeptSession {
     const known = sessions.get(sid)
     const family = refreshToken === null ? chronicle.families.get(sid) : chronicle.familyOf(refreshToken)
-    const session = known ?? { sid, signIns, family, isOver: false, isGivenUp: false }
+    const session = known ?? { sid, family, isOver: false, isGivenUp: false }
     session.family ??= family
     sessions.set(sid, session)
     return session
@@ -79,7 +77,7 @@ export function createSessionJudge({ plan, clock, chronicle, onViolation }: Judg
 
   const hasLost = ({ family }: KeptSession) => family === undefined || family.losses > 0
 
-  function isInnocent({ family, signIns: before, isGivenUp }: KeptSession): boolean {
+  function isInnocent({ family, isGivenUp }: KeptSession): boolean {
     if (!plan.sharedLock || family === undefined || isGivenUp) return false
     const { record, losses, isStolen, isExcused } = family
     if (record === null || losses > 0 || isStolen || isExcused) return false
@@ -87,8 +85,8 @@ export function createSessionJudge({ plan, clock, chronicle, onViolation }: Judg
       case 'subject_request':
         return false
       case 'replaced':
-        // The server has ended it for a sign-in whose answer may never have come.
-        return signIns === before
+        // The server ends it for a sign-in whose answer may come late, or never.
+        return signIns < 2
       default:
         return clock.now() < record.expiresAt - 2 * SECOND
     }
