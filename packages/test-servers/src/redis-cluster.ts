@@ -22,7 +22,7 @@ export interface RedisCluster {
   readonly nodes: readonly RedisServer[]
   /** It is disconnected by `stop`. */
   connect(options?: RedisClusterClientOptions): Cluster
-  /** Resolves when all nodes that answer agree that the cluster is complete and that they hold every slot. */
+  /** Resolves when all nodes that answer agree that the cluster is complete, that they hold every slot and that none of them fails. */
   healthy(): Promise<void>
   stop(): Promise<void>
 }
@@ -133,15 +133,30 @@ async function command({ server }: Node, name: string, ...args: (string | number
   return String(await askRedis(server.port, (redis) => redis.call('CLUSTER', name, ...args)))
 }
 
-/** Complete, and each slot held by a node that answers: what a dead primary held counts once a replica took over. */
+/**
+ * Complete, each slot held by a node that answers, and none of these taken for dead: what a dead primary held counts once a replica took
+ * over, and a node that was stopped for a while counts once the others have heard of it again.
+ */
 async function isComplete(servers: readonly RedisServer[]): Promise<boolean> {
   const answering = (await infos(servers)).filter((view) => view !== undefined)
   if (answering.length === 0 || !answering.every(({ info }) => info.includes('cluster_state:ok'))) return false
   const ports = new Set(answering.map(({ port }) => port))
   const holders = await Promise.all(answering.map(({ port }) => slotHolders(port)))
-  return holders.every((held) => {
+  const holding = holders.every((held) => {
     const served = held.filter((range) => ports.has(range.port))
     return served.reduce((sum, { count }) => sum + count, 0) === slots
+  })
+  if (!holding) return false
+  const failing = await Promise.all(answering.map(({ port }) => failingPorts(port)))
+  return failing.flat().every((port) => !ports.has(port))
+}
+
+/** The ports of nodes that this one takes for dead, or suspects to be. */
+async function failingPorts(of: number): Promise<number[]> {
+  const nodes = String(await askRedis(of, (redis) => redis.call('CLUSTER', 'NODES')))
+  return nodes.split('\n').flatMap((line) => {
+    const [, address = '', flags = ''] = line.split(' ')
+    return /\bfail\b/.test(flags) ? [Number(/:(\d+)@/.exec(address)?.[1])] : []
   })
 }
 
