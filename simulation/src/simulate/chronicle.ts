@@ -371,7 +371,8 @@ export function createChronicle(plan: Plan): Chronicle {
     created: watched((visit, record, at) => {
       const shown = visit?.purpose === 'other' ? null : (visit?.text ?? null)
       const known = families.get(record.id)
-      const begun = shown === null ? undefined : familyOf(shown)
+      // Where nothing was shown the id is new, or a driver sends again what a fail-over has lost in between.
+      const begun = shown === null ? known : familyOf(shown)
       if (known?.record != null || known?.isDeleted === true || begun !== known)
         throw new Violation('I17', 'one token or code made two families')
       if (visit?.pretends === true) throw new Violation('I11', 'a family was begun by somebody who lacks something')
