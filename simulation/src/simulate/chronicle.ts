@@ -215,8 +215,8 @@ export function createChronicle(plan: Plan): Chronicle {
       return
     }
     if (status >= 500) throw new Violation('I12', `the server broke: ${String(status)}`)
-    // A sign-out reads nothing before it writes: where a purge took the family before a second delivery, nobody knows whose it was.
-    const isNameless = visit.sight === null && visit.ended?.isDeleted === true
+    // A sign-out reads nothing before it writes: where the family was purged, or lost, before a second delivery, nobody knows whose it was.
+    const isNameless = visit.sight === null && (visit.ended?.isDeleted === true || visit.ended?.record === null)
     if (visit.ended !== null && !visit.hurt && visit.reports === 0 && !isNameless)
       throw new Violation('I15', 'the end of a family went unreported')
     if (visit.purpose === 'other') {
