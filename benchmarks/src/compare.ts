@@ -46,7 +46,11 @@ interface Entrant {
 async function enter(row: (typeof rows)[number], { label, folder }: (typeof checkouts)[number]): Promise<Entrant> {
   // Of its own: a row begins with an empty engine.
   const { engines, stop: stopEngines } = await startEngines([row])
-  const { target, server, load, stop: stopRow } = await startRow({ row, engines, profiles: null, ...folder })
+  const started = await startRow({ row, engines, profiles: null, ...folder }).catch(async (error: unknown) => {
+    await stopEngines()
+    throw error
+  })
+  const { target, server, load, stop: stopRow } = started
   let chains = await server.issue(clients)
   return {
     name: row.name + label,
