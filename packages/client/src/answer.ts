@@ -1,4 +1,4 @@
-import { SessionError } from './errors.js'
+import { SessionError } from '@baton/client'
 import { isObject, parseJson, textOf } from './json.js'
 
 /** What the server handed out. */
@@ -22,7 +22,7 @@ export interface Grant {
 export type Answer = Grant | SessionError
 
 /** Instants are epoch milliseconds. */
-interface Circumstances {
+export interface Circumstances {
   /** Of the tokens that we can use: `Bearer` or `DPoP`. */
   readonly scheme: string
   /** From before the request was sent. */

@@ -1,4 +1,5 @@
 import type { Call, Endpoints } from '@baton/client'
+import { readAnswer, readGrant } from './answer.js'
 import { secureUrl } from './secure-url.js'
 
 export interface CookieOptions {
@@ -47,5 +48,7 @@ export function cookieEndpoints(options: CookieOptions): Endpoints {
     revoke: ({ sid }) => write(logout, sid),
     // The server exchanges the code, and answers with a cookie.
     exchange: () => null,
+    readAnswer,
+    readGrant,
   }
 }

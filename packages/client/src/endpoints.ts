@@ -1,3 +1,4 @@
+import type { Answer, Circumstances } from './answer.js'
 import type { PendingRevocation } from './record.js'
 import type { Base } from './refresh-state.js'
 
@@ -9,7 +10,7 @@ export interface Call {
   readonly credentials: 'include' | 'omit'
 }
 
-/** Writes requests: all that differs between the ways to carry a refresh token. Null stands for what cannot be asked. */
+/** Builds the requests to a server and parses its responses. Null stands for a request that the server does not accept. */
 export interface Endpoints {
   /** Of the server; access tokens go there unless other origins are named. */
   readonly origin: string
@@ -21,4 +22,8 @@ export interface Endpoints {
   revoke(revocation: PendingRevocation): Call | null
   /** By another grant (RFC 6749 section 4). */
   exchange(parameters: Readonly<Record<string, string>>): Call | null
+  /** Parses a response of the token endpoint. Rejects only if its body cannot be read. */
+  readAnswer(response: Response, circumstances: Circumstances): Promise<Answer>
+  /** Parses the members of a token response (RFC 6749 section 5.1). */
+  readGrant(members: unknown, circumstances: Omit<Circumstances, 'now'>): Answer
 }

@@ -1,4 +1,5 @@
 import type { Call, Endpoints } from '@baton/client'
+import { readAnswer, readGrant } from './answer.js'
 import { MisuseError } from './misuse.js'
 import { secureUrl } from './secure-url.js'
 
@@ -54,6 +55,8 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
       return write(revocation, { token: refreshToken, token_type_hint: 'refresh_token' })
     },
     exchange: (parameters) => write(token, parameters),
+    readAnswer,
+    readGrant,
   }
 }
 

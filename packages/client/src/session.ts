@@ -1,4 +1,4 @@
-import { type Answer, readGrant } from './answer.js'
+import type { Answer } from './answer.js'
 import type { Endpoints } from './endpoints.js'
 import { createEnvironment, type Environment } from './environment.js'
 import { SessionError } from './errors.js'
@@ -141,7 +141,7 @@ export function createSession(options: SessionOptions): Session {
       alone(setup, async () => {
         const began = beginning(environment)
         const members = typeof answer === 'function' ? await answer() : answer
-        await begin(readGrant(members, { scheme: proofs.scheme, sentAt: began() }))
+        await begin(endpoints.readGrant(members, { scheme: proofs.scheme, sentAt: began() }))
       }),
     async loginWithGrant(parameters) {
       const { answer } = await transport(endpoints.exchange(parameters), { isBound: false })

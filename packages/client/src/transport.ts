@@ -1,4 +1,4 @@
-import { type Answer, readAnswer } from './answer.js'
+import type { Answer } from './answer.js'
 import type { Call } from './endpoints.js'
 import { SessionError } from './errors.js'
 import type { Setup } from './setup.js'
@@ -16,7 +16,7 @@ interface Reply {
  */
 export type Transport = (call: Call | null, proof: { readonly isBound: boolean } | null) => Promise<Reply>
 
-export function createTransport({ environment, proofs, requestTimeoutSeconds }: Setup): Transport {
+export function createTransport({ environment, endpoints, proofs, requestTimeoutSeconds }: Setup): Transport {
   return async (call, proof) => {
     if (!call) return { ok: false, answer: new SessionError('signed_out', 'not_renewable') }
     const { url, credentials, ...rest } = call
@@ -36,7 +36,8 @@ export function createTransport({ environment, proofs, requestTimeoutSeconds }: 
         const response = await (proof
           ? proofs.send(() => new Request(url, init), { accessToken: null, ...proof })
           : environment.fetch(url, init))
-        const answer = await readAnswer(response, { scheme: proofs.scheme, sentAt: began(), now: environment.now() })
+        const circumstances = { scheme: proofs.scheme, sentAt: began(), now: environment.now() }
+        const answer = await endpoints.readAnswer(response, circumstances)
         return { ok: response.ok, answer }
       })
     } catch (error) {
