@@ -216,16 +216,18 @@ describe('private_key_jwt', () => {
     expect((await here.sendAssertion(await assertion({ alg: 'RS256' }))).status).toBe(200)
   })
 
-  it.each(['at+jwt', 'dpop+jwt', 'application/at+jwt', 'x'])('a JWT of type %s is no assertion', async (typ) => {
-    expectError(await stage().sendAssertion(await assertion({ header: { typ } })), 400, 'invalid_client')
+  const otherTypes = ['at+jwt', 'dpop+jwt', 'application/at+jwt', 'x', 'text/jwt', 'application/', 'jwt;v=1', '']
+  const notText = [1, null, {}, ['jwt'], ['client-authentication+jwt']]
+  it.each([...otherTypes, ...notText].map((typ) => ({ typ })))('a JWT of type $typ is no assertion', async (header) => {
+    expectError(await stage().sendAssertion(await assertion({ header })), 400, 'invalid_client')
   })
 
-  it.each(['JWT', 'jwt', 'client-authentication+jwt', 'application/client-authentication+jwt'])(
-    'one of type %s is',
-    async (typ) => {
-      expect((await stage().sendAssertion(await assertion({ header: { typ } }))).status).toBe(200)
-    },
-  )
+  it.each([
+    ...['JWT', 'jwt', 'application/jwt', 'client-authentication+jwt', 'Client-Authentication+JWT'],
+    ...['application/client-authentication+jwt', 'APPLICATION/client-authentication+jwt'],
+  ])('one of type %s is', async (typ) => {
+    expect((await stage().sendAssertion(await assertion({ header: { typ } }))).status).toBe(200)
+  })
 
   it('J-06: works once, of ten at once too, and until long after its end', async () => {
     const here = stage()

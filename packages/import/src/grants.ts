@@ -28,7 +28,10 @@ export interface ImportOptions {
    * Never move it to a later time: what ended before it is remembered only so long.
    */
   readonly until?: Date | number
-  /** How the old system's tokens look. What looks different is refused without a look-up. */
+  /**
+   * The form of the old system's tokens, from `^` to `$`. Other text is rejected without a look-up: give it unless the table holds
+   * digests, because any text that a client sends is looked up otherwise.
+   */
   readonly matches?: RegExp
 }
 

@@ -17,6 +17,11 @@ export interface NodeRedisReads extends RedisReads {
 }
 
 export interface RedisTokensOptions extends ImportOptions {
+  /**
+   * The form of the old system's tokens, from `^` to `$`, such as `/^[0-9a-f]{80}$/`. Other text is rejected without a look-up, so
+   * that no other key under the prefix, such as `refresh:count`, is taken for a token.
+   */
+  readonly matches: RegExp
   /** A connected client of ioredis or node-redis. */
   readonly client: IoRedisReads | NodeRedisReads
   /** Where a token's value stands. Default `refresh:<token>`. */
@@ -39,6 +44,10 @@ export function redisTokens(options: RedisTokensOptions): ForeignTokens {
     options
   if (typeof (client as Partial<RedisReads> | undefined)?.get !== 'function')
     throw new TypeError('redisTokens: client has no get(); give a client of ioredis or node-redis')
+  if ((options.matches as unknown) === undefined)
+    throw new TypeError(
+      'option "matches" is required: without it, other keys such as refresh:count are taken for tokens; give the form of your tokens, such as /^[0-9a-f]{80}$/',
+    )
 
   return {
     identify: identifierOf(options),

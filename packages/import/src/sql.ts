@@ -32,23 +32,47 @@ export function sqlTokens(options: SqlTokensOptions): ForeignTokens {
   if (typeof storedAs !== 'function')
     throw new TypeError(`sqlTokens: stored is none of ${Object.keys(storages).join(', ')}`)
 
+  // Text that has the form of a token, or that is a digest, fits the column unless the column is the wrong one.
+  const isArbitraryText = stored === 'plain' && options.matches === undefined
+
+  async function select(key: string): Promise<readonly unknown[]> {
+    try {
+      return await query(find, [key])
+    } catch (error) {
+      if (isArbitraryText && isDataException(error)) return []
+      throw error
+    }
+  }
+
   return {
     identify: identifierOf(options),
     async find(token) {
       const key = storedAs(token)
-      const rows = await query(find, [key])
+      // Many databases compare without case or trailing spaces: another spelling would start a second family.
+      const rows = (await select(key)).map(toTokenRow).filter((row) => isSame(row.token, key))
       if (rows.length > 1) throw new Error('sqlTokens: find selected several rows for one token')
       const [row] = rows
-      if (row === undefined) return null
-      if (!isRow(row) || typeof row['token'] !== 'string')
-        throw new Error('sqlTokens: the row has no text as `token`; select the column that holds the token, AS token')
-      // Many databases compare without case or trailing spaces: another spelling would begin a second family.
-      if (!isSame(row['token'], key)) return null
-      const fields = grant(row)
+      const fields = row === undefined ? null : grant(row)
       return fields === null ? null : grantOf(fields, options)
     },
     ...(moved === undefined ? {} : { moved: async (token) => query(moved, [storedAs(token)]) }),
   }
+}
+
+/** Returns true if the value does not fit the column's type (SQLSTATE class 22), such as text for a uuid. */
+function isDataException(error: unknown): boolean {
+  return (
+    error instanceof Error && 'code' in error && typeof error.code === 'string' && /^22[0-9A-Z]{3}$/.test(error.code)
+  )
+}
+
+interface TokenRow extends SqlRow {
+  readonly token: string
+}
+
+function toTokenRow(row: unknown): TokenRow {
+  if (isTokenRow(row)) return row
+  throw new Error('sqlTokens: the row has no text as `token`; select the column that holds the token, AS token')
 }
 
 const sha256 = (encoding: 'hex' | 'base64' | 'base64url') => (token: string) =>
@@ -77,8 +101,8 @@ function columnsOf(row: SqlRow): GrantFields {
   } as GrantFields
 }
 
-function isRow(row: unknown): row is SqlRow {
-  return typeof row === 'object' && row !== null
+function isTokenRow(row: unknown): row is TokenRow {
+  return typeof row === 'object' && row !== null && 'token' in row && typeof row.token === 'string'
 }
 
 function isSame(one: string, other: string): boolean {

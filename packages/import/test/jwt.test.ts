@@ -53,10 +53,25 @@ describe('tokens of jsonwebtoken', () => {
     expect(await here.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
   })
 
-  it('an access token by its type is refused, whatever `grant` says', async () => {
+  it.each([
+    'at+jwt',
+    'AT+JWT',
+    'application/at+jwt',
+    'Application/At+Jwt',
+    'application/at+jwt; v=1',
+    'dpop+jwt',
+    'application/logout+jwt',
+    'client-authentication+jwt',
+  ])('rejects a JWT of type %s, whatever `grant` returns', async (typ) => {
     const old = tutorial()
-    const refreshToken = old.sign({ userId: 7 }, { header: { alg: 'HS256', typ: 'at+jwt' } })
+    const refreshToken = old.sign({ userId: 7 }, { expiresIn: '1h', header: { alg: 'HS256', typ } })
     expect(await app(memoryStore(), old.accept).rotate({ refreshToken })).toMatchObject({ reason: 'malformed' })
+  })
+
+  it.each(['JWT', 'jwt', 'application/jwt', 'rt+jwt'])('accepts a refresh token of type %s', async (typ) => {
+    const old = tutorial()
+    const refreshToken = old.sign({ userId: 7 }, { expiresIn: '1h', header: { alg: 'HS256', typ } })
+    expect(succeeded(await app(memoryStore(), old.accept).rotate({ refreshToken })).outcome).toBe('imported')
   })
 
   it('no other spelling of one is a token', async () => {
@@ -185,6 +200,80 @@ describe('tokens of jose', () => {
     const forged = `${input}.${createHmac('sha256', jwk).update(input).digest('base64url')}`
     const here = app(memoryStore(), jwtTokens({ algorithms: ['ES256'], isRevoked: null, key: publicKey }))
     expect(await here.rotate({ refreshToken: forged })).toMatchObject({ reason: 'malformed' })
+  })
+})
+
+describe('input from outside', () => {
+  const headers: [string, unknown][] = [
+    ['a number as alg', { alg: 1 }],
+    ['null as alg', { alg: null }],
+    ['an object as alg', { alg: {} }],
+    ['a list as alg', { alg: ['HS256'] }],
+    ['an empty alg', { alg: '' }],
+    ['no alg', {}],
+    ['a number as typ', { alg: 'HS256', typ: 1 }],
+    ['a list as typ', { alg: 'HS256', typ: ['JWT'] }],
+    ['a number as kid', { alg: 'ES256', kid: 1 }],
+    ['an object as kid', { alg: 'ES256', kid: {} }],
+    ['null as kid', { alg: 'ES256', kid: null }],
+    ['an unknown critical header', { alg: 'HS256', crit: ['x'], x: 1 }],
+    ['a number as crit', { alg: 'HS256', crit: 1 }],
+    ['an unencoded payload', { alg: 'HS256', crit: ['b64'], b64: false }],
+    ['an algorithm that the key cannot verify', { alg: 'RS256' }],
+    ['another hash', { alg: 'ES512' }],
+    ['a name of Object.prototype as alg', { alg: 'constructor' }],
+    ['a list', []],
+    ['null', null],
+    ['text', 'HS256'],
+  ]
+
+  it.each(headers)('is rejected without a fault event: a header with %s', async (_name, header) => {
+    const { publicKey } = await generateKeyPair('ES256')
+    const es256 = { ...(await exportJWK(publicKey)), alg: 'ES256' }
+    const algorithms = ['HS256', 'ES256', 'ES512', 'RS256']
+    // A function as the examples of jose have it: it relies on the types.
+    const byFunction: JwtTokensOptions['key'] = ({ kid }) => (kid?.startsWith('a') === true ? publicKey : publicKey)
+    for (const key of [SECRET, publicKey, createLocalJWKSet({ keys: [es256] }), byFunction])
+      for (const payload of [{ sub: 'mallory' }, { sub: 'mallory', exp: 'soon' }, []])
+        for (const signature of [
+          'AA',
+          Buffer.alloc(32).toString('base64url'),
+          Buffer.alloc(64).toString('base64url'),
+        ]) {
+          const here = app(memoryStore(), jwtTokens({ key, algorithms, isRevoked: null }))
+          const [head, body] = [header, payload].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+          const refreshToken = `${head!}.${body!}.${signature}`
+          expect(await here.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
+          expect(here.events.filter(({ type }) => type === 'fault')).toEqual([])
+        }
+  })
+
+  it('a token without kid is verified with every key of an ambiguous set', async () => {
+    const pairs = await Promise.all([1, 2, 3].map(() => generateKeyPair('ES256')))
+    const keys = await Promise.all(pairs.slice(0, 2).map(async ({ publicKey }) => exportJWK(publicKey)))
+    const accept = jwtTokens({ key: createLocalJWKSet({ keys }), algorithms: ['ES256'], isRevoked: null })
+    const sign = ({ privateKey }: (typeof pairs)[number], exp = '1h') =>
+      new SignJWT({ sub: 'alice' }).setProtectedHeader({ alg: 'ES256' }).setExpirationTime(exp).sign(privateKey)
+    for (const pair of pairs.slice(0, 2))
+      expect(succeeded(await app(memoryStore(), accept).rotate({ refreshToken: await sign(pair) })).ok).toBe(true)
+    const here = app(memoryStore(), accept)
+    for (const refreshToken of [await sign(pairs[2]!), await sign(pairs[1]!, '-1h')])
+      expect(await here.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
+    expect(here.events.filter(({ type }) => type === 'fault')).toEqual([])
+  })
+
+  it('a key that can verify none of the algorithms is a fault', async () => {
+    const { publicKey } = await generateKeyPair('ES256')
+    const accept = jwtTokens({ key: publicKey, algorithms: ['HS256'], isRevoked: null })
+    const refreshToken = jwt.sign({ sub: 'alice' }, SECRET, { expiresIn: '1h' })
+    await expect(app(memoryStore(), accept).rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
+  })
+
+  it('a key function that throws is a fault', async () => {
+    const key = () => Promise.reject(new TypeError('the key service answered 500'))
+    const accept = jwtTokens({ key, algorithms: ['HS256'], isRevoked: null })
+    const refreshToken = jwt.sign({ sub: 'alice' }, SECRET, { expiresIn: '1h' })
+    await expect(app(memoryStore(), accept).rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
   })
 })
 

@@ -58,6 +58,7 @@ describe('tokens under refresh:<token>', () => {
     const token = await signIn(JSON.stringify({ userId: 7, clientId: 'app', loggedInAt: '2026-01-01 12:00:00' }))
     const accept = redisTokens({
       client: redis,
+      matches,
       grant(value) {
         const { userId, clientId, loggedInAt } = JSON.parse(value)
         return { subject: userId, clientId, createdAt: loggedInAt }
@@ -83,7 +84,7 @@ describe('tokens under refresh:<token>', () => {
     const token = await signIn('user-7', 3600)
     const store = memoryStore()
     const now = Date.now()
-    const accept = redisTokens({ client: redis, moved: 'keep', now: () => now })
+    const accept = redisTokens({ client: redis, matches, moved: 'keep', now: () => now })
     const here = app(store, accept, { now: () => now })
     const { family } = succeeded(await here.rotate({ refreshToken: token }))
     const record = await store.find(family.id)
@@ -95,10 +96,10 @@ describe('tokens under refresh:<token>', () => {
   it('one without an end needs `until`', async () => {
     const token = await signIn('user-7', null)
     await expect(
-      app(memoryStore(), redisTokens({ client: redis })).rotate({ refreshToken: token }),
+      app(memoryStore(), redisTokens({ client: redis, matches })).rotate({ refreshToken: token }),
     ).rejects.toMatchObject({ code: 'hook_failed' })
     const until = Date.now() + 86_400_000
-    const here = app(memoryStore(), redisTokens({ client: redis, until }))
+    const here = app(memoryStore(), redisTokens({ client: redis, matches, until }))
     expect(succeeded(await here.rotate({ refreshToken: token })).outcome).toBe('imported')
   })
 
@@ -106,13 +107,32 @@ describe('tokens under refresh:<token>', () => {
     const refreshToken = await signIn()
     const client = server.connect()
     await client.quit()
-    const here = app(memoryStore(), redisTokens({ client }))
+    const here = app(memoryStore(), redisTokens({ client, matches }))
     await expect(here.rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
   })
 
-  it('a client that is none is told at once', () => {
-    expect(() => redisTokens({ client: 'redis://' } as unknown as RedisTokensOptions)).toThrow(
-      /^redisTokens: client has no get/,
-    )
+  it('rejects keys beside the tokens, of any type, without a fault event', async () => {
+    await redis.set('refresh:count', '12', 'EX', 3600)
+    await redis.hset('refresh:settings', 'a', '1')
+    const here = app(memoryStore(), redisTokens({ client: redis, matches }))
+    for (const refreshToken of ['count', 'settings'])
+      expect(await here.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
+    expect(here.events.filter(({ type }) => type === 'fault')).toEqual([])
+  })
+
+  it('reports tokens that are stored as hashes as a fault: the configuration is wrong', async () => {
+    const token = randomBytes(40).toString('hex')
+    await redis.hset(`refresh:${token}`, 'user', '7')
+    const here = app(memoryStore(), redisTokens({ client: redis, matches }))
+    await expect(here.rotate({ refreshToken: token })).rejects.toMatchObject({ code: 'hook_failed' })
+  })
+
+  it.each([
+    [{ client: 'redis://' }, /^redisTokens: client has no get/],
+    [{ matches: undefined }, /^option "matches" is required/],
+    [{ matches: '^[0-9a-f]{80}$' }, /^matches: expected a regular expression/],
+  ])('rejects the options %o', (wrong, message) => {
+    const options = { client: redis, matches, ...wrong } as unknown as RedisTokensOptions
+    expect(() => redisTokens(options)).toThrow(message)
   })
 })

@@ -128,6 +128,27 @@ describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
     await expect(here.rotate({ refreshToken: token, clientId: 'app' })).rejects.toMatchObject({ code: 'hook_failed' })
   })
 
+  it('several rows under other spellings are no token; two rows of one token are a fault', async () => {
+    const { db, signIn, options } = oldApp((token) => token)
+    const token = await signIn()
+    const { query, find } = options
+    const insensitive = find.replace('refresh_token = ?', 'lower(refresh_token) = lower(?)')
+    const copy =
+      'INSERT INTO oauth_tokens (refresh_token, expires, client, user) SELECT ?, expires, client, user FROM oauth_tokens LIMIT 1'
+    db.prepare(copy).run(token.toUpperCase())
+    const here = app(memoryStore(), sqlTokens({ query, find: insensitive }))
+    const mixed = token.replace(/[a-f]/, (letter) => letter.toUpperCase())
+    expect(await here.rotate({ refreshToken: mixed, clientId: 'app' })).toEqual({ ok: false, reason: 'malformed' })
+    expect(here.events.filter(({ type }) => type === 'fault')).toEqual([])
+    expect(succeeded(await here.rotate({ refreshToken: token, clientId: 'app' })).outcome).toBe('imported')
+
+    const twice = app(
+      memoryStore(),
+      sqlTokens({ query, find: `${find} UNION ALL ${find.replace('?', '?1')}`.replace('?', '?1') }),
+    )
+    await expect(twice.rotate({ refreshToken: token, clientId: 'app' })).rejects.toMatchObject({ code: 'hook_failed' })
+  })
+
   it.each([
     [{ query: undefined }, /^sqlTokens: query is not a function/],
     [{ find: undefined }, /^sqlTokens: find is not a statement/],
@@ -137,6 +158,36 @@ describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
   ])('%o is told at once', (wrong, message) => {
     const options = { query: () => [], find: '', ...wrong } as unknown as SqlTokensOptions
     expect(() => sqlTokens(options)).toThrow(message)
+  })
+})
+
+describe('a typed column of PostgreSQL', () => {
+  it('cannot hold every text: such text is no token, and a wrong configuration is a fault', async () => {
+    const server = await startPostgres()
+    try {
+      const pool = server.pool()
+      await pool.query('CREATE TABLE tokens (token uuid PRIMARY KEY, number bigint)')
+      const query: SqlTokensOptions['query'] = async (sql, values) => (await pool.query(sql, values)).rows
+      const find =
+        "SELECT token::text AS token, 'alice' AS subject, 4102444800 AS expires_at FROM tokens WHERE token = $1"
+      const token = '0123abcd-0000-4000-8000-000000000000'
+      await pool.query('INSERT INTO tokens VALUES ($1, 7)', [token])
+      const here = app(memoryStore(), sqlTokens({ query, find }))
+      for (const refreshToken of ['x', "'", token.slice(1), '0'.repeat(8192)])
+        expect(await here.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
+      const byNumber = app(memoryStore(), sqlTokens({ query, find: find.replace('token = $1', 'number = $1') }))
+      for (const refreshToken of ['x', '9'.repeat(40)])
+        expect(await byNumber.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
+      expect([...here.events, ...byNumber.events].filter(({ type }) => type === 'fault')).toEqual([])
+      expect(succeeded(await here.rotate({ refreshToken: token })).outcome).toBe('imported')
+
+      const hashed = app(memoryStore(), sqlTokens({ query, find, stored: 'sha256-hex' }))
+      await expect(hashed.rotate({ refreshToken: token })).rejects.toMatchObject({ code: 'hook_failed' })
+      const matched = app(memoryStore(), sqlTokens({ query, find, matches: /^old-[0-9]+$/ }))
+      await expect(matched.rotate({ refreshToken: 'old-1' })).rejects.toMatchObject({ code: 'hook_failed' })
+    } finally {
+      await server.stop()
+    }
   })
 })
 

@@ -3,6 +3,7 @@ import { MisuseError, type RefreshTokens } from '@baton/core'
 import { decodeJwt, importJWK, type JWTPayload, jwtVerify } from 'jose'
 import { PROOF_ALGORITHMS } from '../dpop/proof.js'
 import { isAsymmetric, type JsonWebKey, PRIVATE_MEMBERS } from '../jwk.js'
+import { isJwtType } from '../jwt-type.js'
 
 /** A public key of a client's, as a JWK. */
 export interface ClientKey {
@@ -105,8 +106,8 @@ async function verified(assertion: string, context: AssertionContext): Promise<C
 class OtherKey extends Error {}
 
 /** An access token or a proof, signed by the same key, is no assertion (RFC 8725 section 3.11). */
-function isOfThisKind(typ: string | undefined): boolean {
-  return typ === undefined || /^(application\/)?(jwt|client-authentication\+jwt)$/i.test(typ)
+function isOfThisKind(typ: unknown): boolean {
+  return typ === undefined || isJwtType(typ, 'JWT') || isJwtType(typ, 'client-authentication+jwt')
 }
 
 /** Compared as text: an assertion for another server that calls itself almost like us must not work here. */

@@ -1,5 +1,6 @@
 import { compactVerify, importJWK } from 'jose'
 import { isAsymmetric, PRIVATE_MEMBERS, publicMembersOf, thumbprintOf } from '../jwk.js'
+import { isJwtType } from '../jwt-type.js'
 
 /** What proofs may be signed with, best first. None of them is symmetric. */
 export const PROOF_ALGORITHMS = ['ES256', 'Ed25519', 'EdDSA', 'ES384', 'PS256', 'RS256'] as const
@@ -32,7 +33,7 @@ const MOST_EXPONENT_LENGTH = 6
 export async function readProof(text: string, algorithms: readonly ProofAlgorithm[]): Promise<Proof | null> {
   if (text.length > MOST_LENGTH || !COMPACT.test(text)) return null
   const header = membersOf(Buffer.from(text.slice(0, text.indexOf('.')), 'base64url'))
-  if (header === null || header['typ'] !== TYPE) return null
+  if (header === null || !isJwtType(header['typ'], TYPE)) return null
   const algorithm = algorithms.find((candidate) => candidate === header['alg'])
   const jwk = algorithm === undefined ? null : publicKeyOf(header['jwk'], algorithm)
   if (algorithm === undefined || jwk === null) return null

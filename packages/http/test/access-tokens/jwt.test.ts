@@ -171,9 +171,15 @@ describe('verify', () => {
     expect(await verify(forge(await mint(), {}))).not.toBeNull()
   })
 
+  it.each(['AT+JWT', 'application/at+jwt', 'Application/At+Jwt'])('B-05 accepts the type %s', async (typ) => {
+    expect(await verify(forge(await mint(), { header: { typ } }))).not.toBeNull()
+  })
+
   it.each([
     ['an ID token', { header: { typ: 'JWT' } }],
     ['no typ', { header: { typ: undefined } }],
+    ['another type with the same subtype', { header: { typ: 'text/at+jwt' } }],
+    ['a list as typ', { header: { typ: ['at+jwt'] } }],
     ['another issuer', { payload: { iss: 'https://login.example.evil' } }],
     ['the same issuer in another spelling', { payload: { iss: `${ISSUER}/` } }],
     ['another audience', { payload: { aud: 'https://login.example' } }],

@@ -147,15 +147,25 @@ describe('the form of a proof', () => {
       'JWT',
       'at+jwt',
       'dpop',
-      'DPOP+JWT',
-      'application/dpop+jwt',
+      'application/at+jwt',
+      'text/dpop+jwt',
+      'application/application/dpop+jwt',
+      'dpop+jwt;v=1',
+      ' dpop+jwt',
       '',
       1,
       null,
       undefined,
       ['dpop+jwt'],
+      { toString: 'dpop+jwt' },
     ])
-      expect(await judged({ header: { typ } }), String(typ)).toBe(BAD)
+      expect(await judged({ header: { typ } }), JSON.stringify(typ)).toBe(BAD)
+  })
+
+  test('D-02 accepts every spelling of the media type (RFC 7515 section 4.1.9)', async () => {
+    const { judged } = await court()
+    for (const typ of ['dpop+jwt', 'DPOP+JWT', 'application/dpop+jwt', 'Application/DPoP+JWT'])
+      expect(await judged({ header: { typ } }), typ).not.toBe(BAD)
   })
 
   test('D-03 none, HMAC and algorithms that are not on the list', async () => {
