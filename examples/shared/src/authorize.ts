@@ -1,3 +1,4 @@
+import { isSameResource } from '@baton/core'
 import type {
   AuthorizationCodes,
   CodeRequest,
@@ -94,11 +95,12 @@ function readRequest(
   const scope = parameters.get('scope') ?? 'read'
   if (!scope.split(' ').every((token) => SCOPES.includes(token))) return refuse('invalid_scope')
   // The one API that there is.
-  if (!parameters.getAll('resource').every((resource) => resource === issuer)) return refuse('invalid_target')
+  const resources = parameters.getAll('resource')
+  if (!resources.every((resource) => isSameResource(resource, issuer))) return refuse('invalid_target')
   const jkt = parameters.get('dpop_jkt')
   if (jkt !== null && !/^[\w-]{43}$/.test(jkt)) return refuse('invalid_request')
   const boundKey = jkt === null ? null : `jkt:${jkt}`
-  const audience = [...new Set(parameters.getAll('resource'))]
+  const audience = resources.length === 0 ? [] : [issuer]
   return {
     kind: 'fine',
     request: { clientId: client.clientId, redirectUri, codeChallenge, scope, audience, boundKey },

@@ -2,6 +2,7 @@ import { demandBoolean, demandName, demandObject, shown } from './demand.js'
 import { type Engine, namesOf } from './engine.js'
 import { MisuseError, StoreError } from './errors.js'
 import { expiryAt, type Family, type FamilyRecord, toFamily } from './family.js'
+import { distinctResources, isResource } from './resource.js'
 import { parseScope } from './scope.js'
 import { firstToken, formatToken, randomSeed, sameText, type Seed, verifierOf } from './token.js'
 
@@ -19,7 +20,10 @@ export interface IssueRequest {
   readonly clientId?: string
   /** Space-separated (RFC 6749 section 3.3), at most 4096 characters. Never grows afterwards. */
   readonly scope?: string
-  /** Resource servers of the grant (RFC 8707), at most 64. Never grows afterwards. */
+  /**
+   * Resource servers of the grant (RFC 8707), at most 64. Never grows afterwards. URLs that differ only in the case of scheme or
+   * host, the default port or an empty path are the same resource; the first spelling is kept.
+   */
   readonly audience?: readonly string[]
   /** `jkt:…` or `x5t#S256:…`: the key that must be proven at every use. */
   readonly boundKey?: string | null
@@ -141,14 +145,17 @@ function checkAudience(audience: unknown): string[] {
       'audience',
       `expected a list of at most ${String(MOST_RESOURCES)} resources, got ${Array.isArray(audience) ? `one of ${String(audience.length)}` : shown(audience)}`,
     )
-  return [
-    ...new Set(
-      audience.map((resource: unknown) => {
-        demandName('audience', resource)
-        return resource
-      }),
-    ),
-  ]
+  return distinctResources(
+    audience.map((resource: unknown) => {
+      demandName('audience', resource)
+      if (!isResource(resource))
+        throw new MisuseError(
+          'audience',
+          `must not contain a fragment or a relative reference (RFC 8707 section 2), got ${shown(resource)}; give the absolute URL of the API, or a name`,
+        )
+      return resource
+    }),
+  )
 }
 
 /** Returns a copy that is plain JSON, so that every store gives back what went in. */

@@ -1,12 +1,13 @@
 import { askTheApp, type Grant, type Prepare, type Work } from './app.js'
 import { admitRedemption, decideRedemption, type Denial, type Objection, type Redemption } from './decide.js'
-import { demandBoolean, demandFunction, demandInstant, demandObject, shown } from './demand.js'
+import { demandBoolean, demandFunction, demandInstant, demandName, demandObject, shown } from './demand.js'
 import { callHook, type Engine, fault, keyMissing, namesOf } from './engine.js'
 import { MisuseError } from './errors.js'
 import { type FamilyId, type FamilyRecord, toFamily } from './family.js'
 import { checkGrant, newFamily } from './issue.js'
 import type { Key } from './keys.js'
 import type { Reservation } from './reserve.js'
+import { narrowAudience } from './resource.js'
 import { endFamily } from './revoke.js'
 import { listOf, type Refused } from './rotate.js'
 import {
@@ -41,6 +42,8 @@ export interface RedeemRequest<Prepared = undefined> {
   readonly idempotencyKey?: string | null
   /** Narrows this answer to some of the granted resources (RFC 8707 section 2.2). */
   readonly audience?: readonly string[]
+  /** As in `rotate`: the resource that a grant without an audience covers. */
+  readonly defaultAudience?: string | undefined
   /** Reservations made before this instant (epoch milliseconds) are refused. */
   readonly validAfter?: number | null
   /** Ends the family that much after now at the latest: where nobody gets its refresh token, it ends with its access token. */
@@ -88,8 +91,7 @@ export async function redeem<Prepared>(
   const { admit: mayTry } = request
   if (mayTry !== undefined && !(await callHook(engine, 'admit', () => mayTry(familyId))))
     return deny(engine, attempt, decline('rate_limited'))
-  if (!listOf(request.audience).every((resource) => attempt.record.audience.some((granted) => granted === resource)))
-    return deny(engine, attempt, decline('invalid_target'))
+  if (audienceOf(request, attempt.record) === null) return deny(engine, attempt, decline('invalid_target'))
 
   const work = await ask(engine, attempt, attempt.record)
   // The app may have taken its time.
@@ -159,7 +161,7 @@ function endingBy(end: number, record: FamilyRecord): FamilyRecord {
 /** Checks what the program says; what the other side sent has been sealed by us, or is declined. */
 function checkRequest(request: RedeemRequest<unknown>): void {
   demandObject('redeem', request)
-  const { reservation, matches, validAfter, mostSeconds, admit, prepare } = request
+  const { reservation, matches, defaultAudience, validAfter, mostSeconds, admit, prepare } = request
   demandObject('reservation', reservation)
   demandObject('reservation.grant', reservation.grant)
   for (const instant of ['issuedAt', 'expiresAt'] as const) {
@@ -167,6 +169,7 @@ function checkRequest(request: RedeemRequest<unknown>): void {
       throw new MisuseError(`reservation.${instant}`, `expected epoch milliseconds, got ${shown(reservation[instant])}`)
   }
   demandBoolean('matches', matches)
+  if (defaultAudience !== undefined) demandName('defaultAudience', defaultAudience)
   demandInstant('validAfter', validAfter)
   if (mostSeconds !== undefined && !(Number.isInteger(mostSeconds) && mostSeconds >= 1))
     throw new MisuseError('mostSeconds', `${shown(mostSeconds)} is not a whole number of seconds from 1`)
@@ -233,10 +236,12 @@ function grantOf(
   record: FamilyRecord,
   { claims }: Pick<Work<unknown>, 'claims'>,
 ): Grant {
-  const asked = listOf(request.audience)
   const { scope, audience } = record
-  const narrowed = asked.length === 0 ? audience : audience.filter((resource) => asked.includes(resource))
-  return { family: toFamily(record), scope, audience: narrowed, claims }
+  return { family: toFamily(record), scope, audience: audienceOf(request, record) ?? audience, claims }
+}
+
+function audienceOf({ audience, defaultAudience }: RedeemRequest<unknown>, record: FamilyRecord) {
+  return narrowAudience(listOf(audience), { granted: record.audience, defaultAudience })
 }
 
 const decline = (objection: Objection): Denial => ({ kind: 'decline', objection })

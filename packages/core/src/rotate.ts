@@ -15,6 +15,7 @@ import { expiryAt, type FamilyId, type FamilyRecord, toFamily } from './family.j
 import { type Newcomer, readToken, tellMoved } from './foreign.js'
 import { FIRST_PARTY } from './issue.js'
 import { rotates, ROTATIONS, type Rotation } from './policy.js'
+import { narrowAudience } from './resource.js'
 import { endFamily, reportRevoked } from './revoke.js'
 import { isWithin, parseScope } from './scope.js'
 import type { RotateCommand } from './store.js'
@@ -50,6 +51,8 @@ export interface RotateRequest<Prepared = undefined> {
   readonly scope?: string | undefined
   /** Narrows this answer to some of the granted resources (RFC 8707 section 2.2). */
   readonly audience?: readonly string[] | undefined
+  /** `aud` of access tokens for a grant without an audience: such a grant covers this resource. */
+  readonly defaultAudience?: string | undefined
   /** The family that the caller believes the token to be of; a token of another one changes nothing. */
   readonly familyId?: string | undefined
   /** Families created before this instant (epoch milliseconds) are refused: it ends everything of one client at once. */
@@ -132,10 +135,11 @@ export async function rotate<Prepared>(
  */
 function checkRequest(request: RotateRequest<unknown>): void {
   demandObject('rotate', request)
-  const { clientId, confidential, boundKey = null, validAfter, rotation, admit, prepare } = request
+  const { clientId, confidential, boundKey = null, defaultAudience, validAfter, rotation, admit, prepare } = request
   if (clientId !== undefined) demandName('clientId', clientId)
   if (confidential !== undefined) demandBoolean('confidential', confidential)
   if (boundKey !== null) demandName('boundKey', boundKey)
+  if (defaultAudience !== undefined) demandName('defaultAudience', defaultAudience)
   demandInstant('validAfter', validAfter)
   if (rotation !== undefined) demandOneOf('rotation', rotation, ROTATIONS)
   demandFunction('admit', admit)
@@ -337,17 +341,20 @@ function circumstancesOf(
 }
 
 /** Scope and audience may shrink for one answer and never grow (RFC 6749 section 6, RFC 8707 section 2.2). */
-function objectionTo({ scope, audience }: Attempt<unknown>, record: FamilyRecord): Objection | null {
+function objectionTo({ request, scope, audience }: Attempt<unknown>, record: FamilyRecord): Objection | null {
   if (scope === null || !isWithin(scope, record.scope.split(' '))) return 'invalid_scope'
-  return audience.every((resource) => record.audience.some((granted) => granted === resource)) ? null : 'invalid_target'
+  return narrowAudience(audience, grantedBy(request, record)) === null ? 'invalid_target' : null
 }
 
-function grantOf({ scope, audience }: Attempt<unknown>, record: FamilyRecord, claims: Grant['claims']): Grant {
+function grantedBy({ defaultAudience }: RotateRequest<unknown>, { audience }: FamilyRecord) {
+  return { granted: audience, defaultAudience }
+}
+
+function grantOf({ request, scope, audience }: Attempt<unknown>, record: FamilyRecord, claims: Grant['claims']): Grant {
   return {
     family: toFamily(record),
     scope: scope === null || scope.length === 0 ? record.scope : scope.join(' '),
-    audience:
-      audience.length === 0 ? record.audience : record.audience.filter((resource) => audience.includes(resource)),
+    audience: narrowAudience(audience, grantedBy(request, record)) ?? record.audience,
     claims,
   }
 }

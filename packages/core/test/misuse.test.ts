@@ -223,6 +223,8 @@ describe('issue', () => {
       /^audience: expected a list .* got a string of 11 characters|"https:\/\/api"/,
     ],
     ['audience', { audience: [1] }, /^audience: .* got 1/],
+    ['audience', { audience: ['https://a/#b'] }, /^audience: must not contain a fragment .* "https:\/\/a\/#b"/],
+    ['audience', { audience: ['/api'] }, /^audience: must not contain .* relative reference/],
     ['audience', { audience: Array.from({ length: 65 }, String) }, /^audience: .* got one of 65/],
     ['boundKey', { boundKey: 'thumbprint' }, /^boundKey: expected jkt:… or x5t#S256:…; put the kind/],
     ['boundKey', { boundKey: '' }, /^boundKey: /],

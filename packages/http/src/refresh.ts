@@ -7,7 +7,7 @@ import type { Exhausted } from './rate-limit.js'
 import { error, invalidGrant, otherSession, tooManyRequests } from './respond.js'
 
 /** What an endpoint knows of a refresh; the rest is the same for all of them and added here. */
-export type Refresh = Omit<RotateRequest, 'prepare' | 'admit' | 'idempotencyKey' | 'boundKey'> & {
+export type Refresh = Omit<RotateRequest, 'prepare' | 'admit' | 'idempotencyKey' | 'boundKey' | 'defaultAudience'> & {
   readonly boundKey: string | null
 }
 
@@ -32,7 +32,7 @@ export async function refresh(
   asked: Refresh,
 ): Promise<Refreshed> {
   const circumstances = { boundKey: asked.boundKey, now }
-  const { early } = minting
+  const { early, defaultAudience } = minting
   let exhausted: Exhausted = null
   // Spelt out: of requests that are put together from parts no two look alike to the engine, and each property is then searched for.
   const outcome = await tokens.rotate<MintedAccessToken | undefined>({
@@ -42,6 +42,7 @@ export async function refresh(
     boundKey: asked.boundKey,
     scope: asked.scope,
     audience: asked.audience,
+    defaultAudience,
     familyId: asked.familyId,
     validAfter: asked.validAfter,
     rotation: asked.rotation,

@@ -1,4 +1,4 @@
-import type { ForeignTokens } from '@baton/core'
+import { type ForeignTokens, includesResource } from '@baton/core'
 import {
   type CryptoKey,
   decodeProtectedHeader,
@@ -44,11 +44,11 @@ export function jwtTokens(options: JwtTokensOptions): ForeignTokens {
     throw new TypeError('jwtTokens: key is missing; is the environment variable set?')
   const verifyClaims = createVerifier(options.key, algorithms)
 
-  function verify(token: string): Promise<JWTPayload | null> {
+  async function verify(token: string): Promise<JWTPayload | null> {
     const checks: JWTVerifyOptions = { currentDate: new Date(now()) }
     if (issuer !== undefined) checks.issuer = issuer
-    if (audience !== undefined) checks.audience = audience
-    return verifyClaims(token, checks)
+    const payload = await verifyClaims(token, checks)
+    return payload === null || (audience !== undefined && !isFor(payload, audience)) ? null : payload
   }
 
   return {
@@ -106,6 +106,10 @@ function identityOf(token: string): string | null {
   if (!alg.startsWith('ES')) return token
   const bytes = Buffer.from(signature, 'base64url')
   return `${header}.${payload}.${bytes.subarray(0, bytes.length / 2).toString('base64url')}`
+}
+
+function isFor({ aud = [] }: JWTPayload, audience: string): boolean {
+  return [aud].flat().some((name) => typeof name === 'string' && includesResource([audience], name))
 }
 
 /** Returns the header's members, whose types a sender chooses. */

@@ -181,6 +181,14 @@ describe('tokens of jose', () => {
     }
   })
 
+  it('accepts the audience in an equivalent spelling', async () => {
+    const { sign, keySet } = await issuer()
+    for (const audience of ['https://OLD.example', 'https://old.example:443/']) {
+      const here = app(memoryStore(), jwtTokens({ ...options, audience, key: keySet }))
+      expect(await here.rotate({ refreshToken: await sign('one'), clientId: 'app' })).toMatchObject({ ok: true })
+    }
+  })
+
   it('a key set that cannot be fetched is a fault, and nobody is signed out', async () => {
     const { sign } = await issuer()
     // The discard port of this machine: nobody listens.

@@ -39,6 +39,8 @@ export interface AccessTokenClaims {
 export interface AccessTokens {
   /** `iss` of its tokens: this server. */
   readonly issuer: string
+  /** `aud` of tokens whose grant names no resource. Without it, a request cannot name the default resource. */
+  readonly audience?: string | undefined
   /** Seconds; must be below the idle limit of families, or active people would expire. */
   readonly lifetimeSeconds: number
   /** Uses local keys only, so it does not fail for reasons of its own: runs after the rotation. */

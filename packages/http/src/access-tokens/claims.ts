@@ -1,4 +1,4 @@
-import { MisuseError, parseScope } from '@baton/core'
+import { includesResource, MisuseError, parseScope } from '@baton/core'
 import { confirmationOf } from '../bound-key.js'
 import { freshBytes } from '../fresh.js'
 import { demandIssuer } from '../issuer.js'
@@ -16,7 +16,10 @@ const OWN_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'client_id'
 export interface IssuingOptions {
   /** `iss`: this server, a URL without query or fragment (RFC 8414). */
   readonly issuer: string
-  /** `aud` of tokens whose grant names no resource, and the name that `verify` demands to find in `aud`. */
+  /**
+   * `aud` of tokens whose grant names no resource, and the resource that `verify` requires in `aud`. URLs that differ only in the
+   * case of scheme or host, the default port or an empty path are the same resource (RFC 3986 section 6.2).
+   */
   readonly audience: string
   /** 1 to 86 400, default 900. Short, because a resource server that does not ask the store trusts a token until it ends. */
   readonly lifetimeSeconds?: number
@@ -76,6 +79,11 @@ export function ourClaims(payload: Readonly<Record<string, unknown>>): AccessTok
   if (!isName(sub) || !isName(jti) || !isName(clientId) || !isName(sid)) return null
   if (typeof scope !== 'string' || parseScope(scope) === null) return null
   return { ...payload, iss, sub, aud, exp, iat, jti, client_id: clientId, sid, scope }
+}
+
+/** Returns true if the token is for one of these resources. */
+export function isFor({ aud }: AccessTokenClaims, resources: readonly string[]): boolean {
+  return [aud].flat().some((audience) => includesResource(resources, audience))
 }
 
 function audienceOf({ audience }: AccessTokenGrant, byDefault: string): string | string[] {

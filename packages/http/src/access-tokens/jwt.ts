@@ -1,7 +1,7 @@
 import { importJWK, jwtVerify } from 'jose'
 import { demandKnown } from '../endpoint.js'
 import type { AccessTokenClaims, AccessTokenGrant, AccessTokens, MintedAccessToken } from './access-token.js'
-import { checkIssuing, claimsFor, type IssuingOptions, ourClaims } from './claims.js'
+import { checkIssuing, claimsFor, isFor, type IssuingOptions, ourClaims } from './claims.js'
 import { signerOf } from './signer.js'
 import { checkKeys, type PublicJwk, type SigningKey } from './signing-keys.js'
 
@@ -42,7 +42,7 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
     return { accessToken: await sign(claims), expiresIn }
   }
 
-  async function open(accessToken: string, { now, ...demanded }: Demand): Promise<AccessTokenClaims | null> {
+  async function read(accessToken: string, now: number): Promise<AccessTokenClaims | null> {
     // Decoders forgive white space; a token has one spelling.
     if (!COMPACT.test(accessToken)) return null
     try {
@@ -56,7 +56,6 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
         {
           typ: TYPE,
           issuer,
-          ...demanded,
           algorithms: [...new Set(keys.map(({ alg }) => alg))],
           currentDate: new Date(now),
           requiredClaims: ['exp', 'iat', 'sub', 'jti', 'client_id', 'sid'],
@@ -71,17 +70,16 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
 
   return {
     issuer,
+    audience,
     lifetimeSeconds,
     mint,
-    verify: (accessToken, now) => open(accessToken, { now, audience }),
-    read: (accessToken, now) => open(accessToken, { now }),
+    async verify(accessToken, now) {
+      const claims = await read(accessToken, now)
+      return claims !== null && isFor(claims, [audience]) ? claims : null
+    },
+    read,
     jwks: () => ({ keys: keys.map(({ publicJwk }) => publicJwk) }),
   }
-}
-
-interface Demand {
-  readonly now: number
-  readonly audience?: string
 }
 
 class UnknownKey extends Error {}

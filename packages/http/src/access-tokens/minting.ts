@@ -12,6 +12,8 @@ interface MintingCircumstances {
 export interface Minting {
   /** How long its tokens live at most, in seconds. */
   readonly lifetimeSeconds: number
+  /** The resource of a grant that names none; undefined where a function of the app decides. */
+  readonly defaultAudience: string | undefined
   /** Runs before anything is consumed; undefined where minting cannot fail by itself and may come afterwards. */
   readonly early?: (grant: Grant, circumstances: MintingCircumstances) => Promise<MintedAccessToken>
   /** Makes one for a family that already stands as `grant` says. */
@@ -28,12 +30,13 @@ const TOKEN_68 = /^[A-Za-z0-9._~+/-]+=*$/
 export function mintingOf(accessToken: AccessTokenOption, policy: Policy): Minting {
   if (typeof accessToken === 'function') {
     const early = minter(accessToken)
-    return { lifetimeSeconds: MOST_SECONDS_BY_FUNCTION, early, mint: early }
+    return { lifetimeSeconds: MOST_SECONDS_BY_FUNCTION, defaultAudience: undefined, early, mint: early }
   }
   if (typeof (accessToken as Partial<typeof accessToken> | undefined)?.mint !== 'function')
     throw new MisuseError('accessToken', 'is neither jwtAccessTokens({ … }) nor a function of the grant')
   demandShorterThanIdle(accessToken.lifetimeSeconds, policy)
-  return { lifetimeSeconds: accessToken.lifetimeSeconds, mint: minter((grant) => accessToken.mint(grant)) }
+  const { lifetimeSeconds, audience: defaultAudience } = accessToken
+  return { lifetimeSeconds, defaultAudience, mint: minter((grant) => accessToken.mint(grant)) }
 }
 
 /** No access token outlives its family: `grant` has the family as it will stand once the answer has been given. */

@@ -1,7 +1,7 @@
 import { demandKnown } from '../endpoint.js'
 import { sealing, type Secrets } from '../sealing.js'
 import type { AccessTokenClaims, AccessTokens } from './access-token.js'
-import { checkIssuing, claimsFor, type IssuingOptions, ourClaims } from './claims.js'
+import { checkIssuing, claimsFor, isFor, type IssuingOptions, ourClaims } from './claims.js'
 
 export interface SealedAccessTokensOptions extends IssuingOptions {
   /**
@@ -33,6 +33,7 @@ export function sealedAccessTokens(options: SealedAccessTokensOptions): AccessTo
 
   return {
     issuer,
+    audience,
     lifetimeSeconds,
     async mint(grant) {
       const { claims, expiresIn } = claimsFor(grant, issuing)
@@ -40,7 +41,7 @@ export function sealedAccessTokens(options: SealedAccessTokensOptions): AccessTo
     },
     async verify(accessToken, now) {
       const claims = await read(accessToken, now)
-      return claims !== null && [claims.aud].flat().includes(audience) ? claims : null
+      return claims !== null && isFor(claims, [audience]) ? claims : null
     },
     read,
   }

@@ -1,5 +1,6 @@
 import type { Family, RefreshTokens } from '@baton/core'
 import { type AccessTokenClaims, type AccessTokens, demandReadable } from '../access-tokens/access-token.js'
+import { isFor } from '../access-tokens/claims.js'
 import { confirmationOf, tokenTypeOf } from '../bound-key.js'
 import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions, findClient } from '../clients/authenticate.js'
 import type { Client, ClientRegistry } from '../clients/client.js'
@@ -90,8 +91,7 @@ async function aboutAccessToken(
   claims: AccessTokenClaims,
   caller: Client,
 ): Promise<object | null> {
-  const isFor = [claims.aud].flat().some((name) => caller.introspects?.includes(name))
-  if (!isFor && claims.client_id !== caller.clientId) return null
+  if (!isFor(claims, caller.introspects ?? []) && claims.client_id !== caller.clientId) return null
   const family = await tokens.find(claims.sid)
   if (family === null) return null
   // A first-party app need not be among the clients.

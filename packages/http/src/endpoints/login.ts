@@ -54,8 +54,8 @@ export interface LoginOptions extends EndpointOptions {
 /** Thrown by `authenticate`: the request makes no sense. Its message is sent to the caller, so repeat nothing of the request in it. */
 export class BadInput extends Error {
   override readonly name = 'BadInput'
-  /** The `error` of the answer: `invalid_scope` where the scope is at fault. */
-  readonly code: 'invalid_request' | 'invalid_scope'
+  /** The `error` of the response: `invalid_scope` for a scope, `invalid_target` for a resource that cannot be granted. */
+  readonly code: 'invalid_request' | 'invalid_scope' | 'invalid_target'
 
   constructor(message: string, code: BadInput['code'] = 'invalid_request') {
     super(message)
@@ -92,7 +92,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
 
   async function start(exchange: Exchange, signIn: SignIn, delivery: Delivery): Promise<PlainResponse> {
     const issued = await issue(tokens, { ...requestOf(exchange, signIn, defaults), ...delivery.client })
-    if (issued === null) return error('invalid_scope', { description: 'The scope is malformed.' })
+    if ('code' in issued) return error(issued.code, { description: issued.description })
     const { family, refreshToken } = issued
     try {
       const minted = await mint(issued, signIn)
@@ -207,12 +207,23 @@ function requestOf(
   }
 }
 
-/** Null for a scope that cannot be granted: it came with the request, and is no mistake of the program. */
-async function issue(tokens: RefreshTokens, request: IssueRequest): Promise<Issued | null> {
+interface Rejection {
+  readonly code: 'invalid_scope' | 'invalid_target'
+  readonly description: string
+}
+
+/** Options that `authenticate` may take from the request: an invalid value is the caller's error and not the program's. */
+const REJECTIONS: ReadonlyMap<string, Rejection> = new Map([
+  ['scope', { code: 'invalid_scope', description: 'The scope is malformed.' }],
+  ['audience', { code: 'invalid_target', description: 'The resource is malformed.' }],
+])
+
+async function issue(tokens: RefreshTokens, request: IssueRequest): Promise<Issued | Rejection> {
   try {
     return await tokens.issue(request)
   } catch (failure) {
-    if (failure instanceof MisuseError && failure.option === 'scope') return null
+    const rejection = failure instanceof MisuseError ? REJECTIONS.get(failure.option) : undefined
+    if (rejection !== undefined) return rejection
     throw failure
   }
 }

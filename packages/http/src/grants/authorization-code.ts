@@ -36,6 +36,7 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
       boundKey: confidential ? null : boundKey,
       idempotencyKey: soleHeader(exchange.request, 'idempotency-key'),
       audience: form.all('resource'),
+      defaultAudience: minting.defaultAudience,
       validAfter: client.validAfter ?? null,
       // Without a refresh token the session is over when the access token is.
       ...(getsRefreshToken ? {} : { mostSeconds: minting.lifetimeSeconds }),
