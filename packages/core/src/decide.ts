@@ -78,6 +78,8 @@ export interface Circumstances {
 
 export interface Rules {
   readonly graceMs: number
+  /** How long after the rotation a retry with its Idempotency-Key is accepted. */
+  readonly sameAttemptMs: number
   /** False where the same token may be used again and again: the client authenticates or proves a key at each use. */
   readonly rotates: boolean
 }
@@ -184,11 +186,12 @@ export function decideRedemption(facts: RedemptionFacts, now: number): Redemptio
 }
 
 /**
- * Bare grace is bounded by time: without a bound, a thief and the owner could alternate for ever unseen. The same attempt is not:
- * whoever has its key made it. The window opens at the rotation and a retry never moves it.
+ * Every window is bounded: without a bound, a second holder of the token and of its Idempotency-Key would be accepted until the owner
+ * uses the successor. The window opens at the rotation, and a retry never moves it.
  */
-function isRetry(facts: Facts, arrivedAt: number, { graceMs }: Rules): boolean {
-  return facts.sameAttempt || (graceMs > 0 && arrivedAt < facts.rotatedAt + graceMs)
+function isRetry({ sameAttempt, rotatedAt }: Facts, arrivedAt: number, { graceMs, sameAttemptMs }: Rules): boolean {
+  const windowMs = sameAttempt ? Math.max(graceMs, sameAttemptMs) : graceMs
+  return windowMs > 0 && arrivedAt < rotatedAt + windowMs
 }
 
 type Refusal = Extract<Decision, { kind: 'refuse' }>

@@ -30,7 +30,7 @@ export async function inspect(engine: Engine, refreshToken: string): Promise<Ins
       expiresAt: record.expiresAt,
     },
     { now, arrivedAt: now, objection: null, superseded: false },
-    { graceMs: policy.graceMs, rotates: true },
+    { graceMs: policy.graceMs, sameAttemptMs: policy.sameAttemptMs, rotates: true },
   )
   if (decision.kind === 'mint') return { active: true, family: toFamily(record) }
   if (decision.kind === 'fault') throw fault(engine, 'record_key_missing', 'inspect', keyMissing(record))

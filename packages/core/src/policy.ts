@@ -3,6 +3,9 @@ import { MisuseError } from './errors.js'
 
 const DAY_SECONDS = 86_400
 const MOST_GRACE_SECONDS = 60
+const HOUR_SECONDS = 3600
+/** `@baton/client` repeats an attempt for as long. */
+const MAX_SAME_ATTEMPT_SECONDS = 24 * HOUR_SECONDS
 /** Longer than any session should live; above it a value is almost surely in milliseconds. */
 const MOST_SECONDS = 3650 * DAY_SECONDS
 
@@ -25,6 +28,11 @@ export interface PolicyOptions extends LifetimeOptions {
    * strict: of two concurrent refreshes without a common Idempotency-Key, the second one ends the family.
    */
   readonly graceSeconds?: number
+  /**
+   * How long after a rotation a retry with the same Idempotency-Key still receives the same successor, in seconds: 1 to 86400 (24
+   * hours), default 43200 (12 hours). Afterwards the predecessor is reuse, with its key as well.
+   */
+  readonly sameAttemptSeconds?: number
   /** Limits of offline_access families. Default: 90 days idle, 365 days absolute. */
   readonly offline?: LifetimeOptions
   /**
@@ -42,6 +50,7 @@ export interface Lifetime {
 /** The options, checked and in milliseconds. */
 export interface Policy extends Lifetime {
   readonly graceMs: number
+  readonly sameAttemptMs: number
   readonly offline: Lifetime
   readonly rotation: Rotation
 }
@@ -49,8 +58,8 @@ export interface Policy extends Lifetime {
 /** Checks the options and fills in defaults: 30 days idle, 90 days absolute. Throws `MisuseError`. */
 export function resolvePolicy(options: PolicyOptions = {}): Policy {
   demandObject('policy', options)
-  demandKnown(options, ['graceSeconds', 'offline', 'rotation', ...LIFETIME_OPTIONS], 'policy.')
-  const { graceSeconds = 30, offline = {}, rotation = 'always' } = options
+  demandKnown(options, ['graceSeconds', 'sameAttemptSeconds', 'offline', 'rotation', ...LIFETIME_OPTIONS], 'policy.')
+  const { graceSeconds = 30, sameAttemptSeconds = 12 * HOUR_SECONDS, offline = {}, rotation = 'always' } = options
   demandObject('policy.offline', offline)
   demandKnown(offline, LIFETIME_OPTIONS, 'policy.offline.')
   if (!Number.isInteger(graceSeconds) || graceSeconds < 0 || graceSeconds > MOST_GRACE_SECONDS)
@@ -58,10 +67,16 @@ export function resolvePolicy(options: PolicyOptions = {}): Policy {
       'policy.graceSeconds',
       `${shown(graceSeconds)} is not a whole number of seconds from 0 to ${String(MOST_GRACE_SECONDS)}; a longer window hides theft${unitHint(graceSeconds)}`,
     )
+  if (!Number.isInteger(sameAttemptSeconds) || sameAttemptSeconds < 1 || sameAttemptSeconds > MAX_SAME_ATTEMPT_SECONDS)
+    throw new MisuseError(
+      'policy.sameAttemptSeconds',
+      `must be an integer from 1 to ${String(MAX_SAME_ATTEMPT_SECONDS)} (24 hours), got ${shown(sameAttemptSeconds)}${unitHint(sameAttemptSeconds)}`,
+    )
   demandOneOf('policy.rotation', rotation, ROTATIONS)
   return {
     ...resolveLifetime(options, 'policy', { idleSeconds: 30 * DAY_SECONDS, absoluteSeconds: 90 * DAY_SECONDS }),
     graceMs: graceSeconds * 1000,
+    sameAttemptMs: sameAttemptSeconds * 1000,
     offline: resolveLifetime(offline, 'policy.offline', {
       idleSeconds: 90 * DAY_SECONDS,
       absoluteSeconds: 365 * DAY_SECONDS,

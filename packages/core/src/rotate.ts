@@ -43,8 +43,8 @@ export interface RotateRequest<Prepared = undefined> {
   /** The key that this request proved, `jkt:…` or `x5t#S256:…`. Ignored for a family that is bound to none. */
   readonly boundKey?: string | null | undefined
   /**
-   * Random, one for each attempt to leave one generation. Whoever repeats it is the same caller, however late. From 22 to 255
-   * characters; anything else is ignored.
+   * Random, one for each attempt to rotate one token. A retry with the same key receives the same successor within the policy's
+   * `sameAttemptSeconds`. From 22 to 255 characters; anything else is ignored.
    */
   readonly idempotencyKey?: string | null | undefined
   /** Narrows this answer (RFC 6749 section 6); empty or absent for all that was granted. */
@@ -171,7 +171,7 @@ async function settle<Prepared>(engine: Engine, first: Attempt<Prepared>): Promi
     const decision = decide(
       record && factsOf(engine, attempt, record),
       circumstancesOf(engine, attempt, record, work),
-      { graceMs: policy.graceMs, rotates: attempt.rotates },
+      { graceMs: policy.graceMs, sameAttemptMs: policy.sameAttemptMs, rotates: attempt.rotates },
     )
     if (decision.kind !== 'mint' || record === null) return deny(engine, attempt, record, decision)
     if (work === null) {

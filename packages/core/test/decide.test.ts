@@ -13,6 +13,7 @@ import type { Relation } from '../src/token.js'
 
 const NOW = 1_000_000
 const GRACE = 30_000
+const SAME_ATTEMPT = 5 * GRACE
 const RELATIONS: readonly Relation[] = [
   'current',
   'predecessor',
@@ -52,7 +53,7 @@ function decideCase({ facts = {}, circumstances = {}, graceMs = GRACE, rotates =
   return decide(
     facts && { ...usual, ...facts },
     { now: NOW, arrivedAt: NOW, objection: null, superseded: false, ...circumstances },
-    { graceMs, rotates },
+    { graceMs, sameAttemptMs: SAME_ATTEMPT, rotates },
   )
 }
 
@@ -75,6 +76,8 @@ function verdict(decision: Decision): string {
 const justRotated = { rotatedAt: NOW - 1 }
 const lastInstantOfGrace = { rotatedAt: NOW - GRACE + 1 }
 const graceJustOver = { rotatedAt: NOW - GRACE }
+const lastInstantOfAttempt = { sameAttempt: true, rotatedAt: NOW - SAME_ATTEMPT + 1 }
+const attemptJustOver = { sameAttempt: true, rotatedAt: NOW - SAME_ATTEMPT }
 
 const TABLE: readonly [presented: string, Case, expected: string][] = [
   ['superseded by the subject', { circumstances: { superseded: true } }, 'superseded'],
@@ -149,15 +152,30 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
     { facts: { relation: 'predecessor', rotatedAt: NOW + 1 }, graceMs: 0 },
     'reuse, ends as reuse',
   ],
-  ['predecessor, same attempt, long after', { facts: { relation: 'predecessor', sameAttempt: true } }, 'retried'],
+  ['predecessor, same attempt, grace over', { facts: { relation: 'predecessor', ...lastInstantOfAttempt } }, 'retried'],
   [
     'predecessor, same attempt, strict',
-    { facts: { relation: 'predecessor', sameAttempt: true }, graceMs: 0 },
+    { facts: { relation: 'predecessor', ...lastInstantOfAttempt }, graceMs: 0 },
+    'retried',
+  ],
+  [
+    'predecessor, same attempt, its window just over',
+    { facts: { relation: 'predecessor', ...attemptJustOver } },
+    'reuse, ends as reuse',
+  ],
+  [
+    'predecessor, same attempt that arrived in its window and is judged after it',
+    { facts: { relation: 'predecessor', ...attemptJustOver }, circumstances: { arrivedAt: NOW - 1 } },
     'retried',
   ],
   ['predecessor, rotation never', { facts: { relation: 'predecessor', ...justRotated }, rotates: false }, 'retried'],
   ['record key missing, in the window', { facts: { relation: 'unverifiable', ...justRotated } }, 'fault'],
-  ['record key missing, same attempt', { facts: { relation: 'unverifiable', sameAttempt: true } }, 'fault'],
+  ['record key missing, same attempt', { facts: { relation: 'unverifiable', ...lastInstantOfAttempt } }, 'fault'],
+  [
+    'record key missing, same attempt, its window just over',
+    { facts: { relation: 'unverifiable', ...attemptJustOver } },
+    'reuse, ends as reuse',
+  ],
   ['record key missing, grace over', { facts: { relation: 'unverifiable' } }, 'reuse, ends as reuse'],
   ['one ahead', { facts: { relation: 'one_ahead' } }, 'healed'],
   ['one ahead, rotation never', { facts: { relation: 'one_ahead' }, rotates: false }, 'healed'],
@@ -209,13 +227,16 @@ describe('over the whole space of facts', () => {
   /** Every combination; times stand for every place relative to the bounds. */
   function* everything() {
     const flags = [false, true]
-    const times = [NOW - 2 * GRACE, NOW - GRACE - 1, NOW - GRACE, NOW - GRACE + 1, NOW - 1, NOW, NOW + 1]
+    const times = [
+      ...[NOW - SAME_ATTEMPT - 1, NOW - SAME_ATTEMPT, NOW - SAME_ATTEMPT + 1],
+      ...[NOW - 2 * GRACE, NOW - GRACE - 1, NOW - GRACE, NOW - GRACE + 1, NOW - 1, NOW, NOW + 1],
+    ]
     for (const superseded of flags)
       for (const objection of OBJECTIONS)
         for (const graceMs of [0, GRACE])
           for (const rotates of flags) {
             const circumstances = { now: NOW, arrivedAt: NOW, objection, superseded }
-            const rules = { graceMs, rotates }
+            const rules = { graceMs, sameAttemptMs: SAME_ATTEMPT, rotates }
             yield { facts: null, circumstances, rules }
             for (const relation of RELATIONS)
               for (const sameClient of flags)
@@ -242,7 +263,8 @@ describe('over the whole space of facts', () => {
   type Row = [name: string, matches: (situation: Situation) => boolean, verdict: (situation: Situation) => string]
 
   const inWindow = ({ facts, rules }: Situation) =>
-    facts!.sameAttempt || (rules.graceMs > 0 && NOW - facts!.rotatedAt < rules.graceMs)
+    (facts!.sameAttempt && NOW - facts!.rotatedAt < rules.sameAttemptMs) ||
+    (rules.graceMs > 0 && NOW - facts!.rotatedAt < rules.graceMs)
   const is = (...relations: Relation[]) => {
     return ({ facts }: Situation) => relations.includes(facts!.relation)
   }
@@ -282,7 +304,7 @@ describe('over the whole space of facts', () => {
       situations += 1
     }
     expect([...hits.keys()].sort()).toEqual(ROWS.map(([name]) => name).sort())
-    expect(situations).toBe(48 * (1 + 7 * 16 * 21))
+    expect(situations).toBe(48 * (1 + 7 * 16 * 30))
   })
 })
 

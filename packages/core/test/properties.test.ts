@@ -29,7 +29,11 @@ const anyCircumstances = fc.record({
   objection: fc.constantFrom(null, 'inactive' as const, 'invalid_scope' as const),
   superseded: fc.boolean(),
 })
-const anyRules = fc.record({ graceMs: fc.integer({ min: 0, max: 60_000 }), rotates: fc.boolean() })
+const anyRules = fc.record({
+  graceMs: fc.integer({ min: 0, max: 60_000 }),
+  sameAttemptMs: fc.integer({ min: 1, max: 86_400_000 }),
+  rotates: fc.boolean(),
+})
 
 describe('decide', () => {
   it('mints nothing for a family that is revoked or has ended, nor for another client or key', () => {

@@ -382,6 +382,27 @@ describe('retries and races', () => {
     expect(here.events.at(-1)).toMatchObject({ type: 'retried', by: 'idempotency_key' })
   })
 
+  it.each([
+    ['the default', {}, 12 * HOUR],
+    ['sameAttemptSeconds', { sameAttemptSeconds: 60 }, 60 * SECOND],
+  ])(
+    'F-09: the Idempotency-Key of the rotation excuses no retry after its window: %s',
+    async (_name, policy, window) => {
+      for (const graceSeconds of [0, 30]) {
+        const here = world({ policy: { graceSeconds, ...policy } })
+        const token = await signIn(here)
+        const next = await refresh(here, token, { idempotencyKey: KEY })
+        here.advance(window - 1)
+        expect(await refresh(here, token, { idempotencyKey: KEY })).toBe(next)
+        here.advance(1)
+        expect(await here.tokens.rotate({ refreshToken: token, idempotencyKey: KEY })).toEqual({
+          ok: false,
+          reason: 'reuse',
+        })
+      }
+    },
+  )
+
   it('F-09: once the successor was used it is reuse, in grace and with its key as well', async () => {
     for (const request of [{}, { idempotencyKey: KEY }]) {
       const here = world()
