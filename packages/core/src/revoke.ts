@@ -24,6 +24,11 @@ export interface RevokeRequest {
   readonly clientId?: string
   /** If given, the family must be this subject's. */
   readonly subject?: string
+  /**
+   * The key that the request proved, `jkt:…` or `x5t#S256:…`; null for none. If given, a family that is bound to a key is revoked
+   * only for that key. Leave it out where an operator revokes.
+   */
+  readonly boundKey?: string | null
   /** Default `client_request`. */
   readonly reason?: RevocationReason
 }
@@ -31,23 +36,30 @@ export interface RevokeRequest {
 export type RevokeOutcome =
   /** The family is dead. `ended` tells whether this call ended it. */
   | { readonly ok: true; readonly ended: boolean; readonly family: Family }
-  | { readonly ok: false; readonly reason: 'malformed' | 'unknown_key' | 'unknown' | 'mismatch' | 'other_family' }
+  | {
+      readonly ok: false
+      /** `mismatch`: the family belongs to another client. `unconfirmed`: it is bound to a key that the request did not prove. */
+      readonly reason: 'malformed' | 'unknown_key' | 'unknown' | 'mismatch' | 'unconfirmed' | 'other_family'
+    }
 
 /** Ends one family for good. Atomic; a second call finds it ended and reports nothing. */
 export async function revoke(engine: Engine, request: RevokeRequest): Promise<RevokeOutcome> {
   demandObject('revoke', request)
-  const { clientId, subject, reason = 'client_request' } = request
+  const { clientId, subject, boundKey, reason = 'client_request' } = request
   if (clientId !== undefined) demandName('clientId', clientId)
   if (subject !== undefined) demandName('subject', subject)
+  if (boundKey !== undefined && boundKey !== null) demandName('boundKey', boundKey)
   demandOneOf('reason', reason, REVOCATION_REASONS)
   const target = await targetOf(engine, request)
   if (!target.ok) return target
   const { familyId, newcomer } = target
-  if (clientId !== undefined || subject !== undefined) {
+  if (clientId !== undefined || subject !== undefined || boundKey !== undefined) {
     const record = newcomer?.record ?? (await engine.store.find(familyId))
     if (record === null || (subject !== undefined && record.subject !== subject))
       return { ok: false, reason: 'unknown' }
     if (clientId !== undefined && record.clientId !== clientId) return { ok: false, reason: 'mismatch' }
+    if (boundKey !== undefined && record.boundKey !== null && record.boundKey !== boundKey)
+      return { ok: false, reason: 'unconfirmed' }
   }
   const { record, byThisCall } = await endFamily(engine, familyId, { reason, newcomer })
   if (record === null) return { ok: false, reason: 'unknown' }

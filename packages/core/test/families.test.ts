@@ -123,6 +123,23 @@ describe('revoke', () => {
     expect(succeeded(await here.tokens.revoke({ refreshToken: token, familyId: family.id })).ended).toBe(true)
   })
 
+  it('I11: revokes a key-bound family only for its key, by any of its tokens', async () => {
+    const here = world()
+    const { refreshToken } = await signIn(here, { boundKey: 'jkt:one' })
+    const unbound = await signIn(here)
+    const rotated = succeeded(await here.tokens.rotate({ refreshToken, boundKey: 'jkt:one' }))
+    for (const token of [refreshToken, rotated.refreshToken])
+      for (const boundKey of [null, 'jkt:two', 'x5t#S256:one'])
+        expect(await here.tokens.revoke({ refreshToken: token, boundKey })).toEqual({
+          ok: false,
+          reason: 'unconfirmed',
+        })
+    expect(here.store.calls).not.toContain('revoke')
+    expect(succeeded(await here.tokens.revoke({ refreshToken, boundKey: 'jkt:one' })).ended).toBe(true)
+    const of = { refreshToken: unbound.refreshToken, boundKey: 'jkt:two' }
+    expect(succeeded(await here.tokens.revoke(of)).ended).toBe(true)
+  })
+
   it.each([
     ['nothing of ours', { refreshToken: 'hello' }, 'malformed'],
     ['no string', { refreshToken: {} as never }, 'malformed'],

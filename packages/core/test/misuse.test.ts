@@ -335,6 +335,7 @@ describe('the other operations', () => {
     ['revoke', 'revoke', [{}]],
     ['revoke', 'clientId', [{ refreshToken: 'x', clientId: 5 }]],
     ['revoke', 'subject', [{ refreshToken: 'x', subject: '' }]],
+    ['revoke', 'boundKey', [{ refreshToken: 'x', boundKey: 5 }]],
     ['revoke', 'reason', [{ refreshToken: 'x', reason: 'because' }]],
     ['revokeSubject', 'subject', [undefined]],
     ['revokeSubject', 'reason', ['alice', { reason: 'because' }]],

@@ -102,7 +102,12 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
   const endpoints: Partial<Record<Route, Endpoint>> = {
     token: forPages(refreshEndpoint(tokens, { ...ofClients, ...proving, accessToken, ...given(options, ['codes']) })),
     revocation: forPages(
-      revocationEndpoint(tokens, { ...ofClients, ...readable, ...given(options, ['accessTokenEndsSession']) }),
+      revocationEndpoint(tokens, {
+        ...ofClients,
+        ...proving,
+        ...readable,
+        ...given(options, ['accessTokenEndsSession']),
+      }),
     ),
     introspection: introspectionEndpoint(tokens, { ...ofClients, ...readable }),
   }
@@ -116,7 +121,7 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
   if (hasKeys(accessToken)) endpoints.jwks = jwksEndpoint(accessToken)
   if (cookie !== undefined) {
     endpoints.refresh = refreshEndpoint(tokens, { ...common, ...proving, accessToken, cookie })
-    endpoints.logout = logoutEndpoint(tokens, { ...common, cookie })
+    endpoints.logout = logoutEndpoint(tokens, { ...common, ...proving, cookie })
   }
   if (authenticate !== undefined)
     endpoints.login = loginEndpoint(tokens, {

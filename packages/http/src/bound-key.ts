@@ -9,6 +9,11 @@ export function confirmationOf(boundKey: string | null): Confirmation | null {
   return boundKey.slice(0, colon) === 'jkt' ? { jkt: thumbprint } : { 'x5t#S256': thumbprint }
 }
 
+/** The `boundKey` that a `cnf` names: the inverse of `confirmationOf`. */
+export function boundKeyOf(cnf: Confirmation): string {
+  return 'jkt' in cnf ? `jkt:${cnf.jkt}` : `x5t#S256:${cnf['x5t#S256']}`
+}
+
 /** How a token that is bound to `boundKey` is sent: a certificate changes nothing in the header (RFC 8705 section 3). */
 export function tokenTypeOf(boundKey: string | null): 'Bearer' | 'DPoP' {
   return boundKey?.startsWith('jkt:') === true ? 'DPoP' : 'Bearer'

@@ -353,7 +353,7 @@ export const faults: readonly Fault[] = [
   inHttp(
     'a sign-in leaves the session that the cookie carried',
     'endpoints/login.ts',
-    "if (before.kind === 'one') await tokens.revoke({ refreshToken: before.refreshToken, reason: 'replaced' })",
+    "if (before.kind === 'one')\n        await tokens.revoke({ refreshToken: before.refreshToken, clientId, boundKey, reason: 'replaced' })",
     'void before',
   ),
   inHttp('a page elsewhere needs no header', 'csrf.ts', "soleHeader(request, 'x-baton') !== '1' || ", ''),

@@ -2,21 +2,44 @@ import type { Exchange } from '../endpoint.js'
 import type { PlainResponse } from '../message.js'
 import { error } from '../respond.js'
 import { urlOf } from '../transport.js'
-import type { ProofChecker, UsedOnce } from './dpop.js'
+import type { ProofChecker, Proven, UsedOnce } from './dpop.js'
+
+interface Proving {
+  readonly proofs: ProofChecker
+  readonly memory: UsedOnce
+  readonly exchange: Exchange
+}
 
 /**
- * Judges the proof that a request brings before `answer` is asked, and gives its client the nonce of the next one. `answer` gets
+ * Verifies the proof of a request before `answer` is called, and adds the nonce for the next proof to the response. `answer` gets
  * the key, `jkt:…`, or null without a proof. A proof works once.
  */
 export async function withProof(
-  { proofs, memory, exchange }: { proofs: ProofChecker; memory: UsedOnce; exchange: Exchange },
+  proving: Proving,
   answer: (boundKey: string | null) => Promise<PlainResponse>,
 ): Promise<PlainResponse> {
+  return withOptionalProof(proving, async (proven) => (proven.ok ? answer(proven.boundKey) : proofError(proven)))
+}
+
+/** The same for a request that needs a proof only where its token is bound to a key: `answer` decides what a bad proof means. */
+export async function withOptionalProof(
+  { proofs, memory, exchange }: Proving,
+  answer: (proven: Proven) => Promise<PlainResponse>,
+): Promise<PlainResponse> {
   const { request, transport, now } = exchange
-  // Most requests bring none, and finding out what we are called costs as much as parsing their body.
+  // Most requests bring no proof, and the URL costs as much as parsing their body.
   const url = request.headers['dpop'] === undefined ? null : urlOf(request, transport)
-  const proven = await proofs.prove({ request, url, now, memory })
-  const response = proven.ok ? await answer(proven.boundKey) : error(proven.error, { description: proven.description })
+  const response = await answer(await proofs.prove({ request, url, now, memory }))
   const nonces = proofs.nonceHeaders(now)
   return nonces.length === 0 ? response : { ...response, headers: [...response.headers, ...nonces] }
+}
+
+/** The rejection of a request whose token is bound to a key that the request did not prove. */
+export function unconfirmed(proven: Proven): PlainResponse {
+  if (!proven.ok) return proofError(proven)
+  return error('invalid_dpop_proof', { description: 'The token is bound to a key; send a proof of that key.' })
+}
+
+function proofError({ error: code, description }: Extract<Proven, { ok: false }>): PlainResponse {
+  return error(code, { description })
 }

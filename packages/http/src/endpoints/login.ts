@@ -106,7 +106,8 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     }
   }
 
-  async function deliver(exchange: Exchange, signIn: SignIn): Promise<PlainResponse> {
+  async function deliver(asked: SignInRequest, signIn: SignIn): Promise<PlainResponse> {
+    const { exchange } = asked
     const { request, transport } = exchange
     const { deliver = carrier === null ? 'body' : 'cookie' } = signIn
     if (deliver === 'body') return start(exchange, signIn, IN_BODY)
@@ -114,7 +115,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
       throw new MisuseError('cookie', "is not set, but authenticate answered deliver: 'cookie'; give cookie: true")
     // A page elsewhere could otherwise sign its visitor in as somebody else (login CSRF).
     if (isForeign(request, { transport, allowedOrigins: carrier.allowedOrigins })) return forged()
-    return start(exchange, signIn, inCookie(tokens, carrier, exchange))
+    return start(exchange, signIn, inCookie(tokens, carrier, asked))
   }
 
   return endpoint({
@@ -131,12 +132,21 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
       return withProof({ proofs, memory: tokens, exchange }, async (boundKey) => {
         const verdict = await ask(authenticate, Object.fromEntries(body.members), request)
         if (verdict instanceof BadInput) return error(verdict.code, { description: verdict.message })
-        if (verdict !== null) return deliver(exchange, { ...verdict, boundKey: verdict.boundKey ?? boundKey })
+        if (verdict !== null) {
+          const { boundKey: key = boundKey } = verdict
+          return deliver({ exchange, boundKey: key ?? boundKey }, { ...verdict, boundKey: key })
+        }
         const exhausted = await limits.afterFailure(FAILURES, transport.address)
         return exhausted === null ? invalidCredentials() : tooManyRequests(exhausted)
       })
     },
   })
+}
+
+/** A request to sign in, with the key that it proved; null for none. */
+interface SignInRequest {
+  readonly exchange: Exchange
+  readonly boundKey: string | null
 }
 
 /** What differs between handing the refresh token to the caller and putting it into the cookie. */
@@ -156,13 +166,17 @@ const IN_BODY: Delivery = {
   carry: (_issued, refreshToken) => ({ refreshToken }),
 }
 
-function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { request, transport }: Exchange): Delivery {
+function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { exchange, boundKey }: SignInRequest): Delivery {
+  const { request, transport } = exchange
+  const { clientId } = carrier
   return {
-    client: { clientId: carrier.clientId },
+    client: { clientId },
     async replace() {
-      // A refresh of the old session that is still under way would otherwise put the old cookie back, and its person with it.
+      // A refresh of the old session that is still in flight would otherwise restore the old cookie. A token of another client or of
+      // a key that this request did not prove stays as it is: anyone can send a Cookie header.
       const before = carrier.read(request, transport)
-      if (before.kind === 'one') await tokens.revoke({ refreshToken: before.refreshToken, reason: 'replaced' })
+      if (before.kind === 'one')
+        await tokens.revoke({ refreshToken: before.refreshToken, clientId, boundKey, reason: 'replaced' })
     },
     carry: ({ family }, refreshToken) => ({
       sid: family.id,

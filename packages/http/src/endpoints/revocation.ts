@@ -1,6 +1,10 @@
-import { MisuseError, type RefreshTokens } from '@baton/core'
+import { MisuseError, type RefreshTokens, type RevokeOutcome } from '@baton/core'
 import { type AccessTokens, demandReadable } from '../access-tokens/access-token.js'
+import { boundKeyOf } from '../bound-key.js'
 import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clients/authenticate.js'
+import type { Client } from '../clients/client.js'
+import { type DpopOptions, proofChecker, type Proven } from '../dpop/dpop.js'
+import { unconfirmed, withOptionalProof } from '../dpop/with-proof.js'
 import { endpoint } from '../endpoint.js'
 import { readForm } from '../form.js'
 import type { Endpoint, PlainResponse } from '../message.js'
@@ -15,49 +19,78 @@ export interface RevocationOptions extends EndpointOptions, ClientOptions {
    * that ask (introspection, or a guard with `tokens`) refuse it at once. Default false.
    */
   readonly accessTokenEndsSession?: boolean
+  /** As at the token endpoint. A token that is bound to a key is revoked only with a proof of that key. */
+  readonly dpop?: DpopOptions
 }
 
 /**
- * Ends a family by any of its refresh tokens (RFC 7009). A 200 means that the token does not work, whether or not it ever did; its
- * body is `{}`, since clients trip over an empty one. Throws `MisuseError`.
+ * Revokes a family by any of its refresh tokens (RFC 7009). The token must have been issued to the client, and a token that is bound
+ * to a key needs a proof of that key; otherwise nothing is revoked. A 200 means that the token does not work, whether or not it ever
+ * did; its body is `{}`, since clients fail on an empty one. Throws `MisuseError`.
  */
 export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOptions): Endpoint {
   const authenticate = clientAuthenticator(tokens, options)
+  const proofs = proofChecker(options.dpop)
   const { accessToken, accessTokenEndsSession = false } = options
   demandReadable(accessToken)
   if (accessTokenEndsSession && accessToken === undefined)
     throw new MisuseError('accessToken', 'is needed where access tokens end sessions')
 
+  async function revoke(token: string, caller: Caller, now: number): Promise<PlainResponse> {
+    const { client, confidential, boundKey, proven } = caller
+    const by = { clientId: client.clientId, boundKey, reason: 'client_request' } as const
+    // A token that has been rotated away revokes its family as well: a late sign-out, and no reuse.
+    const outcome = await tokens.revoke({ refreshToken: token, ...by })
+    const rejection = rejectionOf(outcome, proven)
+    if (rejection !== null) return rejection
+    if (outcome.ok) return json(200, {})
+    const claims = (await accessToken?.read(token, now)) ?? null
+    if (claims === null) return json(200, {})
+    if (claims.client_id !== client.clientId) return ofAnother()
+    if (!accessTokenEndsSession)
+      return error('unsupported_token_type', {
+        description: 'Access tokens end by themselves; revoke the refresh token.',
+      })
+    // The access token of a client that authenticates may be bound to a key although its family is not.
+    const key = claims.cnf === undefined ? null : boundKeyOf(claims.cnf)
+    if (!confidential && key !== null && key !== boundKey) return unconfirmed(proven)
+    return rejectionOf(await tokens.revoke({ familyId: claims.sid, ...by }), proven) ?? json(200, {})
+  }
+
   return endpoint({
     tokens,
     options,
-    ownOptions: [...CLIENT_OPTIONS, 'accessToken', 'accessTokenEndsSession'],
+    ownOptions: [...CLIENT_OPTIONS, 'accessToken', 'accessTokenEndsSession', 'dpop'],
     methods: ['POST'],
     async answer(exchange) {
       const body = await readForm(exchange.request)
       if (!body.ok) return body.response
       const authentication = await authenticate(exchange, body.form)
       if (!authentication.ok) return authentication.response
-      const { clientId } = authentication.client
+      const { client, confidential, certificateKey } = authentication
       const token = body.form.get('token')
       if (token === null) return invalidRequest('token is missing.')
-
-      // A token that has been rotated away ends its family as well: a late sign-out, and no theft.
-      const end = { clientId, reason: 'client_request' } as const
-      const outcome = await tokens.revoke({ refreshToken: token, ...end })
-      if (outcome.ok) return json(200, {})
-      if (outcome.reason === 'mismatch') return ofAnother()
-      const claims = (await accessToken?.read(token, exchange.now)) ?? null
-      if (claims === null) return json(200, {})
-      if (claims.client_id !== clientId) return ofAnother()
-      if (!accessTokenEndsSession)
-        return error('unsupported_token_type', {
-          description: 'Access tokens end by themselves; revoke the refresh token.',
-        })
-      await tokens.revoke({ familyId: claims.sid, ...end })
-      return json(200, {})
+      return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
+        const boundKey = certificateKey ?? (proven.ok ? proven.boundKey : null)
+        return revoke(token, { client, confidential, boundKey, proven }, exchange.now)
+      })
     },
   })
+}
+
+/** What the request has shown of its sender. */
+interface Caller {
+  readonly client: Client
+  readonly confidential: boolean
+  readonly boundKey: string | null
+  readonly proven: Proven
+}
+
+/** Null where the token is not of another client or key. */
+function rejectionOf(outcome: RevokeOutcome, proven: Proven): PlainResponse | null {
+  if (outcome.ok) return null
+  if (outcome.reason === 'mismatch') return ofAnother()
+  return outcome.reason === 'unconfirmed' ? unconfirmed(proven) : null
 }
 
 function ofAnother(): PlainResponse {

@@ -1,0 +1,147 @@
+import { FIRST_PARTY } from '@baton/core'
+import { describe, expect, test } from 'vitest'
+import { jwtAccessTokens, logoutEndpoint, loginEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
+import { ISSUER, SIGNING_KEY } from './app.js'
+import { createProver } from './dpop/prover.js'
+import { type Answer, basic, CB_SECRET, fromPage, post, send, SECOND, world } from './wire.js'
+
+const CLIENTS: readonly StaticClient[] = [
+  { clientId: FIRST_PARTY },
+  { clientId: 'pub' },
+  { clientId: 'cb', secret: CB_SECRET },
+]
+
+/** A request that presents a token in order to revoke its family. `proof` makes the value of the header DPoP. */
+interface Attempt {
+  readonly token: string
+  readonly proof?: (url: string) => Promise<string>
+}
+
+/** Every endpoint that revokes a family by a token in the request, as the client `first-party`. */
+const ENDPOINTS = ['POST /auth/logout', 'POST /login with the cookie', 'POST /oauth/revoke'] as const
+
+async function setUp() {
+  const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
+  const here = world({ accessToken, clients: CLIENTS })
+  const { tokens, clock } = here
+  const options = { rateLimit: false, now: () => clock.now } as const
+  const logout = logoutEndpoint(tokens, { ...options, cookie: true })
+  const revocation = revocationEndpoint(tokens, {
+    ...options,
+    clients: CLIENTS,
+    accessToken,
+    accessTokenEndsSession: true,
+  })
+  const authenticate = async () => ({ subject: 'bob' })
+  const login = loginEndpoint(tokens, { ...options, accessToken, authenticate, cookie: true })
+  const owner = await createProver(() => clock.now)
+  const attacker = await createProver(() => clock.now)
+  const proofBy = (prover: typeof owner) => (url: string) =>
+    prover.prove({ claims: { htu: `https://as.example${url}` } })
+
+  async function attempt(name: (typeof ENDPOINTS)[number], { token, proof }: Attempt): Promise<Answer> {
+    const url = name.split(' ')[1] ?? ''
+    const dpop = await proof?.(url)
+    if (name === 'POST /oauth/revoke')
+      return post(revocation, { client_id: FIRST_PARTY, token }, { url, headers: { dpop } })
+    if (name === 'POST /auth/logout') return send(logout, fromPage(token, { url, headers: { dpop } }))
+    const headers = { dpop, 'content-type': 'application/json' }
+    return send(login, fromPage(token, { url, headers, body: '{}' }))
+  }
+
+  /** A family that has rotated twice: its first, its second and its current token. */
+  async function family(request: { readonly clientId?: string; readonly boundKey?: string } = {}) {
+    const { clientId = FIRST_PARTY, boundKey = null } = request
+    const first = await here.issue({ ...request, clientId })
+    const chain = [first]
+    for (const _turn of [1, 2]) {
+      const rotated = await tokens.rotate({ refreshToken: chain.at(-1) ?? '', clientId, boundKey })
+      if (!rotated.ok) throw new Error('the family did not rotate')
+      chain.push(rotated.refreshToken)
+      clock.now += 60 * SECOND
+    }
+    const isAlive = async () => (await here.families()).length === 1
+    return { chain, isAlive }
+  }
+
+  return { ...here, accessToken, revocation, owner, attacker, proofBy, attempt, family }
+}
+
+describe.each(ENDPOINTS)('I11: %s', (name) => {
+  test.each(['pub', 'cb'])(
+    'revokes no family of the client %s, whichever of its tokens is presented',
+    async (clientId) => {
+      const { attempt, family, events } = await setUp()
+      const { chain, isAlive } = await family({ clientId })
+      for (const token of chain) await attempt(name, { token })
+      expect(await isAlive()).toBe(true)
+      expect(events.filter(({ type }) => type === 'revoked' || type === 'reuse')).toEqual([])
+    },
+  )
+
+  test('revokes no key-bound family without a proof of its key, whichever of its tokens is presented', async () => {
+    const { attempt, family, owner, attacker, proofBy, events } = await setUp()
+    const { chain, isAlive } = await family({ boundKey: owner.boundKey })
+    for (const token of chain)
+      for (const proof of [undefined, proofBy(attacker)])
+        await attempt(name, proof === undefined ? { token } : { token, proof })
+    expect(await isAlive()).toBe(true)
+    expect(events.filter(({ type }) => type === 'revoked' || type === 'reuse')).toEqual([])
+  })
+
+  test.each([0, 1, 2])(
+    'revokes the family by its token of generation %i, with its client and its key',
+    async (generation) => {
+      const { attempt, family, owner, proofBy, events } = await setUp()
+      for (const bound of [{}, { boundKey: owner.boundKey }]) {
+        const { chain, isAlive } = await family(bound)
+        const proof = 'boundKey' in bound ? { proof: proofBy(owner) } : {}
+        await attempt(name, { token: chain[generation] ?? '', ...proof })
+        expect(await isAlive()).toBe(false)
+      }
+      expect(events.map(({ type }) => type)).not.toContain('reuse')
+    },
+  )
+})
+
+test('logout keeps the cookie of a key-bound session whose key was not proven, and clears the cookie of another client', async () => {
+  const { attempt, family, owner } = await setUp()
+  const bound = await family({ boundKey: owner.boundKey })
+  const unproven = await attempt('POST /auth/logout', { token: bound.chain[2] ?? '' })
+  expect([unproven.status, unproven.body.error, unproven.all('set-cookie')]).toEqual([400, 'invalid_dpop_proof', []])
+  const foreign = await family({ clientId: 'pub' })
+  const other = await attempt('POST /auth/logout', { token: foreign.chain[2] ?? '' })
+  expect([other.status, other.all('set-cookie').length]).toEqual([204, 1])
+})
+
+test('a bad proof does not keep an unbound session from being revoked', async () => {
+  const { attempt, family } = await setUp()
+  for (const name of ['POST /auth/logout', 'POST /oauth/revoke'] as const) {
+    const { chain, isAlive } = await family()
+    expect((await attempt(name, { token: chain[2] ?? '', proof: async () => 'bad' })).status).toBeLessThan(300)
+    expect(await isAlive()).toBe(false)
+  }
+})
+
+test('an access token that is bound to a key revokes its session only with a proof of that key', async () => {
+  const { tokens, accessToken, clock, revocation, owner, attacker, families } = await setUp()
+  const { family } = await tokens.issue({ subject: 'alice', clientId: 'pub' })
+  const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, mostSeconds: 900 }
+  const minted = await accessToken.mint({ ...grant, boundKey: owner.boundKey })
+  const revoke = (dpop: string | undefined) =>
+    post(revocation, { client_id: 'pub', token: minted.accessToken }, { headers: { dpop } })
+  for (const dpop of [undefined, await attacker.prove()]) expect((await revoke(dpop)).status).toBe(400)
+  expect(await families()).toHaveLength(1)
+  expect((await revoke(await owner.prove())).status).toBe(200)
+  expect(await families()).toEqual([])
+})
+
+test('a client that authenticates revokes its own session without a proof', async () => {
+  const { tokens, accessToken, clock, revocation, owner, families } = await setUp()
+  const { family } = await tokens.issue({ subject: 'alice', clientId: 'cb' })
+  const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, mostSeconds: 900 }
+  const minted = await accessToken.mint({ ...grant, boundKey: owner.boundKey })
+  const headers = { authorization: basic('cb', CB_SECRET) }
+  expect((await post(revocation, { token: minted.accessToken }, { headers })).status).toBe(200)
+  expect(await families()).toEqual([])
+})
