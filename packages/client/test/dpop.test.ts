@@ -88,7 +88,23 @@ describe('a session with proofs of a key', () => {
     expect(family).toMatchObject({ boundKey })
     expect(server.asked(ME).map(({ headers }) => headers.authorization?.split(' ')[0])).toEqual(['DPoP', 'DPoP'])
     expect(await session.logout()).toEqual({ revoked: true })
-    expect(server.asked('/oauth/revoke')[0]?.headers).not.toHaveProperty('dpop')
+    // The server asks for a proof, and only then gets one.
+    const [plain, proven] = server.asked('/oauth/revoke').map(({ headers }) => headers)
+    expect(plain).not.toHaveProperty('dpop')
+    expect(proven).toHaveProperty('dpop')
+    expect((await server.tokens.list({ subject: 'alice' })).items).toEqual([])
+  })
+
+  test('a sign-out without the key ends the session here, and says that the server keeps it', async () => {
+    await start()
+    const { session, proofs } = await signedIn()
+    const answer = await signIn(proofs)
+    const other = await open()
+    await other.session.login(answer)
+    expect(await other.session.logout()).toEqual({ revoked: false })
+    expect(other.session.snapshot()).toMatchObject({ status: 'signedOut', reason: 'logout' })
+    expect((await server.tokens.list({ subject: 'alice' })).items).toHaveLength(2)
+    expect(await session.logout()).toEqual({ revoked: true })
   })
 
   test('CL-15 each request has a proof of its own, for its URL and its access token', async () => {

@@ -54,7 +54,7 @@ async function setUp() {
     const { clientId = FIRST_PARTY, boundKey = null } = request
     const first = await here.issue({ ...request, clientId })
     const chain = [first]
-    for (const _turn of [1, 2]) {
+    for (let rotations = 0; rotations < 2; rotations += 1) {
       const rotated = await tokens.rotate({ refreshToken: chain.at(-1) ?? '', clientId, boundKey })
       if (!rotated.ok) throw new Error('the family did not rotate')
       chain.push(rotated.refreshToken)

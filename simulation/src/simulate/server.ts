@@ -212,7 +212,7 @@ function endpointAt(url: string, { plan, tokens, codes, accessToken, now }: Endp
     case '/oauth/token':
       return refreshEndpoint(tokens, { accessToken, clients, codes, dpop: dpopOf(plan), ...shared })
     case '/oauth/revoke':
-      return revocationEndpoint(tokens, { clients, ...shared })
+      return revocationEndpoint(tokens, { clients, dpop: dpopOf(plan), ...shared })
     case '/auth/refresh':
       return refreshEndpoint(tokens, { accessToken, cookie: true, ...shared })
     case '/auth/logout':
