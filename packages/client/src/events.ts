@@ -1,3 +1,4 @@
+import { callObserver } from './observer.js'
 import type { SignedOutReason } from './record.js'
 
 /** Who is signed in. */
@@ -29,11 +30,11 @@ export interface SessionEvents {
 }
 
 export type SessionEvent = keyof SessionEvents
-export type SessionListener<Type extends SessionEvent> = (event: SessionEvents[Type]) => void
+export type SessionListener<Type extends SessionEvent> = (event: SessionEvents[Type]) => unknown
 
 export type Emit = <Type extends SessionEvent>(type: Type, event: SessionEvents[Type]) => void
 
-/** Tells listeners; one that throws fails alone. */
+/** Calls listeners. One that fails affects neither the session nor other listeners. */
 export interface Emitter {
   readonly on: <Type extends SessionEvent>(type: Type, listener: SessionListener<Type>) => () => void
   readonly emit: Emit
@@ -54,14 +55,11 @@ export function createEmitter(): Emitter {
     },
     emit(type, event) {
       for (const listener of [...listenersOf(type)])
-        // One that throws is an error of the app's own, and does not take the session with it.
-        try {
-          listener(event)
-        } catch (error) {
-          queueMicrotask(() => {
-            throw error
-          })
-        }
+        callObserver(
+          () => listener(event),
+          // eslint-disable-next-line no-console -- the only place that every platform has; thrown later, it would end a Node process
+          (failure) => console.error(`a listener of "${type}" failed`, failure),
+        )
     },
   }
 }

@@ -1,5 +1,6 @@
 import { type Family, MisuseError, type RefreshEvent, type RefreshTokens } from '@baton/core'
-import type { ConsoleOptions } from './console.js'
+import type { ConsoleAction } from './console.js'
+import type { EventLog } from './event-log.js'
 import { historyOf } from './history.js'
 import type { Answer } from './respond.js'
 
@@ -9,10 +10,18 @@ type Members = ReadonlyMap<string, unknown>
 const PAGE = 20
 const MOST_ENDED = 20
 
-/** What the page can ask for, by name. Revoking answers once the session has ended and `onAction` has been told. */
+interface ActionOptions {
+  readonly log: EventLog
+  /** Calls `onAction`. Never throws. */
+  readonly observe: (action: ConsoleAction) => void
+  /** Epoch milliseconds. */
+  readonly now: () => number
+}
+
+/** Creates the actions that the page can request, by name. A revocation responds once the session has ended. */
 export function createActions(
   tokens: RefreshTokens,
-  { log, onAction = () => undefined, now = Date.now }: ConsoleOptions,
+  { log, observe, now }: ActionOptions,
 ): (operator: string, members: Members) => Promise<Answer> {
   async function find(subject: string, cursor: unknown): Promise<Answer> {
     if (cursor !== undefined && (typeof cursor !== 'string' || cursor === '')) return unclear()
@@ -47,13 +56,13 @@ export function createActions(
     if (typeof familyId !== 'string') return unclear()
     const outcome = await tokens.revoke({ familyId, subject, reason: 'subject_request' })
     if (!outcome.ok) return { ok: false, status: 404, message: 'There is no such session any more.' }
-    await onAction({ operator, at: now(), action: 'revoke', subject, familyId })
+    observe({ operator, at: now(), action: 'revoke', subject, familyId })
     return { ok: true, body: { ended: outcome.ended ? 1 : 0 } }
   }
 
   async function revokeAll(operator: string, subject: string): Promise<Answer> {
     const ended = await tokens.revokeSubject(subject)
-    await onAction({ operator, at: now(), action: 'revoke_all', subject, familyId: null })
+    observe({ operator, at: now(), action: 'revoke_all', subject, familyId: null })
     return { ok: true, body: { ended } }
   }
 

@@ -1,4 +1,4 @@
-import { Fault, MisuseError, type RefreshTokens } from '@baton/core'
+import { callObserver, describeFailure, Fault, MisuseError, type RefreshTokens } from '@baton/core'
 import {
   type Endpoint,
   pageGuard,
@@ -31,10 +31,10 @@ export interface ConsoleOptions extends TransportOptions {
   readonly authorize: (request: PlainRequest) => string | null | Promise<string | null>
   /** The log to which `onEvent` tells everything: `memoryEventLog()`, or one of your own. */
   readonly log: EventLog
-  /** Told after each revocation. Where it throws, the operator is told that something went wrong; the session is ended. */
+  /** Called after each revocation and not awaited. If it fails, `onError` is called; the response to the operator is the same. */
   readonly onAction?: (action: ConsoleAction) => unknown
   /** Told of every error that was answered with 500 or 503. Default: a process warning with the error's name. */
-  readonly onError?: (error: unknown) => void
+  readonly onError?: (error: unknown) => unknown
   /** Epoch milliseconds. Default `Date.now`. */
   readonly now?: () => number
 }
@@ -47,13 +47,21 @@ const KNOWN = ['authorize', 'log', 'onAction', 'onError', 'now', 'trustProxy', '
  */
 export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions): Endpoint {
   demandOptions(options)
-  const { authorize, onError = warn } = options
+  const { authorize, onAction = () => undefined, onError = warn, now = Date.now } = options
   const { trustProxy, publicUrl } = options
   const refusedBecause = pageGuard({
     ...(trustProxy === undefined ? {} : { trustProxy }),
     ...(publicUrl === undefined ? {} : { publicUrl }),
   })
-  const act = createActions(tokens, options)
+  const act = createActions(tokens, {
+    log: options.log,
+    now,
+    observe: (action) =>
+      callObserver(
+        () => onAction(action),
+        (failure) => report(failure, onError),
+      ),
+  })
 
   async function run(request: PlainRequest): Promise<PlainResponse> {
     if (request.method !== 'GET' && request.method !== 'POST')
@@ -90,15 +98,14 @@ function demandOptions(options: Partial<ConsoleOptions> | null | undefined): voi
     throw new MisuseError('log', 'is missing: give memoryEventLog(), and its record to onEvent')
 }
 
-/** A handler that throws must not turn an answer into none. */
-function report(error: unknown, onError: (error: unknown) => void): void {
-  try {
-    onError(error)
-  } catch {
-    warn(error)
-  }
+/** Calls `onError`. If it fails, a process warning tells of the original error. */
+function report(error: unknown, onError: (error: unknown) => unknown): void {
+  callObserver(
+    () => onError(error),
+    () => warn(error),
+  )
 }
 
 function warn(error: unknown): void {
-  process.emitWarning(`the console failed: ${error instanceof Error ? error.name : typeof error}`, 'BatonWarning')
+  process.emitWarning(`the console failed: ${describeFailure(error)}`, 'BatonWarning')
 }

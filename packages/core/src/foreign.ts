@@ -1,8 +1,9 @@
 import { demandFunction, demandKnown, demandObject, shown } from './demand.js'
-import { callHook, type Engine } from './engine.js'
+import { callHook, type Engine, fault } from './engine.js'
 import { MisuseError } from './errors.js'
 import { type Family, type FamilyRecord, toFamily } from './family.js'
 import { checkGrant, type IssueRequest, newFamily } from './issue.js'
+import { callObserver } from './observer.js'
 import {
   type AuthenticToken,
   familyIdOf,
@@ -134,10 +135,12 @@ function demandMilliseconds(option: string, value: unknown): void {
   )
 }
 
-/** Tells the other system that the token's family stands here. Its holder neither waits for that nor suffers when it fails. */
+/** Calls `moved`, which tells the other system that the family of its token exists here. A failure is reported as a fault event. */
 export function tellMoved(engine: Engine, { text }: Newcomer, record: FamilyRecord): void {
   const moved = engine.accept?.moved
   if (moved === undefined) return
-  // The event has told it; nobody is there to catch the fault.
-  callHook(engine, 'accept.moved', async () => moved(text, toFamily(record))).catch(() => undefined)
+  callObserver(
+    () => moved(text, toFamily(record)),
+    (failure) => fault(engine, 'hook_failed', 'accept.moved', 'accept.moved threw', failure),
+  )
 }

@@ -9,6 +9,7 @@ import { guardStore } from './guarded-store.js'
 import { inspect, type Inspection } from './inspect.js'
 import { issue, type Issued, type IssueRequest } from './issue.js'
 import { createKeyRing } from './keys.js'
+import { callObserver } from './observer.js'
 import { once, type OnceRequest } from './once.js'
 import { type Policy, type PolicyOptions, resolvePolicy } from './policy.js'
 import { redeem, type RedeemOutcome, type RedeemRequest } from './redeem.js'
@@ -188,20 +189,14 @@ function engineOf(options: RefreshTokensOptions): Engine {
   }
 }
 
-/** A listener that fails must not take the tokens with it that were just made. */
+/** A callback that fails must not change the outcome of the call that emitted the event. */
 function emitterOf(onEvent: RefreshTokensOptions['onEvent']): Engine['emit'] {
   if (onEvent === undefined) return () => undefined
   return (event) => {
-    const warn = () => {
-      process.emitWarning(`onEvent failed on an event of type ${event.type}`, 'BatonWarning')
-    }
-    try {
-      const answer = onEvent(event)
-      // Unhandled, the rejection of an async listener would end the process.
-      if (answer instanceof Promise) answer.catch(warn)
-    } catch {
-      warn()
-    }
+    callObserver(
+      () => onEvent(event),
+      () => process.emitWarning(`onEvent failed on an event of type ${event.type}`, 'BatonWarning'),
+    )
   }
 }
 

@@ -19,7 +19,7 @@ export interface EndpointOptions extends TransportOptions {
   /** `rateLimits({ … })`, the same for all endpoints so that they count together; false for none. Default: one per `RefreshTokens`. */
   readonly rateLimit?: RateLimits | false
   /** Told of every error that was answered with 500 or 503. Default: a process warning with the error's name and code. */
-  readonly onError?: (error: unknown) => void
+  readonly onError?: (error: unknown) => unknown
   /** Epoch milliseconds. Default `Date.now`. */
   readonly now?: () => number
 }

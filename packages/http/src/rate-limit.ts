@@ -32,7 +32,7 @@ export interface RateLimitsOptions {
   /** True puts the RateLimit fields on every answer, so that clients can slow down in time; 429 always has them. Default false. */
   readonly announce?: boolean
   /** Told when a limiter of `createLimiter` breaks; this process then counts for itself. Default: a process warning. */
-  readonly onError?: (error: unknown) => void
+  readonly onError?: (error: unknown) => unknown
 }
 
 /** A limit, and where a caller stands with it: what the RateLimit fields say (draft-ietf-httpapi-ratelimit-headers-11). */
@@ -212,7 +212,7 @@ function isExhausted(rejection: unknown): rejection is Pick<Count, 'msBeforeNext
 
 interface FallbackOptions {
   readonly points: number
-  readonly onError: (error: unknown) => void
+  readonly onError: (error: unknown) => unknown
 }
 
 /** Counts in this process whenever the shared limiter does not answer, and tells once per outage. */

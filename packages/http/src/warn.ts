@@ -1,15 +1,14 @@
-/** Reports an error by its name and code only: a message may quote what must not be logged. */
+import { callObserver, describeFailure } from '@baton/core'
+
+/** Emits a process warning with the name and code of an error only: its message may quote what must not be logged. */
 export function warn(error: unknown): void {
-  const name = error instanceof Error ? error.name : typeof error
-  const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : ''
-  process.emitWarning(`an endpoint failed with ${name}${code}; pass onError to see it`, 'BatonWarning')
+  process.emitWarning(`an endpoint failed with ${describeFailure(error)}; pass onError to see it`, 'BatonWarning')
 }
 
-/** Tells `onError`, and survives it. */
-export function report(failure: unknown, onError: (error: unknown) => void): void {
-  try {
-    onError(failure)
-  } catch {
-    warn(failure)
-  }
+/** Calls `onError`. If it fails, a process warning tells of the original error. */
+export function report(error: unknown, onError: (error: unknown) => unknown): void {
+  callObserver(
+    () => onError(error),
+    () => warn(error),
+  )
 }

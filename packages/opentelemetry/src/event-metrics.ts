@@ -1,6 +1,6 @@
 import type { RefreshEvent } from '@baton/core'
-import { type Attributes, trace } from '@opentelemetry/api'
-import { meterOf, type ObserveOptions } from './instruments.js'
+import { type Attributes, type Counter, trace } from '@opentelemetry/api'
+import { meterOf, observe, type ObserveOptions } from './instruments.js'
 
 export interface EventMetricsOptions extends Pick<ObserveOptions, 'meterProvider'> {
   /**
@@ -55,42 +55,46 @@ export function eventMetrics(options: EventMetricsOptions = {}): (event: Refresh
   function count(event: RefreshEvent): void {
     switch (event.type) {
       case 'issued':
-        started.add(1, { 'baton.offline': event.offline, ...clientOf(event.clientId) })
+        increment(started, { 'baton.offline': event.offline, ...clientOf(event.clientId) })
         return
       case 'rotated':
       case 'renewed':
       case 'healed':
-        refreshes.add(1, { 'baton.outcome': event.type, ...clientOf(event.clientId) })
+        increment(refreshes, { 'baton.outcome': event.type, ...clientOf(event.clientId) })
         return
       case 'imported':
-        started.add(1, { 'baton.imported': true, ...clientOf(event.clientId) })
-        refreshes.add(1, { 'baton.outcome': event.type, ...clientOf(event.clientId) })
+        increment(started, { 'baton.imported': true, ...clientOf(event.clientId) })
+        increment(refreshes, { 'baton.outcome': event.type, ...clientOf(event.clientId) })
         return
       case 'retried':
-        refreshes.add(1, { 'baton.outcome': event.type, 'baton.retried_by': event.by, ...clientOf(event.clientId) })
+        increment(refreshes, { 'baton.outcome': event.type, 'baton.retried_by': event.by, ...clientOf(event.clientId) })
         return
       case 'refused': {
         const objection = event.objection === null ? {} : { 'baton.objection': event.objection }
-        refreshes.add(1, { 'baton.outcome': event.reason, ...objection, ...clientOf(event.clientId) })
+        increment(refreshes, { 'baton.outcome': event.reason, ...objection, ...clientOf(event.clientId) })
         return
       }
       case 'reuse':
-        refreshes.add(1, { 'baton.outcome': event.type, ...clientOf(event.clientId) })
-        ended.add(1, { 'baton.reason': event.type, ...clientOf(event.clientId) })
+        increment(refreshes, { 'baton.outcome': event.type, ...clientOf(event.clientId) })
+        increment(ended, { 'baton.reason': event.type, ...clientOf(event.clientId) })
         return
       case 'revoked':
-        ended.add(1, { 'baton.reason': event.reason, ...clientOf(event.clientId) })
+        increment(ended, { 'baton.reason': event.reason, ...clientOf(event.clientId) })
         return
       case 'fault':
-        faults.add(1, { 'error.type': event.code, 'baton.operation': event.operation })
+        increment(faults, { 'error.type': event.code, 'baton.operation': event.operation })
         return
     }
   }
 
   return (event) => {
     count(event)
-    trace.getActiveSpan()?.addEvent(`baton.${event.type}`, spanAttributesOf(event))
+    observe(() => trace.getActiveSpan()?.addEvent(`baton.${event.type}`, spanAttributesOf(event)))
   }
+}
+
+function increment(counter: Counter, attributes: Attributes): void {
+  observe(() => counter.add(1, attributes))
 }
 
 /** Whom it is about by family only: subjects are people, and traces go further than audit logs. */

@@ -6,6 +6,7 @@ import {
   SpanStatusCode,
   type Tracer,
 } from '@opentelemetry/api'
+import { observe } from './instruments.js'
 
 export interface TimedSpan<Answer> {
   readonly tracer: Tracer
@@ -21,31 +22,37 @@ export interface TimedSpan<Answer> {
   readonly describe?: (answer: Answer) => Attributes
 }
 
-/** Runs within a span of its own, and measures it in seconds. Whatever it answers or throws passes unchanged. */
+/** Runs within a span of its own and records the duration in seconds. Returns and throws what `run` does, also if telemetry fails. */
 export async function timedSpan<Answer>(options: TimedSpan<Answer>): Promise<Answer> {
-  const { tracer, duration, name, kind, attributes, spanAttributes = {}, run, describe = () => ({}) } = options
-  return tracer.startActiveSpan(name, { kind, attributes: { ...attributes, ...spanAttributes } }, async (span) => {
-    const startedAt = performance.now()
-    const end = (outcome: Attributes) => {
-      duration.record((performance.now() - startedAt) / 1000, { ...attributes, ...outcome })
-      close(span, outcome)
-    }
-    try {
-      const answer = await run()
-      end(describe(answer))
-      return answer
-    } catch (failure) {
-      // Not its message: drivers put hosts, users and values into theirs.
-      end({ 'error.type': kindOf(failure) })
-      throw failure
-    }
-  })
+  const { tracer, name, kind, attributes, spanAttributes = {}, run } = options
+  let running: Promise<Answer> | undefined
+  observe(() =>
+    tracer.startActiveSpan(name, { kind, attributes: { ...attributes, ...spanAttributes } }, (span) => {
+      running ??= measured(options, span)
+    }),
+  )
+  return running ?? run()
 }
 
-function close(span: Span, outcome: Attributes): void {
-  span.setAttributes(outcome)
-  if (outcome['error.type'] !== undefined) span.setStatus({ code: SpanStatusCode.ERROR })
-  span.end()
+async function measured<Answer>(options: TimedSpan<Answer>, span: Span): Promise<Answer> {
+  const { duration, attributes, run, describe = () => ({}) } = options
+  const startedAt = performance.now()
+  const end = (outcome: Attributes) => {
+    observe(() => duration.record((performance.now() - startedAt) / 1000, { ...attributes, ...outcome }))
+    observe(() => span.setAttributes(outcome))
+    if (outcome['error.type'] !== undefined) observe(() => span.setStatus({ code: SpanStatusCode.ERROR }))
+    observe(() => span.end())
+  }
+  let answer: Answer
+  try {
+    answer = await run()
+  } catch (failure) {
+    // Not its message: drivers put hosts, users and values into theirs.
+    end({ 'error.type': kindOf(failure) })
+    throw failure
+  }
+  end(describe(answer))
+  return answer
 }
 
 /** A driver's code, such as ECONNREFUSED, else the name of the error's class: both come from programs and are few. */

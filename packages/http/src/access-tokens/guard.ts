@@ -41,7 +41,7 @@ export interface AccessTokenGuardOptions<Claims extends BearerClaims = AccessTok
   /** Names what is protected, in challenges. Default `api`. */
   readonly realm?: string
   /** Told of every error that was answered with 503. Default: a process warning with the error's name and code. */
-  readonly onError?: (error: unknown) => void
+  readonly onError?: (error: unknown) => unknown
   /** Epoch milliseconds. Default `Date.now`. */
   readonly now?: () => number
 }

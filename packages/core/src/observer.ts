@@ -1,0 +1,52 @@
+/**
+ * Calls an application callback that only observes, such as `onEvent` and `onError`. Whatever the callback throws or returns, this
+ * function returns at once and never throws: `onFailure` is called with what the callback threw, or with what its promise or
+ * thenable rejected with. What `onFailure` itself throws is discarded.
+ *
+ * Every package calls observing callbacks through this function; a rejection that nobody handles would end the process.
+ */
+export function callObserver(callback: () => unknown, onFailure: (failure: unknown) => void): void {
+  const fail = (failure: unknown): void => {
+    try {
+      onFailure(failure)
+    } catch {
+      // Nothing is left that could be told.
+    }
+  }
+  try {
+    const returned = callback()
+    if (isObject(returned)) settle(returned, fail)
+  } catch (failure) {
+    fail(failure)
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function'
+}
+
+function settle(returned: object, fail: (failure: unknown) => void): void {
+  try {
+    // First, because a promise of any realm stays unhandled when only a `then` of its own is called. Throws for other objects.
+    void Promise.prototype.then.call(returned, undefined, fail)
+  } catch {
+    new Promise((resolve) => resolve(returned)).catch(fail)
+  }
+}
+
+/**
+ * Describes an error for a process warning, by its name and code only: a message may quote what must not be logged. Never throws,
+ * also for values whose members cannot be read.
+ */
+export function describeFailure(failure: unknown): string {
+  try {
+    if (!(failure instanceof Error)) return typeof failure
+    const code =
+      'code' in failure && (typeof failure.code === 'string' || typeof failure.code === 'number')
+        ? ` (${failure.code})`
+        : ''
+    return `${failure.name}${code}`
+  } catch {
+    return 'an error that cannot be read'
+  }
+}

@@ -1,0 +1,86 @@
+import { FAILING_CALLBACKS, hangingCallback, unreadableError, watchUnhandled } from '@baton/test-servers'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { auditLog, callObserver, describeFailure } from '../src/index.js'
+import { succeeded, world, type World } from './world.js'
+
+const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+let unhandled: ReturnType<typeof watchUnhandled>
+
+beforeEach(() => {
+  warnings.mockClear()
+  unhandled = watchUnhandled()
+})
+afterEach(() => unhandled.stop())
+
+const FOREIGN = 'a-refresh-token-of-another-system'
+const legacyTokens = (moved: () => unknown) => ({
+  find: async () => ({ subject: 'alice', expiresAt: Date.UTC(2040, 0, 1) }),
+  moved: moved as () => Promise<unknown>,
+})
+
+const OBSERVERS: readonly (readonly [name: string, create: (callback: () => unknown) => World])[] = [
+  ['onEvent', (callback) => world({ onEvent: callback })],
+  ['the sink of auditLog', (callback) => world({ onEvent: auditLog({ write: callback }) })],
+  [
+    'the sink of auditLog inside another onEvent',
+    (callback) => {
+      const log = auditLog({ write: callback })
+      return world({
+        onEvent(event) {
+          log(event)
+        },
+      })
+    },
+  ],
+]
+
+describe.each(OBSERVERS)('%s', (_name, create) => {
+  test.each(FAILING_CALLBACKS)(
+    'that %s changes no outcome, and a process warning is emitted',
+    async (_case, callback) => {
+      const { tokens } = create(callback)
+      const { refreshToken } = await tokens.issue({ subject: 'alice' })
+      expect(succeeded(await tokens.rotate({ refreshToken })).outcome).toBe('rotated')
+      expect(await unhandled.stop()).toEqual([])
+      expect(warnings.mock.calls.map(([text]) => text)).toEqual([
+        expect.stringMatching(/^(onEvent|the audit log) failed on an event of type issued$/),
+        expect.stringMatching(/^(onEvent|the audit log) failed on an event of type rotated$/),
+      ])
+    },
+  )
+})
+
+test.each(FAILING_CALLBACKS)(
+  '"moved" that %s changes no outcome, and a fault event is emitted',
+  async (_case, callback) => {
+    const { tokens, events } = world({ accept: legacyTokens(callback) })
+    expect(succeeded(await tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
+    expect(await unhandled.stop()).toEqual([])
+    expect(events.filter(({ type }) => type === 'fault')).toEqual([
+      expect.objectContaining({ code: 'hook_failed', operation: 'accept.moved' }),
+    ])
+  },
+)
+
+test('a callback whose promise never settles is not awaited', async () => {
+  const { tokens } = world({ onEvent: hangingCallback, accept: legacyTokens(hangingCallback) })
+  expect(succeeded(await tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
+})
+
+test('an onFailure that fails is discarded', async () => {
+  for (const [, callback] of FAILING_CALLBACKS)
+    callObserver(callback, () => {
+      throw new Error('onFailure failed')
+    })
+  expect(await unhandled.stop()).toEqual([])
+})
+
+test.each([
+  [new TypeError('not in any log'), 'TypeError'],
+  [Object.assign(new Error('not in any log'), { code: 'ECONNREFUSED' }), 'Error (ECONNREFUSED)'],
+  [Object.assign(new Error('not in any log'), { code: { not: 'in any log' } }), 'Error'],
+  ['not in any log', 'string'],
+  [unreadableError(), 'an error that cannot be read'],
+])('describes %# by name and code only', (failure, text) => {
+  expect(describeFailure(failure)).toBe(text)
+})
