@@ -36,10 +36,11 @@ describe('V: revocation', () => {
     expect(events).toContainEqual(expect.objectContaining({ type: 'revoked', reason: 'client_request' }))
   })
 
-  test('V-01 an access token is told that it cannot be, where the endpoint can tell', async () => {
+  test('V-01 rejects an access token as unsupported where accessTokenEndsSession is false', async () => {
     const { tokens, token, issue } = world()
     const accessToken = legibleAccessTokens()
-    const revoke = revocationEndpoint(tokens, { clients: CLIENTS, accessToken, rateLimit: false })
+    const options = { clients: CLIENTS, accessToken, accessTokenEndsSession: false, rateLimit: false } as const
+    const revoke = revocationEndpoint(tokens, options)
     const rt0 = await issue()
     const at0 = (await refreshWith(token, rt0)).body.access_token
     expectError(await post(revoke, { client_id: 'pub', token: at0 }), 400, 'unsupported_token_type')

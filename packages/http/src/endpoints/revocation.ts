@@ -12,11 +12,12 @@ import type { EndpointOptions } from '../options.js'
 import { error, invalidRequest, json } from '../respond.js'
 
 export interface RevocationOptions extends EndpointOptions, ClientOptions {
-  /** Lets an access token be told from rubbish: it gets `unsupported_token_type` instead of a 200 that ended nothing. */
+  /** Reads the access tokens of this server. Without it, an access token is unknown here: the response is 200 and nothing ends. */
   readonly accessToken?: AccessTokens
   /**
-   * True lets a client end the whole session by an access token of it: none is stored, so none can be ended alone. Resource servers
-   * that ask (introspection, or a guard with `tokens`) refuse it at once. Default false.
+   * True: revoking an access token ends its whole session, as RFC 7009 section 2.1 allows. Access tokens are not stored, so one
+   * cannot be revoked alone. Resource servers that ask the store (introspection, or a guard with `tokens`) reject the session's
+   * access tokens at once. False: the response is `unsupported_token_type` and nothing ends. Default true.
    */
   readonly accessTokenEndsSession?: boolean
   /** As at the token endpoint. A token that is bound to a key is revoked only with a proof of that key. */
@@ -24,16 +25,18 @@ export interface RevocationOptions extends EndpointOptions, ClientOptions {
 }
 
 /**
- * Revokes a family by any of its refresh tokens (RFC 7009). The token must have been issued to the client, and a token that is bound
- * to a key needs a proof of that key; otherwise nothing is revoked. A 200 means that the token does not work, whether or not it ever
- * did; its body is `{}`, since clients fail on an empty one. Throws `MisuseError`.
+/**
+ * Revokes a family by any of its refresh tokens, or by an access token that has not expired (RFC 7009). The token must have been
+ * issued to the client, and a token that is bound to a key needs a proof of that key; otherwise nothing is revoked. An expired access
+ * token is already invalid: the response is 200 and the family stays. A 200 means that the token does not work, whether or not it
+ * ever did; its body is `{}`, since clients fail on an empty one. Throws `MisuseError`.
  */
 export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOptions): Endpoint {
   const authenticate = clientAuthenticator(tokens, options)
   const proofs = proofChecker(options.dpop)
-  const { accessToken, accessTokenEndsSession = false } = options
+  const { accessToken, accessTokenEndsSession = true } = options
   demandReadable(accessToken)
-  if (accessTokenEndsSession && accessToken === undefined)
+  if (options.accessTokenEndsSession === true && accessToken === undefined)
     throw new MisuseError('accessToken', 'is needed where access tokens end sessions')
 
   async function revoke(token: string, caller: Caller, now: number): Promise<PlainResponse> {

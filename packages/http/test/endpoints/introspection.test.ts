@@ -59,7 +59,7 @@ function server(kind = 'JWT', more: Partial<IntrospectionOptions> = {}) {
   } as const
   const introspect = introspectionEndpoint(tokens, { ...options, ...more })
   const revoke = revocationEndpoint(tokens, options)
-  const ending = revocationEndpoint(tokens, { ...options, accessTokenEndsSession: true })
+  const refreshTokensOnly = revocationEndpoint(tokens, { ...options, accessTokenEndsSession: false })
   const token = refreshEndpoint(tokens, options)
 
   /** A session that has been refreshed once. */
@@ -73,7 +73,7 @@ function server(kind = 'JWT', more: Partial<IntrospectionOptions> = {}) {
 
   const ask = (subject: string, clientId = 'rs1', secret = RS_SECRET) =>
     post(introspect, { token: subject }, { headers: { authorization: basic(clientId, secret) } })
-  return { ...app, accessToken, introspect, revoke, ending, token, session, ask }
+  return { ...app, accessToken, introspect, revoke, refreshTokensOnly, token, session, ask }
 }
 
 const INACTIVE = { status: 200, body: { active: false } }
@@ -342,28 +342,41 @@ describe('the shape of the question', () => {
 })
 
 describe('revoking an access token', () => {
+  const secret = { client_id: 'cb', client_secret: CB_SECRET }
+
+  test.each(Object.keys(KINDS))('V-01 V-06 ends the session of a %s access token', async (kind) => {
+    const { revoke, ask, session } = server(kind)
+    const { at, rt1 } = await session()
+    const answer = await post(revoke, { ...secret, token: at, token_type_hint: 'access_token' })
+    expect([answer.status, answer.body]).toEqual([200, {}])
+    expect(await ask(at)).toMatchObject(INACTIVE)
+    expect(await ask(rt1, 'cb', CB_SECRET)).toMatchObject(INACTIVE)
+    for (const token of [at, rt1]) expect((await post(revoke, { ...secret, token })).status).toBe(200)
+  })
+
   test.each(Object.keys(KINDS))(
-    'V-01 V-06 %s: ends nothing, and says so, unless it is to end the session',
+    'V-06 rejects a %s access token where only refresh tokens end sessions',
     async (kind) => {
-      const { revoke, ending, ask, session } = server(kind)
-      const { at, rt1 } = await session()
-      const secret = { client_id: 'cb', client_secret: CB_SECRET }
-      expectError(await post(revoke, { ...secret, token: at }), 400, 'unsupported_token_type')
+      const { refreshTokensOnly, ask, session } = server(kind)
+      const { at } = await session()
+      expectError(await post(refreshTokensOnly, { ...secret, token: at }), 400, 'unsupported_token_type')
       expect((await ask(at)).body.active).toBe(true)
-      expect(await post(ending, { ...secret, token: at, token_type_hint: 'access_token' })).toMatchObject({
-        status: 200,
-        body: {},
-      })
-      expect(await ask(at)).toMatchObject(INACTIVE)
-      expect(await ask(rt1, 'cb', CB_SECRET)).toMatchObject(INACTIVE)
-      expect((await post(ending, { ...secret, token: at })).status).toBe(200)
     },
   )
 
+  test.each(Object.keys(KINDS))('V-02 leaves the session of an expired %s access token alone', async (kind) => {
+    const { revoke, refreshTokensOnly, ask, session, advance } = server(kind)
+    const { at, rt1 } = await session()
+    advance(15 * MINUTE)
+    for (const endpoint of [revoke, refreshTokensOnly])
+      expect((await post(endpoint, { ...secret, token: at })).status).toBe(200)
+    expect((await ask(rt1, 'cb', CB_SECRET)).body.active).toBe(true)
+  })
+
   test('V-04 of another client ends nothing, and says so', async () => {
-    const { ending, revoke, ask, session } = server()
+    const { refreshTokensOnly, revoke, ask, session } = server()
     const { at } = await session()
-    for (const endpoint of [ending, revoke])
+    for (const endpoint of [refreshTokensOnly, revoke])
       expectError(
         await post(endpoint, { client_id: 'cx', client_secret: CX_SECRET, token: at }),
         400,
