@@ -1,4 +1,4 @@
-import { describeParity, type Differences, serve, type World } from '@baton/http-parity'
+import { describeParity, type Differences, editHeaderRecord, serve, type World } from '@baton/http-parity'
 import express5 from 'express'
 import express4 from 'express-4'
 import { describe } from 'vitest'
@@ -11,6 +11,10 @@ const start =
   (world: World) => {
     const { whole, exact, below, guards } = world.mounts(adapter)
     const app = express()
+    app.use((request, _response, next) => {
+      editHeaderRecord(request.headers)
+      next()
+    })
     for (const parser of parsers) app.use(parser)
     app.use(whole)
     for (const [path, handler] of exact) app.all(path, handler)

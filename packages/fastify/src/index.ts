@@ -16,6 +16,7 @@ import {
   logoutEndpoint,
   type LogoutOptions,
   mergeHeaders,
+  type NodeRequestOptions,
   type PlainResponse,
   readNodeRequest,
   refreshEndpoint,
@@ -25,7 +26,13 @@ import {
   sessionsEndpoint,
   type SessionsOptions,
 } from '@baton/http'
-import type { FastifyInstance, FastifyPluginCallback, FastifyReply, onRequestAsyncHookHandler } from 'fastify'
+import type {
+  FastifyInstance,
+  FastifyPluginCallback,
+  FastifyReply,
+  FastifyRequest,
+  onRequestAsyncHookHandler,
+} from 'fastify'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -87,7 +94,7 @@ export function handler(endpoint: Endpoint): FastifyPluginCallback {
 export function requireAccessToken(options: AccessTokenGuardOptions): onRequestAsyncHookHandler {
   const guard = accessTokenGuard(options)
   return async (request, reply) => {
-    const verdict = await guard(readNodeRequest(request.raw, { originalUrl: request.originalUrl }))
+    const verdict = await guard(readNodeRequest(request.raw, sentTo(request)))
     if (!verdict.ok) return answer(reply, verdict.response)
     for (const [name, value] of verdict.headers) reply.header(name, value)
     request.auth = verdict.claims
@@ -98,20 +105,39 @@ function mount(endpoint: Endpoint, paths: readonly string[]): FastifyPluginCallb
   return (scope, _options, done) => {
     leaveBodiesAlone(scope)
     for (const path of paths)
-      scope.all(path, async (request, reply) => {
-        const { raw, originalUrl } = request
-        return answer(reply, await answerNodeRequest(endpoint, raw, { originalUrl }))
-      })
+      scope.all(path, async (request, reply) =>
+        answer(reply, await answerNodeRequest(endpoint, request.raw, sentTo(request))),
+      )
     done()
   }
 }
 
-/** Inside the encapsulated scope only: Fastify refuses types without a parser, and headers that name no type, before we are asked. */
+/** A hook may have replaced `request.headers` without changing those of the raw request. */
+function sentTo({ originalUrl, headers }: FastifyRequest): NodeRequestOptions {
+  return { originalUrl, headers }
+}
+
+/** Of Fastify's methods, those whose requests are not parsed. */
+const UNPARSED_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'TRACE'])
+
+/**
+ * Inside the encapsulated scope only: passes bodies of every content type to the endpoint. Fastify rejects a malformed content type
+ * before it looks for a parser, so a well-formed one stands in until the parser runs. The raw request's headers are changed and
+ * restored, because Fastify returns a copy once `request.headers` has been assigned, and later hooks would change only that copy.
+ */
 function leaveBodiesAlone(scope: FastifyInstance): void {
+  const stated = new WeakMap<FastifyRequest['raw'], string | undefined>()
   scope.removeAllContentTypeParsers()
-  scope.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null))
-  scope.addHook('preParsing', async (request) => {
-    request.headers = { 'content-type': 'application/octet-stream' }
+  scope.addHook('preParsing', async ({ raw }) => {
+    if (UNPARSED_METHODS.has(raw.method ?? '')) return
+    stated.set(raw, raw.headers['content-type'])
+    raw.headers['content-type'] = 'application/octet-stream'
+  })
+  scope.addContentTypeParser('*', ({ raw }, _payload, parsed) => {
+    const type = stated.get(raw)
+    if (type === undefined) delete raw.headers['content-type']
+    else raw.headers['content-type'] = type
+    parsed(null)
   })
 }
 

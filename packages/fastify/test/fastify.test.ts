@@ -1,7 +1,7 @@
 import type { AccessTokenClaims, Endpoint } from '@baton/http'
 import { type Answer, send, type WireRequest } from '@baton/http-parity'
 import formbody from '@fastify/formbody'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { describe, expect, test } from 'vitest'
 import { handler, requireAccessToken } from '../src/index.js'
 
@@ -190,5 +190,66 @@ describe('requireAccessToken', () => {
     expect(answer.status).toBe(401)
     expect(answer.headers['www-authenticate']?.[0]).toMatch(/^Bearer .*error="invalid_token"/)
     expect(reached).toBe(false)
+  })
+})
+
+describe('headers', () => {
+  const AUTHORIZED = [['Authorization', 'Bearer a']] as const
+  const authorizationSeenBy = async (request: WireRequest, prepare: (app: FastifyInstance) => unknown) => {
+    const echoAuthorization: Endpoint = async ({ headers }) => ({
+      status: 200,
+      headers: [],
+      body: JSON.stringify({ authorization: headers['authorization'] ?? [], type: headers['content-type'] ?? [] }),
+    })
+    const { body } = await ask(request, async (app) => {
+      await prepare(app)
+      await mounted(echoAuthorization)(app)
+    })
+    return JSON.parse(body)
+  }
+
+  test.each(['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const)(
+    'a header that a hook removes or sets at %s is removed or set for the endpoint',
+    async (phase) => {
+      const removed = (app: FastifyInstance) =>
+        app.addHook(phase, async (request: FastifyRequest) => {
+          delete request.headers['authorization']
+        })
+      const set = (app: FastifyInstance) =>
+        app.addHook(phase, async (request: FastifyRequest) => void (request.headers['authorization'] = 'Bearer b'))
+      const replaced = (app: FastifyInstance) =>
+        app.addHook(phase, async (request: FastifyRequest) => void (request.headers = { authorization: 'Bearer c' }))
+      for (const request of [
+        { ...post('a=1'), headers: AUTHORIZED },
+        { ...post('a=1'), headers: [...AUTHORIZED, ['Content-Type', FORM]] as const },
+        { ...post('a=1'), headers: [...AUTHORIZED, ['Content-Type', 'nonsense']] as const },
+        { method: 'GET', target: '/echo', headers: [...AUTHORIZED, ['Content-Type', 'nonsense']] as const },
+      ]) {
+        expect(await authorizationSeenBy(request, removed)).toMatchObject({ authorization: [] })
+        expect(await authorizationSeenBy(request, set)).toMatchObject({ authorization: ['Bearer b'] })
+        expect(await authorizationSeenBy(request, replaced)).toMatchObject({ authorization: ['Bearer c'] })
+      }
+    },
+  )
+
+  test.each([FORM, 'nonsense', ''])(
+    'hooks behind the parser and the endpoint see the content type %j',
+    async (type) => {
+      const seen: unknown[] = []
+      const request = { ...post('a=1'), headers: [['Content-Type', type]] as const }
+      const { type: received } = await authorizationSeenBy(request, (app) =>
+        app.addHook('preHandler', async ({ headers }) => void seen.push(headers['content-type'])),
+      )
+      expect([seen, received]).toEqual([[type], [type]])
+    },
+  )
+
+  test('the guard reads headers that a hook has set on the request', async () => {
+    const verify = async (token: string) => (token === 'good' ? ({ sub: 'alice' } as AccessTokenClaims) : null)
+    const { status, body } = await ask({ method: 'GET', target: '/me' }, (app) => {
+      app.addHook('onRequest', async (request) => void (request.headers = { authorization: 'Bearer good' }))
+      app.get('/me', { onRequest: requireAccessToken({ verify }) }, (request) => request.auth?.sub)
+    })
+    expect([status, body]).toEqual([200, 'alice'])
   })
 })

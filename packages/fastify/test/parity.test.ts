@@ -1,4 +1,4 @@
-import { describeParity, type Served, type World } from '@baton/http-parity'
+import { describeParity, editHeaderRecord, type Served, type World } from '@baton/http-parity'
 import formbody from '@fastify/formbody'
 import Fastify, { type FastifyInstance } from 'fastify'
 import * as adapter from '../src/index.js'
@@ -8,6 +8,7 @@ const start =
   async (world: World): Promise<Served> => {
     const { whole, exact, below, guards } = world.mounts(adapter)
     const app = Fastify()
+    app.addHook('onRequest', async (request) => editHeaderRecord(request.headers))
     await prepare(app)
     await app.register(whole)
     for (const [prefix, plugin] of [...exact, ...below]) await app.register(plugin, { prefix })

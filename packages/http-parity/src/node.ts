@@ -17,7 +17,7 @@ import {
 } from '@baton/http'
 import type { Adapter } from './adapter.js'
 import { serve, type Served } from './serve.js'
-import type { World } from './world.js'
+import { editHeaderRecord, type World } from './world.js'
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => unknown
 
@@ -55,6 +55,7 @@ export function serveBare(world: World): Promise<Served> {
   const { whole, exact, below, guards } = world.mounts(bare)
   const alone = new Map([...exact, ...guards])
   return serve((request, response) => {
+    editHeaderRecord(request.headers)
     const path = (request.url ?? '').replace(/\?.*/, '')
     const [, listener] = below.find(([prefix]) => path.startsWith(`${prefix}/`)) ?? ['', alone.get(path)]
     return (listener ?? whole)(request, response)

@@ -282,6 +282,28 @@ step('a client_id that differs from the header', 400, ({ issued }) =>
   form(TOKEN, refresh(issued('of backend')), [basic('backend', BACKEND_SECRET)]),
 )
 
+// Middleware that changes headers before the endpoint sees them.
+
+const edit = (change: string): [string, string] => ['X-Edit', change]
+const asBackend = basic('backend', BACKEND_SECRET)
+const ofBackend = ({ issued }: Memory) => ({ grant_type: 'refresh_token', refresh_token: issued('of backend') })
+step('client credentials that middleware removes', 400, (memory) =>
+  form(TOKEN, ofBackend(memory), [asBackend, edit('authorization')]),
+)
+step('client credentials that middleware sets', 200, (memory) =>
+  form(TOKEN, ofBackend(memory), [edit(`authorization=${asBackend[1]}`)]),
+)
+step('client credentials that middleware replaces', 200, (memory) =>
+  form(TOKEN, ofBackend(memory), [basic('other', 'wrong'), edit(`authorization=${asBackend[1]}`)]),
+)
+step('repeated client credentials that middleware replaces', 200, (memory) =>
+  form(TOKEN, ofBackend(memory), [
+    basic('other', 'wrong'),
+    basic('other', 'wrong'),
+    edit(`authorization=${asBackend[1]}`),
+  ]),
+)
+
 // What is not the caller's fault, and what is too much.
 
 step('too many requests for a token', 429, ({ issued }) => form('/limited/token', refresh(issued('limited'))))
@@ -412,6 +434,15 @@ step('a refresh from two origins', 403, ({ cookie }) =>
 )
 step('a refresh from nowhere', 403, ({ cookie }) => ask(AUTH, [X_BATON, ['Cookie', cookie(CURRENT)]]))
 step('a refresh without a cookie', 401, () => ask(AUTH, [X_BATON, SAME]))
+step('a refresh with a cookie that middleware removes', 401, ({ cookie }) =>
+  ask(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)], edit('cookie')]),
+)
+step('a refresh with a cookie that middleware sets', 200, ({ cookie }) =>
+  ask(AUTH, [X_BATON, SAME, edit(`cookie=${cookie(CURRENT)}`)]),
+)
+step('a refresh with a custom header that middleware removes', 403, ({ cookie }) =>
+  ask(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)], edit('x-baton')]),
+)
 step('a refresh with a dead cookie', 401, ({ cookie }) =>
   ask(AUTH, [X_BATON, SAME, ['Cookie', cookie('a login into the cookie')]]),
 )
@@ -446,6 +477,12 @@ step('a guarded page with two Authorization headers', 400, (memory) =>
   get('/api/me', [...reading(memory), ...reading(memory)]),
 )
 step('a guarded page that wants more scope', 403, (memory) => get('/api/admin', reading(memory)))
+step('a guarded page with a token that middleware removes', 401, (memory) =>
+  get('/api/me', [...reading(memory), edit('authorization')]),
+)
+step('a guarded page with a token that middleware sets', 200, ({ member }) =>
+  get('/api/me', [edit(`authorization=Bearer ${member('a login into the body', 'access_token')}`)]),
+)
 step('a guarded page while the store is out', 503, (memory) => get('/broken/me', reading(memory)))
 
 // Sessions.

@@ -56,6 +56,34 @@ export interface Mounts<Handler, Guard> {
   readonly guards: readonly (readonly [path: string, guard: Guard])[]
 }
 
+/** The headers of a request, as the middleware of a framework can change them. */
+export interface EditableHeaders {
+  get(name: string): string | null | undefined
+  set(name: string, value: string): void
+  delete(name: string): void
+}
+
+/**
+ * The middleware that every server runs before its handlers: `X-Edit: authorization` removes that header, and
+ * `X-Edit: authorization=Bearer x` sets it.
+ */
+export function editHeaders(headers: EditableHeaders): void {
+  const [, name, value] = /^([a-z-]+)(?:=(.*))?$/.exec(headers.get('x-edit') ?? '') ?? []
+  if (name === undefined) return
+  if (value === undefined) headers.delete(name)
+  else headers.set(name, value)
+}
+
+/** The same for headers in a plain object, as in Node. */
+export function editHeaderRecord(headers: Record<string, string | string[] | undefined>): void {
+  editHeaders({
+    get: (name) => [headers[name] ?? []].flat()[0],
+    set: (name, value) => (headers[name] = value),
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- as middleware does it
+    delete: (name) => delete headers[name],
+  })
+}
+
 export async function createWorld(): Promise<World> {
   let now = NOW - 30 * DAY_MS
   const working = refreshTokens(memoryStore(), () => now)

@@ -3,7 +3,7 @@ import { toWebHandler, webGuard, type WebOptions } from '@baton/http'
 import { createAdaptorServer } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, type Handler, Hono } from 'hono'
-import { describeParity, listen, mountedBy, serveBare, type Served, type World } from '../src/index.js'
+import { describeParity, editHeaders, listen, mountedBy, serveBare, type Served, type World } from '../src/index.js'
 
 const told = (c: Context): WebOptions => ({ remoteAddress: () => getConnInfo(c).remote.address ?? null })
 
@@ -20,6 +20,10 @@ const hono = mountedBy<Handler, Handler>(
 function serveHono(world: World): Promise<Served> {
   const { whole, exact, below, guards } = world.mounts(hono)
   const app = new Hono()
+  app.use(async (c, next) => {
+    editHeaders(c.req.raw.headers)
+    await next()
+  })
   for (const [path, handler] of [...exact, ...guards]) app.all(path, handler)
   for (const [path, handler] of below) app.all(`${path}/*`, handler)
   for (const path of ['/whole/*', '/.well-known/oauth-authorization-server/whole']) app.all(path, whole)

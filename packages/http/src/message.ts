@@ -47,6 +47,22 @@ export function soleHeader(request: PlainRequest, name: string): string | null {
   return values?.length === 1 ? (values[0] ?? null) : null
 }
 
+/** Headers that may occur once only and whose values contain no comma. */
+const SINGLE_HEADERS: ReadonlySet<string> = new Set([
+  'authorization',
+  'dpop',
+  'idempotency-key',
+  'origin',
+  'sec-fetch-site',
+  'x-baton',
+  'x-baton-session',
+])
+
+/** Separates the occurrences of a repeated header that the platform has joined with commas, so that the repetition is visible. */
+export function splitSingleHeader(name: string, value: string): readonly string[] {
+  return SINGLE_HEADERS.has(name) && value.includes(',') ? value.split(',').map((part) => part.trim()) : [value]
+}
+
 /** The path without the query. */
 export function pathOf({ url }: Pick<PlainRequest, 'url'>): string {
   const end = url.search(/[?#]/)

@@ -1,13 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { MisuseError } from '@baton/core'
 import { MOST_BODY_BYTES } from './body.js'
-import type { Endpoint, PeerCertificate, PlainBody, PlainRequest, PlainResponse } from './message.js'
+import {
+  type Endpoint,
+  type PeerCertificate,
+  type PlainBody,
+  type PlainRequest,
+  type PlainResponse,
+  splitSingleHeader,
+} from './message.js'
 import { sideBySide } from './side-by-side.js'
 
 export interface NodeRequestOptions {
-  /** What a body parser in front of us has made of the body. Used only where the stream has been read already. */
+  /** The body as a body parser left it. Used only if the stream has been read already. Default: `request.body`. */
   readonly body?: unknown
+  /** The headers of a framework that keeps its own. Default: `request.headers`. */
+  readonly headers?: IncomingMessage['headers']
   /** The path and query as the client sent them, where a router has cut `req.url`. */
   readonly originalUrl?: string
 }
@@ -39,17 +49,27 @@ export async function answerNodeRequest(
   return endpoint(whole)
 }
 
-/** The plain request of a Node one. Reads nothing of the body yet. */
+/** The parts of a request that mocks and serverless platforms leave out or imitate. */
+interface Imitable extends Partial<Pick<IncomingMessage, 'rawHeaders' | 'socket'>> {
+  readonly headers?: Readonly<Record<string, string | number | readonly string[] | undefined>>
+  readonly body?: unknown
+}
+
+/**
+ * Converts a Node request to a plain one. The headers are those of `request.headers`, so changes made by middleware count. Does not
+ * read the body yet.
+ */
 export function readNodeRequest(request: IncomingMessage, options: NodeRequestOptions = {}): PlainRequest {
-  const { socket, method = 'GET', url = '/' } = request
-  const headers = headersOf(request)
+  const { method = 'GET', url = '/' } = request
+  const { socket, body, rawHeaders, headers: ownHeaders } = request as Imitable
+  const headers = headersOf(options.headers ?? ownHeaders, rawHeaders)
   return {
     method: method.toUpperCase(),
     url: pathAndQueryOf(options.originalUrl ?? url),
     headers,
-    body: bodyOf(request, { parsed: options.body, announced: Number(headers['content-length']?.[0]) }),
-    remoteAddress: socket.remoteAddress ?? null,
-    encrypted: 'encrypted' in socket && socket.encrypted === true,
+    body: bodyOf(request, { parsed: options.body ?? body, announced: Number(headers['content-length']?.[0]) }),
+    remoteAddress: socket?.remoteAddress ?? null,
+    encrypted: socket !== undefined && 'encrypted' in socket && socket.encrypted === true,
     peerCertificate: () => peerCertificateOf(socket),
   }
 }
@@ -88,27 +108,54 @@ function pathAndQueryOf(target: string): string {
   return pathname + search
 }
 
-function peerCertificateOf(socket: IncomingMessage['socket']): PeerCertificate | null {
+function peerCertificateOf(socket: IncomingMessage['socket'] | undefined): PeerCertificate | null {
   if (!(socket instanceof TLSSocket)) return null
   const certificate = socket.getPeerX509Certificate()
   return certificate === undefined ? null : { der: certificate.raw, isVerified: socket.authorized }
 }
 
-/** From the raw headers: Node's merged ones drop a second Authorization, which has to stay visible. */
-function headersOf({ rawHeaders }: IncomingMessage): PlainRequest['headers'] {
-  const headers = Object.create(null) as Record<string, string[] | undefined>
+/**
+ * Node drops or joins repeated headers in `headers`. The occurrences are taken from `rawHeaders` if they add up to the value in
+ * `headers`; any other value was set by middleware and replaces them.
+ */
+function headersOf(headers: Imitable['headers'] = {}, rawHeaders: readonly string[] = []): PlainRequest['headers'] {
+  const sent = occurrencesIn(rawHeaders)
+  const plain = Object.create(null) as Record<string, readonly string[] | undefined>
+  for (const [field, value] of Object.entries(headers)) {
+    if (value === undefined) continue
+    const name = field.toLowerCase()
+    const values = typeof value === 'object' ? value : valuesOf(name, String(value), sent.get(name))
+    plain[name] = plain[name] === undefined ? values : [...plain[name], ...values]
+  }
+  return plain
+}
+
+function valuesOf(name: string, value: string, sent: readonly string[] = []): readonly string[] {
+  const isSent = sent[0] === value || sent.join(', ') === value || sent.join('; ') === value
+  return isSent ? sent : splitSingleHeader(name, value)
+}
+
+function occurrencesIn(rawHeaders: readonly string[]): ReadonlyMap<string, readonly string[]> {
+  const sent = new Map<string, string[]>()
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase()
-    const values = (headers[name] ??= [])
-    values.push(rawHeaders[index + 1] ?? '')
+    const value = rawHeaders[index + 1] ?? ''
+    const earlier = sent.get(name)
+    if (earlier === undefined) sent.set(name, [value])
+    else earlier.push(value)
   }
-  return headers
+  return sent
 }
 
 function bodyOf(request: IncomingMessage, { parsed, announced }: { parsed: unknown; announced: number }): PlainBody {
   // A parser may also leave `{}` behind for a type that it does not know; then the stream is still ours to read.
-  if (request.readableDidRead || request.readableEnded) return { kind: 'parsed', value: parsed }
+  if (!isUnread(request)) return { kind: 'parsed', value: parsed }
   return { kind: 'stream', read: (limit) => readWhole(request, { limit, announced }) }
+}
+
+/** Returns false for a request mock too: it is not a stream, and its body is in `request.body`. */
+function isUnread(request: IncomingMessage): boolean {
+  return request instanceof Readable && !request.readableDidRead && !request.readableEnded
 }
 
 /** A body that is collected from now on. */

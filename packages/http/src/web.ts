@@ -1,5 +1,5 @@
 import type { AccessTokenGuard, GuardOutcome } from './access-tokens/guard.js'
-import type { Endpoint, PlainBody, PlainRequest, PlainResponse } from './message.js'
+import { type Endpoint, type PlainBody, type PlainRequest, type PlainResponse, splitSingleHeader } from './message.js'
 
 export interface WebOptions {
   /**
@@ -34,21 +34,10 @@ export function webGuard<Claims>(
   }
 }
 
-/** Headers that may come once only and hold no comma: where `Headers` has joined them, they came more often. */
-const SOLE: ReadonlySet<string> = new Set([
-  'authorization',
-  'dpop',
-  'idempotency-key',
-  'origin',
-  'sec-fetch-site',
-  'x-baton',
-  'x-baton-session',
-])
-
 function fromWebRequest(request: Request, { remoteAddress = () => null }: WebOptions): PlainRequest {
   const url = new URL(request.url)
   const headers = Object.create(null) as Record<string, readonly string[] | undefined>
-  for (const [name, value] of request.headers) headers[name] = SOLE.has(name) ? value.split(', ') : [value]
+  for (const [name, value] of request.headers) headers[name] = splitSingleHeader(name, value)
   // A Request that was never on a wire has no Host header, and its URL is where it was sent.
   headers['host'] ??= [url.host]
   return {

@@ -1,4 +1,4 @@
-import { describeParity, type Differences, serve, type World } from '@baton/http-parity'
+import { describeParity, type Differences, editHeaderRecord, serve, type World } from '@baton/http-parity'
 import { bodyParser as newBodyParser } from '@koa/bodyparser'
 import Router from '@koa/router'
 import Koa, { type Middleware } from 'koa'
@@ -19,6 +19,10 @@ const start =
       })
     const app = new Koa()
     app.silent = true
+    app.use(async (ctx, next) => {
+      editHeaderRecord(ctx.headers)
+      await next()
+    })
     for (const parser of parsers) app.use(parser)
     return serve(app.use(whole).use(router.routes()).callback())
   }
