@@ -41,9 +41,9 @@ export function cookieEndpoints(options: CookieOptions): Endpoints {
     origin: new URL(refresh).origin,
     isCookie: true,
     withhold: (name, value) => (name === 'accessToken' && !shareAccessToken ? null : value),
-    refresh(session) {
+    refresh(session, key) {
       const sid = session.state === 'live' ? session.sid : null
-      return write(refresh, sid, { 'idempotency-key': session.attempt })
+      return write(refresh, sid, { 'idempotency-key': key })
     },
     revoke: ({ sid }) => write(logout, sid),
     // The server exchanges the code, and answers with a cookie.

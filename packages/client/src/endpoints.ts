@@ -18,7 +18,8 @@ export interface Endpoints {
   readonly isCookie: boolean
   /** Keeps what must not be stored out of the text that is: a replacer of `JSON.stringify`. Default: all is stored. */
   readonly withhold?: (name: string, value: unknown) => unknown
-  refresh(session: Base): Call | null
+  /** `key` identifies the attempt: the same for each repetition. */
+  refresh(session: Base, key: string): Call | null
   revoke(revocation: PendingRevocation): Call | null
   /** By another grant (RFC 6749 section 4). */
   exchange(parameters: Readonly<Record<string, string>>): Call | null

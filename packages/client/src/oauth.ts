@@ -45,10 +45,10 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
   return {
     origin: new URL(token).origin,
     isCookie: false,
-    refresh(session) {
+    refresh(session, key) {
       if (session.state === 'unknown' || session.refreshToken === null) return null
       const form = { grant_type: 'refresh_token', refresh_token: session.refreshToken }
-      return write(token, form, idempotencyKey ? { 'idempotency-key': session.attempt } : {})
+      return write(token, form, idempotencyKey ? { 'idempotency-key': key } : {})
     },
     revoke({ refreshToken }) {
       if (revocation === null || refreshToken === null) return null

@@ -7,8 +7,9 @@ export interface LiveSession {
   readonly sid: string
   /** How often the session has been refreshed. */
   readonly generation: number
-  /** The Idempotency-Key of this generation's refresh, chosen before anybody needs it: who asks again after a crash asks with the same. */
+  /** Identifies this generation in the storage: random, and never sent. */
   readonly attempt: string
+  readonly request?: RefreshRequest | undefined
   /** Null where the server gave none, and in cookie mode, where no script sees it. */
   readonly refreshToken: string | null
   /** Null where it is kept out of the storage. */
@@ -23,6 +24,15 @@ export interface LiveSession {
 export interface UnknownSession {
   readonly state: 'unknown'
   readonly attempt: string
+  readonly request?: RefreshRequest | undefined
+}
+
+/** A refresh that was sent, or is about to be, and whose response has not been stored yet. */
+export interface RefreshRequest {
+  /** Its Idempotency-Key: a repetition by any tab or process, also after a crash, sends the same. */
+  readonly key: string
+  /** When it was sent last. */
+  readonly sentAt: number
 }
 
 /** Signed out, and kept so that an answer which comes late finds it. */

@@ -1,7 +1,7 @@
 import { leftOnWall } from './access-token.js'
 import type { Answer, Grant } from './answer.js'
 import { SessionError } from './errors.js'
-import type { Known, LiveSession, SessionRecord, UnknownSession } from './record.js'
+import type { Known, LiveSession, RefreshRequest, SessionRecord, UnknownSession } from './record.js'
 
 /*
  * A refresh in two decisions, one before the POST and one after. Both are pure and total: no clock, no randomness, no I/O.
@@ -19,6 +19,11 @@ export interface Refreshed {
   readonly session: LiveSession
 }
 
+/** A session whose refresh is about to be sent. */
+export interface Reserved extends SessionRecord {
+  readonly session: Base & { readonly request: RefreshRequest }
+}
+
 export interface Need {
   /** The tokens that were found to be of no use; null where there are none. */
   readonly stale: Seen | null
@@ -31,7 +36,7 @@ export interface Need {
 export interface Answered {
   readonly answer: Answer
   readonly now: number
-  /** 128 random bits as text: the Idempotency-Key of the next generation. */
+  /** 128 random bits as text: the identifier of the next generation. */
   readonly attempt: string
 }
 
@@ -50,6 +55,24 @@ export function consider(
   if (pause && pause.from <= now && now < pause.until)
     return new SessionError('unavailable', 'Retry-After', pause.until)
   return session
+}
+
+/** A retry older than that would not be accepted by a Baton server: its policy allows 24 hours at most. */
+const MAX_KEY_AGE_MS = 86_400_000
+
+/**
+ * What to store before `base` is sent: the Idempotency-Key that an earlier try of the same refresh was sent with, or `key`. It is created
+ * no earlier, for a copy of the storage includes it. Null if `base` is not stored any more.
+ */
+export function reserve(
+  { session, ...rest }: SessionRecord,
+  base: Base,
+  { key, now }: { readonly key: string; readonly now: number },
+): Reserved | null {
+  if (session.state === 'ended' || session.attempt !== base.attempt) return null
+  const { request } = session
+  const isRecent = request && now - request.sentAt < MAX_KEY_AGE_MS
+  return { ...rest, session: { ...session, request: { key: isRecent ? request.key : key, sentAt: now } } }
 }
 
 /** What to store now that `base` has been answered; null for nothing. An answer changes only what is still what was sent. */
@@ -80,7 +103,7 @@ export function successorOf(base: Base, grant: Grant, attempt: string): LiveSess
   return {
     ...grant,
     state: 'live',
-    // Only a server that is not ours leaves it out; this attempt is over, so that its random bits are free.
+    // Only Baton servers return one.
     sid: sid ?? grant.sid ?? base.attempt,
     generation: generation + 1,
     attempt,

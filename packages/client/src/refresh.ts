@@ -1,7 +1,7 @@
 import { SessionError } from './errors.js'
 import { locked } from './locked.js'
 import type { SessionRecord } from './record.js'
-import { consider, type Refreshed, type Seen, weigh } from './refresh-state.js'
+import { consider, type Refreshed, reserve, type Seen, weigh } from './refresh-state.js'
 import type { Setup } from './setup.js'
 import { fraction, randomText } from './timing.js'
 import type { Transport } from './transport.js'
@@ -42,7 +42,11 @@ export function createRefresh(setup: RefreshSetup): Refresh {
       const base = consider(record, { stale, held: held(), now: environment.now() })
       if (base instanceof SessionError || 'type' in base) return base
       if (!isAlone) return new SessionError('timeout', 'lock taken')
-      const { answer } = await transport(endpoints.refresh(base), { isBound: base.state === 'live' })
+      const next = { key: randomText(environment), now: environment.now() }
+      const reserved = await vault.change((other) => other && reserve(other, base, next))
+      if (!reserved) return new SessionError('unavailable', 'contended')
+      const { key } = reserved.session.request
+      const { answer } = await transport(endpoints.refresh(base, key), { isBound: base.state === 'live' })
       const attempt = randomText(environment)
       const answered = { answer, now: environment.now(), attempt }
       const revised = await vault.change((other) => other && weigh(other, base, answered))

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Answer, Grant } from '../src/answer.js'
 import { SessionError } from '../src/errors.js'
 import type { LiveSession, SessionRecord } from '../src/record.js'
-import { type Base, consider, type Seen, successorOf, weigh } from '../src/refresh-state.js'
+import { type Base, consider, reserve, type Seen, successorOf, weigh } from '../src/refresh-state.js'
 
 const NOW = 1_000_000
 
@@ -88,6 +88,26 @@ describe('before anybody is asked', () => {
     expect(consider(stored(session), need)).toEqual({ type: 'adopted', session })
     expect(consider(stored(session), { ...need, stale: session })).toBe(session)
     expect(consider(stored(session), { ...need, held: bob })).toBe(session)
+  })
+})
+
+describe('before a request is sent', () => {
+  const DAY = 86_400_000
+  const next = { key: 'new', now: NOW }
+  const sentAt = (ms: number) => ({ request: { key: 'old', sentAt: ms } })
+  test.each<[string, Stored, string | undefined, Base?]>([
+    ['the first try gets a key of its own', live(), 'new'],
+    ['a repetition sends the key of the try before it', live(sentAt(NOW - DAY + 1)), 'old'],
+    ['also where the clock was set back meanwhile', live(sentAt(NOW + DAY)), 'old'],
+    ['a key that was not sent for a day is dropped', live(sentAt(NOW - DAY)), 'new'],
+    ['cookie: the first request of a page gets a key as well', unknown, 'new', unknown],
+    ['nothing is sent for a session that was signed out meanwhile', gone, undefined],
+    ['nothing is sent for a session that was replaced meanwhile', bob, undefined],
+  ])('%s', (_name, session, key, base = live()) => {
+    const pause = { from: 1, until: 2 }
+    const reserved = reserve(stored(session, { pause }), base, next)
+    const expected = key && stored({ ...(session as Base), request: { key, sentAt: NOW } }, { pause })
+    expect(reserved).toEqual(expected ?? null)
   })
 })
 

@@ -91,6 +91,56 @@ describe('a session', () => {
     expect(new Set(attempts()).size).toBe(3)
   })
 
+  test('the Idempotency-Key of a refresh is stored before the request is sent, and no earlier', async () => {
+    const storage = memoryStorage()
+    const session = await signedIn({ storage })
+    for (let turn = 0; turn < 3; turn += 1) {
+      const atRest = (await storage.read()) ?? ''
+      await clock.advance(LIFE)
+      const [held, heard] = [gate(), gate()]
+      server.fault('/oauth/token', { kind: 'hold', until: held.opened, heard: heard.open })
+      const token = session.getAccessToken()
+      await heard.opened
+      const key = attempts().at(-1) ?? ''
+      expect(atRest).not.toContain(key)
+      expect(await storage.read()).toContain(key)
+      held.open()
+      await token
+      expect(await storage.read()).not.toContain(key)
+    }
+  })
+
+  test('a copy of the storage at rest is detected as reuse where the server allows no grace', async () => {
+    const strict = await createWorld({ policy: { graceSeconds: 0 } })
+    const storage = memoryStorage()
+    const owner = await strict.signedIn({ storage })
+    const copy = memoryStorage()
+    await copy.swap(null, (await storage.read()) ?? '')
+    const thief = strict.open({ storage: copy })
+    await strict.clock.advance(LIFE)
+    await owner.getAccessToken()
+    await expect(thief.getAccessToken()).rejects.toMatchObject({ code: 'signed_out', reason: 'refused' })
+    expect(strict.server.happened('reuse')).toHaveLength(1)
+    await strict.server.stop()
+  })
+
+  test('a process that starts after a crash repeats the attempt that the crashed one had begun', async () => {
+    const strict = await createWorld({ policy: { graceSeconds: 0 } })
+    const storage = memoryStorage()
+    // Its timers are gone with it, and so is its lock.
+    const environment = { ...strict.clock.environment, setTimer: () => () => undefined }
+    const crashed = await strict.signedIn({ storage: { ...storage, lock: async () => () => undefined }, environment })
+    await strict.clock.advance(LIFE)
+    const heard = gate()
+    strict.server.fault('/oauth/token', { kind: 'hold', until: new Promise(() => undefined), heard: heard.open })
+    void crashed.getAccessToken().catch(() => undefined)
+    await heard.opened
+    await strict.clock.advance(7 * 60 * MINUTE)
+    expect(await strict.open({ storage }).getAccessToken()).toMatch(/^eyJ/)
+    expect(strict.server.events.map(({ type }) => type)).toEqual(['issued', 'rotated', 'retried'])
+    await strict.server.stop()
+  })
+
   test('a token is replaced before it ends, and works meanwhile', async () => {
     const session = await signedIn()
     const first = await session.getAccessToken()

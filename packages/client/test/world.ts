@@ -1,12 +1,12 @@
 import { createSession, type Session, type SessionEvent, type SessionOptions } from '../src/index.js'
 import { type OAuthOptions, oauthEndpoints } from '../src/oauth.js'
 import { createClock } from './clock.js'
-import { CLIENT, startServer } from './server.js'
+import { CLIENT, type ServerOptions, startServer } from './server.js'
 
 /** A clock that stands still, a server that goes by it, and sessions that do. */
-export async function createWorld() {
+export async function createWorld(options: Pick<ServerOptions, 'policy'> = {}) {
   const clock = createClock()
-  const server = await startServer({ now: clock.now })
+  const server = await startServer({ now: clock.now, ...options })
 
   const endpoints = (options: Partial<OAuthOptions> = {}) =>
     oauthEndpoints({

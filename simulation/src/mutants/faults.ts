@@ -418,8 +418,8 @@ export const faults: readonly Fault[] = [
   inClient(
     'every try is an attempt of its own',
     'refresh.ts',
-    'transport(endpoints.refresh(base)',
-    'transport(endpoints.refresh({ ...base, attempt: randomText(environment) })',
+    'endpoints.refresh(base, key)',
+    'endpoints.refresh(base, randomText(environment))',
   ),
   inClient(
     'an answer that never came is a refusal',

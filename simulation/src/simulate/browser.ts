@@ -110,7 +110,7 @@ export function createBrowser(world: BrowserWorld): Browser {
     }
   }
 
-  function storedSession(): { refreshToken?: string | null; accessToken?: string | null; attempt?: string } {
+  function storedSession(): { refreshToken?: string | null; accessToken?: string | null; request?: { key: string } } {
     const record = JSON.parse(disk.get(STORED) ?? '{}') as { session?: ReturnType<typeof storedSession> }
     return record.session ?? {}
   }
@@ -337,8 +337,8 @@ export function createBrowser(world: BrowserWorld): Browser {
       wallMs += ms
     },
     stored() {
-      const { refreshToken = null, attempt = null } = storedSession()
-      return { refreshToken: jar.get('__Host-baton') ?? refreshToken, key: attempt }
+      const { refreshToken = null, request } = storedSession()
+      return { refreshToken: jar.get('__Host-baton') ?? refreshToken, key: request?.key ?? null }
     },
     plant(text) {
       const session = {
