@@ -10,11 +10,12 @@ export const session = createSession({
 
 /** Rejects where the server does not let in. */
 export function signIn(username: string, password: string): Promise<void> {
-  return session.login(async () => {
+  return session.login(async (signal) => {
     const response = await fetch('/login?cookie=1', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ username, password }),
+      signal,
     })
     if (!response.ok) throw new Error('That is not the password.')
     return response.json()

@@ -1,5 +1,6 @@
 import type { Call, Endpoints } from '@baton/client'
 import { readAnswer, readGrant } from './answer.js'
+import { oneAtATime } from './cookie-requests.js'
 import { secureUrl } from './secure-url.js'
 
 export interface CookieOptions {
@@ -40,6 +41,7 @@ export function cookieEndpoints(options: CookieOptions): Endpoints {
   return {
     origin: new URL(refresh).origin,
     isCookie: true,
+    schedule: oneAtATime,
     withhold: (name, value) => (name === 'accessToken' && !shareAccessToken ? null : value),
     refresh(session, key) {
       const sid = session.state === 'live' ? session.sid : null

@@ -1,6 +1,8 @@
 import type { Answer, Circumstances } from './answer.js'
 import type { PendingRevocation } from './record.js'
 import type { Base } from './refresh-state.js'
+import type { Setup } from './setup.js'
+import type { Vault } from './vault.js'
 
 /** A POST. */
 export interface Call {
@@ -10,12 +12,20 @@ export interface Call {
   readonly credentials: 'include' | 'omit'
 }
 
+/** What all pages of a session share. */
+export type SharedState = Pick<Setup, 'environment' | 'storage' | 'lockTimeoutSeconds'> & { readonly vault: Vault }
+
+/** Runs what sends one request; the signal aborts when that takes too long. */
+export type RunRequest = <T>(send: (signal: AbortSignal) => Promise<T>) => Promise<T>
+
 /** Builds the requests to a server and parses its responses. Null stands for a request that the server does not accept. */
 export interface Endpoints {
   /** Of the server; access tokens go there unless other origins are named. */
   readonly origin: string
   /** Whether the browser carries the refresh token, and may have one that nobody here knows of. */
   readonly isCookie: boolean
+  /** Decides when the requests of sign-in and sign-out run. In cookie mode they must not overlap, in any page. */
+  readonly schedule: (state: SharedState) => RunRequest
   /** Keeps what must not be stored out of the text that is: a replacer of `JSON.stringify`. Default: all is stored. */
   readonly withhold?: (name: string, value: unknown) => unknown
   /** `key` identifies the attempt: the same for each repetition. */

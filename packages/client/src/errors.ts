@@ -4,7 +4,7 @@ export type SessionErrorCode =
   | 'signed_out'
   /** The server did not answer, or asked for patience. The session stays: ask again. */
   | 'unavailable'
-  /** Another tab or process holds the lock for too long. The session stays: ask again. */
+  /** Another tab or process holds the lock for too long, or a sign-in request got no response. The session stays: ask again. */
   | 'timeout'
   /** The server will not serve this client in this way, however often it asks. The session stays. */
   | 'misconfigured'

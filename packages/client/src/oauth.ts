@@ -45,6 +45,7 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
   return {
     origin: new URL(token).origin,
     isCookie: false,
+    schedule: () => (send) => send(new AbortController().signal),
     refresh(session, key) {
       if (session.state === 'unknown' || session.refreshToken === null) return null
       const form = { grant_type: 'refresh_token', refresh_token: session.refreshToken }

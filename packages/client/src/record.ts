@@ -74,6 +74,8 @@ export interface PendingRevocation {
 export interface SessionRecord {
   readonly session: LiveSession | UnknownSession | EndedSession
   readonly pause?: Pause | null | undefined
+  /** In cookie mode, a request that sets the cookie is in flight, until this instant at the latest. Absent: none is. */
+  readonly busyUntil?: number | undefined
   readonly revocations: readonly PendingRevocation[]
 }
 

@@ -1,5 +1,5 @@
 import { SessionError } from './errors.js'
-import { alone } from './locked.js'
+import type { RunRequest } from './endpoints.js'
 import type { PendingRevocation } from './record.js'
 import type { Setup } from './setup.js'
 import type { Transport } from './transport.js'
@@ -8,6 +8,7 @@ import type { Vault } from './vault.js'
 interface RevocationsSetup extends Setup {
   readonly vault: Vault
   readonly transport: Transport
+  readonly run: RunRequest
 }
 
 const RETRY_MS = 60_000
@@ -18,7 +19,7 @@ const PROOF_ERRORS = ['invalid_dpop_proof', 'use_dpop_nonce']
  * whether everything that there was to tell has been heard. Never rejects.
  */
 export function createRevocations(setup: RevocationsSetup): () => Promise<boolean> {
-  const { environment, endpoints, emit, vault, transport } = setup
+  const { environment, endpoints, emit, vault, transport, run } = setup
   let last = Promise.resolve(true)
   let cancelRetry: () => void = () => undefined
 
@@ -26,7 +27,7 @@ export function createRevocations(setup: RevocationsSetup): () => Promise<boolea
     let pending = 0
     let isHeard = true
     for (const revocation of (await vault.read())?.revocations ?? []) {
-      const { ok, answer } = await alone(setup, () => revoke(revocation))
+      const { ok, answer } = await run(() => revoke(revocation))
       const error = !ok && answer instanceof SessionError ? answer : null
       // A cookie that is of another session by now has ended the one that it replaced.
       if (error && error.reason !== 'replaced') isHeard = false

@@ -6,7 +6,6 @@ import { createEmitter, type SessionEvent, type SessionListener } from './events
 import { type GuardedFetch, guardedFetch } from './guarded-fetch.js'
 import { createKeeper, type SessionSnapshot } from './keeper.js'
 import { unlessAborted } from './lock.js'
-import { alone } from './locked.js'
 import { MisuseError } from './misuse.js'
 import type { Proofs } from './proofs.js'
 import type { Known, LiveSession } from './record.js'
@@ -48,11 +47,11 @@ export interface Session {
   /** An access token that works, refreshed before if need be. Rejects with a `SessionError`. Aborting ends the wait, never the refresh. */
   getAccessToken(options?: { readonly signal?: AbortSignal }): Promise<string>
   /**
-   * Takes over the tokens of a sign-in. In cookie mode give the function that asks the server, instead of its answer: no refresh of
-   * another session may come in between, so it should not wait for ever. Whoever was signed in before is signed out. Rejects with a
-   * `SessionError`.
+   * Takes over the tokens of a sign-in. In cookie mode, pass the function that sends the request instead of its response: no other
+   * request that sets the cookie is sent meanwhile. Pass its signal to `fetch`; it aborts after 60 seconds. The session that was
+   * signed in before is ended. Rejects with a `SessionError`.
    */
-  login(answer: TokenResponse | (() => Promise<unknown>)): Promise<void>
+  login(answer: TokenResponse | ((signal: AbortSignal) => Promise<unknown>)): Promise<void>
   /**
    * Asks the token endpoint by another grant (RFC 6749 section 4), and takes over its answer. For that of a code there is
    * `loginWithCode` of `@baton/client/authorization`. Rejects with a `SessionError`.
@@ -101,7 +100,8 @@ export function createSession(options: SessionOptions): Session {
   }
   const vault = createVault(setup)
   const transport = createTransport(setup)
-  const flush = createRevocations({ ...setup, vault, transport })
+  const run = endpoints.schedule({ ...setup, vault })
+  const flush = createRevocations({ ...setup, vault, transport, run })
   const keeper = createKeeper({ ...setup, vault, transport, flush })
   const { get, snapshot, start, dispose } = keeper
 
@@ -138,9 +138,9 @@ export function createSession(options: SessionOptions): Session {
     fetch: guardedFetch({ ...setup, ...keeper }),
     getAccessToken: async ({ signal } = {}) => (await unlessAborted(get({ early: false }), signal)).accessToken,
     login: (answer) =>
-      alone(setup, async () => {
+      run(async (signal) => {
         const began = beginning(environment)
-        const members = typeof answer === 'function' ? await answer() : answer
+        const members = typeof answer === 'function' ? await answer(signal) : answer
         await begin(endpoints.readGrant(members, { scheme: proofs.scheme, sentAt: began() }))
       }),
     async loginWithGrant(parameters) {

@@ -17,13 +17,30 @@ let server: World['server']
 /** The answer of a sign-in by cookie. */
 const BOBS = { access_token: 'at', token_type: 'Bearer', expires_in: 900, sid: 'bobs' }
 
-function openByCookie(): Session {
+function openByCookie(options: Partial<SessionOptions> = {}): Session {
   const { origin } = server
   const endpoints = cookieEndpoints({
     refreshEndpoint: `${origin}/auth/refresh`,
     logoutEndpoint: `${origin}/auth/logout`,
   })
-  return world.open({ endpoints })
+  return world.open({ endpoints, ...options })
+}
+
+/** Signs in as a browser does: with one cookie jar, which the responses change in the order in which they arrive. */
+function createBrowser() {
+  let cookie = ''
+  return {
+    async signIn(username: string, signal: AbortSignal): Promise<unknown> {
+      const response = await fetch(`${server.origin}/cookie/login`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-baton': '1', ...(cookie === '' ? {} : { cookie }) },
+        body: JSON.stringify({ username }),
+        signal,
+      })
+      cookie = response.headers.get('set-cookie')?.split(';')[0] ?? cookie
+      return response.json()
+    },
+  }
 }
 
 beforeEach(async () => {
@@ -90,6 +107,57 @@ describe('signing in', () => {
     held.open()
     await signIn
     await expect(begun).rejects.toThrow()
+    expect(session.snapshot().sid).toBe('bobs')
+  })
+
+  const locks: Record<string, Partial<SessionOptions['storage']>> = {
+    'whose response takes longer than the wait for the lock': {},
+    'in a browser whose locks fail': { lock: () => Promise.reject(new Error('no locks here')) },
+  }
+  test.each(Object.entries(locks))(
+    'a sign-in by cookie waits for another one %s, and ends its session at the server',
+    async (_case, lock) => {
+      const storage = { ...memoryStorage(), ...lock }
+      const [one, other] = [openByCookie({ storage }), openByCookie({ storage })]
+      const browser = createBrowser()
+      const [held, heard] = [gate(), gate()]
+      server.fault('/cookie/login', { kind: 'hold', until: held.opened, heard: heard.open })
+      const first = one.login((signal) => browser.signIn('alice', signal))
+      await heard.opened
+      const second = other.login((signal) => browser.signIn('bob', signal))
+      await world.clock.advance(20_000)
+      expect(server.asked('/cookie/login')).toHaveLength(1)
+      held.open()
+      await first
+      await world.clock.advance(1000)
+      await second
+      expect([await live('alice'), await live('bob')]).toEqual([0, 1])
+    },
+  )
+
+  test('a sign-in by cookie that gets no response gives way to the next one after a minute', async () => {
+    const storage = memoryStorage()
+    const [one, other] = [openByCookie({ storage }), openByCookie({ storage })]
+    const browser = createBrowser()
+    const [held, heard] = [gate(), gate()]
+    server.fault('/cookie/login', { kind: 'hold', until: held.opened, heard: heard.open })
+    const first = one.login((signal) => browser.signIn('alice', signal))
+    first.catch(() => undefined)
+    await heard.opened
+    const second = other.login((signal) => browser.signIn('bob', signal))
+    await world.clock.advance(60_000)
+    await expect(first).rejects.toMatchObject({ code: 'timeout' })
+    await second
+    held.open()
+    expect(other.snapshot().status).toBe('signedIn')
+    expect(await live('bob')).toBe(1)
+  })
+
+  test('a sign-in that failed leaves the next one nothing to wait for', async () => {
+    const storage = { ...memoryStorage(), lock: () => Promise.reject(new Error('no locks here')) }
+    const session = openByCookie({ storage })
+    await expect(session.login(() => Promise.reject(new Error('wrong password')))).rejects.toThrow('wrong password')
+    await session.login(async () => BOBS)
     expect(session.snapshot().sid).toBe('bobs')
   })
 

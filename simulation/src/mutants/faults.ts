@@ -496,8 +496,14 @@ export const faults: readonly Fault[] = [
   ),
   inClient(
     'a sign-in waits for no refresh',
-    'locked.ts',
-    'setup.endpoints.isCookie ? locked(setup, work) : work()',
-    'work()',
+    'cookie.ts',
+    'schedule: oneAtATime,',
+    'schedule: () => (send) => send(new AbortController().signal),',
+  ),
+  inClient(
+    'a sign-in request is sent while another one is in flight',
+    'cookie-requests.ts',
+    'if (!isAlone && (await isBusy())) return null\n',
+    '',
   ),
 ]

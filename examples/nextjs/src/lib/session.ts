@@ -13,11 +13,12 @@ export const session = createSession({
 
 /** Rejects where the server does not let in. */
 export function signIn(credentials: { readonly username: string; readonly password: string }): Promise<void> {
-  return session.login(async () => {
+  return session.login(async (signal) => {
     const response = await fetch('/auth/login', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(credentials),
+      signal,
     })
     if (!response.ok) throw new Error('That is not the password.')
     return response.json()
