@@ -11,6 +11,7 @@ const retried = (generation: number, at: number): RefreshEvent => ({
   generation,
   at,
   by: 'grace',
+  attempt: 'unknown',
 })
 
 test('generations stand in their order, with how often each was handed out again', () => {

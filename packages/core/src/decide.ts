@@ -1,4 +1,5 @@
 import type { RevocationReason } from './family.js'
+import type { Grace } from './policy.js'
 import type { AuthenticToken, Relation } from './token.js'
 
 /** What is wrong with a request whose token is in order. It consumes nothing: the same token works in a better request. */
@@ -55,13 +56,23 @@ export type MintOutcome =
   /** Another system's token was exchanged for the first one of a new family. */
   | 'imported'
 
+/** How the Idempotency-Key of a request compares with that of the record's last rotation. */
+export type AttemptMatch =
+  /** Both carry the same key: the client repeats one attempt. */
+  | 'same'
+  /** The request carries a key that is not the rotation's: another attempt. */
+  | 'other'
+  /** The rotation carried a key and the request carries none: another attempt. */
+  | 'without_key'
+  /** Neither carries a key: whether it is the same attempt cannot be told. */
+  | 'unknown'
+
 /** What the presented token and the record say together; computed in token.ts, judged here. Instants are epoch milliseconds. */
 export interface Facts {
   readonly relation: Relation
   readonly sameClient: boolean
   readonly sameKey: boolean
-  /** The request carries the Idempotency-Key that made the record's last rotation. */
-  readonly sameAttempt: boolean
+  readonly attempt: AttemptMatch
   readonly revoked: boolean
   readonly rotatedAt: number
   readonly expiresAt: number
@@ -77,6 +88,8 @@ export interface Circumstances {
 }
 
 export interface Rules {
+  /** Which requests the grace window accepts besides the same attempt. */
+  readonly grace: Grace
   readonly graceMs: number
   /** How long after the rotation a retry with its Idempotency-Key is accepted. */
   readonly sameAttemptMs: number
@@ -189,9 +202,15 @@ export function decideRedemption(facts: RedemptionFacts, now: number): Redemptio
  * Every window is bounded: without a bound, a second holder of the token and of its Idempotency-Key would be accepted until the owner
  * uses the successor. The window opens at the rotation, and a retry never moves it.
  */
-function isRetry({ sameAttempt, rotatedAt }: Facts, arrivedAt: number, { graceMs, sameAttemptMs }: Rules): boolean {
-  const windowMs = sameAttempt ? Math.max(graceMs, sameAttemptMs) : graceMs
+function isRetry({ attempt, rotatedAt }: Facts, arrivedAt: number, rules: Rules): boolean {
+  const windowMs = windowOf(attempt, rules)
   return windowMs > 0 && arrivedAt < rotatedAt + windowMs
+}
+
+function windowOf(attempt: AttemptMatch, { grace, graceMs, sameAttemptMs }: Rules): number {
+  if (attempt === 'same') return Math.max(graceMs, sameAttemptMs)
+  // Two attempts that can be told apart have two holders, or one that does not wait for its own first attempt.
+  return grace === 'same-attempt' && attempt !== 'unknown' ? 0 : graceMs
 }
 
 type Refusal = Extract<Decision, { kind: 'refuse' }>

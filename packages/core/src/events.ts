@@ -1,4 +1,4 @@
-import type { MintOutcome, Objection, RefusalReason } from './decide.js'
+import type { AttemptMatch, MintOutcome, Objection, RefusalReason } from './decide.js'
 import type { FaultCode } from './errors.js'
 import type { FamilyId, RevocationReason } from './family.js'
 
@@ -26,6 +26,11 @@ export type RefreshEvent =
       readonly generation: number
       /** What made it a retry: the same Idempotency-Key, or only that it came within the grace window. */
       readonly by: 'idempotency_key' | 'grace'
+      /**
+       * Whether the request repeats the attempt that rotated. `other` and `without_key` are requests of another attempt: of a second
+       * holder of the token, or of a client that sends several refreshes at once.
+       */
+      readonly attempt: AttemptMatch
     })
   | (OfFamily & {
       /** Two parties hold this family, or the code that it began with. It has been ended; tell its owner. */

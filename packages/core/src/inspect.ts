@@ -24,13 +24,14 @@ export async function inspect(engine: Engine, refreshToken: string): Promise<Ins
       relation: newcomer?.isStored === false ? 'foreign' : relationOf(token, record, ring, record),
       sameClient: true,
       sameKey: true,
-      sameAttempt: false,
+      // No request is sent here that could carry a key.
+      attempt: record.retryKey === null ? 'unknown' : 'without_key',
       revoked: record.revocation !== null,
       rotatedAt: record.rotatedAt,
       expiresAt: record.expiresAt,
     },
     { now, arrivedAt: now, objection: null, superseded: false },
-    { graceMs: policy.graceMs, sameAttemptMs: policy.sameAttemptMs, rotates: true },
+    { ...policy, rotates: true },
   )
   if (decision.kind === 'mint') return { active: true, family: toFamily(record) }
   if (decision.kind === 'fault') throw fault(engine, 'record_key_missing', 'inspect', keyMissing(record))

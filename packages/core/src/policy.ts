@@ -12,7 +12,12 @@ const MOST_SECONDS = 3650 * DAY_SECONDS
 export const ROTATIONS = ['always', 'never'] as const
 export type Rotation = (typeof ROTATIONS)[number]
 
+export const GRACES = ['any-attempt', 'same-attempt'] as const
+/** Which repeated requests the grace window accepts; see `PolicyOptions.grace`. */
+export type Grace = (typeof GRACES)[number]
+
 const LIFETIME_OPTIONS = ['idleSeconds', 'absoluteSeconds']
+const POLICY_OPTIONS = ['graceSeconds', 'grace', 'sameAttemptSeconds', 'offline', 'rotation', ...LIFETIME_OPTIONS]
 
 export interface LifetimeOptions {
   /** Longest pause between two refreshes, in seconds; null for no idle limit. */
@@ -28,6 +33,13 @@ export interface PolicyOptions extends LifetimeOptions {
    * strict: of two concurrent refreshes without a common Idempotency-Key, the second one ends the family.
    */
   readonly graceSeconds?: number
+  /**
+   * Which requests with the predecessor the grace window accepts. `any-attempt`: all of them, also those of a second holder of the
+   * token. `same-attempt`: if the rotation or the request carries an Idempotency-Key, only a request with the rotation's key; any
+   * other one ends the family as reuse. If neither carries a key, the window applies as before. Use `same-attempt` only if every
+   * client repeats its key when it repeats a refresh, and lets one refresh finish before it starts another. Default `any-attempt`.
+   */
+  readonly grace?: Grace
   /**
    * How long after a rotation a retry with the same Idempotency-Key still receives the same successor, in seconds: 1 to 86400 (24
    * hours), default 43200 (12 hours). Afterwards the predecessor is reuse, with its key as well.
@@ -49,6 +61,7 @@ export interface Lifetime {
 
 /** The options, checked and in milliseconds. */
 export interface Policy extends Lifetime {
+  readonly grace: Grace
   readonly graceMs: number
   readonly sameAttemptMs: number
   readonly offline: Lifetime
@@ -58,8 +71,9 @@ export interface Policy extends Lifetime {
 /** Checks the options and fills in defaults: 30 days idle, 90 days absolute. Throws `MisuseError`. */
 export function resolvePolicy(options: PolicyOptions = {}): Policy {
   demandObject('policy', options)
-  demandKnown(options, ['graceSeconds', 'sameAttemptSeconds', 'offline', 'rotation', ...LIFETIME_OPTIONS], 'policy.')
-  const { graceSeconds = 30, sameAttemptSeconds = 12 * HOUR_SECONDS, offline = {}, rotation = 'always' } = options
+  demandKnown(options, POLICY_OPTIONS, 'policy.')
+  const { grace = 'any-attempt', graceSeconds = 30, sameAttemptSeconds = 12 * HOUR_SECONDS } = options
+  const { offline = {}, rotation = 'always' } = options
   demandObject('policy.offline', offline)
   demandKnown(offline, LIFETIME_OPTIONS, 'policy.offline.')
   if (!Number.isInteger(graceSeconds) || graceSeconds < 0 || graceSeconds > MOST_GRACE_SECONDS)
@@ -72,9 +86,11 @@ export function resolvePolicy(options: PolicyOptions = {}): Policy {
       'policy.sameAttemptSeconds',
       `must be an integer from 1 to ${String(MAX_SAME_ATTEMPT_SECONDS)} (24 hours), got ${shown(sameAttemptSeconds)}${unitHint(sameAttemptSeconds)}`,
     )
+  demandOneOf('policy.grace', grace, GRACES)
   demandOneOf('policy.rotation', rotation, ROTATIONS)
   return {
     ...resolveLifetime(options, 'policy', { idleSeconds: 30 * DAY_SECONDS, absoluteSeconds: 90 * DAY_SECONDS }),
+    grace,
     graceMs: graceSeconds * 1000,
     sameAttemptMs: sameAttemptSeconds * 1000,
     offline: resolveLifetime(offline, 'policy.offline', {

@@ -115,7 +115,14 @@ async function retry<Prepared>(
   const stored = (await engine.store.find(record.id)) ?? record
   const decision = objectionOf(work) ?? judge(engine, attempt, stored)
   if (decision.kind !== 'mint') return deny(engine, attempt, decision)
-  engine.emit({ type: 'retried', at: engine.now(), ...namesOf(stored), generation: 0, by: 'idempotency_key' })
+  engine.emit({
+    type: 'retried',
+    at: engine.now(),
+    ...namesOf(stored),
+    generation: 0,
+    by: 'idempotency_key',
+    attempt: 'same',
+  })
   const refreshToken = formatToken(tokenIn(engine, attempt, stored), engine.tokenPrefix, keyOf(engine, stored))
   return { ok: true, outcome: 'retried', refreshToken, prepared: work.prepared, ...grantOf(attempt, stored, work) }
 }

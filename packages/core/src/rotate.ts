@@ -1,6 +1,7 @@
 import { askTheApp, type Grant, nothingToAsk, type Prepare, type Question, type Work } from './app.js'
 import {
   admit,
+  type AttemptMatch,
   type Circumstances,
   type Decision,
   decide,
@@ -171,7 +172,7 @@ async function settle<Prepared>(engine: Engine, first: Attempt<Prepared>): Promi
     const decision = decide(
       record && factsOf(engine, attempt, record),
       circumstancesOf(engine, attempt, record, work),
-      { graceMs: policy.graceMs, sameAttemptMs: policy.sameAttemptMs, rotates: attempt.rotates },
+      { ...policy, rotates: attempt.rotates },
     )
     if (decision.kind !== 'mint' || record === null) return deny(engine, attempt, record, decision)
     if (work === null) {
@@ -308,8 +309,9 @@ function retryOf(engine: Engine, token: AuthenticToken, record: FamilyRecord) {
   return { outcome: 'retried', generation, refreshToken } as const
 }
 
-function isSameAttempt({ retryKey }: Attempt<unknown>, record: FamilyRecord): boolean {
-  return retryKey !== null && record.retryKey !== null && sameText(retryKey, record.retryKey)
+function attemptMatch({ retryKey }: Attempt<unknown>, record: FamilyRecord): AttemptMatch {
+  if (retryKey === null) return record.retryKey === null ? 'unknown' : 'without_key'
+  return record.retryKey !== null && sameText(retryKey, record.retryKey) ? 'same' : 'other'
 }
 
 function factsOf(engine: Engine, attempt: Attempt<unknown>, record: FamilyRecord): Facts {
@@ -319,7 +321,7 @@ function factsOf(engine: Engine, attempt: Attempt<unknown>, record: FamilyRecord
     relation: isStored ? relationOf(token, record, engine.ring, binding) : 'foreign',
     sameClient: sameText(record.clientId, binding.clientId),
     sameKey: sameText(record.boundKey ?? '', binding.boundKey ?? ''),
-    sameAttempt: isSameAttempt(attempt, record),
+    attempt: attemptMatch(attempt, record),
     revoked: record.revocation !== null,
     rotatedAt: record.rotatedAt,
     expiresAt: record.expiresAt,
@@ -389,8 +391,9 @@ function minted<Prepared>(
   const { id: familyId, subject, clientId } = record
   const at = engine.now()
   if (outcome === 'retried') {
-    const by = isSameAttempt(attempt, record) ? 'idempotency_key' : 'grace'
-    engine.emit({ type: 'retried', at, familyId, subject, clientId, generation, by })
+    const match = attemptMatch(attempt, record)
+    const by = match === 'same' ? 'idempotency_key' : 'grace'
+    engine.emit({ type: 'retried', at, familyId, subject, clientId, generation, by, attempt: match })
   } else engine.emit({ type: outcome, at, familyId, subject, clientId, generation })
   if (attempt.newcomer !== null) tellMoved(engine, attempt.newcomer, record)
   const { family, scope, audience, claims } = grantOf(attempt, record, work.claims)

@@ -9,6 +9,7 @@ import {
   type Facts,
   type Objection,
 } from '../src/decide.js'
+import type { Grace } from '../src/policy.js'
 import type { Relation } from '../src/token.js'
 
 const NOW = 1_000_000
@@ -33,6 +34,7 @@ const OBJECTIONS: readonly (Objection | null)[] = [
 ]
 
 interface Case {
+  grace?: Grace
   facts?: Partial<Facts> | null
   circumstances?: Partial<Circumstances>
   graceMs?: number
@@ -40,12 +42,18 @@ interface Case {
 }
 
 /** A live family whose current token its own holder presents, unless the case says otherwise. */
-function decideCase({ facts = {}, circumstances = {}, graceMs = GRACE, rotates = true }: Case): Decision {
+function decideCase({
+  facts = {},
+  circumstances = {},
+  grace = 'any-attempt',
+  graceMs = GRACE,
+  rotates = true,
+}: Case): Decision {
   const usual: Facts = {
     relation: 'current',
     sameClient: true,
     sameKey: true,
-    sameAttempt: false,
+    attempt: 'unknown',
     revoked: false,
     rotatedAt: NOW - 10 * GRACE,
     expiresAt: NOW + 10 * GRACE,
@@ -53,7 +61,7 @@ function decideCase({ facts = {}, circumstances = {}, graceMs = GRACE, rotates =
   return decide(
     facts && { ...usual, ...facts },
     { now: NOW, arrivedAt: NOW, objection: null, superseded: false, ...circumstances },
-    { graceMs, sameAttemptMs: SAME_ATTEMPT, rotates },
+    { grace, graceMs, sameAttemptMs: SAME_ATTEMPT, rotates },
   )
 }
 
@@ -76,8 +84,8 @@ function verdict(decision: Decision): string {
 const justRotated = { rotatedAt: NOW - 1 }
 const lastInstantOfGrace = { rotatedAt: NOW - GRACE + 1 }
 const graceJustOver = { rotatedAt: NOW - GRACE }
-const lastInstantOfAttempt = { sameAttempt: true, rotatedAt: NOW - SAME_ATTEMPT + 1 }
-const attemptJustOver = { sameAttempt: true, rotatedAt: NOW - SAME_ATTEMPT }
+const lastInstantOfAttempt = { attempt: 'same', rotatedAt: NOW - SAME_ATTEMPT + 1 } as const
+const attemptJustOver = { attempt: 'same', rotatedAt: NOW - SAME_ATTEMPT } as const
 
 const TABLE: readonly [presented: string, Case, expected: string][] = [
   ['superseded by the subject', { circumstances: { superseded: true } }, 'superseded'],
@@ -177,6 +185,61 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
     'reuse, ends as reuse',
   ],
   ['record key missing, grace over', { facts: { relation: 'unverifiable' } }, 'reuse, ends as reuse'],
+  [
+    'predecessor, another attempt in the window',
+    { facts: { relation: 'predecessor', attempt: 'other', ...justRotated } },
+    'retried',
+  ],
+  [
+    'predecessor, without the key of the rotation in the window',
+    { facts: { relation: 'predecessor', attempt: 'without_key', ...justRotated } },
+    'retried',
+  ],
+  [
+    'predecessor, another attempt in the window, only the same attempt accepted',
+    { facts: { relation: 'predecessor', attempt: 'other', ...justRotated }, grace: 'same-attempt' },
+    'reuse, ends as reuse',
+  ],
+  [
+    'predecessor, without the key of the rotation in the window, only the same attempt accepted',
+    { facts: { relation: 'predecessor', attempt: 'without_key', ...justRotated }, grace: 'same-attempt' },
+    'reuse, ends as reuse',
+  ],
+  [
+    'predecessor, no keys in the window, only the same attempt accepted',
+    { facts: { relation: 'predecessor', ...justRotated }, grace: 'same-attempt' },
+    'retried',
+  ],
+  [
+    'predecessor, no keys, grace just over, only the same attempt accepted',
+    { facts: { relation: 'predecessor', ...graceJustOver }, grace: 'same-attempt' },
+    'reuse, ends as reuse',
+  ],
+  [
+    'predecessor, same attempt, only the same attempt accepted',
+    { facts: { relation: 'predecessor', ...lastInstantOfAttempt }, grace: 'same-attempt' },
+    'retried',
+  ],
+  [
+    'predecessor, same attempt, its window just over, only the same attempt accepted',
+    { facts: { relation: 'predecessor', ...attemptJustOver }, grace: 'same-attempt' },
+    'reuse, ends as reuse',
+  ],
+  [
+    'record key missing, another attempt in the window, only the same attempt accepted',
+    { facts: { relation: 'unverifiable', attempt: 'other', ...justRotated }, grace: 'same-attempt' },
+    'reuse, ends as reuse',
+  ],
+  [
+    'current, another attempt, only the same attempt accepted',
+    { facts: { attempt: 'other', ...justRotated }, grace: 'same-attempt' },
+    'rotated',
+  ],
+  [
+    'one ahead, another attempt, only the same attempt accepted',
+    { facts: { relation: 'one_ahead', attempt: 'other' }, grace: 'same-attempt' },
+    'healed',
+  ],
   ['one ahead', { facts: { relation: 'one_ahead' } }, 'healed'],
   ['one ahead, rotation never', { facts: { relation: 'one_ahead' }, rotates: false }, 'healed'],
   ['one ahead, grace over', { facts: { relation: 'one_ahead', ...graceJustOver } }, 'healed'],
@@ -192,7 +255,7 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
   ],
   ['stranger', { facts: { relation: 'stranger' } }, 'reuse, ends as reuse'],
   ['stranger in the window', { facts: { relation: 'stranger', ...justRotated } }, 'reuse, ends as reuse'],
-  ['stranger, same attempt', { facts: { relation: 'stranger', sameAttempt: true } }, 'reuse, ends as reuse'],
+  ['stranger, same attempt', { facts: { relation: 'stranger', attempt: 'same' } }, 'reuse, ends as reuse'],
 ]
 
 describe('the decision table', () => {
@@ -224,6 +287,11 @@ describe('what the token alone decides', () => {
 })
 
 describe('over the whole space of facts', () => {
+  const ATTEMPTS = ['same', 'other', 'without_key', 'unknown'] as const
+  const RULES = (['any-attempt', 'same-attempt'] as const).flatMap((grace) =>
+    [0, GRACE].flatMap((graceMs) => [false, true].map((rotates) => ({ grace, graceMs, rotates }))),
+  )
+
   /** Every combination; times stand for every place relative to the bounds. */
   function* everything() {
     const flags = [false, true]
@@ -233,38 +301,39 @@ describe('over the whole space of facts', () => {
     ]
     for (const superseded of flags)
       for (const objection of OBJECTIONS)
-        for (const graceMs of [0, GRACE])
-          for (const rotates of flags) {
-            const circumstances = { now: NOW, arrivedAt: NOW, objection, superseded }
-            const rules = { graceMs, sameAttemptMs: SAME_ATTEMPT, rotates }
-            yield { facts: null, circumstances, rules }
-            for (const relation of RELATIONS)
-              for (const sameClient of flags)
-                for (const sameKey of flags)
-                  for (const sameAttempt of flags)
-                    for (const revoked of flags)
-                      for (const rotatedAt of times)
-                        for (const expiresAt of [NOW - 1, NOW, NOW + 1]) {
-                          const facts: Facts = {
-                            relation,
-                            sameClient,
-                            sameKey,
-                            sameAttempt,
-                            revoked,
-                            rotatedAt,
-                            expiresAt,
-                          }
-                          yield { facts, circumstances, rules }
+        for (const { grace, graceMs, rotates } of RULES) {
+          const circumstances = { now: NOW, arrivedAt: NOW, objection, superseded }
+          const rules = { grace, graceMs, sameAttemptMs: SAME_ATTEMPT, rotates }
+          yield { facts: null, circumstances, rules }
+          for (const relation of RELATIONS)
+            for (const sameClient of flags)
+              for (const sameKey of flags)
+                for (const attempt of ATTEMPTS)
+                  for (const revoked of flags)
+                    for (const rotatedAt of times)
+                      for (const expiresAt of [NOW - 1, NOW, NOW + 1]) {
+                        const facts: Facts = {
+                          relation,
+                          sameClient,
+                          sameKey,
+                          attempt,
+                          revoked,
+                          rotatedAt,
+                          expiresAt,
                         }
-          }
+                        yield { facts, circumstances, rules }
+                      }
+        }
   }
 
   type Situation = typeof everything extends () => Generator<infer Each> ? Each : never
   type Row = [name: string, matches: (situation: Situation) => boolean, verdict: (situation: Situation) => string]
 
   const inWindow = ({ facts, rules }: Situation) =>
-    (facts!.sameAttempt && NOW - facts!.rotatedAt < rules.sameAttemptMs) ||
-    (rules.graceMs > 0 && NOW - facts!.rotatedAt < rules.graceMs)
+    (facts!.attempt === 'same' && NOW - facts!.rotatedAt < rules.sameAttemptMs) ||
+    (rules.graceMs > 0 && NOW - facts!.rotatedAt < rules.graceMs && isAccepted(facts!, rules))
+  const isAccepted = ({ attempt }: Facts, { grace }: Situation['rules']) =>
+    grace === 'any-attempt' || attempt === 'same' || attempt === 'unknown'
   const is = (...relations: Relation[]) => {
     return ({ facts }: Situation) => relations.includes(facts!.relation)
   }
@@ -304,7 +373,7 @@ describe('over the whole space of facts', () => {
       situations += 1
     }
     expect([...hits.keys()].sort()).toEqual(ROWS.map(([name]) => name).sort())
-    expect(situations).toBe(48 * (1 + 7 * 16 * 30))
+    expect(situations).toBe(96 * (1 + 7 * 32 * 30))
   })
 })
 

@@ -69,6 +69,11 @@ describe('at construction, each message names the option, the value and the mend
     ['policy.graceSeconds', { policy: { graceSeconds: '30' } }, /^policy\.graceSeconds: "30" is not/],
     ['policy.graceSeconds', { policy: { graceSeconds: 30_000 } }, /30000 is in milliseconds, write 30$/],
     [
+      'policy.grace',
+      { policy: { grace: 'same' } },
+      /^policy\.grace: expected 'any-attempt' or 'same-attempt', got "same"$/,
+    ],
+    [
       'policy.sameAttemptSeconds',
       { policy: { sameAttemptSeconds: 0 } },
       /must be an integer from 1 to 86400 .* got 0$/,
@@ -157,6 +162,7 @@ describe('what is right is taken', () => {
     ['nothing set', {}, { idleMs: 2_592_000_000, absoluteMs: 7_776_000_000, graceMs: 30_000, rotation: 'always' }],
     ['a short absolute limit alone', { absoluteSeconds: 3600 }, { idleMs: 3_600_000, absoluteMs: 3_600_000 }],
     ['no idle limit', { idleSeconds: null }, { idleMs: null, absoluteMs: 7_776_000_000 }],
+    ['the same attempt only', { grace: 'same-attempt' }, { grace: 'same-attempt', graceMs: 30_000 }],
     ['strict', { graceSeconds: 0 }, { graceMs: 0, sameAttemptMs: 43_200_000 }],
     ['the longest window of an attempt', { sameAttemptSeconds: 86_400 }, { sameAttemptMs: 86_400_000 }],
     ['the longest grace', { graceSeconds: 60 }, { graceMs: 60_000 }],

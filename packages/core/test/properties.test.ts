@@ -18,7 +18,7 @@ const anyFacts: fc.Arbitrary<Facts> = fc.record({
   relation: fc.constantFrom('current', 'predecessor', 'unverifiable', 'one_ahead', 'far_ahead', 'foreign', 'stranger'),
   sameClient: fc.boolean(),
   sameKey: fc.boolean(),
-  sameAttempt: fc.boolean(),
+  attempt: fc.constantFrom('same', 'other', 'without_key', 'unknown'),
   revoked: fc.boolean(),
   rotatedAt: instant,
   expiresAt: instant,
@@ -30,6 +30,7 @@ const anyCircumstances = fc.record({
   superseded: fc.boolean(),
 })
 const anyRules = fc.record({
+  grace: fc.constantFrom('any-attempt', 'same-attempt'),
   graceMs: fc.integer({ min: 0, max: 60_000 }),
   sameAttemptMs: fc.integer({ min: 1, max: 86_400_000 }),
   rotates: fc.boolean(),

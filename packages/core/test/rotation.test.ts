@@ -403,6 +403,51 @@ describe('retries and races', () => {
     },
   )
 
+  it.each([
+    ['the same key', { idempotencyKey: KEY }, { idempotencyKey: KEY }, 'same'],
+    ['another key', { idempotencyKey: KEY }, { idempotencyKey: OTHER_KEY }, 'other'],
+    ['a key that the rotation did not have', {}, { idempotencyKey: KEY }, 'other'],
+    ['no key although the rotation had one', { idempotencyKey: KEY }, {}, 'without_key'],
+    ['a key that is too short to count', { idempotencyKey: KEY }, { idempotencyKey: 'x' }, 'without_key'],
+    ['no key, as the rotation', {}, {}, 'unknown'],
+  ])('the event of a retry says which attempt it belongs to: %s', async (_name, one, two, attempt) => {
+    const here = world()
+    const token = await signIn(here)
+    await refresh(here, token, one)
+    await refresh(here, token, two)
+    expect(here.events.at(-1)).toMatchObject({ type: 'retried', attempt })
+  })
+
+  it('F-07: where only the same attempt is accepted, 50 concurrent refreshes with one key receive the same successor', async () => {
+    const here = world({ policy: { grace: 'same-attempt' } })
+    const token = await signIn(here)
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, () => here.instance().rotate({ refreshToken: token, idempotencyKey: KEY })),
+    )
+    expect(new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken)).size).toBe(1)
+  })
+
+  it('F-07: where only the same attempt is accepted, of 50 concurrent attempts one succeeds and reuse counts once', async () => {
+    const here = world({ policy: { grace: 'same-attempt' } })
+    const token = await signIn(here)
+    const outcomes = await Promise.all(
+      Array.from({ length: 50 }, (_, index) =>
+        here.instance().rotate({ refreshToken: token, idempotencyKey: `${KEY}-${String(index)}` }),
+      ),
+    )
+    expect(outcomes.filter(({ ok }) => ok)).toHaveLength(1)
+    expect(here.typesSeen().filter((type) => type === 'reuse')).toHaveLength(1)
+  })
+
+  it('inspect tells of a predecessor as of a request without a key', async () => {
+    const here = world({ policy: { grace: 'same-attempt' } })
+    const [keyed, unkeyed] = [await signIn(here), await signIn(here)]
+    await refresh(here, keyed, { idempotencyKey: KEY })
+    await refresh(here, unkeyed)
+    expect(await here.tokens.inspect(keyed)).toEqual({ active: false, reason: 'reuse' })
+    expect(await here.tokens.inspect(unkeyed)).toMatchObject({ active: true })
+  })
+
   it('F-09: once the successor was used it is reuse, in grace and with its key as well', async () => {
     for (const request of [{}, { idempotencyKey: KEY }]) {
       const here = world()

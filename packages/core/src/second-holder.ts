@@ -1,0 +1,107 @@
+import { demandKnown, demandObject, shown } from './demand.js'
+import { MisuseError } from './errors.js'
+import type { RefreshEvent } from './events.js'
+import type { FamilyId } from './family.js'
+
+export interface SecondHolderDetectorOptions {
+  /** How many generations of one family must have been retried by another attempt: 2 to 30, default 3. */
+  readonly generations?: number
+  /**
+   * Among how many consecutive generations: `generations` to 30, default 8. More than `generations` leaves room for generations whose
+   * events another process received.
+   */
+  readonly among?: number
+  /** How many families are remembered: 1 to 1 000 000, default 10 000. The one retried least recently is forgotten first. */
+  readonly maxFamilies?: number
+}
+
+/** A family whose predecessor tokens keep being presented by another attempt than the one that rotated. */
+export interface SecondHolderSuspicion {
+  readonly familyId: FamilyId
+  readonly subject: string
+  readonly clientId: string
+  /** The latest generation that was retried by another attempt. */
+  readonly generation: number
+}
+
+const MAX_GENERATIONS = 30
+const MAX_FAMILIES = 1_000_000
+const OPTIONS = ['generations', 'among', 'maxFamilies']
+
+/** Bit n of `retried` stands for generation `latest - n`: it was retried by another attempt. */
+interface Entry {
+  readonly latest: number
+  readonly retried: number
+  readonly reported: boolean
+}
+
+/**
+ * Creates a function for `onEvent`, or for a stream of events from all processes. It returns a suspicion, once per family, when
+ * several generations of the family were retried by another attempt within the grace window: a second holder of the token may be
+ * following its owner, or the client sends several refreshes at once. Needs clients that send an Idempotency-Key; retries between
+ * requests without a key prove nothing. Memory is bounded. Throws `MisuseError` for bad options.
+ *
+ * @example
+ * const detectSecondHolder = createSecondHolderDetector()
+ * const onEvent = (event: RefreshEvent) => {
+ *   const suspicion = detectSecondHolder(event)
+ *   if (suspicion !== null) console.warn('second holder suspected', suspicion.familyId)
+ * }
+ */
+export function createSecondHolderDetector(
+  options: SecondHolderDetectorOptions = {},
+): (event: RefreshEvent) => SecondHolderSuspicion | null {
+  demandObject('secondHolderDetector', options)
+  demandKnown(options, OPTIONS)
+  const { generations = 3, among = Math.max(8, generations), maxFamilies = 10_000 } = options
+  demandInteger('generations', generations, { min: 2, max: MAX_GENERATIONS })
+  demandInteger('among', among, { min: generations, max: MAX_GENERATIONS })
+  demandInteger('maxFamilies', maxFamilies, { min: 1, max: MAX_FAMILIES })
+  const entries = new Map<FamilyId, Entry>()
+
+  function remember(familyId: FamilyId, entry: Entry): void {
+    // A Map keeps the order of insertion: the first entry is the one that was retried least recently.
+    entries.delete(familyId)
+    entries.set(familyId, entry)
+    if (entries.size <= maxFamilies) return
+    for (const oldest of entries.keys()) {
+      entries.delete(oldest)
+      return
+    }
+  }
+
+  return (event) => {
+    if (event.type === 'reuse' || event.type === 'revoked') entries.delete(event.familyId)
+    if (event.type !== 'retried' || (event.attempt !== 'other' && event.attempt !== 'without_key')) return null
+    const { familyId, subject, clientId, generation } = event
+    const before = entries.get(familyId) ?? { latest: generation, retried: 0, reported: false }
+    const latest = Math.max(before.latest, generation)
+    const retried = shifted(before.retried, latest - before.latest, among) | bitOf(latest - generation, among)
+    const suspected = before.reported || countBits(retried) >= generations
+    remember(familyId, { latest, retried, reported: suspected })
+    return suspected && !before.reported ? { familyId, subject, clientId, generation: latest } : null
+  }
+}
+
+function shifted(bits: number, by: number, among: number): number {
+  return by >= among ? 0 : (bits << by) & (2 ** among - 1)
+}
+
+function bitOf(age: number, among: number): number {
+  return age >= among ? 0 : 1 << age
+}
+
+function countBits(bits: number): number {
+  let count = 0
+  for (let rest = bits; rest !== 0; rest &= rest - 1) count += 1
+  return count
+}
+
+function demandInteger(
+  option: string,
+  value: unknown,
+  { min, max }: { readonly min: number; readonly max: number },
+): void {
+  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return
+  throw new MisuseError(option, `must be an integer from ${String(min)} to ${String(max)}, got ${shown(value)}`)
+}

@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest'
+import {
+  type AttemptMatch,
+  createSecondHolderDetector,
+  type FamilyId,
+  MisuseError,
+  type RefreshEvent,
+  type RotateRequest,
+  type SecondHolderDetectorOptions,
+} from '../src/index.js'
+import { succeeded, type World, world } from './world.js'
+
+const family = (name: string) => ({ at: 0, familyId: name as FamilyId, subject: 'alice', clientId: 'web' })
+
+function retried(generation: number, attempt: AttemptMatch = 'other', name = 'f'): RefreshEvent {
+  const by = attempt === 'same' ? 'idempotency_key' : 'grace'
+  return { ...family(name), type: 'retried', generation, by, attempt }
+}
+
+/** Returns the generations at which the detector reports. */
+function reportedAt(events: readonly RefreshEvent[], options?: SecondHolderDetectorOptions): number[] {
+  const detect = createSecondHolderDetector(options)
+  return events.flatMap((event) => detect(event)?.generation ?? [])
+}
+
+describe('createSecondHolderDetector', () => {
+  it('reports a family of which three consecutive generations were retried by another attempt', () => {
+    const detect = createSecondHolderDetector()
+    expect([detect(retried(1)), detect(retried(2, 'without_key'))]).toEqual([null, null])
+    expect(detect(retried(3))).toEqual({ familyId: 'f', subject: 'alice', clientId: 'web', generation: 3 })
+  })
+
+  it('reports a family once', () => {
+    expect(reportedAt([1, 2, 3, 4, 5, 6].map((generation) => retried(generation)))).toEqual([3])
+  })
+
+  it('counts a generation once, however often it is retried', () => {
+    expect(reportedAt([1, 1, 1, 2, 2, 1].map((generation) => retried(generation)))).toEqual([])
+  })
+
+  it('counts events that arrive out of order', () => {
+    expect(reportedAt([5, 3, 4].map((generation) => retried(generation)))).toEqual([5])
+  })
+
+  it.each(['same', 'unknown'] as const)('ignores retries of the %s attempt', (attempt) => {
+    expect(reportedAt([1, 2, 3, 4].map((generation) => retried(generation, attempt)))).toEqual([])
+  })
+
+  it('keeps families apart', () => {
+    const events = [1, 2, 3].flatMap((generation) => [retried(generation, 'other', 'a'), retried(9, 'other', 'b')])
+    expect(reportedAt(events)).toEqual([3])
+  })
+
+  it.each([
+    ['within eight generations by default', {}, [1, 4, 8], [8]],
+    ['not over nine', {}, [1, 4, 9], []],
+    ['only consecutive ones where both options are equal', { among: 3 }, [1, 2, 4, 5, 7], []],
+    ['consecutive ones where both options are equal', { among: 3 }, [1, 3, 4, 5], [5]],
+    ['as many as the options say', { generations: 2, among: 2 }, [1, 2], [2]],
+    ['over the longest window', { generations: 30, among: 30 }, Array.from({ length: 30 }, (_, index) => index), [29]],
+    ['across a gap longer than a shift of 32 bits', { among: 3 }, [1, 33, 65], []],
+  ])('counts %s', (_name, options, generations, expected) => {
+    expect(
+      reportedAt(
+        generations.map((generation) => retried(generation)),
+        options,
+      ),
+    ).toEqual(expected)
+  })
+
+  it('forgets a family that ended', () => {
+    const end: RefreshEvent = { ...family('f'), type: 'revoked', reason: 'logout' }
+    expect(reportedAt([retried(1), retried(2), end, retried(3), retried(4)])).toEqual([])
+  })
+
+  it('forgets the family that was retried least recently', () => {
+    const other = retried(1, 'other', 'another')
+    const events = [retried(1), other, retried(2), retried(1, 'other', 'third'), retried(3)]
+    expect(reportedAt(events, { maxFamilies: 2 })).toEqual([3])
+    expect(reportedAt([retried(1), retried(2), other, retried(3)], { maxFamilies: 1 })).toEqual([])
+  })
+
+  it.each([
+    ['generations', { generations: 1 }],
+    ['generations', { generations: 31 }],
+    ['among', { generations: 4, among: 3 }],
+    ['among', { among: 31 }],
+    ['maxFamilies', { maxFamilies: 0 }],
+    ['maxFamilies', { maxFamilies: 1.5 }],
+    ['families', { families: 5 }],
+  ])('rejects a bad option %s', (option, options) => {
+    const create = () => createSecondHolderDetector(options as SecondHolderDetectorOptions)
+    expect(create).toThrow(MisuseError)
+    expect(create).toThrow(expect.objectContaining({ option }))
+  })
+})
+
+const keyOf = (holder: string, round: number) => `${holder}-${String(round).padStart(30, '0')}`
+
+async function signIn({ tokens }: World): Promise<string> {
+  return (await tokens.issue({ subject: 'alice' })).refreshToken
+}
+
+async function refresh({ tokens }: World, refreshToken: string, request: Partial<RotateRequest> = {}): Promise<string> {
+  return succeeded(await tokens.rotate({ refreshToken, ...request })).refreshToken
+}
+
+describe('a second holder that always presents the predecessor', () => {
+  it.each([
+    ['with keys of its own', (round: number) => ({ idempotencyKey: keyOf('thief', round) })],
+    ['without a key', () => ({})],
+  ])('%s follows the owner within the grace window, and is detected in the events', async (_name, requestOf) => {
+    const here = world()
+    const detect = createSecondHolderDetector()
+    let token = await signIn(here)
+    for (let round = 0; round < 25; round++) {
+      const next = await refresh(here, token, { idempotencyKey: keyOf('owner', round) })
+      expect(succeeded(await here.tokens.rotate({ refreshToken: token, ...requestOf(round) })).refreshToken).toBe(next)
+      token = next
+    }
+    expect(here.events.map(detect).filter((suspicion) => suspicion !== null)).toMatchObject([{ generation: 3 }])
+  })
+
+  it.each([
+    ['with a key of its own', { idempotencyKey: keyOf('thief', 0) }],
+    ['without a key', {}],
+  ])('%s ends the family where only the same attempt is accepted', async (_name, request) => {
+    const here = world({ policy: { grace: 'same-attempt' } })
+    const token = await signIn(here)
+    const next = await refresh(here, token, { idempotencyKey: keyOf('owner', 0) })
+    expect(await here.tokens.rotate({ refreshToken: token, ...request })).toEqual({ ok: false, reason: 'reuse' })
+    expect(await here.tokens.rotate({ refreshToken: next })).toEqual({ ok: false, reason: 'revoked' })
+  })
+
+  it('ends the family also where it rotates first, without a key, and the owner follows', async () => {
+    const here = world({ policy: { grace: 'same-attempt' } })
+    const token = await signIn(here)
+    await refresh(here, token)
+    const outcome = await here.tokens.rotate({ refreshToken: token, idempotencyKey: keyOf('owner', 0) })
+    expect(outcome).toEqual({ ok: false, reason: 'reuse' })
+  })
+})
