@@ -58,7 +58,14 @@ function emptyProject() {
 /** Everything that the documentation reads from the environment. */
 function environment({ redis, postgres }) {
   const { username, password, pathname } = new URL(postgres.url)
-  const secrets = ['BATON_SECRET', 'BATON_SECRET_NEXT', 'SIGNING_SECRET', 'SIGNING_SECRET_NEXT', 'BACKEND_SECRET']
+  const secrets = [
+    'BATON_SECRET',
+    'BATON_SECRET_NEXT',
+    'SIGNING_SECRET',
+    'SIGNING_SECRET_NEXT',
+    'CODE_SECRET',
+    'BACKEND_SECRET',
+  ]
   return {
     ...Object.fromEntries(secrets.map((name) => [name, randomBytes(48).toString('base64')])),
     REDIS_URL: redis.url,

@@ -1,5 +1,5 @@
 import cluster, { type Worker } from 'node:cluster'
-import type { Environment } from '@baton-examples/shared'
+import { type Environment, warnOfDerivedSecrets } from '@baton-examples/shared'
 
 const PAUSE_MS = 1_000
 
@@ -7,16 +7,21 @@ const PAUSE_MS = 1_000
  * Keeps `count` workers listening on one port. The first one shows whether the settings are any good: if it ends before it listens,
  * so does everything. Later ones are replaced when they end. SIGTERM and SIGINT end all workers gently, and then this process.
  */
-export function supervise(count: number, { origin, secrets }: Environment): void {
+export function supervise(count: number, env: Environment): void {
   const workers = new Set<Worker>()
+  // Secrets that were made up or derived for development have to be the same in all workers.
+  const secrets = {
+    BATON_SECRET: env.secrets.join(','),
+    SIGNING_SECRET: env.signingSecrets.join(','),
+    CODE_SECRET: env.codeSecrets.join(','),
+  }
   const listening = new Set<Worker>()
   let announced = false
   let stopping = false
 
   function start() {
     if (stopping) return
-    // A secret that was made up for development has to be the same in all of them.
-    workers.add(cluster.fork({ BATON_SECRET: secrets.join(',') }))
+    workers.add(cluster.fork(secrets))
   }
 
   function stop() {
@@ -30,7 +35,9 @@ export function supervise(count: number, { origin, secrets }: Environment): void
     if (announced) return
     while (workers.size < count) start()
     announced = listening.size === count
-    if (announced) console.log(`listening on ${origin}`)
+    if (!announced) return
+    warnOfDerivedSecrets(env)
+    console.log(`listening on ${env.origin}`)
   })
 
   cluster.on('exit', (worker, code, signal: string | null) => {

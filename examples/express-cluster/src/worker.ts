@@ -22,7 +22,7 @@ export async function serveAsWorker(): Promise<void> {
   // A call fails soon when Redis is away: the answer is 503, and the client's to repeat.
   const redis = new Cluster(redisUrls(), { lazyConnect: true, redisOptions: { maxRetriesPerRequest: 1 } })
   const env = readEnvironment({ createLimiter: (options) => new RateLimiterRedis({ storeClient: redis, ...options }) })
-  const { origin, secrets, codeSecrets, policy } = env
+  const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
   const store = redisStore(redis)
   await reach('REDIS_URL', redis, () => redis.connect())
@@ -32,7 +32,7 @@ export async function serveAsWorker(): Promise<void> {
   const accessToken = jwtAccessTokens({
     issuer: origin,
     audience: origin,
-    keys: secrets.map((secret) => deriveSigningKey(secret)),
+    keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
     lifetimeSeconds: env.accessSeconds,
   })
   const codes = authorizationCodes(tokens, { secrets: codeSecrets })

@@ -7,7 +7,7 @@ import Fastify from 'fastify'
 import { Pool } from 'pg'
 
 const env = readEnvironment()
-const { origin, secrets, codeSecrets, policy } = env
+const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
 const pool = new Pool({ connectionString: postgresUrl(), connectionTimeoutMillis: 3000 })
 const store = postgresStore(pool)
@@ -17,7 +17,7 @@ const tokens = createRefreshTokens({ store, secrets, policy, onEvent: report })
 const accessToken = jwtAccessTokens({
   issuer: origin,
   audience: origin,
-  keys: secrets.map((secret) => deriveSigningKey(secret)),
+  keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })

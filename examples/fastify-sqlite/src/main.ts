@@ -7,14 +7,14 @@ import Database from 'better-sqlite3'
 import Fastify from 'fastify'
 
 const env = readEnvironment()
-const { origin, secrets, codeSecrets, policy } = env
+const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
 const db = new Database(databaseFile(new URL('../sessions.db', import.meta.url)))
 const tokens = createRefreshTokens({ store: sqliteStore(db), secrets, policy, onEvent: report })
 const accessToken = jwtAccessTokens({
   issuer: origin,
   audience: origin,
-  keys: secrets.map((secret) => deriveSigningKey(secret)),
+  keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })

@@ -14,13 +14,13 @@ import { authOptions, authorizePage, readEnvironment, report, serve } from '@bat
 import { getRequestListener } from '@hono/node-server'
 
 const env = readEnvironment()
-const { origin, secrets, codeSecrets, policy } = env
+const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
 const tokens = createRefreshTokens({ store: memoryStore(), secrets, policy, onEvent: report })
 const accessToken = jwtAccessTokens({
   issuer: origin,
   audience: origin,
-  keys: secrets.map((secret) => deriveSigningKey(secret)),
+  keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })

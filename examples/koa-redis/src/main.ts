@@ -20,7 +20,7 @@ import { RateLimiterRedis } from 'rate-limiter-flexible'
 // A call fails soon when Redis is away: the answer is 503, and the client's to repeat.
 const redis = new Redis(redisUrl(), { lazyConnect: true, maxRetriesPerRequest: 1 })
 const env = readEnvironment({ createLimiter: (options) => new RateLimiterRedis({ storeClient: redis, ...options }) })
-const { origin, secrets, codeSecrets, policy } = env
+const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
 const store = redisStore(redis)
 await reach('REDIS_URL', redis, () => redis.connect())
@@ -30,7 +30,7 @@ const tokens = createRefreshTokens({ store, secrets, policy, onEvent: report })
 const accessToken = jwtAccessTokens({
   issuer: origin,
   audience: origin,
-  keys: secrets.map((secret) => deriveSigningKey(secret)),
+  keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })

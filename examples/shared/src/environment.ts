@@ -12,10 +12,14 @@ export interface Environment {
   readonly port: number
   /** Where clients reach this server; also the issuer and the audience of its access tokens. */
   readonly origin: string
-  /** `[current, ...older]`. */
+  /** For refresh tokens: `[current, ...older]`. */
   readonly secrets: readonly string[]
-  /** For authorization codes. Derived, so that an example needs one setting; yours are secrets of their own. */
-  readonly codeSecrets: readonly Uint8Array[]
+  /** For the keys that sign access tokens: `[current, ...older]`. */
+  readonly signingSecrets: readonly string[]
+  /** For authorization codes: `[current, ...older]`. */
+  readonly codeSecrets: readonly string[]
+  /** Settings that are not set and whose secrets are therefore derived from `secrets`, which no other server should do. */
+  readonly derivedSecrets: readonly string[]
   readonly accessSeconds: number
   readonly policy: PolicyOptions
   /** For all endpoints, so that they count together; false for none. */
@@ -28,37 +32,84 @@ export interface Environment {
  */
 export function readEnvironment({ createLimiter }: Pick<RateLimitsOptions, 'createLimiter'> = {}): Environment {
   const port = wholeNumber('PORT', { byDefault: 3000, least: 1, most: 65_535 })
-  const secrets = readSecrets()
+  const secrets = readAllSecrets()
   const { accessSeconds, ...policy } = readLifetimes()
   const points = wholeNumber('RATE_LIMIT', { byDefault: 60, least: 0, most: 1_000_000 })
   const seconds = wholeNumber('RATE_SECONDS', { byDefault: 60, least: 1, most: DAY_SECONDS })
   const limits = { points, seconds, failedAuthentications: points, ...(createLimiter && { createLimiter }) }
   const rateLimit = points === 0 ? false : rateLimits(limits)
-  const codeSecrets = secrets.map(
-    (secret) => new Uint8Array(hkdfSync('sha256', secret, '', 'codes of the examples', 32)),
-  )
-  return { port, origin: `http://127.0.0.1:${port}`, secrets, codeSecrets, accessSeconds, policy, rateLimit }
+  return { port, origin: `http://127.0.0.1:${port}`, ...secrets, accessSeconds, policy, rateLimit }
 }
 
-function readSecrets(): string[] {
-  const list = setting('BATON_SECRET')
-  if (list === undefined) {
-    if (process.env['NODE_ENV'] === 'production')
-      refuse('BATON_SECRET', 'is needed in production; make one with: openssl rand -base64 48')
+/** Prints one line if secrets are derived. Call it once, when everything else is known to work. */
+export function warnOfDerivedSecrets({ derivedSecrets }: Pick<Environment, 'derivedSecrets'>): void {
+  if (derivedSecrets.length === 0) return
+  const names = derivedSecrets.join(' and ')
+  console.warn(
+    `${names}: not set, so derived from BATON_SECRET, which only an example may do: whoever reads that secret can then also forge access tokens and codes; make each with: openssl rand -hex 32`,
+  )
+}
+
+function readAllSecrets() {
+  const secrets = readSecrets('BATON_SECRET')
+  if (secrets === undefined && process.env['NODE_ENV'] === 'production')
+    refuse('BATON_SECRET', 'is needed in production; make one with: openssl rand -hex 32')
+  const [signingSecrets, codeSecrets] = [readSecrets('SIGNING_SECRET'), readSecrets('CODE_SECRET')]
+  refuseSharedSecrets({ BATON_SECRET: secrets, SIGNING_SECRET: signingSecrets, CODE_SECRET: codeSecrets })
+  if (secrets === undefined) {
     console.warn('BATON_SECRET is not set: a random one is used, and no session will outlive this process')
-    return [randomBytes(48).toString('base64')]
+    return {
+      secrets: [randomSecret()],
+      signingSecrets: signingSecrets ?? [randomSecret()],
+      codeSecrets: codeSecrets ?? [randomSecret()],
+      derivedSecrets: [],
+    }
   }
-  const secrets = list.split(',').map((secret) => secret.trim())
-  for (const [index, secret] of secrets.entries()) {
+  return {
+    secrets,
+    signingSecrets: signingSecrets ?? deriveSecrets(secrets, 'signing keys of the examples'),
+    codeSecrets: codeSecrets ?? deriveSecrets(secrets, 'codes of the examples'),
+    derivedSecrets: [
+      ...(signingSecrets === undefined ? ['SIGNING_SECRET'] : []),
+      ...(codeSecrets === undefined ? ['CODE_SECRET'] : []),
+    ],
+  }
+}
+
+/** Reads a list of secrets separated by commas, or returns undefined if it is not set. */
+function readSecrets(name: string): string[] | undefined {
+  const secrets = setting(name)
+    ?.split(',')
+    .map((secret) => secret.trim())
+  for (const [index, secret] of secrets?.entries() ?? []) {
     const size = Buffer.byteLength(secret)
     if (size < LEAST_SECRET_BYTES)
       refuse(
-        'BATON_SECRET',
-        `secret ${index + 1} is ${size} bytes long, at least ${LEAST_SECRET_BYTES} are needed; make one with: openssl rand -base64 48`,
+        name,
+        `secret ${index + 1} is ${size} bytes long, at least ${LEAST_SECRET_BYTES} are needed; make one with: openssl rand -hex 32`,
       )
-    if (secrets.indexOf(secret) !== index) refuse('BATON_SECRET', `secret ${index + 1} repeats an earlier one`)
+    if (secrets?.indexOf(secret) !== index) refuse(name, `secret ${index + 1} repeats an earlier one`)
   }
   return secrets
+}
+
+/** A secret with two purposes gives a reader of one the power of both. */
+function refuseSharedSecrets(lists: Readonly<Record<string, readonly string[] | undefined>>): void {
+  const owners = new Map<string, string>()
+  for (const [name, secrets = []] of Object.entries(lists))
+    for (const secret of secrets) {
+      const owner = owners.get(secret)
+      if (owner !== undefined) refuse(name, `has a secret of ${owner}; each needs secrets of its own`)
+      owners.set(secret, name)
+    }
+}
+
+function deriveSecrets(secrets: readonly string[], label: string): string[] {
+  return secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', label, 32)).toString('base64url'))
+}
+
+function randomSecret(): string {
+  return randomBytes(48).toString('base64url')
 }
 
 /** A default gives way where it would contradict what has been set. */

@@ -1,4 +1,4 @@
-export { type Environment, readEnvironment } from './environment.js'
+export { type Environment, readEnvironment, warnOfDerivedSecrets } from './environment.js'
 export { databaseFile } from './database-file.js'
 export { authOptions } from './auth-options.js'
 export { authorizePage } from './authorize.js'

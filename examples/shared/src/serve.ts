@@ -2,7 +2,7 @@ import cluster from 'node:cluster'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RefreshTokens } from '@baton/core'
-import type { Environment } from './environment.js'
+import { type Environment, warnOfDerivedSecrets } from './environment.js'
 import { refuse } from './settings.js'
 
 const PURGE_MS = 60_000
@@ -31,6 +31,7 @@ export function serve(answer: RequestHandler, { env, tokens, close }: Serving): 
 
   server.once('error', (error) => refuse('PORT', `${env.port} cannot be listened on (${error.message})`))
   server.listen(env.port, '127.0.0.1', () => {
+    warnOfDerivedSecrets(env)
     // Where a parent has several workers listen, it tells once all of them do.
     if (cluster.isPrimary) console.log(`listening on ${env.origin}`)
   })

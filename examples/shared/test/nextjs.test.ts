@@ -15,7 +15,7 @@ const SETTINGS = {
   DATABASE: join(folder.path, 'sessions.db'),
   ACCESS_SECONDS: '2',
   BATON_SECRET: SECRET,
-  SIGNING_SECRET: SECRET,
+  SIGNING_SECRET: `${SECRET} and for signing`,
 }
 
 describe('nextjs', () => {

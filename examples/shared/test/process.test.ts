@@ -64,6 +64,11 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       ['BATON_SECRET', `${SECRET},short`],
       ['BATON_SECRET', `${SECRET},${SECRET}`],
       ['BATON_SECRET', `${SECRET},`],
+      ['SIGNING_SECRET', ''],
+      ['SIGNING_SECRET', 'short'],
+      ['SIGNING_SECRET', SECRET],
+      ['CODE_SECRET', `${NEW_SECRET},short`],
+      ['CODE_SECRET', `${NEW_SECRET},${SECRET}`],
     ]
 
     const tried = example.name === everyValueOn ? invalid : invalid.filter(([, value]) => value === 'short')
@@ -149,6 +154,22 @@ describe.each(examples as readonly Example[])('$name', (example) => {
 
     expect(server.output()).toMatch(/^BATON_SECRET /m)
     expect((await on.json('/login', ALICE)).status).toBe(200)
+  })
+
+  it('warns that it derives the secrets that are not set, and derives none that is set', async () => {
+    const keyIds = async (settings: Settings) => {
+      const { server, on } = await start(settings)
+      const { body } = await on.send('GET', '/.well-known/jwks.json')
+      return { output: server.output(), keyIds: (body.keys as { kid: string }[]).map(({ kid }) => kid) }
+    }
+    const derived = await keyIds({})
+    expect(derived.output.match(/^SIGNING_SECRET and CODE_SECRET: .*derived from BATON_SECRET.*$/gm)).toHaveLength(1)
+
+    const own = { SIGNING_SECRET: `${SECRET} and for signing`, CODE_SECRET: `${SECRET} and for codes` }
+    const separate = await keyIds(own)
+    expect(separate.output).not.toMatch(/derived/)
+    expect(separate.keyIds).not.toEqual(derived.keyIds)
+    expect((await keyIds({ ...own, BATON_SECRET: NEW_SECRET })).keyIds).toEqual(separate.keyIds)
   })
 
   describe('in production, with a secret and no limits', () => {

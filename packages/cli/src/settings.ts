@@ -95,9 +95,9 @@ async function openStore(
   }
 }
 
-/** The ring from BATON_SECRET, which is a list with commas as the examples and scaffolds read it. */
-export function secretsOf({ env }: Surroundings): readonly string[] | undefined {
-  const text = env['BATON_SECRET'] ?? ''
+/** Reads a list of secrets from the environment, separated by commas as the examples and scaffolds read it. */
+export function secretsOf({ env }: Surroundings, name = 'BATON_SECRET'): readonly string[] | undefined {
+  const text = env[name] ?? ''
   return text === '' ? undefined : text.split(',').map((secret) => secret.trim())
 }
 

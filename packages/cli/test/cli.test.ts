@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type Baton, buildBaton } from './baton.js'
 
 const SECRET = 'the secret of the command line tests; 48 bytes long'
+const OTHER = 'another secret of the command line tests; for other keys'
 
 let baton: Baton
 let folder: string
@@ -93,6 +94,8 @@ describe('secret', () => {
     expect(one.stdout).toMatch(/^[A-Za-z0-9_-]{64}\n$/)
     expect(other.stdout).toMatch(/^BATON_SECRET=[A-Za-z0-9_-]{64}\n$/)
     expect(other.stdout).not.toContain(one.stdout.trim())
+    expect((await baton.run(['secret', 'CODE_SECRET', '--env'])).stdout).toMatch(/^CODE_SECRET=[A-Za-z0-9_-]{64}\n$/)
+    expect((await baton.run(['secret', 'A=B', '--env'])).code).toBe(2)
     const { secret } = JSON.parse((await baton.run(['secret', '--json'])).stdout)
     expect(() => createRefreshTokens({ store: sqliteStore(new Database(':memory:')), secrets: [secret] })).not.toThrow()
   })
@@ -253,10 +256,32 @@ describe('doctor', () => {
     expect(stdout).not.toContain(SECRET)
   })
 
+  it('accepts separate secrets for refresh tokens, signing keys and codes', async () => {
+    const env = { BATON_SECRET: SECRET, SIGNING_SECRET: OTHER, CODE_SECRET: `${OTHER} of codes` }
+    const { code, stdout } = await baton.run(['doctor', ...sqlite().store], { env })
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^ok +SIGNING_SECRET +has one secret of its own/m)
+    expect(stdout).toMatch(/^ok +CODE_SECRET +has one secret of its own/m)
+  })
+
   it.each([
     ['a secret that is too short', { BATON_SECRET: 'short' }, 'secrets[0]', /at least 32 are needed/],
     ['a secret that nobody drew', { BATON_SECRET: 'x'.repeat(48) }, 'secrets', /not made by chance/],
     ['the same secret twice', { BATON_SECRET: `${SECRET},${SECRET}` }, 'secrets[1]', /remove the duplicate/],
+    ['a short signing secret', { BATON_SECRET: SECRET, SIGNING_SECRET: 'short' }, 'SIGNING_SECRET', /shorter than 32/],
+    ['a signing secret that nobody drew', { SIGNING_SECRET: 'x'.repeat(48) }, 'SIGNING_SECRET', /not made by chance/],
+    [
+      'a secret for refresh tokens and signing keys',
+      { BATON_SECRET: `${OTHER},${SECRET}`, SIGNING_SECRET: SECRET },
+      'SIGNING_SECRET',
+      /has a secret of BATON_SECRET/,
+    ],
+    [
+      'a secret for signing keys and codes',
+      { BATON_SECRET: SECRET, SIGNING_SECRET: OTHER, CODE_SECRET: `${SECRET}!, ${OTHER}` },
+      'CODE_SECRET',
+      /has a secret of SIGNING_SECRET/,
+    ],
   ])('%s is a problem', async (_name, env, check, says) => {
     const { code, stdout } = await baton.run(['doctor', ...sqlite().store, '--json'], { env })
     expect(code).toBe(1)

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { deriveSigningKey } from '@baton/http'
 import { buildProgram, temporaryFolder } from '@baton/test-processes'
 import { freePort, startPostgres, startRedis } from '@baton/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -97,7 +98,12 @@ async function whileRunning(
   }
 }
 
-async function visit(origin: string): Promise<void> {
+function envOf(folder: string): Record<string, string | undefined> {
+  const lines = readFileSync(join(folder, '.env'), 'utf8').split('\n')
+  return Object.fromEntries(lines.map((line) => line.split('=', 2)))
+}
+
+async function visit(origin: string, folder: string): Promise<void> {
   const login = (password: string) =>
     fetch(`${origin}/login`, {
       method: 'POST',
@@ -114,6 +120,10 @@ async function visit(origin: string): Promise<void> {
   expect(refreshed.status).toBe(200)
   expect(cookieOf(refreshed)).not.toBe(cookieOf(signedIn))
   const { access_token } = (await refreshed.json()) as { access_token: string }
+  const { BATON_SECRET, SIGNING_SECRET } = envOf(folder)
+  expect(SIGNING_SECRET).not.toBe(BATON_SECRET)
+  const header: unknown = JSON.parse(Buffer.from(access_token.split('.')[0]!, 'base64url').toString())
+  expect(header).toMatchObject({ kid: deriveSigningKey(SIGNING_SECRET)['kid'] })
   const headers = { authorization: `Bearer ${access_token}` }
   expect(await (await fetch(`${origin}/api/me`, { headers })).json()).toEqual({ sub: 'user-1' })
   const { sessions } = (await (await fetch(`${origin}/auth/sessions`, { headers })).json()) as { sessions: unknown[] }
@@ -137,7 +147,7 @@ describe('init', () => {
         expect([made.code, made.stderr]).toEqual([0, ''])
         checkTypes(folder)
         const built = await buildProgram(import.meta.url, { entry: join(folder, 'src/server.ts'), external: EXTERNAL })
-        await whileRunning(built.path, { folder, env: server.env }, visit)
+        await whileRunning(built.path, { folder, env: server.env }, (origin) => visit(origin, folder))
         built.remove()
       } finally {
         await server.stop()
@@ -146,7 +156,7 @@ describe('init', () => {
     },
   )
 
-  it('makes a secret that nobody else may read, and a package that names what it needs', async () => {
+  it('makes secrets that nobody else may read, and a package that names what it needs', async () => {
     const folder = temporaryFolder(import.meta.url, 'scaffold')
     try {
       const args = ['init', 'My App', '--framework', 'koa', '--store', 'redis', '--json']
@@ -161,9 +171,10 @@ describe('init', () => {
         'my-app',
         ['@baton/core', '@baton/http', '@baton/koa', '@baton/store-redis', '@koa/router', 'ioredis', 'koa'],
       ])
-      const secret = /BATON_SECRET=(.*)/.exec(readFileSync(join(project, '.env'), 'utf8'))![1]!
-      expect(secret).toHaveLength(64)
-      expect(stdout).not.toContain(secret)
+      const { BATON_SECRET: secret = '', SIGNING_SECRET = '' } = envOf(project)
+      expect([secret.length, SIGNING_SECRET.length]).toEqual([64, 64])
+      expect(SIGNING_SECRET).not.toBe(secret)
+      for (const each of [secret, SIGNING_SECRET]) expect(stdout).not.toContain(each)
 
       const again = await baton.run(args, { cwd: folder })
       expect([again.code, again.stderr]).toEqual([

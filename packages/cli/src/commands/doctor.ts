@@ -1,6 +1,6 @@
 import { createRefreshTokens, MisuseError, type TokenStore } from '@baton/core'
 import { type Command, EXIT, type Input } from '../command.js'
-import { type Opened, STORE_OPTIONS, withStore } from '../settings.js'
+import { type Opened, secretsOf, STORE_OPTIONS, withStore } from '../settings.js'
 import { table } from '../table.js'
 
 interface Check {
@@ -34,6 +34,7 @@ async function checkAll(input: Input): Promise<Check[]> {
   try {
     return await withStore(input, async (opened) => [
       ...checkSecrets(opened, opened.store),
+      ...checkOtherSecrets(opened, input),
       ...checkPolicy(opened),
       await checkStore(opened),
       ...(await checkSettings(opened)),
@@ -67,15 +68,8 @@ function checkSecrets({ secrets }: Opened, store: TokenStore): Check[] {
       },
     ]
   createRefreshTokens({ store, secrets })
-  const weak = secrets.findIndex((secret) => typeof secret === 'string' && new Set(secret).size < DISTINCT_CHARACTERS)
-  if (weak !== -1)
-    return [
-      {
-        check: 'secrets',
-        verdict: 'problem',
-        says: `the one at place ${String(weak)} was not made by chance; make one with: baton secret`,
-      },
-    ]
+  const weak = findWeakSecret(secrets)
+  if (weak !== null) return [{ check: 'secrets', verdict: 'problem', says: weak }]
   return [
     {
       check: 'secrets',
@@ -83,6 +77,39 @@ function checkSecrets({ secrets }: Opened, store: TokenStore): Check[] {
       says: secrets.length === 1 ? 'one' : `${String(secrets.length)}, the first one signs`,
     },
   ]
+}
+
+function findWeakSecret(secrets: readonly unknown[]): string | null {
+  const weak = secrets.findIndex((secret) => typeof secret === 'string' && new Set(secret).size < DISTINCT_CHARACTERS)
+  return weak === -1 ? null : `the one at place ${String(weak)} was not made by chance; make one with: baton secret`
+}
+
+const MIN_SECRET_BYTES = 32
+
+/** Checks the secrets of signing keys and codes, where the environment has them: each list has secrets of its own. */
+function checkOtherSecrets({ secrets = [] }: Opened, { around }: Input): Check[] {
+  const owners = new Map(secrets.map((secret) => [bytesOf(secret), 'BATON_SECRET']))
+  return ['SIGNING_SECRET', 'CODE_SECRET'].flatMap((name): Check[] => {
+    const list = secretsOf(around, name)
+    if (list === undefined) return []
+    const owner = list.map((secret) => owners.get(bytesOf(secret))).find((found) => found !== undefined)
+    for (const secret of list) owners.set(bytesOf(secret), name)
+    const problem =
+      owner === undefined
+        ? (findShortSecret(list) ?? findWeakSecret(list))
+        : `has a secret of ${owner}: whoever reads one can then misuse the other; make one with: baton secret ${name}`
+    if (problem !== null) return [{ check: name, verdict: 'problem', says: problem }]
+    return [{ check: name, verdict: 'ok', says: `has ${list.length === 1 ? 'one secret' : 'secrets'} of its own` }]
+  })
+}
+
+function findShortSecret(secrets: readonly string[]): string | null {
+  const short = secrets.findIndex((secret) => Buffer.byteLength(secret) < MIN_SECRET_BYTES)
+  return short === -1 ? null : `the one at place ${String(short)} is shorter than ${String(MIN_SECRET_BYTES)} bytes`
+}
+
+function bytesOf(secret: string | Uint8Array | undefined): string {
+  return Buffer.from(secret ?? '').toString('base64')
 }
 
 function checkPolicy({ tokens, config }: Opened): Check[] {

@@ -34,7 +34,7 @@ export function filesOf({ name, framework, store }: Choice): Readonly<Record<str
   return {
     'package.json': `${JSON.stringify(packageJson, null, 2)}\n`,
     'tsconfig.json': TSCONFIG,
-    '.env': `BATON_SECRET=${newSecret()}\n${kept.env}`,
+    '.env': `BATON_SECRET=${newSecret()}\nSIGNING_SECRET=${newSecret()}\n${kept.env}`,
     '.gitignore': 'node_modules\ndist\n.env\n*.db\n*.db-*\n',
     'src/store.ts': kept.source,
     'src/authenticate.ts': AUTHENTICATE,
@@ -75,11 +75,13 @@ import { store } from './store.js'
 
 export const port = Number(process.env.PORT ?? 3000)
 const origin = process.env.ORIGIN ?? \`http://127.0.0.1:\${port}\`
-const secrets = (process.env.BATON_SECRET ?? '').split(',')
+
+/** Each setting is a list, \`current,older\`. The two have separate secrets: whoever reads SIGNING_SECRET can forge access tokens. */
+const secretsOf = (name: 'BATON_SECRET' | 'SIGNING_SECRET') => (process.env[name] ?? '').split(',')
 
 export const tokens = createRefreshTokens({
   store,
-  secrets,
+  secrets: secretsOf('BATON_SECRET'),
   onEvent(event) {
     if (event.type === 'reuse') console.warn('stolen or copied:', event.familyId, event.subject)
   },
@@ -88,7 +90,7 @@ export const tokens = createRefreshTokens({
 export const accessToken = jwtAccessTokens({
   issuer: origin,
   audience: origin,
-  keys: secrets.map((secret) => deriveSigningKey(secret)),
+  keys: secretsOf('SIGNING_SECRET').map((secret) => deriveSigningKey(secret)),
 })
 
 // Forgets sessions that are over.
@@ -112,7 +114,8 @@ curl -b jar -c jar -X POST -H 'X-Baton: 1' -H 'Origin: http://127.0.0.1:3000' ht
 \`\`\`
 
 - \`src/authenticate.ts\` is where your own check of passwords goes.
-- \`.env\` holds the secret. It is not in git; every instance needs the same.
+- \`.env\` holds the secrets: \`BATON_SECRET\` for refresh tokens, \`SIGNING_SECRET\` for access tokens. It is not in git; every instance
+  needs the same. For authorization codes, add a \`CODE_SECRET\` (\`npx baton secret --env CODE_SECRET\`).
 - \`npx baton doctor\` looks whether all is well, \`npx baton sessions user-1\` lists sessions.
 `
 }

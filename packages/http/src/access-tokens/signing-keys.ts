@@ -73,9 +73,9 @@ function keyPairFor(algorithm: SigningAlgorithm) {
  * Derives a private ES256 key from a secret: the same secret always yields the same key, so there is no key file to keep. The
  * derivation (HKDF-SHA-256 with a label of its own, reduced modulo the curve's order from 128 bits more than it has) tells
  * nothing about other keys derived from that secret. The secret must be at least 32 bytes and *random*: the public key is
- * published, so a passphrase could be guessed against it. Prefer a secret of its own over the one of the refresh tokens:
- * whoever reads this secret can forge access tokens, which the other one alone does not allow.
- * A ring is `secrets.map((secret) => deriveSigningKey(secret))`.
+ * published, so a passphrase could be guessed against it. Use a separate secret, not one of the refresh tokens: a reader of this
+ * secret can forge access tokens, and a reader of the other one can forge nothing.
+ * A ring is `signingSecrets.map((secret) => deriveSigningKey(secret))`.
  */
 export function deriveSigningKey(secret: string | Uint8Array | undefined): JsonWebKey {
   const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret
