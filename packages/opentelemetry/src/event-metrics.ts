@@ -1,4 +1,4 @@
-import type { RefreshEvent } from '@baton/core'
+import { createSecondHolderDetector, type RefreshEvent, type SecondHolderDetectorOptions } from '@baton/core'
 import { type Attributes, type Counter, trace } from '@opentelemetry/api'
 import { meterOf, observe, type ObserveOptions } from './instruments.js'
 
@@ -8,6 +8,8 @@ export interface EventMetricsOptions extends Pick<ObserveOptions, 'meterProvider
    * may name any client, and a metric must not grow with that.
    */
   readonly clientIds?: readonly string[]
+  /** When a second holder of a family is suspected; see `createSecondHolderDetector`. Each process looks at its own events. */
+  readonly secondHolders?: SecondHolderDetectorOptions
 }
 
 const OTHER = '_OTHER'
@@ -16,8 +18,10 @@ const OTHER = '_OTHER'
  * Counts what happens, for `onEvent`, and adds it to the span that is active, if there is one.
  *
  * - `baton.refreshes` by `baton.outcome`: `rotated`, `retried`, … and, for refusals, their reason
+ * - `baton.retries` by `baton.attempt`: whether a retry came from the attempt that rotated
  * - `baton.families.started`
  * - `baton.families.ended` by `baton.reason`
+ * - `baton.families.second_holder_suspected`: families that another attempt retried in several generations
  * - `baton.faults` by `error.type` and `baton.operation`
  *
  * What alerts look for (theft, rotations that a store lost, keys that differ) is there from the beginning, as zero.
@@ -34,6 +38,15 @@ export function eventMetrics(options: EventMetricsOptions = {}): (event: Refresh
     description: 'Families that were ended before their time, by reason; reuse is theft.',
     unit: '{family}',
   })
+  const retries = meter.createCounter('baton.retries', {
+    description: 'Retries of a predecessor, by whether they repeat the attempt that rotated.',
+    unit: '{refresh}',
+  })
+  const suspected = meter.createCounter('baton.families.second_holder_suspected', {
+    description: 'Families of which several generations were retried by another attempt.',
+    unit: '{family}',
+  })
+  const detectSecondHolder = createSecondHolderDetector(options.secondHolders)
   const faults = meter.createCounter('baton.faults', {
     description: 'What broke; nobody is signed out.',
     unit: '{fault}',
@@ -46,6 +59,7 @@ export function eventMetrics(options: EventMetricsOptions = {}): (event: Refresh
   for (const clientId of [...(clientIds ?? []), OTHER]) {
     const ofClient = clientOf(clientId)
     ended.add(0, { 'baton.reason': 'reuse', ...ofClient })
+    suspected.add(0, ofClient)
     for (const outcome of ['healed', 'lost', 'reuse', 'unknown_key'])
       refreshes.add(0, { 'baton.outcome': outcome, ...ofClient })
   }
@@ -68,6 +82,7 @@ export function eventMetrics(options: EventMetricsOptions = {}): (event: Refresh
         return
       case 'retried':
         increment(refreshes, { 'baton.outcome': event.type, 'baton.retried_by': event.by, ...clientOf(event.clientId) })
+        increment(retries, { 'baton.attempt': event.attempt, ...clientOf(event.clientId) })
         return
       case 'refused': {
         const objection = event.objection === null ? {} : { 'baton.objection': event.objection }
@@ -89,6 +104,8 @@ export function eventMetrics(options: EventMetricsOptions = {}): (event: Refresh
 
   return (event) => {
     count(event)
+    const suspicion = detectSecondHolder(event)
+    if (suspicion !== null) increment(suspected, clientOf(suspicion.clientId))
     observe(() => trace.getActiveSpan()?.addEvent(`baton.${event.type}`, spanAttributesOf(event)))
   }
 }
@@ -112,6 +129,12 @@ function spanAttributesOf(event: RefreshEvent): Attributes {
       return { 'baton.family_id': event.familyId, 'baton.reason': event.reason }
     case 'issued':
       return { 'baton.family_id': event.familyId }
+    case 'retried':
+      return {
+        'baton.family_id': event.familyId,
+        'baton.generation': event.generation,
+        'baton.attempt': event.attempt,
+      }
     default:
       return { 'baton.family_id': event.familyId, 'baton.generation': event.generation }
   }

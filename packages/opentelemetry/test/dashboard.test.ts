@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { FaultCode, MintOutcome, RefreshEvent, RefusalReason, RevocationReason } from '@baton/core'
+import type { AttemptMatch, FaultCode, MintOutcome, RefreshEvent, RefusalReason, RevocationReason } from '@baton/core'
 import { memoryStore } from '@baton/store-memory'
 import {
   AggregationTemporality,
@@ -35,6 +35,7 @@ const REVOKED = all<Exclude<RevocationReason, 'reuse'>>({
   replaced: true,
   rollback: true,
 })
+const ATTEMPTS = all<AttemptMatch>({ same: true, other: true, without_key: true, unknown: true })
 const FAULTS = all<FaultCode>({
   store_failed: true,
   store_timeout: true,
@@ -48,6 +49,7 @@ const FAULTS = all<FaultCode>({
 const EVENTS = [
   { type: 'issued', offline: false },
   ...MINTED.map((type) => ({ type, by: 'grace' })),
+  ...ATTEMPTS.map((attempt) => ({ type: 'retried', by: 'grace', attempt })),
   ...REFUSED.map((reason) => ({ type: 'refused', reason, objection: null })),
   { type: 'reuse' },
   ...REVOKED.map((reason) => ({ type: 'revoked', reason })),

@@ -107,6 +107,27 @@ describe('eventMetrics', () => {
     })
   })
 
+  it('counts retries by attempt, and a family whose generations another attempt keeps retrying', async () => {
+    const { tokens, measured } = world({ clientIds: ['app'], secondHolders: { generations: 2 } })
+    let { refreshToken } = await tokens.issue({ subject: 'alice', clientId: 'app' })
+    for (const round of ['1', '2', '3']) {
+      const key = `owner-${round.repeat(30)}`
+      const rotated = await tokens.rotate({ refreshToken, clientId: 'app', idempotencyKey: key })
+      await tokens.rotate({ refreshToken, clientId: 'app', idempotencyKey: key })
+      await tokens.rotate({ refreshToken, clientId: 'app' })
+      await tokens.rotate({ refreshToken, clientId: 'app', idempotencyKey: `other-${round.repeat(30)}` })
+      if (!rotated.ok) throw new Error(rotated.reason)
+      refreshToken = rotated.refreshToken
+    }
+    expect(await measured()).toMatchObject({
+      'baton.retries{baton.attempt=same,baton.client_id=app}': 3,
+      'baton.retries{baton.attempt=other,baton.client_id=app}': 3,
+      'baton.retries{baton.attempt=without_key,baton.client_id=app}': 3,
+      'baton.families.second_holder_suspected{baton.client_id=app}': 1,
+      'baton.families.second_holder_suspected{baton.client_id=_OTHER}': 0,
+    })
+  })
+
   it('has the rare events that matter at zero from the beginning, for each client that is told apart', async () => {
     const { measured } = world({ clientIds: ['app'] })
     expect(await measured()).toMatchObject({
