@@ -11,6 +11,7 @@ const session = createSession({
     tokenEndpoint: `${origin}/oauth/token`,
     revocationEndpoint: `${origin}/oauth/revoke`,
     clientId: 'web',
+    idempotencyKey: true, // a Baton server
   }),
 })
 session.on('refreshed', ({ generation }) => console.log(`refreshed: generation ${generation}`))

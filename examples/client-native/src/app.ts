@@ -15,7 +15,12 @@ export const sessionPath = fileOf('SESSION_FILE', '../session.json')
 
 const proofs = dpopProofs({ keyPair: await deviceKey(fileOf('KEY_FILE', '../key.json')) })
 const session = createSession({
-  endpoints: oauthEndpoints({ tokenEndpoint, revocationEndpoint: `${origin}/oauth/revoke`, clientId }),
+  endpoints: oauthEndpoints({
+    tokenEndpoint,
+    revocationEndpoint: `${origin}/oauth/revoke`,
+    clientId,
+    idempotencyKey: true, // a Baton server
+  }),
   storage: sessionFile(sessionPath),
   proofs,
 })

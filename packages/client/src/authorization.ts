@@ -18,6 +18,8 @@ export interface PendingAuthorization {
   readonly state: string
   readonly codeVerifier: string
   readonly redirectUri: string
+  /** Present once the code is about to be exchanged; see `save` of `loginWithCode`. */
+  readonly idempotencyKey?: string
 }
 
 export interface AuthorizationRequest {
@@ -52,6 +54,12 @@ export interface Callback {
   /** Where the browser came back to. */
   readonly url: string | URL
   readonly pending: PendingAuthorization
+  /**
+   * Stores `pending` again, with the Idempotency-Key that the code is about to be exchanged with. A page that is reloaded meanwhile then
+   * repeats the same attempt, which the server does not take for reuse of the code.
+   */
+  readonly save?: (pending: PendingAuthorization) => unknown
+  readonly environment?: Pick<Environment, 'random'>
 }
 
 /**
@@ -60,7 +68,7 @@ export interface Callback {
  */
 export async function loginWithCode(
   session: Pick<Session, 'loginWithGrant'>,
-  { url, pending }: Callback,
+  { url, pending, save, environment = createEnvironment() }: Callback,
 ): Promise<void> {
   const { state, codeVerifier, redirectUri } = pending
   const { searchParams } = new URL(url)
@@ -73,10 +81,10 @@ export async function loginWithCode(
   // Only what reads like a code of the standards: an address may say anything.
   const error = /^[a-z_]{1,40}$/.exec(searchParams.get('error') ?? '')?.[0] ?? 'no code'
   if (code === '') throw new SessionError('bad_answer', `the server did not sign in (${error})`)
-  await session.loginWithGrant({
-    grant_type: 'authorization_code',
-    code,
-    code_verifier: codeVerifier,
-    redirect_uri: redirectUri,
-  })
+  const { idempotencyKey = randomText(environment) } = pending
+  await save?.({ ...pending, idempotencyKey })
+  await session.loginWithGrant(
+    { grant_type: 'authorization_code', code, code_verifier: codeVerifier, redirect_uri: redirectUri },
+    idempotencyKey,
+  )
 }

@@ -13,6 +13,8 @@ export interface DiscoveredServer {
   readonly tokenEndpoint: string
   readonly authorizationEndpoint?: string
   readonly revocationEndpoint?: string
+  /** The server accepts the header `Idempotency-Key`: `idempotency_key_supported`, an extension of Baton servers. */
+  readonly idempotencyKey?: true
 }
 
 /**
@@ -59,6 +61,7 @@ function serverOf(metadata: unknown, issuer: string): DiscoveredServer {
     tokenEndpoint,
     ...(authorizationEndpoint === null ? {} : { authorizationEndpoint }),
     ...(revocationEndpoint === null ? {} : { revocationEndpoint }),
+    ...(metadata['idempotency_key_supported'] === true ? { idempotencyKey: true } : {}),
   }
 }
 

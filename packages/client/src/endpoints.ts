@@ -31,8 +31,8 @@ export interface Endpoints {
   /** `key` identifies the attempt: the same for each repetition. */
   refresh(session: Base, key: string): Call | null
   revoke(revocation: PendingRevocation): Call | null
-  /** By another grant (RFC 6749 section 4). */
-  exchange(parameters: Readonly<Record<string, string>>): Call | null
+  /** By another grant (RFC 6749 section 4). `key` as in `refresh`; a call with the header `idempotency-key` may be repeated. */
+  exchange(parameters: Readonly<Record<string, string>>, key: string): Call | null
   /** Parses a response of the token endpoint. Rejects only if its body cannot be read. */
   readAnswer(response: Response, circumstances: Circumstances): Promise<Answer>
   /** Parses the members of a token response (RFC 6749 section 5.1). */

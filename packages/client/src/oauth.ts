@@ -10,13 +10,17 @@ export interface OAuthOptions {
   readonly clientSecret?: string
   /** RFC 7009. Without one a sign-out ends only what is stored here. */
   readonly revocationEndpoint?: string | URL
-  /** False where the token endpoint is of another origin, whose CORS rules do not allow this header. Default true. */
+  /**
+   * True if the token endpoint accepts the header `Idempotency-Key`: it then returns the same tokens to a repeated request, and its CORS
+   * rules allow the header. A Baton server does, and `discover` of `@baton/client/discovery` returns it from the metadata. Default false:
+   * the preflight of any other server would reject it.
+   */
   readonly idempotencyKey?: boolean
 }
 
 /** For a session whose refresh token we keep: any OAuth 2 server. Throws `MisuseError`. */
 export function oauthEndpoints(options: OAuthOptions): Endpoints {
-  const { clientId, clientSecret, idempotencyKey = true } = options
+  const { clientId, clientSecret, idempotencyKey = false } = options
   if (typeof (clientId as unknown) !== 'string' || clientId === '')
     throw new MisuseError('clientId', 'is missing; give the id that the server knows this app by')
   const token = secureUrl('tokenEndpoint', options.tokenEndpoint)
@@ -42,6 +46,8 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
     }
   }
 
+  const headerOf = (key: string) => (idempotencyKey ? { 'idempotency-key': key } : {})
+
   return {
     origin: new URL(token).origin,
     isCookie: false,
@@ -49,13 +55,14 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
     refresh(session, key) {
       if (session.state === 'unknown' || session.refreshToken === null) return null
       const form = { grant_type: 'refresh_token', refresh_token: session.refreshToken }
-      return write(token, form, idempotencyKey ? { 'idempotency-key': key } : {})
+      return write(token, form, headerOf(key))
     },
     revoke({ refreshToken }) {
       if (revocation === null || refreshToken === null) return null
       return write(revocation, { token: refreshToken, token_type_hint: 'refresh_token' })
     },
-    exchange: (parameters) => write(token, parameters),
+    exchange: (parameters, key) =>
+      write(token, parameters, parameters['grant_type'] === 'authorization_code' ? headerOf(key) : {}),
     readAnswer,
     readGrant,
   }

@@ -2,8 +2,9 @@ import { SessionError } from './errors.js'
 import { locked } from './locked.js'
 import type { SessionRecord } from './record.js'
 import { consider, type Refreshed, reserve, type Seen, weigh } from './refresh-state.js'
+import { retry } from './retry.js'
 import type { Setup } from './setup.js'
-import { fraction, randomText } from './timing.js'
+import { randomText } from './timing.js'
 import type { Transport } from './transport.js'
 import type { Vault } from './vault.js'
 
@@ -12,19 +13,12 @@ interface RefreshSetup extends Setup {
   readonly transport: Transport
 }
 
-/** How often one refresh asks before it gives up; the session stays. */
-const TRIES = 3
-/** Back-off: from nothing up to this, doubled at each try. */
-const BACK_OFF_MS = 1000
-/** A pause that is longer ends this refresh instead of holding its callers. */
-const PATIENCE_MS = 15_000
-
 /** Resolves with a session other than the stale one, or with why there is none. Never rejects. */
 export type Refresh = (stale: Seen | null, held: () => Seen | null) => Promise<Refreshed | SessionError>
 
 /** Does what `refresh-state.ts` decides. */
 export function createRefresh(setup: RefreshSetup): Refresh {
-  const { environment, endpoints, vault, transport, emit } = setup
+  const { environment, endpoints, vault, transport } = setup
 
   /** The stored session. In cookie mode there may be one that nobody has written down; one refresh will tell. */
   async function read(): Promise<SessionRecord | null> {
@@ -57,15 +51,6 @@ export function createRefresh(setup: RefreshSetup): Refresh {
       return isOurs ? answer : new SessionError('unavailable', 'contended')
     }
 
-    for (let tries = 1; ; tries += 1) {
-      const result = await locked(setup, turn)
-      if (!(result instanceof SessionError) || result.code !== 'unavailable' || tries === TRIES) return result
-      const pauseMs = Math.max(0, (result.until ?? 0) - environment.now())
-      // Full jitter, on top of what the server asked for.
-      const waitMs = pauseMs + Math.floor(fraction(environment) * BACK_OFF_MS * 2 ** (tries - 1))
-      if (waitMs > PATIENCE_MS) return result
-      emit('retrying', { tries, waitMs, reason: result.reason })
-      await new Promise<void>((resolve) => environment.setTimer(waitMs, resolve))
-    }
+    return retry(setup, () => locked(setup, turn))
   }
 }

@@ -10,6 +10,7 @@ import { MisuseError } from './misuse.js'
 import type { Proofs } from './proofs.js'
 import type { Known, LiveSession } from './record.js'
 import { successorOf } from './refresh-state.js'
+import { retry } from './retry.js'
 import { createRevocations } from './revocations.js'
 import type { Setup } from './setup.js'
 import { memoryStorage, type SessionStorage } from './storage.js'
@@ -53,10 +54,11 @@ export interface Session {
    */
   login(answer: TokenResponse | ((signal: AbortSignal) => Promise<unknown>)): Promise<void>
   /**
-   * Asks the token endpoint by another grant (RFC 6749 section 4), and takes over its answer. For that of a code there is
-   * `loginWithCode` of `@baton/client/authorization`. Rejects with a `SessionError`.
+   * Sends another grant (RFC 6749 section 4) to the token endpoint and signs in with its response. For an authorization code use
+   * `loginWithCode` of `@baton/client/authorization`. `idempotencyKey` (22 to 255 characters, random by default) identifies the attempt
+   * to exchange a code, which is then repeated if its response is lost. Rejects with a `SessionError`.
    */
-  loginWithGrant(parameters: Readonly<Record<string, string>>): Promise<void>
+  loginWithGrant(parameters: Readonly<Record<string, string>>, idempotencyKey?: string): Promise<void>
   /**
    * Signs out: here and in all tabs at once, then at the server. `revoked` is whether the server has confirmed it; if not, it is told
    * again, where that can help.
@@ -143,9 +145,11 @@ export function createSession(options: SessionOptions): Session {
         const members = typeof answer === 'function' ? await answer(signal) : answer
         await begin(endpoints.readGrant(members, { scheme: proofs.scheme, sentAt: began() }))
       }),
-    async loginWithGrant(parameters) {
-      const { answer } = await transport(endpoints.exchange(parameters), { isBound: false })
-      await begin(answer)
+    async loginWithGrant(parameters, key = randomText(environment)) {
+      const call = endpoints.exchange(parameters, key)
+      const send = async () => (await transport(call, { isBound: false })).answer
+      // Without the key a repetition could be taken for reuse of the code.
+      await begin(await (call?.headers['idempotency-key'] ? retry(setup, send) : send()))
     },
     async logout() {
       await replace(null)

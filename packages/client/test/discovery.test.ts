@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { discover } from '../src/discovery.js'
+import type { LiveSession } from '../src/index.js'
 import { MisuseError } from '../src/misuse.js'
 import { oauthEndpoints } from '../src/oauth.js'
 import { startForeignServer } from './foreign-server.js'
@@ -57,6 +58,20 @@ describe('discovery', () => {
     answers[`${OAUTH}/tenant`] = { body: metadata(issuer, { unknown: 1 }) }
     expect(await discover(issuer)).toEqual({ issuer, tokenEndpoint: `${issuer}/token` })
     expect(asked).toEqual([`${OAUTH}/tenant`])
+  })
+
+  test.each([
+    [true, { idempotencyKey: true }],
+    [false, {}],
+    ['true', {}],
+    [undefined, {}],
+  ])('a server accepts the Idempotency-Key if its metadata says so: %s', async (supported, expected) => {
+    answers[OAUTH] = { body: metadata(origin, { idempotency_key_supported: supported }) }
+    const found = await discover(origin)
+    expect(found).toEqual({ issuer: origin, tokenEndpoint: `${origin}/token`, ...expected })
+    const session = { state: 'live', refreshToken: 'rt' } as LiveSession
+    const call = oauthEndpoints({ ...found, clientId: 'web' }).refresh(session, 'key')
+    expect(call?.headers['idempotency-key']).toBe(supported === true ? 'key' : undefined)
   })
 
   test('where there is no such document, that of OpenID Connect is asked for', async () => {

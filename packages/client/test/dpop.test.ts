@@ -35,6 +35,7 @@ async function open(options: Partial<SessionOptions> = {}, keyPair?: KeyPair) {
       tokenEndpoint: `${server.origin}/oauth/token`,
       revocationEndpoint: `${server.origin}/oauth/revoke`,
       clientId: CLIENT,
+      idempotencyKey: true,
     }),
     environment,
     proofs,

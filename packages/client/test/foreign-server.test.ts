@@ -81,6 +81,8 @@ describe('at a server that is not Baton', () => {
     expect(await session.logout()).toEqual({ revoked: true })
     expect(await server.knows(last)).toBe(false)
     expect(session.snapshot()).toMatchObject({ status: 'signedOut', reason: 'logout' })
+    // The preflight of most servers rejects it.
+    for (const { headers } of server.asked('/token')) expect(headers).not.toHaveProperty('idempotency-key')
   })
 
   test('CL-14 a verifier of another sign-in gets no tokens', async () => {

@@ -9,6 +9,7 @@ const session = createSession({
     tokenEndpoint: `${origin}/oauth/token`,
     revocationEndpoint: `${origin}/oauth/revoke`,
     clientId: 'web',
+    idempotencyKey: true,
   }),
   storage: sessionFile(file, { staleSeconds: Number(staleSeconds) }),
   lockTimeoutSeconds: 60,

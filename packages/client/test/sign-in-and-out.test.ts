@@ -209,6 +209,54 @@ describe('signing in', () => {
     await comeBack({ code, state })
     expect(await (await session.fetch(`${server.origin}/api/me`)).json()).toMatchObject({ sub: 'alice' })
   })
+
+  describe('by a code whose response is lost', () => {
+    const redirectUri = 'https://app.example/callback'
+    async function callbackOf() {
+      const authorizationEndpoint = 'https://login.example/authorize'
+      const { url, pending } = await beginAuthorization({ authorizationEndpoint, clientId: CLIENT, redirectUri })
+      const codeChallenge = new URL(url).searchParams.get('code_challenge') ?? ''
+      const code = server.codes.issue({ subject: 'alice', clientId: CLIENT, redirectUri, codeChallenge })
+      return { url: `${redirectUri}?${String(new URLSearchParams({ code, state: pending.state }))}`, pending }
+    }
+    const keys = () => server.asked('/oauth/token').map(({ headers }) => headers['idempotency-key'])
+    const events = () => server.events.map(({ type }) => type)
+
+    test('repeats the exchange with the same Idempotency-Key', async () => {
+      const session = world.open()
+      server.fault('/oauth/token', { kind: 'drop' }, { kind: 'answer', status: 503 })
+      await loginWithCode(session, await callbackOf())
+      expect(keys()).toEqual(Array(3).fill(expect.stringMatching(/^.{22,}$/)))
+      expect(new Set(keys()).size).toBe(1)
+      expect(events()).toEqual(['issued', 'retried'])
+      expect(await session.getAccessToken()).toMatch(/^eyJ/)
+    })
+
+    test('a page that is reloaded meanwhile repeats the key that was saved before the request', async () => {
+      const callback = await callbackOf()
+      let saved = callback.pending
+      const fault = { kind: 'drop' } as const
+      server.fault('/oauth/token', fault, fault, fault)
+      const lost = loginWithCode(world.open(), { ...callback, save: async (pending) => void (saved = pending) })
+      await expect(lost).rejects.toMatchObject({ code: 'unavailable' })
+      await loginWithCode(world.open(), { ...callback, pending: saved })
+      expect(new Set(keys())).toEqual(new Set([saved.idempotencyKey]))
+      expect(events()).not.toContain('reuse')
+    })
+
+    test('sends neither the key nor the code a second time to a server that is not known to accept the key', async () => {
+      const session = world.open({ endpoints: world.endpoints({ idempotencyKey: false }) })
+      server.fault('/oauth/token', { kind: 'drop' })
+      await expect(loginWithCode(session, await callbackOf())).rejects.toMatchObject({ code: 'unavailable' })
+      expect(keys()).toEqual([undefined])
+    })
+
+    test('repeats no other grant', async () => {
+      server.fault('/oauth/token', { kind: 'answer', status: 503 })
+      await expect(world.open().loginWithGrant({ grant_type: 'password' })).rejects.toThrow('503')
+      expect(keys()).toEqual([undefined])
+    })
+  })
 })
 
 describe('signing out', () => {

@@ -13,6 +13,7 @@ export async function createWorld(options: Pick<ServerOptions, 'policy'> = {}) {
       tokenEndpoint: `${server.origin}/oauth/token`,
       revocationEndpoint: `${server.origin}/oauth/revoke`,
       clientId: CLIENT,
+      idempotencyKey: true,
       ...options,
     })
 

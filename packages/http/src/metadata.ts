@@ -50,6 +50,8 @@ export function metadataOf(abilities: Abilities): object {
     introspection_endpoint_auth_methods_supported: confidential,
     introspection_endpoint_auth_signing_alg_values_supported: algorithms,
     dpop_signing_alg_values_supported: proofAlgorithms,
+    // An extension (RFC 8414 section 2): the token endpoint accepts the header `Idempotency-Key`, from pages of `cors.origins` as well.
+    idempotency_key_supported: true,
     tls_client_certificate_bound_access_tokens: seesCertificates ? true : undefined,
   }
 }

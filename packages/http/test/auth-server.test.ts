@@ -81,6 +81,7 @@ describe('what the metadata says', () => {
       grant_types_supported: ['authorization_code', 'refresh_token'],
       code_challenge_methods_supported: ['S256'],
       scopes_supported: ['read', 'write'],
+      idempotency_key_supported: true,
     })
   })
 

@@ -237,6 +237,7 @@ export function createBrowser(world: BrowserWorld): Browser {
             tokenEndpoint: `${ORIGIN}/oauth/token`,
             revocationEndpoint: `${ORIGIN}/oauth/revoke`,
             clientId: CLIENT,
+            idempotencyKey: true,
           })
         : cookieEndpoints({
             refreshEndpoint: `${ORIGIN}/auth/refresh`,

@@ -42,7 +42,11 @@ export async function createPerson({ name, origin, chance }: PersonWorld): Promi
   }
   const open = (): Session =>
     createSession({
-      endpoints: oauthEndpoints({ tokenEndpoint: 'https://service.example/oauth/token', clientId: CLIENT }),
+      endpoints: oauthEndpoints({
+        tokenEndpoint: 'https://service.example/oauth/token',
+        clientId: CLIENT,
+        idempotencyKey: true,
+      }),
       storage,
       environment,
       requestTimeoutSeconds: 5,
