@@ -3,6 +3,7 @@ import {
   createRefreshTokens,
   type FamilyId,
   type FamilyRecord,
+  type Grace,
   type RedeemOutcome,
   type RefreshEvent,
   type RefreshTokens,
@@ -66,6 +67,7 @@ export interface CoreCall {
 }
 
 export interface CoreOptions {
+  readonly grace: Grace
   readonly graceSeconds: number
   readonly idleSeconds: number
   readonly absoluteSeconds: number

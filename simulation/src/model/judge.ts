@@ -159,7 +159,7 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
       throw new Violation('I1', `a token that is ${standing.kind} was exchanged for nothing`)
     if (standing.isUsedUp) throw new Violation('I6', 'a predecessor succeeded after its successor had been used')
     const { link } = standing
-    const inTime = hasGrace(flight) && arrivalOf(flight) < link.appliedAt + graceMs
+    const inTime = hasGrace(flight, link) && arrivalOf(flight) < link.appliedAt + graceMs
     if (!inTime && !isSameAttempt(flight, link))
       throw flight.kind === 'redeem'
         ? new Violation('I17', 'a code was good twice')
@@ -212,11 +212,12 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     if (standing.kind === 'current' || standing.kind === 'ahead') return true
     if (standing.kind === 'severed' || standing.isUsedUp) return false
     const { link } = standing
-    return (hasGrace(flight) && arrivalOf(flight) < link.madeAt + graceMs) || isSameAttempt(flight, link)
+    return (hasGrace(flight, link) && arrivalOf(flight) < link.madeAt + graceMs) || isSameAttempt(flight, link)
   }
 
-  /** Nothing tells the second use of a code by its owner from the first by a thief. */
-  const hasGrace = ({ kind }: Flight) => kind === 'rotate' && graceMs > 0
+  /** The second use of a code by its owner cannot be told from the first by a thief; of attempts with keys, some can. */
+  const hasGrace = ({ kind, key }: Flight, link: Link) =>
+    kind === 'rotate' && graceMs > 0 && (setup.core.grace === 'any-attempt' || (key === null && link.key === null))
 
   return { carryOut, conclude, occasions }
 }

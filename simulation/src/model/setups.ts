@@ -21,6 +21,7 @@ const GRACE = 30
 const plain: Setup = {
   name: 'plain',
   core: {
+    grace: 'any-attempt',
     graceSeconds: GRACE,
     idleSeconds: HOUR,
     absoluteSeconds: 3 * HOUR,
@@ -58,6 +59,28 @@ export const setups: readonly Setup[] = [
     name: 'the same without grace',
     core: { ...plain.core, graceSeconds: 0 },
     budget: { ...NOTHING, clock: 1, losses: 2, delays: 1, copies: 1 },
+  },
+  {
+    ...plain,
+    name: 'two tabs on a bad network, and a grace window for the same attempt only',
+    core: { ...plain.core, grace: 'same-attempt' },
+    budget: { ...NOTHING, clock: 2, losses: 2, delays: 1, copies: 1 },
+  },
+  {
+    ...plain,
+    name: 'a thief that follows, and a grace window for the same attempt only',
+    core: { ...plain.core, grace: 'same-attempt' },
+    holders: ['tab A', 'tab C', 'thief'],
+    mostInFlight: 3,
+    budget: { ...NOTHING, clock: 1, losses: 1, steals: 2 },
+  },
+  {
+    ...plain,
+    name: 'a thief, no Idempotency-Key, and a grace window for the same attempt only',
+    core: { ...plain.core, grace: 'same-attempt' },
+    idempotencyKeys: false,
+    holders: ['tab A', 'tab B', 'thief'],
+    budget: { ...NOTHING, clock: 2, losses: 1, steals: 1 },
   },
   {
     ...plain,

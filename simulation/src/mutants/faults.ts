@@ -123,7 +123,30 @@ export const faults: readonly Fault[] = [
   inCore('the window of an attempt has no end', decide, 'Math.max(graceMs, sameAttemptMs)', 'Infinity'),
   inCore('grace is an instant too long', decide, 'arrivedAt < rotatedAt', 'arrivedAt <= rotatedAt'),
   inCore('without grace the same instant is still a retry', decide, 'windowMs > 0 && arrivedAt <', 'arrivedAt <='),
-  inCore('the attempt does not count', decide, 'sameAttempt ? Math.max(graceMs, sameAttemptMs) : graceMs', 'graceMs'),
+  inCore(
+    'the attempt does not count',
+    decide,
+    "if (attempt === 'same') return Math.max(graceMs, sameAttemptMs)\n",
+    "if (attempt === 'same') return graceMs\n",
+  ),
+  inCore(
+    'another attempt is accepted where only the same one is',
+    decide,
+    "grace === 'same-attempt' && attempt !== 'unknown' ? 0 : graceMs",
+    'graceMs',
+  ),
+  inCore(
+    'a request without a key is accepted where only the same attempt is',
+    decide,
+    "attempt !== 'unknown' ? 0",
+    "attempt === 'other' ? 0",
+  ),
+  inCore(
+    'requests without keys have no grace where only the same attempt is accepted',
+    decide,
+    "grace === 'same-attempt' && attempt !== 'unknown' ? 0",
+    "grace === 'same-attempt' ? 0",
+  ),
   inCore(
     'a bound token needs no proof at the door',
     decide,

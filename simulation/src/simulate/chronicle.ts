@@ -258,7 +258,7 @@ export function createChronicle(plan: Plan): Chronicle {
       throw new Violation('I1', `a token that is ${standing.kind} was exchanged for nothing`)
     if (standing.isUsedUp) throw new Violation('I6', 'a predecessor succeeded after its successor had been used')
     const { link } = standing
-    const inTime = hasGrace(visit) && visit.arrivedAt < link.appliedAt + graceMs + 2 * SKEW_MS
+    const inTime = hasGrace(visit, link) && visit.arrivedAt < link.appliedAt + graceMs + 2 * SKEW_MS
     if (!inTime && !isSameAttempt(visit, link))
       throw visit.purpose === 'code'
         ? new Violation('I17', 'a code was good twice')
@@ -329,11 +329,14 @@ export function createChronicle(plan: Plan): Chronicle {
     if (standing.kind === 'current' || standing.kind === 'ahead') return true
     if (standing.kind === 'severed' || standing.isUsedUp) return false
     const { link } = standing
-    return (hasGrace(visit) && visit.arrivedAt < link.madeAt + graceMs - 2 * SKEW_MS) || isSameAttempt(visit, link)
+    return (
+      (hasGrace(visit, link) && visit.arrivedAt < link.madeAt + graceMs - 2 * SKEW_MS) || isSameAttempt(visit, link)
+    )
   }
 
   /** Nothing tells the second use of a code by its owner from the first by a thief. */
-  const hasGrace = ({ purpose }: Visit) => purpose === 'refresh' && graceMs > 0
+  const hasGrace = ({ purpose, key }: Visit, link: Link) =>
+    purpose === 'refresh' && graceMs > 0 && (plan.grace === 'any-attempt' || (key === null && link.key === null))
 
   return {
     lineage,

@@ -1,3 +1,4 @@
+import type { Grace } from '@baton/core'
 import { type Chances, chancesOf } from './chances.js'
 
 /** One thing that befalls the world at a certain time. */
@@ -35,6 +36,8 @@ export interface Plan {
   readonly seed: string
   readonly engine: 'memory' | 'sqlite' | 'postgres' | 'redis'
   readonly carrier: 'token' | 'cookie'
+  /** Which retries the grace window accepts. */
+  readonly grace: Grace
   readonly graceSeconds: number
   readonly idleSeconds: number
   readonly absoluteSeconds: number
@@ -72,6 +75,9 @@ export function planOf(seed: string): Plan {
   const signIn = carrier === 'cookie' ? 'password' : chances.oneOf(WAYS_IN)
   const proofs = signIn === 'code' ? chances.oneOf(['none', 'none', 'plain', 'with nonces']) : 'none'
   const isCalm = chances.happens(0.2)
+  // A source of its own, so that other plans stay as they were.
+  const graceChances = chancesOf(`${seed}/grace`)
+  const grace = graceChances.happens(0.2) ? 'same-attempt' : 'any-attempt'
   const upTo = (most: number) => (isCalm || chances.happens(0.4) ? 0 : chances.fraction() * most)
   const hasShortLife = chances.happens(0.15)
   return {
@@ -80,6 +86,7 @@ export function planOf(seed: string): Plan {
     carrier,
     tabs,
     lengthMs,
+    grace,
     graceSeconds: chances.oneOf([30, 30, 30, 10, 0]),
     idleSeconds: hasShortLife ? 150 : 3600,
     absoluteSeconds: hasShortLife ? chances.between(200, 400) : 7200,
@@ -99,8 +106,22 @@ export function planOf(seed: string): Plan {
       storeFailsLate: upTo(0.1),
       storeRepeats: upTo(0.15),
     },
-    incidents: incidentsOf(chances, { lengthMs, tabs, engine, signIn, proofs }),
+    incidents: [
+      ...incidentsOf(chances, { lengthMs, tabs, engine, signIn, proofs }),
+      ...(grace === 'same-attempt' ? followingOf(graceChances, { lengthMs, tabs }) : []),
+    ].sort((one, other) => one.atMs - other.atMs),
   }
+}
+
+/** A thief that presents the predecessor just after the owner has refreshed. */
+function followingOf(chances: Chances, { lengthMs, tabs }: Pick<Plan, 'lengthMs' | 'tabs'>): Incident[] {
+  if (!chances.happens(0.5)) return []
+  const refreshAt = chances.between(SECOND, lengthMs)
+  return [
+    { atMs: refreshAt - 1, kind: 'the thief copies all that is stored' },
+    { atMs: refreshAt, kind: 'a tab is told 401', tab: chances.between(0, tabs - 1) },
+    { atMs: refreshAt + chances.between(0, 20 * SECOND), kind: 'the thief refreshes' },
+  ]
 }
 
 function incidentsOf(
@@ -161,5 +182,5 @@ function incidentsOf(
     some(0.7, 2, () => ({ atMs: soon(), kind: 'the thief redeems the code' }))
     some(0.5, 2, () => ({ atMs: soon(), kind: 'the thief has the code and no verifier' }))
   }
-  return incidents.sort((one, other) => one.atMs - other.atMs)
+  return incidents
 }

@@ -79,12 +79,12 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
   const deskAt = (process: Process) => process.free.pop() ?? furnish(process)
 
   function furnish({ now, random }: Process): Desk {
-    const { graceSeconds, idleSeconds, absoluteSeconds } = plan
+    const { grace, graceSeconds, idleSeconds, absoluteSeconds } = plan
     const desk = { visit: nobody(), settle: (): void => undefined }
     const tokens = createRefreshTokens({
       store: store.storeAt(desk),
       secrets: [SECRET],
-      policy: { graceSeconds, idleSeconds, absoluteSeconds },
+      policy: { grace, graceSeconds, idleSeconds, absoluteSeconds },
       storeTimeoutSeconds: null,
       now,
       random,
