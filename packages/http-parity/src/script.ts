@@ -446,10 +446,10 @@ step('a refresh with a custom header that middleware removes', 403, ({ cookie })
 step('a refresh with a dead cookie', 401, ({ cookie }) =>
   ask(AUTH, [X_BATON, SAME, ['Cookie', cookie('a login into the cookie')]]),
 )
-step('a refresh with two cookies of one name', 400, ({ cookie, issued }) =>
+step('a refresh with two cookies of one name', 200, ({ cookie, issued }) =>
   ask(AUTH, [X_BATON, SAME, ['Cookie', `${cookie(CURRENT)}; baton=${issued('planted')}`]]),
 )
-step('a refresh with two Cookie headers', 400, ({ cookie, issued }) =>
+step('a refresh with two Cookie headers', 200, ({ cookie, issued }) =>
   ask(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)], ['Cookie', `baton=${issued('planted')}`]]),
 )
 step('GET at the cookie endpoint', 405, () => ({ method: 'GET', target: AUTH, headers: [X_BATON, SAME] }))

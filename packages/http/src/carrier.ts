@@ -6,27 +6,28 @@ import type { Transport } from './transport.js'
 
 type SetCookieHeader = readonly ['set-cookie', string]
 
-type CarriedToken =
-  | { readonly kind: 'none' }
-  | { readonly kind: 'one'; readonly refreshToken: string }
-  /** Two cookies of one name: somebody planted one of them, and nobody can tell which. */
-  | { readonly kind: 'several' }
-
 /** Carries the refresh token in a cookie that scripts cannot read. */
 export interface CookieCarrier {
   /** The client that cookie sessions belong to. */
   readonly clientId: string
   readonly allowedOrigins: ReadonlySet<string>
-  read(request: PlainRequest, transport: Transport): CarriedToken
-  /** Lives as long as the family would without another refresh. `now` is epoch milliseconds. */
+  /**
+   * The distinct values of the cookie, in the order sent. A browser may hold more than one: after `embedded` has been changed it has
+   * a partitioned and an unpartitioned cookie, and without TLS there may be one for each path or domain.
+   */
+  read(request: PlainRequest, transport: Transport): readonly string[]
+  /** Lives as long as the family would without another refresh. `now` is epoch milliseconds. Expires the other variant. */
   set(
     refreshToken: string,
     family: Pick<Family, 'expiresAt'>,
     at: { transport: Transport; now: number },
-  ): SetCookieHeader
-  clear(transport: Transport): SetCookieHeader
+  ): readonly SetCookieHeader[]
+  /** Expires both variants. */
+  clear(transport: Transport): readonly SetCookieHeader[]
 }
 
+/** Each value may cost a read of the store. */
+const MAX_VALUES = 8
 const KNOWN = ['name', 'clientId', 'allowedOrigins', 'embedded']
 
 /** Throws `MisuseError`. */
@@ -44,28 +45,43 @@ export function cookieCarrier(cookie: CookieOptions | true): CookieCarrier {
     )
   for (const origin of allowedOrigins) demandOrigin('cookie.allowedOrigins', origin)
 
-  // A browser takes neither the prefix nor SameSite=None without Secure, and plain http is only for developing on one machine.
+  // Browsers accept neither the prefix nor SameSite=None without Secure. Plain http is for development on one machine.
   const nameFor = ({ scheme }: Transport) => (scheme === 'https' ? `__Host-${name}` : name)
-  const write = (value: string, maxAge: number, transport: Transport): SetCookieHeader => {
+  const write = (value: string, maxAge: number, { transport, isPartitioned }: Variant): SetCookieHeader => {
     const secure = transport.scheme === 'https'
-    const sameSite = embedded && secure ? 'none' : 'strict'
-    const partitioned = embedded && secure
-    const attributes = { path: '/', httpOnly: true, secure, sameSite, partitioned, maxAge } as const
+    const sameSite = isPartitioned ? 'none' : 'strict'
+    const attributes = { path: '/', httpOnly: true, secure, sameSite, partitioned: isPartitioned, maxAge } as const
     return ['set-cookie', stringifySetCookie({ name: nameFor(transport), value, ...attributes })]
+  }
+  /** The variant in use, and the one that a browser may still hold from before `embedded` was changed. */
+  const variantsOf = (transport: Transport): readonly [current: Variant, ...others: Variant[]] => {
+    if (transport.scheme !== 'https') return [{ transport, isPartitioned: false }]
+    return [
+      { transport, isPartitioned: embedded },
+      { transport, isPartitioned: !embedded },
+    ]
+  }
+  /** The current variant comes last: a browser without partitions has only one cookie, and the last header decides. */
+  const replace = (value: string, maxAge: number, transport: Transport): readonly SetCookieHeader[] => {
+    const [current, ...others] = variantsOf(transport)
+    return [...others.map((variant) => write('', 0, variant)), write(value, maxAge, current)]
   }
   return {
     clientId,
     allowedOrigins: new Set(allowedOrigins),
-    read(request, transport) {
-      const values = cookiesNamed(nameFor(transport), request)
-      if (values.length > 1) return { kind: 'several' }
-      const [refreshToken = ''] = values
-      return refreshToken === '' ? { kind: 'none' } : { kind: 'one', refreshToken }
+    read: (request, transport) => {
+      const values = cookiesNamed(nameFor(transport), request).filter((value) => value !== '')
+      return [...new Set(values)].slice(0, MAX_VALUES)
     },
     set: (refreshToken, { expiresAt }, { transport, now }) =>
-      write(refreshToken, Math.max(0, Math.floor((expiresAt - now) / 1000)), transport),
-    clear: (transport) => write('', 0, transport),
+      replace(refreshToken, Math.max(0, Math.floor((expiresAt - now) / 1000)), transport),
+    clear: (transport) => replace('', 0, transport),
   }
+}
+
+interface Variant {
+  readonly transport: Transport
+  readonly isPartitioned: boolean
 }
 
 function cookiesNamed(name: string, { headers }: PlainRequest): string[] {

@@ -1,33 +1,46 @@
+import type { RefreshTokens } from '@baton/core'
 import type { CookieCarrier } from './carrier.js'
 import { forged, isForged } from './csrf.js'
 import type { Exchange } from './endpoint.js'
 import { type PlainResponse, soleHeader } from './message.js'
 import { invalidRequest } from './respond.js'
 
-export type CookieSession =
-  | {
-      readonly ok: true
-      /** Null without a cookie. */
-      readonly refreshToken: string | null
-      /** The family that the page believes its cookie to be of. */
-      readonly expected: { readonly familyId?: string }
-    }
-  | { readonly ok: false; readonly response: PlainResponse }
-
-/** Reads the session of a request from a page: only from pages that may ask, and only when there is no doubt which cookie is meant. */
-export function readCookieSession({ request, transport }: Exchange, carrier: CookieCarrier): CookieSession {
-  if (isForged(request, { transport, allowedOrigins: carrier.allowedOrigins })) return { ok: false, response: forged() }
-  if ((request.headers['x-baton-session']?.length ?? 0) > 1) return refuse('X-Baton-Session is repeated.')
-  const carried = carrier.read(request, transport)
-  if (carried.kind === 'several') return refuse('There are several session cookies.')
-  const familyId = soleHeader(request, 'x-baton-session') ?? ''
-  return {
-    ok: true,
-    refreshToken: carried.kind === 'one' ? carried.refreshToken : null,
-    expected: familyId === '' ? {} : { familyId },
-  }
+export interface SessionCookies {
+  /** The tokens of all cookies of the name; empty without a cookie. */
+  readonly refreshTokens: readonly string[]
+  /** The family that the page believes its cookie to be of. */
+  readonly expected: { readonly familyId?: string }
 }
 
-function refuse(description: string): CookieSession {
-  return { ok: false, response: invalidRequest(description) }
+type ReadSession = ({ readonly ok: true } & SessionCookies) | { readonly ok: false; readonly response: PlainResponse }
+
+/** Reads the session cookies of a request, if the request comes from a page that may send them. */
+export function readCookieSession({ request, transport }: Exchange, carrier: CookieCarrier): ReadSession {
+  if (isForged(request, { transport, allowedOrigins: carrier.allowedOrigins })) return { ok: false, response: forged() }
+  if ((request.headers['x-baton-session']?.length ?? 0) > 1)
+    return { ok: false, response: invalidRequest('X-Baton-Session is repeated.') }
+  const familyId = soleHeader(request, 'x-baton-session') ?? ''
+  return { ok: true, refreshTokens: carrier.read(request, transport), expected: familyId === '' ? {} : { familyId } }
+}
+
+/**
+ * The token to refresh with; null without a cookie. Of several it is one that a refresh would accept, so that a stale cookie of the
+ * same name neither blocks the session nor counts as reuse: the one of the expected family, else of the newest.
+ */
+export async function tokenToRefresh(
+  tokens: Pick<RefreshTokens, 'inspect'>,
+  { refreshTokens, expected }: SessionCookies,
+  clientId: string,
+): Promise<string | null> {
+  const [first = null, ...others] = refreshTokens
+  if (others.length === 0) return first
+  let best = { refreshToken: first, rank: -Infinity }
+  for (const refreshToken of refreshTokens) {
+    const inspection = await tokens.inspect(refreshToken)
+    if (!inspection.active || inspection.family.clientId !== clientId) continue
+    const { id, createdAt } = inspection.family
+    const rank = id === expected.familyId ? Infinity : createdAt
+    if (rank > best.rank) best = { refreshToken, rank }
+  }
+  return best.refreshToken
 }

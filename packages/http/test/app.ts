@@ -88,8 +88,9 @@ export function headersOf({ headers }: PlainResponse, name: string): string[] {
   return headers.filter(([other]) => other === name).map(([, value]) => value)
 }
 
+/** The last value, which is the one that counts for a cookie that is set twice. */
 export function headerOf(response: PlainResponse, name: string): string | undefined {
-  return headersOf(response, name)[0]
+  return headersOf(response, name).at(-1)
 }
 
 export function jsonOf({ body }: PlainResponse) {

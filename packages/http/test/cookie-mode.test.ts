@@ -195,14 +195,19 @@ describe('H-03: the cookie', () => {
   test.each([
     ['one header', (a: string, b: string) => `__Host-baton=${a}; __Host-baton=${b}`],
     ['two headers', (a: string, b: string) => [`__Host-baton=${a}`, `x=y; __Host-baton=${b}`]],
-    ['one of them empty', (a: string) => `__Host-baton=${a}; __Host-baton=`],
-  ])('H-03 two of one name in %s are refused without change', async (_name, cookieOf) => {
+  ])('H-03 of two of one name in %s the live one is used', async (_name, cookieOf) => {
     const { refreshCookie, logout, issue, families } = cookieWorld()
-    const [rt0, other] = [await issue(), await issue()]
-    const page = fromPage(null, { headers: { cookie: cookieOf(rt0, other) } })
-    expectError(await send(refreshCookie, page), 400, 'invalid_request')
-    expectError(await send(logout, page), 400, 'invalid_request')
-    expect((await families()).map(({ generation }) => generation)).toEqual([0, 0])
+    const rt0 = await issue()
+    const page = fromPage(null, { headers: { cookie: cookieOf('nonsense', rt0) } })
+    expect((await send(refreshCookie, page)).status).toBe(200)
+    expect((await send(logout, page)).status).toBe(204)
+    expect(await families()).toEqual([])
+  })
+
+  test('H-03 an empty one beside another does not count', async () => {
+    const { refreshCookie, issue } = cookieWorld()
+    const cookie = `__Host-baton=${await issue()}; __Host-baton=`
+    expect((await send(refreshCookie, fromPage(null, { headers: { cookie } }))).status).toBe(200)
   })
 
   test('H-03 a token in the cookie has one spelling', async () => {
@@ -347,6 +352,7 @@ describe('logout', () => {
         ['cache-control', 'no-store'],
         ['pragma', 'no-cache'],
         ['x-content-type-options', 'nosniff'],
+        ['set-cookie', '__Host-baton=; Max-Age=0; Path=/; HttpOnly; Secure; Partitioned; SameSite=None'],
         ['set-cookie', '__Host-baton=; Max-Age=0; Path=/; HttpOnly; Secure; SameSite=Strict'],
       ],
       body: null,
@@ -362,7 +368,7 @@ describe('logout', () => {
     for (const cookie of [null, '', dead, 'nonsense']) {
       const answer = await send(logout, fromPage(cookie))
       expect(answer.status).toBe(204)
-      expect(answer.all('set-cookie')).toHaveLength(1)
+      expect(answer.all('set-cookie')).toHaveLength(2)
     }
   })
 

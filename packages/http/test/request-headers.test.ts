@@ -138,7 +138,7 @@ describe.each(environments)('behind %s', (_, environment) => {
         cookie: `theme=dark; baton=${refreshToken}; __Host-baton=${refreshToken}`,
       },
     })
-    expect([response.status, response.cookies.length]).toEqual([200, 1])
+    expect([response.status, response.cookies.at(-1)]).toEqual([200, expect.stringMatching(/^(__Host-)?baton=brt_/)])
   })
 
   it('a header that middleware removes is not used, and one that it sets is', async () => {

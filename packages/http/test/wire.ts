@@ -152,6 +152,7 @@ export interface Answer {
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- parsed JSON; a wrong shape fails the assertion
   readonly body: any
   readonly raw: PlainResponse
+  /** The last value, which is the one that counts for a cookie that is set twice. */
   header(name: string): string | null
   all(name: string): string[]
 }
@@ -231,7 +232,7 @@ function answerOf(raw: PlainResponse): Answer {
     body: raw.body === null ? null : JSON.parse(raw.body),
     raw,
     all,
-    header: (name) => all(name)[0] ?? null,
+    header: (name) => all(name).at(-1) ?? null,
   }
 }
 

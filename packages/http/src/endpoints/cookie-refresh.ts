@@ -7,7 +7,7 @@ import { endpoint } from '../endpoint.js'
 import type { Endpoint } from '../message.js'
 import { refresh } from '../refresh.js'
 import { signedOut } from '../respond.js'
-import { readCookieSession } from '../session-cookie.js'
+import { readCookieSession, tokenToRefresh } from '../session-cookie.js'
 import { tokenAnswer } from '../token-answer.js'
 import type { CookieRefreshOptions } from './token.js'
 
@@ -28,9 +28,10 @@ export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefr
     async answer(exchange) {
       const session = readCookieSession(exchange, carrier)
       if (!session.ok) return session.response
-      const { refreshToken, expected } = session
-      if (refreshToken === null) return signedOut()
       const { clientId } = carrier
+      const { expected } = session
+      const refreshToken = await tokenToRefresh(tokens, session, clientId)
+      if (refreshToken === null) return signedOut()
       return withProof({ proofs, memory: tokens, exchange }, async (boundKey) => {
         const refreshed = await refresh(issuer, exchange, { refreshToken, clientId, boundKey, ...expected })
         if (!refreshed.ok) return refreshed.isVerdict ? signedOut() : refreshed.response
@@ -40,7 +41,7 @@ export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefr
           scope: granted.scope,
           boundKey,
           sid: granted.family.id,
-          headers: [carrier.set(granted.refreshToken, granted.family, exchange)],
+          headers: carrier.set(granted.refreshToken, granted.family, exchange),
         })
       })
     },

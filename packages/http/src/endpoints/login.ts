@@ -174,14 +174,13 @@ function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { exchange, bou
     async replace() {
       // A refresh of the old session that is still in flight would otherwise restore the old cookie. A token of another client or of
       // a key that this request did not prove stays as it is: anyone can send a Cookie header.
-      const before = carrier.read(request, transport)
-      if (before.kind === 'one')
-        await tokens.revoke({ refreshToken: before.refreshToken, clientId, boundKey, reason: 'replaced' })
+      for (const refreshToken of carrier.read(request, transport))
+        await tokens.revoke({ refreshToken, clientId, boundKey, reason: 'replaced' })
     },
     carry: ({ family }, refreshToken) => ({
       sid: family.id,
       // Counted from the beginning of the session: `authenticate` may have taken its time.
-      headers: [carrier.set(refreshToken, family, { transport, now: family.createdAt })],
+      headers: carrier.set(refreshToken, family, { transport, now: family.createdAt }),
     }),
   }
 }

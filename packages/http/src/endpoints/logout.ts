@@ -1,4 +1,4 @@
-import type { RefreshTokens } from '@baton/core'
+import type { RefreshTokens, RevokeRequest } from '@baton/core'
 import { cookieCarrier } from '../carrier.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { unconfirmed, withOptionalProof } from '../dpop/with-proof.js'
@@ -6,7 +6,7 @@ import { endpoint } from '../endpoint.js'
 import type { Endpoint } from '../message.js'
 import type { CookieOptions, EndpointOptions } from '../options.js'
 import { noContent, otherSession } from '../respond.js'
-import { readCookieSession } from '../session-cookie.js'
+import { readCookieSession, type SessionCookies } from '../session-cookie.js'
 
 export interface LogoutOptions extends EndpointOptions {
   readonly cookie: CookieOptions | true
@@ -15,7 +15,8 @@ export interface LogoutOptions extends EndpointOptions {
 }
 
 /**
- * Revokes the family of the cookie and clears the cookie; 204 also without a cookie. The family must belong to the cookie's client,
+ * Revokes the family of the cookie and clears the cookie; 204 also without a cookie. With several cookies of the name, the family of
+ * each is revoked. The family must belong to the cookie's client,
  * and a family that is bound to a key needs a proof of that key; otherwise nothing is revoked. A token of the family that has been
  * rotated away revokes it as well: a browser may have missed the last response, and at the refresh endpoint such a token does no
  * less. If the store fails, the cookie stays. Throws `MisuseError`.
@@ -32,17 +33,45 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
     async answer(exchange) {
       const session = readCookieSession(exchange, carrier)
       if (!session.ok) return session.response
-      const { refreshToken, expected } = session
-      const cleared = noContent([carrier.clear(exchange.transport)])
-      if (refreshToken === null) return cleared
+      const cleared = noContent(carrier.clear(exchange.transport))
+      if (session.refreshTokens.length === 0) return cleared
       return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
-        const boundKey = proven.ok ? proven.boundKey : null
-        const { clientId } = carrier
-        const outcome = await tokens.revoke({ refreshToken, clientId, boundKey, reason: 'logout', ...expected })
-        if (outcome.ok) return cleared
-        if (outcome.reason === 'other_family') return otherSession()
-        return outcome.reason === 'unconfirmed' ? unconfirmed(proven) : cleared
+        const authority = { clientId: carrier.clientId, boundKey: proven.ok ? proven.boundKey : null }
+        const outcome = await revokeAll(tokens, session, authority)
+        switch (outcome) {
+          case 'other_family':
+            return otherSession()
+          case 'unconfirmed':
+            return unconfirmed(proven)
+          default:
+            return cleared
+        }
       })
     },
   })
+}
+
+/**
+ * Revokes the family of each cookie. With an expected family, one of the cookies must be of it. One revoked family is a success: a
+ * further cookie of the same name whose key the page does not have must not keep the browser signed in.
+ */
+async function revokeAll(
+  tokens: RefreshTokens,
+  { refreshTokens, expected }: SessionCookies,
+  authority: Pick<RevokeRequest, 'clientId' | 'boundKey'>,
+): Promise<'done' | 'other_family' | 'unconfirmed'> {
+  const results = new Set<string>()
+  const revoke = async (refreshToken: string, family: SessionCookies['expected']) => {
+    const outcome = await tokens.revoke({ refreshToken, reason: 'logout', ...authority, ...family })
+    const result = outcome.ok ? 'revoked' : outcome.reason
+    results.add(result)
+    return result
+  }
+  const others: string[] = []
+  for (const refreshToken of refreshTokens)
+    if ((await revoke(refreshToken, expected)) === 'other_family') others.push(refreshToken)
+  const hasExpected = results.has('revoked') || results.has('unconfirmed')
+  if (others.length > 0 && !hasExpected) return 'other_family'
+  for (const refreshToken of others) await revoke(refreshToken, {})
+  return results.has('unconfirmed') && !results.has('revoked') ? 'unconfirmed' : 'done'
 }
