@@ -30,24 +30,38 @@ export interface Circumstances {
   readonly now: number
 }
 
-const LONGEST_PAUSE_MS = 3_600_000
+/**
+ * Maps an error response to the error code of RFC 6749 section 5.2 that it stands for, for servers with codes of their own; undefined if
+ * its member `error` is that code. `invalid_grant` ends the session, and no other code does.
+ */
+export type ErrorCodeOf = (members: Readonly<Record<string, unknown>>, status: number) => string | undefined
+
+const MAX_PAUSE_MS = 3_600_000
+/** By the clock of this device, which may be wrong. */
+const MAX_UNCERTAIN_PAUSE_MS = 60_000
+/** Other text is not repeated in errors: it could contain anything. */
+const CODE = /^[a-z_]{1,40}$/
 const LATER = /^(status (408|425|429|5..)|temporarily_unavailable|server_error|slow_down)$/
 
 /**
  * Reads an answer of the token endpoint. Only `invalid_grant` in a JSON object can end a session: what comes from a captive portal,
- * a proxy or a server in trouble is `unavailable`.
+ * a proxy or a server in trouble is `unavailable`. A response of status 200 with an `error` and without a token is an error as well.
  */
-export async function readAnswer(response: Response, circumstances: Circumstances): Promise<Answer> {
+export async function readAnswer(
+  response: Response,
+  circumstances: Circumstances,
+  errorCodeOf: ErrorCodeOf = () => undefined,
+): Promise<Answer> {
   const { ok, status, headers } = response
   const members = parseJson(await response.text())
   const inShort = `status ${status}`
-  const later = (reason: string) =>
-    new SessionError('unavailable', reason, pauseEnd(headers.get('retry-after') ?? '', circumstances.now))
+  const later = (reason: string) => new SessionError('unavailable', reason, pauseEnd(headers, circumstances.now))
   // A redirect that was not followed has no status in browsers.
-  if (!isObject(members) || (ok ? !members['access_token'] : status < 400) || LATER.test(inShort)) return later(inShort)
-  if (ok) return readGrant(members, circumstances)
-  // Only what reads like a code of the standards: a server may repeat what must be in no error of ours.
-  const error = /^[a-z_]{1,40}$/.exec(String(members['error']))?.[0] ?? inShort
+  if (!isObject(members) || (!ok && status < 400) || LATER.test(inShort)) return later(inShort)
+  if (ok && members['access_token']) return readGrant(members, circumstances)
+  const code = CODE.exec(textOf(errorCodeOf(members, status) ?? members['error']) ?? '')?.[0]
+  if (ok && !code) return later(inShort)
+  const error = code ?? inShort
   if (error === 'invalid_grant') return new SessionError('signed_out', 'refused')
   if (error === 'other_session') return new SessionError('signed_out', 'replaced')
   return LATER.test(error) ? later(error) : new SessionError('misconfigured', error)
@@ -73,8 +87,12 @@ export function readGrant(answer: unknown, { scheme, sentAt }: Omit<Circumstance
   }
 }
 
-/** Epoch milliseconds; null where there is no `Retry-After`, or none that can be read. */
-function pauseEnd(retryAfter: string, now: number): number | null {
-  const until = /^\d+$/.test(retryAfter) ? now + Number(retryAfter) * 1000 : Date.parse(retryAfter)
-  return Math.min(until, now + LONGEST_PAUSE_MS) || null
+/** Epoch milliseconds; null if there is no `Retry-After`, or none that can be parsed. */
+function pauseEnd(headers: Headers, now: number): number | null {
+  const retryAfter = headers.get('retry-after') ?? ''
+  if (/^\d+$/.test(retryAfter)) return now + Math.min(Number(retryAfter) * 1000, MAX_PAUSE_MS)
+  // The clock of the server: that of this device may be hours off. Pages see it only if its CORS rules expose it.
+  const sentAt = Date.parse(headers.get('date') ?? '')
+  const pauseMs = Date.parse(retryAfter) - (sentAt || now)
+  return now + Math.min(pauseMs, sentAt ? MAX_PAUSE_MS : MAX_UNCERTAIN_PAUSE_MS) || null
 }

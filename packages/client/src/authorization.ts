@@ -1,9 +1,14 @@
 import { createEnvironment, type Environment, type Session, SessionError } from '@baton/client'
 import { hashOf } from './encoding.js'
+import { secureUrl } from './secure-url.js'
 import { randomText } from './timing.js'
 
 export interface AuthorizationOptions {
   readonly authorizationEndpoint: string | URL
+  /** Of the authorization server: a response that names another one in `iss` is rejected (RFC 9207). */
+  readonly issuer?: string
+  /** From the metadata of the server: a response without `iss` is rejected as well. Default false. */
+  readonly authorizationResponseIssParameterSupported?: boolean
   readonly clientId: string
   readonly redirectUri: string
   /** Space-separated. */
@@ -18,6 +23,9 @@ export interface PendingAuthorization {
   readonly state: string
   readonly codeVerifier: string
   readonly redirectUri: string
+  readonly issuer?: string
+  /** True if the response must name the issuer. */
+  readonly issuerRequired?: boolean
   /** Present once the code is about to be exchanged; see `save` of `loginWithCode`. */
   readonly idempotencyKey?: string
 }
@@ -28,13 +36,17 @@ export interface AuthorizationRequest {
   readonly pending: PendingAuthorization
 }
 
-/** Begins a sign-in with the authorization code grant: a fresh state, verifier and S256 challenge each time (RFC 7636). */
+/**
+ * Begins a sign-in with the authorization code grant: a fresh state, verifier and S256 challenge each time (RFC 7636). Takes what `discover`
+ * returns. Throws `MisuseError`.
+ */
 export async function beginAuthorization(options: AuthorizationOptions): Promise<AuthorizationRequest> {
-  const { clientId, redirectUri, scope, parameters = {}, environment = createEnvironment() } = options
+  const { clientId, redirectUri, scope, issuer, parameters = {}, environment = createEnvironment() } = options
+  const issuerRequired = options.authorizationResponseIssParameterSupported ?? false
   const state = randomText(environment)
   // 62 to 126 characters; 43 to 128 are allowed.
   const codeVerifier = randomText(environment) + randomText(environment)
-  const url = new URL(options.authorizationEndpoint)
+  const url = new URL(secureUrl('authorizationEndpoint', options.authorizationEndpoint))
   const query = {
     ...parameters,
     ...(scope === undefined ? {} : { scope }),
@@ -47,7 +59,8 @@ export async function beginAuthorization(options: AuthorizationOptions): Promise
     code_challenge_method: 'S256',
   }
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
-  return { url: url.href, pending: { state, codeVerifier, redirectUri } }
+  const pending = { state, codeVerifier, redirectUri, ...(issuer === undefined ? {} : { issuer, issuerRequired }) }
+  return { url: url.href, pending }
 }
 
 export interface Callback {
@@ -70,21 +83,38 @@ export async function loginWithCode(
   session: Pick<Session, 'loginWithGrant'>,
   { url, pending, save, environment = createEnvironment() }: Callback,
 ): Promise<void> {
-  const { state, codeVerifier, redirectUri } = pending
+  const { state, codeVerifier, redirectUri, issuer, issuerRequired = false } = pending
   const { searchParams } = new URL(url)
-  if (searchParams.get('state') !== state)
+  const [code, error] = [parameterOf(searchParams, 'code'), parameterOf(searchParams, 'error')]
+  if (parameterOf(searchParams, 'state') !== state)
     throw new SessionError(
       'bad_answer',
       'the callback belongs to another sign-in: its state is not the one that was sent',
     )
-  const code = searchParams.get('code') ?? ''
-  // Only what reads like a code of the standards: an address may say anything.
-  const error = /^[a-z_]{1,40}$/.exec(searchParams.get('error') ?? '')?.[0] ?? 'no code'
-  if (code === '') throw new SessionError('bad_answer', `the server did not sign in (${error})`)
+  // Against a mix-up of servers (RFC 9207 section 2.4), errors included.
+  const iss = parameterOf(searchParams, 'iss')
+  if (issuer !== undefined && (iss === null ? issuerRequired : iss !== issuer))
+    throw new SessionError(
+      'bad_answer',
+      'the callback comes from another authorization server: its iss is not the issuer',
+    )
+  if (error !== null || !code) throw new SessionError('bad_answer', `the server did not sign in (${codeOf(error)})`)
   const { idempotencyKey = randomText(environment) } = pending
   await save?.({ ...pending, idempotencyKey })
   await session.loginWithGrant(
     { grant_type: 'authorization_code', code, code_verifier: codeVerifier, redirect_uri: redirectUri },
     idempotencyKey,
   )
+}
+
+/** Null if it is absent. A repeated one is ambiguous, and no server sends it (RFC 6749 section 3.1). */
+function parameterOf(parameters: URLSearchParams, name: string): string | null {
+  const [value = null, ...others] = parameters.getAll(name)
+  if (others.length === 0) return value
+  throw new SessionError('bad_answer', `the callback has more than one ${name}`)
+}
+
+/** Only what reads like a code of the standards: an address may say anything. */
+function codeOf(error: string | null): string {
+  return /^[a-z_]{1,40}$/.exec(error ?? '')?.[0] ?? 'no code'
 }

@@ -1,7 +1,7 @@
 import { createEnvironment, type Environment, SessionError } from '@baton/client'
 import { isObject, parseJson, textOf } from './json.js'
 import { MisuseError } from './misuse.js'
-import { isSecure } from './secure-url.js'
+import { isSecure, parseUrl } from './secure-url.js'
 
 export interface DiscoveryOptions {
   readonly environment?: Pick<Environment, 'fetch'>
@@ -15,6 +15,8 @@ export interface DiscoveredServer {
   readonly revocationEndpoint?: string
   /** The server accepts the header `Idempotency-Key`: `idempotency_key_supported`, an extension of Baton servers. */
   readonly idempotencyKey?: true
+  /** Its authorization responses carry its issuer (RFC 9207 section 3). */
+  readonly authorizationResponseIssParameterSupported?: true
 }
 
 /**
@@ -52,9 +54,9 @@ function serverOf(metadata: unknown, issuer: string): DiscoveredServer {
   if (!isObject(metadata)) throw new SessionError('unavailable', 'no JSON')
   // Another issuer's endpoints would get what is meant for this one (RFC 8414 section 3.3).
   if (metadata['issuer'] !== issuer) throw new SessionError('bad_answer', 'the metadata is that of another issuer')
-  const tokenEndpoint = textOf(metadata['token_endpoint'])
-  const authorizationEndpoint = textOf(metadata['authorization_endpoint'])
-  const revocationEndpoint = textOf(metadata['revocation_endpoint'])
+  const tokenEndpoint = endpointOf(metadata, 'token_endpoint')
+  const authorizationEndpoint = endpointOf(metadata, 'authorization_endpoint')
+  const revocationEndpoint = endpointOf(metadata, 'revocation_endpoint')
   if (tokenEndpoint === null) throw new SessionError('bad_answer', 'the metadata names no token_endpoint')
   return {
     issuer,
@@ -62,15 +64,25 @@ function serverOf(metadata: unknown, issuer: string): DiscoveredServer {
     ...(authorizationEndpoint === null ? {} : { authorizationEndpoint }),
     ...(revocationEndpoint === null ? {} : { revocationEndpoint }),
     ...(metadata['idempotency_key_supported'] === true ? { idempotencyKey: true } : {}),
+    ...(metadata['authorization_response_iss_parameter_supported'] === true
+      ? { authorizationResponseIssParameterSupported: true }
+      : {}),
   }
+}
+
+/** Null if it is not there. A browser is sent to one of them, and secrets to the others: `javascript:` must not get through. */
+function endpointOf(metadata: Readonly<Record<string, unknown>>, name: string): string | null {
+  const text = textOf(metadata[name])
+  if (text === null) return null
+  const url = parseUrl(text)
+  if (url && isSecure(url) && !url.hash) return text
+  throw new SessionError('bad_answer', `the ${name} of the metadata is not an https URL without fragment`)
 }
 
 /** RFC 8414 section 2. */
 function issuerUrl(issuer: string): URL {
-  if (URL.canParse(issuer)) {
-    const url = new URL(issuer)
-    if (isSecure(url) && url.search === '' && url.hash === '') return url
-  }
+  const url = parseUrl(issuer)
+  if (url && isSecure(url) && !url.search && !url.hash) return url
   throw new MisuseError(
     'issuer',
     `${issuer} is not an https URL without query and fragment; plain http is for this machine only`,

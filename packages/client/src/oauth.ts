@@ -1,5 +1,5 @@
 import type { Call, Endpoints } from '@baton/client'
-import { readAnswer, readGrant } from './answer.js'
+import { type ErrorCodeOf, readAnswer, readGrant } from './answer.js'
 import { MisuseError } from './misuse.js'
 import { secureUrl } from './secure-url.js'
 
@@ -16,11 +16,16 @@ export interface OAuthOptions {
    * the preflight of any other server would reject it.
    */
   readonly idempotencyKey?: boolean
+  /**
+   * Maps an error response of a server with codes of its own to a code of RFC 6749, such as `{"error":"bad_refresh_token"}` to
+   * `invalid_grant`, which ends the session. Undefined, the default: the member `error` is the code. Not called for 408, 425, 429 and 5xx.
+   */
+  readonly errorCode?: ErrorCodeOf
 }
 
 /** For a session whose refresh token we keep: any OAuth 2 server. Throws `MisuseError`. */
 export function oauthEndpoints(options: OAuthOptions): Endpoints {
-  const { clientId, clientSecret, idempotencyKey = false } = options
+  const { clientId, clientSecret, idempotencyKey = false, errorCode } = options
   if (typeof (clientId as unknown) !== 'string' || clientId === '')
     throw new MisuseError('clientId', 'is missing; give the id that the server knows this app by')
   const token = secureUrl('tokenEndpoint', options.tokenEndpoint)
@@ -63,7 +68,7 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
     },
     exchange: (parameters, key) =>
       write(token, parameters, parameters['grant_type'] === 'authorization_code' ? headerOf(key) : {}),
-    readAnswer,
+    readAnswer: (response, circumstances) => readAnswer(response, circumstances, errorCode),
     readGrant,
   }
 }

@@ -2,22 +2,37 @@ import { MisuseError } from './misuse.js'
 
 interface Surroundings {
   readonly fetch: unknown
-  readonly location?: { readonly origin: string }
+  readonly document?: { readonly baseURI: string }
+  readonly location?: { readonly href: string; readonly origin: string }
 }
 
-/** Whether tokens may be sent there: over TLS, or within this machine. */
+/** Null for what is no URL. */
+export function parseUrl(text: string, base?: string): URL | null {
+  try {
+    return new URL(text, base)
+  } catch {
+    return null
+  }
+}
+
+/** Whether tokens may be sent there: over TLS, or within this machine. All names below `localhost` are loopback (RFC 6761 section 6.3). */
 export function isSecure({ protocol, hostname }: URL): boolean {
-  return protocol === 'https:' || (protocol === 'http:' && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname))
+  return (
+    protocol === 'https:' || (protocol === 'http:' && /^((.+\.)?localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname))
+  )
 }
 
-/** An absolute URL that tokens may be sent to; a relative one is of this page, or of `elsewhere` where there is none. Throws `MisuseError`. */
+/**
+ * An absolute URL that tokens may be sent to. A relative one is resolved as `fetch` resolves it, and against `elsewhere` outside of
+ * browsers. Throws `MisuseError`.
+ */
 export function secureUrl(option: string, value: string | URL, elsewhere?: string): string {
   const text = String(value)
-  const here: Surroundings = globalThis
-  const base = here.location?.origin ?? elsewhere
-  if (URL.canParse(text, base)) {
-    const url = new URL(text, base)
-    if (isSecure(url) && url.hash === '') return url.href
+  const { document, location }: Surroundings = globalThis
+  // A `srcdoc` frame has the base of the page around it. The address of a worker from a blob is no base, but its origin is.
+  for (const base of [document?.baseURI, location?.href, location?.origin, elsewhere]) {
+    const url = parseUrl(text, base)
+    if (url && isSecure(url) && !url.hash) return url.href
   }
   throw new MisuseError(option, `${text} is not an https URL without fragment; plain http is for this machine only`)
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readAnswer } from '../src/answer.js'
 import { SessionError } from '../src/errors.js'
+import { oauthEndpoints } from '../src/oauth.js'
 import { parse, type SessionRecord } from '../src/record.js'
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5)
@@ -14,10 +15,12 @@ const GRANT = {
   sid: 's',
 }
 
-function read(status: number, body: unknown, retryAfter: string | null = null, scheme = 'Bearer') {
-  const text = typeof body === 'string' ? body : JSON.stringify(body)
-  const headers = new Headers(retryAfter === null ? {} : { 'retry-after': retryAfter })
-  return readAnswer(new Response(text, { status, headers }), { scheme, sentAt: NOW - 50, now: NOW })
+function read(status: number, body: unknown, headers: Record<string, string> = {}, scheme = 'Bearer') {
+  return readAnswer(responseOf(status, body, headers), { scheme, sentAt: NOW - 50, now: NOW })
+}
+
+function responseOf(status: number, body: unknown, headers: Record<string, string> = {}): Response {
+  return new Response(typeof body === 'string' ? body : JSON.stringify(body), { status, headers })
 }
 
 describe('what an answer of the token endpoint means', () => {
@@ -64,27 +67,62 @@ describe('what an answer of the token endpoint means', () => {
     ['CL-06 a server that is out, by its own word', 400, { error: 'temporarily_unavailable' }, later],
     ['a refusal in HTML', 403, '<h1>Blocked</h1>', later],
     ['an error that is no code', 400, { error: 'See brt_0123' }, { code: 'misconfigured', reason: 'status 400' }],
+    ['an error without a code', 401, { message: 'Unauthorized' }, { code: 'misconfigured', reason: 'status 401' }],
+    ['an error whose code is no text', 400, { error: 7 }, { code: 'misconfigured', reason: 'status 400' }],
+    ['an error whose code is an object', 400, { error: {} }, { code: 'misconfigured', reason: 'status 400' }],
+    ['an error of status 200', 200, { error: 'incorrect_client_credentials' }, { code: 'misconfigured' }],
+    ['CL-05 the verdict with status 200', 200, { error: 'invalid_grant' }, { code: 'signed_out', reason: 'refused' }],
+    ['a server that is out, with status 200', 200, { error: 'temporarily_unavailable' }, later],
+    ['an error of status 200 that is no code', 200, { error: 'See https://login.example' }, later],
+    ['tokens beside an empty error', 200, { ...GRANT, error: null }, grant],
     ['a cookie of another session', 409, { error: 'other_session' }, { code: 'signed_out', reason: 'replaced' }],
   ])('%s', async (_name, status, body, expected) => {
     expect(await read(status, body)).toMatchObject(expected)
   })
 
   test('CL-16 where a key is proven, only tokens that are bound to it are used', async () => {
-    expect(await read(200, { ...GRANT, token_type: 'dpop' }, null, 'DPoP')).toMatchObject(grant)
-    expect(await read(200, GRANT, null, 'DPoP')).toMatchObject({ code: 'misconfigured' })
+    expect(await read(200, { ...GRANT, token_type: 'dpop' }, {}, 'DPoP')).toMatchObject(grant)
+    expect(await read(200, GRANT, {}, 'DPoP')).toMatchObject({ code: 'misconfigured' })
   })
 
-  test.each([
-    ['seconds', '7', 7000],
-    ['a date', new Date(NOW + 9000).toUTCString(), 9000],
-    ['a date that has passed', new Date(NOW - 9000).toUTCString(), -9000],
-    ['a day', '86400', 3_600_000],
-    ['nonsense', 'soon', null],
-  ])('CL-06 Retry-After: %s', async (_name, value, ms) => {
-    expect(await read(503, '', value)).toMatchObject({ code: 'unavailable', until: ms === null ? null : NOW + ms })
+  const httpDate = (ms: number) => new Date(NOW + ms).toUTCString()
+  test.each<[string, Record<string, string>, number | null]>([
+    ['seconds', { 'retry-after': '7' }, 7000],
+    ['a date', { 'retry-after': httpDate(9000) }, 9000],
+    ['a date that has passed', { 'retry-after': httpDate(-9000) }, -9000],
+    ['a day', { 'retry-after': '86400' }, 3_600_000],
+    ['nonsense', { 'retry-after': 'soon' }, null],
+    ['a date, on a device two hours slow', { 'retry-after': httpDate(7_205_000), date: httpDate(7_200_000) }, 5000],
+    ['a date, on a device two hours fast', { 'retry-after': httpDate(-7_195_000), date: httpDate(-7_200_000) }, 5000],
+    ['a date far ahead', { 'retry-after': httpDate(86_400_000), date: httpDate(0) }, 3_600_000],
+    ['a date, on a slow device that cannot see the Date', { 'retry-after': httpDate(7_205_000) }, 60_000],
+    ['a date, and a Date that is none', { 'retry-after': httpDate(9000), date: 'now' }, 9000],
+    ['nonsense with a Date', { 'retry-after': 'soon', date: httpDate(0) }, null],
+    ['seconds, on a device two hours slow', { 'retry-after': '7', date: httpDate(7_200_000) }, 7000],
+  ])('CL-06 Retry-After: %s', async (_name, headers, ms) => {
+    expect(await read(503, '', headers)).toMatchObject({ code: 'unavailable', until: ms === null ? null : NOW + ms })
   })
 
-  test('whatever comes, only invalid_grant in a JSON object of a refusal signs anybody out', async () => {
+  test.each<[string, number, unknown, object]>([
+    ['a code of its own', 400, { error: 'bad_refresh_token' }, { code: 'signed_out', reason: 'refused' }],
+    ['also with status 200', 200, { error: 'bad_refresh_token' }, { code: 'signed_out', reason: 'refused' }],
+    ['a code in another place', 400, { errors: [{ code: 'E17' }] }, { code: 'signed_out', reason: 'refused' }],
+    ['a code of the standard', 400, { error: 'invalid_client' }, { code: 'misconfigured', reason: 'invalid_client' }],
+    ['a code that is not mapped', 400, { error: 'constructor' }, { code: 'misconfigured', reason: 'constructor' }],
+    ['a server in trouble', 503, { error: 'bad_refresh_token' }, later],
+    ['no JSON', 400, 'bad_refresh_token', later],
+    ['tokens', 200, GRANT, grant],
+  ])('foreign error codes are mapped: %s', async (_name, status, body, expected) => {
+    const endpoints = oauthEndpoints({
+      tokenEndpoint: 'https://login.example/token',
+      clientId: 'web',
+      errorCode: ({ error, errors }) => (error === 'bad_refresh_token' || errors ? 'invalid_grant' : undefined),
+    })
+    const circumstances = { scheme: 'Bearer', sentAt: NOW - 50, now: NOW }
+    expect(await endpoints.readAnswer(responseOf(status, body), circumstances)).toMatchObject(expected)
+  })
+
+  test('whatever comes, only invalid_grant in a JSON object signs anybody out', async () => {
     const statuses = fc.integer({ min: 200, max: 599 }).filter((status) => ![204, 205, 304].includes(status))
     const bodies = fc.oneof(
       fc.string(),
@@ -94,7 +132,10 @@ describe('what an answer of the token endpoint means', () => {
     await fc.assert(
       fc.asyncProperty(statuses, bodies, async (status, body) => {
         const isVerdict =
-          status >= 400 && status < 500 && ![408, 425, 429].includes(status) && body === '{"error":"invalid_grant"}'
+          (status < 300 || status >= 400) &&
+          status < 500 &&
+          ![408, 425, 429].includes(status) &&
+          body === '{"error":"invalid_grant"}'
         const answer = await read(status, body)
         expect(answer instanceof SessionError && answer.code === 'signed_out').toBe(isVerdict)
       }),

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beginAuthorization } from '../src/authorization.js'
 import { discover } from '../src/discovery.js'
 import type { LiveSession } from '../src/index.js'
 import { MisuseError } from '../src/misuse.js'
@@ -47,6 +48,7 @@ describe('discovery', () => {
         tokenEndpoint: `${foreign.origin}/token`,
         authorizationEndpoint: `${foreign.origin}/auth`,
         revocationEndpoint: `${foreign.origin}/token/revocation`,
+        authorizationResponseIssParameterSupported: true,
       })
     } finally {
       await foreign.stop()
@@ -106,8 +108,36 @@ describe('discovery', () => {
   test('CL-10 plain http is refused, of issuers and of what they name', async () => {
     for (const issuer of ['http://login.example', 'https://login.example/?tenant=1', 'login.example'])
       await expect(discover(issuer)).rejects.toMatchObject({ option: 'issuer' })
-    answers[OAUTH] = { body: metadata(origin, { token_endpoint: 'http://login.example/token' }) }
-    const found = await discover(origin)
-    expect(() => oauthEndpoints({ ...found, clientId: 'web' })).toThrow(MisuseError)
+    await expect(discover('http://login.localhost/?tenant=1')).rejects.toBeInstanceOf(MisuseError)
+    const fine = { authorization_endpoint: 'https://login.example/authorize', revocation_endpoint: undefined }
+    const wrong = [
+      'http://login.example/x',
+      'javascript:alert(1)//',
+      'data:text/html,x',
+      '/x',
+      'https://login.example/#x',
+    ]
+    for (const name of ['token_endpoint', 'authorization_endpoint', 'revocation_endpoint'])
+      for (const url of wrong) {
+        answers[OAUTH] = { body: metadata(origin, { ...fine, [name]: url }) }
+        await expect(discover(origin)).rejects.toMatchObject({
+          code: 'bad_answer',
+          reason: expect.stringContaining(name),
+        })
+      }
+  })
+
+  test('a sign-in by what was found rejects responses of another issuer', async () => {
+    const authorization_endpoint = `${origin}/authorize`
+    for (const supported of [true, false, undefined]) {
+      const authorization_response_iss_parameter_supported = supported
+      answers[OAUTH] = {
+        body: metadata(origin, { authorization_endpoint, authorization_response_iss_parameter_supported }),
+      }
+      const { authorizationEndpoint = '', ...found } = await discover(origin)
+      const options = { ...found, authorizationEndpoint, clientId: 'web', redirectUri: 'https://app.example/callback' }
+      const { pending } = await beginAuthorization(options)
+      expect(pending).toMatchObject({ issuer: origin, issuerRequired: supported === true })
+    }
   })
 })

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { cookieEndpoints } from '../src/cookie.js'
 import { createSession } from '../src/index.js'
 import { MisuseError } from '../src/misuse.js'
@@ -12,12 +12,53 @@ test('a page’s session can be made where there is no page, on a server that re
   expect(new URL(endpoints.origin).hostname).toMatch(/\.invalid$/)
 })
 
-test.each(['http://app.example/auth/refresh', 'ftp://app.example/', 'https://app.example/#here'])(
-  '%s is misuse there as anywhere',
-  (refreshEndpoint) => {
-    expect(() => cookieEndpoints({ ...PATHS, refreshEndpoint })).toThrow(MisuseError)
-  },
-)
+describe('a relative endpoint is resolved as fetch resolves it', () => {
+  afterEach(() => {
+    vi.unstubAllGlobals()
+  })
+  const page = { href: 'https://app.example/shop/cart?x=1', origin: 'https://app.example' }
+  test.each<[string, object, string, string]>([
+    ['in a page', { location: page }, 'auth', 'https://app.example/shop/auth'],
+    [
+      'in a page with a base element',
+      { location: page, document: { baseURI: 'https://app.example/base/' } },
+      'auth',
+      'https://app.example/base/auth',
+    ],
+    [
+      'in a srcdoc frame',
+      { location: { href: 'about:srcdoc', origin: 'null' }, document: { baseURI: page.href } },
+      '/auth',
+      'https://app.example/auth',
+    ],
+    [
+      'in a worker from a blob, against its origin',
+      { location: { href: 'blob:https://app.example/0-1', origin: page.origin } },
+      '/auth',
+      'https://app.example/auth',
+    ],
+    [
+      'on a machine of its own name',
+      { location: page },
+      'http://api.app.localhost:3000/',
+      'http://api.app.localhost:3000/',
+    ],
+  ])('%s', (_name, surroundings, refreshEndpoint, expected) => {
+    for (const [name, value] of Object.entries(surroundings)) vi.stubGlobal(name, value)
+    const endpoints = cookieEndpoints({ ...PATHS, refreshEndpoint })
+    expect(endpoints.refresh({ state: 'unknown', attempt: 'a' }, 'key')?.url).toBe(expected)
+  })
+})
+
+test.each([
+  'http://localhost.example/',
+  'http://evillocalhost/',
+  'http://app.example/auth/refresh',
+  'ftp://app.example/',
+  'https://app.example/#here',
+])('%s is misuse there as anywhere', (refreshEndpoint) => {
+  expect(() => cookieEndpoints({ ...PATHS, refreshEndpoint })).toThrow(MisuseError)
+})
 
 test('a client that keeps its own refresh token has to name its server', () => {
   expect(() => oauthEndpoints({ tokenEndpoint: '/oauth/token', clientId: 'web' })).toThrow(MisuseError)

@@ -227,8 +227,11 @@ describe('a session', () => {
   test('CL-06 Retry-After as a date is waited out, and told to those who cannot wait', async () => {
     const session = await signedIn()
     await clock.advance(LIFE)
-    const until = Math.ceil(clock.now() / 1000) * 1000 + 10 * MINUTE
-    const headers = { 'retry-after': new Date(until).toUTCString() }
+    const until = clock.now() + 10 * MINUTE
+    // The clock of the server is an hour ahead.
+    const sentAt = clock.now() + 60 * MINUTE
+    const [date, retryAfter] = [sentAt, sentAt + 10 * MINUTE].map((ms) => new Date(ms).toUTCString())
+    const headers = { date: date ?? '', 'retry-after': retryAfter ?? '' }
     server.fault('/oauth/token', { kind: 'answer', status: 503, headers })
     await expect(session.getAccessToken()).rejects.toMatchObject({ code: 'unavailable', until })
     await expect(session.getAccessToken()).rejects.toMatchObject({ code: 'unavailable', until })

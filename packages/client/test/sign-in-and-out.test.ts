@@ -210,6 +210,68 @@ describe('signing in', () => {
     expect(await (await session.fetch(`${server.origin}/api/me`)).json()).toMatchObject({ sub: 'alice' })
   })
 
+  describe('by a code', () => {
+    const issuer = 'https://login.example'
+    const options = {
+      authorizationEndpoint: `${issuer}/authorize`,
+      clientId: CLIENT,
+      redirectUri: 'https://app.example/callback',
+    }
+    const OTHER = 'https://evil.example'
+    test.each<[string, object, (readonly [string, string])[], string | null]>([
+      ['the issuer', { issuer }, [['iss', issuer]], null],
+      ['another issuer', { issuer }, [['iss', OTHER]], 'iss'],
+      ['the issuer with a slash', { issuer }, [['iss', `${issuer}/`]], 'iss'],
+      ['no issuer where the server does not promise it', { issuer }, [], null],
+      [
+        'no issuer where the server promises it',
+        { issuer, authorizationResponseIssParameterSupported: true },
+        [],
+        'iss',
+      ],
+      ['an issuer that cannot be compared', {}, [['iss', OTHER]], null],
+      [
+        'two issuers',
+        { issuer },
+        [
+          ['iss', issuer],
+          ['iss', OTHER],
+        ],
+        'more than one iss',
+      ],
+      ['two states', {}, [['state', OTHER]], 'more than one state'],
+      ['two codes', {}, [['code', OTHER]], 'more than one code'],
+      [
+        'an error of another issuer',
+        { issuer },
+        [
+          ['iss', OTHER],
+          ['error', 'access_denied'],
+        ],
+        'iss',
+      ],
+      ['an error beside a code', { issuer }, [['error', 'access_denied']], 'access_denied'],
+    ])('RFC 9207: a callback with %s', async (_name, known, more, reason) => {
+      const { pending } = await beginAuthorization({ ...options, ...known })
+      const query = new URLSearchParams({ code: 'c', state: pending.state })
+      for (const [name, value] of more) query.append(name, value)
+      const sent: object[] = []
+      const session = { loginWithGrant: async (form: object) => void sent.push(form) }
+      const result = loginWithCode(session, { url: `${options.redirectUri}?${String(query)}`, pending })
+      if (reason === null) await result
+      else await expect(result).rejects.toMatchObject({ code: 'bad_answer', reason: expect.stringContaining(reason) })
+      expect(sent).toHaveLength(reason === null ? 1 : 0)
+    })
+
+    test.each(['javascript:alert(1)', 'http://login.example/authorize', 'https://login.example/#x', '/authorize'])(
+      'does not send a browser to %s',
+      async (authorizationEndpoint) => {
+        const begun = beginAuthorization({ ...options, authorizationEndpoint })
+        await expect(begun).rejects.toMatchObject({ option: 'authorizationEndpoint' })
+      },
+    )
+  })
+
   describe('by a code whose response is lost', () => {
     const redirectUri = 'https://app.example/callback'
     async function callbackOf() {

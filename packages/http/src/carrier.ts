@@ -1,5 +1,6 @@
 import { type Family, FIRST_PARTY, MisuseError } from '@baton/core'
 import { parseCookie, stringifySetCookie } from 'cookie'
+import { isLoopbackName } from './loopback.js'
 import type { PlainRequest } from './message.js'
 import type { CookieOptions } from './options.js'
 import type { Transport } from './transport.js'
@@ -94,7 +95,7 @@ function cookiesNamed(name: string, { headers }: PlainRequest): string[] {
 export function demandOrigin(option: string, origin: unknown): void {
   if (typeof origin === 'string' && URL.canParse(origin)) {
     const { origin: canonical, protocol, hostname } = new URL(origin)
-    const isLocal = protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname)
+    const isLocal = protocol === 'http:' && isLoopbackName(hostname)
     if (canonical === origin && (protocol === 'https:' || isLocal)) return
   }
   throw new MisuseError(

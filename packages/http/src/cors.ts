@@ -13,7 +13,7 @@ type Header = PlainResponse['headers'][number]
 /** What pages may send besides what every page may: credentials of clients, proofs, and the key of a retry. */
 const REQUEST_HEADERS = 'authorization, content-type, dpop, idempotency-key'
 /** What pages get to see besides what every page does. */
-const EXPOSED = 'dpop-nonce, www-authenticate, retry-after, ratelimit, ratelimit-policy'
+const EXPOSED = 'date, dpop-nonce, www-authenticate, retry-after, ratelimit, ratelimit-policy'
 const PREFLIGHT_SECONDS = '600'
 
 /**

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { MisuseError } from '@baton/core'
+import { isLoopbackName } from './loopback.js'
 import { pathOf, type PlainRequest, soleHeader } from './message.js'
 import type { TransportOptions } from './options.js'
 
@@ -60,7 +61,7 @@ export function urlOf(request: PlainRequest, transport: Transport): string | nul
 function isSafeUrl(text: unknown): text is string {
   if (typeof text !== 'string' || !URL.canParse(text) || /[?#]/.test(text)) return false
   const { protocol, hostname, username, password } = new URL(text)
-  const isLocalHttp = protocol === 'http:' && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+  const isLocalHttp = protocol === 'http:' && isLoopbackName(hostname)
   return (protocol === 'https:' || isLocalHttp) && username === '' && password === ''
 }
 
@@ -140,7 +141,7 @@ function isLocal(address: string | null): boolean {
  */
 function isLocallyNamed(request: PlainRequest): boolean {
   const host = hostHeader(request)
-  return host !== null && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?$/i.test(host)
+  return host !== null && isLoopbackName(host.replace(/:\d+$/, ''))
 }
 
 function hostHeader(request: PlainRequest): string | null {

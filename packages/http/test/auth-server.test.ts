@@ -249,6 +249,8 @@ describe('pages of other origins', () => {
         expect(answer.all('access-control-allow-origin')).toEqual([SPA])
         expect(answer.header('access-control-expose-headers')).toContain('dpop-nonce')
         expect(answer.header('access-control-expose-headers')).toContain('www-authenticate')
+        // Without it a page cannot tell how long a `Retry-After` that is a date lasts.
+        expect(answer.header('access-control-expose-headers')?.split(', ')).toContain('date')
       }
     }
   })

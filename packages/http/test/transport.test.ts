@@ -33,15 +33,22 @@ describe('https', () => {
     const local = { encrypted: false, remoteAddress: '127.0.0.1' }
     for (const host of ['app.example', 'app.example:80', 'localhost.example', undefined])
       expect(seen({ ...local, headers: { host, 'x-forwarded-proto': 'https' } }).acceptable).toBe(false)
-    for (const host of ['localhost', '127.0.0.1:8080', '[::1]:3000'])
+    for (const host of ['localhost', '127.0.0.1:8080', '[::1]:3000', 'app.localhost:3000'])
       expect(seen({ ...local, headers: { host } }).acceptable).toBe(true)
   })
 
   test('where the runtime tells no address, the Host decides', () => {
     const nowhere = { encrypted: false, remoteAddress: null }
-    for (const host of ['localhost:3000', 'LOCALHOST', '127.0.0.1', '[::1]:80'])
+    for (const host of ['localhost:3000', 'LOCALHOST', '127.0.0.1', '[::1]:80', 'a.app.localhost'])
       expect(seen({ ...nowhere, headers: { host } }).acceptable).toBe(true)
-    for (const host of ['as.example', 'localhost.example', '127.0.0.1.example', undefined])
+    for (const host of [
+      'as.example',
+      'localhost.example',
+      '127.0.0.1.example',
+      'evillocalhost',
+      '.localhost',
+      undefined,
+    ])
       expect(seen({ ...nowhere, headers: { host } }).acceptable).toBe(false)
   })
 
@@ -134,8 +141,18 @@ describe('the URL that the client asked for', () => {
       expect(() => logoutEndpoint(tokens, { cookie: true, publicUrl: publicUrl as string }), String(publicUrl)).toThrow(
         MisuseError,
       )
-    for (const publicUrl of ['https://login.example', 'http://localhost:3000', 'http://127.0.0.1:1', 'http://[::1]'])
-      expect(() => logoutEndpoint(tokens, { cookie: true, publicUrl })).not.toThrow()
+    const good = [
+      'https://login.example',
+      'http://localhost:3000',
+      'http://127.0.0.1:1',
+      'http://[::1]',
+      'http://a.localhost',
+    ]
+    for (const publicUrl of good) expect(() => logoutEndpoint(tokens, { cookie: true, publicUrl })).not.toThrow()
+    for (const publicUrl of good) {
+      const { origin } = new URL(publicUrl)
+      expect(() => logoutEndpoint(tokens, { cookie: { allowedOrigins: [origin] } })).not.toThrow()
+    }
   })
 
   test('H-05 a page of that origin is ours, though a proxy has rewritten Host', async () => {
