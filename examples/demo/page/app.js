@@ -148,7 +148,7 @@ step('replay', 'steal-said', async (tell) => {
     const generation = thief.generation + 1
     sessions.write({ thief: { ...thief, refreshToken: body.refresh_token, generation } })
     tell(
-      `The thief was quick: ${status}, token ${print}, generation ${generation}. As soon as both have gone on, it shows. Let the laptop refresh, and try again.`,
+      `The thief was quick: ${status}, token ${print}, generation ${generation}. Nothing is detected until one of the two presents an old token after the grace window. Let the laptop refresh, wait a few seconds, and try again.`,
       'bad',
     )
     return
