@@ -376,8 +376,26 @@ export const faults: readonly Fault[] = [
   inHttp(
     'a sign-in leaves the session that the cookie carried',
     'endpoints/login.ts',
-    "if (before.kind === 'one')\n        await tokens.revoke({ refreshToken: before.refreshToken, clientId, boundKey, reason: 'replaced' })",
-    'void before',
+    "for (const refreshToken of carrier.read(request, transport))\n        await tokens.revoke({ refreshToken, clientId, boundKey, reason: 'replaced' })",
+    'carrier.read(request, transport)',
+  ),
+  inHttp(
+    'the other variant of the cookie is not expired',
+    'carrier.ts',
+    "[...others.map((variant) => write('', 0, variant)), write(value, maxAge, current)]",
+    '[...others.slice(1).map((variant) => write(value, 0, variant)), write(value, maxAge, current)]',
+  ),
+  inHttp(
+    'of two cookies the first is used, alive or not',
+    'session-cookie.ts',
+    'if (others.length === 0) return first',
+    'if (others.length >= 0) return first',
+  ),
+  inHttp(
+    'a header that middleware removed is read from rawHeaders',
+    'node.ts',
+    'headersOf(options.headers ?? ownHeaders, rawHeaders)',
+    'headersOf({ ...Object.fromEntries(occurrencesIn(rawHeaders ?? [])), ...ownHeaders }, rawHeaders)',
   ),
   inHttp('a page elsewhere needs no header', 'csrf.ts', "soleHeader(request, 'x-baton') !== '1' || ", ''),
   inHttp(
