@@ -23,7 +23,7 @@ const accessToken = jwtAccessTokens({
 const codes = authorizationCodes(tokens, { secrets: codeSecrets })
 const options = authOptions(env)
 
-const app = Fastify()
+const app = Fastify({ routerOptions: { ignoreTrailingSlash: true } })
 app.register(authHandler(tokens, { ...options, accessToken, codes }))
 app.register(handler(authorizePage({ ...options, codes })), { prefix: '/oauth/authorize' })
 app.get('/api/me', { onRequest: requireAccessToken({ verify: accessToken }) }, (request) => ({

@@ -37,10 +37,10 @@ async function me(request: Request): Promise<Response> {
 
 /** The whole server, as Bun, Deno and Workers take it. A Request does not know its sender, whom rate limits count. */
 function answer(request: Request, remoteAddress: () => string | null): Promise<Response> {
-  const { pathname } = new URL(request.url)
+  const path = new URL(request.url).pathname.replace(/\/$/, '')
   const by = (endpoint: Endpoint) => toWebHandler(endpoint, { remoteAddress })(request)
-  if (pathname === '/api/me' && request.method === 'GET') return me(request)
-  if (pathname === '/oauth/authorize') return by(authorize)
+  if (path === '/api/me' && request.method === 'GET') return me(request)
+  if (path === '/oauth/authorize') return by(authorize)
   return by(auth.endpoint)
 }
 

@@ -34,7 +34,7 @@ const options = authOptions(env)
 const handler = (endpoint: Endpoint) => (c: Context) =>
   toWebHandler(endpoint, { remoteAddress: () => getConnInfo(c).remote.address ?? null })(c.req.raw)
 
-const app = new Hono()
+const app = new Hono({ strict: false })
 for (const { endpoint, paths } of authServer(tokens, { ...options, accessToken, codes }).routes)
   app.on('ALL', [...paths], handler(endpoint))
 app.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))

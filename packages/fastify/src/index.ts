@@ -45,7 +45,9 @@ declare module 'fastify' {
 export function authHandler(tokens: RefreshTokens, options: AuthServerOptions): FastifyPluginCallback {
   const { routes } = authServer(tokens, options)
   return (scope, _options, done) => {
-    for (const { endpoint, paths } of routes) scope.register(mount(endpoint, paths))
+    // As prefixes, which Fastify serves with and without a trailing slash.
+    for (const { endpoint, paths } of routes)
+      for (const prefix of paths) scope.register(mount(endpoint, ['/']), { prefix })
     done()
   }
 }

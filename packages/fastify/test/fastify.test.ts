@@ -1,9 +1,13 @@
-import type { AccessTokenClaims, Endpoint } from '@baton/http'
+import { createRefreshTokens } from '@baton/core'
+import { type AccessTokenClaims, authServer, type Endpoint, generateSigningKey, jwtAccessTokens } from '@baton/http'
 import { type Answer, send, type WireRequest } from '@baton/http-parity'
+import { memoryStore } from '@baton/store-memory'
 import formbody from '@fastify/formbody'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { describe, expect, test } from 'vitest'
-import { handler, requireAccessToken } from '../src/index.js'
+import { authHandler, handler, requireAccessToken } from '../src/index.js'
+
+const ISSUER = 'https://login.example'
 
 const FORM = 'application/x-www-form-urlencoded'
 const post = (body: string, type: string | null = FORM): WireRequest => ({
@@ -192,6 +196,21 @@ describe('requireAccessToken', () => {
     expect(reached).toBe(false)
   })
 })
+
+test.each([true, false])(
+  'all paths are served with and without a trailing slash (ignoreTrailingSlash: %s)',
+  async (ignored) => {
+    const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['a secret of a test, and not a real one'] })
+    const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [generateSigningKey()] })
+    const options = { accessToken, clients: [], cookie: true, authenticate: async () => null } as const
+    const app = Fastify({ routerOptions: { ignoreTrailingSlash: ignored } })
+    app.register(authHandler(tokens, options))
+    for (const path of authServer(tokens, options).routes.flatMap(({ paths }) => paths))
+      for (const url of [path, `${path}/`])
+        expect((await app.inject({ url: url.replace(':id', 'x') })).statusCode, url).not.toBe(404)
+    await app.close()
+  },
+)
 
 describe('headers', () => {
   const AUTHORIZED = [['Authorization', 'Bearer a']] as const

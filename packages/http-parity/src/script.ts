@@ -664,6 +664,27 @@ step('the end of one of them', 404, ({ member }) => ({
 step('a refresh by cookie below the base path', 401, () => ask('/whole/refresh', [X_BATON, SAME]))
 step('a logout below the base path', 204, () => ask('/whole/logout', [X_BATON, SAME]))
 
+// One trailing slash is the same path.
+
+step('a refresh with a trailing slash', 400, () => form('/whole/token/', refresh('garbage')))
+step('a revocation with a trailing slash', 200, () => form('/whole/revoke/', { token: 'garbage', client_id: 'web' }))
+step('introspection with a trailing slash', 200, () => form('/whole/introspect/?x=1', { token: 'garbage' }, asApi))
+step('a login with a trailing slash', 401, () => json('/whole/login/', { ...bob, password: 'wrecker' }))
+step('a refresh by cookie with a trailing slash', 401, () => ask('/whole/refresh/', [X_BATON, SAME]))
+step('a logout with a trailing slash', 204, () => ask('/whole/logout/', [X_BATON, SAME]))
+step('the metadata with a trailing slash', 200, () => get('/.well-known/oauth-authorization-server/whole/'))
+step('the list of sessions with a trailing slash', 200, ({ member }) =>
+  get('/whole/sessions/', bearer(member('a login below the base path', 'access_token'))),
+)
+step('the end of a session with a trailing slash', 404, ({ member }) => ({
+  ...get('/whole/sessions/AAAAAAAAAAAAAAAAAAAAAA/', bearer(member('a login below the base path', 'access_token'))),
+  method: 'DELETE',
+}))
+step('the end of all sessions with a trailing slash', 204, ({ member }) => ({
+  ...get('/whole/logout-everywhere/', bearer(member('a login below the base path', 'access_token'))),
+  method: 'POST',
+}))
+
 // Pages of other origins.
 
 const SPA: [string, string] = ['Origin', 'https://spa.example']

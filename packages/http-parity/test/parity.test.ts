@@ -19,7 +19,7 @@ const hono = mountedBy<Handler, Handler>(
 
 function serveHono(world: World): Promise<Served> {
   const { whole, exact, below, guards } = world.mounts(hono)
-  const app = new Hono()
+  const app = new Hono({ strict: false })
   app.use(async (c, next) => {
     editHeaders(c.req.raw.headers)
     await next()

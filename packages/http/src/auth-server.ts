@@ -50,7 +50,7 @@ export interface AuthServerOptions extends EndpointOptions, ClientOptions {
 }
 
 export interface AuthServer {
-  /** What is served, and where. A segment `:id` stands for any. */
+  /** What is served, and where. A segment `:id` stands for any. Serve each path with one trailing slash too, as `find` does. */
   readonly routes: readonly { readonly route: Route; readonly paths: readonly string[]; readonly endpoint: Endpoint }[]
   /** Null for a path that is none of ours: leave it to others. */
   find(request: Pick<PlainRequest, 'url'>): Endpoint | null
@@ -158,7 +158,7 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
   ]
   demandDistinct(routes.flatMap(({ paths }) => paths))
   const find: AuthServer['find'] = (request) => {
-    const asked = pathOf(request)
+    const asked = pathOf(request).replace(/\/$/, '')
     return routes.find(({ paths }) => paths.some((path) => isAt(path, asked)))?.endpoint ?? null
   }
   return {

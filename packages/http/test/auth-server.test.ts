@@ -112,9 +112,21 @@ describe('what the metadata says', () => {
     const paths = server.routes.flatMap((route) => route.paths)
     expect(new Set(paths).size).toBe(paths.length)
     for (const path of paths) expect(server.find({ url: `${path.replace(':id', 'x')}?a=b` }), path).not.toBeNull()
-    for (const url of ['/', '/auth', '/auth/', '/auth/token/', '/auth/sessions/', '/auth/sessions/x/y', '/AUTH/token'])
+    for (const url of ['/', '/auth', '/auth/', '/auth/sessions/x/y', '/AUTH/token'])
       expect(server.find({ url }), url).toBeNull()
     expectError(await at('/auth/nonsense'), 404, 'not_found')
+  })
+
+  test('one trailing slash is the same path, and two are another', () => {
+    const { server } = whole({ ...withCodes(), cookie: true, authenticate: async () => null })
+    for (const path of server.routes.flatMap(({ paths }) => paths)) {
+      const url = path.replace(':id', 'x')
+      const endpoint = server.find({ url })
+      expect(endpoint).not.toBeNull()
+      expect(server.find({ url: `${url}/` })).toBe(endpoint)
+      expect(server.find({ url: `${url}/?a=b` })).toBe(endpoint)
+      expect(server.find({ url: `${url}//` })).toBeNull()
+    }
   })
 
   test('W-06 W-07 every method of authentication that it lists works, at each endpoint; what it does not list fails', async () => {

@@ -97,7 +97,7 @@ const handler = (endpoint: Endpoint) => (c: Context) =>
   toWebHandler(endpoint, { remoteAddress: () => getConnInfo(c).remote.address ?? null })(c.req.raw)
 const guard = webGuard(accessTokenGuard({ verify: accessToken }))
 
-const app = new Hono()
+const app = new Hono({ strict: false })
 app.post('/login', handler(loginEndpoint(tokens, { accessToken, authenticate, cookie: true })))
 app.post('/auth/refresh', handler(refreshEndpoint(tokens, { accessToken, cookie: true })))
 app.post('/auth/logout', handler(logoutEndpoint(tokens, { cookie: true })))
