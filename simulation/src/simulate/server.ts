@@ -277,7 +277,8 @@ function cookieIn({ headers }: PlainRequest): string | null {
 }
 
 export function refreshTokenIn({ headers, body }: PlainResponse): string | null {
-  const cookie = headers.find(([name]) => name === 'set-cookie')?.[1]
+  // The cookie in use comes last, after the one that expires its other variant.
+  const cookie = headers.filter(([name]) => name === 'set-cookie').at(-1)?.[1]
   if (cookie !== undefined) return /^__Host-baton=([^;]+)/.exec(cookie)?.[1] ?? null
   const members = (body === null ? {} : JSON.parse(body)) as { refresh_token?: string }
   return members.refresh_token ?? null
