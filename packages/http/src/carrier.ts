@@ -1,8 +1,8 @@
 import { type Family, FIRST_PARTY, MisuseError } from '@baton/core'
 import { parseCookie, stringifySetCookie } from 'cookie'
-import { isLoopbackName } from './loopback.js'
 import type { PlainRequest } from './message.js'
 import type { CookieOptions } from './options.js'
+import { demandOrigin } from './origin.js'
 import type { Transport } from './transport.js'
 
 type SetCookieHeader = readonly ['set-cookie', string]
@@ -89,17 +89,4 @@ function cookiesNamed(name: string, { headers }: PlainRequest): string[] {
   const pairs = (headers['cookie'] ?? []).flatMap((header) => header.split(';'))
   // One at a time: of several with the same name, parseCookie shows only the first.
   return pairs.flatMap((pair) => parseCookie(pair, { decode: (value) => value })[name] ?? [])
-}
-
-/** Throws `MisuseError` for anything but an origin as browsers send it, over TLS or of this machine. */
-export function demandOrigin(option: string, origin: unknown): void {
-  if (typeof origin === 'string' && URL.canParse(origin)) {
-    const { origin: canonical, protocol, hostname } = new URL(origin)
-    const isLocal = protocol === 'http:' && isLoopbackName(hostname)
-    if (canonical === origin && (protocol === 'https:' || isLocal)) return
-  }
-  throw new MisuseError(
-    option,
-    `${JSON.stringify(origin)} is not an exact https origin; write it as browsers send it, like https://app.example`,
-  )
 }

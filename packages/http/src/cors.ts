@@ -1,10 +1,10 @@
 import { MisuseError } from '@baton/core'
-import { demandOrigin } from './carrier.js'
 import { demandKnown } from './endpoint.js'
 import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from './message.js'
+import { demandOrigin } from './origin.js'
 
 export interface CorsOptions {
-  /** Origins whose pages may call, exact: `https://app.example`. */
+  /** Origins whose pages may call, exact: `https://app.example`, `capacitor://localhost`. */
   readonly origins: readonly string[]
 }
 

@@ -29,7 +29,7 @@ export interface CookieOptions {
   readonly name?: string
   /** The client that cookie sessions are issued to. Default `first-party`. */
   readonly clientId?: string
-  /** Origins besides the server's own that may refresh and sign out, exact: `https://app.example`. */
+  /** Origins besides the server's own that may refresh and sign out, exact: `https://app.example`, `capacitor://localhost`. */
   readonly allowedOrigins?: readonly string[]
   /** True for apps that live in other people's frames: `SameSite=None; Partitioned` instead of `SameSite=Strict`. */
   readonly embedded?: boolean
