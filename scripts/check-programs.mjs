@@ -7,10 +7,11 @@ import { runPrograms } from './run-programs.mjs'
 /** Names that programs in the documentation may use without saying where they come from. */
 const AMBIENT = `
 import type { RefreshTokens, TokenStore } from '@baton/core'
-import type { AccessTokens, PlainRequest } from '@baton/http'
+import type { AccessTokens, PlainRequest, StaticClient } from '@baton/http'
 declare global {
   const tokens: RefreshTokens
   const accessToken: AccessTokens
+  const clients: readonly StaticClient[]
   const request: PlainRequest
   const myStore: () => TokenStore
   const users: { check(username: string, password: string): Promise<{ id: string } | null> }

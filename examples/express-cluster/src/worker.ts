@@ -35,7 +35,7 @@ export async function serveAsWorker(): Promise<void> {
     keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
     lifetimeSeconds: env.accessSeconds,
   })
-  const codes = authorizationCodes(tokens, { secrets: codeSecrets })
+  const codes = authorizationCodes(tokens, { issuer: origin, secrets: codeSecrets })
   const options = authOptions(env)
 
   const app = express()

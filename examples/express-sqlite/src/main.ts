@@ -17,7 +17,7 @@ const accessToken = jwtAccessTokens({
   keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
-const codes = authorizationCodes(tokens, { secrets: codeSecrets })
+const codes = authorizationCodes(tokens, { issuer: origin, secrets: codeSecrets })
 const options = authOptions(env)
 
 const app = express()

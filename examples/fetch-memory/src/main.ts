@@ -23,7 +23,7 @@ const accessToken = jwtAccessTokens({
   keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
-const codes = authorizationCodes(tokens, { secrets: codeSecrets })
+const codes = authorizationCodes(tokens, { issuer: origin, secrets: codeSecrets })
 const options = authOptions(env)
 const auth = authServer(tokens, { ...options, accessToken, codes })
 const authorize = authorizePage({ ...options, codes })

@@ -27,7 +27,7 @@ const accessToken = jwtAccessTokens({
   keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
-const codes = authorizationCodes(tokens, { secrets: codeSecrets })
+const codes = authorizationCodes(tokens, { issuer: origin, secrets: codeSecrets })
 const options = authOptions(env)
 
 /** A Request does not know its sender, whom rate limits count; Hono does. */

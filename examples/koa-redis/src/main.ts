@@ -33,7 +33,7 @@ const accessToken = jwtAccessTokens({
   keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
   lifetimeSeconds: env.accessSeconds,
 })
-const codes = authorizationCodes(tokens, { secrets: codeSecrets })
+const codes = authorizationCodes(tokens, { issuer: origin, secrets: codeSecrets })
 const options = authOptions(env)
 
 const router = new Router()

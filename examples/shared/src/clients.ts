@@ -16,12 +16,13 @@ export function isRedirectUri(uri: string, { clientId }: Pick<StaticClient, 'cli
 
 /**
  * Who may ask the server at `origin` for tokens. A client with neither a secret nor keys is public: an app in a browser or on a phone, which could keep
- * none. Secrets as short as these are for examples.
+ * none. Secrets as short as these are for examples. `firstParty` marks the clients of this app itself: only their tokens may list and
+ * revoke the sessions of a user.
  */
 export const clientsOf = (origin: string): readonly StaticClient[] => [
-  { clientId: 'web' },
+  { clientId: 'web', firstParty: true },
   { clientId: 'other' },
-  { clientId: 'backend', secret: 'backend-secret' },
+  { clientId: 'backend', secret: 'backend-secret', firstParty: true },
   { clientId: 'native', dpopBoundAccessTokens: true },
   { clientId: 'service', keys: [publicKeyOfService()] },
   // A resource server, which may ask what the tokens that it is sent are worth.

@@ -75,6 +75,22 @@ describe.each(examples)('$name', (example) => {
       expect({ status: unknown.status, body: unknown.body }).toEqual({ status: wrong.status, body: wrong.body })
     })
 
+    it('issues nothing to a client that does not authenticate or prove its key as it has to', async () => {
+      for (const clientId of ['backend', 'service', 'api'])
+        expect(await on.json('/login', { ...ALICE, client_id: clientId })).toMatchObject({
+          status: 400,
+          body: { error: 'invalid_client' },
+        })
+      expect(await on.json('/login', { ...ALICE, client_id: 'native' })).toMatchObject({
+        status: 400,
+        body: { error: 'invalid_dpop_proof' },
+      })
+      const proof = { dpop: await (await keyHolder())(`${server.origin}/login`) }
+      expect(await on.login({ client_id: 'native' }, proof)).toMatchObject({ token_type: 'DPoP' })
+      const authorization = `Basic ${Buffer.from('backend:backend-secret').toString('base64')}`
+      expect(await on.login({ client_id: 'backend' }, { authorization })).toMatchObject({ token_type: 'Bearer' })
+    })
+
     it.each([
       ['no password', { username: 'alice' }],
       ['no username', { password: 'wonderland' }],
@@ -234,7 +250,7 @@ describe.each(examples)('$name', (example) => {
     })
 
     it('lets the confidential client in with its secret only', async () => {
-      const { refresh_token: first } = await on.login({ client_id: 'backend' })
+      const { refresh_token: first } = await on.login({ client_id: 'backend', client_secret: 'backend-secret' })
       const fields = { grant_type: 'refresh_token', refresh_token: first }
       const basic = (secret: string) => ({
         authorization: `Basic ${Buffer.from(`backend:${secret}`).toString('base64')}`,
@@ -539,6 +555,16 @@ describe.each(examples)('$name', (example) => {
       expect((await logout({ cookie: 'baton=rubbish' })).status).toBe(204)
     })
 
+    it('ends no session of another client', async () => {
+      const other = await on.login({ client_id: 'other' })
+      const next = (await on.refresh(other.refresh_token, { client_id: 'other' })).body.refresh_token
+
+      for (const token of [other.refresh_token, next])
+        expect((await logout({ cookie: `baton=${token}` })).status).toBe(204)
+      await on.cookieLogin({}, { cookie: `baton=${next}` })
+      expect((await on.refresh(next, { client_id: 'other' })).status).toBe(200)
+    })
+
     it("answers 409 when X-Baton-Session names another family than the cookie's, and changes nothing", async () => {
       const { cookie } = await on.cookieLogin()
       const another = await on.cookieLogin()
@@ -569,18 +595,18 @@ describe.each(examples)('$name', (example) => {
     it("lists the caller's own sessions, newest first, and marks the current one", async () => {
       await signOutEverywhere()
       await on.login(BOB)
-      const phone = await on.login({ client_id: 'other' }, { 'user-agent': 'a phone' })
-      await on.login({ scope: 'read offline_access' }, { 'user-agent': 'a tablet' })
+      await on.login({ client_id: 'other' }, { 'user-agent': 'a phone' })
+      const tablet = await on.login({ scope: 'read offline_access' }, { 'user-agent': 'a tablet' })
       await on.cookieLogin({}, { 'user-agent': 'a browser' })
-      const sessions = await sessionsOf(phone.access_token)
+      const sessions = await sessionsOf(tablet.access_token)
 
       expect(
         sessions.map(({ userAgent, clientId, offline, current }) => [userAgent, clientId, offline, current]),
       ).toEqual(
         expect.arrayContaining([
           ['a browser', 'web', false, false],
-          ['a tablet', 'web', true, false],
-          ['a phone', 'other', false, true],
+          ['a tablet', 'web', true, true],
+          ['a phone', 'other', false, false],
         ]),
       )
       expect(sessions).toHaveLength(3)
@@ -607,6 +633,25 @@ describe.each(examples)('$name', (example) => {
       const left = Date.parse(String(session?.['expiresAt'])) - Date.parse(String(session?.['lastUsedAt']))
       expect(left).toBe(IDLE_SECONDS * 1000)
     })
+  })
+
+  it('only the clients of this app itself list and end sessions', async () => {
+    const { body: victim, cookie } = await on.cookieLogin()
+    const other = await on.login({ client_id: 'other', scope: 'read write' })
+    for (const [method, path] of [
+      ['GET', '/auth/sessions'],
+      ['DELETE', `/auth/sessions/${victim.sid}`],
+      ['POST', '/auth/logout-others'],
+      ['POST', '/auth/logout-everywhere'],
+    ] as const)
+      expect(await on.bearer(method, path, other.access_token)).toMatchObject({
+        status: 403,
+        body: { error: 'insufficient_scope' },
+      })
+    expect((await on.cookieRefresh(cookie)).status).toBe(200)
+    const backend = await on.login({ client_id: 'backend', client_secret: 'backend-secret' })
+    for (const { access_token: accessToken } of [await on.login(), victim, backend])
+      expect((await on.bearer('GET', '/auth/sessions', accessToken)).status).toBe(200)
   })
 
   describe('DELETE /auth/sessions/:id', () => {

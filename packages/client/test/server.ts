@@ -85,7 +85,7 @@ export async function startServer(options: ServerOptions = {}) {
   const common = { now, rateLimit: false } as const
   const shared = { ...common, dpop }
   const clients = [
-    { clientId: CLIENT },
+    { clientId: CLIENT, firstParty: true },
     { clientId: BACKEND.clientId, secretHashes: [hashClientSecret(BACKEND.clientSecret)] },
   ]
   const authenticate = async ({ username }: Readonly<Record<string, unknown>>) =>
@@ -96,9 +96,9 @@ export async function startServer(options: ServerOptions = {}) {
     const claims = await accessToken.verify(token, at)
     return claims === null || refusedTokens.has(token) ? null : claims
   }
-  const codes = authorizationCodes(tokens, { secrets: [`${SECRET}, for codes`] })
+  const codes = authorizationCodes(tokens, { issuer: 'https://login.example', secrets: [`${SECRET}, for codes`] })
   const guard = accessTokenGuard({ verify, tokens, dpop, now })
-  const sessions = sessionsEndpoint(tokens, { verify: accessToken, ...shared })
+  const sessions = sessionsEndpoint(tokens, { verify: accessToken, clients, ...shared })
   const endpoints: Readonly<Record<string, Endpoint>> = {
     '/login': loginEndpoint(tokens, { accessToken, authenticate, defaults: { clientId: CLIENT }, ...shared }),
     '/cookie/login': loginEndpoint(tokens, { accessToken, authenticate, cookie: true, ...shared }),

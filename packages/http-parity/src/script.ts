@@ -550,6 +550,10 @@ step('what was logged out does not refresh', 401, ({ cookie }) =>
 step('what was logged out lists no sessions', 401, (memory) => account('GET', '/sessions', bobs(memory)))
 step('everything of mine is ended, for nobody', 401, () => account('POST', '/logout-everywhere'))
 step('a last login', 200, () => json(LOGIN, { ...bob, deliver: 'body' }))
+step('the list of sessions, for a client that is not first-party', 403, ({ member }) => ({
+  ...account('GET', '', bearer(member('a last login', 'access_token'))),
+  target: '/foreign/account/sessions',
+}))
 step('everything of mine is ended', 204, ({ member }) =>
   account('POST', '/logout-everywhere', bearer(member('a last login', 'access_token'))),
 )

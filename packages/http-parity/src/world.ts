@@ -30,7 +30,7 @@ const CODE_CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
 const PUBLISHED_KEY = { kty: 'OKP', kid: 'one', alg: 'EdDSA', use: 'sig', crv: 'Ed25519', x: 'AA' } as const
 const DAY_MS = 86_400_000
 const CLIENTS: readonly StaticClient[] = [
-  { clientId: 'web' },
+  { clientId: 'web', firstParty: true },
   { clientId: 'other' },
   { clientId: 'codes-only', grantTypes: ['authorization_code'] },
   { clientId: 'backend', secret: BACKEND_SECRET },
@@ -93,7 +93,7 @@ export async function createWorld(): Promise<World> {
   const issue = async (name: string, clientId: string, scope = 'read write') => {
     issued[name] = (await working.issue({ subject: 'alice', clientId, scope })).refreshToken
   }
-  const codes = authorizationCodes(working, { secrets: [CODE_SECRET] })
+  const codes = authorizationCodes(working, { issuer: 'https://issuer.example', secrets: [CODE_SECRET] })
   const issueCode = (name: string, clientId: string) => {
     const request = { subject: 'alice', clientId, redirectUri: null, codeChallenge: CODE_CHALLENGE, scope: 'read' }
     issued[name] = codes.issue(request)
@@ -181,7 +181,8 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
       ['/misbehaving/login', loginHandler(working, { ...common, ...signIn, accessToken: misbehaving })],
     ],
     below: [
-      ['/account', sessionsHandler(working, { ...common, verify })],
+      ['/account', sessionsHandler(working, { ...common, clients: CLIENTS, verify })],
+      ['/foreign/account', sessionsHandler(working, { ...common, verify })],
       ['/limited/account', sessionsHandler(working, { ...limited, verify })],
       ['/broken/account', sessionsHandler(broken, { ...common, verify })],
       ['/mirror', adapter.handler(mirror)],

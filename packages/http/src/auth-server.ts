@@ -3,6 +3,7 @@ import type { AccessTokenOption, AccessTokens } from './access-tokens/access-tok
 import type { JwtAccessTokens } from './access-tokens/jwt.js'
 import type { AuthorizationCodes } from './authorization-code.js'
 import type { ClientOptions } from './clients/authenticate.js'
+import { clientPolicy } from './clients/client-policy.js'
 import { type CorsOptions, withCors } from './cors.js'
 import { type DpopOptions, proofChecker } from './dpop/dpop.js'
 import { demandKnown } from './endpoint.js'
@@ -11,7 +12,7 @@ import { jwksEndpoint } from './endpoints/jwks.js'
 import { loginEndpoint, type LoginOptions } from './endpoints/login.js'
 import { logoutEndpoint } from './endpoints/logout.js'
 import { revocationEndpoint } from './endpoints/revocation.js'
-import { sessionsEndpoint } from './endpoints/sessions.js'
+import { sessionsEndpointBy } from './endpoints/sessions.js'
 import { refreshEndpoint } from './endpoints/token.js'
 import { demandIssuer } from './issuer.js'
 import { type Endpoint, pathOf, type PlainRequest } from './message.js'
@@ -36,6 +37,11 @@ export interface AuthServerOptions extends EndpointOptions, ClientOptions {
   /** Lets pages of other origins call the token and the revocation endpoint. */
   readonly cors?: CorsOptions
   readonly accessTokenEndsSession?: boolean
+  /**
+   * A space-separated scope with which the tokens of any client may list and revoke the sessions of their user. Default: none, so that
+   * only the clients of your own app may: those with `firstParty`, the client of the cookie, and the default client of the sign-in.
+   */
+  readonly sessionsScope?: string
   /** Serves the pages of your own app: refresh and sign-out by a cookie that no script can read. */
   readonly cookie?: CookieOptions | true
   /** Serves the sign-in. */
@@ -61,7 +67,16 @@ export interface AuthServer {
 const KNOWN = [
   ...['rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now', 'clients', 'issuer'],
   ...['assertionAudiences', 'clientCertificates'],
-  ...['accessToken', 'codes', 'authorizationEndpoint', 'dpop', 'cors', 'accessTokenEndsSession', 'cookie'],
+  ...[
+    'accessToken',
+    'codes',
+    'authorizationEndpoint',
+    'dpop',
+    'cors',
+    'accessTokenEndsSession',
+    'sessionsScope',
+    'cookie',
+  ],
   ...['authenticate', 'defaults', 'scopes', 'basePath', 'paths'],
 ]
 
@@ -94,6 +109,8 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
   const publicUrl = options.publicUrl ?? new URL(issuer).origin
   const common = { ...shared, publicUrl }
   const ofClients = { ...common, clients, issuer, ...given(options, ['assertionAudiences', 'clientCertificates']) }
+  const ownClients = [cookie === true ? undefined : cookie?.clientId, options.defaults?.clientId]
+  const policy = clientPolicy({ clients, ownClients })
   const proving = given(options, ['dpop'])
   const readable = isReadable(accessToken) ? { accessToken } : {}
   const forPages = (endpoint: Endpoint) => (cors === undefined ? endpoint : withCors(endpoint, cors))
@@ -112,20 +129,20 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
     introspection: introspectionEndpoint(tokens, { ...ofClients, ...readable }),
   }
   if (isReadable(accessToken))
-    endpoints.account = sessionsEndpoint(tokens, {
+    endpoints.account = sessionsEndpointBy(policy, tokens, {
       ...common,
       ...proving,
-      ...given(options, ['clientCertificates']),
+      ...given(options, ['clientCertificates', 'sessionsScope']),
       verify: accessToken,
     })
   if (hasKeys(accessToken)) endpoints.jwks = jwksEndpoint(accessToken)
   if (cookie !== undefined) {
-    endpoints.refresh = refreshEndpoint(tokens, { ...common, ...proving, accessToken, cookie })
+    endpoints.refresh = refreshEndpoint(tokens, { ...common, ...proving, clients, accessToken, cookie })
     endpoints.logout = logoutEndpoint(tokens, { ...common, ...proving, cookie })
   }
   if (authenticate !== undefined)
     endpoints.login = loginEndpoint(tokens, {
-      ...common,
+      ...ofClients,
       ...proving,
       accessToken,
       authenticate,

@@ -1,9 +1,12 @@
 import { MisuseError, type RefreshTokens, type Reservation } from '@baton/core'
 import { demandKnown } from './endpoint.js'
+import { demandIssuer } from './issuer.js'
 import { isChallenge } from './pkce.js'
 import { sealing, type Secrets } from './sealing.js'
 
 export interface AuthorizationCodesOptions {
+  /** This server, `https://login.example`: a code is rejected by every other issuer, even by one that has the same secrets. */
+  readonly issuer: string
   /** `[current, ...older]`, at least 32 bytes each, for codes alone: whoever has them can make codes. */
   readonly secrets: Secrets
   /** 1 to 600, default 60: a browser needs a moment to carry a code to its client, and no longer. */
@@ -44,13 +47,15 @@ export interface AuthorizationCode {
 
 /** Authorization codes that no table has to hold. */
 export interface AuthorizationCodes {
+  /** The issuer of the codes. */
+  readonly issuer: string
   /** Makes the `code` of an answer to an authorization request. A secret of its client's. Throws `MisuseError`. */
   issue(request: CodeRequest): string
-  /** What is in a code of ours, whether or not it is still good; null for anything else. */
+  /** Returns what is in a code of this issuer, expired or not; null for anything else. */
   open(code: string): AuthorizationCode | null
 }
 
-const KNOWN = ['secrets', 'lifetimeSeconds']
+const KNOWN = ['issuer', 'secrets', 'lifetimeSeconds']
 /** What browsers, proxies and servers carry in a URL without a thought. */
 const MOST_LENGTH = 4096
 
@@ -60,15 +65,17 @@ const MOST_LENGTH = 4096
  */
 export function authorizationCodes(tokens: RefreshTokens, options: AuthorizationCodesOptions): AuthorizationCodes {
   demandKnown(options, KNOWN)
-  const { secrets, lifetimeSeconds = 60 } = options
+  const { issuer, secrets, lifetimeSeconds = 60 } = options
   if (!Number.isInteger(lifetimeSeconds) || lifetimeSeconds < 1 || lifetimeSeconds > 600)
     throw new MisuseError(
       'lifetimeSeconds',
       `${String(lifetimeSeconds)} is not a whole number of seconds from 1 to 600`,
     )
   const sealed = sealing({ option: 'secrets', secrets, purpose: 'authorization code', prefix: 'bac_' })
+  demandIssuer(issuer)
 
   return {
+    issuer,
     issue(request) {
       const { redirectUri, codeChallenge, boundKey = null, scope = '', ...grant } = request
       const { offline = scope.split(' ').includes('offline_access') } = grant
@@ -83,7 +90,7 @@ export function authorizationCodes(tokens: RefreshTokens, options: Authorization
         throw new MisuseError('boundKey', 'is not jkt: and the thumbprint that came as dpop_jkt')
       const reservation = tokens.reserve({ ...grant, scope, offline, expiresInSeconds: lifetimeSeconds })
       const code: AuthorizationCode = { reservation, redirectUri, codeChallenge, boundKey }
-      const text = sealed.seal(JSON.stringify(code))
+      const text = sealed.seal(JSON.stringify({ iss: issuer, ...code }))
       if (text.length > MOST_LENGTH)
         throw new MisuseError(
           'metadata',
@@ -93,8 +100,10 @@ export function authorizationCodes(tokens: RefreshTokens, options: Authorization
     },
     open(code) {
       const content = code.length > MOST_LENGTH ? null : sealed.open(code)
-      // Nobody else can have sealed it, and `issue` seals nothing else.
-      return content === null ? null : (JSON.parse(content) as AuthorizationCode)
+      if (content === null) return null
+      // Only `issue` seals codes under these secrets, here or at another issuer that shares them.
+      const { iss, ...sealedCode } = JSON.parse(content) as AuthorizationCode & { readonly iss?: string }
+      return iss === issuer ? sealedCode : null
     },
   }
 }

@@ -41,7 +41,7 @@ function whole(options: Partial<AuthServerOptions> = {}, issuer = ISSUER) {
 
 const withCodes = () => {
   const { tokens } = world()
-  const codes = authorizationCodes(tokens, { secrets: ['a secret of codes in a test, over 32 bytes'] })
+  const codes = authorizationCodes(tokens, { issuer: ISSUER, secrets: ['a secret of codes in a test, over 32 bytes'] })
   return { codes, authorizationEndpoint: 'https://login.example/authorize', scopes: ['read', 'write'] }
 }
 

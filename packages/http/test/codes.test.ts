@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { authorizationCodes, type CodeRequest } from '../src/index.js'
 import { createProver } from './dpop/prover.js'
 import {
+  AS,
   basic,
   CB_SECRET,
   claimsOf,
@@ -132,7 +133,7 @@ describe('the code exchange', () => {
     expect((await here.exchange(early)).status).toBe(200)
     here.advance(1)
     expectError(await here.exchange(late), 400, 'invalid_grant')
-    expect(() => authorizationCodes(here.tokens, { secrets: [CODE_SECRET], lifetimeSeconds: 601 })).toThrow(
+    expect(() => authorizationCodes(here.tokens, { issuer: AS, secrets: [CODE_SECRET], lifetimeSeconds: 601 })).toThrow(
       /^lifetimeSeconds: 601 is not a whole number of seconds from 1 to 600/,
     )
   })
@@ -326,7 +327,10 @@ describe('a code', () => {
   it('E-05: that is forged, changed, cut, of another server, or spelt otherwise gets one answer, and no store call', async () => {
     const here = stage()
     const code = here.code()
-    const foreign = authorizationCodes(here.tokens, { secrets: ['another secret of codes, of 48 bytes or even more'] })
+    const foreign = authorizationCodes(here.tokens, {
+      issuer: AS,
+      secrets: ['another secret of codes, of 48 bytes or even more'],
+    })
     const flip = (index: number) => code.slice(0, index) + (code[index] === 'A' ? 'B' : 'A') + code.slice(index + 1)
     const bad = [
       '',
@@ -388,10 +392,10 @@ describe('a code', () => {
     const here = stage()
     const NEW = 'the new secret of codes, at least 32 bytes long'
     const code = here.code()
-    const both = authorizationCodes(here.tokens, { secrets: [NEW, CODE_SECRET] })
+    const both = authorizationCodes(here.tokens, { issuer: AS, secrets: [NEW, CODE_SECRET] })
     expect(both.open(code)).toMatchObject({ redirectUri: REDIRECT_URI })
     expect(here.codes.open(both.issue(REQUEST))).toBe(null)
-    expect(authorizationCodes(here.tokens, { secrets: [NEW] }).open(code)).toBe(null)
+    expect(authorizationCodes(here.tokens, { issuer: AS, secrets: [NEW] }).open(code)).toBe(null)
   })
 
   it.each([
@@ -402,6 +406,8 @@ describe('a code', () => {
     ['secrets', { secrets: [CODE_SECRET, CODE_SECRET] }],
     ['lifetimeSeconds', { secrets: [CODE_SECRET], lifetimeSeconds: 0 }],
     ['lifetime', { secrets: [CODE_SECRET], lifetime: 5 }],
+    ['issuer', { secrets: [CODE_SECRET] }],
+    ['issuer', { secrets: [CODE_SECRET], issuer: 'login.example' }],
   ])('misuse of %s is named at construction', (option, options) => {
     const { tokens } = world()
     expect(() => authorizationCodes(tokens, options as never)).toThrow(

@@ -79,7 +79,7 @@ describe('construction', () => {
 
   test.each<[string, () => unknown, string]>([
     ['neither clients nor cookie', () => refreshEndpoint(tokens, { accessToken } as never), 'clients'],
-    ['both', () => refreshEndpoint(tokens, { accessToken, clients, cookie: true } as never), 'clients'],
+    ['codes of a cookie', () => refreshEndpoint(tokens, { accessToken, cookie: true, codes: {} } as never), 'codes'],
     ['no access token', () => refreshEndpoint(tokens, { clients } as never), 'accessToken'],
     ['a string for it', () => refreshEndpoint(tokens, { clients, accessToken: 'x' as never }), 'accessToken'],
     [

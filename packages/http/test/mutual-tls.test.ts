@@ -35,7 +35,7 @@ const DN = 'CN=billing,O=Example\\, Inc.,C=SE'
 const CLIENTS: readonly StaticClient[] = [
   { clientId: 'billing', tlsSubject: { dn: DN } },
   { clientId: 'self', certificates: [SELF_SIGNED.cert] },
-  { clientId: 'bound', certificateBoundAccessTokens: true },
+  { clientId: 'bound', certificateBoundAccessTokens: true, firstParty: true },
   { clientId: 'cb', secret: CB_SECRET },
   { clientId: 'pub' },
 ]
@@ -50,7 +50,7 @@ function showing(pem: string | null, isVerified = true): Pick<PlainRequest, 'pee
 function stage(clientCertificates: unknown = 'tls', more: object = {}, clients: readonly object[] = CLIENTS) {
   const here = world()
   const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [deriveSigningKey(SECRET)] })
-  const codes = authorizationCodes(here.tokens, { secrets: [CODE_SECRET] })
+  const codes = authorizationCodes(here.tokens, { issuer: ISSUER, secrets: [CODE_SECRET] })
   const options = { rateLimit: false, now: () => here.clock.now, clients, issuer: ISSUER, ...more, clientCertificates }
   const token = refreshEndpoint(here.tokens, { accessToken, codes, ...options } as Parameters<
     typeof refreshEndpoint
@@ -62,6 +62,7 @@ function stage(clientCertificates: unknown = 'tls', more: object = {}, clients: 
   }
   const sessions = sessionsEndpoint(here.tokens, {
     verify: accessToken,
+    clients: CLIENTS,
     rateLimit: false,
     now: () => here.clock.now,
     clientCertificates: 'tls',

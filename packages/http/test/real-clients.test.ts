@@ -45,7 +45,7 @@ async function start() {
   ]
   const tokens = createRefreshTokens({ store: memoryStore(), secrets: [SECRET] })
   const accessToken = jwtAccessTokens({ issuer, audience: issuer, keys: [deriveSigningKey(SECRET)] })
-  const codes = authorizationCodes(tokens, { secrets: [SECRET] })
+  const codes = authorizationCodes(tokens, { issuer, secrets: [SECRET] })
   const dpop = { nonce: { secrets: [SECRET], required: true } }
   const behindProxy = { trustProxy: 1, publicUrl: issuer }
   const common = { clients, issuer, rateLimit: false, ...behindProxy } as const

@@ -15,6 +15,8 @@ import {
   type StaticClient,
 } from '../src/index.js'
 
+/** The issuer of these tests. */
+export const AS = 'https://as.example'
 export const START = Date.UTC(2030, 0, 1)
 export const SECOND = 1000
 export const MINUTE = 60 * SECOND
@@ -74,7 +76,7 @@ export function legibleAccessTokens(lifetimeSeconds = 900): AccessTokens {
   const verify = async (accessToken: string) =>
     accessToken.startsWith(prefix) ? (claimsOf(accessToken) as never) : null
   return {
-    issuer: 'https://as.example',
+    issuer: AS,
     lifetimeSeconds,
     async mint({ family, scope, audience, now, mostSeconds }) {
       const expiresIn = Math.min(lifetimeSeconds, mostSeconds)
@@ -127,7 +129,10 @@ export function world({
     ...core,
   })
   const options = { rateLimit: false, now, onError: (error: unknown) => errors.push(error), ...rest } as const
-  const codes = authorizationCodes(tokens, { secrets: [CODE_SECRET] })
+  const codes = authorizationCodes(tokens, {
+    issuer: typeof accessToken === 'function' ? AS : accessToken.issuer,
+    secrets: [CODE_SECRET],
+  })
   const issue = async (request: Partial<Parameters<typeof tokens.issue>[0]> = {}) =>
     (await tokens.issue({ subject: 'alice', clientId: 'pub', scope: 'a b', ...request })).refreshToken
   return {

@@ -408,7 +408,7 @@ export const faults: readonly Fault[] = [
   inHttp(
     'a code that is bound to a key needs no proof',
     GRANT,
-    'return code.boundKey === null || code.boundKey === boundKey',
+    'return code.boundKey === null || code.boundKey === admission.boundKey',
     'return true',
   ),
   inHttp(

@@ -99,7 +99,11 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
       },
     })
     const accessToken = accessTokens({ plan, clock, chances, desk, keys })
-    const codes = authorizationCodes(tokens, { secrets: [CODE_SECRET], lifetimeSeconds: CODE_SECONDS })
+    const codes = authorizationCodes(tokens, {
+      issuer: ORIGIN,
+      secrets: [CODE_SECRET],
+      lifetimeSeconds: CODE_SECONDS,
+    })
     return Object.assign(desk, {
       tokens,
       codes,

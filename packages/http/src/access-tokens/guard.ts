@@ -1,5 +1,7 @@
 import { type Family, MisuseError, parseScope, type RefreshTokens } from '@baton/core'
 import { type CertificateSource, certificateReader } from '../clients/certificate.js'
+import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
+import type { Clients } from '../clients/registry.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { demandKnown } from '../endpoint.js'
 import { type PlainRequest, type PlainResponse, queryOf } from '../message.js'
@@ -32,6 +34,10 @@ export interface AccessTokenGuardOptions<Claims extends BearerClaims = AccessTok
    * proof works once and not for as long as it is fresh.
    */
   readonly tokens?: Pick<RefreshTokens, 'find' | 'once'>
+  /**
+   * Registered clients. With `tokens`, a session that the `validAfter` of its client revoked is rejected.
+   */
+  readonly clients?: Clients
   /** How proofs of keys are judged. */
   readonly dpop?: DpopOptions
   /** Where certificates come from, for tokens that are bound to one (RFC 8705). Without it such a token is worth nothing here. */
@@ -63,6 +69,7 @@ export type AccessTokenGuard<Claims = AccessTokenClaims> = (request: PlainReques
 const KNOWN = [
   'verify',
   'tokens',
+  'clients',
   'dpop',
   'clientCertificates',
   'scope',
@@ -86,6 +93,34 @@ const QUOTABLE = /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/
  */
 export function accessTokenGuard<Claims extends BearerClaims = AccessTokenClaims>(
   options: AccessTokenGuardOptions<Claims>,
+): AccessTokenGuard<Claims> {
+  const { clients, tokens } = options
+  if (clients !== undefined && tokens === undefined)
+    throw new MisuseError(
+      'tokens',
+      'must be given with clients: the guard finds out from the store when a session began',
+    )
+  const policy = clientPolicy({ clients })
+  return guardBy(options, { policy, permits: (claims, demanded) => holds(claims, demanded) })
+}
+
+/** Returns true if the scope of an access token has all of these scope tokens. */
+export function holds({ scope = '' }: BearerClaims, demanded: readonly string[]): boolean {
+  const granted = parseScope(scope) ?? []
+  return demanded.every((token) => granted.includes(token))
+}
+
+/** What differs between guards. */
+export interface GuardRules<Claims> {
+  readonly policy: Pick<ClientPolicy, 'alive'>
+  /** Decides about a valid token, given the scope tokens of `options.scope`; false is `insufficient_scope`. */
+  readonly permits: (claims: Claims, demanded: readonly string[], family: Family | null) => boolean | Promise<boolean>
+}
+
+/** The guard behind `accessTokenGuard`, with rules of its own. Throws `MisuseError`. */
+export function guardBy<Claims extends BearerClaims>(
+  options: AccessTokenGuardOptions<Claims>,
+  { policy, permits }: GuardRules<Claims>,
 ): AccessTokenGuard<Claims> {
   const { tokens, realm = 'api', onError = warn, now = Date.now } = options
   demandKnown(options, KNOWN)
@@ -128,10 +163,9 @@ export function accessTokenGuard<Claims extends BearerClaims = AccessTokenClaims
     if (claims === null || binding === null) return refuse.unacceptable(scheme, TOKEN_FAULTS.invalid)
     const headers = await judgeBinding(request, credentials, binding, at)
     if ('ok' in headers) return headers
-    const family = tokens === undefined ? null : await tokens.find(claims.sid ?? '')
+    const family = tokens === undefined ? null : await policy.alive(await tokens.find(claims.sid ?? ''))
     if (tokens !== undefined && family === null) return refuse.unacceptable(scheme, TOKEN_FAULTS.invalid)
-    const granted = parseScope(claims.scope ?? '') ?? []
-    if (!demanded.every((token) => granted.includes(token))) return refuse.insufficient(scheme)
+    if (!(await permits(claims, demanded, family))) return refuse.insufficient(scheme)
     return { ok: true, claims, family, headers }
   }
 

@@ -30,7 +30,15 @@ export interface Client {
    * What a resource server is told of (RFC 7662): access tokens whose `aud` holds one of these. Only for a client that authenticates.
    */
   readonly introspects?: readonly string[]
-  /** Tokens received before this instant (epoch milliseconds) are refused: ends everything of a client at once. */
+  /**
+   * True for a client of your own app, whose tokens may list and revoke all sessions of their user at the sessions endpoint. Leave it
+   * out for every client of somebody else.
+   */
+  readonly firstParty?: boolean
+  /**
+   * Families created before this instant (epoch milliseconds) are rejected at every endpoint that is given `clients`: it ends
+   * everything of a client at once.
+   */
   readonly validAfter?: number
   /** Overrides the policy; `never` has an effect only for clients that authenticate or prove a key. */
   readonly rotation?: Rotation

@@ -16,6 +16,7 @@ const KNOWN = [
   'grantTypes',
   'dpopBoundAccessTokens',
   'introspects',
+  'firstParty',
   'validAfter',
   'rotation',
 ]
@@ -75,6 +76,9 @@ function checkStatic(client: StaticClient, option: string): void {
     !(Array.isArray(introspects) && introspects.every((name) => typeof name === 'string'))
   )
     throw new MisuseError(`${option}.introspects`, 'is not a list of audiences')
+  const { firstParty }: { readonly firstParty?: unknown } = client
+  if (firstParty !== undefined && typeof firstParty !== 'boolean')
+    throw new MisuseError(`${option}.firstParty`, `must be true or false, got ${JSON.stringify(firstParty)}`)
   // An unset environment variable must not turn a confidential client into a public one.
   if ('secret' in client && (typeof client.secret !== 'string' || client.secret === ''))
     throw new MisuseError(`${option}.secret`, 'is empty; leave it out for a public client')

@@ -40,6 +40,7 @@ export function unconfirmed(proven: Proven): PlainResponse {
   return error('invalid_dpop_proof', { description: 'The token is bound to a key; send a proof of that key.' })
 }
 
-function proofError({ error: code, description }: Extract<Proven, { ok: false }>): PlainResponse {
+/** The rejection of a bad proof. */
+export function proofError({ error: code, description }: Extract<Proven, { ok: false }>): PlainResponse {
   return error(code, { description })
 }

@@ -1,8 +1,9 @@
 import type { RefreshTokens } from '@baton/core'
 import { mintingOf } from '../access-tokens/minting.js'
 import { cookieCarrier } from '../carrier.js'
+import { clientPolicy } from '../clients/client-policy.js'
 import { proofChecker } from '../dpop/dpop.js'
-import { withProof } from '../dpop/with-proof.js'
+import { withOptionalProof } from '../dpop/with-proof.js'
 import { endpoint } from '../endpoint.js'
 import type { Endpoint } from '../message.js'
 import { refresh } from '../refresh.js'
@@ -17,6 +18,7 @@ import type { CookieRefreshOptions } from './token.js'
  */
 export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefreshOptions): Endpoint {
   const carrier = cookieCarrier(options.cookie)
+  const policy = clientPolicy({ clients: options.clients, ownClients: [carrier.clientId] })
   const proofs = proofChecker(options.dpop)
   const issuer = { tokens, minting: mintingOf(options.accessToken, tokens.policy) }
 
@@ -32,8 +34,21 @@ export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefr
       const { expected } = session
       const refreshToken = await tokenToRefresh(tokens, session, clientId)
       if (refreshToken === null) return signedOut()
-      return withProof({ proofs, memory: tokens, exchange }, async (boundKey) => {
-        const refreshed = await refresh(issuer, exchange, { refreshToken, clientId, boundKey, ...expected })
+      const client = await policy.find(clientId)
+      return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
+        const facts = {
+          clientId,
+          client,
+          grantType: 'refresh_token',
+          confidential: false,
+          proven,
+          certificateKey: null,
+        }
+        const admission = policy.admit(facts)
+        if (!admission.ok) return admission.response
+        const { boundKey, validAfter, rotation } = admission
+        const presented = { refreshToken, clientId, boundKey, validAfter, rotation, ...expected }
+        const refreshed = await refresh(issuer, exchange, presented)
         if (!refreshed.ok) return refreshed.isVerdict ? signedOut() : refreshed.response
         const { granted, minted } = refreshed
         return tokenAnswer({

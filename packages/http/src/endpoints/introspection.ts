@@ -1,10 +1,10 @@
-import type { Family, RefreshTokens } from '@baton/core'
+import type { RefreshTokens } from '@baton/core'
 import { type AccessTokenClaims, type AccessTokens, demandReadable } from '../access-tokens/access-token.js'
 import { isFor } from '../access-tokens/claims.js'
 import { confirmationOf, tokenTypeOf } from '../bound-key.js'
-import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions, findClient } from '../clients/authenticate.js'
-import type { Client, ClientRegistry } from '../clients/client.js'
-import { clientRegistry } from '../clients/registry.js'
+import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clients/authenticate.js'
+import type { Client } from '../clients/client.js'
+import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
 import { endpoint } from '../endpoint.js'
 import { type Form, readForm } from '../form.js'
 import type { Endpoint, PlainRequest } from '../message.js'
@@ -16,9 +16,9 @@ export interface IntrospectionOptions extends EndpointOptions, ClientOptions {
   readonly accessToken?: AccessTokens
 }
 
-interface Registered {
+interface Sessions {
   readonly tokens: RefreshTokens
-  readonly registry: ClientRegistry
+  readonly policy: ClientPolicy
 }
 
 /**
@@ -27,8 +27,8 @@ interface Registered {
  * `{"active":false}` and nothing more. Throws `MisuseError`.
  */
 export function introspectionEndpoint(tokens: RefreshTokens, options: IntrospectionOptions): Endpoint {
+  const policy = clientPolicy(options)
   const authenticate = clientAuthenticator(tokens, options)
-  const registry = clientRegistry(options.clients)
   const { accessToken } = options
   demandReadable(accessToken)
 
@@ -55,8 +55,8 @@ export function introspectionEndpoint(tokens: RefreshTokens, options: Introspect
       const ofAccess = (await accessToken?.read(token, exchange.now)) ?? null
       const said =
         ofAccess === null
-          ? await aboutRefreshToken(tokens, token, client)
-          : await aboutAccessToken({ tokens, registry }, ofAccess, client)
+          ? await aboutRefreshToken({ tokens, policy }, token, client)
+          : await aboutAccessToken({ tokens, policy }, ofAccess, client)
       return json(200, said ?? { active: false })
     },
   })
@@ -67,11 +67,15 @@ function isAnonymous({ headers }: PlainRequest, form: Form): boolean {
   return headers['authorization'] === undefined && !['client_secret', 'client_assertion'].some((name) => form.get(name))
 }
 
-async function aboutRefreshToken(tokens: RefreshTokens, refreshToken: string, caller: Client): Promise<object | null> {
+async function aboutRefreshToken(
+  { tokens, policy }: Sessions,
+  refreshToken: string,
+  caller: Client,
+): Promise<object | null> {
   const inspection = await tokens.inspect(refreshToken)
-  if (!inspection.active) return null
-  const { family } = inspection
-  if (family.clientId !== caller.clientId || isSuperseded(family, caller)) return null
+  if (!inspection.active || inspection.family.clientId !== caller.clientId) return null
+  const family = await policy.alive(inspection.family)
+  if (family === null) return null
   const { scope, audience, boundKey } = family
   return {
     active: true,
@@ -87,16 +91,13 @@ async function aboutRefreshToken(tokens: RefreshTokens, refreshToken: string, ca
 }
 
 async function aboutAccessToken(
-  { tokens, registry }: Registered,
+  { tokens, policy }: Sessions,
   claims: AccessTokenClaims,
   caller: Client,
 ): Promise<object | null> {
   if (!isFor(claims, caller.introspects ?? []) && claims.client_id !== caller.clientId) return null
-  const family = await tokens.find(claims.sid)
+  const family = await policy.alive(await tokens.find(claims.sid))
   if (family === null) return null
-  // A first-party app need not be among the clients.
-  const holder = await findClient(registry, claims.client_id)
-  if (holder !== null && isSuperseded(family, holder)) return null
   const { scope, cnf } = claims
   const boundKey = cnf !== undefined && 'jkt' in cnf ? `jkt:${cnf.jkt}` : null
   return {
@@ -105,10 +106,6 @@ async function aboutAccessToken(
     scope: scope === '' ? undefined : scope,
     token_type: tokenTypeOf(boundKey),
   }
-}
-
-function isSuperseded({ createdAt }: Family, { validAfter }: Client): boolean {
-  return validAfter !== undefined && createdAt < validAfter
 }
 
 function seconds(instant: number): number {

@@ -1,7 +1,10 @@
-import { Fault, type Issued, MisuseError, type RefreshTokens } from '@baton/core'
+import { Fault, FIRST_PARTY, type Issued, MisuseError, type RefreshTokens } from '@baton/core'
 import type { AccessTokenOption, MintedAccessToken } from '../access-tokens/access-token.js'
 import { mintingOf } from '../access-tokens/minting.js'
 import { type CookieCarrier, cookieCarrier } from '../carrier.js'
+import { CLIENT_OPTIONS, type ClientOptions } from '../clients/authenticate.js'
+import { loginAdmission } from '../clients/login-client.js'
+import type { Clients } from '../clients/registry.js'
 import { forged, isForeign } from '../csrf.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { withProof } from '../dpop/with-proof.js'
@@ -37,7 +40,12 @@ export interface SignIn {
   readonly deliver?: 'cookie' | 'body'
 }
 
-export interface LoginOptions extends EndpointOptions {
+export interface LoginOptions extends EndpointOptions, Partial<ClientOptions> {
+  /**
+   * Registered clients, as at the token endpoint. A client with credentials then gets tokens only if the request has them too, as HTTP
+   * Basic or as members of the JSON body; a client whose tokens are bound to a key only with a proof of a key.
+   */
+  readonly clients?: Clients
   readonly accessToken: AccessTokenOption
   /**
    * Checks the members of the JSON body, whatever they are, in your own way. Null is a wrong name or password: answer it as late
@@ -80,6 +88,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
   const minting = mintingOf(options.accessToken, tokens.policy)
   const proofs = proofChecker(options.dpop)
   const carrier = options.cookie === undefined ? null : cookieCarrier(options.cookie)
+  const admit = loginAdmission(tokens, options, [defaults.clientId, carrier?.clientId])
 
   async function mint({ family }: Issued, { claims = {} }: SignIn): Promise<MintedAccessToken> {
     const { scope, audience, createdAt: now } = family
@@ -90,8 +99,14 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     }
   }
 
-  async function start(exchange: Exchange, signIn: SignIn, delivery: Delivery): Promise<PlainResponse> {
-    const issued = await issue(tokens, { ...requestOf(exchange, signIn, defaults), ...delivery.client })
+  async function start({ exchange, credentials }: SignInRequest, signIn: SignIn, delivery: Delivery) {
+    const { clientId = signIn.clientId ?? defaults.clientId ?? FIRST_PARTY } = delivery
+    const boundKey = signIn.boundKey ?? null
+    // A cookie is refreshed without client authentication, so it is no place for the tokens of a client that must authenticate.
+    const admission = await admit(exchange, { clientId, boundKey, credentials: delivery.isCookie ? null : credentials })
+    if (!admission.ok) return admission.response
+    const request = requestOf(exchange, signIn, defaults)
+    const issued = await issue(tokens, { ...request, clientId, boundKey: admission.boundKey })
     if ('code' in issued) return error(issued.code, { description: issued.description })
     const { family, refreshToken } = issued
     try {
@@ -107,21 +122,20 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
   }
 
   async function deliver(asked: SignInRequest, signIn: SignIn): Promise<PlainResponse> {
-    const { exchange } = asked
-    const { request, transport } = exchange
+    const { request, transport } = asked.exchange
     const { deliver = carrier === null ? 'body' : 'cookie' } = signIn
-    if (deliver === 'body') return start(exchange, signIn, IN_BODY)
+    if (deliver === 'body') return start(asked, signIn, IN_BODY)
     if (carrier === null)
       throw new MisuseError('cookie', "is not set, but authenticate answered deliver: 'cookie'; give cookie: true")
     // A page elsewhere could otherwise sign its visitor in as somebody else (login CSRF).
     if (isForeign(request, { transport, allowedOrigins: carrier.allowedOrigins })) return forged()
-    return start(exchange, signIn, inCookie(tokens, carrier, asked))
+    return start(asked, signIn, inCookie(tokens, carrier, asked))
   }
 
   return endpoint({
     tokens,
     options,
-    ownOptions: ['accessToken', 'authenticate', 'cookie', 'dpop', 'defaults'],
+    ownOptions: [...CLIENT_OPTIONS, 'accessToken', 'authenticate', 'cookie', 'dpop', 'defaults'],
     methods: ['POST'],
     async answer(exchange) {
       const { request, transport, limits } = exchange
@@ -134,7 +148,8 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
         if (verdict instanceof BadInput) return error(verdict.code, { description: verdict.message })
         if (verdict !== null) {
           const { boundKey: key = boundKey } = verdict
-          return deliver({ exchange, boundKey: key ?? boundKey }, { ...verdict, boundKey: key })
+          const asked = { exchange, boundKey: key ?? boundKey, credentials: body.members }
+          return deliver(asked, { ...verdict, boundKey: key })
         }
         const exhausted = await limits.afterFailure(FAILURES, transport.address)
         return exhausted === null ? invalidCredentials() : tooManyRequests(exhausted)
@@ -143,15 +158,19 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
   })
 }
 
-/** A request to sign in, with the key that it proved; null for none. */
 interface SignInRequest {
   readonly exchange: Exchange
+  /** The key that the request proved; null for none. */
   readonly boundKey: string | null
+  /** The members of the body, which may hold credentials of the client. */
+  readonly credentials: ReadonlyMap<string, unknown>
 }
 
 /** What differs between handing the refresh token to the caller and putting it into the cookie. */
 interface Delivery {
-  readonly client: { readonly clientId?: string }
+  readonly isCookie: boolean
+  /** The client of the session, where the delivery decides it. */
+  readonly clientId?: string
   /** Ends what the new session takes the place of. */
   replace(): Promise<void>
   carry(
@@ -161,7 +180,7 @@ interface Delivery {
 }
 
 const IN_BODY: Delivery = {
-  client: {},
+  isCookie: false,
   replace: async () => undefined,
   carry: (_issued, refreshToken) => ({ refreshToken }),
 }
@@ -170,7 +189,8 @@ function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { exchange, bou
   const { request, transport } = exchange
   const { clientId } = carrier
   return {
-    client: { clientId },
+    isCookie: true,
+    clientId,
     async replace() {
       // A refresh of the old session that is still in flight would otherwise restore the old cookie. A token of another client or of
       // a key that this request did not prove stays as it is: anyone can send a Cookie header.
@@ -205,7 +225,7 @@ function requestOf(
   signIn: SignIn,
   defaults: NonNullable<LoginOptions['defaults']>,
 ): IssueRequest {
-  const { clientId = defaults.clientId, scope = defaults.scope ?? '', audience, boundKey } = signIn
+  const { scope = defaults.scope ?? '', audience } = signIn
   const { offline = scope.split(' ').includes('offline_access') } = signIn
   const userAgent = soleHeader(request, 'user-agent')?.slice(0, MOST_USER_AGENT_LENGTH)
   const { metadata = userAgent === undefined ? {} : { userAgent } } = signIn
@@ -214,9 +234,7 @@ function requestOf(
     scope,
     offline,
     metadata,
-    ...(clientId === undefined ? {} : { clientId }),
     ...(audience === undefined ? {} : { audience }),
-    ...(boundKey === undefined ? {} : { boundKey }),
   }
 }
 

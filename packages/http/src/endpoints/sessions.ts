@@ -1,6 +1,8 @@
 import { type Family, MisuseError, type RefreshTokens } from '@baton/core'
-import { accessTokenGuard, type AccessTokenGuardOptions } from '../access-tokens/guard.js'
+import { type AccessTokenGuardOptions, guardBy, holds } from '../access-tokens/guard.js'
 import type { CertificateSource } from '../clients/certificate.js'
+import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
+import type { Clients } from '../clients/registry.js'
 import type { DpopOptions } from '../dpop/dpop.js'
 import { demandKnown, endpoint } from '../endpoint.js'
 import { type Endpoint, pathOf, type PlainRequest, type PlainResponse, queryOf } from '../message.js'
@@ -14,24 +16,50 @@ export interface SessionsOptions extends EndpointOptions {
   readonly dpop?: DpopOptions
   /** As at the guard. */
   readonly clientCertificates?: CertificateSource
+  /**
+   * Registered clients. Those with `firstParty` may list and revoke the sessions of their user; so may `first-party`, without a
+   * registration. Sessions that the `validAfter` of their client ended are not listed.
+   */
+  readonly clients?: Clients
+  /**
+   * A space-separated scope with which the tokens of any other client are accepted too. Default: none, so that only the clients of
+   * your own app may list and revoke sessions.
+   */
+  readonly sessionsScope?: string
 }
 
-const GUARDING = ['verify', 'dpop', 'clientCertificates']
+const GUARDING = ['verify', 'clients', 'dpop', 'clientCertificates']
 
 /** How many sessions one answer lists, and how many `tokens.list` gives at a time. */
 const MOST_LISTED = 500
 const PAGE = 100
 
 /**
- * Lets people see and end their sessions. One endpoint for four paths, told apart by how they end: `GET …/sessions`,
- * `DELETE …/sessions/:id`, `POST …/logout-others`, `POST …/logout-everywhere`. The caller's own session has to be alive in the
- * store: an access token that outlived its session ends nobody else's. Throws `MisuseError`.
+ * Lets users list and revoke their sessions. One endpoint for four paths, told apart by how they end: `GET …/sessions`,
+ * `DELETE …/sessions/:id`, `POST …/logout-others`, `POST …/logout-everywhere`. The access token must belong to a client of your own
+ * app, or have the `sessionsScope`; any other is rejected with 403 `insufficient_scope`. The caller's own session has to be alive in
+ * the store: an access token that outlived its session revokes nothing. Throws `MisuseError`.
  */
 export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions): Endpoint {
-  demandKnown(options, [...GUARDING, 'rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now'])
-  const { rateLimit: _counted, ...guarding } = options
-  const { verify: _verify, dpop: _dpop, clientCertificates: _certificates, ...shared } = options
-  const guard = accessTokenGuard({ tokens, ...guarding })
+  return sessionsEndpointBy(clientPolicy(options), tokens, options)
+}
+
+/** `sessionsEndpoint` with the policy of a server that knows its own clients. */
+export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, options: SessionsOptions): Endpoint {
+  demandKnown(options, [...GUARDING, 'sessionsScope', 'rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now'])
+  const { sessionsScope: scope, rateLimit: _counted, ...guarding } = options
+  const { verify: _verify, clients: _clients, dpop: _dpop, clientCertificates: _source, ...rest } = options
+  const { sessionsScope: _scope, ...shared } = rest
+  const guard = guardBy(
+    { tokens, ...guarding, ...(scope === undefined ? {} : { scope }) },
+    {
+      policy,
+      async permits(claims, demanded, family) {
+        if (family !== null && (await policy.isFirstParty(family.clientId))) return true
+        return demanded.length > 0 && holds(claims, demanded)
+      },
+    },
+  )
 
   const guarded = (method: string, answer: (caller: Family, request: PlainRequest) => Promise<PlainResponse>) =>
     endpoint({
@@ -50,7 +78,7 @@ export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions
       },
     })
 
-  const list = guarded('GET', (caller, request) => listSessions(tokens, caller, request))
+  const list = guarded('GET', (caller, request) => listSessions({ tokens, policy }, caller, request))
   const end = guarded('DELETE', async (caller, request) => {
     const familyId = lastSegmentOf(request)
     const reason = familyId === caller.id ? 'logout' : 'subject_request'
@@ -80,7 +108,16 @@ export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions
   }
 }
 
-async function listSessions(tokens: RefreshTokens, caller: Family, request: PlainRequest): Promise<PlainResponse> {
+interface Sessions {
+  readonly tokens: RefreshTokens
+  readonly policy: ClientPolicy
+}
+
+async function listSessions(
+  { tokens, policy }: Sessions,
+  caller: Family,
+  request: PlainRequest,
+): Promise<PlainResponse> {
   const query = queryOf(request)
   const limit = Number(query.get('limit') ?? MOST_LISTED)
   if (!Number.isInteger(limit) || limit < 1 || limit > MOST_LISTED)
@@ -96,7 +133,7 @@ async function listSessions(tokens: RefreshTokens, caller: Family, request: Plai
       },
     )
     if (page === null) return invalidRequest('cursor is not the next of an earlier answer.')
-    families.push(...page.items)
+    families.push(...(await policy.aliveOf(page.items)))
     cursor = page.cursor
   } while (cursor !== null && families.length < limit)
   return json(200, {

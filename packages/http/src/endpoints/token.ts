@@ -3,9 +3,9 @@ import type { AccessTokenOption } from '../access-tokens/access-token.js'
 import { mintingOf } from '../access-tokens/minting.js'
 import type { AuthorizationCodes } from '../authorization-code.js'
 import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clients/authenticate.js'
-import { mayUse } from '../clients/client.js'
+import { clientPolicy } from '../clients/client-policy.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
-import { withProof } from '../dpop/with-proof.js'
+import { withOptionalProof } from '../dpop/with-proof.js'
 import { endpoint } from '../endpoint.js'
 import { readForm } from '../form.js'
 import type { GrantHandler } from '../grants/grant.js'
@@ -14,6 +14,7 @@ import { refreshTokenGrant } from '../grants/refresh-token.js'
 import type { Endpoint } from '../message.js'
 import type { CookieOptions, EndpointOptions } from '../options.js'
 import { error, invalidRequest } from '../respond.js'
+import type { Clients } from '../clients/registry.js'
 import { cookieRefreshEndpoint } from './cookie-refresh.js'
 
 /** For the OAuth token endpoint: forms, and clients that identify themselves. */
@@ -32,35 +33,41 @@ export interface CookieRefreshOptions extends EndpointOptions {
   readonly cookie: CookieOptions | true
   /** As at the token endpoint. */
   readonly dpop?: DpopOptions
-  readonly clients?: never
+  /** The registry of the cookie's client, if it is registered: its `validAfter` and the keys that it must prove hold here too. */
+  readonly clients?: Clients
   readonly codes?: never
 }
 
 export type RefreshOptions = TokenEndpointOptions | CookieRefreshOptions
 
 /**
- * Exchanges refresh tokens over HTTP: with `clients` as the OAuth token endpoint (RFC 6749 section 6), with `cookie` for the pages
- * of one's own app. A refused request consumes nothing. Throws `MisuseError`.
+ * Exchanges refresh tokens over HTTP: with `cookie` for the pages of your own app, without it as the OAuth token endpoint (RFC 6749
+ * section 6), which needs `clients`. A rejected request consumes nothing. Throws `MisuseError`.
  */
 export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions): Endpoint {
-  const { clients, cookie }: { readonly clients?: unknown; readonly cookie?: unknown } = options
-  if ((clients === undefined) === (cookie === undefined))
+  if (isForCookies(options)) return cookieRefreshEndpoint(tokens, options)
+  if ((options.clients as unknown) === undefined)
     throw new MisuseError(
       'clients',
-      'and cookie: give exactly one of them; clients for OAuth, or cookie: true for the pages of your own app',
+      'or cookie must be given: clients for OAuth, cookie: true for the pages of your own app',
     )
-  return options.cookie === undefined ? tokenEndpoint(tokens, options) : cookieRefreshEndpoint(tokens, options)
+  return tokenEndpoint(tokens, options)
+}
+
+function isForCookies(options: RefreshOptions): options is CookieRefreshOptions {
+  return options.cookie !== undefined
 }
 
 /** Checks in one order, so that a request with several faults always gets the same answer: shape, client, grant type, proof, grant. */
 function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): Endpoint {
   const authenticate = clientAuthenticator(tokens, options)
+  const policy = clientPolicy(options)
   const proofs = proofChecker(options.dpop)
   const issuer = { tokens, minting: mintingOf(options.accessToken, tokens.policy) }
   const { codes } = options
   const grants = new Map<string, GrantHandler>([['refresh_token', refreshTokenGrant(issuer)]])
   if (codes !== undefined)
-    grants.set('authorization_code', authorizationCodeGrant({ ...issuer, codes: demandCodes(codes) }))
+    grants.set('authorization_code', authorizationCodeGrant({ ...issuer, codes: demandCodes(codes, options) }))
 
   return endpoint({
     tokens,
@@ -79,22 +86,24 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
       const grant = grants.get(grantType)
       if (grant === undefined)
         return error('unsupported_grant_type', { description: 'This grant type is not served here.' })
-      if (!mayUse(client, grantType))
-        return error('unauthorized_client', { description: 'The client is not registered for this grant type.' })
-      return withProof({ proofs, memory: tokens, exchange }, async (proven) => {
-        if (proven === null && client.dpopBoundAccessTokens)
-          return error('invalid_dpop_proof', { description: 'This client must send a DPoP proof.' })
-        if (certificateKey === null && client.certificateBoundAccessTokens)
-          return invalidRequest('This client must present its certificate.')
-        if (certificateKey !== null && proven !== null)
-          return invalidRequest('The tokens of this client are bound to its certificate; send no DPoP proof.')
-        return grant({ exchange, form, client, confidential, boundKey: certificateKey ?? proven })
+      return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
+        const { clientId } = client
+        const admission = policy.admit({ clientId, client, grantType, confidential, proven, certificateKey })
+        return admission.ok ? grant({ exchange, form, client, confidential, admission }) : admission.response
       })
     },
   })
 }
 
-function demandCodes(codes: AuthorizationCodes): AuthorizationCodes {
-  if (typeof (codes as Partial<AuthorizationCodes> | null)?.open === 'function') return codes
-  throw new MisuseError('codes', 'is not what authorizationCodes(…) returns')
+/** Throws `MisuseError` for anything but codes of this server. */
+function demandCodes(
+  codes: AuthorizationCodes,
+  { issuer, accessToken }: Pick<TokenEndpointOptions, 'issuer' | 'accessToken'>,
+): AuthorizationCodes {
+  if (typeof (codes as Partial<AuthorizationCodes> | null)?.open !== 'function')
+    throw new MisuseError('codes', 'is not what authorizationCodes(…) returns')
+  const own = issuer ?? (typeof accessToken === 'function' ? undefined : accessToken.issuer)
+  if (own !== undefined && own !== codes.issuer)
+    throw new MisuseError('codes', `must be made with the issuer of this server, ${own}, got ${codes.issuer}`)
+  return codes
 }

@@ -20,7 +20,8 @@ interface Issuer {
 /** RFC 6749 section 4.1.3, with PKCE (RFC 7636). The access token is made before the code is used up. */
 export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): GrantHandler {
   return async (request) => {
-    const { exchange, form, client, confidential, boundKey } = request
+    const { exchange, form, client, confidential } = request
+    const { boundKey, validAfter } = request.admission
     const [code, verifier] = [form.get('code'), form.get('code_verifier')]
     if (code === null) return invalidRequest('code is missing.')
     if (verifier === null) return invalidRequest('code_verifier is missing.')
@@ -37,7 +38,7 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
       idempotencyKey: soleHeader(exchange.request, 'idempotency-key'),
       audience: form.all('resource'),
       defaultAudience: minting.defaultAudience,
-      validAfter: client.validAfter ?? null,
+      validAfter,
       // Without a refresh token the session is over when the access token is.
       ...(getsRefreshToken ? {} : { mostSeconds: minting.lifetimeSeconds }),
       admit: async (familyId) => {
@@ -53,10 +54,10 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
 }
 
 /** The request is from whom and for where the code was made, and proves the key that the code demands. */
-function matches(code: AuthorizationCode, { client, form, boundKey }: TokenRequest): boolean {
+function matches(code: AuthorizationCode, { client, form, admission }: TokenRequest): boolean {
   if (code.reservation.grant.clientId !== client.clientId) return false
   if (code.redirectUri !== form.get('redirect_uri')) return false
-  return code.boundKey === null || code.boundKey === boundKey
+  return code.boundKey === null || code.boundKey === admission.boundKey
 }
 
 function refusal(refused: Extract<RedeemOutcome, { ok: false }>, exhausted: Exhausted): PlainResponse {

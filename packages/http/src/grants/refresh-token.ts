@@ -7,7 +7,8 @@ import type { GrantHandler } from './grant.js'
 
 /** RFC 6749 section 6. */
 export function refreshTokenGrant(issuer: { readonly tokens: RefreshTokens; readonly minting: Minting }): GrantHandler {
-  return async ({ exchange, form, client, confidential, boundKey }) => {
+  return async ({ exchange, form, client, confidential, admission }) => {
+    const { boundKey, validAfter, rotation } = admission
     const refreshToken = form.get('refresh_token')
     if (refreshToken === null) return invalidRequest('refresh_token is missing.')
     const refreshed = await refresh(issuer, exchange, {
@@ -17,8 +18,8 @@ export function refreshTokenGrant(issuer: { readonly tokens: RefreshTokens; read
       boundKey,
       scope: form.get('scope') ?? '',
       audience: form.all('resource'),
-      validAfter: client.validAfter ?? null,
-      rotation: client.rotation,
+      validAfter,
+      rotation,
     })
     if (!refreshed.ok) return refreshed.response
     const { granted, minted } = refreshed

@@ -109,7 +109,7 @@ describe('a sealed access token', () => {
 
   it('R-11 is made for this purpose alone: under the same secret, no code passes for one', async () => {
     const { tokens, clock } = createApp()
-    const codes = authorizationCodes(tokens, { secrets: [SECRET] })
+    const codes = authorizationCodes(tokens, { issuer: 'https://login.example', secrets: [SECRET] })
     const code = codes.issue({ subject: 'a', clientId: 'web', redirectUri: null, codeChallenge: 'x'.repeat(43) })
     const { read, mint } = await sealed()
     for (const text of [code, code.replace(/^bac_/, 'bat_')]) expect(await read(text, clock.now)).toBeNull()

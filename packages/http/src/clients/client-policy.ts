@@ -1,0 +1,123 @@
+import { type Family, FIRST_PARTY, type Rotation } from '@baton/core'
+import type { Proven } from '../dpop/dpop.js'
+import { proofError } from '../dpop/with-proof.js'
+import type { PlainResponse } from '../message.js'
+import { error, invalidClient, invalidRequest } from '../respond.js'
+import { type Client, mayUse, wayOf } from './client.js'
+import { findClient } from './authenticate.js'
+import { type Clients, clientRegistry } from './registry.js'
+
+export interface ClientPolicyOptions {
+  /** Left out, no client has a registration, and nothing follows from one. */
+  readonly clients?: Clients | undefined
+  /** Clients of the app itself that need no registration, besides `first-party`. */
+  readonly ownClients?: readonly (string | undefined)[]
+}
+
+/** A request for tokens: what it asks for, and what it has shown of its client. */
+export interface TokenRequestFacts {
+  readonly clientId: string
+  /** The registration that `find` returned. */
+  readonly client: Client | null
+  readonly grantType: string
+  /** The client authenticated in this request. */
+  readonly confidential: boolean
+  /** The verdict on the DPoP proof of the request. */
+  readonly proven: Proven
+  /** `x5t#S256:…` of the client certificate of the request; null for none. */
+  readonly certificateKey: string | null
+}
+
+export type Admission =
+  | {
+      readonly ok: true
+      /** The key that the tokens are bound to; null for none. */
+      readonly boundKey: string | null
+      /** Families created before this instant (epoch milliseconds) are rejected; null for no limit. */
+      readonly validAfter: number | null
+      readonly rotation: Rotation | undefined
+    }
+  | { readonly ok: false; readonly response: PlainResponse }
+
+/**
+ * What follows from the registrations of clients. Every endpoint that issues tokens asks `admit`, and every endpoint that trusts an
+ * existing session asks `alive`, so that no rule holds at one endpoint and not at another. Rejects with a `Fault` when the registry fails.
+ */
+export interface ClientPolicy {
+  /** Returns the registration of a client, or null for a client without one. */
+  find(clientId: string): Promise<Client | null>
+  /** Decides whether the client of a request may get tokens by this request, and under which conditions. */
+  admit(facts: TokenRequestFacts): Admission
+  /** Returns the family, or null if the `validAfter` of its client revoked it. A client without a registration has none. */
+  alive(family: Family | null): Promise<Family | null>
+  /** `alive` for several families: returns those that are alive. */
+  aliveOf(families: readonly Family[]): Promise<readonly Family[]>
+  /** Returns true if the client is the app itself, or registered with `firstParty`. */
+  isFirstParty(clientId: string): Promise<boolean>
+}
+
+/** Throws `MisuseError`. */
+export function clientPolicy({ clients, ownClients = [] }: ClientPolicyOptions): ClientPolicy {
+  const registry = clients === undefined ? null : clientRegistry(clients)
+  const own = new Set([FIRST_PARTY, ...ownClients])
+  const find = async (clientId: string) => (registry === null ? null : findClient(registry, clientId))
+
+  const aliveOf: ClientPolicy['aliveOf'] = async (families) => {
+    const ids = [...new Set(families.map(({ clientId }) => clientId))]
+    const found = new Map(await Promise.all(ids.map(async (id) => [id, await find(id)] as const)))
+    return families.filter((family) => {
+      const validAfter = found.get(family.clientId)?.validAfter
+      return validAfter === undefined || !isSuperseded(family, validAfter)
+    })
+  }
+
+  return {
+    find,
+    aliveOf,
+    admit(facts) {
+      const { clientId, client } = facts
+      if (registry !== null && client === null && !own.has(clientId))
+        return reject(error('unauthorized_client', { description: 'The client is not registered.' }))
+      return client === null ? admitUnregistered(facts) : admitRegistered(client, facts)
+    },
+    async alive(family) {
+      if (family === null) return null
+      const [alive = null] = await aliveOf([family])
+      return alive
+    },
+    async isFirstParty(clientId) {
+      return own.has(clientId) || (await find(clientId))?.firstParty === true
+    },
+  }
+}
+
+/** As at a refresh: tokens carry whole seconds, so a family from the very second of `validAfter` is superseded too. */
+function isSuperseded({ createdAt }: Family, validAfter: number): boolean {
+  return Math.floor(createdAt / 1000) * 1000 < validAfter
+}
+
+function admitUnregistered({ proven, certificateKey }: TokenRequestFacts): Admission {
+  if (!proven.ok) return reject(proofError(proven))
+  return { ok: true, boundKey: certificateKey ?? proven.boundKey, validAfter: null, rotation: undefined }
+}
+
+/** In a fixed order, so that a request with several faults always gets the same response: client, grant type, proof, key. */
+function admitRegistered(client: Client, facts: TokenRequestFacts): Admission {
+  const { grantType, confidential, proven, certificateKey } = facts
+  if (!confidential && wayOf(client) !== null) return reject(invalidClient('body'))
+  if (!mayUse(client, grantType))
+    return reject(error('unauthorized_client', { description: 'The client is not registered for this grant type.' }))
+  if (!proven.ok) return reject(proofError(proven))
+  if (proven.boundKey === null && client.dpopBoundAccessTokens)
+    return reject(error('invalid_dpop_proof', { description: 'This client must send a DPoP proof.' }))
+  if (certificateKey === null && client.certificateBoundAccessTokens)
+    return reject(invalidRequest('This client must present its certificate.'))
+  if (certificateKey !== null && proven.boundKey !== null)
+    return reject(invalidRequest('The tokens of this client are bound to its certificate; send no DPoP proof.'))
+  const { validAfter = null, rotation } = client
+  return { ok: true, boundKey: certificateKey ?? proven.boundKey, validAfter, rotation }
+}
+
+function reject(response: PlainResponse): Admission {
+  return { ok: false, response }
+}

@@ -1,0 +1,66 @@
+import type { RefreshTokens } from '@baton/core'
+import type { Exchange } from '../endpoint.js'
+import type { Form } from '../form.js'
+import type { TransportOptions } from '../options.js'
+import { clientAuthenticator, type ClientOptions } from './authenticate.js'
+import { type Client, wayOf } from './client.js'
+import { type Admission, clientPolicy } from './client-policy.js'
+
+/** A sign-in that the app has approved, and the client that is to get its tokens. */
+export interface ApprovedSignIn {
+  readonly clientId: string
+  /** The key that the request proved, `jkt:…` or `x5t#S256:…`; null for none. */
+  readonly boundKey: string | null
+  /** The members of the JSON body, where a client may put its credentials as in a form; null where no client can authenticate. */
+  readonly credentials: ReadonlyMap<string, unknown> | null
+}
+
+/** Decides whether the client of a sign-in may get tokens. Rejects with a `Fault` when the registry or the store fails. */
+export type LoginAdmission = (exchange: Exchange, signIn: ApprovedSignIn) => Promise<Admission>
+
+/**
+ * Holds a sign-in to what the registration of its client demands at the token endpoint: a client with credentials authenticates, and
+ * a client whose tokens are bound to a key proves it. Throws `MisuseError`.
+ */
+export function loginAdmission(
+  tokens: RefreshTokens,
+  options: Partial<ClientOptions> & TransportOptions,
+  ownClients: readonly (string | undefined)[],
+): LoginAdmission {
+  const { clients } = options
+  const policy = clientPolicy({ clients, ownClients })
+  const authenticate = clients === undefined ? null : clientAuthenticator(tokens, { ...options, clients })
+
+  return async (exchange, { clientId, boundKey, credentials }) => {
+    const client = await policy.find(clientId)
+    const ofCertificate = boundKey?.startsWith('x5t#') === true ? boundKey : null
+    const facts = {
+      clientId,
+      client,
+      grantType: 'refresh_token',
+      confidential: false,
+      proven: { ok: true, boundKey: ofCertificate === null ? boundKey : null },
+      certificateKey: ofCertificate,
+    } as const
+    if (client === null || authenticate === null || credentials === null || !mustAuthenticate(client))
+      return policy.admit(facts)
+    const authentication = await authenticate(exchange, formOf(credentials, clientId))
+    if (!authentication.ok) return authentication
+    const { confidential, certificateKey } = authentication
+    return policy.admit({ ...facts, confidential, certificateKey: certificateKey ?? ofCertificate })
+  }
+}
+
+/** Authentication also reads the certificate that tokens are bound to. */
+function mustAuthenticate(client: Client): boolean {
+  return wayOf(client) !== null || client.certificateBoundAccessTokens === true
+}
+
+/** The members of a JSON object, read like the parameters of a form. The client is the one that the app has named. */
+function formOf(members: ReadonlyMap<string, unknown>, clientId: string): Form {
+  const get = (name: string) => {
+    const value = name === 'client_id' ? clientId : members.get(name)
+    return typeof value === 'string' && value !== '' ? value : null
+  }
+  return { get, all: (name) => [get(name)].filter((value) => value !== null) }
+}

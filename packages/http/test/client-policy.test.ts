@@ -1,0 +1,389 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import {
+  type AuthServerOptions,
+  accessTokenGuard,
+  authorizationCodes,
+  authServer,
+  type Client,
+  type Endpoint,
+  hashClientSecret,
+  jwtAccessTokens,
+} from '../src/index.js'
+import { createApp, headerOf, ISSUER, jsonOf, request, SIGNING_KEY } from './app.js'
+import { createProver } from './dpop/prover.js'
+
+const CODE_SECRET = 'a secret of codes in a test, over 32 bytes'
+const SECRET = 'a secret of a client in a test'
+const ORIGIN = 'https://app.example'
+const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
+
+interface Sent {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly form?: Readonly<Record<string, string>>
+  readonly json?: object
+}
+
+interface Tokens {
+  readonly refreshToken: string
+  readonly accessToken: string
+  readonly sid: string
+}
+
+/** A whole server whose registry can change while it runs. The cookie belongs to the client `app`. */
+async function setUp(options: Partial<AuthServerOptions> = {}) {
+  const app = createApp()
+  const { tokens, clock, shared } = app
+  const registered = new Map<string, Client>([
+    ['app', { clientId: 'app' }],
+    ['other', { clientId: 'other' }],
+    ['api', { clientId: 'api', secretHashes: [hashClientSecret(`${SECRET}.`)], introspects: [ISSUER] }],
+  ])
+  const clients = { find: async (clientId: string) => registered.get(clientId) ?? null }
+  const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
+  const codes = authorizationCodes(tokens, { issuer: ISSUER, secrets: [CODE_SECRET] })
+  const server = authServer(tokens, {
+    ...shared,
+    clients,
+    accessToken,
+    codes,
+    publicUrl: ORIGIN,
+    authorizationEndpoint: `${ISSUER}/authorize`,
+    cookie: { clientId: 'app' },
+    authenticate: async (input) => ({
+      subject: 'alice',
+      clientId: 'app',
+      deliver: input['deliver'] === 'cookie' ? 'cookie' : 'body',
+    }),
+    ...options,
+  })
+  const guard = accessTokenGuard({ verify: accessToken, tokens, clients, now: () => clock.now })
+  const prover = await createProver(() => clock.now)
+
+  async function call(path: string, { method = 'POST', headers = {}, form, json }: Sent = {}) {
+    const body = form === undefined ? {} : { body: String(new URLSearchParams(form)), headers: { ...FORM, ...headers } }
+    const parts = json === undefined ? body : { json }
+    return server.endpoint(request({ method, url: path, headers, ...parts }))
+  }
+
+  /** A session of a client, begun by the app itself. */
+  async function begin(clientId = 'app'): Promise<Tokens> {
+    const { family, refreshToken } = await tokens.issue({ subject: 'alice', clientId, scope: 'read' })
+    const { scope, audience } = family
+    const grant = { family, scope, audience, claims: {}, boundKey: null, now: clock.now, mostSeconds: 900 }
+    return { refreshToken, accessToken: (await accessToken.mint(grant)).accessToken, sid: family.id }
+  }
+
+  function code(clientId = 'app') {
+    const verifier = randomBytes(32).toString('base64url')
+    const codeChallenge = createHash('sha256').update(verifier).digest('base64url')
+    return { code: codes.issue({ subject: 'alice', clientId, redirectUri: null, codeChallenge }), verifier }
+  }
+
+  const proof = (path: string) => prover.prove({ claims: { htu: ORIGIN + path } })
+  const sessions = async () => (await tokens.list({ subject: 'alice' })).items
+  return { ...app, registered, accessToken, server, guard, call, begin, code, proof, sessions }
+}
+
+type World = Awaited<ReturnType<typeof setUp>>
+
+const PAGE = { 'x-baton': '1', 'sec-fetch-site': 'same-origin' }
+const bearer = ({ accessToken }: Tokens) => ({ authorization: `Bearer ${accessToken}` })
+const introspect = (here: World, token: string) =>
+  here.call('/auth/introspect', { form: { token, client_id: 'api', client_secret: `${SECRET}.` } })
+
+/** Every use of a session: true if it was accepted. */
+const USES: readonly (readonly [name: string, use: (here: World, session: Tokens) => Promise<boolean>])[] = [
+  [
+    'the refresh grant',
+    async (here, { refreshToken }) => {
+      const form = { grant_type: 'refresh_token', client_id: 'app', refresh_token: refreshToken }
+      return (await here.call('/auth/token', { form })).status === 200
+    },
+  ],
+  [
+    'the refresh by cookie',
+    async (here, { refreshToken }) => {
+      const headers = { ...PAGE, cookie: `__Host-baton=${refreshToken}` }
+      return (await here.call('/auth/refresh', { headers })).status === 200
+    },
+  ],
+  [
+    'a guard that checks the session',
+    async (here, session) => (await here.guard(request({ headers: bearer(session) }))).ok,
+  ],
+  [
+    'introspection of the access token',
+    async (here, { accessToken }) => jsonOf(await introspect(here, accessToken)).active === true,
+  ],
+  [
+    'introspection of the refresh token',
+    async (here, { refreshToken }) => {
+      const registered = here.registered.get('app')
+      // Only a client that authenticates may ask about its own refresh tokens.
+      here.registered.set('app', { ...registered, clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
+      const form = { token: refreshToken, client_id: 'app', client_secret: SECRET }
+      return jsonOf(await here.call('/auth/introspect', { form })).active === true
+    },
+  ],
+  [
+    'the list of sessions',
+    async (here, session) =>
+      (await here.call('/auth/sessions', { method: 'GET', headers: bearer(session) })).status === 200,
+  ],
+  [
+    'an entry in the list of sessions',
+    async (here, { sid }) => {
+      const reader = await here.tokens.issue({ subject: 'alice', clientId: 'reader' })
+      const { family } = reader
+      const grant = {
+        family,
+        scope: '',
+        audience: [],
+        claims: {},
+        boundKey: null,
+        now: here.clock.now,
+        mostSeconds: 900,
+      }
+      here.registered.set('reader', { clientId: 'reader', firstParty: true })
+      const { accessToken } = await here.accessToken.mint(grant)
+      const headers = { authorization: `Bearer ${accessToken}` }
+      const { sessions } = jsonOf(await here.call('/auth/sessions', { method: 'GET', headers }))
+      return sessions.some(({ id }: { id: string }) => id === sid)
+    },
+  ],
+  [
+    'the end of another session',
+    async (here, session) => {
+      const { sid } = await here.begin('other')
+      return (await here.call(`/auth/sessions/${sid}`, { method: 'DELETE', headers: bearer(session) })).status === 204
+    },
+  ],
+  [
+    'the end of all other sessions',
+    async (here, session) => (await here.call('/auth/logout-others', { headers: bearer(session) })).status === 204,
+  ],
+  [
+    'the end of all sessions',
+    async (here, session) => (await here.call('/auth/logout-everywhere', { headers: bearer(session) })).status === 204,
+  ],
+]
+
+describe.each(USES)('validAfter of a client reaches %s', (_name, use) => {
+  test('rejects a session from before that instant, and accepts one from after it', async () => {
+    const here = await setUp()
+    expect(await use(here, await here.begin())).toBe(true)
+    const before = await here.begin()
+    here.clock.now += 5000
+    here.registered.set('app', { clientId: 'app', validAfter: here.clock.now })
+    expect(await use(here, before)).toBe(false)
+    expect(await use(here, await here.begin())).toBe(true)
+  })
+})
+
+test('validAfter of a client reaches authorization codes', async () => {
+  const here = await setUp()
+  const exchange = ({ code, verifier }: ReturnType<World['code']>) =>
+    here.call('/auth/token', {
+      form: { grant_type: 'authorization_code', client_id: 'app', code, code_verifier: verifier },
+    })
+  const before = here.code()
+  here.clock.now += 5000
+  here.registered.set('app', { clientId: 'app', validAfter: here.clock.now })
+  expect((await exchange(before)).status).toBe(400)
+  expect((await exchange(here.code())).status).toBe(200)
+})
+
+/** Every way to get tokens: the response, with these headers and members. */
+type Issue = (
+  here: World,
+  sent?: { headers?: Record<string, string>; members?: Record<string, string> },
+) => ReturnType<Endpoint>
+const ISSUERS: readonly (readonly [path: string, name: string, issue: Issue])[] = [
+  [
+    '/auth/token',
+    'the refresh grant',
+    async (here, { headers = {}, members = {} } = {}) => {
+      const { refreshToken } = await here.begin()
+      const form = { grant_type: 'refresh_token', client_id: 'app', refresh_token: refreshToken, ...members }
+      return here.call('/auth/token', { headers, form })
+    },
+  ],
+  [
+    '/auth/token',
+    'the authorization code grant',
+    async (here, { headers = {}, members = {} } = {}) => {
+      const { code, verifier } = here.code()
+      const form = { grant_type: 'authorization_code', client_id: 'app', code, code_verifier: verifier, ...members }
+      return here.call('/auth/token', { headers, form })
+    },
+  ],
+  [
+    '/auth/login',
+    'a sign-in',
+    async (here, { headers = {}, members = {} } = {}) => here.call('/auth/login', { headers, json: members }),
+  ],
+  [
+    '/auth/login',
+    'a sign-in by cookie',
+    async (here, { headers = {}, members = {} } = {}) =>
+      here.call('/auth/login', { headers: { ...PAGE, ...headers }, json: { ...members, deliver: 'cookie' } }),
+  ],
+  [
+    '/auth/refresh',
+    'the refresh by cookie',
+    async (here, { headers = {} } = {}) => {
+      const { refreshToken } = await here.begin()
+      return here.call('/auth/refresh', { headers: { ...PAGE, ...headers, cookie: `__Host-baton=${refreshToken}` } })
+    },
+  ],
+]
+
+describe.each(ISSUERS)('%s, %s', (path, name, issue) => {
+  const isByCookie = name.includes('cookie')
+  /** Nothing has been issued or rotated: at most the session that the request presents. */
+  const nothingIssued = async (here: World) => {
+    expect(here.events.filter(({ type }) => type === 'rotated' || type === 'renewed')).toEqual([])
+    const own = (await here.sessions()).length
+    expect(own).toBe(name.includes('refresh') ? 1 : 0)
+  }
+
+  test('issues tokens to a public client', async () => {
+    expect((await issue(await setUp())).status).toBe(200)
+  })
+
+  test('issues none without a proof to a client with DPoP-bound tokens, and bound ones with a proof', async () => {
+    const here = await setUp()
+    here.registered.set('app', { clientId: 'app', dpopBoundAccessTokens: true })
+    const response = await issue(here)
+    expect([response.status, jsonOf(response).error]).toEqual([400, 'invalid_dpop_proof'])
+    await nothingIssued(here)
+    const proven = await issue(here, { headers: { dpop: await here.proof(path) } })
+    expect([proven.status, jsonOf(proven).token_type]).toEqual([200, 'DPoP'])
+  })
+
+  test('issues none without a certificate to a client with certificate-bound tokens', async () => {
+    const here = await setUp()
+    here.registered.set('app', { clientId: 'app', certificateBoundAccessTokens: true })
+    const response = await issue(here)
+    expect([response.status, jsonOf(response).error]).toEqual([400, 'invalid_request'])
+    await nothingIssued(here)
+  })
+
+  test('issues none to a client that does not authenticate although it has credentials', async () => {
+    const here = await setUp()
+    here.registered.set('app', { clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
+    const wrong = { members: { client_secret: 'a wrong secret' } }
+    for (const attempt of [{}, wrong]) expect(jsonOf(await issue(here, attempt)).error).toBe('invalid_client')
+    const presented = name.includes('refresh') ? 2 : 0
+    expect(await here.sessions()).toHaveLength(presented)
+    const right = await issue(here, { members: { client_secret: SECRET } })
+    // A page cannot authenticate, so the cookie is not for such a client.
+    expect(right.status).toBe(isByCookie ? 400 : 200)
+  })
+
+  test('issues none to a client that is not registered for refresh tokens', async () => {
+    const here = await setUp()
+    here.registered.set('app', { clientId: 'app', grantTypes: [] })
+    const response = await issue(here)
+    expect([response.status, jsonOf(response).error]).toEqual([400, 'unauthorized_client'])
+    await nothingIssued(here)
+  })
+})
+
+test('a sign-in issues no tokens to a client that is not registered, unless the options name it', async () => {
+  const authenticate = async () => ({ subject: 'alice', clientId: 'nobody' })
+  const byCookie = await setUp({ authenticate })
+  const response = await byCookie.call('/auth/login', { json: {}, headers: PAGE })
+  // The session in the cookie is that of the cookie's client.
+  expect(response.status).toBe(200)
+  const body = async () => ({ subject: 'alice', clientId: 'nobody', deliver: 'body' as const })
+  const here = await setUp({ authenticate: body })
+  expect(jsonOf(await here.call('/auth/login', { json: {} })).error).toBe('unauthorized_client')
+  expect(await here.sessions()).toEqual([])
+  const own = await setUp({ authenticate: body, defaults: { clientId: 'nobody' } })
+  expect((await own.call('/auth/login', { json: {} })).status).toBe(200)
+})
+
+test('a sign-in takes the credentials of its client from the Authorization header too', async () => {
+  const here = await setUp()
+  here.registered.set('app', { clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
+  const basic = (clientId: string) => `Basic ${Buffer.from(`${clientId}:${SECRET}`).toString('base64')}`
+  const login = (authorization: string) => here.call('/auth/login', { json: {}, headers: { authorization } })
+  expect((await login(basic('app'))).status).toBe(200)
+  expect((await login(basic('other'))).status).toBe(400)
+  expect(await here.sessions()).toHaveLength(1)
+})
+
+const ACCOUNT: readonly (readonly [method: string, path: (sid: string) => string])[] = [
+  ['GET', () => '/auth/sessions'],
+  ['DELETE', (sid) => `/auth/sessions/${sid}`],
+  ['POST', () => '/auth/logout-others'],
+  ['POST', () => '/auth/logout-everywhere'],
+]
+
+describe.each(ACCOUNT)('%s sessions of a user', (method, path) => {
+  const send = (here: World, session: Tokens, sid: string) => here.call(path(sid), { method, headers: bearer(session) })
+
+  test('rejects the access token of a client that is not first-party, and changes nothing', async () => {
+    const here = await setUp()
+    const [victim, session] = [await here.begin(), await here.begin('other')]
+    const response = await send(here, session, victim.sid)
+    expect([response.status, jsonOf(response).error]).toEqual([403, 'insufficient_scope'])
+    expect(headerOf(response, 'www-authenticate')).toMatch(/^Bearer .*error="insufficient_scope"/)
+    expect(await here.sessions()).toHaveLength(2)
+  })
+
+  test('accepts the clients of the app itself', async () => {
+    for (const clientId of ['first-party', 'app', 'marked', 'default']) {
+      const here = await setUp({ defaults: { clientId: 'default' } })
+      here.registered.set('marked', { clientId: 'marked', firstParty: true })
+      const [victim, session] = [await here.begin(), await here.begin(clientId)]
+      expect((await send(here, session, victim.sid)).status).toBeLessThan(300)
+    }
+  })
+
+  test('accepts any client with the scope that the options name, and names it in the challenge to others', async () => {
+    const named = await setUp({ sessionsScope: 'read' })
+    const [victim, session] = [await named.begin(), await named.begin('other')]
+    expect((await send(named, session, victim.sid)).status).toBeLessThan(300)
+    const here = await setUp({ sessionsScope: 'read manage-sessions' })
+    const response = await send(here, await here.begin('other'), victim.sid)
+    expect(response.status).toBe(403)
+    expect(headerOf(response, 'www-authenticate')).toContain('scope="read manage-sessions"')
+    expect((await send(here, await here.begin('app'), (await here.begin()).sid)).status).toBeLessThan(300)
+  })
+})
+
+test('a code of one issuer is rejected by another that has the same secrets, and works at its own', async () => {
+  const here = await setUp()
+  const OTHER = 'https://other.example'
+  const accessToken = jwtAccessTokens({ issuer: OTHER, audience: OTHER, keys: [SIGNING_KEY] })
+  const { tokens, shared } = here
+  const codes = authorizationCodes(tokens, { issuer: OTHER, secrets: [CODE_SECRET] })
+  const clients = [{ clientId: 'app' }]
+  const options = { ...shared, clients, accessToken, authorizationEndpoint: `${OTHER}/authorize` }
+  const other = authServer(tokens, { ...options, codes })
+  const { code, verifier } = here.code()
+  const form = { grant_type: 'authorization_code', client_id: 'app', code, code_verifier: verifier }
+  const parts = { method: 'POST', url: '/auth/token', headers: FORM, body: String(new URLSearchParams(form)) }
+  const rejected = await other.endpoint(request(parts))
+  expect([rejected.status, jsonOf(rejected).error]).toEqual([400, 'invalid_grant'])
+  expect((await here.server.endpoint(request(parts))).status).toBe(200)
+  const foreign = authorizationCodes(tokens, { issuer: ISSUER, secrets: [CODE_SECRET] })
+  expect(() => authServer(tokens, { ...options, codes: foreign })).toThrow(
+    expect.objectContaining({ name: 'MisuseError', option: 'codes' }),
+  )
+})
+
+test('options of the policy that cannot be meant are rejected at construction', () => {
+  const { accessToken, tokens } = createApp()
+  const clients = [{ clientId: 'app', firstParty: 'yes' as never }]
+  expect(() => authServer(tokens, { accessToken, clients })).toThrow(
+    expect.objectContaining({ name: 'MisuseError', option: 'clients[0].firstParty' }),
+  )
+  expect(() => accessTokenGuard({ verify: accessToken, clients: [] })).toThrow(
+    expect.objectContaining({ name: 'MisuseError', option: 'tokens' }),
+  )
+})
