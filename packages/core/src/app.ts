@@ -33,6 +33,8 @@ export function nothingToAsk<Prepared>(): Work<Prepared> {
 
 export interface Question<Prepared> {
   readonly record: FamilyRecord
+  /** What `validAfter` is compared with, in epoch milliseconds. */
+  readonly signedInAt: number
   /** As the record will stand once the answer has been given. */
   readonly ahead: FamilyRecord
   readonly grantOf: (record: FamilyRecord, claims: Grant['claims']) => Grant
@@ -42,7 +44,7 @@ export interface Question<Prepared> {
 /** Asks `beforeRotate`, then `prepare` unless the answer will be no. Whatever they throw is a fault. */
 export async function askTheApp<Prepared>(
   engine: Engine,
-  { record, ahead, grantOf, prepare }: Question<Prepared>,
+  { record, signedInAt, ahead, grantOf, prepare }: Question<Prepared>,
 ): Promise<Work<Prepared>> {
   const { beforeRotate } = engine
   const nothing = nothingToAsk<Prepared>()
@@ -50,7 +52,7 @@ export async function askTheApp<Prepared>(
     beforeRotate &&
     (await callHook(engine, 'beforeRotate', async () => checkVerdict(await beforeRotate({ family: toFamily(record) }))))
   if (verdict?.active === false) return { ...nothing, objection: 'inactive' }
-  if (record.createdAt < (verdict?.validAfter ?? -Infinity)) return { ...nothing, superseded: true }
+  if (signedInAt < (verdict?.validAfter ?? -Infinity)) return { ...nothing, superseded: true }
   const claims = verdict?.claims ?? {}
   if (prepare === undefined) return { ...nothing, claims }
   return { ...nothing, claims, prepared: await callHook(engine, 'prepare', () => prepare(grantOf(ahead, claims))) }

@@ -3,6 +3,7 @@ import { callHook, type Engine, fault } from './engine.js'
 import { MisuseError } from './errors.js'
 import { type Family, type FamilyRecord, toFamily } from './family.js'
 import { checkGrant, type IssueRequest, newFamily } from './issue.js'
+import { MAX_SKEW_MS } from './numbers.js'
 import { callObserver } from './observer.js'
 import {
   type AuthenticToken,
@@ -15,14 +16,17 @@ import {
   type Seed,
 } from './token.js'
 
-/** Whose another system's refresh token is, and within what limits. Instants are epoch milliseconds. */
+/** Whose another system's refresh token is, and within what limits. Instants are epoch milliseconds; fractions are dropped. */
 export interface ForeignGrant extends IssueRequest {
   /**
    * When that system will stop honouring the token by itself; of a token that never expires, when you will stop accepting it. The
-   * family's record is kept until then, dead or alive, so that no token ever begins a second family. It must not move later.
+   * family's record is kept until a minute later, dead or alive, so that no token ever begins a second family. It must not move later.
    */
   readonly expiresAt: number
-  /** When its holder signed in. Default: now, so that the absolute limit counts from the first use here. */
+  /**
+   * When the user signed in. Default: unknown. Then the absolute limit counts from the first use here, and the token is rejected where
+   * a client or `beforeRotate` has a `validAfter`.
+   */
   readonly createdAt?: number
   /** When the family ends however busy it is. Default: `createdAt` and the policy's absolute limit. */
   readonly absoluteExpiresAt?: number
@@ -55,6 +59,8 @@ export interface Newcomer {
   /** As the store has it; else what the family would begin as. */
   readonly record: FamilyRecord
   readonly isStored: boolean
+  /** When the user signed in; -Infinity if the other system does not say, so that no `validAfter` is met. Epoch milliseconds. */
+  readonly signedInAt: number
 }
 
 /** Throws `MisuseError`. */
@@ -90,17 +96,20 @@ async function meetNewcomer(engine: Engine, text: unknown): Promise<Newcomer | n
   const seed = foreignSeed(identity)
   const found = async (): Promise<Newcomer | null> => {
     const record = await store.find(familyIdOf(seed.handle))
-    return record && { text, seed, token: firstToken(seed, record), record, isStored: true }
+    const { createdAt: signedInAt = 0 } = record ?? {}
+    return record && { text, seed, token: firstToken(seed, record), record, isStored: true, signedInAt }
   }
   // Once there is a family, its record decides: the other system forgets the token, and a retry must not depend on it.
   const known = await found()
   if (known !== null) return known
-  const record = await callHook(engine, 'accept.find', async () => {
+  const met = await callHook(engine, 'accept.find', async () => {
     const grant = await accept.find(text)
-    return grant === null ? null : beginning(engine, seed, grant)
+    if (grant === null) return null
+    const record = beginning(engine, seed, grant)
+    return { record, signedInAt: grant.createdAt === undefined ? -Infinity : record.createdAt }
   })
   // It may have forgotten the token between the two questions, because another call has just exchanged it.
-  return record === null ? found() : { text, seed, token: firstToken(seed, record), record, isStored: false }
+  return met === null ? found() : { text, seed, token: firstToken(seed, met.record), isStored: false, ...met }
 }
 
 function identityOf({ identify = (token) => token }: ForeignTokens, text: string): string | null {
@@ -114,24 +123,30 @@ function identityOf({ identify = (token) => token }: ForeignTokens, text: string
 function beginning(engine: Engine, seed: Seed, found: ForeignGrant): FamilyRecord {
   const grant = checkGrant('accept.find', found)
   const now = engine.now()
-  const { expiresAt, createdAt = now, absoluteExpiresAt } = found
-  demandMilliseconds('accept.find.expiresAt', expiresAt)
-  demandMilliseconds('accept.find.createdAt', createdAt)
-  if (absoluteExpiresAt !== undefined) demandMilliseconds('accept.find.absoluteExpiresAt', absoluteExpiresAt)
-  const record = newFamily(engine, { grant, seed, now, createdAt, absoluteExpiresAt, keepUntil: expiresAt })
+  const expiresAt = toMilliseconds('expiresAt', found.expiresAt, LAST_END)
+  const createdAt = found.createdAt === undefined ? now : toMilliseconds('createdAt', found.createdAt, LAST_START)
+  const absoluteExpiresAt =
+    found.absoluteExpiresAt === undefined
+      ? undefined
+      : toMilliseconds('absoluteExpiresAt', found.absoluteExpiresAt, LAST_END)
+  const keepUntil = expiresAt + MAX_SKEW_MS
+  const record = newFamily(engine, { grant, seed, now, createdAt, absoluteExpiresAt, keepUntil })
   // It is the foreign token's limit until the exchange, and its successor's own from then on.
   return { ...record, expiresAt: Math.min(record.expiresAt, expiresAt) }
 }
 
-const EARLIEST = Date.UTC(1990, 0, 1)
-const LATEST = Date.UTC(2106, 0, 1)
+const FIRST = Date.UTC(1990, 0, 1)
+/** Tokens carry the time of the sign-in as whole seconds in 32 bits. */
+const LAST_START = Date.UTC(2106, 0, 1)
+/** Databases write the year 9999 for what never ends. */
+const LAST_END = Date.UTC(10_000, 0, 1)
 
-/** An instant in seconds would read as one of 1970, and sign everybody out. */
-function demandMilliseconds(option: string, value: unknown): void {
-  if (Number.isInteger(value) && (value as number) >= EARLIEST && (value as number) <= LATEST) return
+/** Drops fractions. Throws `MisuseError` for other units: an instant in seconds is one of 1970, and would sign everybody out. */
+function toMilliseconds(name: string, value: unknown, last: number): number {
+  if (typeof value === 'number' && value >= FIRST && value <= last) return Math.floor(value)
   throw new MisuseError(
-    option,
-    `expected whole epoch milliseconds, got ${shown(value)}; of seconds, take 1000 times as many`,
+    `accept.find.${name}`,
+    `expected epoch milliseconds, got ${shown(value)}; of seconds, take 1000 times as many`,
   )
 }
 

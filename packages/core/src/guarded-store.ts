@@ -1,7 +1,8 @@
 import { shown } from './demand.js'
 import { Fault, type FaultCode, MisuseError, StoreError } from './errors.js'
 import type { FamilyId, FamilyRecord } from './family.js'
-import type { TokenStore } from './store.js'
+import { toInteger, withIntegers } from './numbers.js'
+import type { RotateCommand, TokenStore } from './store.js'
 
 const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'remember'] as const
 
@@ -12,8 +13,9 @@ export interface GuardOptions {
 }
 
 /**
- * The same store, with bounded waiting and one kind of error: every call resolves, or rejects with `StoreError` and the
- * driver's error as its cause. A call that timed out may still have written; core's retries are made for that. An answer about
+ * The same store, with integers, bounded waiting and one kind of error. Every number that reaches the store is an integer that
+ * every engine stores exactly, wherever it came from: one that a column rejects would fail the other commands of its batch as well.
+ * Every call resolves, or rejects with `StoreError` and the driver's error as its cause. A call that timed out may still have written; core's retries are made for that. An answer about
  * another family, or `undefined` where null is meant, is `store_broken`. A cursor that the store does not know is the caller's
  * misuse and no fault: it may have come with a request, and nobody outside may set off an alarm.
  */
@@ -46,7 +48,7 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
     create: (record, now) =>
       call(
         'create',
-        () => store.create(record, now),
+        () => store.create(wholeRecord(record), toInteger('now', now)),
         (stored) => {
           const ours = answerAbout(record.id, stored)
           if (ours === null) throw new StoreError('store_broken', 'store.create answered null')
@@ -62,13 +64,13 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
     rotate: (command) =>
       call(
         'rotate',
-        () => store.rotate(command),
+        () => store.rotate(wholeCommand(command)),
         (record) => answerAbout(command.id, record),
       ),
     revoke: (id, revocation) =>
       call(
         'revoke',
-        () => store.revoke(id, revocation),
+        () => store.revoke(id, withIntegers(revocation)),
         (record) => answerAbout(id, record),
       ),
     list: (query) =>
@@ -76,7 +78,7 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
         'list',
         async () => {
           try {
-            return await store.list(query)
+            return await store.list(withIntegers(query))
           } catch (cause) {
             if (query.cursor === undefined || !(cause instanceof TypeError)) throw cause
             throw new MisuseError('cursor', 'is not one that list returned; leave it out to begin at the first page', {
@@ -86,17 +88,28 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
         },
         asItIs,
       ),
-    purge: (now, limit) => call('purge', () => store.purge(now, limit), asItIs),
+    purge: (now, limit) => call('purge', () => store.purge(toInteger('now', now), toInteger('limit', limit)), asItIs),
     remember: (claim, now) =>
       call(
         'remember',
-        () => store.remember(claim, now),
+        () => store.remember(withIntegers(claim), toInteger('now', now)),
         (by: unknown) => {
           if (typeof by === 'string' && by !== '') return by
           throw new StoreError('store_broken', `store.remember answered ${shown(by)}, expected whose the key is`)
         },
       ),
   }
+}
+
+function wholeRecord(record: FamilyRecord): FamilyRecord {
+  const { revocation } = record
+  return withIntegers(revocation === null ? record : { ...record, revocation: withIntegers(revocation) })
+}
+
+function wholeCommand(command: RotateCommand): RotateCommand {
+  const { next } = command
+  const whole = next === null ? next : withIntegers(next)
+  return withIntegers(whole === next ? command : { ...command, next: whole })
 }
 
 function asItIs<Answer>(answer: Answer): Answer {

@@ -2,6 +2,7 @@ import { demandInstant, demandName, demandObject, shown } from './demand.js'
 import { fingerprint } from './digest.js'
 import type { Engine } from './engine.js'
 import { MisuseError } from './errors.js'
+import { MAX_SKEW_MS } from './numbers.js'
 import { sameText } from './token.js'
 
 export interface OnceRequest {
@@ -9,7 +10,10 @@ export interface OnceRequest {
   readonly purpose: string
   /** Whatever may be used once, of any length: only a hash of it is stored. */
   readonly key: string
-  /** Epoch milliseconds: from when on whatever bears the key is refused anyway, so that it can be forgotten. */
+  /**
+   * Epoch milliseconds: from then on, what carries the key is rejected anyway. The key is remembered for another minute, because the
+   * clock of an instance that purges may be ahead.
+   */
   readonly expiresAt: number
 }
 
@@ -26,6 +30,6 @@ export async function once(engine: Engine, request: OnceRequest): Promise<boolea
   // The store may have forgotten it already.
   if (now >= expiresAt) return false
   const by = engine.nonce()
-  const claim = { key: fingerprint('baton/once/v1', [purpose, key]), by, expiresAt }
+  const claim = { key: fingerprint('baton/once/v1', [purpose, key]), by, expiresAt: Math.ceil(expiresAt) + MAX_SKEW_MS }
   return sameText(await engine.store.remember(claim, now), by)
 }

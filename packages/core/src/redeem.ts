@@ -6,6 +6,7 @@ import { MisuseError } from './errors.js'
 import { type FamilyId, type FamilyRecord, toFamily } from './family.js'
 import { checkGrant, newFamily } from './issue.js'
 import type { Key } from './keys.js'
+import { MAX_SKEW_MS } from './numbers.js'
 import type { Reservation } from './reserve.js'
 import { narrowAudience } from './resource.js'
 import { endFamily } from './revoke.js'
@@ -24,9 +25,6 @@ import {
   type Seed,
   verifierOf,
 } from './token.js'
-
-/** Instances whose clocks differ by less cannot make a family a second time. */
-const MOST_SKEW_MS = 60_000
 
 export interface RedeemRequest<Prepared = undefined> {
   /** As `reserve` gave it, from where nobody could change it. */
@@ -153,7 +151,7 @@ function attemptOf<Prepared>(engine: Engine, request: RedeemRequest<Prepared>): 
     nonce,
     now,
     createdAt: reservation.issuedAt,
-    keepUntil: reservation.expiresAt + MOST_SKEW_MS,
+    keepUntil: reservation.expiresAt + MAX_SKEW_MS,
     retryKey: countsAsAttempt(idempotencyKey) ? redemptionKeyOf(seed, idempotencyKey) : null,
   })
   const record = mostSeconds === undefined ? begun : endingBy(now + mostSeconds * 1000, begun)
@@ -194,6 +192,7 @@ function admission(engine: Engine, { request, token, record }: Attempt<unknown>)
 function ask<Prepared>(engine: Engine, attempt: Attempt<Prepared>, record: FamilyRecord): Promise<Work<Prepared>> {
   return askTheApp(engine, {
     record,
+    signedInAt: record.createdAt,
     ahead: record,
     grantOf: (family, claims) => grantOf(attempt, family, { claims }),
     prepare: attempt.request.prepare,

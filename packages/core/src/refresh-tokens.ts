@@ -10,6 +10,7 @@ import { inspect, type Inspection } from './inspect.js'
 import { issue, type Issued, type IssueRequest } from './issue.js'
 import { createKeyRing } from './keys.js'
 import { callObserver } from './observer.js'
+import { wholeClock } from './numbers.js'
 import { once, type OnceRequest } from './once.js'
 import { type Policy, type PolicyOptions, resolvePolicy } from './policy.js'
 import { redeem, type RedeemOutcome, type RedeemRequest } from './redeem.js'
@@ -42,7 +43,7 @@ export interface RefreshTokensOptions {
   readonly tokenPrefix?: string
   /** How long to wait for the store before a call fails with `store_timeout`; null for ever. Default 5. */
   readonly storeTimeoutSeconds?: number | null
-  /** Epoch milliseconds. Default `Date.now`. */
+  /** Epoch milliseconds; fractions are dropped. Default `Date.now`. */
   readonly now?: () => number
   /** Default: `node:crypto`. Only tests have a reason to set it. */
   readonly random?: Random
@@ -154,11 +155,11 @@ export function createRefreshTokens(options: RefreshTokensOptions): RefreshToken
 
 function engineOf(options: RefreshTokensOptions): Engine {
   demandObject('createRefreshTokens', options)
-  const { secrets, tokenPrefix = 'brt_', storeTimeoutSeconds = 5, now = Date.now, random = randomBytes } = options
+  const { secrets, tokenPrefix = 'brt_', storeTimeoutSeconds = 5, random = randomBytes } = options
   demandKnown(options, KNOWN_OPTIONS)
   demandFunction('beforeRotate', options.beforeRotate)
   demandFunction('onEvent', options.onEvent)
-  demandFunction('now', now)
+  demandFunction('now', options.now)
   demandFunction('random', random)
   if (typeof tokenPrefix !== 'string' || !/^[A-Za-z0-9_-]{1,16}$/.test(tokenPrefix))
     throw new MisuseError('tokenPrefix', `${shown(tokenPrefix)} is not 1 to 16 letters, digits, - or _`)
@@ -167,6 +168,7 @@ function engineOf(options: RefreshTokensOptions): Engine {
       'storeTimeoutSeconds',
       `${shown(storeTimeoutSeconds)} is not above 0 and at most 60 seconds; use null to wait for as long as the driver does`,
     )
+  const now = wholeClock(options.now ?? Date.now)
   const emit = emitterOf(options.onEvent)
   const exactRandom = (size: number) => exactly(size, random(size))
   return {

@@ -116,18 +116,22 @@ export async function rotate<Prepared>(
   const arrivedAt = engine.now()
   const presented = await readToken(engine, request.refreshToken)
   if (presented.kind !== 'authentic') return refused(engine, request, null, presented.kind)
-  const { token } = presented
-  const early = admit(token, {
-    validAfter: request.validAfter ?? null,
-    boundKey: request.boundKey ?? null,
-    familyId: request.familyId,
-  })
+  const { token, newcomer } = presented
+  const createdAtSeconds = newcomer === null ? token.createdAtSeconds : Math.floor(newcomer.signedInAt / 1000)
+  const early = admit(
+    { ...token, createdAtSeconds },
+    {
+      validAfter: request.validAfter ?? null,
+      boundKey: request.boundKey ?? null,
+      familyId: request.familyId,
+    },
+  )
   if (early?.kind === 'decline') return declined(engine, request, token.familyId, early.objection)
   if (early?.kind === 'refuse') return refused(engine, request, token.familyId, early.reason)
   const { admit: mayTry } = request
   if (mayTry !== undefined && !(await callHook(engine, 'admit', () => mayTry(token.familyId))))
     return declined(engine, request, token.familyId, 'rate_limited')
-  return settle(engine, attemptOf(engine, request, { token, newcomer: presented.newcomer, arrivedAt }))
+  return settle(engine, attemptOf(engine, request, { token, newcomer, arrivedAt }))
 }
 
 /**
@@ -369,6 +373,7 @@ function questionOf<Prepared>(
 ): Question<Prepared> {
   return {
     record,
+    signedInAt: attempt.newcomer?.signedInAt ?? record.createdAt,
     // Every answer but a retry moves the idle end, and an access token may live as long as the family will.
     ahead: outcome === 'retried' ? record : { ...record, expiresAt: expiryAt(engine.now(), record) },
     grantOf: (ahead, claims) => grantOf(attempt, ahead, claims),

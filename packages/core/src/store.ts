@@ -35,7 +35,7 @@ export interface Claim {
   readonly key: string
   /** Of this call alone, so that it knows the claim for its own. */
   readonly by: string
-  /** Epoch milliseconds: nobody is asked about the key from then on. */
+  /** Epoch milliseconds: from then on, the key may be forgotten. */
   readonly expiresAt: number
 }
 
@@ -56,7 +56,8 @@ export interface Page<Item> {
  * - Failures reject. Nothing is swallowed, nothing is answered from a cache, nothing is evicted to make room.
  * - No clock, no randomness, no environment: `now` comes with the call.
  *
- * `now` is epoch milliseconds throughout. `@baton/store-testkit` proves an implementation.
+ * `now` is epoch milliseconds throughout. Core sends integers from -8.64e15 to 8.64e15, the range of a `Date`, and no other numbers. Where
+ * a store sends several commands together, one that fails must not fail the others. `@baton/store-testkit` proves an implementation.
  */
 export interface TokenStore {
   /**

@@ -256,7 +256,7 @@ describe('a foreign token that comes again', () => {
 })
 
 describe('a token begins one family, ever', () => {
-  it('its dead record stays for as long as the old system would honour the token', async () => {
+  it('its dead record stays for as long as the old system would honour the token, and a minute for clocks that differ', async () => {
     const here = migrating({ policy: { idleSeconds: 60 } })
     await here.tokens.rotate({ refreshToken: FOREIGN })
     here.old.rows.set(FOREIGN, {})
@@ -266,10 +266,21 @@ describe('a token begins one family, ever', () => {
     here.clock.now = FOREIGN_END - 1
     expect(await here.tokens.purge()).toBe(0)
     expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'expired' })
-    here.clock.now = FOREIGN_END
+    here.clock.now = FOREIGN_END + MINUTE
     expect(await here.tokens.purge()).toBe(1)
     expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'expired' })
     expect(here.store.rows.size).toBe(0)
+  })
+
+  it('a purge by an instance whose clock is ahead does not let a token begin a second family', async () => {
+    const here = migrating({ policy: { idleSeconds: 60 } })
+    const { family } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    await here.tokens.revoke({ familyId: family.id })
+    here.old.rows.set(FOREIGN, {})
+    here.clock.now = FOREIGN_END - 1
+    const ahead = here.instance({ now: () => here.clock.now + 30 * SECOND })
+    await ahead.purge()
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'revoked' })
   })
 
   it('a foreign token at its end is expired and begins nothing', async () => {
@@ -285,6 +296,40 @@ describe('a token begins one family, ever', () => {
     const { refreshToken } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     here.clock.now = FOREIGN_END + DAY
     expect(succeeded(await here.tokens.rotate({ refreshToken })).outcome).toBe('rotated')
+  })
+})
+
+describe('validAfter and imported tokens', () => {
+  const unknownAge = () => migrating()
+  const known = (createdAt: number) => migrating({}, oldSystem({ [FOREIGN]: { createdAt } }))
+  // Long before: a token whose age is unknown may be older still.
+  const validAfter = START - 30 * DAY
+
+  it('rejects an imported token of unknown age where the client has a validAfter', async () => {
+    const here = unknownAge()
+    const outcome = await here.tokens.rotate({ refreshToken: FOREIGN, validAfter })
+    expect(outcome).toEqual({ ok: false, reason: 'superseded' })
+    expect(here.store.rows.size).toBe(0)
+  })
+
+  it('rejects an imported token of unknown age where beforeRotate returns a validAfter', async () => {
+    const here = migrating({ beforeRotate: async () => ({ active: true, validAfter }) })
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'superseded' })
+    expect(here.store.rows.size).toBe(0)
+  })
+
+  it('accepts an imported token of known age, and the family of one that was imported before', async () => {
+    const here = known(validAfter)
+    expect(succeeded(await here.tokens.rotate({ refreshToken: FOREIGN, validAfter })).outcome).toBe('imported')
+    const other = unknownAge()
+    const { refreshToken } = succeeded(await other.tokens.rotate({ refreshToken: FOREIGN }))
+    expect(succeeded(await other.tokens.rotate({ refreshToken: FOREIGN, validAfter })).outcome).toBe('retried')
+    expect(succeeded(await other.tokens.rotate({ refreshToken, validAfter })).outcome).toBe('rotated')
+  })
+
+  it('rejects an imported token that is older than the validAfter', async () => {
+    const here = known(validAfter - SECOND)
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN, validAfter })).toEqual({ ok: false, reason: 'superseded' })
   })
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { MINUTE, START, world } from './world.js'
+import { MINUTE, SECOND, START, world } from './world.js'
 
 const REQUEST = { purpose: 'test', key: 'key', expiresAt: START + MINUTE }
 
@@ -34,6 +34,14 @@ describe('once', () => {
     here.advance(MINUTE)
     expect(await here.tokens.once(REQUEST)).toBe(false)
     expect(here.store.calls).toEqual([])
+  })
+
+  it('is false for the second caller although an instance whose clock is ahead has purged', async () => {
+    const here = world()
+    expect(await here.tokens.once(REQUEST)).toBe(true)
+    here.clock.now = REQUEST.expiresAt - 1
+    await here.instance({ now: () => here.clock.now + 30 * SECOND }).purge()
+    expect(await here.tokens.once(REQUEST)).toBe(false)
   })
 
   it('K-04: keys of any length take the store no more room than short ones, and are not in it', async () => {

@@ -122,6 +122,7 @@ export function testStore(): TestStore {
           (record) => (record.revocation !== null || record.expiresAt <= now) && record.keepUntil <= now,
         )
         for (const record of dead.slice(0, limit)) rows.delete(record.id)
+        for (const { key, expiresAt } of [...claims.values()]) if (expiresAt <= now) claims.delete(key)
         return Math.min(dead.length, limit)
       }),
     remember: (claim, now) =>

@@ -79,6 +79,22 @@ describe('private_key_jwt', () => {
     expect(await here.families()).toEqual([])
   })
 
+  it('accepts an exp with a fraction, and remembers the assertion until a whole millisecond', async () => {
+    const ends: number[] = []
+    const { tokens } = world()
+    const memory = {
+      ...tokens,
+      once: (request: Parameters<typeof tokens.once>[0]) => (ends.push(request.expiresAt), tokens.once(request)),
+    }
+    const clients = [{ clientId: 'cj', keys: [pairs['ES256']!.jwk] }]
+    const revoke = revocationEndpoint(memory, { clients, issuer: ISSUER, rateLimit: false, now: () => START })
+    const text = await assertion({ claims: { exp: SECONDS + 60.1234567 } })
+    const request = { client_assertion_type: TYPE, client_assertion: text, token: 'x' }
+    expect((await post(revoke, request)).status).toBe(200)
+    expectError(await post(revoke, request), 400, 'invalid_client')
+    expect(ends.map(Number.isInteger)).toEqual([true, true])
+  })
+
   it.each(['ES256', 'ES384', 'Ed25519', 'EdDSA', 'RS256', 'PS256'])('J-05: takes %s', async (alg) => {
     const here = stage({}, { keys: [pairs[alg]!.jwk] })
     expect((await here.sendAssertion(await assertion({ alg }))).status).toBe(200)

@@ -141,7 +141,7 @@ describe('tokens of oidc-provider', () => {
       offline: true,
       createdAt: stored.iiat * 1000,
     })
-    expect((await store.find(moved.family.id))!.keepUntil).toBe(stored.exp * 1000)
+    expect((await store.find(moved.family.id))!.keepUntil).toBe(stored.exp * 1000 + 60_000)
     await told(async () => {
       expect(await new old.SqliteAdapter('RefreshToken').find(token)).toBeUndefined()
     })

@@ -1,4 +1,4 @@
-import { RecordFormatError } from './codec.js'
+import { RecordFormatError, whole } from './codec.js'
 import { inOneWrite } from './one-write.js'
 import type { Script } from './scripts.lua.js'
 
@@ -81,12 +81,16 @@ export function commandsOf(client: RedisClient, quorum: ReplicaQuorum | null): C
     throw new RecordFormatError(`the key ${key} holds something that is not of @baton/store-redis`, { cause: error })
   }
   return {
-    run: (script, key, ...args) => run(script, key, args.map(String)).catch(explained(key)),
-    runReplicated: (script, key, ...args) =>
-      (quorum === null ? run(script, key, args.map(String)) : runThenWait(script, key, args.map(String), quorum)).catch(
+    run: async (script, key, ...args) => run(script, key, args.map(toText)).catch(explained(key)),
+    runReplicated: async (script, key, ...args) =>
+      (quorum === null ? run(script, key, args.map(toText)) : runThenWait(script, key, args.map(toText), quorum)).catch(
         explained(key),
       ),
   }
+}
+
+function toText(argument: string | number): string {
+  return typeof argument === 'number' ? whole(argument) : argument
 }
 
 function ioRedis(client: IoRedisClient): Driver {

@@ -28,10 +28,10 @@ export function encode(record: FamilyRecord): string {
   const head = [
     FORMAT,
     encodeSuccession(record),
-    expiresAt,
-    idleMs ?? '',
-    absoluteExpiresAt,
-    keepUntil,
+    whole(expiresAt),
+    idleMs === null ? '' : whole(idleMs),
+    whole(absoluteExpiresAt),
+    whole(keepUntil),
     revocation === null ? '' : encodeRevocation(revocation),
   ].join('|')
   return `${head}\n${JSON.stringify(bodyOf(record))}`
@@ -39,17 +39,25 @@ export function encode(record: FamilyRecord): string {
 
 /** The part of the head that a rotation replaces. */
 export function encodeSuccession({ verifier, generation, nonce, keyId, rotatedAt, retryKey }: Succession): string {
-  return [plain(verifier), generation, plain(nonce), plain(keyId), rotatedAt, plain(retryKey ?? '')].join('|')
+  return [plain(verifier), whole(generation), plain(nonce), plain(keyId), whole(rotatedAt), plain(retryKey ?? '')].join(
+    '|',
+  )
 }
 
 export function encodeRevocation({ id, at, reason }: Revocation): string {
-  return [plain(id), at, plain(reason)].join(',')
+  return [plain(id), whole(at), plain(reason)].join(',')
 }
 
 /** Core writes base64url here; a separator would shift every field behind it. */
 function plain(text: string): string {
   if (/[|,\n]/.test(text)) throw new TypeError('a hash, nonce, key id or reason of a record holds a separator')
   return text
+}
+
+/** Core writes integers. Anything else would make the record unreadable, or a script compare with it wrongly. */
+export function whole(value: number): string {
+  if (!Number.isSafeInteger(value)) throw new TypeError(`redisStore: ${String(value)} is not an integer`)
+  return String(value)
 }
 
 export function decode(id: FamilyRecord['id'], text: string): FamilyRecord {

@@ -9,6 +9,8 @@ export type Write = (statement: SqliteStatement, parameters: SqliteParameters) =
 /** At most this many share a transaction, a few milliseconds; others get their turn in between. */
 const MOST_TOGETHER = 256
 
+type Result = { readonly rows: unknown[] } | { readonly error: unknown }
+
 interface Waiting {
   readonly run: () => unknown[]
   readonly resolve: (rows: unknown[]) => void
@@ -17,8 +19,8 @@ interface Waiting {
 
 /**
  * Lets writes that wait together share one transaction, and so one write to the disk: that costs far more than all else. Nobody is
- * answered before the commit. Where anything in the group fails it is undone, and each runs alone, so that an error is only the
- * error of the call that made it.
+ * answered before the commit. A statement that fails changes nothing and leaves the transaction to the others. Where the whole
+ * transaction fails each runs alone, so that an error is only the error of the call that made it.
  */
 export function groupCommit(db: SqliteDatabase): Write {
   let waiting: Waiting[] = []
@@ -30,8 +32,8 @@ export function groupCommit(db: SqliteDatabase): Write {
     if (group.length === 1) runEachAlone(group)
     else
       patiently(() => inOneTransaction(db, group)).then(
-        (answers) => {
-          for (const [index, { resolve }] of group.entries()) resolve(answers[index] ?? [])
+        (results) => {
+          for (const [index, result] of results.entries()) settle(group[index], result)
         },
         (error: unknown) => {
           // Whoever held the file for all of busy_timeout would make each of them wait as long again.
@@ -59,16 +61,32 @@ function runEachAlone(group: readonly Waiting[]): void {
   for (const { run, resolve, reject } of group) patiently(run).then(resolve, reject)
 }
 
-/** In one go, so that nothing else on this connection becomes part of it. */
-function inOneTransaction(db: SqliteDatabase, group: readonly Waiting[]): unknown[][] {
+function settle(call: Waiting | undefined, result: Result): void {
+  if ('rows' in result) call?.resolve(result.rows)
+  else call?.reject(result.error)
+}
+
+/**
+ * In one go, so that nothing else on this connection becomes part of it. Some errors, such as a full disk, end the transaction: then
+ * the commit fails, and running each again does no harm to what was done since.
+ */
+function inOneTransaction(db: SqliteDatabase, group: readonly Waiting[]): Result[] {
   db.exec('BEGIN IMMEDIATE')
   try {
-    const answers = group.map(({ run }) => run())
+    const results = group.map(resultOf)
     db.exec('COMMIT')
-    return answers
+    return results
   } catch (error) {
     rollBack(db)
     throw error
+  }
+}
+
+function resultOf({ run }: Waiting): Result {
+  try {
+    return { rows: run() }
+  } catch (error) {
+    return { error }
   }
 }
 

@@ -6,6 +6,7 @@ import { closeAll, type Connection, drivers, freshPath } from './drivers.js'
 
 const SECRET = 'a secret of at least thirty-two bytes'
 const NAMES = ['a', 'b', 'c', 'd', 'e']
+const NOW = Date.UTC(2027, 0, 1)
 const EACH_WRITES = NAMES.map(() => 'write')
 const EACH_IS_ANSWERED = NAMES.map(() => 'answered')
 
@@ -100,6 +101,24 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
     expect(generations).toEqual([1, 1, 0, 1, 1])
     db.exec('DROP TRIGGER failing')
     expect(await tokens.rotate({ refreshToken: issued[2]?.refreshToken ?? '' })).toMatchObject({ outcome: 'rotated' })
+  })
+
+  test('a number that a column rejects fails alone, in the one transaction that the others share', async () => {
+    const { db, log } = watched(driver.onDisk())
+    const store = sqliteStore(db)
+    const claims = NAMES.map((key, index) => ({ key, by: key, expiresAt: index === 2 ? NOW + 1000.1234 : NOW + 1000 }))
+    log.length = 0
+    const settled = await Promise.allSettled(claims.map((claim) => store.remember(claim, NOW)))
+    expect(settled.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+      'fulfilled',
+      'fulfilled',
+    ])
+    expect(log).toEqual(['BEGIN IMMEDIATE', ...EACH_WRITES, 'COMMIT'])
+    const others = await Promise.all(NAMES.map((key) => store.remember({ key, by: 'z', expiresAt: NOW + 1000 }, NOW)))
+    expect(others).toEqual(['a', 'b', 'z', 'd', 'e'])
   })
 
   test('where the file stays locked all of them hear so after one wait', async () => {

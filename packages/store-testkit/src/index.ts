@@ -3,6 +3,7 @@ import { clockCases } from './clock.js'
 import { connectionCases } from './connections.js'
 import { contractCases } from './contract.js'
 import { listingCases } from './listing.js'
+import { numberCases } from './numbers.js'
 import { raceCases } from './races.js'
 import { retentionCases } from './retention.js'
 import type { OpenStore, StoreCase } from './store-case.js'
@@ -42,5 +43,6 @@ export function tokenStoreCases(
     ...retentionCases(openStore, purges),
     ...claimCases(openStore, purges),
     ...clockCases(openStore),
+    ...numberCases(openStore),
   ]
 }

@@ -110,6 +110,26 @@ export function listingCases(openStore: OpenStore): StoreCase[] {
           `the cursor ${JSON.stringify(cursor)} must reject with a TypeError, as the fault of whoever sent it`,
         )
     },
+    'list: a cursor that was changed on its way is a position, or rejects with a TypeError': async (store) => {
+      await createAll(store, numbered(3))
+      const { cursor } = await store.list({ subject: 'user-1', limit: 2, now: NOW })
+      if (cursor === null) assert.fail('the first of two pages must have a cursor')
+      const bytes = Buffer.from(cursor, 'base64url')
+      const changed = ['0', '9', 'z', '_', '\0'].flatMap((character) => [
+        ...Array.from(cursor, (_, at) => cursor.slice(0, at) + character + cursor.slice(at + 1)),
+        // Most cursors are base64url of something: it counts what that says, not how it is spelt.
+        ...Array.from(bytes, (_, at) => {
+          const copy = Buffer.from(bytes)
+          copy.write(character, at)
+          return copy.toString('base64url')
+        }),
+      ])
+      const answers = await Promise.allSettled(
+        changed.map(async (one) => store.list({ subject: 'user-1', limit: 2, now: NOW, cursor: one })),
+      )
+      for (const answer of answers)
+        if (answer.status === 'rejected') assert.equal((answer.reason as Error).name, 'TypeError')
+    },
     'list: goes on from a cursor whose family has been purged': async (store) => {
       const records = await createAll(store, numbered(4))
       const first = await store.list({ subject: 'user-1', limit: 2, now: NOW })

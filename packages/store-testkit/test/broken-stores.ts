@@ -344,6 +344,16 @@ const reading: BrokenStore[] = [
     }),
   ),
   broken(
+    'fails at a cursor that names no number',
+    'list: a cursor that was changed on its way is a position, or rejects with a TypeError',
+    (sound) => ({
+      async list({ cursor, ...query }) {
+        if (cursor !== undefined && /[^\x20-\x7e]/.test(cursor)) throw new Error('invalid byte sequence')
+        return sound.list(cursor === undefined ? query : { ...query, cursor })
+      },
+    }),
+  ),
+  broken(
     'lists the dead',
     'list: leaves out the revoked and the expired, at their very end already',
     (sound, shelf) => ({
@@ -436,7 +446,54 @@ const forgetting: BrokenStore[] = [
   ),
 ]
 
-export const brokenStores: readonly BrokenStore[] = [...rotating, ...revoking, ...creating, ...reading, ...forgetting]
+const counting: BrokenStore[] = [
+  broken(
+    'rejects all that wait together because of one',
+    'numbers: one bad command in a batch does not fail its neighbours: a number that is a fraction',
+    (sound) => {
+      let batch: number[] = []
+      return {
+        async remember(claim, now) {
+          batch.push(claim.expiresAt)
+          await aMoment()
+          const mine = batch
+          await aMoment()
+          batch = []
+          if (!mine.every(Number.isInteger)) throw new Error('the batch was rolled back')
+          return sound.remember(claim, now)
+        },
+      }
+    },
+  ),
+  broken(
+    'writes fractions and cannot read them',
+    'numbers: one bad command in a batch does not fail its neighbours: a number that is a fraction',
+    (sound) => ({
+      async find(id) {
+        const record = await sound.find(id)
+        if (record !== null && !Number.isInteger(record.rotatedAt)) throw new Error('not a record')
+        return record
+      },
+    }),
+  ),
+  broken(
+    'has a column for integers of 32 bits',
+    'numbers: calls from core succeed, whatever its clock and its callers count in',
+    (sound) => ({
+      remember: async (claim, now) =>
+        claim.expiresAt > Date.UTC(2106, 0, 1) ? Promise.reject(new Error('out of range')) : sound.remember(claim, now),
+    }),
+  ),
+]
+
+export const brokenStores: readonly BrokenStore[] = [
+  ...rotating,
+  ...revoking,
+  ...creating,
+  ...reading,
+  ...forgetting,
+  ...counting,
+]
 
 const replicas = new WeakMap<Shelf['families'], Map<string, FamilyRecord>>()
 

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { expect, test } from 'vitest'
 
+const CORE = fileURLToPath(new URL('../../core/src/index.ts', import.meta.url))
 const PROGRAM = fileURLToPath(new URL('./under-node-test.ts', import.meta.url))
 
 test('runs under node:test, where fast-check is missing', async () => {
@@ -16,6 +17,8 @@ test('runs under node:test, where fast-check is missing', async () => {
       configFile: false,
       logLevel: 'error',
       ssr: { external: ['fast-check'] },
+      // What is tested is what is written, not what was built last.
+      resolve: { alias: { '@baton/core': CORE } },
       build: {
         ssr: PROGRAM,
         outDir: folder,

@@ -16,7 +16,7 @@ export function isAlive({ revocation, expiresAt }: FamilyRecord, now: number): b
   return revocation === null && expiresAt > now
 }
 
-function newestFirst(one: FamilyRecord, other: FamilyRecord): number {
+function newestFirst(one: Position, other: Position): number {
   return other.createdAt - one.createdAt || (one.id < other.id ? -1 : 1)
 }
 
@@ -45,8 +45,7 @@ export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
     },
     async list({ subject, cursor, limit, now }) {
       const all = livingOf(shelf, subject, now)
-      if (cursor?.startsWith('{') === false) throw new TypeError('cursor: not one that list returned')
-      const after = cursor === undefined ? null : (JSON.parse(cursor) as FamilyRecord)
+      const after = cursor === undefined ? null : positionOf(cursor)
       const rest = all.filter((record) => after === null || newestFirst(after, record) < 0)
       const items = rest.slice(0, limit)
       const last = items.at(-1)
@@ -71,6 +70,18 @@ export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
       return claim.by
     },
   }
+}
+
+type Position = Pick<FamilyRecord, 'createdAt' | 'id'>
+
+function positionOf(cursor: string): Position {
+  try {
+    const position: unknown = JSON.parse(cursor)
+    if (typeof position === 'object' && position !== null && 'createdAt' in position) return position as Position
+  } catch {
+    // No JSON at all.
+  }
+  throw new TypeError('cursor: not one that list returned')
 }
 
 export function put({ families, index }: Shelf, record: FamilyRecord): void {

@@ -64,7 +64,7 @@ export async function isAssertionOf(assertion: string, context: AssertionContext
   if (claims === null) return false
   const { clientId, memory } = context
   const { jti, exp } = claims
-  const expiresAt = (exp + TOLERANCE_SECONDS) * 1000
+  const expiresAt = Math.ceil((exp + TOLERANCE_SECONDS) * 1000)
   return memory.once({ purpose: 'client assertion', key: JSON.stringify([clientId, jti]), expiresAt })
 }
 

@@ -16,7 +16,7 @@ export interface DpopOptions {
   readonly nonce?: NonceOptions
 }
 
-/** Remembers what was used, `tokens` for example. */
+/** Remembers what was used, `tokens` for example. `expiresAt` is whole epoch milliseconds. */
 export interface UsedOnce {
   once(request: { readonly purpose: string; readonly key: string; readonly expiresAt: number }): Promise<boolean>
 }
@@ -107,7 +107,7 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
       const until = freshness(proof, now)
       if (typeof until !== 'number') return until
       const { jkt, htu, jti } = proof
-      const claim = { purpose: 'dpop', key: JSON.stringify([jkt, normalTarget(htu), jti]), expiresAt: until }
+      const claim = { purpose: 'dpop', key: JSON.stringify([jkt, normalTarget(htu), jti]), expiresAt: Math.ceil(until) }
       if (memory !== undefined && !(await memory.once(claim))) return refuse('The DPoP proof has been used.')
       return { ok: true, boundKey: `jkt:${jkt}` }
     },

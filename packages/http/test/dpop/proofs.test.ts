@@ -428,6 +428,14 @@ describe('when a proof is good', () => {
     expect(verdictOf(await judge(proof))).toBe('proven')
   })
 
+  test('D-09 a proof whose iat has a fraction is remembered until a whole millisecond', async () => {
+    const { judge, prove, used } = await court()
+    const proof = await prove({ claims: { iat: START / SECOND + 0.1234567 } })
+    expect(verdictOf(await judge(proof))).toBe('proven')
+    expect(verdictOf(await judge(proof))).toBe(BAD)
+    expect([...used.values()]).toEqual([START + 60 * SECOND + 124])
+  })
+
   test('K-04 D-09 the memory forgets what would be refused by its age, and not before', async () => {
     const { judged, used, clock } = await court()
     for (let count = 0; count < 20; count += 1) {

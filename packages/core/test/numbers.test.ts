@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest'
+import type { ForeignGrant, RefreshTokensOptions, TokenStore } from '../src/index.js'
+import { DAY, HOUR, MINUTE, SECOND, START, succeeded, testStore, world } from './world.js'
+
+const FOREIGN = 'a-token-of-the-old-system'
+const MAX_NUMBER = 8.64e15
+
+/** Rejects every number that a typed column would reject, as SQLite and PostgreSQL do, and remembers all that it was given. */
+function typedStore() {
+  const store = testStore()
+  const seen: number[] = []
+  function check(value: unknown): void {
+    if (typeof value === 'number') {
+      if (!Number.isInteger(value) || Math.abs(value) > MAX_NUMBER) throw new Error(`no integer: ${String(value)}`)
+      seen.push(value)
+    }
+    if (typeof value === 'object' && value !== null) Object.values(value).forEach(check)
+  }
+  const typed = Object.fromEntries(
+    (['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'remember'] as const).map((method) => [
+      method,
+      async (...given: never[]) => {
+        check(given)
+        return (store[method] as (...given: never[]) => unknown)(...given)
+      },
+    ]),
+  ) as unknown as TokenStore
+  return { store, typed, seen }
+}
+
+function typedWorld(options: Partial<RefreshTokensOptions> = {}) {
+  const { store, typed, seen } = typedStore()
+  return { ...world({ store: typed, ...options }), rows: store.rows, seen }
+}
+
+const importing = (grant: Partial<ForeignGrant>): Partial<RefreshTokensOptions> => ({
+  accept: { find: async () => ({ subject: 'alice', expiresAt: START + 20 * DAY, ...grant }) },
+})
+
+describe('numbers from outside', () => {
+  it.each([
+    ['a fraction', START + 1000.1234],
+    ['a fraction that is next to an integer', START + MINUTE - Number.EPSILON * 2 ** 40],
+    ['beyond the last date', 1e20],
+    ['beyond every integer', Number.MAX_VALUE],
+  ])('are made integers where the expiry of a one-time key is %s', async (_name, expiresAt) => {
+    const here = typedWorld()
+    expect(await here.tokens.once({ purpose: 'x', key: 'y', expiresAt })).toBe(true)
+    expect(await here.tokens.once({ purpose: 'x', key: 'y', expiresAt })).toBe(false)
+    expect(here.typesSeen()).toEqual([])
+  })
+
+  it.each([NaN, Infinity, -Infinity, '1', null])(
+    'are misuse where the expiry of a one-time key is %s',
+    async (given) => {
+      const here = typedWorld()
+      const request = { purpose: 'x', key: 'y', expiresAt: given as number }
+      await expect(here.tokens.once(request)).rejects.toMatchObject({ name: 'MisuseError', option: 'expiresAt' })
+      expect(here.typesSeen()).toEqual([])
+    },
+  )
+
+  it('are made integers where the clock of the app counts fractions of a millisecond', async () => {
+    const here = typedWorld({ now: () => START + 0.75, ...importing({}) })
+    const { refreshToken, family } = await here.tokens.issue({ subject: 'alice' })
+    expect(family.createdAt).toBe(START)
+    const next = succeeded(await here.tokens.rotate({ refreshToken }))
+    succeeded(await here.tokens.rotate({ refreshToken, prepare: async () => 'prepared' }))
+    const reservation = here.tokens.reserve({ subject: 'alice', expiresInSeconds: 60 })
+    succeeded(await here.tokens.redeem({ reservation, matches: true, mostSeconds: 10 }))
+    succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    expect(await here.tokens.once({ purpose: 'x', key: 'y', expiresAt: START + SECOND })).toBe(true)
+    expect(await here.tokens.list({ subject: 'alice' })).toMatchObject({ items: { length: 3 } })
+    expect(await here.tokens.inspect(next.refreshToken)).toMatchObject({ active: true })
+    expect(await here.tokens.revoke({ refreshToken })).toMatchObject({ ok: true, ended: true })
+    expect(await here.tokens.revokeSubject('alice')).toBe(2)
+    await here.tokens.purge()
+    for (const { at } of here.events) expect(at).toBe(START)
+  })
+
+  it.each([
+    ['NaN', () => NaN],
+    ['no number', () => '2030' as unknown as number],
+    ['before 1970', () => -1],
+    ['beyond what a token can carry', () => START * 1000],
+  ])('are misuse where the clock of the app returns %s', async (_name, now) => {
+    const here = typedWorld({ now })
+    await expect(here.tokens.issue({ subject: 'alice' })).rejects.toMatchObject({ name: 'MisuseError', option: 'now' })
+    expect(here.seen).toEqual([])
+  })
+
+  it('are made integers where a database gives instants of imported tokens with fractions', async () => {
+    const createdAt = START - DAY + 0.5
+    const here = typedWorld(
+      importing({ createdAt, expiresAt: START + DAY + 0.25, absoluteExpiresAt: START + HOUR + 0.9 }),
+    )
+    const { family } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    expect(family).toMatchObject({ createdAt: START - DAY, absoluteExpiresAt: START + HOUR })
+  })
+
+  it('may name the year 9999 as the end of imported tokens that never end', async () => {
+    const end = Date.UTC(9999, 11, 31)
+    const here = typedWorld(importing({ expiresAt: end, absoluteExpiresAt: end }))
+    const { family } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    expect(family.absoluteExpiresAt).toBe(end)
+  })
+
+  it('may have fractions in a validAfter', async () => {
+    const here = typedWorld({ beforeRotate: async () => ({ active: true, validAfter: START - 0.5 }) })
+    const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
+    const { ok } = await here.tokens.rotate({ refreshToken, validAfter: START - 0.5 })
+    expect(ok).toBe(true)
+  })
+})
