@@ -105,8 +105,13 @@ export function dpopProofs(options: DpopOptions = {}): DpopProofs {
   }
 
   async function send(build: () => Request, subject: ProofSubject): Promise<Response> {
+    if (subject.isOptional === true) {
+      const unproven = await environment.fetch(build())
+      if (!(await mentions(unproven, /"(invalid_dpop_proof|use_dpop_nonce)"/))) return unproven
+      await unproven.body?.cancel()
+    }
     const response = await sendOnce(build(), subject)
-    if (subject.isOneShot === true || !(await demandsNonce(response))) return response
+    if (subject.isOneShot === true || !(await mentions(response, /"use_dpop_nonce"/))) return response
     await response.body?.cancel()
     return sendOnce(build(), subject)
   }
@@ -115,8 +120,7 @@ export function dpopProofs(options: DpopOptions = {}): DpopProofs {
     scheme: 'DPoP',
     prove,
     send,
-    fetch: (url, init) =>
-      send(() => new Request(new URL(url, environment.origin ?? undefined), init), FIRST_OF_ITS_KIND),
+    fetch: (url, init) => send(() => new Request(url, init), FIRST_OF_ITS_KIND),
     async thumbprint() {
       const { jwk } = await signer(FIRST_OF_ITS_KIND)
       return hashOf(JSON.stringify(jwk))
@@ -141,9 +145,8 @@ function encode(value: object): string {
   return base64url(new TextEncoder().encode(JSON.stringify(value)))
 }
 
-/** At a token endpoint the body says so, elsewhere a header (RFC 9449 sections 8 and 9). */
-async function demandsNonce(response: Response): Promise<boolean> {
+/** Errors are in the body at a token endpoint, and in a header elsewhere (RFC 9449 sections 8 and 9). */
+async function mentions(response: Response, error: RegExp): Promise<boolean> {
   if (response.status !== 400 && response.status !== 401) return false
-  const challenge = response.headers.get('www-authenticate') ?? ''
-  return `${challenge}${await response.clone().text()}`.includes('"use_dpop_nonce"')
+  return error.test(`${response.headers.get('www-authenticate') ?? ''}${await response.clone().text()}`)
 }

@@ -23,6 +23,8 @@ interface ListenerOptions {
 /** What we use of a browser, each part of which may be missing. */
 interface Surroundings {
   readonly fetch: Environment['fetch']
+  /** As `location.origin`, but that of the page around it in a `srcdoc` frame. */
+  readonly origin?: string
   readonly location?: { readonly origin: string }
   readonly document?: { readonly visibilityState: string }
   readonly addEventListener?: (type: string, listener: () => void, options: ListenerOptions) => void
@@ -53,6 +55,6 @@ export function createEnvironment(): Environment {
       for (const type of WAKE_EVENTS) here.addEventListener?.(type, wake, { capture: true, signal: controller.signal })
       return () => controller.abort()
     },
-    origin: here.location?.origin ?? null,
+    origin: (here.location?.origin === 'null' ? here.origin : here.location?.origin) ?? null,
   }
 }

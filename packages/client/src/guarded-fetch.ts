@@ -1,4 +1,5 @@
 import type { AccessToken } from './access-token.js'
+import type { SessionError } from './errors.js'
 import { unlessAborted } from './lock.js'
 import type { Setup } from './setup.js'
 
@@ -18,32 +19,39 @@ export type GuardedFetch = (
 export interface TokenSource {
   /** Rejects with a `SessionError` where there is none. `early` demands one that is not about to end. */
   readonly get: (options: { readonly early: boolean }) => Promise<AccessToken>
-  /** Another token of the same session, after this one was refused; null where there is none. Never rejects. */
-  readonly instead: (refused: AccessToken) => Promise<AccessToken | null>
+  /** Another token of the same session, after this one was rejected; or why there is none. Never rejects. */
+  readonly instead: (rejected: AccessToken) => Promise<AccessToken | SessionError>
 }
 
-/** A `fetch` that attaches the access token, to the named origins only, and gets over one 401. */
+/** How long a token that was rejected at once is not replaced again. */
+const QUIET_MS = 30_000
+
+/** A `fetch` that attaches the access token, to the named origins only, and recovers from one 401. */
 export function guardedFetch({ environment, proofs, get, instead, allowedOrigins }: Setup & TokenSource): GuardedFetch {
+  /** By URL without query: the last token that was to replace a rejected one there, until it is accepted. */
+  const replacements = new Map<string, { readonly attempt: string; readonly until: number }>()
+
   return async (input, init = {}, { replay = false } = {}) => {
     const isAllowed = (url: string) => allowedOrigins.includes(new URL(url).origin)
-    const request = new Request(
-      input instanceof Request ? input : new URL(input, environment.origin ?? undefined),
-      init,
-    )
+    const request = new Request(input, init)
     const { url, method, headers, signal } = request
     // A 401 concerns us only where the token was ours.
     if (!isAllowed(url) || headers.has('authorization')) return environment.fetch(request)
     // What can be read only once has to be announced like this, and only once is it sent.
     const isOneShot = 'duplex' in init
 
-    function send({ accessToken }: AccessToken): Promise<Response> {
+    const [place = ''] = url.split(/[?#]/)
+
+    async function send({ accessToken }: AccessToken): Promise<Response> {
       const build = () => {
         // A request is used up by sending it; what may be sent again is copied.
         const copy = isOneShot ? request : request.clone()
         copy.headers.set('authorization', `${proofs.scheme} ${accessToken}`)
         return copy
       }
-      return proofs.send(build, { accessToken, isOneShot })
+      const response = await proofs.send(build, { accessToken, isOneShot })
+      if (response.status !== 401) replacements.delete(place)
+      return response
     }
 
     try {
@@ -53,12 +61,21 @@ export function guardedFetch({ environment, proofs, get, instead, allowedOrigins
       const isOurs = !response.redirected || isAllowed(response.url)
       // Against what is said of a proof, another access token would be of no help.
       if (response.status !== 401 || !isOurs || challenge.includes('_dpop_')) return response
-      const other = instead(token)
+      const last = replacements.get(place)
+      // This one has just replaced a rejected token: another one would fare no better.
+      if (last?.attempt === token.attempt && environment.elapsed() < last.until) return response
+      const other = instead(token).then((renewed) => {
+        if ('attempt' in renewed) replacements.set(place, { ...renewed, until: environment.elapsed() + QUIET_MS })
+        return renewed
+      })
       const mayReplay = replay || /^(GET|HEAD|OPTIONS)$/.test(method) || challenge.includes('"invalid_token"')
-      const renewed = isOneShot || !mayReplay ? null : await unlessAborted(other, signal)
-      if (!renewed) return response
-      // Nobody will read it, and its connection can carry the next request.
+      if (isOneShot || !mayReplay) return response
+      const renewed = await unlessAborted(other, signal)
+      // Signed out is what the 401 says; an outage is not.
+      if ('code' in renewed && renewed.code === 'signed_out') return response
+      // Its connection can carry the next request.
       await response.body?.cancel()
+      if ('code' in renewed) throw renewed
       return await send(renewed)
     } finally {
       // What was kept for a second time may go.

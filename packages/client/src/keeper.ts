@@ -52,8 +52,7 @@ export function createKeeper(setup: KeeperSetup): Keeper {
   /** How often somebody has signed in or out here. */
   let turns = 0
   let quietUntil = 0
-  /** After a refused token has been replaced, no other is for so long. */
-  let replacedUntil = 0
+  let cancelRetry: () => void = () => undefined
 
   /** Takes over what is stored, whoever stored it. */
   async function look(): Promise<void> {
@@ -150,26 +149,24 @@ export function createKeeper(setup: KeeperSetup): Keeper {
     return early ? either : token
   }
 
-  async function instead(refused: AccessToken): Promise<AccessToken | null> {
-    const { sid } = refused
+  async function instead(rejected: AccessToken): Promise<AccessToken | SessionError> {
     try {
-      const token = current(sid)
-      if (token && token.attempt !== refused.attempt) return token
-      // It has just come in the place of a refused one; another would fare no better.
-      if (environment.elapsed() < replacedUntil) return null
-      const replacement = await renew(refused, sid)
-      replacedUntil = environment.elapsed() + QUIET_MS
-      return replacement
-    } catch {
-      return null
+      const token = current(rejected.sid)
+      return token && token.attempt !== rejected.attempt ? token : await renew(rejected, rejected.sid)
+    } catch (error) {
+      if (error instanceof SessionError) return error
+      throw error
     }
   }
 
-  /** The page is back: whoever looks finds a token that works. */
+  /** Reads the storage and refreshes if need be. Repeats until the status is known: nobody may ask for a token before it is. */
   function wake(): void {
+    cancelRetry()
     look()
       .then(() => get({ early: true }))
-      .catch(() => undefined)
+      .catch(() => {
+        if (stopAll && shown.status === 'unknown') cancelRetry = environment.setTimer(QUIET_MS, wake, 'background')
+      })
     void flush()
   }
 
@@ -180,7 +177,6 @@ export function createKeeper(setup: KeeperSetup): Keeper {
     enter(session) {
       turns += 1
       quietUntil = 0
-      replacedUntil = 0
       hold('signedIn', session)
     },
     leave() {
@@ -189,7 +185,7 @@ export function createKeeper(setup: KeeperSetup): Keeper {
     },
     start() {
       if (stopAll) return
-      const endings = [storage.listen?.(() => void look()), environment.onWake(wake)]
+      const endings = [storage.listen?.(() => void look()), environment.onWake(wake), () => cancelRetry()]
       stopAll = () => endings.forEach((end) => end?.())
       wake()
     },

@@ -15,21 +15,13 @@ export function callObserver(callback: () => unknown, onFailure: (failure: unkno
   }
   try {
     const returned = callback()
-    if (isObject(returned)) settle(returned, fail)
+    try {
+      // First, because a promise of any realm stays unhandled when only a `then` of its own is called. Throws for all other values.
+      void Promise.prototype.then.call(returned, undefined, fail)
+    } catch {
+      new Promise((resolve) => resolve(returned)).catch(fail)
+    }
   } catch (failure) {
     fail(failure)
-  }
-}
-
-function isObject(value: unknown): value is object {
-  return (typeof value === 'object' && value !== null) || typeof value === 'function'
-}
-
-function settle(returned: object, fail: (failure: unknown) => void): void {
-  try {
-    // First, because a promise of any realm stays unhandled when only a `then` of its own is called. Throws for other objects.
-    void Promise.prototype.then.call(returned, undefined, fail)
-  } catch {
-    new Promise((resolve) => resolve(returned)).catch(fail)
   }
 }

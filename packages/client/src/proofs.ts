@@ -6,6 +6,11 @@ export interface ProofSubject {
   readonly isBound?: boolean
   /** True for a request that cannot be built a second time. */
   readonly isOneShot?: boolean
+  /**
+   * True for a request that gets a proof only if the server asks for one, such as a sign-out: few servers do, and the CORS rules of others
+   * may not allow the header.
+   */
+  readonly isOptional?: boolean
 }
 
 /** Proves at every request that its sender has a key (DPoP, RFC 9449). `@baton/client/dpop` makes one. */

@@ -1,7 +1,7 @@
 import { SessionError } from './errors.js'
 import { locked } from './locked.js'
-import type { SessionRecord } from './record.js'
 import { consider, type Refreshed, reserve, type Seen, weigh } from './refresh-state.js'
+import type { SessionRecord } from './record.js'
 import { retry } from './retry.js'
 import type { Setup } from './setup.js'
 import { randomText } from './timing.js'
@@ -20,24 +20,22 @@ export type Refresh = (stale: Seen | null, held: () => Seen | null) => Promise<R
 export function createRefresh(setup: RefreshSetup): Refresh {
   const { environment, endpoints, vault, transport } = setup
 
-  /** The stored session. In cookie mode there may be one that nobody has written down; one refresh will tell. */
-  async function read(): Promise<SessionRecord | null> {
-    const record = await vault.read()
-    if (record || !endpoints.isCookie) return record
-    const attempt = randomText(environment)
-    return vault.change((other) => other ?? { session: { state: 'unknown', attempt }, revocations: [] })
-  }
-
   return async (stale, held) => {
     /** One turn with the lock, around re-read, POST and commit only. */
     async function turn(isAlone: boolean): Promise<Refreshed | SessionError> {
-      const record = await read()
-      if (!record) return new SessionError('signed_out', stale ? 'cleared' : 'no_session')
+      const initial: SessionRecord = {
+        // In cookie mode there may be a session that is not stored; one refresh tells.
+        session: endpoints.isCookie
+          ? { state: 'unknown', attempt: randomText(environment) }
+          : { state: 'ended', reason: stale ? 'cleared' : 'no_session' },
+        revocations: [],
+      }
+      const record = (await vault.read()) ?? initial
       const base = consider(record, { stale, held: held(), now: environment.now() })
       if (base instanceof SessionError || 'type' in base) return base
       if (!isAlone) return new SessionError('timeout', 'lock taken')
       const next = { key: randomText(environment), now: environment.now() }
-      const reserved = await vault.change((other) => other && reserve(other, base, next))
+      const reserved = await vault.change((other) => reserve(other ?? initial, base, next))
       if (!reserved) return new SessionError('unavailable', 'contended')
       const { key } = reserved.session.request
       const { answer } = await transport(endpoints.refresh(base, key), { isBound: base.state === 'live' })

@@ -12,7 +12,6 @@ interface RevocationsSetup extends Setup {
 }
 
 const RETRY_MS = 60_000
-const PROOF_ERRORS = ['invalid_dpop_proof', 'use_dpop_nonce']
 
 /**
  * Tells the server which sessions are over, however long that takes: what it has not heard of is kept with the session. Resolves to
@@ -27,11 +26,13 @@ export function createRevocations(setup: RevocationsSetup): () => Promise<boolea
     let pending = 0
     let isHeard = true
     for (const revocation of (await vault.read())?.revocations ?? []) {
-      const { ok, answer } = await run(() => revoke(revocation))
-      const error = !ok && answer instanceof SessionError ? answer : null
+      const { ok, answer } = await run(() =>
+        transport(endpoints.revoke(revocation), { isBound: true, isOptional: true }),
+      )
       // A cookie that is of another session by now has ended the one that it replaced.
-      if (error && error.reason !== 'replaced') isHeard = false
-      if (error?.code === 'unavailable') pending += 1
+      const code = !ok && answer instanceof SessionError && answer.reason !== 'replaced' && answer.code
+      if (code) isHeard = false
+      if (code === 'unavailable') pending += 1
       else await forget(revocation)
     }
     if (pending > 0) {
@@ -40,17 +41,6 @@ export function createRevocations(setup: RevocationsSetup): () => Promise<boolea
       cancelRetry = environment.setTimer(RETRY_MS, () => void flush(), 'background')
     }
     return isHeard
-  }
-
-  /**
-   * Sends no proof at first: few servers ask for one, and the CORS rules of other servers may not allow its header. A server that
-   * does ask gets one.
-   */
-  async function revoke(revocation: PendingRevocation) {
-    const call = endpoints.revoke(revocation)
-    const reply = await transport(call, null)
-    const needsProof = reply.answer instanceof SessionError && PROOF_ERRORS.includes(reply.answer.reason)
-    return needsProof ? transport(call, { isBound: true }) : reply
   }
 
   function forget({ refreshToken, sid }: PendingRevocation): Promise<unknown> {

@@ -73,6 +73,12 @@ export interface Session {
   dispose(): void
 }
 
+/** The origin in the spelling of browsers: a trailing slash would match nothing. */
+function toOrigin(text: string): string {
+  if (!/^https?:\/\/[^/?#]+\/?$/i.test(text)) throw new MisuseError('allowedOrigins', `${text} is not an origin`)
+  return new URL(text).origin
+}
+
 /** Opens for business; asks nobody anything yet. Throws `MisuseError`. */
 export function createSession(options: SessionOptions): Session {
   const {
@@ -82,8 +88,9 @@ export function createSession(options: SessionOptions): Session {
     proofs = { scheme: 'Bearer', send: (build: () => Request) => environment.fetch(build()) },
     lockTimeoutSeconds = 15,
     requestTimeoutSeconds = 10,
-    allowedOrigins = [environment.origin ?? endpoints.origin],
   } = options
+  // App shells have origins such as `capacitor://localhost`, and no API there.
+  const ownOrigin = environment.origin?.startsWith('http') ? environment.origin : endpoints.origin
   const { on, emit } = createEmitter()
   const setup: Setup = {
     endpoints,
@@ -92,7 +99,7 @@ export function createSession(options: SessionOptions): Session {
     proofs,
     lockTimeoutSeconds,
     requestTimeoutSeconds,
-    allowedOrigins,
+    allowedOrigins: options.allowedOrigins?.map(toOrigin) ?? [ownOrigin],
     emit,
   }
   for (const option of ['lockTimeoutSeconds', 'requestTimeoutSeconds'] as const) {
@@ -110,12 +117,11 @@ export function createSession(options: SessionOptions): Session {
   /** Puts a session, or its end, in the place of what is stored: from here on no answer that is under way can bring that back. */
   function replace(next: LiveSession | null): Promise<unknown> {
     return vault.change((record) => {
-      const { session, revocations = [] } = record ?? {}
-      const before: Known = session ?? {}
-      const { sid = null, refreshToken = null } = before
+      const before: Known = record?.session ?? {}
+      const { state, sid = null, refreshToken = null } = before
       // Without a marker there may still be a cookie.
-      const isKept = sid ? refreshToken === next?.refreshToken : session?.state === 'ended' || !endpoints.isCookie
-      const untold = isKept ? revocations : [...revocations, { refreshToken, sid }]
+      const isKept = sid ? refreshToken === next?.refreshToken : state === 'ended' || !endpoints.isCookie
+      const untold = [...(record?.revocations ?? []), ...(isKept ? [] : [{ refreshToken, sid }])]
       return {
         ...record,
         session: next ?? { state: 'ended', reason: 'logout' },

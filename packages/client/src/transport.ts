@@ -1,6 +1,7 @@
 import type { Answer } from './answer.js'
 import type { Call } from './endpoints.js'
 import { SessionError } from './errors.js'
+import type { ProofSubject } from './proofs.js'
 import type { Setup } from './setup.js'
 import { beginning, within } from './timing.js'
 
@@ -11,31 +12,29 @@ interface Reply {
 }
 
 /**
- * Asks the server of the session. Never rejects: where no answer comes, that is the answer. `proof` says whether tokens are bound
- * to a key already, and is null for a request without a proof, which also outlives its page.
+ * Sends a request to the server of the session. Never rejects: without a response the result is an error. A request with an optional
+ * proof outlives its page.
  */
-export type Transport = (call: Call | null, proof: { readonly isBound: boolean } | null) => Promise<Reply>
+export type Transport = (call: Call | null, proof: Pick<ProofSubject, 'isBound' | 'isOptional'>) => Promise<Reply>
 
 export function createTransport({ environment, endpoints, proofs, requestTimeoutSeconds }: Setup): Transport {
   return async (call, proof) => {
-    if (!call) return { ok: false, answer: new SessionError('signed_out', 'not_renewable') }
-    const { url, credentials, ...rest } = call
     const began = beginning(environment)
     try {
+      if (!call) throw new SessionError('signed_out', 'not_renewable')
+      const { url, credentials, ...rest } = call
       return await within(environment, requestTimeoutSeconds, async (signal) => {
         const init: RequestInit = {
           ...rest,
           method: 'POST',
           signal,
-          keepalive: !proof,
+          keepalive: !!proof.isOptional,
           // Whoever answers with another place must not get what was meant for this one.
           redirect: 'manual',
           // There are no cookies outside of browsers, and some runtimes do not know the option.
           ...(environment.origin ? { credentials } : {}),
         }
-        const response = await (proof
-          ? proofs.send(() => new Request(url, init), { accessToken: null, ...proof })
-          : environment.fetch(url, init))
+        const response = await proofs.send(() => new Request(url, init), { accessToken: null, ...proof })
         const circumstances = { scheme: proofs.scheme, sentAt: began(), now: environment.now() }
         const answer = await endpoints.readAnswer(response, circumstances)
         return { ok: response.ok, answer }

@@ -384,6 +384,26 @@ describe('surroundings', () => {
     expect(server.happened('reuse')).toEqual([])
   })
 
+  test('relative URLs are resolved against the base of the document', async () => {
+    const tab = await signedIn()
+    await tab.page.evaluate(`document.head.append(Object.assign(document.createElement('base'), { href: '/api/' }))`)
+    expect(await tab.ask('get', 'me')).toMatchObject({ status: 200 })
+    expect(server.asked(ME)).toHaveLength(1)
+  })
+
+  test('a srcdoc frame shares the session of the page around it', async () => {
+    const tab = await signedIn()
+    await tab.page.evaluate(`new Promise((resolve) => {
+      const srcdoc = '<script type="module">import "/bundle.mjs"; parent.postMessage("ready")</script>'
+      addEventListener('message', resolve)
+      document.body.append(Object.assign(document.createElement('iframe'), { srcdoc }))
+    })`)
+    const inFrame = (call: string) => tab.page.evaluate(`frames[0].act(${call})`)
+    expect(await inFrame(`'open', [{}]`)).toMatchObject({ ok: true })
+    expect(await inFrame(`'get', ['${ME}']`)).toMatchObject({ ok: true, value: { status: 200 } })
+    expect(refreshes()).toBe(0)
+  })
+
   test('where nothing may be stored and nothing locked, the session lives in the page', async () => {
     const tab = await open({}, '/shut-off')
     await tab.ask('login', 'alice', '/login')

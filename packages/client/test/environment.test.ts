@@ -18,3 +18,17 @@ test('a page that is back is noticed, until somebody has heard enough', () => {
   for (const type of types) page.dispatchEvent(new Event(type))
   expect(wakes).toBe(4)
 })
+
+test.each([
+  ['of a page', { location: { origin: 'https://app.example' }, origin: 'https://app.example' }, 'https://app.example'],
+  ['of a sandboxed page', { location: { origin: 'https://app.example' }, origin: 'null' }, 'https://app.example'],
+  [
+    'of the page around a srcdoc frame',
+    { location: { origin: 'null' }, origin: 'https://app.example' },
+    'https://app.example',
+  ],
+  ['of no page', {}, null],
+])('the origin is that %s', (_name, surroundings, expected) => {
+  for (const [name, value] of Object.entries(surroundings)) vi.stubGlobal(name, value)
+  expect(createEnvironment().origin).toBe(expected)
+})

@@ -56,13 +56,59 @@ describe('a request with a token', () => {
     expect(refreshes()).toBe(1)
   })
 
-  test('a 401 while the server of the session is out goes to the caller', async () => {
+  test('rejects with unavailable if the token endpoint is down when a 401 is received, as an outage is not a sign-out', async () => {
     server.fault(ECHO, unauthorized)
     const fault = { kind: 'answer', status: 503 } as const
     server.fault('/oauth/token', fault, fault, fault)
-    const answer = await get()
-    expect(answer.status).toBe(401)
+    await expect(get()).rejects.toMatchObject({ name: 'SessionError', code: 'unavailable' })
     expect(session.snapshot().status).toBe('signedIn')
+    expect((await get()).status).toBe(200)
+  })
+
+  test('returns the 401, with its body, if the session has ended', async () => {
+    await server.tokens.revokeSubject('alice')
+    server.fault(ECHO, { ...unauthorized, body: 'who are you?' })
+    const response = await get()
+    expect([response.status, await response.text()]).toEqual([401, 'who are you?'])
+    expect(session.snapshot()).toMatchObject({ status: 'signedOut', reason: 'refused' })
+  })
+
+  test('recovers from every 401 whose new token is accepted, however soon it comes', async () => {
+    for (let turn = 1; turn <= 5; turn += 1) {
+      await get()
+      server.accessTokensEnd()
+      expect((await get()).status).toBe(200)
+      expect(refreshes()).toBe(turn)
+    }
+  })
+
+  test('recovers at one resource while another one rejects every token', async () => {
+    const closed = '/api/closed'
+    server.fault(closed, ...Array<typeof unauthorized>(20).fill(unauthorized))
+    for (let turn = 0; turn < 5; turn += 1) expect((await session.fetch(server.origin + closed)).status).toBe(401)
+    expect(refreshes()).toBe(1)
+    await get()
+    server.accessTokensEnd()
+    expect((await get()).status).toBe(200)
+    expect(refreshes()).toBe(2)
+    // Its query does not make it another resource.
+    for (let turn = 0; turn < 5; turn += 1) await session.fetch(`${server.origin}${closed}?page=${String(turn)}`)
+    expect(refreshes()).toBe(3)
+  })
+
+  test('replaces the token for unsafe requests as well, each time that one was accepted in between', async () => {
+    for (let turn = 1; turn <= 3; turn += 1) {
+      server.fault(ECHO, unauthorized)
+      expect((await get(post)).status).toBe(401)
+      await expect.poll(refreshes).toBe(turn)
+      expect((await get(post)).status).toBe(200)
+    }
+  })
+
+  test('a relative URL is resolved by the platform, as that of any fetch', async () => {
+    await expect(session.fetch('/api/echo')).rejects.toBeInstanceOf(TypeError)
+    const inPage = world.open({ environment: { ...world.clock.environment, origin: server.origin } })
+    await expect(inPage.fetch('/api/echo')).rejects.toBeInstanceOf(TypeError)
   })
 
   test('an unsafe request is repeated only where the 401 says that it was not accepted, or the caller allows it', async () => {
@@ -113,6 +159,38 @@ describe('a request with a token', () => {
     expect((await other).status).toBe(200)
     expect(refreshes()).toBe(1)
   })
+})
+
+describe('allowed origins', () => {
+  const me = async (allowedOrigins: readonly string[]) =>
+    (await (await world.signedIn({ allowedOrigins })).fetch(server.origin + ECHO)).status
+
+  test('are the same origins in any spelling', async () => {
+    for (const spelling of [server.origin, `${server.origin}/`, server.origin.toUpperCase()])
+      expect(await me([spelling])).toBe(200)
+    expect(await me(['https://api.example:443/'])).toBe(401)
+  })
+
+  test.each([
+    'api.example',
+    '',
+    '*',
+    'null',
+    'https://',
+    'https://api.example/v1',
+    'https://api.example?x',
+    'file:///',
+  ])('reject %j at once', async (text) => {
+    await expect(me([text])).rejects.toMatchObject({ option: 'allowedOrigins', message: expect.stringContaining(text) })
+  })
+
+  test.each(['capacitor://localhost', 'tauri://localhost', 'file://', 'null'])(
+    'are by default those of the server in an app shell of origin %s',
+    async (origin) => {
+      const own = await world.signedIn({ environment: { ...world.clock.environment, origin } })
+      expect((await own.fetch(server.origin + ECHO)).status).toBe(200)
+    },
+  )
 })
 
 describe('a request without one', () => {

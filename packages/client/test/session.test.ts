@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { memoryStorage } from '../src/index.js'
+import { cookieEndpoints } from '../src/cookie.js'
+import { type Environment, memoryStorage } from '../src/index.js'
 import { gate } from './server.js'
 import { createWorld, listen, type World } from './world.js'
 
@@ -238,6 +239,54 @@ describe('a session', () => {
     expect(refreshes()).toHaveLength(1)
     await clock.advance(10 * MINUTE)
     expect(await session.getAccessToken()).toMatch(/^eyJ/)
+  })
+
+  describe('a page that opens during an outage', () => {
+    const fault = { kind: 'answer', status: 503 } as const
+    let waiting: number
+    const opened = async () => {
+      waiting = 0
+      const environment: Environment = {
+        ...clock.environment,
+        setTimer(ms, call, place) {
+          const cancel = clock.environment.setTimer(ms, call)
+          if (place === undefined) return cancel
+          waiting += 1
+          return () => {
+            waiting -= 1
+            cancel()
+          }
+        },
+      }
+      server.fault('/auth/refresh', fault, fault, fault)
+      const [refreshEndpoint, logoutEndpoint] = [`${server.origin}/auth/refresh`, `${server.origin}/auth/logout`]
+      const session = world.open({ environment, endpoints: cookieEndpoints({ refreshEndpoint, logoutEndpoint }) })
+      session.start()
+      await until(() => waiting === 1)
+      expect(server.asked('/auth/refresh')).toHaveLength(3)
+      expect(session.snapshot().status).toBe('unknown')
+      return session
+    }
+
+    test.each([
+      ['signedIn', 200, '{"access_token":"at","token_type":"Bearer","expires_in":900,"sid":"alices"}'],
+      ['signedOut', 401, '{"error":"invalid_grant"}'],
+    ])('finds out by itself that it is %s once that is over', async (status, code, body) => {
+      const session = await opened()
+      server.fault('/auth/refresh', fault, fault, fault, { kind: 'answer', status: code, body })
+      await clock.advance(30_000)
+      await until(() => server.asked('/auth/refresh').length === 6 && waiting === 1)
+      await clock.advance(30_000)
+      await expect.poll(() => session.snapshot().status).toBe(status)
+      expect(waiting).toBe(0)
+      expect(server.asked('/auth/refresh')).toHaveLength(7)
+    })
+
+    test('sends nothing more once it is closed', async () => {
+      const session = await opened()
+      session.dispose()
+      expect(waiting).toBe(0)
+    })
   })
 
   test('an outage is not felt while the token works', async () => {
