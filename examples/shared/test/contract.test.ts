@@ -358,6 +358,15 @@ describe.each(examples)('$name', (example) => {
       expect(body).toEqual({})
     })
 
+    it('ends the family by an access token, so that a client may revoke both tokens in either order', async () => {
+      const { access_token: accessToken, refresh_token: first } = await on.login()
+
+      expect(await revoke(accessToken, 'other')).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
+      expect(await revoke(accessToken)).toMatchObject({ status: 200, body: {} })
+      expect(await revoke(first)).toMatchObject({ status: 200, body: {} })
+      expect((await on.refresh(first)).body.error).toBe('invalid_grant')
+    })
+
     it("leaves another client's family alone", async () => {
       const { refresh_token: first } = await on.login()
       await revoke(first, 'other')
@@ -794,11 +803,32 @@ describe.each(examples)('$name', (example) => {
       ['invalid_request', { code_challenge: 'short' }],
       ['invalid_scope', { scope: 'admin' }],
       ['invalid_target', { resource: 'https://other.example' }],
+      ['invalid_target', { resource: 'http://127.0.0.1/#fragment' }],
+      ['invalid_target', { resource: '/relative' }],
       ['unauthorized_client', { client_id: 'api' }],
     ])('tells the client %s of %o', async (error, changes) => {
       const url = authorizationQuery(pkce().challenge, { login: 'alice', approve: '1', ...changes })
       const { searchParams } = await redirectOf(server.origin + url)
       expect(Object.fromEntries(searchParams)).toEqual({ error, state: 'a state & more', iss: server.origin })
+    })
+
+    it('accepts its own resource in every equivalent spelling, and no other', async () => {
+      const { port } = new URL(server.origin)
+      for (const resource of [server.origin, `${server.origin}/`, `HTTP://127.0.0.1:${port}`]) {
+        const { verifier, challenge } = pkce()
+        const code = await codeFor(challenge, { resource })
+        const { status, body } = await exchange(code, verifier, { resource })
+        expect([status, (await on.me(body.access_token)).status]).toEqual([200, 200])
+        const refresh = { grant_type: 'refresh_token', refresh_token: body.refresh_token, client_id: 'web' }
+        for (const invalid of ['https://other.example', `${server.origin}/#fragment`, '/relative', ''.padEnd(9, 'x')])
+          expect(await on.form('/oauth/token', { ...refresh, resource: invalid })).toMatchObject({
+            status: 400,
+            body: { error: 'invalid_target' },
+          })
+        expect((await on.form('/oauth/token', { ...refresh, resource })).status).toBe(200)
+      }
+      const { refresh_token: token } = await on.login()
+      expect((await on.refresh(token, { resource: `${server.origin}/` })).status).toBe(200)
     })
 
     it('native proves its key at the exchange, at the API and at every refresh', async () => {
