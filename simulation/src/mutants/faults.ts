@@ -256,7 +256,7 @@ export const faults: readonly Fault[] = [
   inCore(
     'a code can come again once its family is deleted',
     redeem,
-    'keepUntil: reservation.expiresAt + MOST_SKEW_MS',
+    'keepUntil: reservation.expiresAt + MAX_SKEW_MS',
     'keepUntil: now',
   ),
 
