@@ -302,6 +302,21 @@ describe('doctor', () => {
 })
 
 describe('a config, and import', () => {
+  it('doctor warns of policies under which tabs without a common lock end their session', async () => {
+    for (const policy of ['{ graceSeconds: 0 }', "{ grace: 'same-attempt' }"]) {
+      const store = `{ create: async (record) => record, find: async () => null, rotate: async () => null,
+        revoke: async () => null, list: async () => ({ items: [], cursor: null }), purge: async () => 0, remember: async ({ by }) => by }`
+      const config = `export default { store: ${store}, secrets: ['${SECRET}'], policy: ${policy} }`
+      writeFileSync(join(folder, 'baton.config.mjs'), config)
+      const { stdout } = await baton.run(['doctor', '--json'], { cwd: folder })
+      expect(JSON.parse(stdout).checks).toContainEqual({
+        check: 'policy',
+        verdict: 'warning',
+        says: expect.stringMatching(/two tabs .*end their session$/),
+      })
+    }
+  })
+
   it('names a store of one’s own, its policy, and what to accept', async () => {
     writeFileSync(
       join(folder, 'baton.config.mjs'),

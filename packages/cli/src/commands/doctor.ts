@@ -114,13 +114,21 @@ function bytesOf(secret: string | Uint8Array | undefined): string {
 
 function checkPolicy({ tokens, config }: Opened): Check[] {
   if (config.policy === undefined) return []
-  const { graceMs, idleMs } = tokens.policy
+  const { grace, graceMs, idleMs } = tokens.policy
   if (graceMs === 0)
     return [
       {
         check: 'policy',
         verdict: 'warning',
         says: 'graceSeconds is 0: two tabs that refresh at once end their session',
+      },
+    ]
+  if (grace === 'same-attempt')
+    return [
+      {
+        check: 'policy',
+        verdict: 'warning',
+        says: "grace is 'same-attempt': two tabs without a common lock that refresh at once end their session",
       },
     ]
   if (idleMs === null) return [{ check: 'policy', verdict: 'ok', says: 'no idle limit; the absolute one holds' }]
