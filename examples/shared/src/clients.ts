@@ -11,7 +11,7 @@ const ANY_PORT = /^http:\/\/127\.0\.0\.1:\d{1,5}\/callback$/
  * on a device listens on whatever port is free (RFC 8252 section 7.3).
  */
 export function isRedirectUri(uri: string, { clientId }: Pick<StaticClient, 'clientId'>): boolean {
-  return uri === REDIRECT_URI || (clientId === 'native' && ANY_PORT.test(uri))
+  return uri === REDIRECT_URI || (clientId === 'native' && ANY_PORT.test(uri) && URL.canParse(uri))
 }
 
 /**

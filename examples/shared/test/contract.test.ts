@@ -788,6 +788,10 @@ describe.each(examples)('$name', (example) => {
       ['another redirect URI', { redirect_uri: `${REDIRECT_URI}/` }],
       ['another port, and no app on a device', { redirect_uri: 'http://127.0.0.1:9998/callback' }],
       ['an app on a device, and another machine', { client_id: 'native', redirect_uri: 'http://192.0.2.1:1/callback' }],
+      [
+        'an app on a device, and a port above 65535',
+        { client_id: 'native', redirect_uri: 'http://127.0.0.1:99999/callback' },
+      ],
       ['an unknown client', { client_id: 'nobody' }],
     ])('sends nobody anywhere for %s', async (_name, changes) => {
       const url = server.origin + authorizationQuery(pkce().challenge, { login: 'alice', approve: '1', ...changes })

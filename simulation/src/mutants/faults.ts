@@ -17,6 +17,7 @@ const family = `${CORE}/src/family.ts`
 const revoke = `${CORE}/src/revoke.ts`
 const redeem = `${CORE}/src/redeem.ts`
 const GRANT = 'grants/authorization-code.ts'
+const POLICY = 'clients/client-policy.ts'
 const memory = 'packages/store-memory/src/memory-store.ts'
 
 const coreTests = [
@@ -396,6 +397,54 @@ export const faults: readonly Fault[] = [
     'node.ts',
     'headersOf(options.headers ?? ownHeaders, rawHeaders)',
     'headersOf({ ...Object.fromEntries(occurrencesIn(rawHeaders ?? [])), ...ownHeaders }, rawHeaders)',
+  ),
+  inCore(
+    'a sign-out revokes the family of another client',
+    revoke,
+    "if (clientId !== undefined && record.clientId !== clientId) return { ok: false, reason: 'mismatch' }\n",
+    '',
+  ),
+  inCore(
+    'a sign-out revokes a key-bound family without its key',
+    revoke,
+    'record.boundKey !== null && record.boundKey !== boundKey',
+    'record.boundKey !== null && boundKey === undefined',
+  ),
+  inHttp(
+    'logout does not check the client',
+    'endpoints/logout.ts',
+    'const authority = { clientId: carrier.clientId, boundKey:',
+    'const authority = { boundKey:',
+  ),
+  inHttp(
+    'validAfter of a client reaches no session',
+    POLICY,
+    'return validAfter === undefined || !',
+    'return true || !',
+  ),
+  inHttp(
+    'any client lists and revokes sessions',
+    POLICY,
+    'return own.has(clientId) || (await find(clientId))?.firstParty === true',
+    'return true',
+  ),
+  inHttp(
+    'tokens are issued to a client that must authenticate and has not',
+    POLICY,
+    "if (!confidential && wayOf(client) !== null) return reject(invalidClient('body'))\n",
+    '',
+  ),
+  inHttp(
+    'tokens are issued to a client that must send a proof and has not',
+    POLICY,
+    'if (proven.boundKey === null && client.dpopBoundAccessTokens)',
+    'if (false)',
+  ),
+  inHttp(
+    'a code of another issuer works',
+    'authorization-code.ts',
+    'return iss === issuer ? sealedCode : null',
+    'return typeof iss === typeof issuer ? sealedCode : null',
   ),
   inHttp('a page elsewhere needs no header', 'csrf.ts', "soleHeader(request, 'x-baton') !== '1' || ", ''),
   inHttp(
