@@ -36,8 +36,8 @@ export function oneAtATime(state: SharedState): RunRequest {
 
   return async (send) => {
     for (;;) {
-      const result = await locked(state, async (isAlone) => {
-        if (!isAlone && (await isBusy())) return null
+      const result = await locked(state, async (lock) => {
+        if (lock !== 'held' && (await isBusy())) return null
         await mark(environment.now() + MAX_SECONDS * 1000)
         return { value: await inTime(send).finally(() => mark(undefined)) }
       })

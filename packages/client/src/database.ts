@@ -1,3 +1,7 @@
+import { createEnvironment } from '@baton/client'
+import { notAvailable } from './denied.js'
+import { within } from './timing.js'
+
 /** The little of IndexedDB that is used here. What is called at an event is only ever set, whatever its type. */
 interface Request<T> {
   readonly result: T
@@ -9,6 +13,7 @@ interface Request<T> {
 interface Transaction {
   readonly error: unknown
   objectStore(name: string): Table
+  abort(): void
   oncomplete: unknown
   onabort: unknown
 }
@@ -17,6 +22,7 @@ interface Database {
   createObjectStore(name: string): unknown
   transaction(name: string, mode: 'readwrite', options: { durability: 'strict' }): Transaction
   close(): void
+  onversionchange: unknown
 }
 
 interface OpenRequest extends Request<Database> {
@@ -34,28 +40,45 @@ export interface Table {
   put(value: unknown, key: string): Request<unknown>
 }
 
-/** Runs `work` in one transaction on the only table of a database, and resolves with its result once that is durable. */
-export async function transact<T>(
+/** IndexedDB may never respond: after a crash of its process, or while the deletion of a database waits for another page. */
+const RESPONSE_SECONDS = 5
+
+/**
+ * Runs `work` in one transaction on the only table of a database, and resolves to its result once that is durable. Rejects if
+ * IndexedDB does not respond within 5 seconds.
+ */
+export function transact<T>(
   { database: name, table }: { readonly database: string; readonly table: string },
   work: (table: Table, finish: (result: T) => void) => void,
 ): Promise<T> {
-  const here: Surroundings = globalThis
-  if (here.indexedDB === undefined) throw new Error('there is no IndexedDB here')
-  const opening = here.indexedDB.open(name, 1)
-  opening.onupgradeneeded = () => opening.result.createObjectStore(table)
-  // Opened and closed each time: a connection that stays open stands in the way of whoever deletes the database.
-  const database = await resultOf(opening)
-  try {
-    return await new Promise<T>((resolve, reject) => {
-      const transaction = database.transaction(table, 'readwrite', { durability: 'strict' })
-      work(transaction.objectStore(table), (result) => {
-        transaction.oncomplete = () => resolve(result)
+  return within(createEnvironment(), RESPONSE_SECONDS, async (signal) => {
+    // Opened and closed each time: an open connection blocks a page that deletes the database.
+    const database = await open(name, table)
+    try {
+      if (signal.aborted) throw new Error('IndexedDB responded too late')
+      return await new Promise<T>((resolve, reject) => {
+        const transaction = database.transaction(table, 'readwrite', { durability: 'strict' })
+        transaction.onabort = () => reject(failure(transaction))
+        signal.addEventListener('abort', () => transaction.abort())
+        work(transaction.objectStore(table), (result) => {
+          transaction.oncomplete = () => resolve(result)
+        })
       })
-      transaction.onabort = () => reject(failure(transaction))
-    })
-  } finally {
-    database.close()
-  }
+    } finally {
+      database.close()
+    }
+  })
+}
+
+async function open(name: string, table: string): Promise<Database> {
+  const { indexedDB }: Surroundings = globalThis
+  if (indexedDB === undefined) throw notAvailable('IndexedDB')
+  const opening = indexedDB.open(name, 1)
+  opening.onupgradeneeded = () => opening.result.createObjectStore(table)
+  const database = await resultOf(opening)
+  // The connection closes once its transaction has ended.
+  database.onversionchange = () => database.close()
+  return database
 }
 
 function resultOf<T>(request: Request<T>): Promise<T> {

@@ -13,7 +13,9 @@ export interface Call {
 }
 
 /** What all pages of a session share. */
-export type SharedState = Pick<Setup, 'environment' | 'storage' | 'lockTimeoutSeconds'> & { readonly vault: Vault }
+export type SharedState = Pick<Setup, 'environment' | 'storage' | 'lockTimeoutSeconds' | 'emit'> & {
+  readonly vault: Vault
+}
 
 /** Runs what sends one request; the signal aborts when that takes too long. */
 export type RunRequest = <T>(send: (signal: AbortSignal) => Promise<T>) => Promise<T>

@@ -2,7 +2,7 @@
 export type SessionErrorCode =
   /** Nobody is signed in; `reason` is a `SignedOutReason`. */
   | 'signed_out'
-  /** The server did not answer, or asked for patience. The session stays: ask again. */
+  /** The server did not respond, asked to wait, or the storage cannot be read. The session stays: call again. */
   | 'unavailable'
   /** Another tab or process holds the lock for too long, or a sign-in request got no response. The session stays: ask again. */
   | 'timeout'

@@ -25,7 +25,7 @@ export interface SessionEvents {
   readonly signedOut: { readonly reason: SignedOutReason }
   /** The server has not heard of a sign-out yet. It will be told; until then the token works. */
   readonly revocationQueued: { readonly pending: number }
-  /** The storage failed: this page goes on, but nobody else will find what it knows. */
+  /** The storage or its lock failed or did not respond: this page continues in memory, which other pages do not see. */
   readonly storageFailed: { readonly error: unknown }
 }
 

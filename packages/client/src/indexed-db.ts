@@ -1,5 +1,6 @@
 import type { SessionStorage } from '@baton/client'
 import { type Table, transact } from './database.js'
+import { readUnlessDenied } from './denied.js'
 import { platformSharing } from './sharing.js'
 
 export interface IndexedDbOptions {
@@ -18,7 +19,7 @@ export function indexedDbStorage({ key = 'baton' }: IndexedDbOptions = {}): Sess
 
   return {
     ...platformSharing(`indexedDB:${key}`),
-    read: () => transact<string | null>(PLACE, (table, finish) => stored(table, finish)),
+    read: () => readUnlessDenied(() => transact<string | null>(PLACE, (table, finish) => stored(table, finish))),
     swap: (before, after) =>
       transact<boolean>(PLACE, (table, finish) =>
         stored(table, (text) => {

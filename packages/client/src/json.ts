@@ -1,5 +1,5 @@
 /** Undefined for what is no JSON. */
-export function parseJson(text: string | null): unknown {
+export function parseJson(text: string | null | undefined): unknown {
   try {
     return JSON.parse(text ?? '')
   } catch {

@@ -57,13 +57,16 @@ export function createKeeper(setup: KeeperSetup): Keeper {
   /** Takes over what is stored, whoever stored it. */
   async function look(): Promise<void> {
     const turn = turns
-    const session = (await vault.read())?.session
+    const record = await vault.read()
+    const session = record?.session
     // What was read before a sign-in or a sign-out says nothing about what came after.
     if (turn !== turns) return
     if (session?.state === 'live') adopt(session)
     else if (session?.state === 'ended') depart(session.reason)
-    else if (shown.sid) depart(session ? 'replaced' : 'cleared')
-    else if (!endpoints.isCookie) depart('no_session')
+    else if (endpoints.isCookie) {
+      // The cookie outlives a marker that was deleted.
+      if (session?.replaced && session.replaced === shown.sid) depart('replaced')
+    } else if (record !== undefined) depart(shown.sid ? 'cleared' : 'no_session')
   }
 
   function adopt(session: LiveSession): void {

@@ -17,7 +17,7 @@ export function leaseLock(name: string): Lock {
     let seen = ''
     let stillMs = 0
     for (;;) {
-      signal.throwIfAborted()
+      if (signal.aborted) throw new Error('no longer needed')
       const isStale = stillMs >= STALE_MS
       const found = await exchange(name, (lease) => (lease === null || (isStale && lease === seen) ? holder : lease))
       if (found === holder) return hold(name, holder)

@@ -25,7 +25,8 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal 
   })
   try {
     await Promise.race([aborted, promise])
-    signal?.throwIfAborted()
+    // React Native and older browsers have neither `throwIfAborted` nor `reason`.
+    if (signal?.aborted) throw signal.reason ?? Object.assign(new Error('aborted'), { name: 'AbortError' })
     return await promise
   } finally {
     signal?.removeEventListener('abort', stop)

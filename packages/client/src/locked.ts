@@ -1,19 +1,37 @@
 import type { Setup } from './setup.js'
 import { within } from './timing.js'
 
-/** Does its work with the lock of the session, or, where that does not come in time, without: `isAlone` tells. */
+/** Whether the lock was granted, was not granted in time, or does not work. */
+export type LockState = 'held' | 'taken' | 'failed'
+
+/** Runs `work` with the lock of the session. If the lock is not granted in time or does not work, runs it without. */
 export async function locked<T>(
-  { environment, storage, lockTimeoutSeconds }: Pick<Setup, 'environment' | 'storage' | 'lockTimeoutSeconds'>,
-  work: (isAlone: boolean) => Promise<T>,
+  {
+    environment,
+    storage,
+    lockTimeoutSeconds,
+    emit,
+  }: Pick<Setup, 'environment' | 'storage' | 'lockTimeoutSeconds' | 'emit'>,
+  work: (lock: LockState) => Promise<T>,
 ): Promise<T> {
+  let state: LockState = 'taken'
   const release = await within(environment, lockTimeoutSeconds, async (signal) => {
-    const free = await storage.lock(signal)
-    // Too late: nobody waits for it any more.
-    if (signal.aborted) free()
-    return free
+    try {
+      const free = await storage.lock(signal)
+      state = 'held'
+      // Granted too late.
+      if (signal.aborted) free()
+      return free
+    } catch (error) {
+      if (!signal.aborted) {
+        state = 'failed'
+        emit('storageFailed', { error })
+      }
+      return null
+    }
   }).catch(() => null)
   try {
-    return await work(release !== null)
+    return await work(state)
   } finally {
     release?.()
   }

@@ -25,6 +25,8 @@ export interface UnknownSession {
   readonly state: 'unknown'
   readonly attempt: string
   readonly request?: RefreshRequest | undefined
+  /** The session that the server did not find in the cookie: pages that show it must not continue with another one. */
+  readonly replaced?: string | undefined
 }
 
 /** A refresh that was sent, or is about to be, and whose response has not been stored yet. */
@@ -80,7 +82,7 @@ export interface SessionRecord {
 }
 
 /** Null for what is no record: somebody else's text, or half of ours. Members that this version does not know are kept. */
-export function parse(text: string | null): SessionRecord | null {
+export function parse(text: string | null | undefined): SessionRecord | null {
   const value = parseJson(text)
   return isRecord(value) ? value : null
 }

@@ -92,7 +92,7 @@ export function weigh(record: SessionRecord, base: Base, { answer, now, attempt 
   if (until) return { ...record, pause: { from: now, until } }
   if (code !== 'signed_out' || !isStill) return null
   // Whose cookie it is, only a page that believes in nobody may find out: this one would show one person's data to another.
-  if (reason === 'replaced') return { ...record, session: { state: 'unknown', attempt } }
+  if (reason === 'replaced') return { ...record, session: { state: 'unknown', attempt, replaced: sid } }
   const why = !sid ? 'no_session' : reason === 'not_renewable' ? reason : 'refused'
   return { ...record, session: { state: 'ended', reason: why } }
 }

@@ -1,5 +1,5 @@
 import { SessionError } from './errors.js'
-import { locked } from './locked.js'
+import { locked, type LockState } from './locked.js'
 import { consider, type Refreshed, reserve, type Seen, weigh } from './refresh-state.js'
 import type { SessionRecord } from './record.js'
 import { retry } from './retry.js'
@@ -22,7 +22,7 @@ export function createRefresh(setup: RefreshSetup): Refresh {
 
   return async (stale, held) => {
     /** One turn with the lock, around re-read, POST and commit only. */
-    async function turn(isAlone: boolean): Promise<Refreshed | SessionError> {
+    async function turn(lock: LockState): Promise<Refreshed | SessionError> {
       const initial: SessionRecord = {
         // In cookie mode there may be a session that is not stored; one refresh tells.
         session: endpoints.isCookie
@@ -30,10 +30,12 @@ export function createRefresh(setup: RefreshSetup): Refresh {
           : { state: 'ended', reason: stale ? 'cleared' : 'no_session' },
         revocations: [],
       }
-      const record = (await vault.read()) ?? initial
+      const stored = await vault.read()
+      if (stored === undefined && !endpoints.isCookie) return new SessionError('unavailable', 'storage failed')
+      const record = stored ?? initial
       const base = consider(record, { stale, held: held(), now: environment.now() })
       if (base instanceof SessionError || 'type' in base) return base
-      if (!isAlone) return new SessionError('timeout', 'lock taken')
+      if (lock === 'taken') return new SessionError('timeout', 'lock taken')
       const next = { key: randomText(environment), now: environment.now() }
       const reserved = await vault.change((other) => reserve(other ?? initial, base, next))
       if (!reserved) return new SessionError('unavailable', 'contended')

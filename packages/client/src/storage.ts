@@ -2,7 +2,7 @@ import { type Lock, localLock } from './lock.js'
 
 /**
  * Where a session is kept: one text, which holds its tokens, and a lock for whoever refreshes it. Whatever uses one storage shares
- * one session. A storage decides nothing; it may reject, and the session then goes on in memory.
+ * one session. A storage decides nothing. If a call rejects or takes longer than 10 seconds, the session continues in memory.
  */
 export interface SessionStorage {
   /** The stored text; null for none. */

@@ -1,54 +1,102 @@
 import { parse, type SessionRecord } from './record.js'
 import type { Setup } from './setup.js'
+import { within } from './timing.js'
 
-/** The stored session. Never rejects: a page whose storage fails goes on with what it knows. */
+type Revise<Revised extends SessionRecord | null = SessionRecord | null> = (record: SessionRecord | null) => Revised
+
+/** The stored session. Never rejects and never waits forever: while the storage fails, the session continues in memory. */
 export interface Vault {
-  read(): Promise<SessionRecord | null>
-  /** Stores what `revise` makes of what is stored, however often that changes meanwhile, and resolves with it; null leaves it. */
-  change<Revised extends SessionRecord | null>(revise: (record: SessionRecord | null) => Revised): Promise<Revised>
+  /** Undefined if the storage has failed at every read so far: whether there is a session is unknown. */
+  read(): Promise<SessionRecord | null | undefined>
+  /** Stores what `revise` returns for the current record, retrying while others write, and resolves to it; null changes nothing. */
+  change<Revised extends SessionRecord | null>(revise: Revise<Revised>): Promise<Revised>
 }
 
-export function createVault({ storage, endpoints, emit }: Setup): Vault {
-  /** What was found in the storage. */
-  let found: string | null = null
-  /** What is stored, for us: something else, where it could not be written. */
-  let stored: string | null = null
+/** A storage that takes longer counts as failed. */
+const STORAGE_SECONDS = 10
+/** After a call that did not return in time, the storage is not called for so long, unless that call returns. */
+const SILENT_MS = 30_000
+/** A storage that rejects that many swaps of what it has just returned does not work. */
+const SWAPS = 100
 
-  async function read(): Promise<string | null> {
+export function createVault({ environment, storage, endpoints, emit }: Setup): Vault {
+  /** The text in the storage; undefined until it has been read. */
+  let found: string | null | undefined
+  /** The current text: `found`, or what could not be written over it. */
+  let stored: string | null | undefined
+  /** Changes that were made before the storage could be read. */
+  const early: Revise[] = []
+  /** Texts whose write failed or did not return; the storage may hold them nevertheless. */
+  const unconfirmed = new Set<string | null>()
+  let silentUntil = 0
+
+  /** Undefined if the storage fails. */
+  async function attempt<T>(call: () => Promise<T>): Promise<T | undefined> {
+    if (environment.elapsed() < silentUntil) return undefined
     try {
-      const text = await storage.read()
-      if (text !== found) found = stored = text
+      return await within(environment, STORAGE_SECONDS, async (signal) => {
+        signal.addEventListener('abort', () => (silentUntil = environment.elapsed() + SILENT_MS))
+        try {
+          return await call()
+        } finally {
+          silentUntil = 0
+        }
+      })
     } catch (error) {
-      // A storage that cannot be read has not been emptied.
       emit('storageFailed', { error })
+      return undefined
+    }
+  }
+
+  async function read(): Promise<string | null | undefined> {
+    const text = await attempt(() => storage.read())
+    if (text !== undefined && text !== found) {
+      found = text
+      // A failed write that was applied nevertheless is older than what is known here.
+      if (!unconfirmed.has(text)) stored = text
+      const missed = early.splice(0)
+      for (const revise of missed) stored = textOf(revise(parse(stored))) ?? stored
+      if (missed[0]) void change((record) => record)
     }
     return stored
   }
 
-  async function swap(before: string | null, after: string): Promise<boolean> {
-    try {
-      if (!(await storage.swap(before === stored ? found : before, after))) return false
-      found = after
-    } catch (error) {
-      emit('storageFailed', { error })
-      if (before !== stored) return false
+  async function change<Revised extends SessionRecord | null>(revise: Revise<Revised>): Promise<Revised> {
+    for (let swaps = 1; ; swaps += 1) {
+      const before = await read()
+      const revised = revise(parse(before))
+      const after = textOf(revised)
+      if (after === null) return revised
+      // Another change was made here in between.
+      if (before !== stored) continue
+      const expected = found
+      const isSwapped = expected === undefined ? undefined : await attempt(() => storage.swap(expected, after))
+      if (isSwapped) {
+        found = after
+        unconfirmed.clear()
+      } else {
+        if (isSwapped === false) {
+          if (swaps < SWAPS) continue
+          emit('storageFailed', { error: new Error('no swap succeeds') })
+        }
+        if (before !== stored) continue
+        if (expected === undefined) early.push(revise)
+        else unconfirmed.add(after)
+      }
+      stored = after
+      // An unknown session is no news.
+      if (revised?.session.state !== 'unknown') storage.announce?.()
+      return revised
     }
-    stored = after
-    return true
   }
 
+  const textOf = (record: SessionRecord | null) => record && JSON.stringify(record, endpoints.withhold)
+
   return {
-    read: async () => parse(await read()),
-    async change(revise) {
-      for (;;) {
-        const text = await read()
-        const revised = revise(parse(text))
-        if (!revised) return revised
-        if (!(await swap(text, JSON.stringify(revised, endpoints.withhold)))) continue
-        // What nobody knows is no news.
-        if (revised.session.state !== 'unknown') storage.announce?.()
-        return revised
-      }
+    async read() {
+      const text = await read()
+      return text === undefined ? text : parse(text)
     },
+    change,
   }
 }

@@ -1,4 +1,5 @@
 import type { SessionStorage } from '@baton/client'
+import { notAvailable, readUnlessDenied } from './denied.js'
 import { platformSharing } from './sharing.js'
 
 export interface WebStorageOptions {
@@ -32,13 +33,13 @@ export function webStorage({ key = 'baton', area = 'local' }: WebStorageOptions 
   /** Looked for at each call: merely naming a blocked storage throws. */
   function storage(): Area {
     const found = area === 'local' ? here.localStorage : here.sessionStorage
-    if (found === undefined) throw new Error('there is no Web Storage here')
+    if (found === undefined) throw notAvailable('Web Storage')
     return found
   }
 
   return {
     ...platformSharing(`${area}Storage:${key}`),
-    read: async () => storage().getItem(key),
+    read: () => readUnlessDenied(async () => storage().getItem(key)),
     async swap(before, after) {
       const items = storage()
       if (items.getItem(key) !== before) return false

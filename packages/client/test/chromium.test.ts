@@ -413,6 +413,48 @@ describe('surroundings', () => {
     expect(outcomes()).toEqual(['issued', 'rotated'])
   })
 
+  test.each<[string, string]>([
+    ['', ''],
+    [', without Web Locks', 'delete Navigator.prototype.locks'],
+  ])(
+    'IndexedDB does not respond while a deletion is blocked%s: the session continues in memory',
+    async (_name, script) => {
+      await context.addInitScript(script)
+      const tab = await open({ started: false })
+      await tab.page.clock.install()
+      await tab.page.evaluate(`new Promise((resolve) => {
+      const names = ['baton', 'baton-locks']
+      globalThis.opened = names.map((name) => indexedDB.open(name, 1))
+      for (const opening of opened) {
+        opening.onupgradeneeded = () => opening.result.createObjectStore(opening === opened[0] ? 'sessions' : 'locks')
+        opening.onsuccess = () => opened.every(({ readyState }) => readyState === 'done') && resolve()
+      }
+    }).then(() => opened.forEach(({ result }) => indexedDB.deleteDatabase(result.name)))`)
+
+      /** Time goes by in the page until the call returns. */
+      async function settled<T>(call: Promise<T>): Promise<T> {
+        let isPending = true
+        void call.finally(() => (isPending = false)).catch(() => undefined)
+        await expect.poll(() => tab.page.clock.runFor(1000).then(() => isPending), { timeout: 10_000 }).toBe(false)
+        return call
+      }
+      await settled(tab.ask('login', 'alice', '/login'))
+      expect(await tab.ask('heard')).toEqual(['storageFailed', 'signedIn'])
+      expect((await settled(tab.ask('get', ME))).status).toBe(200)
+      await pass(LIFE, [tab])
+      expect((await settled(tab.ask('get', ME))).status).toBe(200)
+      expect(outcomes()).toEqual(['issued', 'rotated'])
+
+      // Once the deletion is done, what was known in memory is stored.
+      await tab.page.evaluate('opened.forEach(({ result }) => result.close())')
+      await tab.page.clock.runFor(MINUTE)
+      await pass(LIFE, [tab])
+      expect((await settled(tab.ask('get', ME))).status).toBe(200)
+      expect(JSON.parse(String(await tab.page.evaluate(READ_DATABASE)))).toMatchObject({ session: { generation: 2 } })
+      expect(await settled(tab.ask('logout'))).toEqual({ revoked: true })
+    },
+  )
+
   test('mounted twice, it refreshes once and listens once', async () => {
     const tab = await signedIn()
     await tab.ask('remount')
