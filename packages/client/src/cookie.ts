@@ -1,5 +1,5 @@
 import type { Call, Endpoints } from '@baton/client'
-import { readAnswer, readGrant } from './answer.js'
+import { connectWith } from './connection.js'
 import { oneAtATime } from './cookie-requests.js'
 import { secureUrl } from './secure-url.js'
 
@@ -41,7 +41,7 @@ export function cookieEndpoints(options: CookieOptions): Endpoints {
   return {
     origin: new URL(refresh).origin,
     isCookie: true,
-    schedule: oneAtATime,
+    connect: connectWith(oneAtATime),
     withhold: (name, value) => (name === 'accessToken' && !shareAccessToken ? null : value),
     refresh(session, key) {
       const sid = session.state === 'live' ? session.sid : null
@@ -50,7 +50,5 @@ export function cookieEndpoints(options: CookieOptions): Endpoints {
     revoke: ({ sid }) => write(logout, sid),
     // The server exchanges the code, and answers with a cookie.
     exchange: () => null,
-    readAnswer,
-    readGrant,
   }
 }

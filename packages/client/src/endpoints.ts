@@ -2,6 +2,7 @@ import type { Answer, Circumstances } from './answer.js'
 import type { PendingRevocation } from './record.js'
 import type { Base } from './refresh-state.js'
 import type { Setup } from './setup.js'
+import type { Transport } from './transport.js'
 import type { Vault } from './vault.js'
 
 /** A POST. */
@@ -20,14 +21,12 @@ export type SharedState = Pick<Setup, 'environment' | 'storage' | 'lockTimeoutSe
 /** Runs what sends one request; the signal aborts when that takes too long. */
 export type RunRequest = <T>(send: (signal: AbortSignal) => Promise<T>) => Promise<T>
 
-/** Builds the requests to a server and parses its responses. Null stands for a request that the server does not accept. */
+/** Builds and sends the requests to a server. Null stands for a request that the server does not accept. */
 export interface Endpoints {
   /** Of the server; access tokens go there unless other origins are named. */
   readonly origin: string
   /** Whether the browser carries the refresh token, and may have one that nobody here knows of. */
   readonly isCookie: boolean
-  /** Decides when the requests of sign-in and sign-out run. In cookie mode they must not overlap, in any page. */
-  readonly schedule: (state: SharedState) => RunRequest
   /** Keeps what must not be stored out of the text that is: a replacer of `JSON.stringify`. Default: all is stored. */
   readonly withhold?: (name: string, value: unknown) => unknown
   /** `key` identifies the attempt: the same for each repetition. */
@@ -35,8 +34,17 @@ export interface Endpoints {
   revoke(revocation: PendingRevocation): Call | null
   /** By another grant (RFC 6749 section 4). `key` as in `refresh`; a call with the header `idempotency-key` may be repeated. */
   exchange(parameters: Readonly<Record<string, string>>, key: string): Call | null
-  /** Parses a response of the token endpoint. Rejects only if its body cannot be read. */
-  readAnswer(response: Response, circumstances: Circumstances): Promise<Answer>
+  /** Called once, by the session that uses these endpoints. */
+  readonly connect: (setup: Setup & { readonly vault: Vault }) => Connection
+}
+
+/** Sends requests and parses responses for one session. */
+export interface Connection {
+  readonly transport: Transport
+  /** Runs a sign-in or a sign-out. In cookie mode they must not overlap, in any page. */
+  readonly run: RunRequest
+  /** Sends the revocations that the server has not confirmed yet. */
+  readonly flush: () => Promise<boolean>
   /** Parses the members of a token response (RFC 6749 section 5.1). */
-  readGrant(members: unknown, circumstances: Omit<Circumstances, 'now'>): Answer
+  readonly readGrant: (members: unknown, circumstances: Omit<Circumstances, 'now'>) => Answer
 }

@@ -1,5 +1,6 @@
 import type { Call, Endpoints } from '@baton/client'
-import { type ErrorCodeOf, readAnswer, readGrant } from './answer.js'
+import type { ErrorCodeOf } from './answer.js'
+import { connectWith } from './connection.js'
 import { MisuseError } from './misuse.js'
 import { secureUrl } from './secure-url.js'
 
@@ -56,7 +57,7 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
   return {
     origin: new URL(token).origin,
     isCookie: false,
-    schedule: () => (send) => send(new AbortController().signal),
+    connect: connectWith(() => (send) => send(new AbortController().signal), errorCode),
     refresh(session, key) {
       if (session.state === 'unknown' || session.refreshToken === null) return null
       const form = { grant_type: 'refresh_token', refresh_token: session.refreshToken }
@@ -68,8 +69,6 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
     },
     exchange: (parameters, key) =>
       write(token, parameters, parameters['grant_type'] === 'authorization_code' ? headerOf(key) : {}),
-    readAnswer: (response, circumstances) => readAnswer(response, circumstances, errorCode),
-    readGrant,
   }
 }
 

@@ -1,4 +1,4 @@
-import { SessionError } from './errors.js'
+import { SessionError } from '@baton/client'
 import type { RunRequest } from './endpoints.js'
 import type { PendingRevocation } from './record.js'
 import type { Setup } from './setup.js'

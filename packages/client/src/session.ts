@@ -11,11 +11,9 @@ import type { Proofs } from './proofs.js'
 import type { Known, LiveSession } from './record.js'
 import { successorOf } from './refresh-state.js'
 import { retry } from './retry.js'
-import { createRevocations } from './revocations.js'
 import type { Setup } from './setup.js'
 import { memoryStorage, type SessionStorage } from './storage.js'
 import { beginning, randomText } from './timing.js'
-import { createTransport } from './transport.js'
 import { createVault } from './vault.js'
 
 export interface SessionOptions {
@@ -108,9 +106,7 @@ export function createSession(options: SessionOptions): Session {
     if (!(seconds > 0 && seconds <= 600)) throw new MisuseError(option, `${seconds} is not between 0 and 600`)
   }
   const vault = createVault(setup)
-  const transport = createTransport(setup)
-  const run = endpoints.schedule({ ...setup, vault })
-  const flush = createRevocations({ ...setup, vault, transport, run })
+  const { transport, run, flush, readGrant } = endpoints.connect({ ...setup, vault })
   const keeper = createKeeper({ ...setup, vault, transport, flush })
   const { get, snapshot, start, dispose } = keeper
 
@@ -149,7 +145,7 @@ export function createSession(options: SessionOptions): Session {
       run(async (signal) => {
         const began = beginning(environment)
         const members = typeof answer === 'function' ? await answer(signal) : answer
-        await begin(endpoints.readGrant(members, { scheme: proofs.scheme, sentAt: began() }))
+        await begin(readGrant(members, { scheme: proofs.scheme, sentAt: began() }))
       }),
     async loginWithGrant(parameters, key = randomText(environment)) {
       const call = endpoints.exchange(parameters, key)

@@ -1,6 +1,6 @@
-import type { Answer } from './answer.js'
+import { SessionError } from '@baton/client'
+import { type Answer, type ErrorCodeOf, readAnswer } from './answer.js'
 import type { Call } from './endpoints.js'
-import { SessionError } from './errors.js'
 import type { ProofSubject } from './proofs.js'
 import type { Setup } from './setup.js'
 import { beginning, within } from './timing.js'
@@ -17,7 +17,10 @@ interface Reply {
  */
 export type Transport = (call: Call | null, proof: Pick<ProofSubject, 'isBound' | 'isOptional'>) => Promise<Reply>
 
-export function createTransport({ environment, endpoints, proofs, requestTimeoutSeconds }: Setup): Transport {
+export function createTransport(
+  { environment, proofs, requestTimeoutSeconds }: Setup,
+  errorCode: ErrorCodeOf | undefined,
+): Transport {
   return async (call, proof) => {
     const began = beginning(environment)
     try {
@@ -36,7 +39,7 @@ export function createTransport({ environment, endpoints, proofs, requestTimeout
         }
         const response = await proofs.send(() => new Request(url, init), { accessToken: null, ...proof })
         const circumstances = { scheme: proofs.scheme, sentAt: began(), now: environment.now() }
-        const answer = await endpoints.readAnswer(response, circumstances)
+        const answer = await readAnswer(response, circumstances, errorCode)
         return { ok: response.ok, answer }
       })
     } catch (error) {

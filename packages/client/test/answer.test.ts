@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readAnswer } from '../src/answer.js'
-import { SessionError } from '../src/errors.js'
+import { createEnvironment, memoryStorage, SessionError } from '../src/index.js'
 import { oauthEndpoints } from '../src/oauth.js'
 import { parse, type SessionRecord } from '../src/record.js'
+import type { Setup } from '../src/setup.js'
+import { createVault } from '../src/vault.js'
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5)
 const GRANT = {
@@ -118,8 +120,20 @@ describe('what an answer of the token endpoint means', () => {
       clientId: 'web',
       errorCode: ({ error, errors }) => (error === 'bad_refresh_token' || errors ? 'invalid_grant' : undefined),
     })
-    const circumstances = { scheme: 'Bearer', sentAt: NOW - 50, now: NOW }
-    expect(await endpoints.readAnswer(responseOf(status, body), circumstances)).toMatchObject(expected)
+    const environment = { ...createEnvironment(), now: () => NOW - 50, elapsed: () => 0 }
+    const setup: Setup = {
+      endpoints,
+      environment,
+      storage: memoryStorage(),
+      proofs: { scheme: 'Bearer', send: async () => responseOf(status, body) },
+      lockTimeoutSeconds: 1,
+      requestTimeoutSeconds: 1,
+      allowedOrigins: [],
+      emit: () => undefined,
+    }
+    const { transport } = endpoints.connect({ ...setup, vault: createVault(setup) })
+    const { answer } = await transport(endpoints.exchange({}, 'key'), {})
+    expect(answer).toMatchObject(expected)
   })
 
   test('whatever comes, only invalid_grant in a JSON object signs anybody out', async () => {
