@@ -1,4 +1,4 @@
-import { isIoRedis, type RedisClient } from './client.js'
+import { isIoRedis, isNodeRedisSentinel, type RedisClient } from './client.js'
 
 /** A setting under which sessions can get lost, and what to do about it. */
 export interface Finding {
@@ -20,14 +20,22 @@ interface Server {
 /** What one server says about itself; undefined where it says nothing. */
 type Settings = Readonly<Record<string, string | undefined>>
 
+/** How the client reaches the server. */
+interface Setup {
+  readonly clustered: boolean
+  /** A fail-over by Sentinel is to be expected. */
+  readonly sentinel: boolean
+}
+
 interface Rule {
   readonly setting: string
   /** Undefined when all is well, or unknown. */
-  readonly bad: (settings: Settings, clustered: boolean) => string | undefined
+  readonly bad: (settings: Settings, setup: Setup) => string | undefined
   readonly advice: string
 }
 
 const OLDEST = [6, 2] as const
+const SCRIPTS_NEED_REPLICAS = [6, 2, 7] as const
 
 const RULES: readonly Rule[] = [
   {
@@ -56,7 +64,7 @@ const RULES: readonly Rule[] = [
   },
   {
     setting: 'role',
-    bad: ({ role }, clustered) => (role === 'slave' && !clustered ? 'replica' : undefined),
+    bad: ({ role }, { clustered }) => (role === 'slave' && !clustered ? 'replica' : undefined),
     advice: 'connect to the primary: a replica takes no writes',
   },
   {
@@ -66,10 +74,18 @@ const RULES: readonly Rule[] = [
   },
   {
     setting: 'min-replicas-to-write',
-    bad: ({ role, connected_slaves: replicas, 'min-replicas-to-write': least }) =>
-      role === 'master' && Number(replicas) > 0 && least === '0' ? '0' : undefined,
+    bad: ({ role, connected_slaves: replicas, 'min-replicas-to-write': least }, { sentinel }) =>
+      role === 'master' && (sentinel || Number(replicas) > 0) && least === '0' ? '0' : undefined,
     advice:
-      'set 1: a primary that is cut off from its replicas goes on accepting rotations that the fail-over then loses',
+      'set 1 on every server: a primary that is cut off from its replicas accepts rotations that the fail-over then loses, and those sessions end',
+  },
+  {
+    setting: 'redis_version',
+    bad: ({ redis_version: version, 'min-replicas-to-write': least }) =>
+      version !== undefined && !isOlder(version) && isOlder(version, SCRIPTS_NEED_REPLICAS) && Number(least) > 0
+        ? version
+        : undefined,
+    advice: `use Redis ${SCRIPTS_NEED_REPLICAS.join('.')} or later: before, min-replicas-to-write does not apply to scripts`,
   },
 ]
 
@@ -77,28 +93,58 @@ const CONFIG_NAMES = ['save', 'appendfsync', 'replica-read-only', 'min-replicas-
 
 export async function checkServers(client: RedisClient): Promise<Finding[]> {
   const servers = await serversOf(client)
-  const findings = await Promise.all(servers.map((server) => checkServer(server, servers.length > 1)))
+  const setup = { clustered: servers.length > 1, sentinel: isNodeRedisSentinel(client) || hasSentinels(client) }
+  const findings = await Promise.all(servers.map((server) => checkServer(server, setup)))
   return [...checkClient(client), ...findings.flat()]
 }
 
-function checkClient(client: RedisClient): Finding[] {
-  const { options } = client as { readonly options?: { readonly autoResendUnfulfilledCommands?: unknown } }
-  if (!isIoRedis(client) || options?.autoResendUnfulfilledCommands !== false) return []
-  const advice =
-    'leave it on: without it calls hang when a connection is lost. To send a command twice does no harm here'
-  return [{ node: null, setting: 'autoResendUnfulfilledCommands', value: 'false', advice }]
+/** The options of ioredis that matter here. */
+interface IoRedisOptions {
+  readonly autoResendUnfulfilledCommands?: unknown
+  readonly sentinels?: unknown
+  readonly failoverDetector?: unknown
 }
 
-async function checkServer({ node, ask }: Server, clustered: boolean): Promise<Finding[]> {
+function ioRedisOptions(client: RedisClient): IoRedisOptions {
+  const { options } = client as { readonly options?: IoRedisOptions }
+  return (isIoRedis(client) ? options : undefined) ?? {}
+}
+
+function hasSentinels(client: RedisClient): boolean {
+  return Array.isArray(ioRedisOptions(client).sentinels)
+}
+
+function checkClient(client: RedisClient): Finding[] {
+  const { autoResendUnfulfilledCommands, failoverDetector } = ioRedisOptions(client)
+  const findings: Finding[] = []
+  if (autoResendUnfulfilledCommands === false)
+    findings.push({
+      node: null,
+      setting: 'autoResendUnfulfilledCommands',
+      value: 'false',
+      advice: 'leave it on: without it calls hang when a connection is lost. To send a command twice does no harm here',
+    })
+  if (hasSentinels(client) && failoverDetector !== true)
+    findings.push({
+      node: null,
+      setting: 'failoverDetector',
+      value: 'false',
+      advice:
+        'set true: without it the client may stay with a primary that was replaced; rotations made there are lost, and those sessions end',
+    })
+  return findings
+}
+
+async function checkServer({ node, ask }: Server, setup: Setup): Promise<Finding[]> {
   const info = await unlessForbidden(ask('INFO'))
   const config = await Promise.all(CONFIG_NAMES.map((name) => unlessForbidden(ask('CONFIG', 'GET', name))))
   const settings: Settings = {
     ...(typeof info === 'string' ? Object.fromEntries(linesOf(info)) : {}),
     ...Object.fromEntries(CONFIG_NAMES.map((name, index) => [name, configValue(config[index], name)])),
   }
-  const clusterNode = clustered || settings['cluster_enabled'] === '1'
+  const clustered = setup.clustered || settings['cluster_enabled'] === '1'
   const findings = RULES.flatMap(({ setting, bad, advice }) => {
-    const value = bad(settings, clusterNode)
+    const value = bad(settings, { ...setup, clustered })
     return value === undefined ? [] : [{ node, setting, value, advice }]
   })
   const hidden = [
@@ -144,9 +190,10 @@ function configValue(answer: unknown, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-function isOlder(version: string): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number)
-  return major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])
+function isOlder(version: string, oldest: readonly number[] = OLDEST): boolean {
+  const parts = version.split('.').map(Number)
+  const differing = oldest.findIndex((part, index) => part !== (parts[index] ?? 0))
+  return differing !== -1 && (parts[differing] ?? 0) < (oldest[differing] ?? 0)
 }
 
 /** The parts of both drivers, and of their clusters, that only this look needs. */
@@ -180,7 +227,16 @@ async function serversOf(client: RedisClient): Promise<Server[]> {
       nodes.map(async (node) => ({ node: node.address, ask: askerOf(await asked.nodeClient?.(node)) })),
     )
   }
+  // Its sendCommand first wants to know whether a replica may answer.
+  if (isNodeRedisSentinel(client)) {
+    const sentinel = client as unknown as NodeRedisSentinel
+    return [{ node: null, ask: (...command) => sentinel.sendCommand(false, command) }]
+  }
   return [{ node: null, ask: askerOf(asked) }]
+}
+
+interface NodeRedisSentinel {
+  sendCommand(isReadonly: boolean, command: string[]): Promise<unknown>
 }
 
 function askerOf(asked: Asked | undefined): Ask {

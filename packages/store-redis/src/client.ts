@@ -9,7 +9,7 @@ export interface IoRedisClient {
   pipeline(): { evalsha(sha: string, numberOfKeys: number, ...keysAndArguments: string[]): unknown }
 }
 
-/** What the store needs of node-redis: a client, a pool or a cluster made by `redis`. */
+/** What the store needs of node-redis: a client, a pool, a cluster or a Sentinel client made by `redis`. */
 export interface NodeRedisClient {
   evalSha(sha: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
   eval(lua: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
@@ -42,6 +42,8 @@ interface Driver {
    * and says that all is well. Resolves with both replies.
    */
   byShaThenWait(sha: string, key: string, args: string[], quorum: ReplicaQuorum): Promise<readonly [unknown, unknown]>
+  /** Replaces a connection to a server that has become a replica. Clients of clusters and of Sentinel do so themselves. */
+  reconnect(): void
 }
 
 export function isIoRedis(client: RedisClient): client is IoRedisClient {
@@ -77,8 +79,14 @@ export function commandsOf(client: RedisClient, quorum: ReplicaQuorum | null): C
   }
 
   const explained = (key: string) => (error: unknown) => {
-    if (!begins(error, 'WRONGTYPE')) throw error
-    throw new RecordFormatError(`the key ${key} holds something that is not of @baton/store-redis`, { cause: error })
+    if (begins(error, 'WRONGTYPE'))
+      throw new RecordFormatError(`the key ${key} holds something that is not of @baton/store-redis`, { cause: error })
+    if (!isFromReplica(error)) throw error
+    driver.reconnect()
+    throw new Error(
+      'the server is a replica and takes no writes (READONLY): the client reconnects; if this lasts, connect it to the primary',
+      { cause: error },
+    )
   }
   return {
     run: async (script, key, ...args) => run(script, key, args.map(toText)).catch(explained(key)),
@@ -106,6 +114,10 @@ function ioRedis(client: IoRedisClient): Driver {
       if (error) throw error
       return [write?.[1], wait?.[1]]
     },
+    reconnect() {
+      const connection = client as IoRedisClient & IoRedisConnection
+      if (!('nodes' in client) && connection.status === 'ready') connection.disconnect?.(true)
+    },
   }
 }
 
@@ -120,7 +132,28 @@ function nodeRedis(client: NodeRedisClient): Driver {
       const [write, wait] = await pipeline.execAsPipeline()
       return [write, wait]
     },
+    reconnect() {
+      const connection = client as NodeRedisClient & NodeRedisConnection
+      if ('nodeClient' in client || isNodeRedisSentinel(client)) return
+      // The server closes the connection, and the client opens another one. There is no method for it.
+      connection.sendCommand?.(['QUIT']).catch(() => undefined)
+    },
   }
+}
+
+/** What reconnecting needs of a single client; spelled out in the public types it would match no version's own. */
+interface IoRedisConnection {
+  readonly status?: unknown
+  disconnect?(reconnect: boolean): void
+}
+
+interface NodeRedisConnection {
+  sendCommand?(command: string[]): Promise<unknown>
+}
+
+/** Returns true for what `createSentinel` of node-redis returns. */
+export function isNodeRedisSentinel(client: object): boolean {
+  return 'getSentinelNode' in client && 'getMasterNode' in client
 }
 
 /** What a pipeline of ioredis has besides; spelled out in the public type it would match no version's own. */
@@ -134,6 +167,11 @@ interface NodeRedisPipeline {
   evalSha(sha: string, options: { keys: string[]; arguments: string[] }): unknown
   wait(replicas: number, timeoutMs: number): unknown
   execAsPipeline(): Promise<unknown[]>
+}
+
+/** Redis before 7.0 reports the error of a command within a script amid its own message. */
+function isFromReplica(error: unknown): boolean {
+  return error instanceof Error && /(?:^|-)READONLY /.test(error.message)
 }
 
 function begins(error: unknown, code: string): boolean {

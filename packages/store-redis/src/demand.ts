@@ -1,7 +1,7 @@
 import type { RedisClient, ReplicaQuorum } from './client.js'
 
 const FIX =
-  'give a connected client: new Redis(…) or new Cluster(…) of ioredis, or await createClient(…).connect() of redis'
+  'give a connected client: new Redis(…) or new Cluster(…) of ioredis, or await createClient(…).connect() or createSentinel(…).connect() of redis'
 
 /** Throws `TypeError` for what is no client, or one that cannot run the store's commands. */
 export function demandClient(client: unknown): asserts client is RedisClient {

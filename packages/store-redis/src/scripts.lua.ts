@@ -12,6 +12,10 @@ const script = (lua: string): Script => ({ lua, sha: createHash('sha1').update(l
 /*
  * Scripts compare and swap; they decide nothing. What another version wrote is returned as it is and never rewritten: the codec
  * then refuses it with a message. Reads are scripts too: drivers may send plain reads to replicas, which know less.
+ *
+ * No script answers on a replica, not even on one that was the primary a moment ago: what it does not have would count as unknown and
+ * sign a user out. Every path therefore calls a write command, and a server that takes no writes rejects with READONLY or NOREPLICAS.
+ * GETEX without options and an empty range of ZREMRANGEBYSCORE change nothing and are not replicated.
  */
 
 const FOREIGN = `string.sub(value, 1, ${String(FORMAT.length + 1)}) ~= '${FORMAT}|'`
@@ -22,14 +26,14 @@ const WITHIN_SUCCESSION = `|${FIELD}`.repeat(5)
 /** Takes the head apart in one match: a loop over its fields costs the server twice as much. */
 const READ_HEAD = `
 local value = redis.call('GET', KEYS[1])
-if not value then return false end
+if not value then return redis.call('GETEX', KEYS[1]) end
 local succession, verifier, ends, limits, idle, absolute, kept, revocation, body = string.match(value,
   '^${FORMAT}|((${FIELD})${WITHIN_SUCCESSION})|(${FIELD})|((${FIELD})|(${FIELD})|(${FIELD}))|(${FIELD})(\\n%[.*%])$')
-if not body then return value end
+if not body then return redis.call('GETEX', KEYS[1]) end
 `
 
 /** KEYS: family. Returns the record. */
-export const FIND = script(`return redis.call('GET', KEYS[1])`)
+export const FIND = script(`return redis.call('GETEX', KEYS[1])`)
 
 /**
  * KEYS: family. ARGV: record, milliseconds to keep it. Returns the record as it stands. One that was there is written again, so that
@@ -41,7 +45,7 @@ if not value then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
   return ARGV[1]
 end
-if ${FOREIGN} then return value end
+if ${FOREIGN} then return redis.call('GETEX', KEYS[1]) end
 redis.call('SET', KEYS[1], value, 'KEEPTTL')
 return value
 `)
@@ -52,7 +56,9 @@ return value
  */
 export const ROTATE = script(`${READ_HEAD}
 local now = tonumber(ARGV[2])
-if verifier ~= ARGV[1] or revocation ~= '' or tonumber(ends) <= now then return value end
+if verifier ~= ARGV[1] or revocation ~= '' or tonumber(ends) <= now then
+  return redis.call('GETEX', KEYS[1])
+end
 ends = tonumber(absolute)
 if idle ~= '' then ends = math.min(ends, now + tonumber(idle)) end
 if ARGV[3] ~= '' then succession = ARGV[3] end
@@ -82,7 +88,10 @@ return 1
 `)
 
 /** KEYS: index of a subject. ARGV: now. Returns the entries whose families may still live. */
-export const ENTRIES = script(`return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')`)
+export const ENTRIES = script(`
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '+inf', '-inf')
+return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')
+`)
 
 /** KEYS: remembered key. ARGV: whose it shall be, milliseconds. Returns whose it is. */
 export const REMEMBER = script(`

@@ -1,8 +1,8 @@
 import type { TokenStore } from '@baton/core'
-import type { RedisCluster, RedisServer } from '@baton/test-servers'
+import type { RedisCluster, RedisSentinel, RedisServer } from '@baton/test-servers'
 import { Redis } from 'ioredis'
 import { Redis as Redis5 } from 'ioredis-5'
-import { createClient, createCluster } from 'redis'
+import { createClient, createCluster, createSentinel } from 'redis'
 import type { RedisClient } from '../src/index.js'
 
 /** How tests connect: a client that is quiet about lost connections, and how to end it. */
@@ -60,6 +60,27 @@ export const clusterDrivers: Readonly<Record<string, Connect<RedisCluster>>> = {
     const client = createCluster({ rootNodes, useReplicas: true }).on('error', quiet)
     await client.connect()
     return { client, end: () => client.destroy() }
+  },
+}
+
+/** Clients that find the primary by Sentinel, as the documentation sets them up. */
+export const sentinelDrivers: Readonly<
+  Record<string, (group: RedisSentinel, changes?: { readonly failoverDetector: boolean }) => Promise<Connection>>
+> = {
+  'ioredis 6': async ({ name, sentinels, addressMap }, { failoverDetector } = { failoverDetector: true }) => {
+    const options = { name, sentinels: [...sentinels], natMap: { ...addressMap }, failoverDetector }
+    const client = new Redis({ ...options, maxRetriesPerRequest: 1 }).on('error', quiet)
+    return { client, end: () => client.disconnect() }
+  },
+  'ioredis 5': async ({ name, sentinels, addressMap }, { failoverDetector } = { failoverDetector: true }) => {
+    const options = { name, sentinels: [...sentinels], natMap: { ...addressMap }, failoverDetector }
+    const client = new Redis5({ ...options, maxRetriesPerRequest: 1 }).on('error', quiet)
+    return { client, end: () => client.disconnect() }
+  },
+  'node-redis 6': async ({ name, sentinels, addressMap }) => {
+    const options = { name, sentinelRootNodes: [...sentinels], nodeAddressMap: { ...addressMap }, scanInterval: 1_000 }
+    const client = await createSentinel(options).on('error', quiet).connect()
+    return { client, end: () => void client.destroy() }
   },
 }
 

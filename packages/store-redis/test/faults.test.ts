@@ -1,5 +1,4 @@
-import { randomUUID } from 'node:crypto'
-import { createRefreshTokens, type RefreshEvent, type RefreshTokens, StoreError } from '@baton/core'
+import { createRefreshTokens, type RefreshEvent, type RefreshTokens } from '@baton/core'
 import {
   type FaultProxy,
   type RedisServer,
@@ -11,6 +10,8 @@ import {
 import { afterEach, describe, expect, test } from 'vitest'
 import { type RedisClient, redisStore } from '../src/index.js'
 import { singleDrivers } from './drivers.js'
+import { familyOf, NOW, rotationOf } from './records.js'
+import { issueMany, load, refresh, type Session } from './sessions.js'
 
 const SECRET = 'a secret of at least thirty-two bytes'
 const LONG = 30_000
@@ -39,51 +40,6 @@ function tokensOn(client: RedisClient, events: RefreshEvent[] = [], storeTimeout
     storeTimeoutSeconds,
     onEvent: (event) => events.push(event),
   })
-}
-
-const issueMany = (tokens: RefreshTokens, many: number) =>
-  Promise.all(
-    Array.from({ length: many }, async (_, index) => ({
-      refreshToken: (await tokens.issue({ subject: `user-${String(index)}` })).refreshToken,
-      idempotencyKey: randomUUID(),
-    })),
-  )
-
-type Session = Awaited<ReturnType<typeof issueMany>>[number]
-
-/** One refresh of an honest client, which keeps its attempt until an answer comes. Returns how it went. */
-async function refresh(tokens: RefreshTokens, session: Session): Promise<string> {
-  try {
-    const answer = await tokens.rotate({ ...session })
-    if (!answer.ok) return answer.reason
-    session.refreshToken = answer.refreshToken
-    session.idempotencyKey = randomUUID()
-    return answer.outcome
-  } catch (error) {
-    // Anything else is a defect, and fails the test.
-    if (error instanceof StoreError) return error.code
-    throw error
-  }
-}
-
-/** Honest clients that refresh without end. `stop` resolves with how often each thing happened. */
-function load(tokens: RefreshTokens, sessions: readonly Session[]) {
-  let stopped = false
-  const counts: Record<string, number> = {}
-  const running = sessions.map(async (session) => {
-    while (!stopped) {
-      const outcome = await refresh(tokens, session)
-      counts[outcome] = (counts[outcome] ?? 0) + 1
-    }
-  })
-  return {
-    counts,
-    stop: async () => {
-      stopped = true
-      await Promise.all(running)
-      return counts
-    },
-  }
 }
 
 async function expectAllSignedIn(tokens: RefreshTokens, sessions: readonly Session[]): Promise<void> {
@@ -127,6 +83,62 @@ describe.each(drivers)('%s', (name, connect) => {
       for (const refreshToken of [predecessor, session.refreshToken, early.ok ? early.refreshToken : ''])
         expect(await tokens.rotate({ refreshToken })).toMatchObject({ ok: false, reason: 'revoked' })
       expect(events.map(({ type }) => type)).not.toContain('reuse')
+    },
+    LONG,
+  )
+
+  test(
+    'a server that is demoted behind its address costs nobody the session, and is left for the new primary',
+    async () => {
+      const pair = await startedPair()
+      const proxy = await behindProxy(pair.primary)
+      const events: RefreshEvent[] = []
+      const tokens = tokensOn(await client(proxy.through(pair.primary.url)), events)
+      const sessions = await issueMany(tokens, 10)
+      await pair.caughtUp()
+      await pair.promote()
+      // It never catches up: what it still has is stale from here on.
+      await pair.primary.connect().replicaof('127.0.0.1', 9)
+      const elsewhere = tokensOn(await client(pair.replica.url))
+      sessions.push(...(await issueMany(elsewhere, 10)))
+      await Promise.all(sessions.map((session) => refresh(elsewhere, session)))
+      // The address leads to the new primary, and the connection of before stays.
+      proxy.redirect(pair.replica)
+
+      const inactive = await tokens.inspect(sessions[15]!.refreshToken).catch((error: unknown) => error)
+      expect(inactive).toMatchObject({ code: 'store_failed', cause: { message: /^the server is a replica/ } })
+      const seen = new Set<string>()
+      await until('every session is refreshed at the new primary', async () => {
+        const outcomes = await Promise.all(sessions.map((session) => refresh(tokens, session)))
+        for (const outcome of outcomes) seen.add(outcome)
+        return outcomes.every((outcome) => !outcome.startsWith('store_'))
+      })
+      for (const outcome of seen) expect(['rotated', 'retried', 'store_failed', 'store_timeout']).toContain(outcome)
+      expect(events.filter(({ type }) => ['reuse', 'lost', 'revoked', 'refused'].includes(type))).toEqual([])
+    },
+    LONG,
+  )
+
+  test(
+    'a replica answers nothing, whatever it is asked: it does not know what is missing',
+    async () => {
+      const pair = await startedPair()
+      const onPrimary = redisStore(await client(pair.primary.url))
+      const known = await onPrimary.create(familyOf('known'), NOW)
+      await pair.caughtUp()
+      const store = redisStore(await client(pair.replica.url))
+      const revocation = { id: 'r', at: NOW, reason: 'logout' } as const
+      for (const record of [known, familyOf('unknown')])
+        for (const call of [
+          () => store.find(record.id),
+          () => store.create(record, NOW),
+          () => store.rotate(rotationOf(record)),
+          () => store.rotate({ ...rotationOf(record), expect: familyOf('other').verifier }),
+          () => store.revoke(record.id, revocation),
+          () => store.list({ subject: record.subject, limit: 5, now: NOW }),
+          () => store.remember({ key: record.id, by: 'x', expiresAt: NOW + 1000 }, NOW),
+        ])
+          expect(await until('a connection', () => replyOf(call))).toMatch(/^the server is a replica .*READONLY/)
     },
     LONG,
   )
@@ -312,6 +324,16 @@ test.each(['ioredis 5', 'ioredis 6'])(
   },
   LONG,
 )
+
+/** Null while the client connects anew, which it does after every READONLY. */
+async function replyOf(call: () => Promise<unknown>): Promise<string | null> {
+  try {
+    await call()
+    return 'a reply'
+  } catch (error) {
+    return error instanceof Error && error.message.includes('READONLY') ? error.message : null
+  }
+}
 
 function acceptable(outcome: string): string | null {
   return outcome.startsWith('store_') ? null : outcome

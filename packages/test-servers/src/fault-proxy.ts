@@ -41,6 +41,8 @@ export interface FaultProxy {
   blackHole(): Promise<void>
   /** Serves new connections from another target and cuts the old ones, as a fail-over does. */
   retarget(target: ProxyTarget): void
+  /** Serves new connections from another target and keeps the old ones, as a changed DNS record does. */
+  redirect(target: ProxyTarget): void
   stop(): Promise<void>
 }
 
@@ -166,6 +168,9 @@ export async function startFaultProxy(options: { readonly target: ProxyTarget })
     retarget(next) {
       target = next
       cutAll()
+    },
+    redirect(next) {
+      target = next
     },
     stop: () => enter({ kind: 'refuse' }),
   }

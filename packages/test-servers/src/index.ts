@@ -11,4 +11,10 @@ export {
   type RedisClusterOptions,
 } from './redis-cluster.js'
 export { startRedisPair, type RedisPair } from './redis-pair.js'
+export {
+  startRedisSentinel,
+  type RedisAddress,
+  type RedisSentinel,
+  type RedisSentinelOptions,
+} from './redis-sentinel.js'
 export { until } from './until.js'

@@ -191,7 +191,7 @@ async function borrowRedis(url: string): Promise<RedisServer> {
   }
 }
 
-function findRedisServer(): string {
+export function findRedisServer(): string {
   return findProgram({
     env: 'REDIS_SERVER_PATH',
     names: ['redis-server', 'valkey-server'],

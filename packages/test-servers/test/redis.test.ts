@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { afterEach, expect, test, vi } from 'vitest'
-import { startRedis, startRedisCluster, startRedisPair, until } from '@baton/test-servers'
+import { startRedis, startRedisCluster, startRedisPair, startRedisSentinel, until } from '@baton/test-servers'
 
 // A busy machine starts servers slowly.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
@@ -138,4 +138,33 @@ test('in a cluster of six a replica takes over from a primary that was killed', 
   await cluster.healthy()
 
   expect(await client.get('key')).toBe('kept')
+})
+
+test('sentinels promote a replica when ordered to, and demote the primary', async () => {
+  const group = track(await startRedisSentinel())
+  const first = await group.primary()
+  expect(first).toBe(group.servers[0])
+  const client = first.connect()
+  await client.set('a', '1')
+  await group.caughtUp()
+
+  await group.failOver()
+  const second = await group.primary()
+  expect(second).not.toBe(first)
+  expect(await second.connect().get('a')).toBe('1')
+  await expect(client.set('a', '2')).rejects.toThrow(/^READONLY/)
+})
+
+test('a primary that is cut off from its sentinels still serves clients, until it joins again as a replica', async () => {
+  const group = track(await startRedisSentinel())
+  const [first] = group.servers
+  const client = first!.connect()
+  await group.isolate()
+  await client.set('a', 'lost')
+  await group.promoted()
+  expect(await client.get('a')).toBe('lost')
+  expect(await (await group.primary()).connect().get('a')).toBeNull()
+
+  await group.rejoin()
+  await until('the first primary follows the second', async () => (await client.get('a')) === null)
 })
