@@ -12,6 +12,14 @@ const common = {
   silent: true,
 } as const
 
+/** `false` builds JavaScript only. */
+const withTypes = process.env['BATON_BUILD_TYPES'] !== 'false'
+
+function declarations(compilerOptions: Record<string, unknown> = {}) {
+  // tsup sets `baseUrl`, which TypeScript 6 calls deprecated.
+  return withTypes && { compilerOptions: { ignoreDeprecations: '6.0', ...compilerOptions } }
+}
+
 /** A published package: ESM and CommonJS, each with its own declarations. `plugins` are for what is no TypeScript. */
 export const libraryWith = (plugins: NonNullable<Options['esbuildPlugins']>) =>
   defineConfig({
@@ -19,8 +27,7 @@ export const libraryWith = (plugins: NonNullable<Options['esbuildPlugins']>) =>
     entry: ['src/index.ts'],
     format: ['esm', 'cjs'],
     esbuildPlugins: plugins,
-    // tsup sets `baseUrl`, which TypeScript 6 calls deprecated.
-    dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
+    dts: declarations(),
   })
 
 export const library = libraryWith([])
@@ -36,7 +43,7 @@ export const webLibrary = (name: string, doors: readonly string[]) =>
     external: [name, /^node:/],
     format: ['esm', 'cjs'],
     // Its own name is not built yet.
-    dts: { compilerOptions: { ignoreDeprecations: '6.0', paths: { [name]: ['./src/index.ts'] } } },
+    dts: declarations({ paths: { [name]: ['./src/index.ts'] } }),
   })
 
 /** A private library: ESM only. */
@@ -44,7 +51,7 @@ export const internal = defineConfig({
   ...common,
   entry: ['src/index.ts'],
   format: ['esm'],
-  dts: { compilerOptions: { ignoreDeprecations: '6.0' } },
+  dts: declarations(),
 })
 
 /** A private program: one ESM file to start with `node dist/main.js`. */

@@ -36,53 +36,67 @@ export function attempt(command, args, options = {}) {
   return { ok: status === 0, output: stdout?.trim() ?? '' }
 }
 
-/** Makes the workspace ready to build: a Node that fits, the locked dependencies, a SQLite driver that loads. */
+/** Prepares the workspace: a supported Node, all locked dependencies, a SQLite driver that loads. */
 export async function bootstrap() {
   checkNode()
-  await installDependencies()
+  await install('all', ['install', '--frozen-lockfile'])
   await checkSqliteDriver()
+}
+
+/**
+ * Prepares the workspace for one program: installs the dependencies of `name` and of the packages it needs at run time, then
+ * compiles the SQLite driver while `build` runs. Returns the exit code of `build`.
+ */
+export async function bootstrapProgram(name, build) {
+  checkNode()
+  const scope = ['--filter-prod', `${name}...`, '--filter', 'baton']
+  // Without install scripts, because the one of the SQLite driver takes longer than all downloads.
+  await install(name, ['install', '--frozen-lockfile', '--ignore-scripts', ...scope])
+  const [code] = await Promise.all([build(), checkSqliteDriver()])
+  return code
 }
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number)
-  const [wantedMajor, wantedMinor] = MINIMUM_NODE
-  if (major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)) return
+  const [minimumMajor, minimumMinor] = MINIMUM_NODE
+  if (major > minimumMajor || (major === minimumMajor && minor >= minimumMinor)) return
   fail(`Baton needs Node ${MINIMUM_NODE.join('.')} or newer; this is ${process.version}.`)
 }
 
 function pnpm(args) {
-  // Asked outside the repository, where `packageManager` cannot make pnpm or corepack answer for another version.
+  // Looked up outside the repository, where `packageManager` cannot make pnpm or corepack switch to another version.
   const onPath = attempt('pnpm', ['--version'], {
     cwd: tmpdir(),
     env: { ...process.env, COREPACK_ENABLE_NETWORK: '0' },
   })
   const [command, ...prefix] = onPath.output === PNPM ? ['pnpm'] : ['npx', '-y', `pnpm@${PNPM}`]
-  // Without a terminal pnpm asks before it replaces node_modules, unless it knows that nobody is there.
+  // Without a terminal, pnpm asks before it replaces node_modules unless CI is set.
   return run(command, [...prefix, ...args], { env: { ...process.env, CI: 'true' } })
 }
 
-async function installDependencies() {
+/** Runs `pnpm install` unless the same lockfile has been installed already, for the same scope or for all packages. */
+async function install(scope, args) {
   const stamp = join(root, 'node_modules', '.baton-installed')
-  const wanted = createHash('sha256')
+  const lockHash = createHash('sha256')
     .update(readFileSync('pnpm-lock.yaml'))
     .update(readFileSync('pnpm-workspace.yaml'))
     .digest('hex')
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
+  const installed = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
+  if (installed === `all ${lockHash}` || installed === `${scope} ${lockHash}`) return
 
-  if ((await pnpm(['install', '--frozen-lockfile'])) !== 0)
-    fail(`The installation failed, see above.\n${compilerHint()}`)
-  writeFileSync(stamp, wanted)
+  if ((await pnpm(args)) !== 0) fail(`The installation failed, see above.\n${compilerHint()}`)
+  writeFileSync(stamp, `${scope} ${lockHash}`)
 }
 
 async function checkSqliteDriver() {
   if (sqliteDriverLoads()) return
-  console.log(`better-sqlite3 does not load under Node ${process.version}; compiling it again`)
+  console.log(`compiling better-sqlite3 for Node ${process.version}`)
   await pnpm(['--filter', '@baton/store-sqlite', 'rebuild', 'better-sqlite3'])
   if (!sqliteDriverLoads()) fail(`better-sqlite3 does not load under Node ${process.version}.\n${compilerHint()}`)
 }
 
 function sqliteDriverLoads() {
-  // In a process of its own: a build for another Node may crash instead of throwing.
+  // In a separate process: a driver compiled for another Node may crash instead of throwing.
   const probe = 'new (require("better-sqlite3"))(":memory:").close()'
   return attempt(process.execPath, ['-e', probe], { cwd: 'packages/store-sqlite', shell: false }).ok
 }

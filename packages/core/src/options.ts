@@ -1,0 +1,302 @@
+import { MisuseError } from './errors.js'
+
+/**
+ * Declares the options of a function once: their types, names, defaults, checks and error messages.
+ *
+ * @example
+ * ```ts
+ * import { declareOptions, integer, oneOf, optional, type OptionsOf, required, text, withDefault } from '@baton/core/options'
+ *
+ * const limits = declareOptions({
+ *   // The name of the bucket.
+ *   name: required(text()),
+ *   // Requests in one window.
+ *   points: withDefault(integer({ min: 1, max: 1_000_000 }), 60),
+ *   algorithm: optional(oneOf('fixed', 'sliding')),
+ * })
+ * type LimitOptions = OptionsOf<typeof limits>
+ *
+ * const { name, points } = limits.parse('createLimit', { name: 'login' } satisfies LimitOptions)
+ * ```
+ */
+export function declareOptions<const Fields extends Declaration>(fields: Fields): Options<Fields> {
+  const names = Object.keys(fields)
+  return {
+    fields,
+    names,
+    parse(subject, given = {}, path = '') {
+      if (typeof given !== 'object' || given === null || Array.isArray(given))
+        throw new MisuseError(path === '' ? subject : path.slice(0, -1), broken('an object', given))
+      for (const name of Object.keys(given)) {
+        if (!names.includes(name)) throw new MisuseError(path + name, unknownOption(name, { subject, names }))
+      }
+      const values = given as Readonly<Record<string, unknown>>
+      const resolved = names.map((name): [string, unknown] => {
+        const value = values[name]
+        const field = fields[name] as Field<unknown, unknown, boolean>
+        if (value !== undefined) return [name, field.rule.parse(value, path + name)]
+        if (field.isRequired) throw new MisuseError(path + name, `is missing; it must be ${field.rule.expected}`)
+        return [name, field.defaultValue]
+      })
+      return Object.fromEntries(resolved) as Resolved<Fields>
+    },
+    extend: (own) => declareOptions({ ...fields, ...own }),
+    describe: (path = '') =>
+      names.map((name) => {
+        const { rule, isRequired, defaultValue } = fields[name] as Field<unknown, unknown, boolean>
+        return { name: path + name, expected: rule.expected, isRequired, defaultValue }
+      }),
+  }
+}
+
+/** The declared options of one function. */
+export interface Options<Fields extends Declaration> {
+  readonly fields: Fields
+  readonly names: readonly string[]
+  /**
+   * Returns the options with their defaults. A missing object means no options. `subject` names the function in messages, `path`
+   * is put before option names, such as `policy.`. Throws `MisuseError` for an unknown, missing or invalid option.
+   */
+  parse(subject: string, given: unknown, path?: string): Resolved<Fields>
+  /** Declares these options and `own`, which win over options of the same name. */
+  extend<const Own extends Declaration>(own: Own): Options<Omit<Fields, keyof Own> & Own>
+  /** Returns one row for each option, for tables in documentation. */
+  describe(path?: string): readonly OptionRow[]
+}
+
+export interface OptionRow {
+  readonly name: string
+  /** Completes "must be …". */
+  readonly expected: string
+  readonly isRequired: boolean
+  readonly defaultValue: unknown
+}
+
+/** How one value is checked: `Input` is what a caller passes, `Output` what `parse` returns. */
+export interface Rule<Input, Output = Input> {
+  /** Completes "must be …". */
+  readonly expected: string
+  /** Returns the value, checked. Throws `MisuseError` that names `option`. */
+  readonly parse: (value: unknown, option: string) => Output
+  /** Exists in the type only. */
+  readonly input?: Input
+}
+
+export interface Field<Input, Output, IsRequired extends boolean> {
+  readonly rule: Rule<Input, Output>
+  readonly isRequired: IsRequired
+  readonly defaultValue: Output | undefined
+}
+
+type Declaration = Readonly<Record<string, Field<unknown, unknown, boolean>>>
+
+type InputOf<Item> = Item extends Field<infer Input, unknown, boolean> ? Input : never
+type OutputOf<Item> = Item extends { readonly rule: Rule<unknown, infer Output>; readonly defaultValue: infer Default }
+  ? Item extends Field<unknown, unknown, true>
+    ? Output
+    : Output | Extract<Default, Output | undefined>
+  : never
+
+/** What a caller passes: required options, and the others, which may be missing or undefined. */
+export type OptionsOf<Declared extends Options<Declaration>> = Flat<
+  {
+    readonly [
+      Name in keyof Declared['fields'] as Declared['fields'][Name] extends Field<unknown, unknown, true> ? Name : never
+    ]: InputOf<Declared['fields'][Name]>
+  } & {
+    readonly [
+      Name in keyof Declared['fields'] as Declared['fields'][Name] extends Field<unknown, unknown, true> ? never : Name
+    ]?: InputOf<Declared['fields'][Name]> | undefined
+  }
+>
+
+/** One object type in the place of an intersection; doc comments stay. */
+type Flat<Type> = { [Name in keyof Type]: Type[Name] }
+
+/** What `parse` returns. */
+export type Resolved<Fields extends Declaration> = { readonly [Name in keyof Fields]: OutputOf<Fields[Name]> }
+
+/** An option that has to be given. */
+export function required<Input, Output>(rule: Rule<Input, Output>): Field<Input, Output, true> {
+  return { rule, isRequired: true, defaultValue: undefined }
+}
+
+/** An option that may be missing. */
+export function optional<Input, Output>(
+  rule: Rule<Input, Output>,
+): Field<Input, Output, false> & { readonly defaultValue: undefined } {
+  return { rule, isRequired: false, defaultValue: undefined }
+}
+
+/** An option that has this value where it is missing. */
+export function withDefault<Input, Output>(
+  rule: Rule<Input, Output>,
+  defaultValue: NoInfer<Output>,
+): Field<Input, Output, false> & { readonly defaultValue: Output } {
+  return { rule, isRequired: false, defaultValue }
+}
+
+/** A rule from a predicate. `expected` completes "must be …", `fix` says what to do about a value that fails. */
+export function rule<Value>(
+  expected: string,
+  accepts: (value: unknown) => boolean,
+  fix?: string | ((value: unknown) => string | undefined),
+): Rule<Value> {
+  return {
+    expected,
+    parse(value, option) {
+      if (accepts(value)) return value as Value
+      throw new MisuseError(option, broken(expected, value, typeof fix === 'function' ? fix(value) : fix))
+    },
+  }
+}
+
+export const boolean = (): Rule<boolean> => rule('true or false', (value) => typeof value === 'boolean')
+
+/** A function. `Signature` is the type of it. */
+export const func = <Signature extends (...args: never[]) => unknown>(): Rule<Signature> =>
+  rule('a function', (value) => typeof value === 'function')
+
+export function oneOf<const Values extends readonly (string | boolean | null)[]>(
+  ...values: Values
+): Rule<Values[number]> {
+  const expected = values.map((value) => JSON.stringify(value)).join(' or ')
+  return rule(expected, (value) => (values as readonly unknown[]).includes(value))
+}
+
+export interface IntegerLimits {
+  readonly min: number
+  readonly max: number
+  readonly fix?: string
+}
+
+export function integer({ min, max, fix }: IntegerLimits): Rule<number> {
+  return rule(`an integer from ${String(min)} to ${String(max)}`, isIntegerWithin(min, max), fix)
+}
+
+/** A duration in whole seconds. A value that looks like milliseconds gets a hint. */
+export function seconds({ min, max, fix }: IntegerLimits): Rule<number> {
+  const hint = (value: unknown) =>
+    typeof value === 'number' && value >= 1000 && value % 1000 === 0
+      ? `${String(value)} milliseconds are ${String(value / 1000)} seconds`
+      : fix
+  return rule(`a whole number of seconds from ${String(min)} to ${String(max)}`, isIntegerWithin(min, max), hint)
+}
+
+/** Text that every engine stores faithfully: not empty, bounded, no NUL, no unpaired surrogate. */
+export function text({
+  maxBytes = 1024,
+  fix,
+}: { readonly maxBytes?: number; readonly fix?: string } = {}): Rule<string> {
+  return rule(
+    `well-formed text of 1 to ${String(maxBytes)} bytes without NUL`,
+    (value) =>
+      typeof value === 'string' &&
+      value !== '' &&
+      Buffer.byteLength(value) <= maxBytes &&
+      !/[\0\p{Surrogate}]/u.test(value),
+    fix,
+  )
+}
+
+export const matching = (pattern: RegExp, expected: string, fix?: string): Rule<string> =>
+  rule(expected, (value) => typeof value === 'string' && pattern.test(value), fix)
+
+/** An object with these methods, such as what a factory of this library returns. */
+export const objectWith = <Value>(methods: readonly string[], expected: string, fix?: string): Rule<Value> =>
+  rule(
+    expected,
+    (value) =>
+      typeof value === 'object' &&
+      value !== null &&
+      methods.every((method) => typeof (value as Readonly<Record<string, unknown>>)[method] === 'function'),
+    fix,
+  )
+
+export function listOf<Input, Output>(
+  item: Rule<Input, Output>,
+  { min = 0, max = 1000 }: { readonly min?: number; readonly max?: number } = {},
+): Rule<readonly Input[], readonly Output[]> {
+  const expected = `a list of ${String(min)} to ${String(max)} items, each ${item.expected}`
+  const list = rule<readonly unknown[]>(
+    expected,
+    (value) => Array.isArray(value) && value.length >= min && value.length <= max,
+  )
+  return {
+    expected,
+    parse: (value, option) =>
+      list.parse(value, option).map((each, index) => item.parse(each, `${option}[${String(index)}]`)),
+  }
+}
+
+export function nullable<Input, Output>({ expected, parse }: Rule<Input, Output>): Rule<Input | null, Output | null> {
+  return { expected: `${expected} or null`, parse: (value, option) => (value === null ? null : parse(value, option)) }
+}
+
+/** Exactly `literal`, or what `other` accepts. */
+export function literalOr<const Literal extends boolean | string, Input, Output>(
+  literal: Literal,
+  other: Rule<Input, Output>,
+): Rule<Input | Literal, Output | Literal> {
+  return {
+    expected: `${JSON.stringify(literal)} or ${other.expected}`,
+    parse: (value, option) => (value === literal ? literal : other.parse(value, option)),
+  }
+}
+
+/** An options object inside another one. */
+export function nested<Fields extends Declaration>(
+  options: Options<Fields>,
+): Rule<OptionsOf<Options<Fields>>, Resolved<Fields>> {
+  return { expected: 'an object', parse: (value, option) => options.parse(option, value, `${option}.`) }
+}
+
+function isIntegerWithin(min: number, max: number): (value: unknown) => boolean {
+  return (value) => typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
+}
+
+function broken(expected: string, value: unknown, fix?: string): string {
+  return `must be ${expected}, got ${describeValue(value)}${fix === undefined ? '' : `; ${fix}`}`
+}
+
+/** Describes a value in an error message without repeating text that could be secret. */
+export function describeValue(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean' || value === undefined || value === null)
+    return String(value)
+  if (typeof value === 'string')
+    return value.length <= 16 ? JSON.stringify(value) : `a string of ${String(value.length)} characters`
+  return Array.isArray(value) ? 'a list' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+function unknownOption(
+  name: string,
+  { subject, names }: { readonly subject: string; readonly names: readonly string[] },
+) {
+  const similar = nearestName(name, names)
+  const suggestion = similar === null ? '' : `; did you mean "${similar}"?`
+  return `is not an option of ${subject}${suggestion} (options: ${names.join(', ')})`
+}
+
+const MAX_TYPOS = 2
+
+/** Returns the name that was probably meant, or null. */
+export function nearestName(word: string, names: readonly string[]): string | null {
+  const [best] = names
+    .map((name) => ({ name, distance: editDistance(word.toLowerCase(), name.toLowerCase()) }))
+    .sort((one, other) => one.distance - other.distance)
+  return best !== undefined && best.distance <= MAX_TYPOS && best.distance < best.name.length ? best.name : null
+}
+
+/** The number of characters to insert, delete or replace. */
+function editDistance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, index) => index)
+  for (const [index, character] of Array.from(one).entries()) {
+    const next = [index + 1]
+    for (const [at, otherCharacter] of Array.from(other).entries()) {
+      const [left = 0, above = 0, diagonal = 0] = [next[at], row[at + 1], row[at]]
+      next.push(Math.min(left + 1, above + 1, diagonal + (character === otherCharacter ? 0 : 1)))
+    }
+    row = next
+  }
+  return row.at(-1) ?? 0
+}
