@@ -51,8 +51,8 @@ export default tseslint.config(
         {
           patterns: [
             {
-              regex: '^@baton/(?!client/)[^/]+/|^(\\.\\./)+(packages/)?[^./]+/(src|dist|test)/',
-              message: 'Import another package by its name, or by a door that its exports name.',
+              regex: '^@baton/(?!client/|core/(options|store)$)[^/]+/|^(\\.\\./)+(packages/)?[^./]+/(src|dist|test)/',
+              message: 'Import another package by its name, or by a subpath of its exports.',
             },
           ],
         },

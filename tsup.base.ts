@@ -20,6 +20,37 @@ function declarations(compilerOptions: Record<string, unknown> = {}) {
   return withTypes && { compilerOptions: { ignoreDeprecations: '6.0', ...compilerOptions } }
 }
 
+/**
+ * A published package with subpaths: `src/store.ts` is `name/store`. Each subpath is bundled by itself, except for the error classes,
+ * which it takes from the main entry, so that each class exists once.
+ */
+export const libraryWithSubpaths = (subpaths: readonly string[]) =>
+  defineConfig([
+    {
+      ...common,
+      entry: ['src/index.ts'],
+      format: ['esm', 'cjs'],
+      clean: subpaths.map((name) => `!${name}.*`),
+      dts: declarations(),
+    },
+    {
+      ...common,
+      entry: subpaths.map((name) => `src/${name}.ts`),
+      format: ['esm', 'cjs'],
+      clean: false,
+      esbuildPlugins: [errorsOfMainEntry],
+      dts: declarations(),
+    },
+  ])
+
+const errorsOfMainEntry: NonNullable<Options['esbuildPlugins']>[number] = {
+  name: 'errors-of-main-entry',
+  setup(build) {
+    const path = build.initialOptions.format === 'cjs' ? './index.cjs' : './index.js'
+    build.onResolve({ filter: /\/errors\.js$/ }, () => ({ path, external: true }))
+  },
+}
+
 /** A published package: ESM and CommonJS, each with its own declarations. `plugins` are for what is no TypeScript. */
 export const libraryWith = (plugins: NonNullable<Options['esbuildPlugins']>) =>
   defineConfig({

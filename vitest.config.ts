@@ -20,7 +20,7 @@ export default defineConfig({
         resolve: {
           alias: [
             { find: /^@baton\/([^/]+)$/, replacement: `${sources}$1/src/index.ts` },
-            { find: /^@baton\/client\/(.+)$/, replacement: `${sources}client/src/$1.ts` },
+            { find: /^@baton\/(client|core)\/(.+)$/, replacement: `${sources}$1/src/$2.ts` },
           ],
         },
         test: {

@@ -1,8 +1,18 @@
 import { type Family, MisuseError, type RefreshEvent, type RefreshTokens } from '@baton/core'
-import type { ConsoleAction } from './console.js'
 import type { EventLog } from './event-log.js'
 import { historyOf } from './history.js'
 import type { Answer } from './respond.js'
+
+/** A revocation by an operator, for an audit log. */
+export interface ConsoleAction {
+  readonly operator: string
+  /** Epoch milliseconds. */
+  readonly at: number
+  readonly action: 'revoke' | 'revoke_all'
+  readonly subject: string
+  /** The revoked family; null where all families of the subject were revoked. */
+  readonly familyId: string | null
+}
 
 type Members = ReadonlyMap<string, unknown>
 

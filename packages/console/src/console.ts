@@ -7,21 +7,10 @@ import {
   readJson,
   type TransportOptions,
 } from '@baton/http'
-import { createActions } from './actions.js'
+import { type ConsoleAction, createActions } from './actions.js'
 import type { EventLog } from './event-log.js'
 import { pageResponse } from './page.js'
 import { answer, refusal } from './respond.js'
-
-/** What an operator has done, for your audit log. */
-export interface ConsoleAction {
-  readonly operator: string
-  /** Epoch milliseconds. */
-  readonly at: number
-  readonly action: 'revoke' | 'revoke_all'
-  readonly subject: string
-  /** Of the one family; null where all were ended. */
-  readonly familyId: string | null
-}
 
 export interface ConsoleOptions extends TransportOptions {
   /**

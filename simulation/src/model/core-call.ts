@@ -13,7 +13,6 @@ import {
   type RotateCommand,
   type RotateOutcome,
 } from '@baton/core'
-import type { Origin } from './world.js'
 
 /** What a call asks of the world before it can go on. */
 export type Question =
@@ -76,6 +75,9 @@ export interface CoreOptions {
   readonly processes: readonly (readonly string[])[]
   readonly boundKey: string | null
 }
+
+/** What the family begins with: a token that was issued, or one that has still to be exchanged for the first. */
+export type Origin = 'a token' | 'a code' | 'a token of another system'
 
 /** What the first holder has. */
 interface Beginning {

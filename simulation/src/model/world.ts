@@ -1,13 +1,10 @@
 import type { FamilyRecord } from '@baton/core'
-import type { CoreCall, CoreOptions } from './core-call.js'
+import type { CoreCall, CoreOptions, Origin } from './core-call.js'
 import type { Link } from '../history/lineage.js'
 import type { Standing } from '../history/standing.js'
 
 /** Tabs A and B share their storage; tab C was duplicated from them and keeps its own. */
 export type Holder = 'tab A' | 'tab B' | 'tab C' | 'thief'
-
-/** What the family begins with: a token that was issued, or one that has still to be exchanged for the first. */
-export type Origin = 'a token' | 'a code' | 'a token of another system'
 
 /** Where honest holders keep their token. */
 export type Place = 'shared storage' | 'storage of tab C'

@@ -1,7 +1,7 @@
 import type { FamilyRecord } from '@baton/core'
 import { Violation } from '../history/violation.js'
-import type { Answer, Visit } from './chronicle.js'
 import type { Plan } from './plan.js'
+import type { Answer, Visit } from './visit.js'
 
 /** Judges what is done with proofs of keys, by when they were made and whether they were seen before. */
 export interface ProofJudge {

@@ -13,11 +13,12 @@ import {
   revocationEndpoint,
 } from '@baton/http'
 import { type Chances, chancesOf } from './chances.js'
-import type { Answer, Chronicle, Visit } from './chronicle.js'
+import type { Chronicle } from './chronicle.js'
 import type { VirtualClock } from './clock.js'
 import type { Plan } from './plan.js'
 import { claimsIn } from './prover.js'
 import { type SimulatedStore, simulatedStore } from './store.js'
+import type { Answer, Visit } from './visit.js'
 
 export const ORIGIN = 'https://app.example'
 export const CLIENT = 'app'

@@ -1,7 +1,8 @@
 import { Violation } from '../history/violation.js'
-import type { Chronicle, FamilyHistory } from './chronicle.js'
+import type { Chronicle } from './chronicle.js'
 import type { VirtualClock } from './clock.js'
 import type { Plan } from './plan.js'
+import type { FamilyHistory } from './visit.js'
 
 /** A sign-in, as the browser keeps it. */
 interface KeptSession {

@@ -1,8 +1,9 @@
 import type { FamilyRecord, TokenStore } from '@baton/core'
 import type { Chances } from './chances.js'
-import type { Chronicle, Visit } from './chronicle.js'
+import type { Chronicle } from './chronicle.js'
 import type { VirtualClock } from './clock.js'
 import type { Plan, Rates } from './plan.js'
+import type { Visit } from './visit.js'
 
 const CALM = { storeFails: 0, storeFailsLate: 0, storeRepeats: 0 }
 

@@ -1,13 +1,14 @@
 import type { PlainRequest, PlainResponse } from '@baton/http'
 import { chancesOf } from './chances.js'
 import type { Browser } from './browser.js'
-import type { Chronicle, FamilyHistory } from './chronicle.js'
+import type { Chronicle } from './chronicle.js'
 import type { Network } from './network.js'
 import type { VirtualClock } from './clock.js'
 import type { Plan } from './plan.js'
 import { createProver } from './prover.js'
 import { CLIENT, refreshTokenIn } from './server.js'
 import { codeRequest, TOKEN_REQUEST } from './sign-in.js'
+import type { FamilyHistory } from './visit.js'
 
 export interface Thief {
   /** Copies what the browser has stored; from then on the family is a stolen one. */
