@@ -15,7 +15,7 @@ export interface ClientPolicyOptions {
 }
 
 /** A request for tokens: what it asks for, and what it has shown of its client. */
-export interface TokenRequestFacts {
+interface TokenRequestFacts {
   readonly clientId: string
   /** The registration that `find` returned. */
   readonly client: Client | null

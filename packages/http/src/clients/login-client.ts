@@ -7,7 +7,7 @@ import { type Client, wayOf } from './client.js'
 import { type Admission, clientPolicy } from './client-policy.js'
 
 /** A sign-in that the app has approved, and the client that is to get its tokens. */
-export interface ApprovedSignIn {
+interface ApprovedSignIn {
   readonly clientId: string
   /** The key that the request proved, `jkt:…` or `x5t#S256:…`; null for none. */
   readonly boundKey: string | null
