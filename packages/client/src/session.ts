@@ -21,7 +21,10 @@ export interface SessionOptions {
   readonly endpoints: Endpoints
   /** Where the session is kept; whoever uses the same storage shares it. Default `memoryStorage()`. */
   readonly storage?: SessionStorage
-  /** Where `session.fetch` attaches the token. Default: the page's own origin, else that of the server of the session. */
+  /**
+   * Where `session.fetch` attaches the token: http(s) origins, in any spelling. Default: the page's own origin, else that of the server of
+   * the session, also in app shells such as `capacitor://localhost`.
+   */
   readonly allowedOrigins?: readonly string[]
   /** Binds all tokens to a key: `dpopProofs()` of `@baton/client/dpop`. */
   readonly proofs?: Proofs
