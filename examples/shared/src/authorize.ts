@@ -54,7 +54,7 @@ export function authorizePage({ codes, clients, issuer, rateLimit }: AuthorizeOp
   }
 
   return async (request) => {
-    const parameters = new URL(request.url, issuer).searchParams
+    const parameters = new URLSearchParams(request.url.split('?')[1])
     const asked = readRequest(parameters, { clients, issuer })
     if (asked.kind === 'untrusted') return page(400, `<p>${asked.reason}</p>`)
     if (asked.kind === 'refused') return asked.back({ error: asked.error })

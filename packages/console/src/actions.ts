@@ -35,13 +35,7 @@ export function createActions(
 ): (operator: string, members: Members) => Promise<Answer> {
   async function find(subject: string, cursor: unknown): Promise<Answer> {
     if (cursor !== undefined && (typeof cursor !== 'string' || cursor === '')) return unclear()
-    const page = await tokens
-      .list({ subject, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) })
-      .catch((failure: unknown) => {
-        if (failure instanceof MisuseError) return null
-        throw failure
-      })
-    if (page === null) return unclear()
+    const page = await tokens.list({ subject, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) })
     const living = page.items.map(({ id }) => id)
     // Those that have ended are known from events only, and come with the first page.
     const ended = cursor === undefined ? await endedOf(subject, living) : []
@@ -76,12 +70,8 @@ export function createActions(
     return { ok: true, body: { ended } }
   }
 
-  return async (operator, members) => {
-    const action = members.get('action')
-    if (action === 'counts') return { ok: true, body: await log.counts() }
-    const subject = members.get('subject')
-    if (typeof subject !== 'string' || subject === '' || subject.length > 1024) return unclear()
-    switch (action) {
+  async function act(operator: string, subject: string, members: Members): Promise<Answer> {
+    switch (members.get('action')) {
       case 'find':
         return find(subject, members.get('cursor'))
       case 'revoke':
@@ -90,6 +80,19 @@ export function createActions(
         return revokeAll(operator, subject)
       default:
         return unclear()
+    }
+  }
+
+  return async (operator, members) => {
+    if (members.get('action') === 'counts') return { ok: true, body: await log.counts() }
+    const subject = members.get('subject')
+    if (typeof subject !== 'string') return unclear()
+    try {
+      return await act(operator, subject, members)
+    } catch (failure) {
+      // Both come with the request.
+      if (failure instanceof MisuseError && ['subject', 'cursor'].includes(failure.option)) return unclear()
+      throw failure
     }
   }
 }
@@ -102,7 +105,9 @@ function groupByFamily(events: readonly RefreshEvent[]): ReadonlyMap<string, rea
   const groups = new Map<string, RefreshEvent[]>()
   for (const event of events) {
     if (!('familyId' in event) || event.familyId === null) continue
-    groups.set(event.familyId, [...(groups.get(event.familyId) ?? []), event])
+    const group = groups.get(event.familyId)
+    if (group === undefined) groups.set(event.familyId, [event])
+    else group.push(event)
   }
   return groups
 }

@@ -105,6 +105,14 @@ describe('a request that the page did not make', () => {
   ])('%j is not understood', async (members) => {
     expect((await world().ask(members)).status).toBe(400)
   })
+
+  test.each(['find', 'revoke', 'revoke_all'])(
+    '%s of a subject that no session can have is not understood',
+    async (action) => {
+      for (const subject of ['\0', '\ud800', 'x'.repeat(1025)])
+        expect((await world().ask({ action, subject, familyId: 'x' })).status).toBe(400)
+    },
+  )
 })
 
 describe('sessions of a subject', () => {

@@ -689,6 +689,8 @@ step('the end of all sessions with a trailing slash', 204, ({ member }) => ({
   method: 'POST',
 }))
 
+step('a whole URL in the request line', 400, () => form('http://localhost:3000/whole/token', refresh('garbage')))
+
 // Pages of other origins.
 
 const SPA: [string, string] = ['Origin', 'https://spa.example']

@@ -63,10 +63,22 @@ export function splitSingleHeader(name: string, value: string): readonly string[
   return SINGLE_HEADERS.has(name) && value.includes(',') ? value.split(',').map((part) => part.trim()) : [value]
 }
 
+/**
+ * The path and query of a request target, which may be a whole URL (RFC 9112 section 3.2.2). Pure, and total: the authority is not
+ * parsed, so that a malformed one does no harm.
+ */
+export function originForm(target: string): string {
+  const authority = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#]*/.exec(target)?.[0]
+  if (authority === undefined) return target
+  const rest = target.slice(authority.length)
+  return rest.startsWith('/') ? rest : `/${rest}`
+}
+
 /** The path without the query. */
 export function pathOf({ url }: Pick<PlainRequest, 'url'>): string {
-  const end = url.search(/[?#]/)
-  return end === -1 ? url : url.slice(0, end)
+  const target = originForm(url)
+  const end = target.search(/[?#]/)
+  return end === -1 ? target : target.slice(0, end)
 }
 
 export function queryOf({ url }: PlainRequest): URLSearchParams {

@@ -5,6 +5,7 @@ import { MisuseError } from '@baton/core'
 import { MOST_BODY_BYTES } from './body.js'
 import {
   type Endpoint,
+  originForm,
   type PeerCertificate,
   type PlainBody,
   type PlainRequest,
@@ -65,7 +66,7 @@ export function readNodeRequest(request: IncomingMessage, options: NodeRequestOp
   const headers = headersOf(options.headers ?? ownHeaders, rawHeaders)
   return {
     method: method.toUpperCase(),
-    url: pathAndQueryOf(options.originalUrl ?? url),
+    url: originForm(options.originalUrl ?? url),
     headers,
     body: bodyOf(request, { parsed: options.body ?? body, announced: Number(headers['content-length']?.[0]) }),
     remoteAddress: socket?.remoteAddress ?? null,
@@ -99,13 +100,6 @@ export function mergeHeaders(
     merged.set(name, before === undefined ? value : [...[before].flat().map(String), value])
   }
   return merged
-}
-
-/** A request line may carry a whole URL (RFC 9112 section 3.2.2). */
-function pathAndQueryOf(target: string): string {
-  if (target.startsWith('/') || !URL.canParse(target)) return target
-  const { pathname, search } = new URL(target)
-  return pathname + search
 }
 
 function peerCertificateOf(socket: IncomingMessage['socket'] | undefined): PeerCertificate | null {

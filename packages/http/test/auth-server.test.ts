@@ -117,6 +117,14 @@ describe('what the metadata says', () => {
     expectError(await at('/auth/nonsense'), 404, 'not_found')
   })
 
+  test('a whole URL in the request line is found by its path, whatever its authority', () => {
+    const { server } = whole()
+    const endpoint = server.find({ url: '/auth/token' })
+    for (const url of ['http://a.example/auth/token', 'http://a.example:99999/auth/token?x', 'HTTP://[/auth/token/'])
+      expect(server.find({ url })).toBe(endpoint)
+    expect(server.find({ url: 'http://a.example' })).toBeNull()
+  })
+
   test('one trailing slash is the same path, and two are another', () => {
     const { server } = whole({ ...withCodes(), cookie: true, authenticate: async () => null })
     for (const path of server.routes.flatMap(({ paths }) => paths)) {

@@ -1,6 +1,6 @@
 /*
- * Made up for these tests, with keys that protect nothing and are good for a hundred years. The authority has signed all but the
- * last one.
+ * Made up for these tests, with keys that protect nothing and are good for a hundred years. The authority has signed all but
+ * SELF_SIGNED and WITHOUT_SUBJECT.
  */
 
 export const AUTHORITY = `-----BEGIN CERTIFICATE-----
@@ -105,3 +105,16 @@ HqwKPGUrCVZdW/aPgnlTJmDu/fG9n+pUwA==
 -----END EC PRIVATE KEY-----
 `,
 }
+
+/** Without a subject, as authorities issue them for names in `subjectAltName` alone (RFC 5280 section 4.2.1.6). */
+export const WITHOUT_SUBJECT = `-----BEGIN CERTIFICATE-----
+MIIBdDCCARqgAwIBAgIUKMl4/QB1GFscJgEg3buIQYWp6CswCgYIKoZIzj0EAwIw
+ADAgFw0yNjExMzAyMDM2NTVaGA8yMTI2MTEwNjIwMzY1NVowADBZMBMGByqGSM49
+AgEGCCqGSM49AwEHA0IABCL7CsIL1BW6lokaiw1xLfO1GYRcWIC0m5DzFiugUpcD
+ApVuSjcFLr0IIUE3LWENSh2MWBQVwoHoO/HxYYJfdH2jcDBuMB0GA1UdDgQWBBRI
+V6iDf7TQqScUHtnpG7mUrdGOIzAfBgNVHSMEGDAWgBRIV6iDf7TQqScUHtnpG7mU
+rdGOIzAPBgNVHRMBAf8EBTADAQH/MBsGA1UdEQQUMBKCEG5hbWVsZXNzLmV4YW1w
+bGUwCgYIKoZIzj0EAwIDSAAwRQIgSvsC9NafZwVSrQ1kzpeKDtXzYbxUp/wrYmoM
+rzVyEUgCIQD6/ksOzfElM+kujMndfTP6kM2d4SQd0mDskw569thdSw==
+-----END CERTIFICATE-----
+`

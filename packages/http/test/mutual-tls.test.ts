@@ -14,7 +14,7 @@ import {
   type StaticClient,
   toNodeHandler,
 } from '../src/index.js'
-import { AUTHORITY, BILLING, OTHER, SELF_SIGNED, SERVER } from './certificates.js'
+import { AUTHORITY, BILLING, OTHER, SELF_SIGNED, SERVER, WITHOUT_SUBJECT } from './certificates.js'
 import { createProver } from './dpop/prover.js'
 import {
   CB_SECRET,
@@ -99,6 +99,8 @@ describe('tls_client_auth', () => {
     ['a part of the subject', { dn: 'CN=billing' }, BILLING.cert, 400],
     ['the subject, the other way round', { dn: 'C=SE,O=Example\\, Inc.,CN=billing' }, BILLING.cert, 400],
     ['the common name as a name in DNS', { dns: 'billing' }, BILLING.cert, 400],
+    ['a subject that the certificate does not have', { dn: DN }, WITHOUT_SUBJECT, 400],
+    ['a name in DNS of a certificate without a subject', { dns: 'nameless.example' }, WITHOUT_SUBJECT, 200],
   ])('M-02: %s', async (_name, tlsSubject, cert, status) => {
     const here = stage('tls', {}, [{ clientId: 'billing', tlsSubject }])
     expect((await here.refresh('billing', showing(cert))).status).toBe(status)

@@ -108,6 +108,19 @@ describe('a request on the wire', () => {
     expect(seen[0]).toMatchObject({ url: '/a?b=c', encrypted: false })
   })
 
+  it.each([
+    ['http://elsewhere.example:99999/a?b=c', '/a?b=c'],
+    ['http://[/a', '/a'],
+    ['http://', '/'],
+    ['http://x?b=c', '/?b=c'],
+    ['//x:99999/a', '//x:99999/a'],
+    ['*', '*'],
+    ['a:b', 'a:b'],
+  ])('that asks for %s is taken by its path, although that is no URL', (target, url) => {
+    const request = { url: target, method: 'GET', headers: {}, rawHeaders: [], socket: {} }
+    expect(readNodeRequest(request as unknown as IncomingMessage).url).toBe(url)
+  })
+
   it('over TLS says so', async () => {
     const seen: PlainRequest[] = []
     const handler = toNodeHandler(echo(seen))

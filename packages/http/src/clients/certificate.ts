@@ -75,18 +75,32 @@ function isHeaderName(name: unknown): boolean {
   return typeof name === 'string' && /^[a-z0-9-]+$/.test(name)
 }
 
+const PEM_BEGIN = '-----BEGIN CERTIFICATE-----'
+const PEM_END = '-----END CERTIFICATE-----'
+
+/** Every pattern here repeats one class of characters only, so that no header takes more than linear time. */
 function bytesOf(text: string): Uint8Array | null {
   if (text.length > MOST_HEADER_LENGTH) return null
+  const isBetweenColons = text.length > 2 && text.startsWith(':') && text.endsWith(':')
+  const base64 = isBetweenColons ? text.slice(1, -1) : base64Of(text)
+  // Proxies fold the lines of a PEM in more than one way.
+  const isBase64 = base64 !== null && (isBetweenColons ? /^[A-Za-z0-9+/=]+$/ : /^[A-Za-z0-9+/=\s]+$/).test(base64)
+  return isBase64 ? Buffer.from(base64, 'base64') : null
+}
+
+/** The base64 of a PEM, also percent-encoded, or of bare base64; null for a broken encoding. */
+function base64Of(text: string): string | null {
+  const pem = (text.startsWith('-----') ? decodePercent(text) : text)?.trimEnd()
+  if (pem === undefined) return null
+  const start = pem.startsWith(PEM_BEGIN) ? PEM_BEGIN.length : 0
+  return pem.slice(start, pem.endsWith(PEM_END) ? -PEM_END.length : undefined)
+}
+
+function decodePercent(text: string): string | undefined {
   try {
-    const pem = text.startsWith('-----') ? decodeURIComponent(text) : text
-    // Proxies fold the lines of a PEM in more than one way.
-    const base64 = /^(?:-----BEGIN CERTIFICATE-----)?([A-Za-z0-9+/=\s]+)(?:-----END CERTIFICATE-----)?\s*$/.exec(
-      pem,
-    )?.[1]
-    const bare = base64 ?? /^:([A-Za-z0-9+/=]+):$/.exec(text)?.[1]
-    return bare === undefined ? null : Buffer.from(bare, 'base64')
+    return decodeURIComponent(text)
   } catch {
-    return null
+    return undefined
   }
 }
 
@@ -103,7 +117,7 @@ function parsed(der: Uint8Array, isVerified: boolean): ClientCertificate | null 
 /** Claims that the certificate bears the subject's one name, and that its chain was verified. */
 export function isIssuedTo({ x509, isVerified }: ClientCertificate, subject: TlsSubject): boolean {
   if (!isVerified) return false
-  if ('dn' in subject) return x509.subject.split('\n').reverse().join(',') === subject.dn
+  if ('dn' in subject) return distinguishedNameOf(x509) === subject.dn
   const exactly = { subject: 'never', wildcards: false, partialWildcards: false } as const
   if ('dns' in subject) return x509.checkHost(subject.dns, exactly) !== undefined
   if ('email' in subject) return x509.checkEmail(subject.email, exactly) !== undefined
@@ -111,9 +125,21 @@ export function isIssuedTo({ x509, isVerified }: ClientCertificate, subject: Tls
   return urisOf(x509).includes(subject.uri)
 }
 
-/** Node quotes whatever could be taken for the beginning of another name. */
-function urisOf({ subjectAltName = '' }: X509Certificate): string[] {
-  const names = subjectAltName.match(/(?:"(?:[^"\\]|\\.)*"|[^",])+/g) ?? []
+/** In the order of RFC 4514. A certificate may have no subject, only alternative names (RFC 5280 section 4.2.1.6). */
+function distinguishedNameOf({ subject }: { readonly subject: string | undefined }): string | null {
+  return subject?.split('\n').reverse().join(',') ?? null
+}
+
+/** A quoted part, a part without quotes, or a comma. A quote that is never closed reaches to the end, so that each part is read once. */
+const NAME_PARTS = /"(?:[^"\\]|\\.)*"?|[^",]+|,/gs
+
+/** The URIs of a `subjectAltName` as Node writes it: separated by commas, with quotes around what could be taken for another name. */
+export function urisOf({ subjectAltName = '' }: Pick<X509Certificate, 'subjectAltName'>): string[] {
+  const names = ['']
+  for (const part of subjectAltName.match(NAME_PARTS) ?? []) {
+    if (part === ',') names.push('')
+    else names.push(`${names.pop() ?? ''}${part}`)
+  }
   return names.flatMap((name) => /^ ?URI:([^"]+)$/.exec(name)?.[1] ?? [])
 }
 
