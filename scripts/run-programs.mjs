@@ -67,7 +67,7 @@ function environment({ redis, postgres }) {
     'BACKEND_SECRET',
   ]
   return {
-    ...Object.fromEntries(secrets.map((name) => [name, randomBytes(48).toString('base64')])),
+    ...Object.fromEntries(secrets.map((name) => [name, randomBytes(32).toString('hex')])),
     REDIS_URL: redis.url,
     DATABASE_URL: postgres.url,
     PGHOST: postgres.host,

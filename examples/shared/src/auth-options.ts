@@ -10,6 +10,7 @@ export function authOptions({ origin, rateLimit }: Environment) {
     issuer: origin,
     clients: clientsOf(origin),
     authenticate,
+    accountName: ({ username }) => username,
     cookie: { clientId: 'web' },
     authorizationEndpoint: `${origin}/oauth/authorize`,
     scopes: SCOPES,

@@ -32,8 +32,6 @@ type Asked =
 type Back = (answer: Readonly<Record<string, string>>) => PlainResponse
 
 const MOST_BODY_BYTES = 10_000
-/** Counts wrong passwords here, apart from those of clients. */
-const BUCKET = '/oauth/authorize'
 
 /**
  * A plain page that asks a person for a password and for consent, and sends the browser back with a code. For demonstration:
@@ -45,11 +43,15 @@ export function authorizePage({ codes, clients, issuer, rateLimit }: AuthorizeOp
     if (form === null) return page(400, '<p>That is not the form of this page.</p>')
     if (form.get('decision') !== 'approve') return asked.back({ error: 'access_denied' })
     const { remoteAddress } = request
-    const heldUp = rateLimit === false ? null : await rateLimit.beforeAuthentication(BUCKET, remoteAddress)
-    if (heldUp !== null) return page(429, '<p>Too many attempts; try again later.</p>')
-    const subject = await personWith(form.get('username') ?? '', form.get('password') ?? '')
+    const account = form.get('username') ?? ''
+    const check = () => personWith(account, form.get('password') ?? '')
+    const attempt =
+      rateLimit === false
+        ? { exhausted: null, result: await check() }
+        : await rateLimit.authenticateUser({ account, address: remoteAddress }, check)
+    if (attempt.exhausted !== null) return page(429, '<p>Too many attempts; try again later.</p>')
+    const subject = attempt.result
     if (subject !== null) return asked.back({ code: codes.issue({ subject, ...asked.request }) })
-    if (rateLimit !== false) await rateLimit.afterFailure(BUCKET, remoteAddress)
     return page(401, `<p>The name or the password is wrong.</p>${formFor(asked.request)}`)
   }
 

@@ -10,7 +10,7 @@ export {
   type SecondHolderSuspicion,
 } from './second-holder.js'
 export type { Reservation, ReserveRequest } from './reserve.js'
-export type { Refused, RotateOutcome, RotateRequest } from './rotate.js'
+export type { Refused, RotateOutcome, RotateRequest, TokenHolder } from './rotate.js'
 export type { RevokeOutcome, RevokeRequest, RevokeSubjectOptions } from './revoke.js'
 export type { OnceRequest } from './once.js'
 export type { Inspection } from './inspect.js'

@@ -53,7 +53,7 @@ function bytesOf(secret: unknown, index: number): Uint8Array {
   if (bytes.length < LEAST_SECRET_BYTES)
     throw new MisuseError(
       option,
-      `is ${String(bytes.length)} bytes long, at least ${String(LEAST_SECRET_BYTES)} are needed; make one with: openssl rand -base64 48`,
+      `is ${String(bytes.length)} bytes long, at least ${String(LEAST_SECRET_BYTES)} are needed; make one with: openssl rand -hex 32`,
     )
   return bytes
 }

@@ -3,14 +3,14 @@ import { admitRedemption, decideRedemption, type Denial, type Objection, type Re
 import { demandBoolean, demandFunction, demandInstant, demandName, demandObject, shown } from './demand.js'
 import { callHook, type Engine, fault, keyMissing, namesOf } from './engine.js'
 import { MisuseError } from './errors.js'
-import { type FamilyId, type FamilyRecord, toFamily } from './family.js'
+import { type FamilyRecord, toFamily } from './family.js'
 import { checkGrant, newFamily } from './issue.js'
 import type { Key } from './keys.js'
 import { MAX_SKEW_MS } from './numbers.js'
 import type { Reservation } from './reserve.js'
 import { narrowAudience } from './resource.js'
 import { endFamily } from './revoke.js'
-import { listOf, type Refused } from './rotate.js'
+import { listOf, type Refused, type TokenHolder } from './rotate.js'
 import {
   type AuthenticToken,
   type Binding,
@@ -46,8 +46,8 @@ export interface RedeemRequest<Prepared = undefined> {
   readonly validAfter?: number | null
   /** Ends the family that much after now at the latest: where nobody gets its refresh token, it ends with its access token. */
   readonly mostSeconds?: number
-  /** Asked before the store is: false declines as rate limited. */
-  readonly admit?: (familyId: FamilyId) => Promise<boolean>
+  /** Called before the store is called, and only if the request matches: false declines as rate limited. */
+  readonly admit?: (holder: TokenHolder) => Promise<boolean>
   /** Work that may fail. Runs before anything is consumed. */
   readonly prepare?: Prepare<Prepared>
 }
@@ -87,7 +87,8 @@ export async function redeem<Prepared>(
   const early = admission(engine, attempt)
   if (early !== null) return deny(engine, attempt, early)
   const { admit: mayTry } = request
-  if (mayTry !== undefined && !(await callHook(engine, 'admit', () => mayTry(familyId))))
+  const holder = { familyId, clientId: attempt.record.clientId, boundKey: null }
+  if (mayTry !== undefined && !(await callHook(engine, 'admit', () => mayTry(holder))))
     return deny(engine, attempt, decline('rate_limited'))
   if (audienceOf(request, attempt.record) === null) return deny(engine, attempt, decline('invalid_target'))
 

@@ -18,7 +18,7 @@ import { reserve, type Reservation, type ReserveRequest } from './reserve.js'
 import { revoke, type RevokeOutcome, type RevokeRequest, revokeSubject, type RevokeSubjectOptions } from './revoke.js'
 import { rotate, type RotateOutcome, type RotateRequest } from './rotate.js'
 import type { Page, TokenStore } from './store.js'
-import { noncesFrom, type Random } from './token.js'
+import { noncesFrom, parseToken, type Random } from './token.js'
 
 export interface RefreshTokensOptions {
   /** Where families live: `sqliteStore(db)`, `redisStore(client)`, … */
@@ -90,6 +90,12 @@ export interface RefreshTokens {
   /** The family if it is alive, else null. */
   find(familyId: string): Promise<Family | null>
 
+  /**
+   * Returns true if this server made the token, whether or not the token still works. Makes no store call, so that requests with
+   * invalid tokens can be told apart before they cause work.
+   */
+  isAuthentic(refreshToken: string): boolean
+
   /** Whether a refresh with this token would succeed now. Changes nothing. */
   inspect(refreshToken: string): Promise<Inspection>
 
@@ -144,6 +150,7 @@ export function createRefreshTokens(options: RefreshTokensOptions): RefreshToken
       const alive = record !== null && record.revocation === null && engine.now() < record.expiresAt
       return alive ? toFamily(record) : null
     },
+    isAuthentic: (refreshToken) => parseToken(refreshToken, engine.tokenPrefix, engine.ring).kind === 'authentic',
     inspect: (refreshToken) => inspect(engine, refreshToken),
     once: (request) => once(engine, request),
     async purge(limit = 1000) {

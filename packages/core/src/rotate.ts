@@ -60,10 +60,21 @@ export interface RotateRequest<Prepared = undefined> {
   readonly validAfter?: number | null | undefined
   /** Overrides the policy for this client. */
   readonly rotation?: Rotation | undefined
-  /** Asked once the tag has been verified and before the store is: false declines as rate limited. */
-  readonly admit?: ((familyId: FamilyId) => Promise<boolean>) | undefined
+  /** Called once the tag has been verified and before the store is called: false declines as rate limited. */
+  readonly admit?: ((holder: TokenHolder) => Promise<boolean>) | undefined
   /** Work that may fail. Runs before anything is consumed, and costs a read. */
   readonly prepare?: Prepare<Prepared> | undefined
+}
+
+/**
+ * Who presents a token, as far as the request shows it. Limit requests by all members together: a caller with another client or key,
+ * who cannot use the token, must not use up the requests of one who can.
+ */
+export interface TokenHolder {
+  readonly familyId: FamilyId
+  readonly clientId: string
+  /** The key that the request proved; null for a token that is bound to none. */
+  readonly boundKey: string | null
 }
 
 export type RotateOutcome<Prepared = undefined> =
@@ -128,8 +139,9 @@ export async function rotate<Prepared>(
   )
   if (early?.kind === 'decline') return declined(engine, request, token.familyId, early.objection)
   if (early?.kind === 'refuse') return refused(engine, request, token.familyId, early.reason)
-  const { admit: mayTry } = request
-  if (mayTry !== undefined && !(await callHook(engine, 'admit', () => mayTry(token.familyId))))
+  const { admit: mayTry, clientId = FIRST_PARTY, boundKey = null } = request
+  const holder = { familyId: token.familyId, clientId, boundKey: token.bound ? boundKey : null }
+  if (mayTry !== undefined && !(await callHook(engine, 'admit', () => mayTry(holder))))
     return declined(engine, request, token.familyId, 'rate_limited')
   return settle(engine, attemptOf(engine, request, { token, newcomer, arrivedAt }))
 }

@@ -1035,7 +1035,8 @@ describe('what the app has to say', () => {
       reason: 'declined',
       objection: 'rate_limited',
     })
-    expect(admit).toHaveBeenCalledExactlyOnceWith(onlyRow(here).id)
+    const { id: familyId, clientId } = onlyRow(here)
+    expect(admit).toHaveBeenCalledExactlyOnceWith({ familyId, clientId, boundKey: null })
     expect(here.store.calls).toEqual([])
     await refresh(here, token, { admit: async () => true })
   })

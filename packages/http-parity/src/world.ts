@@ -218,7 +218,7 @@ function exhausted(): ReturnType<typeof rateLimits> {
     // eslint-disable-next-line @typescript-eslint/only-throw-error -- it throws what is no Error
     throw state
   }
-  const createLimiter = () => ({ consume, get: async () => state })
+  const createLimiter = () => ({ consume, reward: async () => undefined })
   return rateLimits({ createLimiter })
 }
 

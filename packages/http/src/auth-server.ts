@@ -46,6 +46,8 @@ export interface AuthServerOptions extends EndpointOptions, ClientOptions {
   readonly cookie?: CookieOptions | true
   /** Serves the sign-in. */
   readonly authenticate?: LoginOptions['authenticate']
+  /** As at the sign-in endpoint. */
+  readonly accountName?: NonNullable<LoginOptions['accountName']>
   readonly defaults?: NonNullable<LoginOptions['defaults']>
   /** The scopes that clients may know of, for the metadata. */
   readonly scopes?: readonly string[]
@@ -77,7 +79,7 @@ const KNOWN = [
     'sessionsScope',
     'cookie',
   ],
-  ...['authenticate', 'defaults', 'scopes', 'basePath', 'paths'],
+  ...['authenticate', 'accountName', 'defaults', 'scopes', 'basePath', 'paths'],
 ]
 
 type Movable = Exclude<Route, 'metadata'>
@@ -146,7 +148,7 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
       ...proving,
       accessToken,
       authenticate,
-      ...given(options, ['cookie', 'defaults']),
+      ...given(options, ['cookie', 'accountName', 'defaults']),
     })
   const urlOf = (route: Movable) => publicUrl.replace(/\/$/, '') + pathOfRoute(route)
   const metadata = metadataOf({

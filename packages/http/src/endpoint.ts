@@ -1,7 +1,7 @@
 import { Fault, MisuseError, type RefreshTokens } from '@baton/core'
 import type { Endpoint, PlainRequest, PlainResponse } from './message.js'
 import type { EndpointOptions } from './options.js'
-import { defaultRateLimits, noRateLimits, type RateLimits } from './rate-limit.js'
+import { type CountedRequest, defaultRateLimits, noRateLimits, type RateLimits } from './rate-limits/rate-limits.js'
 import {
   invalidRequest,
   methodNotAllowed,
@@ -18,6 +18,8 @@ export interface Exchange {
   readonly request: PlainRequest
   readonly transport: Transport
   readonly limits: RateLimits
+  /** The request, as its address counts it. */
+  readonly counted: CountedRequest
   /** Epoch milliseconds. */
   readonly now: number
 }
@@ -29,8 +31,11 @@ export interface EndpointDefinition {
   /** Options of this endpoint besides those of every endpoint. */
   readonly ownOptions: readonly string[]
   readonly methods: readonly string[]
-  /** False where one address asks for many people: its secret is checked, and failures are counted. Default true. */
-  readonly countsAddresses?: boolean
+  /**
+   * True if `answer` serves requests that prove to be legitimate (`rejectUnproven`) even if their address has no points left.
+   * Default false: all requests of such an address are rejected here.
+   */
+  readonly acceptsProof?: boolean
   readonly answer: (exchange: Exchange) => Promise<PlainResponse>
 }
 
@@ -41,28 +46,56 @@ const KNOWN = ['rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now']
  * breaks in it is answered once. Throws `MisuseError` for bad options.
  */
 export function endpoint(definition: EndpointDefinition): Endpoint {
-  const { tokens, options, ownOptions, methods, countsAddresses = true, answer } = definition
+  const { tokens, options, ownOptions, methods, acceptsProof = false, answer } = definition
   const { rateLimit, onError = warn, now = Date.now } = options
   demandKnown(options, [...ownOptions, ...KNOWN])
   const transportOf = transportReader(options)
   const limits = rateLimit === false ? noRateLimits : (rateLimit ?? defaultRateLimits(tokens))
+
+  async function respond(request: PlainRequest, transport: Transport, counted: CountedRequest): Promise<PlainResponse> {
+    const exhausted = acceptsProof ? counted.rejected : counted.exhausted
+    if (exhausted !== null) return tooManyRequests(exhausted)
+    try {
+      const response = await answer({ request, transport, limits, counted, now: now() })
+      const isRejected = response.status >= 400 && response.status < 500
+      return isRejected && counted.exhausted !== null ? tooManyRequests(counted.exhausted) : response
+    } catch (failure) {
+      // An outage is not the caller's fault.
+      counted.release()
+      throw failure
+    }
+  }
 
   return async (request) => {
     try {
       if (!methods.includes(request.method)) return methodNotAllowed(methods)
       const transport = transportOf(request)
       if (!transport.acceptable) return invalidRequest('Use https; behind a proxy, set trustProxy.')
-      const counted = countsAddresses ? await limits.forAddress(transport.address) : null
-      if (counted?.isTooMany === true) return tooManyRequests(counted.standing)
-      const response = await answer({ request, transport, limits, now: now() })
-      // A limit that refused it has said so.
-      if (!limits.announces || counted === null || response.status === 429) return response
-      return { ...response, headers: [...response.headers, ...rateLimitFields(counted.standing)] }
+      const counted = await limits.countRequest(transport.address, acceptsProof ? 'atOnce' : 'inTurn')
+      const response = await respond(request, transport, counted).finally(() => counted.settle())
+      // A response of 429 names the limit that is used up.
+      if (!limits.announces || response.status === 429) return response
+      return { ...response, headers: [...response.headers, ...rateLimitFields(counted.standing())] }
     } catch (failure) {
       report(failure, onError)
       return failure instanceof Fault ? unavailable() : serverError()
     }
   }
+}
+
+/**
+ * Rejects a request without proof whose address has no points left, before it causes any work. `hasProof` returns true if the request
+ * brings something that only a legitimate caller has; it is called only if there are no points left.
+ */
+export async function rejectUnproven(
+  { counted }: Exchange,
+  hasProof: () => boolean | Promise<boolean>,
+): Promise<PlainResponse | null> {
+  const { exhausted } = counted
+  if (exhausted === null) return null
+  if (!(await hasProof())) return tooManyRequests(exhausted)
+  counted.admit()
+  return null
 }
 
 /** Throws `MisuseError` for a misspelt option, which would otherwise count as left out. */

@@ -13,7 +13,16 @@ export type {
   AccessTokens,
   MintedAccessToken,
 } from './access-tokens/access-token.js'
-export { type Limiter, type LimiterOptions, type RateLimits, rateLimits, type RateLimitsOptions } from './rate-limit.js'
+export type { Limiter, LimiterOptions } from './rate-limits/limiter.js'
+export type { Exhausted, Standing } from './rate-limits/bucket.js'
+export {
+  type Attempt,
+  type CountedRequest,
+  type Holder,
+  type RateLimits,
+  rateLimits,
+  type RateLimitsOptions,
+} from './rate-limits/rate-limits.js'
 export {
   type AccessTokenGuard,
   accessTokenGuard,

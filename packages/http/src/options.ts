@@ -1,4 +1,4 @@
-import type { RateLimits } from './rate-limit.js'
+import type { RateLimits } from './rate-limits/rate-limits.js'
 
 /** How requests reach this server. */
 export interface TransportOptions {

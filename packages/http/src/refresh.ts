@@ -3,7 +3,7 @@ import type { MintedAccessToken } from './access-tokens/access-token.js'
 import type { Minting } from './access-tokens/minting.js'
 import type { Exchange } from './endpoint.js'
 import { type PlainResponse, soleHeader } from './message.js'
-import type { Exhausted } from './rate-limit.js'
+import type { Exhausted } from './rate-limits/bucket.js'
 import { error, invalidGrant, otherSession, tooManyRequests } from './respond.js'
 
 /** What an endpoint knows of a refresh; the rest is the same for all of them and added here. */
@@ -28,7 +28,7 @@ export type Refreshed =
  */
 export async function refresh(
   { tokens, minting }: { readonly tokens: RefreshTokens; readonly minting: Minting },
-  { request, limits, now }: Exchange,
+  { request, limits, counted, now }: Exchange,
   asked: Refresh,
 ): Promise<Refreshed> {
   const circumstances = { boundKey: asked.boundKey, now }
@@ -47,13 +47,14 @@ export async function refresh(
     validAfter: asked.validAfter,
     rotation: asked.rotation,
     idempotencyKey: soleHeader(request, 'idempotency-key'),
-    admit: async (familyId) => {
-      exhausted = await limits.forFamily(familyId)
+    admit: async (holder) => {
+      exhausted = await limits.countRefresh(holder)
       return exhausted === null
     },
     prepare: early && ((grant) => early(grant, circumstances)),
   })
   if (!outcome.ok) return refusal(outcome, exhausted)
+  counted.release()
   return { ok: true, granted: outcome, minted: outcome.prepared ?? (await minting.mint(outcome, circumstances)) }
 }
 

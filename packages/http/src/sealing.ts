@@ -99,7 +99,7 @@ function keyOf(secret: unknown, { option, purpose, prefix }: KeyOptions): Key {
   if (!(bytes instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES)
     throw new MisuseError(
       option,
-      `expected at least ${String(LEAST_SECRET_BYTES)} random bytes; make some with: openssl rand -base64 48`,
+      `expected at least ${String(LEAST_SECRET_BYTES)} random bytes; make some with: openssl rand -hex 32`,
     )
   const derive = (info: string, length: number) =>
     new Uint8Array(hkdfSync('sha256', bytes, 'baton/sealing/v1', `${purpose} ${info}`, length))

@@ -1,7 +1,7 @@
 import type { RefreshTokens } from '@baton/core'
 import type { CookieCarrier } from './carrier.js'
 import { forged, isForged } from './csrf.js'
-import type { Exchange } from './endpoint.js'
+import { type Exchange, rejectUnproven } from './endpoint.js'
 import { type PlainResponse, soleHeader } from './message.js'
 import { invalidRequest } from './respond.js'
 
@@ -15,12 +15,20 @@ export interface SessionCookies {
 type ReadSession = ({ readonly ok: true } & SessionCookies) | { readonly ok: false; readonly response: PlainResponse }
 
 /** Reads the session cookies of a request, if the request comes from a page that may send them. */
-export function readCookieSession({ request, transport }: Exchange, carrier: CookieCarrier): ReadSession {
+export async function readCookieSession(
+  exchange: Exchange,
+  carrier: CookieCarrier,
+  tokens: Pick<RefreshTokens, 'isAuthentic'>,
+): Promise<ReadSession> {
+  const { request, transport } = exchange
+  const refreshTokens = carrier.read(request, transport)
+  const unproven = await rejectUnproven(exchange, () => refreshTokens.some((token) => tokens.isAuthentic(token)))
+  if (unproven !== null) return { ok: false, response: unproven }
   if (isForged(request, { transport, allowedOrigins: carrier.allowedOrigins })) return { ok: false, response: forged() }
   if ((request.headers['x-baton-session']?.length ?? 0) > 1)
     return { ok: false, response: invalidRequest('X-Baton-Session is repeated.') }
   const familyId = soleHeader(request, 'x-baton-session') ?? ''
-  return { ok: true, refreshTokens: carrier.read(request, transport), expected: familyId === '' ? {} : { familyId } }
+  return { ok: true, refreshTokens, expected: familyId === '' ? {} : { familyId } }
 }
 
 /**

@@ -121,9 +121,22 @@ describe('C: clients', () => {
     const parameters = { grant_type: 'refresh_token', refresh_token: rt0 }
     const byHeader = await post(token, parameters, { headers: { authorization: basic('pub', 'x') } })
     expectError(byHeader, 401, 'invalid_client')
-    const emptySecret = await post(token, parameters, { headers: { authorization: basic('pub', '') } })
-    expectError(emptySecret, 401, 'invalid_client')
     expect((await refreshWith(token, rt0)).status).toBe(200)
+  })
+
+  test('Basic with an empty secret identifies a public client, and authenticates no confidential one', async () => {
+    const { token, revoke, issue } = world()
+    const asBasic = (clientId: string) => ({ headers: { authorization: basic(clientId, '') } })
+    const parameters = { grant_type: 'refresh_token', refresh_token: await issue() }
+    const refreshed = await post(token, parameters, asBasic('pub'))
+    expect(refreshed.status).toBe(200)
+    expect((await post(revoke, { token: refreshed.body.refresh_token }, asBasic('pub'))).status).toBe(200)
+    for (const clientId of ['cb', 'nobody']) {
+      const rejected = await post(token, parameters, asBasic(clientId))
+      expectError(rejected, 401, 'invalid_client')
+      expect(rejected.header('www-authenticate')).toMatch(/^Basic /)
+    }
+    expectError(await post(token, { ...parameters, client_id: 'pub2' }, asBasic('pub')), 400, 'invalid_request')
   })
 
   test('C-10 an assertion, which nobody is registered for, is refused', async () => {

@@ -93,7 +93,7 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
       200,
       async (onError) => {
         const down = () => Promise.reject(new Error('connection refused'))
-        const limits = rateLimits({ createLimiter: () => ({ consume: down, get: down }), onError })
+        const limits = rateLimits({ createLimiter: () => ({ consume: down, reward: down }), onError })
         const { token, issue } = world({ rateLimit: limits, clients: CLIENTS })
         return (await refreshWith(token, await issue())).status
       },

@@ -4,6 +4,7 @@ import { memoryStore } from '@baton/store-memory'
 import {
   type AccessTokens,
   authorizationCodes,
+  type Clients,
   type CookieOptions,
   type Endpoint,
   type EndpointOptions,
@@ -102,7 +103,7 @@ export function claimsOf(accessToken: string): Record<string, unknown> {
 
 export interface WorldOptions extends EndpointOptions {
   readonly core?: Partial<RefreshTokensOptions>
-  readonly clients?: readonly StaticClient[]
+  readonly clients?: Clients
   readonly cookie?: CookieOptions
   readonly accessToken?: Parameters<typeof refreshEndpoint>[1]['accessToken']
 }

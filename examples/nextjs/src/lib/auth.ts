@@ -19,7 +19,13 @@ function createAuth() {
     keys: [deriveSigningKey(process.env['SIGNING_SECRET'])],
     lifetimeSeconds: Number(ACCESS_SECONDS),
   })
-  const server = authServer(tokens, { accessToken, clients: [], cookie: true, authenticate: subjectOf })
+  const server = authServer(tokens, {
+    accessToken,
+    clients: [],
+    cookie: true,
+    authenticate: subjectOf,
+    accountName: ({ username }) => username,
+  })
   return {
     tokens,
     /** Answers everything below `/auth`. */

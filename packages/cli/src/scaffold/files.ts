@@ -63,7 +63,10 @@ const TSCONFIG = `{
 }
 `
 
-const AUTHENTICATE = `/** Who is asking? Put your own check of name and password here; null is a wrong one. */
+const AUTHENTICATE = `/** Failed sign-ins are limited per account and address. */
+export const accountName = ({ username }: Record<string, unknown>) => username
+
+/** Put your own check of name and password here; null is a wrong one. */
 export async function authenticate({ username, password }: Record<string, unknown>) {
   return username === 'alice' && password === 'wonderland' ? { subject: 'user-1' } : null
 }

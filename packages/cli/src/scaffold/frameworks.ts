@@ -16,11 +16,11 @@ export const FRAMEWORKS: Readonly<Record<Framework, FrameworkPart>> = {
   express: {
     title: 'Express',
     server: `${handlers('express')}import express from 'express'
-import { authenticate } from './authenticate.js'
+import { accountName, authenticate } from './authenticate.js'
 import { accessToken, port, tokens } from './tokens.js'
 
 const app = express()
-app.post('/login', loginHandler(tokens, { accessToken, authenticate, cookie: true }))
+app.post('/login', loginHandler(tokens, { accessToken, authenticate, accountName, cookie: true }))
 app.post('/auth/refresh', refreshHandler(tokens, { accessToken, cookie: true }))
 app.post('/auth/logout', logoutHandler(tokens, { cookie: true }))
 app.use('/auth', sessionsHandler(tokens, { verify: accessToken }))
@@ -37,11 +37,11 @@ app.listen(port, '127.0.0.1', () => console.log(\`listening on http://127.0.0.1:
     title: 'Koa',
     server: `${handlers('koa')}import Router from '@koa/router'
 import Koa from 'koa'
-import { authenticate } from './authenticate.js'
+import { accountName, authenticate } from './authenticate.js'
 import { accessToken, port, tokens } from './tokens.js'
 
 const router = new Router()
-router.post('/login', loginHandler(tokens, { accessToken, authenticate, cookie: true }))
+router.post('/login', loginHandler(tokens, { accessToken, authenticate, accountName, cookie: true }))
 router.post('/auth/refresh', refreshHandler(tokens, { accessToken, cookie: true }))
 router.post('/auth/logout', logoutHandler(tokens, { cookie: true }))
 router.all('/auth/{*path}', sessionsHandler(tokens, { verify: accessToken }))
@@ -58,11 +58,11 @@ app.listen(port, '127.0.0.1', () => console.log(\`listening on http://127.0.0.1:
   fastify: {
     title: 'Fastify',
     server: `${handlers('fastify')}import Fastify from 'fastify'
-import { authenticate } from './authenticate.js'
+import { accountName, authenticate } from './authenticate.js'
 import { accessToken, port, tokens } from './tokens.js'
 
 const app = Fastify()
-app.register(loginHandler(tokens, { accessToken, authenticate, cookie: true }), { prefix: '/login' })
+app.register(loginHandler(tokens, { accessToken, authenticate, accountName, cookie: true }), { prefix: '/login' })
 app.register(refreshHandler(tokens, { accessToken, cookie: true }), { prefix: '/auth/refresh' })
 app.register(logoutHandler(tokens, { cookie: true }), { prefix: '/auth/logout' })
 app.register(sessionsHandler(tokens, { verify: accessToken }), { prefix: '/auth' })
@@ -89,7 +89,7 @@ console.log(\`listening on http://127.0.0.1:\${port}\`)
 import { serve } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono } from 'hono'
-import { authenticate } from './authenticate.js'
+import { accountName, authenticate } from './authenticate.js'
 import { accessToken, port, tokens } from './tokens.js'
 
 /** A Request does not know its sender, whom rate limits count; Hono does. */
@@ -98,7 +98,7 @@ const handler = (endpoint: Endpoint) => (c: Context) =>
 const guard = webGuard(accessTokenGuard({ verify: accessToken }))
 
 const app = new Hono({ strict: false })
-app.post('/login', handler(loginEndpoint(tokens, { accessToken, authenticate, cookie: true })))
+app.post('/login', handler(loginEndpoint(tokens, { accessToken, authenticate, accountName, cookie: true })))
 app.post('/auth/refresh', handler(refreshEndpoint(tokens, { accessToken, cookie: true })))
 app.post('/auth/logout', handler(logoutEndpoint(tokens, { cookie: true })))
 app.all('/auth/*', handler(sessionsEndpoint(tokens, { verify: accessToken })))

@@ -83,7 +83,7 @@ export function deriveSigningKey(secret: string | Uint8Array | undefined): JsonW
   if (!(bytes instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES)
     throw new MisuseError(
       'secret',
-      `expected at least ${LEAST_SECRET_BYTES} random bytes; make some with: openssl rand -base64 48`,
+      `expected at least ${LEAST_SECRET_BYTES} random bytes; make some with: openssl rand -hex 32`,
     )
   const wide = Buffer.from(hkdfSync('sha256', bytes, 'baton/access-token/v1', 'ES256 signing key', 48))
   const scalar = (BigInt(`0x${wide.toString('hex')}`) % (P256_ORDER - 1n)) + 1n

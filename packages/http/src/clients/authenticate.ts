@@ -84,23 +84,23 @@ export function clientAuthenticator(
   }
 
   return async (exchange, form) => {
-    const { request, transport, limits } = exchange
+    const { request, transport, limits, counted } = exchange
     const credentials = credentialsOf(request, form)
     if (!credentials.ok) return credentials
-    const { clientId, method } = credentials
+    const { clientId, method, via } = credentials
     const named = method === 'none' ? await findClient(registry, clientId) : null
-    if (method === 'none' && named === null) return { ok: false, response: invalidClient('body') }
+    if (method === 'none' && named === null) return { ok: false, response: invalidClient(via) }
     if (named !== null && wayOf(named) === null) return authenticated(named, false, certificateIn(request))
 
-    // Only those who send proofs are counted and held up: users of a public client share no bucket.
-    const heldUp = await limits.beforeAuthentication(clientId, transport.address)
-    if (heldUp !== null) return { ok: false, response: tooManyRequests(heldUp) }
-    const client = named ?? (await findClient(registry, clientId))
-    if ((await isGenuine(client, credentials, exchange)) && client !== null)
-      return authenticated(client, true, certificateIn(request))
-    const exhausted = await limits.afterFailure(clientId, transport.address)
-    const via = method === 'client_secret_basic' ? 'header' : 'body'
-    return { ok: false, response: exhausted === null ? invalidClient(via) : tooManyRequests(exhausted) }
+    // Only requests with credentials are attempts: users of a public client share no bucket.
+    const attempt = await limits.authenticateClient({ clientId, address: transport.address }, async () => {
+      const client = named ?? (await findClient(registry, clientId))
+      return (await isGenuine(client, credentials, exchange)) ? client : null
+    })
+    if (attempt.exhausted !== null) return { ok: false, response: tooManyRequests(attempt.exhausted) }
+    if (attempt.result === null) return { ok: false, response: invalidClient(via) }
+    counted.releaseClient()
+    return authenticated(attempt.result, true, certificateIn(request))
   }
 }
 

@@ -5,15 +5,17 @@ import { error, invalidClient, invalidRequest } from '../respond.js'
 
 /** How a request says which client it is from. */
 export type Credentials =
-  | { readonly ok: true; readonly method: 'none'; readonly clientId: string }
-  | {
-      readonly ok: true
-      readonly method: 'client_secret_basic' | 'client_secret_post'
-      readonly clientId: string
-      readonly secret: string
-    }
-  | { readonly ok: true; readonly method: 'private_key_jwt'; readonly clientId: string; readonly assertion: string }
+  | (Named & { readonly method: 'none' })
+  | (Named & { readonly method: 'client_secret_basic' | 'client_secret_post'; readonly secret: string })
+  | (Named & { readonly method: 'private_key_jwt'; readonly assertion: string })
   | { readonly ok: false; readonly response: PlainResponse }
+
+interface Named {
+  readonly ok: true
+  readonly clientId: string
+  /** Where the client was named: a rejection has a challenge if it was the Authorization header (RFC 6749 section 5.2). */
+  readonly via: 'header' | 'body'
+}
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
@@ -33,13 +35,17 @@ export function credentialsOf(request: PlainRequest, form: Form): Credentials {
     // Beside the header, client_id is no second method as long as it says the same.
     if (clientId !== null && clientId !== pair.clientId)
       return refuse(invalidRequest('client_id differs from the Authorization header.'))
-    return { ok: true, method: 'client_secret_basic', ...pair }
+    // Some clients send Basic also where they have no secret (RFC 6749 section 2.3.1 allows an empty one).
+    const { clientId: named, secret: sent } = pair
+    return sent === ''
+      ? { ok: true, method: 'none', clientId: named, via: 'header' }
+      : { ok: true, method: 'client_secret_basic', clientId: named, secret: sent, via: 'header' }
   }
   if (asserts) return assertionIn(form)
   if (clientId === null) return refuse(error('invalid_client', { description: 'client_id is missing.' }))
   return secret === null
-    ? { ok: true, method: 'none', clientId }
-    : { ok: true, method: 'client_secret_post', clientId, secret }
+    ? { ok: true, method: 'none', clientId, via: 'body' }
+    : { ok: true, method: 'client_secret_post', clientId, secret, via: 'body' }
 }
 
 /** RFC 7523 section 2.2. Beside the assertion, client_id is no second method as long as it says the same (RFC 7521 section 4.2). */
@@ -48,7 +54,7 @@ function assertionIn(form: Form): Credentials {
   if (assertion === null || form.get('client_assertion_type') !== ASSERTION_TYPE) return refuse(invalidClient('body'))
   const clientId = assertedClient(assertion)
   if (clientId === null || clientId !== (form.get('client_id') ?? clientId)) return refuse(invalidClient('body'))
-  return { ok: true, method: 'private_key_jwt', clientId, assertion }
+  return { ok: true, method: 'private_key_jwt', clientId, assertion, via: 'body' }
 }
 
 /**

@@ -13,13 +13,13 @@ const NOBODY = `sha256:${'A'.repeat(43)}`
 
 /**
  * The form in which a client's secret may be stored: `sha256:…`. A fast hash is enough for random secrets and for nothing else, so
- * anything under 27 characters is refused; make one with `openssl rand -base64 32`.
+ * anything under 27 characters is refused; make one with `openssl rand -hex 32`.
  */
 export function hashClientSecret(secret: string): string {
   if (typeof secret !== 'string' || secret.length < LEAST_LENGTH)
     throw new MisuseError(
       'secret',
-      `is under ${String(LEAST_LENGTH)} characters, so its hash could be guessed back; make one with: openssl rand -base64 32`,
+      `is under ${String(LEAST_LENGTH)} characters, so its hash could be guessed back; make one with: openssl rand -hex 32`,
     )
   return hashOf(secret)
 }

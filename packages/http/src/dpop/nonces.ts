@@ -65,7 +65,7 @@ function keyOf(secret: unknown, option: string): Uint8Array {
   if (!(bytes instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES)
     throw new MisuseError(
       option,
-      `expected at least ${String(LEAST_SECRET_BYTES)} random bytes; make some with: openssl rand -base64 48`,
+      `expected at least ${String(LEAST_SECRET_BYTES)} random bytes; make some with: openssl rand -hex 32`,
     )
   return new Uint8Array(hkdfSync('sha256', bytes, 'baton/dpop/v1', 'nonce', 32))
 }

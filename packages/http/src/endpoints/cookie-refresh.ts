@@ -27,8 +27,9 @@ export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefr
     options,
     ownOptions: ['accessToken', 'cookie', 'clients', 'dpop'],
     methods: ['POST'],
+    acceptsProof: true,
     async answer(exchange) {
-      const session = readCookieSession(exchange, carrier)
+      const session = await readCookieSession(exchange, carrier, tokens)
       if (!session.ok) return session.response
       const { clientId } = carrier
       const { expected } = session

@@ -37,8 +37,7 @@ export function introspectionEndpoint(tokens: RefreshTokens, options: Introspect
     options,
     ownOptions: [...CLIENT_OPTIONS, 'accessToken'],
     methods: ['POST'],
-    // One address asks for everybody, and its secret is checked.
-    countsAddresses: false,
+    acceptsProof: true,
     async answer(exchange) {
       const body = await readForm(exchange.request)
       if (!body.ok) return body.response

@@ -52,6 +52,11 @@ export interface LoginOptions extends EndpointOptions, Partial<ClientOptions> {
    * as a right one, or names can be told apart. Throw `BadInput` for what no person typed. Any other error is an outage: 503.
    */
   readonly authenticate: (input: Readonly<Record<string, unknown>>, request: PlainRequest) => Promise<SignIn | null>
+  /**
+   * Returns the account that a sign-in is for, such as `(input) => input.username`: failed sign-ins are then limited per account and
+   * address. Default: per address, so that a few wrong passwords delay everybody who shares the address.
+   */
+  readonly accountName?: (input: Readonly<Record<string, unknown>>) => unknown
   /** The same as at the refresh endpoint. */
   readonly cookie?: CookieOptions | true
   /** As at the refresh endpoint. */
@@ -71,8 +76,6 @@ export class BadInput extends Error {
   }
 }
 
-/** Names the bucket of failed sign-ins; a slash keeps it apart from registered clients. */
-const FAILURES = '/login'
 const MOST_USER_AGENT_LENGTH = 512
 
 /**
@@ -81,7 +84,7 @@ const MOST_USER_AGENT_LENGTH = 512
  * Throws `MisuseError`.
  */
 export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): Endpoint {
-  const { authenticate, defaults = {} } = options
+  const { authenticate, accountName = () => null, defaults = {} } = options
   if (typeof (authenticate as unknown) !== 'function')
     throw new MisuseError('authenticate', 'is missing; give a function that checks name and password')
   demandKnown(defaults, ['clientId', 'scope'])
@@ -89,6 +92,15 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
   const proofs = proofChecker(options.dpop)
   const carrier = options.cookie === undefined ? null : cookieCarrier(options.cookie)
   const admit = loginAdmission(tokens, options, [defaults.clientId, carrier?.clientId])
+
+  function nameIn(input: Readonly<Record<string, unknown>>): string | null {
+    try {
+      const name = accountName(input)
+      return typeof name === 'string' ? name : null
+    } catch (cause) {
+      throw new Fault('hook_failed', 'accountName threw', { cause })
+    }
+  }
 
   async function mint({ family }: Issued, { claims = {} }: SignIn): Promise<MintedAccessToken> {
     const { scope, audience, createdAt: now } = family
@@ -135,24 +147,29 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
   return endpoint({
     tokens,
     options,
-    ownOptions: [...CLIENT_OPTIONS, 'accessToken', 'authenticate', 'cookie', 'dpop', 'defaults'],
+    ownOptions: [...CLIENT_OPTIONS, 'accessToken', 'authenticate', 'accountName', 'cookie', 'dpop', 'defaults'],
     methods: ['POST'],
     async answer(exchange) {
-      const { request, transport, limits } = exchange
+      const { request, transport, limits, counted } = exchange
       const body = await readJson(request)
       if (!body.ok) return body.response
-      const heldUp = await limits.beforeAuthentication(FAILURES, transport.address)
-      if (heldUp !== null) return tooManyRequests(heldUp)
+      const input = Object.fromEntries(body.members)
+      const account = nameIn(input)
       return withProof({ proofs, memory: tokens, exchange }, async (boundKey) => {
-        const verdict = await ask(authenticate, Object.fromEntries(body.members), request)
+        const attempt = await limits.authenticateUser({ account, address: transport.address }, () =>
+          ask(authenticate, input, request),
+        )
+        const verdict = attempt.exhausted === null ? attempt.result : null
         if (verdict instanceof BadInput) return error(verdict.code, { description: verdict.message })
-        if (verdict !== null) {
-          const { boundKey: key = boundKey } = verdict
-          const asked = { exchange, boundKey: key ?? boundKey, credentials: body.members }
-          return deliver(asked, { ...verdict, boundKey: key })
-        }
-        const exhausted = await limits.afterFailure(FAILURES, transport.address)
-        return exhausted === null ? invalidCredentials() : tooManyRequests(exhausted)
+        // A failure is counted for its account. If it cost the address as well, one person could lock out all others there.
+        if (verdict !== null || account !== null) counted.release()
+        if (attempt.exhausted !== null) return tooManyRequests(attempt.exhausted)
+        if (verdict === null) return invalidCredentials()
+        const exhausted = await limits.countSignIn(verdict.subject)
+        if (exhausted !== null) return tooManyRequests(exhausted)
+        const { boundKey: key = boundKey } = verdict
+        const asked = { exchange, boundKey: key ?? boundKey, credentials: body.members }
+        return deliver(asked, { ...verdict, boundKey: key })
       })
     },
   })

@@ -2,7 +2,7 @@ import type { RefreshTokens, RevokeRequest } from '@baton/core'
 import { cookieCarrier } from '../carrier.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { unconfirmed, withOptionalProof } from '../dpop/with-proof.js'
-import { endpoint } from '../endpoint.js'
+import { endpoint, type Exchange } from '../endpoint.js'
 import type { Endpoint } from '../message.js'
 import type { CookieOptions, EndpointOptions } from '../options.js'
 import { noContent, otherSession } from '../respond.js'
@@ -30,14 +30,15 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
     options,
     ownOptions: ['cookie', 'dpop'],
     methods: ['POST'],
+    acceptsProof: true,
     async answer(exchange) {
-      const session = readCookieSession(exchange, carrier)
+      const session = await readCookieSession(exchange, carrier, tokens)
       if (!session.ok) return session.response
       const cleared = noContent(carrier.clear(exchange.transport))
       if (session.refreshTokens.length === 0) return cleared
       return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
         const authority = { clientId: carrier.clientId, boundKey: proven.ok ? proven.boundKey : null }
-        const outcome = await revokeAll(tokens, session, authority)
+        const outcome = await revokeAll({ tokens, counted: exchange.counted }, session, authority)
         switch (outcome) {
           case 'other_family':
             return otherSession()
@@ -56,13 +57,14 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
  * further cookie of the same name whose key the page does not have must not keep the browser signed in.
  */
 async function revokeAll(
-  tokens: RefreshTokens,
+  { tokens, counted }: { readonly tokens: RefreshTokens } & Pick<Exchange, 'counted'>,
   { refreshTokens, expected }: SessionCookies,
   authority: Pick<RevokeRequest, 'clientId' | 'boundKey'>,
 ): Promise<'done' | 'other_family' | 'unconfirmed'> {
   const results = new Set<string>()
   const revoke = async (refreshToken: string, family: SessionCookies['expected']) => {
     const outcome = await tokens.revoke({ refreshToken, reason: 'logout', ...authority, ...family })
+    if (outcome.ok && outcome.ended) counted.release()
     const result = outcome.ok ? 'revoked' : outcome.reason
     results.add(result)
     return result

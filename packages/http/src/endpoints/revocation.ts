@@ -5,7 +5,7 @@ import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clie
 import type { Client } from '../clients/client.js'
 import { type DpopOptions, proofChecker, type Proven } from '../dpop/dpop.js'
 import { unconfirmed, withOptionalProof } from '../dpop/with-proof.js'
-import { endpoint } from '../endpoint.js'
+import { endpoint, type Exchange, rejectUnproven } from '../endpoint.js'
 import { readForm } from '../form.js'
 import type { Endpoint, PlainResponse } from '../message.js'
 import type { EndpointOptions } from '../options.js'
@@ -39,14 +39,18 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
   if (options.accessTokenEndsSession === true && accessToken === undefined)
     throw new MisuseError('accessToken', 'is needed where access tokens end sessions')
 
-  async function revoke(token: string, caller: Caller, now: number): Promise<PlainResponse> {
+  async function isKnown(token: string, now: number): Promise<boolean> {
+    return tokens.isAuthentic(token) || ((await accessToken?.read(token, now)) ?? null) !== null
+  }
+
+  async function revoke(token: string, caller: Caller, { counted, now }: Exchange): Promise<PlainResponse> {
     const { client, confidential, boundKey, proven } = caller
     const by = { clientId: client.clientId, boundKey, reason: 'client_request' } as const
     // A token that has been rotated away revokes its family as well: a late sign-out, and no reuse.
     const outcome = await tokens.revoke({ refreshToken: token, ...by })
     const rejection = rejectionOf(outcome, proven)
     if (rejection !== null) return rejection
-    if (outcome.ok) return json(200, {})
+    if (outcome.ok) return revoked(outcome, counted)
     const claims = (await accessToken?.read(token, now)) ?? null
     if (claims === null) return json(200, {})
     if (claims.client_id !== client.clientId) return ofAnother()
@@ -57,7 +61,8 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
     // The access token of a client that authenticates may be bound to a key although its family is not.
     const key = claims.cnf === undefined ? null : boundKeyOf(claims.cnf)
     if (!confidential && key !== null && key !== boundKey) return unconfirmed(proven)
-    return rejectionOf(await tokens.revoke({ familyId: claims.sid, ...by }), proven) ?? json(200, {})
+    const ending = await tokens.revoke({ familyId: claims.sid, ...by })
+    return rejectionOf(ending, proven) ?? revoked(ending, counted)
   }
 
   return endpoint({
@@ -65,6 +70,7 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
     options,
     ownOptions: [...CLIENT_OPTIONS, 'accessToken', 'accessTokenEndsSession', 'dpop'],
     methods: ['POST'],
+    acceptsProof: true,
     async answer(exchange) {
       const body = await readForm(exchange.request)
       if (!body.ok) return body.response
@@ -73,9 +79,11 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
       const { client, confidential, certificateKey } = authentication
       const token = body.form.get('token')
       if (token === null) return invalidRequest('token is missing.')
+      const unproven = await rejectUnproven(exchange, () => isKnown(token, exchange.now))
+      if (unproven !== null) return unproven
       return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
         const boundKey = certificateKey ?? (proven.ok ? proven.boundKey : null)
-        return revoke(token, { client, confidential, boundKey, proven }, exchange.now)
+        return revoke(token, { client, confidential, boundKey, proven }, exchange)
       })
     },
   })
@@ -94,6 +102,12 @@ function rejectionOf(outcome: RevokeOutcome, proven: Proven): PlainResponse | nu
   if (outcome.ok) return null
   if (outcome.reason === 'mismatch') return ofAnother()
   return outcome.reason === 'unconfirmed' ? unconfirmed(proven) : null
+}
+
+/** Only a request that ended something has proved to be legitimate: a second one with the same token is counted. */
+function revoked(outcome: RevokeOutcome, counted: Exchange['counted']): PlainResponse {
+  if (outcome.ok && outcome.ended) counted.release()
+  return json(200, {})
 }
 
 function ofAnother(): PlainResponse {

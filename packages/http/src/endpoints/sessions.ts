@@ -7,7 +7,7 @@ import type { DpopOptions } from '../dpop/dpop.js'
 import { demandKnown, endpoint } from '../endpoint.js'
 import { type Endpoint, pathOf, type PlainRequest, type PlainResponse, queryOf } from '../message.js'
 import type { EndpointOptions } from '../options.js'
-import { error, invalidRequest, json, noContent } from '../respond.js'
+import { error, invalidRequest, json, noContent, tooManyRequests } from '../respond.js'
 
 export interface SessionsOptions extends EndpointOptions {
   /** As at the guard: `jwtAccessTokens(…)`, or a function of your own whose claims have `sid`. */
@@ -47,7 +47,7 @@ export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions
 /** `sessionsEndpoint` with the policy of a server that knows its own clients. */
 export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, options: SessionsOptions): Endpoint {
   demandKnown(options, [...GUARDING, 'sessionsScope', 'rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now'])
-  const { sessionsScope: scope, rateLimit: _counted, ...guarding } = options
+  const { sessionsScope: scope, rateLimit: _limits, ...guarding } = options
   const { verify: _verify, clients: _clients, dpop: _dpop, clientCertificates: _source, ...rest } = options
   const { sessionsScope: _scope, ...shared } = rest
   const guard = guardBy(
@@ -67,10 +67,14 @@ export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, 
       options: shared,
       ownOptions: [],
       methods: [method],
-      async answer({ request }) {
+      acceptsProof: true,
+      async answer({ request, limits, counted }) {
         const verdict = await guard(request)
         if (!verdict.ok) return verdict.response
+        counted.release()
         if (verdict.family === null) throw new MisuseError('verify', 'let a token pass without its session')
+        const exhausted = await limits.countAccountRequest(verdict.family.id)
+        if (exhausted !== null) return tooManyRequests(exhausted)
         const response = await answer(verdict.family, request)
         // Cache-Control is on all of ours.
         const nonce = verdict.headers.filter(([name]) => name === 'dpop-nonce')

@@ -6,8 +6,8 @@ import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clie
 import { clientPolicy } from '../clients/client-policy.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { withOptionalProof } from '../dpop/with-proof.js'
-import { endpoint } from '../endpoint.js'
-import { readForm } from '../form.js'
+import { endpoint, rejectUnproven } from '../endpoint.js'
+import { type Form, readForm } from '../form.js'
 import type { GrantHandler } from '../grants/grant.js'
 import { authorizationCodeGrant } from '../grants/authorization-code.js'
 import { refreshTokenGrant } from '../grants/refresh-token.js'
@@ -69,11 +69,19 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
   if (codes !== undefined)
     grants.set('authorization_code', authorizationCodeGrant({ ...issuer, codes: demandCodes(codes, options) }))
 
+  /** The request brings a token or a code of this server, whether or not it is still valid. */
+  function bringsProof(form: Form): boolean {
+    const [refreshToken, code] = [form.get('refresh_token'), form.get('code')]
+    if (refreshToken !== null && tokens.isAuthentic(refreshToken)) return true
+    return code !== null && codes !== undefined && codes.open(code) !== null
+  }
+
   return endpoint({
     tokens,
     options,
     ownOptions: [...CLIENT_OPTIONS, 'accessToken', 'codes', 'cookie', 'dpop'],
     methods: ['POST'],
+    acceptsProof: true,
     async answer(exchange) {
       const body = await readForm(exchange.request)
       if (!body.ok) return body.response
@@ -81,6 +89,8 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
       const authentication = await authenticate(exchange, form)
       if (!authentication.ok) return authentication.response
       const { client, confidential, certificateKey } = authentication
+      const unproven = confidential ? null : await rejectUnproven(exchange, () => bringsProof(form))
+      if (unproven !== null) return unproven
       const grantType = form.get('grant_type')
       if (grantType === null) return invalidRequest('grant_type is missing.')
       const grant = grants.get(grantType)

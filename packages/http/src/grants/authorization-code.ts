@@ -5,7 +5,7 @@ import type { AuthorizationCode, AuthorizationCodes } from '../authorization-cod
 import { mayUse } from '../clients/client.js'
 import { type PlainResponse, soleHeader } from '../message.js'
 import { answers } from '../pkce.js'
-import type { Exhausted } from '../rate-limit.js'
+import type { Exhausted } from '../rate-limits/bucket.js'
 import { declined } from '../refresh.js'
 import { invalidGrant, invalidRequest } from '../respond.js'
 import { tokenAnswer } from '../token-answer.js'
@@ -27,7 +27,7 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
     if (verifier === null) return invalidRequest('code_verifier is missing.')
     const opened = codes.open(code)
     if (opened === null) return invalidGrant('code')
-    const { limits, now } = exchange
+    const { limits, counted, now } = exchange
     const getsRefreshToken = mayUse(client, 'refresh_token')
     let exhausted: Exhausted = null
     const outcome = await tokens.redeem<MintedAccessToken>({
@@ -41,13 +41,14 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
       validAfter,
       // Without a refresh token the session is over when the access token is.
       ...(getsRefreshToken ? {} : { mostSeconds: minting.lifetimeSeconds }),
-      admit: async (familyId) => {
-        exhausted = await limits.forFamily(familyId)
+      admit: async (holder) => {
+        exhausted = await limits.countRefresh(holder)
         return exhausted === null
       },
       prepare: (grant) => minting.mint(grant, { boundKey, now }),
     })
     if (!outcome.ok) return refusal(outcome, exhausted)
+    counted.release()
     const { prepared: minted, scope, refreshToken } = outcome
     return tokenAnswer({ minted, scope, boundKey, ...(getsRefreshToken ? { refreshToken } : {}) })
   }

@@ -1,0 +1,113 @@
+import { andThen, type Count, type Counted, type Counter, type MaybePromise } from './limiter.js'
+import { createTurns, type Settle } from './turns.js'
+
+/** A limit, and where a caller stands with it: what the RateLimit fields say (draft-ietf-httpapi-ratelimit-headers-11). */
+export interface Standing {
+  readonly name: string
+  /** Requests in one window, and the length of the window in seconds. */
+  readonly points: number
+  readonly seconds: number
+  readonly remaining: number
+  /** Seconds until the window ends. */
+  readonly resetSeconds: number
+}
+
+/** The limit that is used up; null lets the request pass. */
+export type Exhausted = Standing | null
+
+/** A point that a request has taken. Exactly one of `release` and `keep` has to be called, once. */
+export interface Reservation {
+  /** The limit, if there was no point left. */
+  readonly exhausted: Exhausted
+  /** Where the key stands now; null if the limiter does not say. */
+  standing(): Standing | null
+  /** Gives the point back: the request is not one of those that are counted here. */
+  release(): void
+  /** Leaves the point spent. */
+  keep(): void
+}
+
+/** A number of points for each key and window. A point is taken before the work, so that parallel requests cannot exceed the limit. */
+export interface Bucket {
+  take(key: string): MaybePromise<Reservation>
+  /** As `take`. If no point is left, waits for as long as other requests hold points that they may give back. */
+  takeInTurn(key: string): Promise<Reservation>
+}
+
+export type BucketPolicy = Pick<Standing, 'name' | 'points' | 'seconds'>
+
+/** How often, and for how long at first, a request waits for points that other processes hold. */
+const RETRIES = 4
+const FIRST_RETRY_MS = 25
+
+export function createBucket(counter: Counter, policy: BucketPolicy): Bucket {
+  const turns = createTurns<Standing>()
+  const exhaustedBy = ({ count }: Counted): Exhausted =>
+    count !== null && count.consumedPoints > policy.points ? standingOf(count, policy) : null
+
+  function reserved(counted: Counted, settle: Settle): Reservation {
+    let { count } = counted
+    return {
+      exhausted: null,
+      standing: () => count && standingOf(count, policy),
+      release() {
+        count = count && { ...count, consumedPoints: count.consumedPoints - 1 }
+        void Promise.resolve(counted.giveBack()).then(() => settle('released'))
+      },
+      keep: () => settle('kept'),
+    }
+  }
+
+  return {
+    take: (key) =>
+      andThen(counter.count(key), (counted) => {
+        const exhausted = exhaustedBy(counted)
+        return exhausted === null ? reserved(counted, turns.begin(key)) : overdrawn(counted, exhausted)
+      }),
+    async takeInTurn(key) {
+      let settle = turns.begin(key)
+      for (let retries = 0; ;) {
+        const counted = await counter.count(key)
+        const exhausted = exhaustedBy(counted)
+        if (exhausted === null) {
+          // Where one point was free there may be another.
+          turns.wake(key)
+          return reserved(counted, settle)
+        }
+        await counted.giveBack()
+        if (turns.pending(key) > 1) {
+          settle('waits')
+          const turn = await turns.wait(key, exhausted)
+          if (turn.settle === null) return rejected(turn.rejection)
+          settle = turn.settle
+        } else if (counted.isShared && retries < RETRIES) {
+          await pause(FIRST_RETRY_MS * 2 ** retries)
+          retries += 1
+        } else {
+          turns.rejectWaiting(key, exhausted)
+          settle('kept')
+          return rejected(exhausted)
+        }
+      }
+    },
+  }
+}
+
+/** A request beyond the limit, which is counted all the same. */
+function overdrawn(counted: Counted, exhausted: Standing): Reservation {
+  return { ...rejected(exhausted), release: () => void counted.giveBack() }
+}
+
+/** A request that has no point. */
+function rejected(exhausted: Standing): Reservation {
+  return { exhausted, standing: () => exhausted, release: () => undefined, keep: () => undefined }
+}
+
+function standingOf({ consumedPoints, msBeforeNext }: Count, policy: BucketPolicy): Standing {
+  const remaining = Math.max(0, policy.points - consumedPoints)
+  return { ...policy, remaining, resetSeconds: msBeforeNext / 1000 }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

@@ -1,0 +1,336 @@
+import { createHash } from 'node:crypto'
+import { MisuseError, type RefreshTokens } from '@baton/core'
+import { networkOf } from '../transport.js'
+import { warn } from '../warn.js'
+import { type Bucket, createBucket, type Exhausted, type Reservation, type Standing } from './bucket.js'
+import { fixedWindowCounter } from './fixed-window-counter.js'
+import { andThen, type Limiter, type LimiterOptions, type MaybePromise } from './limiter.js'
+import { localCounter, sharedCounter } from './shared-counter.js'
+
+/*
+ * The policy. Every limit follows from four rules:
+ *
+ * 1. A bucket is keyed by something that only its own users can use, so that nobody can lock out somebody else: an address, an
+ *    account or a client at an address, a family together with the client and the key that the request proved.
+ * 2. A request that proves nothing costs its address a point. The point is taken first and given back once the request proves to be
+ *    legitimate: an authenticated client, a token or code that was accepted, a correct password, a valid access token.
+ * 3. An address without points left is not locked out. Requests that bring something only a legitimate caller has (client
+ *    authentication, an authentic token or code) are still served; all others are rejected.
+ * 4. Whoever is served is limited by its own bucket: refreshes by family, sign-ins by subject. Authenticated clients are not
+ *    limited by address at all; everybody else at one address together is limited to `requestsPerAddress`.
+ *
+ * | bucket     | key                                       | what costs a point                       | points                     |
+ * | ---------- | ----------------------------------------- | ---------------------------------------- | -------------------------- |
+ * | `address`  | address                                   | a request that proves nothing            | `points`                   |
+ * | `requests` | address, in each process                  | a request, unless of an authenticated client | `requestsPerAddress`   |
+ * | `family`   | family, client, proven key                | a refresh or an exchange of a code       | `points`                   |
+ * | `family`   | family, apart from its refreshes          | a request with an access token           | `points`                   |
+ * | `subject`  | subject                                   | a sign-in                                | `points`                   |
+ * | `failure`  | client and address, account and address   | a failed authentication                  | `failedAuthentications`    |
+ * | `sign-in`  | address                                   | a failed sign-in of a named account      | 10 x `failedAuthentications` |
+ *
+ * An address is one IPv4 address or one IPv6 /64. Where the address is unknown, nothing is limited by address.
+ */
+
+export interface RateLimitsOptions {
+  /** Requests without proof per address, refreshes per family and sign-ins per subject, in one window. Default 60. */
+  readonly points?: number
+  /** The window. Default 60. */
+  readonly seconds?: number
+  /** Failed authentications of one client or account from one address in one window. Default 10. */
+  readonly failedAuthentications?: number
+  /** All requests of one address in one window and process, except those of authenticated clients. Default 100 times `points`. */
+  readonly requestsPerAddress?: number
+  /** Creates the limiters, one for each bucket, if counts are to be shared between processes. Default: memory of this process. */
+  readonly createLimiter?: (options: LimiterOptions) => Limiter
+  /** True puts the RateLimit fields on every response, so that clients can slow down in time; 429 always has them. Default false. */
+  readonly announce?: boolean
+  /** Called when a limiter of `createLimiter` fails; this process then counts for itself. Default: a process warning. */
+  readonly onError?: (error: unknown) => unknown
+  /** Milliseconds of a clock that never goes back. Default `performance.now`. */
+  readonly elapsed?: () => number
+}
+
+/** A request that is counted under its address until it is settled. */
+export interface CountedRequest {
+  /** The address may send no further requests in this window. */
+  readonly rejected: Exhausted
+  /**
+   * Set while the request has to be rejected because its address has no points left and the request has not proved anything. Null
+   * once `admit`, `release` or `releaseClient` has been called.
+   */
+  readonly exhausted: Exhausted
+  /** Where the address stands; null if nobody counts or the limiter does not say. */
+  standing(): Standing | null
+  /** The request brings something that only a legitimate caller has. It still costs a point unless it is released. */
+  admit(): void
+  /** The request proved to be legitimate, or another bucket counts it: it costs its address no point. */
+  release(): void
+  /** As `release`, for a request of an authenticated client, which is not limited by address at all. */
+  releaseClient(): void
+  /** The request has ended. It costs its address a point unless it has been released. */
+  settle(): void
+}
+
+/** Who presents a refresh token or a code: a holder with another client or key cannot use up the points of this one. */
+export interface Holder {
+  readonly familyId: string
+  readonly clientId: string
+  /** The proven key, if the token is bound to one. */
+  readonly boundKey: string | null
+}
+
+export type Attempt<Result> =
+  | { readonly exhausted: Standing }
+  /** `result` is what the check resolved with. */
+  | { readonly exhausted: null; readonly result: Result }
+
+/** Limits on requests. See `rateLimits`. */
+export interface RateLimits {
+  /** True if every response says where its caller stands. */
+  readonly announces: boolean
+  /** Counts a request. `inTurn`: waits for a point that a parallel request may give back, because no proof can replace it. */
+  countRequest(address: string | null, mode: 'inTurn' | 'atOnce'): MaybePromise<CountedRequest>
+  /** Counts a refresh or an exchange of a code. */
+  countRefresh(holder: Holder): MaybePromise<Exhausted>
+  /** Counts a request with a valid access token of the family. */
+  countAccountRequest(familyId: string): MaybePromise<Exhausted>
+  /** Counts a successful sign-in, before a session is created. */
+  countSignIn(subject: string): MaybePromise<Exhausted>
+  /**
+   * Authenticates a client, unless too many attempts for it have failed from there. The attempt takes a point before `check` runs and
+   * gets it back unless `check` resolves with null, so that parallel attempts cannot exceed the limit and correct ones cost nothing.
+   */
+  authenticateClient<Result>(
+    attempt: { readonly clientId: string; readonly address: string | null },
+    check: () => Promise<Result | null>,
+  ): Promise<Attempt<Result | null>>
+  /**
+   * The same for the sign-in of a user, such as on a page of your own. `account` is the name that the user typed; null limits all
+   * accounts from that address together.
+   */
+  authenticateUser<Result>(
+    attempt: { readonly account: string | null; readonly address: string | null },
+    check: () => Promise<Result | null>,
+  ): Promise<Attempt<Result | null>>
+}
+
+const KNOWN: readonly string[] = [
+  'points',
+  'seconds',
+  'failedAuthentications',
+  'requestsPerAddress',
+  'createLimiter',
+  'announce',
+  'onError',
+  'elapsed',
+] satisfies (keyof RateLimitsOptions)[]
+
+/** Requests that one address may send for each that it may send without proof. */
+const REQUESTS_PER_POINT = 100
+/** Accounts that one address may exhaust before it can try no other. */
+const ACCOUNTS_PER_ADDRESS = 10
+
+/** Creates the limits that endpoints share. Throws `MisuseError`. */
+export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
+  const limits = checked(options)
+  const { points, failedAuthentications, requestsPerAddress, announce } = limits
+  const requests = localBucket(limits, { name: 'requests', points: requestsPerAddress })
+  const addresses = sharedBucket(limits, { name: 'address', points })
+  const families = sharedBucket(limits, { name: 'family', points })
+  const subjects = sharedBucket(limits, { name: 'subject', points })
+  const failures = sharedBucket(limits, { name: 'failure', points: failedAuthentications })
+  const signIns = sharedBucket(limits, { name: 'sign-in', points: ACCOUNTS_PER_ADDRESS * failedAuthentications })
+
+  return {
+    announces: announce,
+    countRequest(address, mode) {
+      if (address === null) return UNCOUNTED
+      const network = networkOf(address)
+      return andThen(requests.take(network), (total) => {
+        if (total.exhausted !== null) return rejectedRequest(total)
+        const point = mode === 'inTurn' ? addresses.takeInTurn(network) : addresses.take(network)
+        return andThen(point, (unproven) => countedRequest(total, unproven))
+      })
+    },
+    countRefresh: (holder) => spend(families, keyOf(holder.familyId, holder.boundKey ?? '', holder.clientId)),
+    countAccountRequest: (familyId) => spend(families, keyOf('account', familyId)),
+    countSignIn: (subject) => spend(subjects, keyOf(subject)),
+    authenticateClient: ({ clientId, address }, check) =>
+      address === null ? unlimited(check) : attempt([[failures, keyOf('client', networkOf(address), clientId)]], check),
+    authenticateUser({ account, address }, check) {
+      if (address === null) return unlimited(check)
+      const network = networkOf(address)
+      const byAccount: Place = [failures, keyOf('account', network, account === null ? '' : foldName(account))]
+      return attempt(account === null ? [byAccount] : [[signIns, network], byAccount], check)
+    },
+  }
+}
+
+const defaults = new WeakMap<RefreshTokens, RateLimits>()
+
+/** The limits of endpoints over `tokens` that are given none: the same for all of them. */
+export function defaultRateLimits(tokens: RefreshTokens): RateLimits {
+  const existing = defaults.get(tokens)
+  if (existing !== undefined) return existing
+  const limits = rateLimits()
+  defaults.set(tokens, limits)
+  return limits
+}
+
+const UNCOUNTED: CountedRequest = {
+  rejected: null,
+  exhausted: null,
+  standing: () => null,
+  admit: () => undefined,
+  release: () => undefined,
+  releaseClient: () => undefined,
+  settle: () => undefined,
+}
+
+export const noRateLimits: RateLimits = {
+  announces: false,
+  countRequest: () => UNCOUNTED,
+  countRefresh: () => null,
+  countAccountRequest: () => null,
+  countSignIn: () => null,
+  authenticateClient: (_attempt, check) => unlimited(check),
+  authenticateUser: (_attempt, check) => unlimited(check),
+}
+
+function rejectedRequest(total: Reservation): CountedRequest {
+  const { exhausted } = total
+  return { ...UNCOUNTED, rejected: exhausted, exhausted, standing: () => exhausted, settle: () => total.keep() }
+}
+
+function countedRequest(total: Reservation, unproven: Reservation): CountedRequest {
+  let { exhausted } = unproven
+  let isSettled = false
+  const admit = () => {
+    exhausted = null
+  }
+  const settle = (byTotal: 'release' | 'keep', byUnproven: 'release' | 'keep') => {
+    if (isSettled) return
+    isSettled = true
+    total[byTotal]()
+    unproven[byUnproven]()
+  }
+  return {
+    rejected: null,
+    get exhausted() {
+      return exhausted
+    },
+    standing: () => unproven.standing(),
+    admit,
+    release() {
+      admit()
+      settle('keep', 'release')
+    },
+    releaseClient() {
+      admit()
+      settle('release', 'release')
+    },
+    settle: () => settle('keep', 'keep'),
+  }
+}
+
+/** Takes a point that nothing gives back. */
+function spend(bucket: Bucket, key: string): MaybePromise<Exhausted> {
+  return andThen(bucket.take(key), (reservation) => {
+    reservation.keep()
+    return reservation.exhausted
+  })
+}
+
+type Place = readonly [bucket: Bucket, key: string]
+
+/** Takes a point at each place, always in the same order, and gives them back unless the check fails. */
+async function attempt<Result>(
+  places: readonly Place[],
+  check: () => Promise<Result | null>,
+): Promise<Attempt<Result | null>> {
+  const [place, ...others] = places
+  if (place === undefined) return unlimited(check)
+  const [bucket, key] = place
+  const reservation = await bucket.takeInTurn(key)
+  if (reservation.exhausted !== null) return { exhausted: reservation.exhausted }
+  let isFailure = false
+  try {
+    const attempted = await attempt(others, check)
+    isFailure = attempted.exhausted === null && attempted.result === null
+    return attempted
+  } finally {
+    if (isFailure) reservation.keep()
+    else reservation.release()
+  }
+}
+
+async function unlimited<Result>(check: () => Promise<Result>): Promise<Attempt<Result>> {
+  return { exhausted: null, result: await check() }
+}
+
+interface Checked extends Required<Omit<RateLimitsOptions, 'createLimiter'>> {
+  readonly createLimiter: RateLimitsOptions['createLimiter'] | undefined
+}
+type Size = Pick<Standing, 'name' | 'points'>
+
+function localBucket({ seconds, elapsed }: Checked, size: Size): Bucket {
+  return createBucket(localCounter(fixedWindowCounter({ windowMs: seconds * 1000, elapsed })), { ...size, seconds })
+}
+
+/** A bucket in a limiter of the app, if it gives any. */
+function sharedBucket(limits: Checked, size: Size): Bucket {
+  const { seconds, elapsed, createLimiter, onError } = limits
+  if (createLimiter === undefined) return localBucket(limits, size)
+  const { name, points } = size
+  const limiter = createLimiter({ keyPrefix: `baton:${name}`, points, duration: seconds })
+  for (const method of ['consume', 'reward'] as const) {
+    if (typeof (limiter as Partial<Limiter> | null)?.[method] !== 'function')
+      throw new MisuseError(
+        'rateLimits.createLimiter',
+        `must return limiters with consume() and reward(), got one without ${method}(); return a class of rate-limiter-flexible`,
+      )
+  }
+  const fallback = fixedWindowCounter({ windowMs: seconds * 1000, elapsed })
+  return createBucket(sharedCounter(limiter, { points, fallback, onError }), { ...size, seconds })
+}
+
+const MAX_KEY_LENGTH = 256
+
+/** One key for several parts, of bounded length however long a client_id or a name is that a request brings. */
+function keyOf(...parts: readonly string[]): string {
+  const key = parts.length === 1 ? (parts[0] ?? '') : JSON.stringify(parts)
+  return key.length <= MAX_KEY_LENGTH ? key : `sha256:${createHash('sha256').update(key).digest('base64url')}`
+}
+
+/** Spellings that an app may take for the same account share a bucket. */
+function foldName(account: string): string {
+  return account.normalize('NFKC').trim().toLowerCase()
+}
+
+function checked(options: RateLimitsOptions): Checked {
+  for (const name of Object.keys(options)) {
+    if (!KNOWN.includes(name))
+      throw new MisuseError(name, `is not an option of rateLimits; known are ${KNOWN.join(', ')}`)
+  }
+  const { points = 60, seconds = 60, failedAuthentications = 10, createLimiter, announce = false } = options
+  const {
+    requestsPerAddress = points * REQUESTS_PER_POINT,
+    onError = warn,
+    elapsed = () => performance.now(),
+  } = options
+  const counts = { points, seconds, failedAuthentications, requestsPerAddress }
+  for (const [name, value] of Object.entries(counts)) assertCount(`rateLimits.${name}`, value)
+  // Callers without types reach this with a variable of the environment.
+  if (typeof (announce as unknown) !== 'boolean')
+    throw new MisuseError('rateLimits.announce', 'is neither true nor false')
+  return { ...counts, announce, onError, elapsed, createLimiter }
+}
+
+function assertCount(option: string, value: unknown): void {
+  if (Number.isInteger(value) && (value as number) >= 1) return
+  throw new MisuseError(
+    option,
+    `must be an integer of at least 1, got ${String(value)}; to limit nothing, give the endpoints rateLimit: false`,
+  )
+}

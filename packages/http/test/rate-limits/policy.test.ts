@@ -1,0 +1,367 @@
+import { memoryStore } from '@baton/store-memory'
+import { createRefreshTokens } from '@baton/core'
+import { startRedis } from '@baton/test-servers'
+import { RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import {
+  authorizationCodes,
+  authServer,
+  type ClientRegistry,
+  type Endpoint,
+  generateSigningKey,
+  hashClientSecret,
+  introspectionEndpoint,
+  jwtAccessTokens,
+  loginEndpoint,
+  type LoginOptions,
+  rateLimits,
+  type RateLimitsOptions,
+  sessionsEndpoint,
+} from '../../src/index.js'
+import { createProver } from '../dpop/prover.js'
+import {
+  basic,
+  CB_SECRET,
+  CLIENTS,
+  CX_SECRET,
+  expectError,
+  FORM_TYPE,
+  fromPage,
+  legibleAccessTokens,
+  MINUTE,
+  post,
+  refreshWith,
+  type RequestPatch,
+  send,
+  START,
+  world,
+  type WorldOptions,
+} from '../wire.js'
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const times = (count: number) => Array.from({ length: count }, (_, index) => index)
+const from = (index: number) => ({ remoteAddress: `198.51.${String(index >> 8)}.${String(index & 255)}` })
+const statusesOf = (responses: readonly { readonly status: number }[]) => {
+  const counts: Record<number, number> = {}
+  for (const { status } of responses) counts[status] = (counts[status] ?? 0) + 1
+  return counts
+}
+async function inOrder<Result>(count: number, run: (index: number) => Promise<Result>): Promise<Result[]> {
+  const results: Result[] = []
+  for (const index of times(count)) results.push(await run(index))
+  return results
+}
+
+/** Lets other requests come in between, as a database does. */
+const elsewhere = () => new Promise((resolve) => setImmediate(resolve))
+
+const PASSWORDS: Readonly<Record<string, string>> = { alice: 'wonderland', bob: 'builder' }
+
+/** All endpoints, a sign-in that takes a moment, and what it has been asked. */
+function server(options: RateLimitsOptions = {}, more: Partial<WorldOptions> = {}) {
+  const limits = rateLimits(options)
+  const here = world({ rateLimit: limits, ...more })
+  const { tokens, clock } = here
+  const attempts: unknown[] = []
+  const authenticate: LoginOptions['authenticate'] = async ({ username, password }) => {
+    attempts.push(username)
+    await elsewhere()
+    const subject = String(username)
+    return (PASSWORDS[subject] ?? 'secret') === password ? { subject, clientId: 'pub' } : null
+  }
+  const accessToken = legibleAccessTokens()
+  const login = loginEndpoint(tokens, {
+    accessToken,
+    authenticate,
+    accountName: ({ username }) => username,
+    rateLimit: limits,
+    now: () => clock.now,
+  })
+  const signIn = (username: string, password = PASSWORDS[username] ?? 'secret', patch: RequestPatch = {}) =>
+    send(login, {
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ username, password }),
+      ...patch,
+    })
+  const introspect = introspectionEndpoint(tokens, { clients: CLIENTS, rateLimit: limits, now: () => clock.now })
+  const sessions = sessionsEndpoint(tokens, { verify: accessToken, rateLimit: limits, now: () => clock.now })
+  const asCb = (secret: string, patch: RequestPatch = {}) =>
+    post(here.revoke, { token: 'x' }, { headers: { authorization: basic('cb', secret) }, ...patch })
+  return { ...here, limits, attempts, signIn, introspect, sessions, asCb }
+}
+
+/** A registry that responds later. */
+const slowClients = (): ClientRegistry => ({
+  async find(clientId) {
+    await elsewhere()
+    return clientId === 'cb' ? { clientId, secretHashes: [hashClientSecret(CB_SECRET)] } : null
+  },
+})
+
+const inMemory: RateLimitsOptions['createLimiter'] = (options) => new RateLimiterMemory(options)
+
+describe.each([
+  ['counted in this process', undefined],
+  ['counted by a shared limiter', inMemory],
+] as const)('A6: parallel authentication, %s', (_name, createLimiter) => {
+  const shared = createLimiter === undefined ? {} : { createLimiter }
+
+  test('500 wrong passwords at once: only as many as the limit are checked', async () => {
+    const { signIn, attempts } = server({ points: 10_000, ...shared })
+    const responses = await Promise.all(times(500).map(() => signIn('alice', 'wrong')))
+    expect(statusesOf(responses)).toEqual({ 401: 10, 429: 490 })
+    expect(attempts).toHaveLength(10)
+  })
+
+  test('500 wrong passwords at once for an app that names no account: only as many as the limit are checked', async () => {
+    let checked = 0
+    const login = loginEndpoint(world().tokens, {
+      accessToken: legibleAccessTokens(),
+      rateLimit: rateLimits({ points: 10_000, ...shared }),
+      async authenticate() {
+        checked += 1
+        await elsewhere()
+        return null
+      },
+    })
+    const json = { headers: { 'content-type': 'application/json' }, body: '{}' }
+    expect(statusesOf(await Promise.all(times(500).map(() => send(login, json))))).toEqual({ 401: 10, 429: 490 })
+    expect(checked).toBe(10)
+  })
+
+  test('500 wrong secrets at once: a right one among them that comes after the limit is not accepted', async () => {
+    const { asCb } = server({ points: 10_000, ...shared }, { clients: slowClients() })
+    const guesses = times(500).map((index) => asCb(index === 400 ? CB_SECRET : `wrong ${String(index)}`))
+    expect(statusesOf(await Promise.all(guesses))).toEqual({ 401: 10, 429: 490 })
+  })
+
+  test('500 right secrets at once are all accepted', async () => {
+    const { asCb } = server(shared, { clients: slowClients() })
+    expect(statusesOf(await Promise.all(times(500).map(() => asCb(CB_SECRET))))).toEqual({ 200: 500 })
+  })
+
+  test('500 right passwords at once are all accepted', async () => {
+    const { signIn } = server(shared)
+    const responses = await Promise.all(times(500).map((index) => signIn(`user ${String(index % 20)}`)))
+    expect(statusesOf(responses)).toEqual({ 200: 500 })
+  })
+
+  test('a check that fails because of an outage costs nothing', async () => {
+    const clients = { find: () => Promise.reject(new Error('the registry is down')) }
+    const { asCb } = server(shared, { clients })
+    expect(statusesOf(await inOrder(30, () => asCb('wrong')))).toEqual({ 503: 30 })
+  })
+})
+
+test('A6: two processes with one Redis let at most the limit of wrong guesses through, and all right ones', async () => {
+  const redis = await startRedis()
+  const client = redis.connect()
+  try {
+    const createLimiter: RateLimitsOptions['createLimiter'] = (options) =>
+      new RateLimiterRedis({ storeClient: client, ...options })
+    const processes = times(2).map(() => server({ points: 10_000, createLimiter }, { clients: slowClients() }))
+    const all = (secret: string, patch: RequestPatch) =>
+      Promise.all(times(250).flatMap(() => processes.map(({ asCb }) => asCb(secret, patch))))
+    expect(statusesOf(await all(CB_SECRET, from(1)))).toEqual({ 200: 500 })
+    expect(statusesOf(await all('wrong', from(2)))).toEqual({ 401: 10, 429: 490 })
+    expect(statusesOf(await all(CB_SECRET, from(1)))).toEqual({ 200: 500 })
+  } finally {
+    await client.quit()
+    await redis.stop()
+  }
+})
+
+describe('A7: nobody uses up the points of somebody else', () => {
+  test('a caller with another client or key does not use up the refreshes of a family', async () => {
+    const { token, issue, clock } = server({ points: 5 })
+    const [owner, stranger] = [await createProver(() => clock.now), await createProver(() => clock.now)]
+    const bound = await issue({ boundKey: owner.boundKey })
+    const unbound = await issue()
+    const proven = async (prover: typeof owner, patch: RequestPatch = {}) => ({
+      ...patch,
+      headers: { dpop: await prover.prove() },
+    })
+    // From the address of the owner and from others.
+    for (const index of times(30)) {
+      const patch = index % 2 === 0 ? {} : from(index)
+      const responses = [
+        await refreshWith(token, unbound, { client_id: 'pub2' }, patch),
+        await post(
+          token,
+          { grant_type: 'refresh_token', refresh_token: unbound },
+          { ...patch, headers: { authorization: basic('cx', CX_SECRET) } },
+        ),
+        await refreshWith(token, bound, {}, await proven(stranger, patch)),
+        await refreshWith(token, bound, {}, patch),
+      ]
+      expect(responses.every(({ status }) => status === 400 || status === 429)).toBe(true)
+    }
+    expect((await refreshWith(token, unbound)).status).toBe(200)
+    expect((await refreshWith(token, bound, {}, await proven(owner))).status).toBe(200)
+  })
+
+  test('the cookie of another client does not use up the refreshes of a family', async () => {
+    const { token, refreshCookie, issue } = server({ points: 5 })
+    const refreshToken = await issue()
+    for (const index of times(20)) await send(refreshCookie, fromPage(refreshToken, from(index)))
+    expect((await refreshWith(token, refreshToken)).status).toBe(200)
+  })
+
+  test('an access token does not use up the refreshes of its family', async () => {
+    const { token, sessions, issue } = server({ points: 5 })
+    const { body } = await refreshWith(token, await issue())
+    const list = (index: number) =>
+      send(sessions, {
+        method: 'GET',
+        url: '/auth/sessions',
+        headers: { authorization: `Bearer ${String(body.access_token)}` },
+        ...from(index),
+      })
+    expect(statusesOf(await inOrder(7, list))).toEqual({ 200: 5, 429: 2 })
+    expect((await refreshWith(token, body.refresh_token)).status).toBe(200)
+  })
+
+  test('wrong secrets from elsewhere do not lock out a client, and from its own address no other client', async () => {
+    const { asCb, revoke } = server()
+    await inOrder(30, (index) => asCb('wrong', from(index % 3)))
+    expect((await asCb(CB_SECRET)).status).toBe(200)
+    await inOrder(30, () => asCb('wrong'))
+    const asCx = { headers: { authorization: basic('cx', CX_SECRET) } }
+    expect((await post(revoke, { token: 'x' }, asCx)).status).toBe(200)
+  })
+
+  test('wrong passwords from elsewhere do not lock out a user, and from the same address no other user', async () => {
+    const { signIn } = server()
+    await inOrder(60, (index) => signIn('alice', 'wrong', from(index % 3)))
+    expect((await signIn('alice')).status).toBe(200)
+    expect(statusesOf(await inOrder(90, () => signIn('alice', 'wrong')))).toEqual({ 401: 10, 429: 80 })
+    expect((await signIn('bob')).status).toBe(200)
+    // However the name is spelt, it is the same account.
+    expect((await signIn(' ALICE', 'wrong')).status).toBe(429)
+  })
+
+  test('an address that tries many accounts is stopped, and others are not', async () => {
+    const { signIn } = server()
+    const guesses = await inOrder(150, (index) => signIn(`user ${String(index)}`, 'wrong'))
+    expect(statusesOf(guesses)).toEqual({ 401: 100, 429: 50 })
+    expect((await signIn('alice', 'wonderland', from(1))).status).toBe(200)
+  })
+
+  test('requests without proof do not lock out their neighbours at the address', async () => {
+    const { token, revoke, refreshCookie, logout, introspect, asCb, codes, issue } = server()
+    const [first, second, third] = [await issue(), await issue(), await issue({ clientId: 'first-party' })]
+    const verifier = 'v'.repeat(43)
+    const code = codes.issue({
+      subject: 'alice',
+      clientId: 'pub',
+      scope: 'a',
+      redirectUri: null,
+      codeChallenge: 'HUSx34l6ESc4Fm1FYM4lOCnBj4BwJKZ3g1v8zCgsYZc',
+    })
+    expect(statusesOf(await inOrder(100, () => refreshWith(token, 'nonsense')))).toEqual({ 400: 60, 429: 40 })
+    expect((await refreshWith(token, first)).status).toBe(200)
+    expect((await post(revoke, { client_id: 'pub', token: second })).status).toBe(200)
+    const refreshed = await send(refreshCookie, fromPage(third))
+    expect(refreshed.status).toBe(200)
+    const next = /^__Host-baton=([^;]*)/.exec(refreshed.header('set-cookie') ?? '')?.[1] ?? ''
+    expect((await send(logout, fromPage(next))).status).toBe(204)
+    expect((await asCb(CB_SECRET)).status).toBe(200)
+    const asCx = { headers: { authorization: basic('cx', CX_SECRET) } }
+    expect((await post(introspect, { token: 'x' }, asCx)).body).toEqual({ active: false })
+    // It was made by this server, so it is judged; another one is not.
+    const exchange = { grant_type: 'authorization_code', client_id: 'pub', code_verifier: verifier }
+    expectError(await post(token, { ...exchange, code }), 400, 'invalid_grant')
+    expectError(await post(token, { ...exchange, code: 'nonsense' }), 429, 'too_many_requests')
+  })
+})
+
+describe('B: every endpoint limits callers without credentials', () => {
+  const issuer = 'https://as.example'
+  const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['s'.repeat(32)] })
+  const { routes } = authServer(tokens, {
+    issuer,
+    accessToken: jwtAccessTokens({ issuer, audience: issuer, keys: [generateSigningKey()] }),
+    codes: authorizationCodes(tokens, { issuer, secrets: ['c'.repeat(32)] }),
+    authorizationEndpoint: `${issuer}/authorize`,
+    clients: CLIENTS,
+    cookie: true,
+    authenticate: async () => null,
+  })
+  /** Documents for everybody, which cost nothing. */
+  const isPublic = (route: string) => route === 'jwks' || route === 'metadata'
+  const endpoints = routes
+    .filter(({ route }) => !isPublic(route))
+    .flatMap(({ paths, endpoint }) => paths.map((path): [string, Endpoint] => [path, endpoint]))
+  let neighbour = 0
+
+  test.each(endpoints)('%s', async (path, endpoint) => {
+    const method = /sessions$/.test(path) ? 'GET' : path.endsWith(':id') ? 'DELETE' : 'POST'
+    const bodies = [
+      ['', FORM_TYPE],
+      ['token=x&client_id=pub&grant_type=refresh_token&refresh_token=x', FORM_TYPE],
+      ['token=x&client_id=nobody', FORM_TYPE],
+      ['{}', 'application/json'],
+    ] as const
+    for (const [body, type] of bodies) {
+      neighbour += 1
+      const ask = () =>
+        send(endpoint, {
+          ...fromPage(null, from(neighbour)),
+          method,
+          url: path,
+          body,
+          headers: { ...fromPage(null).headers, 'content-type': type },
+        })
+      const responses = await inOrder(70, ask)
+      expect(responses.slice(0, 10).filter(({ status }) => status === 429)).toEqual([])
+      expect(statusesOf(responses.slice(60))).toEqual({ 429: 10 })
+    }
+  })
+})
+
+describe('D7: an address is no limit for those who prove who they are', () => {
+  test('300 requests of an authenticated client, before and after others have used up the address', async () => {
+    const { asCb, token, introspect } = server()
+    const ask = (index: number) =>
+      index % 2 === 0
+        ? asCb(CB_SECRET)
+        : post(introspect, { token: 'x' }, { headers: { authorization: basic('cx', CX_SECRET) } })
+    expect(statusesOf(await inOrder(300, ask))).toEqual({ 200: 300 })
+    await inOrder(70, () => refreshWith(token, 'nonsense'))
+    expect(statusesOf(await inOrder(300, ask))).toEqual({ 200: 300 })
+  })
+
+  test('1000 users behind one address sign in and refresh', async () => {
+    const { signIn, token } = server()
+    const users = times(1000).map((index) => `user ${String(index)}`)
+    const use = async (user: string) => {
+      const signedIn = await signIn(user)
+      const refreshed = await refreshWith(token, signedIn.body.refresh_token)
+      return [signedIn, refreshed]
+    }
+    expect(statusesOf((await Promise.all(users.map(use))).flat())).toEqual({ 200: 2000 })
+  })
+
+  test('one address, whatever it proves, sends no more than requestsPerAddress; authenticated clients are not part of it', async () => {
+    const { token, asCb, issue } = server({ requestsPerAddress: 20 })
+    const tokens = await inOrder(25, () => issue())
+    const refreshes = await inOrder(25, (index) => refreshWith(token, tokens[index] ?? ''))
+    expect(statusesOf(refreshes)).toEqual({ 200: 20, 429: 5 })
+    expect((await refreshWith(token, tokens[24] ?? '', {}, from(1))).status).toBe(200)
+    expect(statusesOf(await inOrder(50, () => asCb(CB_SECRET, from(2))))).toEqual({ 200: 50 })
+  })
+})
+
+test('A8: a window lasts no longer when the wall clock is set back', async () => {
+  vi.useFakeTimers({ now: START })
+  const { token } = server({ points: 1 })
+  const refresh = () => refreshWith(token, 'nonsense')
+  expect((await refresh()).status).toBe(400)
+  vi.setSystemTime(START - 60 * MINUTE)
+  expect((await refresh()).header('retry-after')).toBe('60')
+  vi.advanceTimersByTime(MINUTE)
+  expect((await refresh()).status).toBe(400)
+})
