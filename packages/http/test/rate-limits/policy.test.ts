@@ -87,7 +87,12 @@ function server(options: RateLimitsOptions = {}, more: Partial<WorldOptions> = {
       ...patch,
     })
   const introspect = introspectionEndpoint(tokens, { clients: CLIENTS, rateLimit: limits, now: () => clock.now })
-  const sessions = sessionsEndpoint(tokens, { verify: accessToken, rateLimit: limits, now: () => clock.now })
+  const sessions = sessionsEndpoint(tokens, {
+    verify: accessToken,
+    sessionsScope: 'a',
+    rateLimit: limits,
+    now: () => clock.now,
+  })
   const asCb = (secret: string, patch: RequestPatch = {}) =>
     post(here.revoke, { token: 'x' }, { headers: { authorization: basic('cb', secret) }, ...patch })
   return { ...here, limits, attempts, signIn, introspect, sessions, asCb }
