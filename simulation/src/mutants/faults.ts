@@ -587,13 +587,13 @@ export const faults: readonly Fault[] = [
   inClient(
     'a sign-in waits for no refresh',
     'cookie.ts',
-    'schedule: oneAtATime,',
-    'schedule: () => (send) => send(new AbortController().signal),',
+    'connect: connectWith(oneAtATime),',
+    'connect: connectWith(() => (send) => send(new AbortController().signal)),',
   ),
   inClient(
     'a sign-in request is sent while another one is in flight',
     'cookie-requests.ts',
-    'if (!isAlone && (await isBusy())) return null\n',
+    "if (lock !== 'held' && (await isBusy())) return null\n",
     '',
   ),
 ]
