@@ -55,18 +55,24 @@ export function createKeeper(setup: KeeperSetup): Keeper {
   let cancelRetry: () => void = () => undefined
 
   /** Takes over what is stored, whoever stored it. */
-  async function look(): Promise<void> {
+  async function look(hasAsked = false): Promise<void> {
     const turn = turns
     const record = await vault.read()
     const session = record?.session
     // What was read before a sign-in or a sign-out says nothing about what came after.
     if (turn !== turns) return
     if (session?.state === 'live') adopt(session)
-    else if (session?.state === 'ended') depart(session.reason)
-    else if (endpoints.isCookie) {
+    else if (session?.state === 'ended') {
+      if (hasAsked || !mayAskCookie()) depart(session.reason)
+    } else if (endpoints.isCookie) {
       // The cookie outlives a marker that was deleted.
       if (session?.replaced && session.replaced === shown.sid) depart('replaced')
     } else if (record !== undefined) depart(shown.sid ? 'cleared' : 'no_session')
+  }
+
+  /** A page that does not know of any session asks the server once, although the stored one has ended. */
+  function mayAskCookie(): boolean {
+    return endpoints.isCookie && shown.status === 'unknown'
   }
 
   function adopt(session: LiveSession): void {
@@ -94,7 +100,7 @@ export function createKeeper(setup: KeeperSetup): Keeper {
   /** Resolves with why there is no other token than the stale one, however many wait for it. */
   function refresh(stale: Seen | null): Promise<SessionError | null> {
     const turn = turns
-    running ??= refreshOnce(stale, usable)
+    running ??= refreshOnce(stale, usable, mayAskCookie())
       .finally(() => (running = null))
       .then((result) => settle(result, turn === turns))
     return running
@@ -103,7 +109,7 @@ export function createKeeper(setup: KeeperSetup): Keeper {
   async function settle(result: Refreshed | SessionError, isCurrent: boolean): Promise<SessionError | null> {
     if (result instanceof SessionError) {
       if (result.code === 'signed_out') {
-        await look()
+        await look(true)
         void flush()
       } else quietUntil = environment.elapsed() + QUIET_MS
       return result

@@ -59,7 +59,7 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
     isCookie: false,
     connect: connectWith(() => (send) => send(new AbortController().signal), errorCode),
     refresh(session, key) {
-      if (session.state === 'unknown' || session.refreshToken === null) return null
+      if (session.state !== 'live' || session.refreshToken === null) return null
       const form = { grant_type: 'refresh_token', refresh_token: session.refreshToken }
       return write(token, form, headerOf(key))
     },

@@ -37,14 +37,21 @@ export interface RefreshRequest {
   readonly sentAt: number
 }
 
-/** Signed out, and kept so that an answer which comes late finds it. */
-interface EndedSession {
+/**
+ * Signed out, and kept so that a response which comes late finds it. In cookie mode the server may have signed in since, by a redirect
+ * or a form: each page asks it once.
+ */
+export interface EndedSession {
   readonly state: 'ended'
   readonly reason: SignedOutReason
+  readonly attempt?: string
+  readonly request?: RefreshRequest | undefined
+  /** The session that has ended: a cookie that is still of it does not bring it back. */
+  readonly endedSid?: string | null | undefined
 }
 
 /** What is known of a session whatever its state: all, its attempt, or nothing. */
-export type Known = Partial<Omit<LiveSession, 'state'> & { readonly state: string }>
+export type Known = Partial<Omit<LiveSession, 'state'> & { readonly state: string } & Pick<EndedSession, 'endedSid'>>
 
 /** Why nobody is signed in. */
 export type SignedOutReason =

@@ -1,7 +1,7 @@
 import { leftOnWall } from './access-token.js'
 import type { Answer, Grant } from './answer.js'
 import { SessionError } from './errors.js'
-import type { Known, LiveSession, RefreshRequest, SessionRecord, UnknownSession } from './record.js'
+import type { EndedSession, Known, LiveSession, RefreshRequest, SessionRecord, UnknownSession } from './record.js'
 
 /*
  * A refresh in two decisions, one before the POST and one after. Both are pure and total: no clock, no randomness, no I/O.
@@ -11,7 +11,7 @@ import type { Known, LiveSession, RefreshRequest, SessionRecord, UnknownSession 
 export type Seen = Pick<LiveSession, 'attempt'>
 
 /** What is sent; nothing else is replaced by what comes of it. */
-export type Base = LiveSession | UnknownSession
+export type Base = LiveSession | UnknownSession | EndedSession
 
 /** Whether we have exchanged the refresh token, or somebody else had. */
 export interface Refreshed {
@@ -29,6 +29,8 @@ export interface Need {
   readonly stale: Seen | null
   /** Those that this page has by now, and that work. */
   readonly held: Seen | null
+  /** True if an ended session may have been followed by one that only the cookie knows. */
+  readonly asksCookie?: boolean
   /** Epoch milliseconds. */
   readonly now: number
 }
@@ -42,10 +44,12 @@ export interface Answered {
 
 /** What a stored session comes to before anybody is asked: it can be adopted, it has to be sent, or why neither. */
 export function consider(
-  { session, pause }: SessionRecord,
-  { stale, held, now }: Need,
+  { session, pause, revocations }: SessionRecord,
+  { stale, held, now, asksCookie }: Need,
 ): Refreshed | Base | SessionError {
-  if (session.state === 'ended') return new SessionError('signed_out', session.reason)
+  // While the server has not confirmed a sign-out, the cookie may be of the session that has ended.
+  if (session.state === 'ended' && (!asksCookie || revocations[0]))
+    return new SessionError('signed_out', session.reason)
   if (session.state === 'live' && session.attempt !== stale?.attempt) {
     const works = session.accessToken && leftOnWall(session, now) > 0
     // Or somebody has signed in here while we waited for the lock.
@@ -69,7 +73,7 @@ export function reserve(
   base: Base,
   { key, now }: { readonly key: string; readonly now: number },
 ): Reserved | null {
-  if (session.state === 'ended' || session.attempt !== base.attempt) return null
+  if (session.attempt !== base.attempt) return null
   const { request } = session
   const isRecent = request && now - request.sentAt < MAX_KEY_AGE_MS
   return { ...rest, session: { ...session, request: { key: isRecent ? request.key : key, sentAt: now } } }
@@ -78,9 +82,11 @@ export function reserve(
 /** What to store now that `base` has been answered; null for nothing. An answer changes only what is still what was sent. */
 export function weigh(record: SessionRecord, base: Base, { answer, now, attempt }: Answered): SessionRecord | null {
   const { session, revocations } = record
-  const { sid }: Known = base
-  const isStill = session.state !== 'ended' && session.attempt === base.attempt
+  const { sid, endedSid }: Known = base
+  const isStill = session.attempt === base.attempt
   if (!(answer instanceof SessionError)) {
+    if (endedSid && endedSid === answer.sid)
+      return { ...record, revocations: [...revocations, { refreshToken: null, sid: endedSid }] }
     if (isStill) return { ...record, pause: null, session: successorOf(base, answer, attempt) }
     const { refreshToken } = answer
     // Too late, and of use to nobody: the server should end it.
@@ -93,8 +99,9 @@ export function weigh(record: SessionRecord, base: Base, { answer, now, attempt 
   if (code !== 'signed_out' || !isStill) return null
   // Whose cookie it is, only a page that believes in nobody may find out: this one would show one person's data to another.
   if (reason === 'replaced') return { ...record, session: { state: 'unknown', attempt, replaced: sid } }
+  if (session.state === 'ended') return record
   const why = !sid ? 'no_session' : reason === 'not_renewable' ? reason : 'refused'
-  return { ...record, session: { state: 'ended', reason: why } }
+  return { ...record, session: { state: 'ended', reason: why, attempt, endedSid: sid } }
 }
 
 /** The generation after `base`, or the first one where nothing was known. */
@@ -104,7 +111,7 @@ export function successorOf(base: Base, grant: Grant, attempt: string): LiveSess
     ...grant,
     state: 'live',
     // Only Baton servers return one.
-    sid: sid ?? grant.sid ?? base.attempt,
+    sid: sid ?? grant.sid ?? base.attempt ?? attempt,
     generation: generation + 1,
     attempt,
     refreshToken: grant.refreshToken ?? refreshToken,

@@ -14,13 +14,17 @@ interface RefreshSetup extends Setup {
 }
 
 /** Resolves with a session other than the stale one, or with why there is none. Never rejects. */
-export type Refresh = (stale: Seen | null, held: () => Seen | null) => Promise<Refreshed | SessionError>
+export type Refresh = (
+  stale: Seen | null,
+  held: () => Seen | null,
+  asksCookie: boolean,
+) => Promise<Refreshed | SessionError>
 
 /** Does what `refresh-state.ts` decides. */
 export function createRefresh(setup: RefreshSetup): Refresh {
   const { environment, endpoints, vault, transport } = setup
 
-  return async (stale, held) => {
+  return async (stale, held, asksCookie) => {
     /** One turn with the lock, around re-read, POST and commit only. */
     async function turn(lock: LockState): Promise<Refreshed | SessionError> {
       const initial: SessionRecord = {
@@ -33,7 +37,7 @@ export function createRefresh(setup: RefreshSetup): Refresh {
       const stored = await vault.read()
       if (stored === undefined && !endpoints.isCookie) return new SessionError('unavailable', 'storage failed')
       const record = stored ?? initial
-      const base = consider(record, { stale, held: held(), now: environment.now() })
+      const base = consider(record, { stale, held: held(), now: environment.now(), asksCookie })
       if (base instanceof SessionError || 'type' in base) return base
       if (lock === 'taken') return new SessionError('timeout', 'lock taken')
       const next = { key: randomText(environment), now: environment.now() }

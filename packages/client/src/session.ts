@@ -117,13 +117,18 @@ export function createSession(options: SessionOptions): Session {
   function replace(next: LiveSession | null): Promise<unknown> {
     return vault.change((record) => {
       const before: Known = record?.session ?? {}
-      const { state, sid = null, refreshToken = null } = before
+      const { state, sid = null, refreshToken = null, endedSid } = before
       // Without a marker there may still be a cookie.
       const isKept = sid ? refreshToken === next?.refreshToken : state === 'ended' || !endpoints.isCookie
       const untold = [...(record?.revocations ?? []), ...(isKept ? [] : [{ refreshToken, sid }])]
       return {
         ...record,
-        session: next ?? { state: 'ended', reason: 'logout' },
+        session: next ?? {
+          state: 'ended',
+          reason: 'logout',
+          attempt: randomText(environment),
+          endedSid: sid ?? endedSid,
+        },
         pause: null,
         // A cookie that is replaced the server ends by itself; told of it later, it might end the next one.
         revocations: next && endpoints.isCookie ? [] : untold,

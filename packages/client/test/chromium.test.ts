@@ -531,6 +531,63 @@ describe('with the refresh token in a cookie', () => {
     expect(server.asked('/auth/refresh')).toHaveLength(1)
   })
 
+  const reopen = async (tab: Tab) => {
+    await tab.page.reload()
+    await tab.page.waitForFunction('globalThis.ready === true')
+    await tab.ask('open', cookie)
+  }
+  const logins = `fetch('/cookie/login', {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"username":"bob"}' })`
+
+  test('a sign-in made by the server, as by a redirect or a form, is found although the marker says that the session ended', async () => {
+    const tab = await signInByCookie()
+    await tab.ask('logout')
+    const other = await open(cookie)
+    expect(await other.ask('status')).toBe('signedOut')
+    await tab.page.evaluate(logins)
+    await reopen(tab)
+    expect(await sub(tab)).toBe('bob')
+    await expect.poll(() => other.ask('status')).toBe('signedIn')
+    expect(await sub(other)).toBe('bob')
+  })
+
+  test('… each page asks once, and a sign-out stays one', async () => {
+    const tab = await signInByCookie()
+    await tab.ask('logout')
+    const before = server.asked('/auth/refresh').length
+    expect(await tab.tell('token')).toMatchObject({ ok: false })
+    expect(server.asked('/auth/refresh')).toHaveLength(before)
+    await reopen(tab)
+    for (let call = 0; call < 2; call += 1)
+      expect(await tab.tell('token')).toMatchObject({
+        ok: false,
+        error: expect.stringMatching(/^signed_out: .*logout/),
+      })
+    expect(server.asked('/auth/refresh')).toHaveLength(before + 1)
+  })
+
+  test('… but the cookie of the session that was signed out does not bring it back', async () => {
+    const tab = await signInByCookie()
+    // Confirms the sign-out without doing it.
+    server.fault('/auth/logout', { kind: 'answer', status: 200, body: '{}' })
+    expect(await tab.ask('logout')).toEqual({ revoked: true })
+    await reopen(tab)
+    expect(await tab.ask('heard')).not.toContain('refreshed')
+    expect(await tab.ask('status')).toBe('signedOut')
+    await expect.poll(() => server.happened('revoked')).toHaveLength(1)
+  })
+
+  test('… nor does one whose sign-out the server has not heard of', async () => {
+    const tab = await signInByCookie()
+    const unavailable = { kind: 'answer', status: 503 } as const
+    server.fault('/auth/logout', unavailable, unavailable)
+    expect(await tab.ask('logout')).toEqual({ revoked: false })
+    const before = server.asked('/auth/refresh').length
+    await reopen(tab)
+    expect(await tab.ask('status')).toBe('signedOut')
+    expect(server.asked('/auth/refresh')).toHaveLength(before)
+  })
+
   test('somebody else signs in while a tab sleeps: it never speaks in the new name for the old one', async () => {
     const sleeper = await signInByCookie()
     const thaw = await freeze(sleeper)

@@ -30,6 +30,8 @@ const bob = live({
 })
 const gone = { state: 'ended', reason: 'logout' } as const
 const unknown = { state: 'unknown', attempt: 'probe' } as const
+/** Ended in cookie mode. */
+const left = { ...gone, attempt: 'left', endedSid: 'alice' }
 
 type Stored = SessionRecord['session']
 const stored = (session: Stored, rest: Partial<SessionRecord> = {}): SessionRecord => ({
@@ -89,6 +91,14 @@ describe('before anybody is asked', () => {
     expect(consider(stored(session), { ...need, stale: session })).toBe(session)
     expect(consider(stored(session), { ...need, held: bob })).toBe(session)
   })
+
+  test('cookie: after a session has ended the cookie is asked for another one, once the server has confirmed the end', () => {
+    const need = { stale: null, held: null, now: NOW, asksCookie: true }
+    expect(consider(stored(left), need)).toBe(left)
+    expect(consider(stored(left), { ...need, asksCookie: false })).toMatchObject({ code: 'signed_out' })
+    const revocations = [{ refreshToken: null, sid: 'alice' }]
+    expect(consider(stored(left, { revocations }), need)).toMatchObject({ code: 'signed_out', reason: 'logout' })
+  })
 })
 
 describe('before a request is sent', () => {
@@ -103,10 +113,16 @@ describe('before a request is sent', () => {
     ['cookie: the first request of a page gets a key as well', unknown, 'new', unknown],
     ['nothing is sent for a session that was signed out meanwhile', gone, undefined],
     ['nothing is sent for a session that was replaced meanwhile', bob, undefined],
+    [
+      'cookie: nothing is sent for a sign-out that came after another one',
+      left,
+      undefined,
+      { ...left, attempt: 'earlier' },
+    ],
   ])('%s', (_name, session, key, base = live()) => {
     const pause = { from: 1, until: 2 }
     const reserved = reserve(stored(session, { pause }), base, next)
-    const expected = key && stored({ ...(session as Base), request: { key, sentAt: NOW } }, { pause })
+    const expected = key && stored({ ...session, request: { key, sentAt: NOW } }, { pause })
     expect(reserved).toEqual(expected ?? null)
   })
 })
@@ -219,6 +235,28 @@ describe('what an answer leads to', () => {
       { session: { state: 'live', sid: 'family', generation: 0, refreshToken: null } },
       unknown,
     ],
+    [
+      'cookie: after an end, the server has signed in',
+      stored(left),
+      granted({ sid: 'bob', refreshToken: null }),
+      { session: { state: 'live', sid: 'bob', generation: 0 } },
+      left,
+    ],
+    [
+      'cookie: … it was signed out once more meanwhile',
+      stored({ ...left, attempt: 'again' }),
+      granted({ sid: 'bob', refreshToken: null }),
+      null,
+      left,
+    ],
+    [
+      'cookie: … the cookie is still of the session that has ended: it does not come back, and the server is to end it',
+      stored(left),
+      granted({ sid: 'alice', refreshToken: null }),
+      stored(left, { revocations: [{ refreshToken: null, sid: 'alice' }] }),
+      left,
+    ],
+    ['cookie: … there is none: the reason stays', stored(left), refused, stored(left), left],
     ['cookie: … there is none', stored(unknown), refused, stored({ state: 'ended', reason: 'no_session' }), unknown],
     [
       'cookie: it is of another session that left no marker: whose, one who believes in nobody may find out',
