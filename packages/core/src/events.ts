@@ -10,9 +10,18 @@ interface OfFamily {
   readonly clientId: string
 }
 
+/** The end of a family, reported at least once. */
+interface End extends OfFamily {
+  /**
+   * True where the reply of the store was lost, late or rejected: the family may still be alive, and the event may come again when the
+   * request is repeated. Absent otherwise.
+   */
+  readonly unconfirmed?: true
+}
+
 /**
- * What happened, for logs, metrics and alarms. No event carries a token, a secret or a key. Emitted after the fact and, for
- * revocations and reuse, exactly once however often a driver repeats a command.
+ * What happened, for logs, metrics and alarms. No event carries a token, a secret or a key. Emitted after the fact. `reuse` and
+ * `revoked` are emitted exactly once however often a driver repeats a command, and at least once where the store does not confirm it.
  */
 export type RefreshEvent =
   | (OfFamily & { readonly type: 'issued'; readonly offline: boolean })
@@ -32,7 +41,7 @@ export type RefreshEvent =
        */
       readonly attempt: AttemptMatch
     })
-  | (OfFamily & {
+  | (End & {
       /** Two parties hold this family, or the code that it began with. It has been ended; tell its owner. */
       readonly type: 'reuse'
       readonly generation: number
@@ -49,7 +58,7 @@ export type RefreshEvent =
       /** The client that asked, which need not be the family's. */
       readonly clientId: string
     }
-  | (OfFamily & { readonly type: 'revoked'; readonly reason: RevocationReason })
+  | (End & { readonly type: 'revoked'; readonly reason: RevocationReason })
   | {
       readonly type: 'fault'
       readonly at: number

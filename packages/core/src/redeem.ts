@@ -98,7 +98,7 @@ export async function redeem<Prepared>(
   if (late !== null) return deny(engine, attempt, late)
   const stored = await engine.store.create(attempt.record, engine.now())
   const decision = judge(engine, attempt, stored)
-  if (decision.kind !== 'mint') return deny(engine, attempt, decision)
+  if (decision.kind !== 'mint') return deny(engine, attempt, decision, stored)
   if (decision.outcome === 'issued') return issued(engine, attempt, { stored, work })
   return retry(engine, attempt, stored)
 }
@@ -113,7 +113,7 @@ async function retry<Prepared>(
   // A retry is good only while nobody has used the token that the first try was given.
   const stored = (await engine.store.find(record.id)) ?? record
   const decision = objectionOf(work) ?? judge(engine, attempt, stored)
-  if (decision.kind !== 'mint') return deny(engine, attempt, decision)
+  if (decision.kind !== 'mint') return deny(engine, attempt, decision, stored)
   engine.emit({
     type: 'retried',
     at: engine.now(),
@@ -253,7 +253,13 @@ function audienceOf({ audience, defaultAudience }: RedeemRequest<unknown>, recor
 
 const decline = (objection: Objection): Denial => ({ kind: 'decline', objection })
 
-async function deny(engine: Engine, { record }: Attempt<unknown>, decision: Denial): Promise<Refused> {
+/** `stored` is the family as the store has it, if the store was asked. */
+async function deny(
+  engine: Engine,
+  { record }: Attempt<unknown>,
+  decision: Denial,
+  stored: FamilyRecord = record,
+): Promise<Refused> {
   const { id: familyId, clientId } = record
   const at = engine.now()
   switch (decision.kind) {
@@ -265,12 +271,15 @@ async function deny(engine: Engine, { record }: Attempt<unknown>, decision: Deni
     case 'refuse':
       return refused(engine, record, decision.reason)
     case 'end': {
-      const ended = await endFamily(engine, familyId, { reason: decision.revocation })
-      // Somebody else ended it first, and reported it.
-      if (!ended.byThisCall) return refused(engine, record, 'revoked')
-      const { generation } = ended.record
-      engine.emit({ type: 'reuse', at, ...namesOf(ended.record), generation, presentedGeneration: null })
-      return { ok: false, reason: 'reuse' }
+      const { byThisCall } = await endFamily(engine, stored, {
+        reason: decision.revocation,
+        report(ended, doubt) {
+          const { generation } = ended
+          engine.emit({ type: 'reuse', at, ...namesOf(ended), generation, presentedGeneration: null, ...doubt })
+        },
+      })
+      // Another call ended it first, and reported that.
+      return byThisCall ? { ok: false, reason: 'reuse' } : refused(engine, record, 'revoked')
     }
   }
 }

@@ -8,6 +8,7 @@ import {
   type FamilyRecord,
   isFamilyId,
   REVOCATION_REASONS,
+  type Revocation,
   type RevocationReason,
   toFamily,
 } from './family.js'
@@ -53,17 +54,13 @@ export async function revoke(engine: Engine, request: RevokeRequest): Promise<Re
   const target = await targetOf(engine, request)
   if (!target.ok) return target
   const { familyId, newcomer } = target
-  if (clientId !== undefined || subject !== undefined || boundKey !== undefined) {
-    const record = newcomer?.record ?? (await engine.store.find(familyId))
-    if (record === null || (subject !== undefined && record.subject !== subject))
-      return { ok: false, reason: 'unknown' }
-    if (clientId !== undefined && record.clientId !== clientId) return { ok: false, reason: 'mismatch' }
-    if (boundKey !== undefined && record.boundKey !== null && record.boundKey !== boundKey)
-      return { ok: false, reason: 'unconfirmed' }
-  }
-  const { record, byThisCall } = await endFamily(engine, familyId, { reason, newcomer })
-  if (record === null) return { ok: false, reason: 'unknown' }
-  if (byThisCall) reportRevoked(engine, record, reason)
+  // Without this read, nobody could say whose family was ended if the reply to the write is lost.
+  const seen = newcomer?.record ?? (await engine.store.find(familyId))
+  if (seen === null || (subject !== undefined && seen.subject !== subject)) return { ok: false, reason: 'unknown' }
+  if (clientId !== undefined && seen.clientId !== clientId) return { ok: false, reason: 'mismatch' }
+  if (boundKey !== undefined && seen.boundKey !== null && seen.boundKey !== boundKey)
+    return { ok: false, reason: 'unconfirmed' }
+  const { record, byThisCall } = await endFamily(engine, seen, { reason, newcomer, report: reportRevoked(engine) })
   if (newcomer !== null) tellMoved(engine, newcomer, record)
   return { ok: true, ended: byThisCall, family: toFamily(record) }
 }
@@ -116,51 +113,75 @@ export async function revokeSubject(
     })
     const doomed = page.items.filter((record) => record.id !== except && !(keepOffline && record.offline))
     const ends = await Promise.all(
-      doomed.map(async (seen) => {
-        const { record, byThisCall } = await endFamily(engine, seen.id, { reason, seen })
-        if (byThisCall) reportRevoked(engine, record, reason)
-        return byThisCall
-      }),
+      doomed.map((seen) => endFamily(engine, seen, { reason, report: reportRevoked(engine) })),
     )
-    ended += ends.filter(Boolean).length
+    ended += ends.filter(({ byThisCall }) => byThisCall).length
     cursor = page.cursor
   } while (cursor !== null)
   return ended
 }
 
-export type Ending =
-  | { readonly record: FamilyRecord; readonly byThisCall: true }
-  | { readonly record: FamilyRecord | null; readonly byThisCall: false }
+export interface Ending {
+  readonly record: FamilyRecord
+  readonly byThisCall: boolean
+}
+
+/** Present where the store did not confirm the write. */
+export interface Doubt {
+  readonly unconfirmed?: true
+}
 
 interface EndOptions {
   readonly reason: RevocationReason
   readonly newcomer?: Newcomer | null
-  /** The family as this call found it alive. */
-  readonly seen?: FamilyRecord | null
+  /** Emits the events of the end. `record` is the family as it ended, and has its revocation. */
+  readonly report: (record: RevokedRecord, doubt: Doubt) => void
 }
 
+export type RevokedRecord = FamilyRecord & { readonly revocation: Revocation }
+
 /**
- * Revokes and tells whether it was this call that did: the revocation in the record bears its id. A family that has not been made
- * yet is made dead, so that its foreign token cannot begin it any more.
+ * Revokes the family that this call has read, and reports its end if it was this call that ended it: the revocation in the record
+ * has its id. If the reply of the store is missing, the end is reported as unconfirmed, since nobody could report it later. A
+ * family that does not exist yet is created revoked, so that its imported token cannot begin it any more.
  */
 export async function endFamily(
   engine: Engine,
-  familyId: FamilyId,
-  { reason, newcomer = null, seen = null }: EndOptions,
+  seen: FamilyRecord,
+  { reason, report, newcomer = null }: EndOptions,
 ): Promise<Ending> {
   const { store, random } = engine
   const now = engine.now()
   const id = Buffer.from(random(REVOCATION_ID_BYTES)).toString('base64url')
   const revocation = { id, at: now, reason }
-  const born =
-    newcomer === null || newcomer.isStored ? null : await store.create({ ...newcomer.record, revocation }, now)
-  // An exchange may have come first, and made it alive.
-  const record = born?.revocation ? born : await store.revoke(familyId, revocation)
-  // Ended and purged within a moment: by this very call where the driver sent it twice. An end is better told twice than never.
-  if (record === null && seen !== null) return { record: { ...seen, revocation }, byThisCall: true }
-  return record?.revocation?.id === id ? { record, byThisCall: true } : { record, byThisCall: false }
+  const ended = { ...seen, revocation }
+
+  async function write(): Promise<FamilyRecord | null> {
+    const born = newcomer === null || newcomer.isStored ? null : await store.create(ended, now)
+    // An exchange may have come first, and made it alive.
+    return born?.revocation ? born : store.revoke(seen.id, revocation)
+  }
+
+  const written = await write().catch((failure: unknown) => {
+    if (seen.revocation === null) report(ended, { unconfirmed: true })
+    throw failure
+  })
+  // A family that was ended and purged within a moment may have been ended by this call, if the driver sent it twice.
+  const record = written ?? ended
+  const byThisCall = record.revocation?.id === id
+  if (byThisCall) report({ ...record, revocation }, {})
+  return { record, byThisCall }
 }
 
-export function reportRevoked(engine: Engine, record: FamilyRecord, reason: RevocationReason): void {
-  engine.emit({ type: 'revoked', at: engine.now(), ...namesOf(record), reason })
+/** Reports an end as the event `revoked`. */
+export function reportRevoked(engine: Engine): EndOptions['report'] {
+  return (record, doubt) => {
+    engine.emit({
+      type: 'revoked',
+      at: engine.now(),
+      ...namesOf(record),
+      reason: record.revocation.reason,
+      ...doubt,
+    })
+  }
 }

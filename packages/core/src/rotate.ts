@@ -419,38 +419,50 @@ function minted<Prepared>(
 
 async function deny(
   engine: Engine,
-  { request, token }: Attempt<unknown>,
+  attempt: Attempt<unknown>,
   record: FamilyRecord | null,
   decision: Decision,
 ): Promise<Refused> {
+  const { request, token } = attempt
   switch (decision.kind) {
     case 'decline':
       return declined(engine, request, token.familyId, decision.objection)
     case 'refuse':
       return refused(engine, request, token.familyId, decision.reason)
-    case 'end': {
-      const ended = await endFamily(engine, token.familyId, { reason: decision.revocation, seen: record })
-      // Somebody else ended it first, and reported it: this call found it revoked.
-      if (!ended.byThisCall) return refused(engine, request, token.familyId, 'revoked')
-      if (decision.reason === 'lost') {
-        reportRevoked(engine, ended.record, decision.revocation)
-        return refused(engine, request, token.familyId, 'lost')
-      }
-      engine.emit({
-        type: 'reuse',
-        at: engine.now(),
-        ...namesOf(ended.record),
-        generation: ended.record.generation,
-        presentedGeneration: token.generation,
-      })
-      return { ok: false, reason: 'reuse' }
-    }
+    case 'end':
+      return record === null
+        ? refused(engine, request, token.familyId, 'unknown')
+        : end(engine, attempt, record, decision)
     case 'fault':
       throw fault(engine, 'record_key_missing', 'rotate', keyMissing(record ?? { keyId: '' }))
     case 'mint':
       // Only for a family that is gone: decide mints nothing without a record.
       return refused(engine, request, token.familyId, 'unknown')
   }
+}
+
+/** The verdict is reported even if the store does not confirm that the family has ended. */
+async function end(
+  engine: Engine,
+  { request, token }: Attempt<unknown>,
+  seen: FamilyRecord,
+  { reason, revocation }: Extract<Decision, { kind: 'end' }>,
+): Promise<Refused> {
+  const { familyId, generation: presentedGeneration } = token
+  const { byThisCall } = await endFamily(engine, seen, {
+    reason: revocation,
+    report(record, doubt) {
+      if (reason === 'lost') {
+        reportRevoked(engine)(record, doubt)
+        refused(engine, request, familyId, 'lost')
+        return
+      }
+      const { generation } = record
+      engine.emit({ type: 'reuse', at: engine.now(), ...namesOf(record), generation, presentedGeneration, ...doubt })
+    },
+  })
+  // Another call ended it first, and reported that: this one found it revoked.
+  return byThisCall ? { ok: false, reason } : refused(engine, request, familyId, 'revoked')
 }
 
 function refused(

@@ -1303,7 +1303,8 @@ describe('a store that fails', () => {
   it.each([
     ['create', (tokens: RefreshTokens) => tokens.issue({ subject: 'alice' })],
     ['find', (tokens: RefreshTokens) => tokens.find('A'.repeat(22))],
-    ['revoke', (tokens: RefreshTokens) => tokens.revoke({ familyId: 'A'.repeat(22) })],
+    // A revocation reads first; `reported-ends.test.ts` has those whose write fails.
+    ['find', (tokens: RefreshTokens) => tokens.revoke({ familyId: 'A'.repeat(22) })],
     ['list', (tokens: RefreshTokens) => tokens.list({ subject: 'alice' })],
     ['purge', (tokens: RefreshTokens) => tokens.purge()],
     ['remember', (tokens: RefreshTokens) => tokens.once({ purpose: 'test', key: 'key', expiresAt: START + 1 })],

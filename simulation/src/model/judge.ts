@@ -98,10 +98,14 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     const { call } = flight
     if (call === null) throw new Error('a flight that never arrived has no answer')
     const { step, events } = call
-    const reports = events.filter(({ type }) => type === 'reuse' || type === 'revoked').length
-    if (reports > 0 && world.reported) throw new Violation('I15', 'one end of a family was reported twice')
-    if (reports > 1) throw new Violation('I15', 'one call reported an end twice')
-    const after = reports > 0 ? { ...world, reported: true } : world
+    const reports = events.filter((event) => event.type === 'reuse' || event.type === 'revoked')
+    const isConfirmed = reports.some(({ unconfirmed }) => unconfirmed !== true)
+    if (isConfirmed && world.reported) throw new Violation('I15', 'one end of a family was reported twice')
+    if (reports.length > 1) throw new Violation('I15', 'one call reported an end twice')
+    if (flight.ended && reports.length === 0) throw new Violation('I19', 'the end of a family went unreported')
+    if (!flight.hurt && reports.length > 0 && !isConfirmed)
+      throw new Violation('I19', 'an end that the store confirmed was reported as unconfirmed')
+    const after = isConfirmed ? { ...world, reported: true } : world
     switch (step.kind) {
       case 'asks':
         throw new Error('a flight that waits for the store has no answer')
@@ -110,8 +114,6 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
         count('faults')
         return after
       case 'answers':
-        if (flight.ended && !flight.hurt && reports === 0)
-          throw new Violation('I15', 'the end of a family went unreported')
         return judged(after, flight, step.outcome)
     }
   }

@@ -29,6 +29,8 @@ const coreTests = [
   `${CORE}/test/foreign.test.ts`,
   `${CORE}/test/once.test.ts`,
   `${CORE}/test/redeem.test.ts`,
+  `${CORE}/test/reported-ends.test.ts`,
+  `${CORE}/test/numbers.test.ts`,
   `${CORE}/test/misuse.test.ts`,
 ]
 const memoryTests = ['packages/store-memory/test/memory-store.test.ts']
@@ -323,15 +325,21 @@ export const faults: readonly Fault[] = [
   inCore('the arrival is the judging', rotate, 'arrivedAt: attempt.arrivedAt,', 'arrivedAt: engine.now(),'),
   inCore(
     'an end that somebody else made is reported again',
-    rotate,
-    "if (!ended.byThisCall) return refused(engine, request, token.familyId, 'revoked')\n",
-    'if (ended.record === null) throw new Error()\n',
+    revoke,
+    'if (byThisCall) report({ ...record, revocation }, {})',
+    'report({ ...record, revocation }, {})',
+  ),
+  inCore(
+    'an end goes unreported where the reply of the store is lost',
+    revoke,
+    'if (seen.revocation === null) report(ended, { unconfirmed: true })\n',
+    '',
   ),
   inCore(
     'a call takes any revocation for its own',
     revoke,
-    'record?.revocation?.id === id',
-    'record?.revocation != null',
+    'record.revocation?.id === id',
+    'record.revocation !== null',
   ),
   inCore('the idle end passes the absolute one', family, 'Math.min(now + idleMs, absoluteExpiresAt)', 'now + idleMs'),
   inCore('all but the last page are revoked', revoke, 'cursor = page.cursor', 'cursor = null'),

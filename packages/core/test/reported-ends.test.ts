@@ -1,0 +1,157 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { RefreshEvent } from '../src/index.js'
+import { MINUTE, START, succeeded, type TestStore, type World, world } from './world.js'
+
+const FOREIGN = 'a-token-of-the-old-system'
+
+interface Case {
+  /** Returns the call that ends a family that is alive. */
+  readonly arrange: (here: World) => Promise<() => Promise<unknown>>
+  /** The write that ends it. */
+  readonly method?: 'create' | 'revoke'
+  /** What is reported, but for the names of the family. */
+  readonly report: Partial<RefreshEvent>
+  /** What the same call returns once the family has ended. */
+  readonly again: unknown
+}
+
+const REFUSED = { ok: false, reason: 'revoked' }
+
+const cases: Record<string, Case> = {
+  'a reuse': {
+    async arrange({ tokens }) {
+      const { refreshToken } = await tokens.issue({ subject: 'alice' })
+      const next = succeeded(await tokens.rotate({ refreshToken }))
+      succeeded(await tokens.rotate({ refreshToken: next.refreshToken }))
+      return () => tokens.rotate({ refreshToken })
+    },
+    report: { type: 'reuse', generation: 2, presentedGeneration: 0 },
+    again: REFUSED,
+  },
+  'a loss of the store': {
+    async arrange({ tokens, store }) {
+      let { refreshToken } = await tokens.issue({ subject: 'alice' })
+      for (let step = 0; step < 3; step += 1) ({ refreshToken } = succeeded(await tokens.rotate({ refreshToken })))
+      store.rollBack(2)
+      return () => tokens.rotate({ refreshToken })
+    },
+    report: { type: 'revoked', reason: 'rollback' },
+    again: REFUSED,
+  },
+  'a code that comes again': {
+    async arrange({ tokens }) {
+      const reservation = tokens.reserve({ subject: 'alice', expiresInSeconds: 60 })
+      succeeded(await tokens.redeem({ reservation, matches: true }))
+      return () => tokens.redeem({ reservation, matches: true })
+    },
+    report: { type: 'reuse', generation: 0, presentedGeneration: null },
+    again: REFUSED,
+  },
+  'a sign-out by token': {
+    async arrange({ tokens }) {
+      const { refreshToken } = await tokens.issue({ subject: 'alice' })
+      return () => tokens.revoke({ refreshToken, reason: 'logout' })
+    },
+    report: { type: 'revoked', reason: 'logout' },
+    again: { ok: true, ended: false },
+  },
+  'a revocation by id': {
+    async arrange({ tokens }) {
+      const { family } = await tokens.issue({ subject: 'alice' })
+      return () => tokens.revoke({ familyId: family.id, subject: 'alice' })
+    },
+    report: { type: 'revoked', reason: 'client_request' },
+    again: { ok: true, ended: false },
+  },
+  'the end of all sessions': {
+    async arrange({ tokens }) {
+      await tokens.issue({ subject: 'alice' })
+      return () => tokens.revokeSubject('alice')
+    },
+    report: { type: 'revoked', reason: 'subject_request' },
+    again: 0,
+  },
+  'a sign-out by the token of another system': {
+    async arrange(here) {
+      const accept = { find: async () => ({ subject: 'alice', expiresAt: START + MINUTE }) }
+      const tokens = here.instance({ accept })
+      return () => tokens.revoke({ refreshToken: FOREIGN, reason: 'logout' })
+    },
+    method: 'create',
+    report: { type: 'revoked', reason: 'logout' },
+    again: { ok: true, ended: false },
+  },
+}
+
+const isEnd = ({ type }: RefreshEvent) => type === 'reuse' || type === 'revoked'
+const one = Object.entries(cases).map(([name, each]) => [name, each] as const)
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe('I19: an end is reported at least once', () => {
+  it.each(one)(
+    '%s whose reply the store rejects after the write',
+    async (_name, { arrange, method, report, again }) => {
+      const here = world()
+      const call = await arrange(here)
+      here.quiet()
+      here.store.failNext(method ?? 'revoke', { written: true })
+      await expect(call()).rejects.toMatchObject({ name: 'StoreError', code: 'store_failed' })
+      const names = { subject: 'alice', clientId: 'first-party', familyId: [...here.store.rows.keys()][0] }
+      expect(here.events.filter(isEnd)).toEqual([{ at: START, ...names, ...report, unconfirmed: true }])
+      expect(here.events.at(0)).toMatchObject({ type: 'fault', operation: `store.${method ?? 'revoke'}` })
+      const outcome = await call()
+      if (typeof again === 'object') expect(outcome).toMatchObject(again as object)
+      else expect(outcome).toBe(again)
+      expect(here.events.filter(isEnd)).toHaveLength(1)
+    },
+  )
+
+  it.each(one)('%s whose reply comes too late', async (_name, { arrange, method, report }) => {
+    vi.useFakeTimers()
+    const here = world({ storeTimeoutSeconds: 2 })
+    const call = await arrange(here)
+    here.quiet()
+    here.store.hangNext(method ?? 'revoke')
+    const settled = call().catch((error: unknown) => error)
+    await vi.advanceTimersByTimeAsync(2000)
+    expect(await settled).toMatchObject({ code: 'store_timeout' })
+    expect(here.events.filter(isEnd)).toMatchObject([{ ...report, unconfirmed: true }])
+  })
+
+  it.each(one)('%s that the store did not write is reported again when it does', async (_name, test) => {
+    const { arrange, method, report } = test
+    const here = world()
+    const call = await arrange(here)
+    here.quiet()
+    here.store.failNext(method ?? 'revoke')
+    await expect(call()).rejects.toMatchObject({ code: 'store_failed' })
+    await call()
+    expect(here.events.filter(isEnd)).toMatchObject([{ ...report, unconfirmed: true }, report])
+    expect(here.events.filter(isEnd)[1]).not.toHaveProperty('unconfirmed')
+  })
+
+  it.each(one)('%s whose write the driver repeats is reported once, also after a purge', async (_name, test) => {
+    const { arrange, method, report } = test
+    const here = world()
+    const call = await arrange(here)
+    here.quiet()
+    const methods: Parameters<TestStore['executeTwice']>[0] = [method ?? 'revoke']
+    here.store.executeTwice(methods, () => here.instance().purge())
+    await call()
+    expect(here.events.filter(isEnd)).toMatchObject([report])
+    expect(here.events.filter(isEnd)[0]).not.toHaveProperty('unconfirmed')
+  })
+
+  it('an end that another call made is reported by that call alone', async () => {
+    const here = world()
+    const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
+    await here.tokens.revoke({ refreshToken })
+    here.quiet()
+    here.store.failNext('revoke', { written: true })
+    await expect(here.tokens.revoke({ refreshToken })).rejects.toMatchObject({ code: 'store_failed' })
+    expect(here.typesSeen()).toEqual(['fault'])
+  })
+})
