@@ -409,14 +409,14 @@ export const faults: readonly Fault[] = [
   inCore(
     'a sign-out revokes the family of another client',
     revoke,
-    "if (clientId !== undefined && record.clientId !== clientId) return { ok: false, reason: 'mismatch' }\n",
+    "if (clientId !== undefined && seen.clientId !== clientId) return { ok: false, reason: 'mismatch' }\n",
     '',
   ),
   inCore(
     'a sign-out revokes a key-bound family without its key',
     revoke,
-    'record.boundKey !== null && record.boundKey !== boundKey',
-    'record.boundKey !== null && boundKey === undefined',
+    'seen.boundKey !== null && seen.boundKey !== boundKey',
+    'seen.boundKey !== null && boundKey === undefined',
   ),
   inHttp(
     'logout does not check the client',
