@@ -79,9 +79,23 @@ export type Presented =
   | { readonly kind: 'authentic'; readonly token: AuthenticToken; readonly newcomer: Newcomer | null }
   | Exclude<ParsedToken, { readonly kind: 'authentic' }>
 
+/** Where a token may come from. */
+export interface TokenOrigin {
+  /**
+   * True rejects every token of Baton as malformed and lets only tokens of the system you come from pass (`accept`). For a place in
+   * which another party may have put the token, such as a cookie of the old system's name.
+   */
+  readonly legacyOnly?: boolean | undefined
+}
+
 /** Reads a token: ours by its tag and without a store call, another system's by asking that system. */
-export async function readToken(engine: Engine, text: unknown): Promise<Presented> {
+export async function readToken(
+  engine: Engine,
+  text: unknown,
+  { legacyOnly = false }: TokenOrigin = {},
+): Promise<Presented> {
   const parsed = parseToken(text, engine.tokenPrefix, engine.ring)
+  if (legacyOnly && parsed.kind !== 'malformed') return { kind: 'malformed' }
   if (parsed.kind === 'authentic') return { kind: 'authentic', token: parsed.token, newcomer: null }
   const newcomer = parsed.kind === 'malformed' ? await meetNewcomer(engine, text) : null
   return newcomer === null ? parsed : { kind: 'authentic', token: newcomer.token, newcomer }

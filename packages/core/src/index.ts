@@ -1,7 +1,7 @@
 export { createRefreshTokens, type RefreshTokens, type RefreshTokensOptions } from './refresh-tokens.js'
 export type { BeforeRotate, BeforeRotateContext, BeforeRotateVerdict } from './engine.js'
 export { FIRST_PARTY, type Issued, type IssueRequest } from './issue.js'
-export type { ForeignGrant, ForeignTokens } from './foreign.js'
+export type { ForeignGrant, ForeignTokens, TokenOrigin } from './foreign.js'
 export type { Grant } from './app.js'
 export type { RedeemOutcome, RedeemRequest } from './redeem.js'
 export {

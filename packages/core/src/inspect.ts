@@ -1,7 +1,7 @@
 import { decide, type RefusalReason } from './decide.js'
 import { type Engine, fault, keyMissing } from './engine.js'
 import { type Family, toFamily } from './family.js'
-import { readToken } from './foreign.js'
+import { readToken, type TokenOrigin } from './foreign.js'
 import { relationOf } from './token.js'
 
 export type Inspection =
@@ -11,10 +11,10 @@ export type Inspection =
  * Tells whether a refresh with this token would succeed now, for its own client and with the proof of its key. Changes nothing
  * and reports nothing but faults: an ancestor is inactive here, not theft.
  */
-export async function inspect(engine: Engine, refreshToken: string): Promise<Inspection> {
+export async function inspect(engine: Engine, refreshToken: string, origin: TokenOrigin = {}): Promise<Inspection> {
   const { store, ring, policy } = engine
   const now = engine.now()
-  const presented = await readToken(engine, refreshToken)
+  const presented = await readToken(engine, refreshToken, origin)
   if (presented.kind !== 'authentic') return { active: false, reason: presented.kind }
   const { token, newcomer } = presented
   const record = newcomer?.record ?? (await store.find(token.familyId))

@@ -3,7 +3,7 @@ import { demandFunction, demandKnown, demandName, demandObject, shown } from './
 import type { BeforeRotate, Engine } from './engine.js'
 import { MisuseError } from './errors.js'
 import type { RefreshEvent } from './events.js'
-import { checkForeignTokens, type ForeignTokens } from './foreign.js'
+import { checkForeignTokens, type ForeignTokens, type TokenOrigin } from './foreign.js'
 import { type Family, isFamilyId, toFamily } from './family.js'
 import { guardStore } from './guarded-store.js'
 import { inspect, type Inspection } from './inspect.js'
@@ -97,7 +97,7 @@ export interface RefreshTokens {
   isAuthentic(refreshToken: string): boolean
 
   /** Whether a refresh with this token would succeed now. Changes nothing. */
-  inspect(refreshToken: string): Promise<Inspection>
+  inspect(refreshToken: string, origin?: TokenOrigin): Promise<Inspection>
 
   /**
    * True for the first caller with this key, until `expiresAt`; false for everybody after, on any instance, and for a key that is
@@ -151,7 +151,7 @@ export function createRefreshTokens(options: RefreshTokensOptions): RefreshToken
       return alive ? toFamily(record) : null
     },
     isAuthentic: (refreshToken) => parseToken(refreshToken, engine.tokenPrefix, engine.ring).kind === 'authentic',
-    inspect: (refreshToken) => inspect(engine, refreshToken),
+    inspect: (refreshToken, origin) => inspect(engine, refreshToken, origin),
     once: (request) => once(engine, request),
     async purge(limit = 1000) {
       demandCount('limit', limit, 1_000_000)

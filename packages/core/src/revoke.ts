@@ -1,7 +1,7 @@
-import { demandName, demandObject, demandOneOf } from './demand.js'
+import { demandBoolean, demandName, demandObject, demandOneOf } from './demand.js'
 import { type Engine, namesOf } from './engine.js'
 import { MisuseError } from './errors.js'
-import { type Newcomer, readToken, tellMoved } from './foreign.js'
+import { type Newcomer, readToken, tellMoved, type TokenOrigin } from './foreign.js'
 import {
   type Family,
   type FamilyId,
@@ -16,7 +16,7 @@ import {
 const PAGE = 50
 const REVOCATION_ID_BYTES = 12
 
-export interface RevokeRequest {
+export interface RevokeRequest extends TokenOrigin {
   /** Any token of the family, also one that has been rotated away: that is no theft, only a late sign-out (RFC 7009). */
   readonly refreshToken?: string
   /** The family itself. With `refreshToken` as well: the family that the caller believes the token to be of. */
@@ -46,10 +46,11 @@ export type RevokeOutcome =
 /** Ends one family for good. Atomic; a second call finds it ended and reports nothing. */
 export async function revoke(engine: Engine, request: RevokeRequest): Promise<RevokeOutcome> {
   demandObject('revoke', request)
-  const { clientId, subject, boundKey, reason = 'client_request' } = request
+  const { clientId, subject, boundKey, legacyOnly, reason = 'client_request' } = request
   if (clientId !== undefined) demandName('clientId', clientId)
   if (subject !== undefined) demandName('subject', subject)
   if (boundKey !== undefined && boundKey !== null) demandName('boundKey', boundKey)
+  if (legacyOnly !== undefined) demandBoolean('legacyOnly', legacyOnly)
   demandOneOf('reason', reason, REVOCATION_REASONS)
   const target = await targetOf(engine, request)
   if (!target.ok) return target
@@ -69,12 +70,12 @@ type Target =
   | { readonly ok: true; readonly familyId: FamilyId; readonly newcomer: Newcomer | null }
   | { readonly ok: false; readonly reason: 'malformed' | 'unknown_key' | 'unknown' | 'other_family' }
 
-async function targetOf(engine: Engine, { refreshToken, familyId }: RevokeRequest): Promise<Target> {
+async function targetOf(engine: Engine, { refreshToken, familyId, legacyOnly }: RevokeRequest): Promise<Target> {
   if (refreshToken === undefined) {
     if (familyId === undefined) throw new MisuseError('revoke', 'give refreshToken or familyId')
     return isFamilyId(familyId) ? { ok: true, familyId, newcomer: null } : { ok: false, reason: 'unknown' }
   }
-  const presented = await readToken(engine, refreshToken)
+  const presented = await readToken(engine, refreshToken, { legacyOnly })
   if (presented.kind !== 'authentic') return { ok: false, reason: presented.kind }
   const { token, newcomer } = presented
   if (familyId !== undefined && familyId !== token.familyId) return { ok: false, reason: 'other_family' }

@@ -13,7 +13,7 @@ import {
 import { demandBoolean, demandFunction, demandInstant, demandName, demandObject, demandOneOf } from './demand.js'
 import { callHook, type Engine, fault, keyMissing, namesOf } from './engine.js'
 import { expiryAt, type FamilyId, type FamilyRecord, toFamily } from './family.js'
-import { type Newcomer, readToken, tellMoved } from './foreign.js'
+import { type Newcomer, readToken, tellMoved, type TokenOrigin } from './foreign.js'
 import { FIRST_PARTY } from './issue.js'
 import { rotates, ROTATIONS, type Rotation } from './policy.js'
 import { narrowAudience } from './resource.js'
@@ -35,7 +35,7 @@ import {
 
 const MOST_SWAPS = 3
 
-export interface RotateRequest<Prepared = undefined> {
+export interface RotateRequest<Prepared = undefined> extends TokenOrigin {
   readonly refreshToken: string
   /** The client that asks, authenticated as far as its kind demands. Default `first-party`. */
   readonly clientId?: string | undefined
@@ -125,7 +125,7 @@ export async function rotate<Prepared>(
 ): Promise<RotateOutcome<Prepared>> {
   checkRequest(request)
   const arrivedAt = engine.now()
-  const presented = await readToken(engine, request.refreshToken)
+  const presented = await readToken(engine, request.refreshToken, request)
   if (presented.kind !== 'authentic') return refused(engine, request, null, presented.kind)
   const { token, newcomer } = presented
   const createdAtSeconds = newcomer === null ? token.createdAtSeconds : Math.floor(newcomer.signedInAt / 1000)
@@ -153,6 +153,7 @@ export async function rotate<Prepared>(
 function checkRequest(request: RotateRequest<unknown>): void {
   demandObject('rotate', request)
   const { clientId, confidential, boundKey = null, defaultAudience, validAfter, rotation, admit, prepare } = request
+  if (request.legacyOnly !== undefined) demandBoolean('legacyOnly', request.legacyOnly)
   if (clientId !== undefined) demandName('clientId', clientId)
   if (confidential !== undefined) demandBoolean('confidential', confidential)
   if (boundKey !== null) demandName('boundKey', boundKey)

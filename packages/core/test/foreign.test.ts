@@ -520,3 +520,35 @@ describe('revoke and inspect', () => {
     expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'revoked' })
   })
 })
+
+describe('legacyOnly', () => {
+  it('rejects every token of Baton as malformed, and changes nothing', async () => {
+    const here = migrating()
+    const { refreshToken: first, family } = await here.tokens.issue({ subject: 'alice' })
+    const { refreshToken: current } = succeeded(await here.tokens.rotate({ refreshToken: first }))
+    const underAnotherKey = migrating({ secrets: [OLD_SECRET] })
+    const { refreshToken: unknown } = await underAnotherKey.tokens.issue({ subject: 'alice' })
+    const events = here.events.length
+    for (const refreshToken of [first, current, unknown]) {
+      const malformed = { ok: false, reason: 'malformed' }
+      expect(await here.tokens.rotate({ refreshToken, legacyOnly: true })).toEqual(malformed)
+      expect(await here.tokens.revoke({ refreshToken, legacyOnly: true })).toEqual(malformed)
+      expect(await here.tokens.inspect(refreshToken, { legacyOnly: true })).toEqual({
+        active: false,
+        reason: 'malformed',
+      })
+    }
+    expect(here.old.asked).toEqual([])
+    expect(here.events.slice(events).filter(({ type }) => type !== 'refused')).toEqual([])
+    expect(await here.tokens.find(family.id)).toMatchObject({ generation: 1 })
+  })
+
+  it('accepts a token of the old system as always, again after it has moved', async () => {
+    const here = migrating()
+    const request = { refreshToken: FOREIGN, legacyOnly: true }
+    expect(await here.tokens.inspect(FOREIGN, { legacyOnly: true })).toMatchObject({ active: true })
+    const { refreshToken } = succeeded(await here.tokens.rotate(request))
+    expect(succeeded(await here.tokens.rotate(request)).refreshToken).toBe(refreshToken)
+    expect(await here.tokens.revoke(request)).toMatchObject({ ok: true, ended: true })
+  })
+})

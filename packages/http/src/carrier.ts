@@ -1,5 +1,6 @@
 import { type Family, FIRST_PARTY, MisuseError } from '@baton/core'
 import { parseCookie, stringifySetCookie } from 'cookie'
+import { legacyCookie } from './legacy-cookie.js'
 import type { PlainRequest } from './message.js'
 import type { CookieOptions } from './options.js'
 import { demandOrigin } from './origin.js'
@@ -7,29 +8,43 @@ import type { Transport } from './transport.js'
 
 type SetCookieHeader = readonly ['set-cookie', string]
 
+/** A token that came in a cookie. */
+export interface CarriedToken {
+  readonly refreshToken: string
+  /**
+   * It came in the cookie of the system you come from. Any site of the same domain can set that cookie, so that no token of Baton is
+   * accepted there: an attacker could otherwise put one of theirs into a victim's browser (session fixation).
+   */
+  readonly legacyOnly: boolean
+}
+
 /** Carries the refresh token in a cookie that scripts cannot read. */
 export interface CookieCarrier {
   /** The client that cookie sessions belong to. */
   readonly clientId: string
   readonly allowedOrigins: ReadonlySet<string>
   /**
-   * The distinct values of the cookie, in the order sent. A browser may hold more than one: after `embedded` has been changed it has
-   * a partitioned and an unpartitioned cookie, and without TLS there may be one for each path or domain.
+   * The distinct values of the cookie, in the order sent, and after them those of the legacy cookie. A browser may hold more than one:
+   * after `embedded` has been changed it has a partitioned and an unpartitioned cookie, and without TLS or in a legacy cookie there may
+   * be one for each path or domain.
    */
-  read(request: PlainRequest, transport: Transport): readonly string[]
-  /** Lives as long as the family would without another refresh. `now` is epoch milliseconds. Expires the other variant. */
+  read(request: PlainRequest, transport: Transport): readonly CarriedToken[]
+  /**
+   * Lives as long as the family would without another refresh. `now` is epoch milliseconds. Expires the other variant and the legacy
+   * cookie.
+   */
   set(
     refreshToken: string,
     family: Pick<Family, 'expiresAt'>,
     at: { transport: Transport; now: number },
   ): readonly SetCookieHeader[]
-  /** Expires both variants. */
+  /** Expires both variants, and the legacy cookie. */
   clear(transport: Transport): readonly SetCookieHeader[]
 }
 
 /** Each value may cost a read of the store. */
 const MAX_VALUES = 8
-const KNOWN = ['name', 'clientId', 'allowedOrigins', 'embedded']
+const KNOWN = ['name', 'clientId', 'allowedOrigins', 'embedded', 'legacyCookie']
 
 /** Throws `MisuseError`. */
 export function cookieCarrier(cookie: CookieOptions | true): CookieCarrier {
@@ -45,6 +60,8 @@ export function cookieCarrier(cookie: CookieOptions | true): CookieCarrier {
       `${JSON.stringify(name)} is not 1 to 64 letters, digits, - or _ without a prefix; __Host- is added by itself`,
     )
   for (const origin of allowedOrigins) demandOrigin('cookie.allowedOrigins', origin)
+  const legacy =
+    options.legacyCookie === undefined ? null : legacyCookie(options.legacyCookie, [name, `__Host-${name}`])
 
   // Browsers accept neither the prefix nor SameSite=None without Secure. Plain http is for development on one machine.
   const nameFor = ({ scheme }: Transport) => (scheme === 'https' ? `__Host-${name}` : name)
@@ -65,14 +82,19 @@ export function cookieCarrier(cookie: CookieOptions | true): CookieCarrier {
   /** The current variant comes last: a browser without partitions has only one cookie, and the last header decides. */
   const replace = (value: string, maxAge: number, transport: Transport): readonly SetCookieHeader[] => {
     const [current, ...others] = variantsOf(transport)
-    return [...others.map((variant) => write('', 0, variant)), write(value, maxAge, current)]
+    const expired: SetCookieHeader[] = legacy === null ? [] : [['set-cookie', legacy.expire(transport)]]
+    return [...expired, ...others.map((variant) => write('', 0, variant)), write(value, maxAge, current)]
   }
   return {
     clientId,
     allowedOrigins: new Set(allowedOrigins),
     read: (request, transport) => {
-      const values = cookiesNamed(nameFor(transport), request).filter((value) => value !== '')
-      return [...new Set(values)].slice(0, MAX_VALUES)
+      const own = distinct(cookiesNamed(nameFor(transport), request))
+      const old = legacy === null ? [] : distinct(cookiesNamed(legacy.name, request).map(decoded))
+      return [
+        ...own.map((refreshToken) => ({ refreshToken, legacyOnly: false })),
+        ...old.map((refreshToken) => ({ refreshToken, legacyOnly: true })),
+      ]
     },
     set: (refreshToken, { expiresAt }, { transport, now }) =>
       replace(refreshToken, Math.max(0, Math.floor((expiresAt - now) / 1000)), transport),
@@ -83,6 +105,19 @@ export function cookieCarrier(cookie: CookieOptions | true): CookieCarrier {
 interface Variant {
   readonly transport: Transport
   readonly isPartitioned: boolean
+}
+
+function distinct(values: readonly string[]): string[] {
+  return [...new Set(values.filter((value) => value !== ''))].slice(0, MAX_VALUES)
+}
+
+/** Many frameworks encode the values of cookies. */
+function decoded(value: string): string {
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return value
+  }
 }
 
 function cookiesNamed(name: string, { headers }: PlainRequest): string[] {

@@ -99,8 +99,9 @@ export async function rejectUnproven(
 }
 
 /** Throws `MisuseError` for a misspelt option, which would otherwise count as left out. */
-export function demandKnown(options: object, known: readonly string[]): void {
+export function demandKnown(options: object, known: readonly string[], path = ''): void {
   for (const name of Object.keys(options)) {
-    if (!known.includes(name)) throw new MisuseError(name, `is not an option here; known are ${known.join(', ')}`)
+    if (!known.includes(name))
+      throw new MisuseError(path + name, `is not an option here; known are ${known.join(', ')}`)
   }
 }

@@ -1,4 +1,5 @@
 export type { Endpoint, PeerCertificate, PlainBody, PlainRequest, PlainResponse } from './message.js'
+export type { LegacyCookieOptions } from './legacy-cookie.js'
 export type { CookieOptions, EndpointOptions, TransportOptions } from './options.js'
 export type { ClientKey } from './clients/assertion.js'
 export type { CertificateHeaders, CertificateSource, TlsSubject } from './clients/certificate.js'

@@ -1,3 +1,4 @@
+import type { LegacyCookieOptions } from './legacy-cookie.js'
 import type { RateLimits } from './rate-limits/rate-limits.js'
 
 /** How requests reach this server. */
@@ -33,4 +34,10 @@ export interface CookieOptions {
   readonly allowedOrigins?: readonly string[]
   /** True for apps that live in other people's frames: `SameSite=None; Partitioned` instead of `SameSite=Strict`. */
   readonly embedded?: boolean
+  /**
+   * The cookie in which the system you come from keeps its refresh token: its name, or also its path and domain. A browser without
+   * Baton's cookie is let in by it, if `accept` of `createRefreshTokens` accepts the token. Tokens of Baton are never accepted there.
+   * Every response that sets or clears Baton's cookie expires it. Remove the option once no token of that system is left.
+   */
+  readonly legacyCookie?: string | LegacyCookieOptions
 }

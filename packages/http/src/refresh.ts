@@ -37,6 +37,7 @@ export async function refresh(
   // Spelt out: of requests that are put together from parts no two look alike to the engine, and each property is then searched for.
   const outcome = await tokens.rotate<MintedAccessToken | undefined>({
     refreshToken: asked.refreshToken,
+    legacyOnly: asked.legacyOnly,
     clientId: asked.clientId,
     confidential: asked.confidential,
     boundKey: asked.boundKey,

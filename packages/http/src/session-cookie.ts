@@ -1,13 +1,13 @@
 import type { RefreshTokens } from '@baton/core'
-import type { CookieCarrier } from './carrier.js'
+import type { CarriedToken, CookieCarrier } from './carrier.js'
 import { forged, isForged } from './csrf.js'
 import { type Exchange, rejectUnproven } from './endpoint.js'
 import { type PlainResponse, soleHeader } from './message.js'
 import { invalidRequest } from './respond.js'
 
 export interface SessionCookies {
-  /** The tokens of all cookies of the name; empty without a cookie. */
-  readonly refreshTokens: readonly string[]
+  /** The tokens of all cookies of the name, and of the legacy cookie; empty without a cookie. */
+  readonly carried: readonly CarriedToken[]
   /** The family that the page believes its cookie to be of. */
   readonly expected: { readonly familyId?: string }
 }
@@ -21,34 +21,39 @@ export async function readCookieSession(
   tokens: Pick<RefreshTokens, 'isAuthentic'>,
 ): Promise<ReadSession> {
   const { request, transport } = exchange
-  const refreshTokens = carrier.read(request, transport)
-  const unproven = await rejectUnproven(exchange, () => refreshTokens.some((token) => tokens.isAuthentic(token)))
+  const carried = carrier.read(request, transport)
+  const hasOwn = () => carried.some(({ refreshToken, legacyOnly }) => !legacyOnly && tokens.isAuthentic(refreshToken))
+  const unproven = await rejectUnproven(exchange, hasOwn)
   if (unproven !== null) return { ok: false, response: unproven }
   if (isForged(request, { transport, allowedOrigins: carrier.allowedOrigins })) return { ok: false, response: forged() }
   if ((request.headers['x-baton-session']?.length ?? 0) > 1)
     return { ok: false, response: invalidRequest('X-Baton-Session is repeated.') }
   const familyId = soleHeader(request, 'x-baton-session') ?? ''
-  return { ok: true, refreshTokens, expected: familyId === '' ? {} : { familyId } }
+  return { ok: true, carried, expected: familyId === '' ? {} : { familyId } }
 }
 
 /**
  * The token to refresh with; null without a cookie. Of several it is one that a refresh would accept, so that a stale cookie of the
- * same name neither blocks the session nor counts as reuse: the one of the expected family, else of the newest.
+ * same name neither blocks the session nor counts as reuse: the one of the expected family, else of the newest. A legacy cookie
+ * counts only without Baton's. Of several legacy cookies that would be accepted none is: an attacker may have set one of them.
  */
 export async function tokenToRefresh(
   tokens: Pick<RefreshTokens, 'inspect'>,
-  { refreshTokens, expected }: SessionCookies,
+  { carried, expected }: SessionCookies,
   clientId: string,
-): Promise<string | null> {
-  const [first = null, ...others] = refreshTokens
+): Promise<CarriedToken | null> {
+  const own = carried.filter(({ legacyOnly }) => !legacyOnly)
+  const candidates = own.length > 0 ? own : carried
+  const [first = null, ...others] = candidates
   if (others.length === 0) return first
-  let best = { refreshToken: first, rank: -Infinity }
-  for (const refreshToken of refreshTokens) {
-    const inspection = await tokens.inspect(refreshToken)
+  const accepted: { readonly token: CarriedToken; readonly rank: number }[] = []
+  for (const token of candidates) {
+    const inspection = await tokens.inspect(token.refreshToken, token)
     if (!inspection.active || inspection.family.clientId !== clientId) continue
     const { id, createdAt } = inspection.family
-    const rank = id === expected.familyId ? Infinity : createdAt
-    if (rank > best.rank) best = { refreshToken, rank }
+    accepted.push({ token, rank: id === expected.familyId ? Infinity : createdAt })
   }
-  return best.refreshToken
+  if (own.length === 0 && accepted.length > 1) return null
+  const [best] = accepted.sort((one, other) => other.rank - one.rank)
+  return best?.token ?? first
 }

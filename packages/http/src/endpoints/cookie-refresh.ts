@@ -33,8 +33,8 @@ export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefr
       if (!session.ok) return session.response
       const { clientId } = carrier
       const { expected } = session
-      const refreshToken = await tokenToRefresh(tokens, session, clientId)
-      if (refreshToken === null) return signedOut()
+      const carried = await tokenToRefresh(tokens, session, clientId)
+      if (carried === null) return signedOut()
       const client = await policy.find(clientId)
       return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
         const facts = {
@@ -48,7 +48,7 @@ export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefr
         const admission = policy.admit(facts)
         if (!admission.ok) return admission.response
         const { boundKey, validAfter, rotation } = admission
-        const presented = { refreshToken, clientId, boundKey, validAfter, rotation, ...expected }
+        const presented = { ...carried, clientId, boundKey, validAfter, rotation, ...expected }
         const refreshed = await refresh(issuer, exchange, presented)
         if (!refreshed.ok) return refreshed.isVerdict ? signedOut() : refreshed.response
         const { granted, minted } = refreshed

@@ -211,8 +211,8 @@ function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { exchange, bou
     async replace() {
       // A refresh of the old session that is still in flight would otherwise restore the old cookie. A token of another client or of
       // a key that this request did not prove stays as it is: anyone can send a Cookie header.
-      for (const refreshToken of carrier.read(request, transport))
-        await tokens.revoke({ refreshToken, clientId, boundKey, reason: 'replaced' })
+      for (const carried of carrier.read(request, transport))
+        await tokens.revoke({ ...carried, clientId, boundKey, reason: 'replaced' })
     },
     carry: ({ family }, refreshToken) => ({
       sid: family.id,

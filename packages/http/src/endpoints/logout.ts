@@ -1,5 +1,5 @@
 import type { RefreshTokens, RevokeRequest } from '@baton/core'
-import { cookieCarrier } from '../carrier.js'
+import { type CarriedToken, cookieCarrier } from '../carrier.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { unconfirmed, withOptionalProof } from '../dpop/with-proof.js'
 import { endpoint, type Exchange } from '../endpoint.js'
@@ -35,7 +35,7 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
       const session = await readCookieSession(exchange, carrier, tokens)
       if (!session.ok) return session.response
       const cleared = noContent(carrier.clear(exchange.transport))
-      if (session.refreshTokens.length === 0) return cleared
+      if (session.carried.length === 0) return cleared
       return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
         const authority = { clientId: carrier.clientId, boundKey: proven.ok ? proven.boundKey : null }
         const outcome = await revokeAll({ tokens, counted: exchange.counted }, session, authority)
@@ -58,22 +58,21 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
  */
 async function revokeAll(
   { tokens, counted }: { readonly tokens: RefreshTokens } & Pick<Exchange, 'counted'>,
-  { refreshTokens, expected }: SessionCookies,
+  { carried, expected }: SessionCookies,
   authority: Pick<RevokeRequest, 'clientId' | 'boundKey'>,
 ): Promise<'done' | 'other_family' | 'unconfirmed'> {
   const results = new Set<string>()
-  const revoke = async (refreshToken: string, family: SessionCookies['expected']) => {
-    const outcome = await tokens.revoke({ refreshToken, reason: 'logout', ...authority, ...family })
+  const revoke = async (token: CarriedToken, family: SessionCookies['expected']) => {
+    const outcome = await tokens.revoke({ ...token, reason: 'logout', ...authority, ...family })
     if (outcome.ok && outcome.ended) counted.release()
     const result = outcome.ok ? 'revoked' : outcome.reason
     results.add(result)
     return result
   }
-  const others: string[] = []
-  for (const refreshToken of refreshTokens)
-    if ((await revoke(refreshToken, expected)) === 'other_family') others.push(refreshToken)
+  const others: CarriedToken[] = []
+  for (const token of carried) if ((await revoke(token, expected)) === 'other_family') others.push(token)
   const hasExpected = results.has('revoked') || results.has('unconfirmed')
   if (others.length > 0 && !hasExpected) return 'other_family'
-  for (const refreshToken of others) await revoke(refreshToken, {})
+  for (const token of others) await revoke(token, {})
   return results.has('unconfirmed') && !results.has('revoked') ? 'unconfirmed' : 'done'
 }

@@ -1,0 +1,199 @@
+import { type ForeignTokens, MisuseError } from '@baton/core'
+import { describe, expect, test } from 'vitest'
+import { type CookieOptions, loginEndpoint, logoutEndpoint } from '../src/index.js'
+import {
+  type Answer,
+  DAY,
+  expectError,
+  fromPage,
+  legibleAccessTokens,
+  type RequestPatch,
+  send,
+  START,
+  world,
+} from './wire.js'
+
+const LEGACY = 'refresh_token'
+
+/** An app that comes from a system whose tokens are `old:` and a user, in a cookie of its own. */
+function migratingWorld(cookie: CookieOptions = {}) {
+  const alive = new Set(['old:alice', 'old:mallory', 'old:a b'])
+  const moved: string[] = []
+  const accept: ForeignTokens = {
+    identify: (token) => (token.startsWith('old:') ? token : null),
+    find: async (token) =>
+      alive.has(token) ? { subject: token.slice('old:'.length), scope: 'a b', expiresAt: START + 90 * DAY } : null,
+    moved: async (token) => {
+      alive.delete(token)
+      moved.push(token)
+    },
+  }
+  const options = { legacyCookie: LEGACY, ...cookie }
+  const here = world({ core: { accept }, cookie: options })
+  const login = loginEndpoint(here.tokens, {
+    accessToken: legibleAccessTokens(),
+    authenticate: async ({ username }) => ({ subject: String(username) }),
+    cookie: options,
+    rateLimit: false,
+    now: () => START,
+  })
+  const signIn = (username: string, cookies: string | null) =>
+    send(login, page(cookies, { body: JSON.stringify({ username }), headers: { 'content-type': 'application/json' } }))
+  const subjectOf = async (answer: Answer) => {
+    const inspection = await here.tokens.inspect(cookiesOf(answer).get('__Host-baton') ?? '')
+    return inspection.active ? inspection.family.subject : null
+  }
+  return { ...here, alive, moved, login, signIn, subjectOf }
+}
+
+/** A request of the app's page with these cookies. */
+function page(cookies: string | null, patch: RequestPatch = {}): RequestPatch {
+  const { headers = {}, ...rest } = patch
+  return fromPage(null, { ...rest, headers: { ...headers, ...(cookies === null ? {} : { cookie: cookies }) } })
+}
+
+/** What a browser has of these names after the response; an expired cookie is ''. */
+function cookiesOf(answer: Answer): Map<string, string> {
+  return new Map(
+    answer.all('set-cookie').map((header) => {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(header) ?? []
+      return [name, value]
+    }),
+  )
+}
+
+describe('a token in the legacy cookie', () => {
+  test('becomes a session in the new cookie, and the legacy cookie is expired', async () => {
+    const { refreshCookie, subjectOf, moved } = migratingWorld()
+    const answer = await send(refreshCookie, page(`${LEGACY}=old:alice`))
+    expect(answer.status).toBe(200)
+    expect(await subjectOf(answer)).toBe('alice')
+    expect(cookiesOf(answer).get(LEGACY)).toBe('')
+    expect(answer.all('set-cookie').find((header) => header.startsWith(LEGACY))).toMatch(
+      /^refresh_token=; Max-Age=0; Path=\/; HttpOnly; Secure$/,
+    )
+    expect(moved).toEqual(['old:alice'])
+    const next = await send(refreshCookie, page(`__Host-baton=${cookiesOf(answer).get('__Host-baton') ?? ''}`))
+    expect([next.status, await subjectOf(next)]).toEqual([200, 'alice'])
+  })
+
+  test('is decoded as frameworks encode it, and expired with its own path and domain', async () => {
+    const { refreshCookie, subjectOf } = migratingWorld({
+      legacyCookie: { name: 'sid', path: '/auth', domain: 'app.example' },
+    })
+    const answer = await send(refreshCookie, page('sid=old%3Aa%20b'))
+    expect(await subjectOf(answer)).toBe('a b')
+    expect(answer.all('set-cookie')).toContain('sid=; Max-Age=0; Domain=app.example; Path=/auth; HttpOnly; Secure')
+    expectError(await send(refreshCookie, page('sid=%zz')), 401, 'invalid_grant')
+  })
+
+  test('that was revoked there leaves every cookie as it is', async () => {
+    const { refreshCookie, alive } = migratingWorld()
+    alive.clear()
+    const answer = await send(refreshCookie, page(`${LEGACY}=old:alice`))
+    expectError(answer, 401, 'invalid_grant')
+    expect(answer.all('set-cookie')).toEqual([])
+  })
+
+  test('is not looked at without the option', async () => {
+    const { refreshCookie } = world({
+      core: { accept: { find: async () => ({ subject: 'x', expiresAt: START + DAY }) } },
+    })
+    expectError(await send(refreshCookie, page(`${LEGACY}=old:alice`)), 401, 'invalid_grant')
+  })
+})
+
+describe('an attacker who can set the legacy cookie in the browser of a victim', () => {
+  test('does not sign the victim in with a token of Baton, at any endpoint, of any age', async () => {
+    const { refreshCookie, logout, signIn, tokens, issue, events } = migratingWorld()
+    const first = await issue({ subject: 'mallory', clientId: 'first-party' })
+    const rotated = await tokens.rotate({ refreshToken: first })
+    if (!rotated.ok) throw new Error(rotated.reason)
+    const before = events.length
+    for (const planted of [rotated.refreshToken, first, encodeURIComponent(rotated.refreshToken)]) {
+      const answer = await send(refreshCookie, page(`${LEGACY}=${planted}`))
+      expectError(answer, 401, 'invalid_grant')
+      expect(answer.all('set-cookie')).toEqual([])
+      expect((await send(logout, page(`${LEGACY}=${planted}`))).status).toBe(204)
+      expect((await signIn('alice', `${LEGACY}=${planted}`)).status).toBe(200)
+    }
+    // Nor is the token of another session, put there to end it, revoked or called reuse.
+    expect(events.slice(before).filter(({ type }) => ['reuse', 'revoked', 'retried'].includes(type))).toEqual([])
+    expect(await tokens.rotate({ refreshToken: rotated.refreshToken })).toMatchObject({ ok: true })
+  })
+
+  test('does not replace a session: the legacy cookie counts only without the new one', async () => {
+    const { refreshCookie, issue, subjectOf, alive } = migratingWorld()
+    const refreshToken = await issue({ clientId: 'first-party' })
+    const answer = await send(refreshCookie, page(`${LEGACY}=old:mallory; __Host-baton=${refreshToken}`))
+    expect(await subjectOf(answer)).toBe('alice')
+    expect(cookiesOf(answer).get(LEGACY)).toBe('')
+    expect(alive).toContain('old:mallory')
+    const dead = `${LEGACY}=old:mallory; __Host-baton=${refreshToken}x`
+    expectError(await send(refreshCookie, page(dead)), 401, 'invalid_grant')
+  })
+
+  test('gains nothing beside the cookie of the victim: of two that would be accepted none is', async () => {
+    const { refreshCookie, subjectOf, alive } = migratingWorld()
+    for (const cookies of [
+      `${LEGACY}=old:mallory; ${LEGACY}=old:alice`,
+      `${LEGACY}=old:alice; ${LEGACY}=old:mallory`,
+    ]) {
+      const answer = await send(refreshCookie, page(cookies))
+      expectError(answer, 401, 'invalid_grant')
+      expect(answer.all('set-cookie')).toEqual([])
+    }
+    expect(alive).toEqual(new Set(['old:alice', 'old:mallory', 'old:a b']))
+    alive.delete('old:mallory')
+    const answer = await send(refreshCookie, page(`${LEGACY}=old:mallory; ${LEGACY}=old:alice`))
+    expect(await subjectOf(answer)).toBe('alice')
+  })
+})
+
+describe('a browser with a legacy cookie', () => {
+  test('signs out: the legacy session ends, here and there, and both cookies are cleared', async () => {
+    const { refreshCookie, logout, moved } = migratingWorld()
+    const answer = await send(logout, page(`${LEGACY}=old:alice`))
+    expect(answer.status).toBe(204)
+    expect([...cookiesOf(answer)]).toEqual([
+      [LEGACY, ''],
+      ['__Host-baton', ''],
+    ])
+    expect(moved).toEqual(['old:alice'])
+    expectError(await send(refreshCookie, page(`${LEGACY}=old:alice`)), 401, 'invalid_grant')
+  })
+
+  test('signs in anew: the legacy session ends, and only the new cookie is left', async () => {
+    const { refreshCookie, signIn, subjectOf } = migratingWorld()
+    const answer = await signIn('bob', `${LEGACY}=old:alice`)
+    expect(await subjectOf(answer)).toBe('bob')
+    expect(cookiesOf(answer).get(LEGACY)).toBe('')
+    expectError(await send(refreshCookie, page(`${LEGACY}=old:alice`)), 401, 'invalid_grant')
+  })
+
+  test('that never knew the old system gets the legacy cookie expired as well', async () => {
+    const { refreshCookie, logout, issue } = migratingWorld()
+    const answer = await send(refreshCookie, page(`__Host-baton=${await issue({ clientId: 'first-party' })}`))
+    expect(cookiesOf(answer).get(LEGACY)).toBe('')
+    expect(cookiesOf(await send(logout, page(null))).get(LEGACY)).toBe('')
+  })
+})
+
+test.each<[string, unknown]>([
+  ['cookie.legacyCookie', 7],
+  ['cookie.legacyCookie', null],
+  ['cookie.legacyCookie.name', ''],
+  ['cookie.legacyCookie.name', 'a b'],
+  ['cookie.legacyCookie.name', 'a;b'],
+  ['cookie.legacyCookie.name', 'baton'],
+  ['cookie.legacyCookie.name', '__Host-baton'],
+  ['cookie.legacyCookie.name', {}],
+  ['cookie.legacyCookie.path', { name: 'sid', path: 'auth' }],
+  ['cookie.legacyCookie.path', { name: 'sid', path: '/;Domain=x' }],
+  ['cookie.legacyCookie.domain', { name: 'sid', domain: 'app.example; x' }],
+  ['cookie.legacyCookie.maxAge', { name: 'sid', maxAge: 1 }],
+])('option "%s" rejects %j', (option, legacyCookie) => {
+  const { tokens } = world()
+  const options = { cookie: { legacyCookie } as CookieOptions }
+  expect(() => logoutEndpoint(tokens, options)).toThrow(expect.objectContaining({ name: MisuseError.name, option }))
+})
