@@ -1,3 +1,3 @@
 import { libraryWithSubpaths } from '../../tsup.base.ts'
 
-export default libraryWithSubpaths(['options'])
+export default libraryWithSubpaths(['options', 'store'])

@@ -1,4 +1,15 @@
 import type { FamilyId, FamilyRecord, Revocation, Verifier } from './family.js'
+import type { Page } from './store/list-page.js'
+
+export { type BatchOptions, batchCalls, type CallResult, nextBatch } from './store/batch-calls.js'
+export {
+  compareNewestFirst,
+  decodeCursor,
+  encodeCursor,
+  type ListPosition,
+  type Page,
+  toPage,
+} from './store/list-page.js'
 
 /** What a rotation writes; everything else in the record stays, except `expiresAt`, which the store computes. */
 export interface Succession {
@@ -37,12 +48,6 @@ export interface Claim {
   readonly by: string
   /** Epoch milliseconds: from then on, the key may be forgotten. */
   readonly expiresAt: number
-}
-
-export interface Page<Item> {
-  readonly items: readonly Item[]
-  /** Where the next page begins; null when this was the last. */
-  readonly cursor: string | null
 }
 
 /**

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { MisuseError } from '@baton/core'
+import { nextBatch } from '@baton/core/store'
 import { MOST_BODY_BYTES } from './body.js'
 import {
   type Endpoint,
@@ -12,7 +13,6 @@ import {
   type PlainResponse,
   splitSingleHeader,
 } from './message.js'
-import { sideBySide } from './side-by-side.js'
 
 export interface NodeRequestOptions {
   /** The body as a body parser left it. Used only if the stream has been read already. Default: `request.body`. */
@@ -34,8 +34,8 @@ export function toNodeHandler(endpoint: Endpoint): (request: IncomingMessage, re
 }
 
 /**
- * Asks an endpoint about a Node request. Those that arrive in one turn of the event loop are answered side by side: see `sideBySide`.
- * Rejects where the endpoint does.
+ * Passes a Node request to an endpoint and returns its response. Requests that arrive in one turn of the event loop run together, step
+ * by step: see `nextBatch` of `@baton/core/store`. Rejects if the endpoint rejects.
  */
 export async function answerNodeRequest(
   endpoint: Endpoint,
@@ -46,7 +46,7 @@ export async function answerNodeRequest(
   const isTouched = plain.body.kind === 'stream' && request.readableFlowing !== null
   // Before anything is awaited: whoever listens already is about to be given all of it.
   const whole = isTouched ? { ...plain, body: begun(request) } : plain
-  await sideBySide()
+  await nextBatch()
   return endpoint(whole)
 }
 

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Claim, FamilyId, FamilyRecord, Succession, TokenStore } from '@baton/core'
-import { compareNewestFirst, cursorOf, positionOf } from './cursor.js'
+import { compareNewestFirst, decodeCursor, toPage } from '@baton/core/store'
 import { subjectIndex } from './subject-index.js'
 
 export interface MemoryStoreOptions {
@@ -75,16 +75,14 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
     },
 
     async list({ subject, cursor, limit, now }) {
-      const after = cursor === undefined ? null : positionOf(cursor)
+      const after = cursor === undefined ? null : decodeCursor(cursor)
       const rest: FamilyRecord[] = []
       for (const id of subjects.of(subject)) {
         const record = families.get(id)
         if (record === undefined || !isAlive(record, now)) continue
         if (after === null || compareNewestFirst(after, record) < 0) rest.push(record)
       }
-      const items = rest.sort(compareNewestFirst).slice(0, limit)
-      const last = items.at(-1)
-      return { items, cursor: last !== undefined && items.length < rest.length ? cursorOf(last) : null }
+      return toPage(rest.sort(compareNewestFirst), limit)
     },
 
     async purge(now, limit) {

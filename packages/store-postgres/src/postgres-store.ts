@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
+import { batchCalls, decodeCursor, toPage } from '@baton/core/store'
 import { ask, demandClient, demandQueryable, inTurn, isPool, type Queryable, stateOf } from './client.js'
-import { cursorOf, HEAD, positionOf } from './cursor.js'
-import { inGroups } from './groups.js'
 import { purgeOf } from './purge.js'
 import { type FamilyRow, recordOf, type Swap, swapsValues, swapValues, valuesOf } from './rows.js'
 import { migrate, quoted } from './schema.js'
@@ -72,24 +71,22 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
 
   const find = (id: FamilyId) => family('find', [id])
 
-  const rotateAlone = (swap: Swap) => family('rotate', swapValues(swap))
+  const rotateOne = (swap: Swap) => family('rotate', swapValues(swap))
 
-  /** Answers null to those who lost, and to those who have to try alone. */
-  async function rotateTogether(swaps: readonly Swap[]): Promise<readonly (FamilyRecord | null)[]> {
-    const [only] = swaps
-    if (only !== undefined && swaps.length === 1) return [await rotateAlone(only)]
-    try {
-      const { rows } = await run('rotateMany', swapsValues(swaps), once)
-      const applied = new Map(rows.map((row) => [(row as FamilyRow).verifier, recordOf(row as FamilyRow)]))
-      return swaps.map(({ next }) => applied.get(next.verifier) ?? null)
-    } catch (error) {
-      // Whose fault that was shows when each reads what stands and, where its swap still applies, tries alone.
-      if (stateOf(error) !== '') return swaps.map(() => null)
-      throw error
-    }
+  /** Returns null for swaps that do not apply, and for those of rows that another transaction is writing. */
+  async function rotateMany(swaps: readonly Swap[]): Promise<PromiseSettledResult<FamilyRecord | null>[]> {
+    const { rows } = await run('rotateMany', swapsValues(swaps), once)
+    const applied = new Map(rows.map((row) => [(row as FamilyRow).verifier, recordOf(row as FamilyRow)]))
+    return swaps.map(({ next }) => ({ status: 'fulfilled', value: applied.get(next.verifier) ?? null }))
   }
 
-  const rotateFirst = isPool(db) ? inGroups(rotateTogether) : rotateAlone
+  const rotateInBatch = batchCalls(rotateMany, {
+    max: MAX_SWAPS_PER_STATEMENT,
+    runOne: rotateOne,
+    // An error of the server's rolled the statement back, and any of the swaps may have caused it.
+    isRetryable: (error) => stateOf(error) !== '',
+  })
+  const rotateFirst = isPool(db) ? rotateInBatch : rotateOne
 
   return {
     create(record) {
@@ -103,7 +100,7 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
 
     rotate({ id, expect, next, now }) {
       return untilSettled(async (attempt) => {
-        const swap = attempt === 1 ? rotateFirst : rotateAlone
+        const swap = attempt === 1 ? rotateFirst : rotateOne
         const applied = await (next === null ? family('renew', [id, expect, now]) : swap({ id, expect, next, now }))
         if (applied !== null) return applied
         // A statement of its own: within the UPDATE's, a loser would be shown the row as it was before the winner.
@@ -125,11 +122,12 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
     },
 
     async list({ subject, cursor, limit, now }) {
-      const { createdAt, id } = cursor === undefined ? HEAD : positionOf(cursor)
+      const { createdAt, id } = cursor === undefined ? START : decodeCursor(cursor)
       const { rows } = await run('list', [subject, createdAt, id, now, limit + 1])
-      const items = rows.slice(0, limit).map((row) => recordOf(row as FamilyRow))
-      const last = items.at(-1)
-      return { items, cursor: last !== undefined && rows.length > limit ? cursorOf(last) : null }
+      return toPage(
+        rows.map((row) => recordOf(row as FamilyRow)),
+        limit,
+      )
     },
 
     purge: purgeOf({
@@ -155,6 +153,12 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
     },
   }
 }
+
+/** A statement of this size takes a few milliseconds. */
+const MAX_SWAPS_PER_STATEMENT = 128
+
+/** Before every position of a list. */
+const START = { createdAt: Number.MAX_SAFE_INTEGER, id: '' }
 
 const SERIALIZATION_FAILURE = '40001'
 const TRANSACTION_ABORTED = '25P02'

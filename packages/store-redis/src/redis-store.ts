@@ -1,9 +1,10 @@
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
+import { decodeCursor, toPage } from '@baton/core/store'
 import { checkServers, type Finding } from './check.js'
 import { commandsOf, type RedisClient } from './client.js'
 import { decode, encode, encodeRevocation, encodeSuccession } from './codec.js'
 import { demandClient, demandOptions, demandPrefix, quorumOf } from './demand.js'
-import { demandCursor, familyOfEntry, indexEntry, keyspace } from './keys.js'
+import { familyOfEntry, indexEntry, keyspace } from './keys.js'
 import { CREATE, ENTRIES, FIND, INDEX, REMEMBER, REVOKE, ROTATE } from './scripts.lua.js'
 
 export interface RedisStoreOptions {
@@ -72,10 +73,10 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     },
 
     async list({ subject, cursor, limit, now }) {
-      demandCursor(cursor)
+      const end = cursor === undefined ? null : indexEntry(decodeCursor(cursor))
       const entries = await run(ENTRIES, keys.subject(subject), now)
       if (!isList(entries)) throw unexpected(entries)
-      const rest = entries.filter((entry) => cursor === undefined || entry < cursor).sort()
+      const rest = entries.filter((entry) => end === null || entry < end).sort()
       const found: FamilyRecord[] = []
       // Entries outlive their families, so a page may take more than one reading. One more than asked for tells whether more follow.
       while (rest.length > 0 && found.length <= limit) {
@@ -83,9 +84,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
         const records = await Promise.all(batch.map((entry) => living(entry, subject, now)))
         found.push(...records.filter((record) => record !== null))
       }
-      const items = found.slice(0, limit)
-      const last = items.at(-1)
-      return { items, cursor: last !== undefined && found.length > limit ? indexEntry(last) : null }
+      return toPage(found, limit)
     },
 
     purge() {

@@ -66,7 +66,7 @@ const MOST_ATTEMPTS = 3
  * Runs again what SQLite refused without waiting, when others have had a turn. What failed after the whole of busy_timeout is not
  * repeated: nothing else ran in this process meanwhile.
  */
-export async function patiently<Answer>(run: () => Answer): Promise<Answer> {
+export async function retryWhileBusy<Answer>(run: () => Answer): Promise<Answer> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return run()

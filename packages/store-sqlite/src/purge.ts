@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { patiently, type SqliteParameters, type SqliteStatement } from './database.js'
+import { retryWhileBusy, type SqliteParameters, type SqliteStatement } from './database.js'
 import type { Statements } from './statements.js'
 
 /** At most this many rows go in one transaction, a few milliseconds; others get their turn in between. */
@@ -17,7 +17,7 @@ export function purgeOf(statements: Statements): (now: number, limit: number) =>
     async function drain(statement: SqliteStatement, parameters: SqliteParameters): Promise<void> {
       for (let found = ROWS_PER_DELETE; found === ROWS_PER_DELETE && purged < limit;) {
         const most = Math.min(ROWS_PER_DELETE, limit - purged)
-        found = (await patiently(() => statement.all({ ...parameters, now, most }))).length
+        found = (await retryWhileBusy(() => statement.all({ ...parameters, now, most }))).length
         purged += found
         await setImmediate()
       }

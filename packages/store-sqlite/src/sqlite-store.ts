@@ -1,6 +1,6 @@
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
-import { cursorOf, HEAD, positionOf } from './cursor.js'
-import { demandDatabase, patiently, type SqliteDatabase } from './database.js'
+import { decodeCursor, toPage } from '@baton/core/store'
+import { demandDatabase, retryWhileBusy, type SqliteDatabase } from './database.js'
 import { groupCommit } from './group-commit.js'
 import { purgeOf } from './purge.js'
 import { toRecord, toRow } from './rows.js'
@@ -32,7 +32,7 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
   const write = groupCommit(db)
 
   async function find(id: FamilyId): Promise<FamilyRecord | null> {
-    const [row] = await patiently(() => statements.find.all({ id }))
+    const [row] = await retryWhileBusy(() => statements.find.all({ id }))
     return row === undefined ? null : toRecord(row)
   }
 
@@ -78,11 +78,9 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
     },
 
     async list({ subject, cursor, limit, now }) {
-      const { createdAt, id } = cursor === undefined ? HEAD : positionOf(cursor)
-      const rows = await patiently(() => statements.list.all({ subject, createdAt, id, now, most: limit + 1 }))
-      const items = rows.slice(0, limit).map(toRecord)
-      const last = items.at(-1)
-      return { items, cursor: last !== undefined && rows.length > limit ? cursorOf(last) : null }
+      const { createdAt, id } = cursor === undefined ? START : decodeCursor(cursor)
+      const rows = await retryWhileBusy(() => statements.list.all({ subject, createdAt, id, now, most: limit + 1 }))
+      return toPage(rows.map(toRecord), limit)
     },
 
     purge: purgeOf(statements),
@@ -93,6 +91,9 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
     },
   }
 }
+
+/** Before every position of a list. */
+const START = { createdAt: Number.MAX_SAFE_INTEGER, id: '' }
 
 const UNSETTLED = Symbol('unsettled')
 const MOST_LOOKS = 10
