@@ -65,7 +65,9 @@ export function guardedFetch({ environment, proofs, get, instead, allowedOrigins
       // This one has just replaced a rejected token: another one would fare no better.
       if (last?.attempt === token.attempt && environment.elapsed() < last.until) return response
       const other = instead(token).then((renewed) => {
-        if ('attempt' in renewed) replacements.set(place, { ...renewed, until: environment.elapsed() + QUIET_MS })
+        const now = environment.elapsed()
+        for (const [old, { until }] of replacements) if (until <= now) replacements.delete(old)
+        if ('attempt' in renewed) replacements.set(place, { ...renewed, until: now + QUIET_MS })
         return renewed
       })
       const mayReplay = replay || /^(GET|HEAD|OPTIONS)$/.test(method) || challenge.includes('"invalid_token"')

@@ -30,6 +30,8 @@ export interface MemoryEventLogOptions {
   readonly mostEvents?: number
   /** Epoch milliseconds. Default `Date.now`. */
   readonly now?: () => number
+  /** Milliseconds of a clock that never goes back, for the last minute. Default `performance.now`. */
+  readonly elapsed?: () => number
 }
 
 const LATELY_MS = 60_000
@@ -37,12 +39,14 @@ const LATELY_PARTS = 60
 
 /** Remembers events of this process, in bounded memory. Throws `MisuseError` for bad options. */
 export function memoryEventLog(options: MemoryEventLogOptions = {}): EventLog {
-  const { mostFamilies = 1000, mostEvents = 100, now = Date.now } = options
+  const { mostFamilies = 1000, mostEvents = 100, now = Date.now, elapsed = () => performance.now() } = options
   demandCount('mostFamilies', mostFamilies, 1)
   demandCount('mostEvents', mostEvents, 2)
   /** In the order of their last event. */
   const families = new Map<string, RefreshEvent[]>()
-  const counter = createCounter(now)
+  // Goes on where it stood: a new iterator would pass all deleted entries again.
+  const longestSilentFirst = families.keys()
+  const counter = createCounter({ since: now(), elapsed })
 
   return {
     record(event) {
@@ -53,8 +57,9 @@ export function memoryEventLog(options: MemoryEventLogOptions = {}): EventLog {
       if (event.type === 'refused' && events === undefined) return
       families.delete(event.familyId)
       families.set(event.familyId, bounded([...(events ?? []), event], mostEvents))
-      const [longestSilent] = families.keys()
-      if (families.size > mostFamilies && longestSilent !== undefined) families.delete(longestSilent)
+      if (families.size <= mostFamilies) return
+      const longestSilent = longestSilentFirst.next()
+      if (longestSilent.done !== true) families.delete(longestSilent.value)
     },
     async eventsOf(familyIds) {
       return familyIds.flatMap((id) => families.get(id) ?? [])
@@ -75,21 +80,20 @@ function bounded(events: readonly RefreshEvent[], most: number): RefreshEvent[] 
 
 type Tally = Partial<Record<RefreshEvent['type'], number>>
 
-/** Counts for ever, and by the second for the last minute. */
-function createCounter(now: () => number) {
-  const since = now()
+/** Counts without end, and by the second for the last minute. */
+function createCounter({ since, elapsed }: { readonly since: number; readonly elapsed: () => number }) {
   const total: Tally = {}
   const parts = new Map<number, Tally>()
-  const partOf = (at: number) => Math.floor((at * LATELY_PARTS) / LATELY_MS)
+  const currentPart = () => Math.floor((elapsed() * LATELY_PARTS) / LATELY_MS)
 
   function forget(): void {
-    for (const part of parts.keys()) if (part <= partOf(now()) - LATELY_PARTS) parts.delete(part)
+    for (const part of parts.keys()) if (part <= currentPart() - LATELY_PARTS) parts.delete(part)
   }
 
   return {
     count(type: RefreshEvent['type']): void {
       forget()
-      const part = partOf(now())
+      const part = currentPart()
       const tally = parts.get(part) ?? {}
       parts.set(part, tally)
       for (const each of [total, tally]) each[type] = (each[type] ?? 0) + 1

@@ -1,5 +1,5 @@
 import { MisuseError, type FamilyId, type RefreshEvent } from '@baton/core'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { memoryEventLog } from '../src/index.js'
 
 const issued = (familyId: string, subject = 'alice', at = 0): RefreshEvent => ({
@@ -57,22 +57,59 @@ describe('what the memory of events keeps', () => {
   })
 
   test('counts of everything, and of the last minute', async () => {
-    let now = 1_000_000
-    const log = memoryEventLog({ now: () => now })
+    let elapsed = 500
+    const log = memoryEventLog({ now: () => 1_000_000, elapsed: () => elapsed })
     log.record(issued('a'))
     log.record(refused(null))
-    now += 59_000
+    elapsed += 59_000
     log.record(issued('b'))
     expect(await log.counts()).toEqual({
       since: 1_000_000,
       total: { issued: 2, refused: 1 },
       lately: { issued: 2, refused: 1 },
     })
-    now += 1_000
+    elapsed += 1_000
     expect((await log.counts()).lately).toEqual({ issued: 1 })
-    now += 3_600_000
+    elapsed += 3_600_000
     expect(await log.counts()).toMatchObject({ total: { issued: 2, refused: 1 }, lately: {} })
   })
+})
+
+test('the last minute lasts a minute when the wall clock is set back', async () => {
+  vi.useFakeTimers({ now: 7_200_000 })
+  try {
+    const log = memoryEventLog()
+    log.record(issued('a'))
+    vi.setSystemTime(3_600_000)
+    vi.advanceTimersByTime(60_000)
+    expect((await log.counts()).lately).toEqual({})
+  } finally {
+    vi.useRealTimers()
+  }
+})
+
+/** How often a Map has been iterated from its front meanwhile: each time costs as much as entries were deleted there. */
+function iterationsDuring(run: () => void): number {
+  const spies = [
+    vi.spyOn(Map.prototype, 'keys'),
+    vi.spyOn(Map.prototype, 'values'),
+    vi.spyOn(Map.prototype, 'entries'),
+    vi.spyOn(Map.prototype, Symbol.iterator),
+  ]
+  run()
+  const iterations = spies.reduce((sum, { mock }) => sum + mock.calls.length, 0)
+  for (const spy of spies) spy.mockRestore()
+  return iterations
+}
+
+test('the family to forget is not searched for', () => {
+  const log = memoryEventLog({ mostFamilies: 100, elapsed: () => 0 })
+  log.record(issued('first'))
+  const iterations = iterationsDuring(() => {
+    for (let index = 0; index < 1000; index += 1) log.record(issued(`family ${String(index)}`))
+  })
+  // The counts of the last minute are searched at each event; there are at most sixty.
+  expect(iterations).toBe(1000)
 })
 
 test.each([{ mostFamilies: 0 }, { mostEvents: 1 }, { mostEvents: 2.5 }])('%j is misuse', (options) => {

@@ -58,16 +58,16 @@ export function createSecondHolderDetector(
   demandInteger('among', among, { min: generations, max: MAX_GENERATIONS })
   demandInteger('maxFamilies', maxFamilies, { min: 1, max: MAX_FAMILIES })
   const entries = new Map<FamilyId, Entry>()
+  // A Map keeps the order of insertion, and its iterator goes on where it stood: the next key is the one retried least recently. A
+  // new iterator would pass all deleted entries again.
+  const oldestFirst = entries.keys()
 
   function remember(familyId: FamilyId, entry: Entry): void {
-    // A Map keeps the order of insertion: the first entry is the one that was retried least recently.
     entries.delete(familyId)
     entries.set(familyId, entry)
     if (entries.size <= maxFamilies) return
-    for (const oldest of entries.keys()) {
-      entries.delete(oldest)
-      return
-    }
+    const oldest = oldestFirst.next()
+    if (oldest.done !== true) entries.delete(oldest.value)
   }
 
   return (event) => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import {
   type AttemptMatch,
   createSecondHolderDetector,
@@ -23,7 +23,29 @@ function reportedAt(events: readonly RefreshEvent[], options?: SecondHolderDetec
   return events.flatMap((event) => detect(event)?.generation ?? [])
 }
 
+/** How often a Map has been iterated from its front meanwhile: each time costs as much as entries were deleted there. */
+function iterationsDuring(run: () => void): number {
+  const spies = [
+    vi.spyOn(Map.prototype, 'keys'),
+    vi.spyOn(Map.prototype, 'values'),
+    vi.spyOn(Map.prototype, 'entries'),
+    vi.spyOn(Map.prototype, Symbol.iterator),
+  ]
+  run()
+  const iterations = spies.reduce((sum, { mock }) => sum + mock.calls.length, 0)
+  for (const spy of spies) spy.mockRestore()
+  return iterations
+}
+
 describe('createSecondHolderDetector', () => {
+  it('does not search for the family to forget', () => {
+    const detect = createSecondHolderDetector({ maxFamilies: 100 })
+    const iterations = iterationsDuring(() => {
+      for (let index = 0; index < 10_000; index += 1) detect(retried(1, 'other', `family ${String(index)}`))
+    })
+    expect(iterations).toBe(0)
+  })
+
   it('reports a family of which three consecutive generations were retried by another attempt', () => {
     const detect = createSecondHolderDetector()
     expect([detect(retried(1)), detect(retried(2, 'without_key'))]).toEqual([null, null])

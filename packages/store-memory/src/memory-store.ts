@@ -26,6 +26,8 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
   const claims = new Map<string, Claim>()
   const lookAtFamilies = inRounds(families)
   const lookAtClaims = inRounds(claims)
+  /** Until then a search for dead families finds none, unless one is created or revoked. Else each rejected `create` would search. */
+  let fullUntil = -Infinity
 
   /** The parts of the record are frozen already. */
   function keep(record: FamilyRecord): FamilyRecord {
@@ -40,16 +42,24 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
     return true
   }
 
+  /** Deletes all dead families, and returns when the next one dies. */
+  function buryAll(now: number): number {
+    let next = Infinity
+    for (const record of families.values()) if (!buryIfOver(record, now)) next = Math.min(next, deathOf(record))
+    return next
+  }
+
   return {
     async create(record, now) {
       const standing = families.get(record.id)
       if (standing !== undefined) return standing
       lookAtFamilies((_id, old) => buryIfOver(old, now))
-      if (families.size >= maxFamilies) for (const old of families.values()) buryIfOver(old, now)
+      if (families.size >= maxFamilies && now >= fullUntil) fullUntil = buryAll(now)
       if (families.size >= maxFamilies)
         throw new Error(
           `memoryStore is full: it holds ${String(maxFamilies)} families and evicts none; raise maxFamilies, or use a store with a disk`,
         )
+      fullUntil = -Infinity
       subjects.add(record.subject, record.id)
       return keep(deepFreeze(structuredClone(record)))
     },
@@ -71,6 +81,7 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
       const record = families.get(id)
       if (record === undefined) return null
       if (record.revocation !== null) return record
+      fullUntil = -Infinity
       return keep({ ...record, revocation: deepFreeze(structuredClone(revocation)) })
     },
 
@@ -117,6 +128,11 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
 
 function isAlive(record: FamilyRecord, now: number): boolean {
   return record.revocation === null && record.expiresAt > now
+}
+
+/** When the family may be deleted, as far as is known now. */
+function deathOf({ revocation, expiresAt, keepUntil }: FamilyRecord): number {
+  return revocation === null ? Math.max(expiresAt, keepUntil) : keepUntil
 }
 
 /** Shows the next few entries at every call, round and round; entries may come and go meanwhile. */

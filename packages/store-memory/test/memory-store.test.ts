@@ -1,7 +1,7 @@
 import type { FamilyRecord } from '@baton/core'
 import { createRefreshTokens } from '@baton/core'
 import { tokenStoreCases } from '@baton/store-testkit'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { memoryStore } from '../src/index.js'
 
 const SECRET = 'a secret of at least thirty-two bytes'
@@ -43,6 +43,24 @@ test('a full store makes room by purging the dead, wherever they are', async () 
     await expect(tokens.issue({ subject: 'b' })).resolves.toBeDefined()
     await expect(tokens.issue({ subject: 'c' })).rejects.toMatchObject({ code: 'store_failed' })
   }
+})
+
+test('a full store does not search all families for each new one that it rejects', async () => {
+  const { clock, tokens } = setUp(50)
+  const issued = []
+  for (let index = 0; index < 50; index += 1) issued.push(await tokens.issue({ subject: 'a' }))
+  const values = vi.spyOn(Map.prototype, 'values')
+  let rejected = 0
+  for (let index = 0; index < 1000; index += 1)
+    await tokens.issue({ subject: 'b' }).catch(() => {
+      rejected += 1
+    })
+  const searches = values.mock.contexts.filter((map) => (map as ReadonlyMap<string, unknown>).size === 50).length
+  values.mockRestore()
+  expect(rejected).toBe(1000)
+  expect(searches).toBeLessThanOrEqual(1)
+  clock.at += DAY_SECONDS * 1000
+  await expect(tokens.issue({ subject: 'b' })).resolves.toBeDefined()
 })
 
 test('a full store still answers a creation that came twice', async () => {
