@@ -1,30 +1,15 @@
-import type { RefreshTokens } from '@baton/core'
 import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
   answerNodeRequest,
-  authServer,
-  type AuthServerOptions,
+  type AuthServer,
+  defineAdapter,
   type Endpoint,
-  introspectionEndpoint,
-  type IntrospectionOptions,
-  jwksEndpoint,
-  type JwtAccessTokens,
-  loginEndpoint,
-  type LoginOptions,
-  logoutEndpoint,
-  type LogoutOptions,
   mergeHeaders,
   type NodeRequestOptions,
   type PlainResponse,
   readNodeRequest,
-  refreshEndpoint,
-  type RefreshOptions,
-  revocationEndpoint,
-  type RevocationOptions,
-  sessionsEndpoint,
-  type SessionsOptions,
 } from '@baton/http'
 import type {
   FastifyInstance,
@@ -41,55 +26,20 @@ declare module 'fastify' {
   }
 }
 
-/** All endpoints and their metadata over one set of options: `app.register(authHandler(tokens, options))`. See `authServer`. */
-export function authHandler(tokens: RefreshTokens, options: AuthServerOptions): FastifyPluginCallback {
-  const { routes } = authServer(tokens, options)
-  return (scope, _options, done) => {
-    // As prefixes, which Fastify serves with and without a trailing slash.
-    for (const { endpoint, paths } of routes)
-      for (const prefix of paths) scope.register(mount(endpoint, ['/']), { prefix })
-    done()
-  }
-}
-
-/** With `clients` the OAuth token endpoint, with `cookie` the refresh of your own pages. See `refreshEndpoint`. */
-export function refreshHandler(tokens: RefreshTokens, options: RefreshOptions): FastifyPluginCallback {
-  return mount(refreshEndpoint(tokens, options), ['/'])
-}
-
-/** Lets clients end what they hold (RFC 7009). See `revocationEndpoint`. */
-export function revocationHandler(tokens: RefreshTokens, options: RevocationOptions): FastifyPluginCallback {
-  return mount(revocationEndpoint(tokens, options), ['/'])
-}
-
-/** Tells resource servers, and clients of their own, what a token is worth (RFC 7662). See `introspectionEndpoint`. */
-export function introspectionHandler(tokens: RefreshTokens, options: IntrospectionOptions): FastifyPluginCallback {
-  return mount(introspectionEndpoint(tokens, options), ['/'])
-}
-
-/** Publishes the keys that access tokens are verified with (RFC 7517). See `jwksEndpoint`. */
-export function jwksHandler(accessToken: Pick<JwtAccessTokens, 'jwks'>): FastifyPluginCallback {
-  return mount(jwksEndpoint(accessToken), ['/'])
-}
-
-/** Starts a session after your own check of who is asking. See `loginEndpoint`. */
-export function loginHandler(tokens: RefreshTokens, options: LoginOptions): FastifyPluginCallback {
-  return mount(loginEndpoint(tokens, options), ['/'])
-}
-
-/** Ends the session of the cookie. See `logoutEndpoint`. */
-export function logoutHandler(tokens: RefreshTokens, options: LogoutOptions): FastifyPluginCallback {
-  return mount(logoutEndpoint(tokens, options), ['/'])
-}
-
-/** Lets people see and end their sessions: serves all that is below where it is mounted. See `sessionsEndpoint`. */
-export function sessionsHandler(tokens: RefreshTokens, options: SessionsOptions): FastifyPluginCallback {
-  return handler(sessionsEndpoint(tokens, options))
-}
+export const {
+  authHandler,
+  refreshHandler,
+  revocationHandler,
+  introspectionHandler,
+  jwksHandler,
+  loginHandler,
+  logoutHandler,
+  sessionsHandler,
+} = defineAdapter<FastifyPluginCallback>({ mount, serve })
 
 /** Mounts an endpoint at the `prefix` and below, for every method: `app.register(handler(endpoint), { prefix: '/somewhere' })`. */
 export function handler(endpoint: Endpoint): FastifyPluginCallback {
-  return mount(endpoint, ['/', '/*'])
+  return mount(endpoint, 'subtree')
 }
 
 /** A hook that lets a request with a valid access token through, with `request.auth` saying what is in it; answers every other (RFC 6750). */
@@ -103,7 +53,17 @@ export function requireAccessToken(options: AccessTokenGuardOptions): onRequestA
   }
 }
 
-function mount(endpoint: Endpoint, paths: readonly string[]): FastifyPluginCallback {
+function serve({ routes }: AuthServer): FastifyPluginCallback {
+  return (scope, _options, done) => {
+    // As prefixes, which Fastify serves with and without a trailing slash.
+    for (const { endpoint, paths } of routes)
+      for (const prefix of paths) scope.register(mount(endpoint, 'path'), { prefix })
+    done()
+  }
+}
+
+function mount(endpoint: Endpoint, extent: 'path' | 'subtree'): FastifyPluginCallback {
+  const paths = extent === 'path' ? ['/'] : ['/', '/*']
   return (scope, _options, done) => {
     leaveBodiesAlone(scope)
     for (const path of paths)

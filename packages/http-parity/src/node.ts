@@ -2,16 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   type AccessTokenGuard,
   accessTokenGuard,
-  authServer,
+  defineAdapter,
   type Endpoint,
-  introspectionEndpoint,
-  jwksEndpoint,
-  loginEndpoint,
-  logoutEndpoint,
   readNodeRequest,
-  refreshEndpoint,
-  revocationEndpoint,
-  sessionsEndpoint,
   toNodeHandler,
   writeNodeResponse,
 } from '@baton/http'
@@ -28,14 +21,7 @@ export function mountedBy<Handler, Guard>(
 ): Adapter<Handler, Guard> {
   return {
     handler,
-    authHandler: (tokens, options) => handler(authServer(tokens, options).endpoint),
-    refreshHandler: (tokens, options) => handler(refreshEndpoint(tokens, options)),
-    revocationHandler: (tokens, options) => handler(revocationEndpoint(tokens, options)),
-    introspectionHandler: (tokens, options) => handler(introspectionEndpoint(tokens, options)),
-    jwksHandler: (accessToken) => handler(jwksEndpoint(accessToken)),
-    loginHandler: (tokens, options) => handler(loginEndpoint(tokens, options)),
-    logoutHandler: (tokens, options) => handler(logoutEndpoint(tokens, options)),
-    sessionsHandler: (tokens, options) => handler(sessionsEndpoint(tokens, options)),
+    ...defineAdapter({ mount: handler, serve: ({ endpoint }) => handler(endpoint) }),
     requireAccessToken: (options) => guard(accessTokenGuard(options)),
   }
 }

@@ -76,6 +76,19 @@ export {
 export { revocationEndpoint, type RevocationOptions } from './endpoints/revocation.js'
 export { introspectionEndpoint, type IntrospectionOptions } from './endpoints/introspection.js'
 export { jwksEndpoint } from './endpoints/jwks.js'
+export {
+  type AdapterDefinition,
+  type AdapterHandlers,
+  type AuthHandlerFactory,
+  defineAdapter,
+  type IntrospectionHandlerFactory,
+  type JwksHandlerFactory,
+  type LoginHandlerFactory,
+  type LogoutHandlerFactory,
+  type RefreshHandlerFactory,
+  type RevocationHandlerFactory,
+  type SessionsHandlerFactory,
+} from './adapter.js'
 export { type AuthServer, authServer, type AuthServerOptions, type Route } from './auth-server.js'
 export { type CorsOptions, withCors } from './cors.js'
 export { logoutEndpoint, type LogoutOptions } from './endpoints/logout.js'

@@ -1,30 +1,15 @@
-import type { RefreshTokens } from '@baton/core'
 import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
   answerNodeRequest,
-  authServer,
-  type AuthServerOptions,
+  type AuthServer,
+  defineAdapter,
   type Endpoint,
-  introspectionEndpoint,
-  type IntrospectionOptions,
-  jwksEndpoint,
-  type JwtAccessTokens,
-  loginEndpoint,
-  type LoginOptions,
-  logoutEndpoint,
-  type LogoutOptions,
   mergeHeaders,
   type NodeRequestOptions,
   type PlainResponse,
   readNodeRequest,
-  refreshEndpoint,
-  type RefreshOptions,
-  revocationEndpoint,
-  type RevocationOptions,
-  sessionsEndpoint,
-  type SessionsOptions,
 } from '@baton/http'
 import type { Context, Middleware } from 'koa'
 
@@ -35,50 +20,16 @@ declare module 'koa' {
   }
 }
 
-/** All endpoints and their metadata over one set of options, for `app.use`; other paths go on to `next`. See `authServer`. */
-export function authHandler(tokens: RefreshTokens, options: AuthServerOptions): Middleware {
-  const server = authServer(tokens, options)
-  return async (ctx, next) => {
-    const endpoint = server.find({ url: ctx.originalUrl })
-    if (endpoint === null) await next()
-    else await handler(endpoint)(ctx, next)
-  }
-}
-
-/** With `clients` the OAuth token endpoint, with `cookie` the refresh of your own pages. See `refreshEndpoint`. */
-export function refreshHandler(tokens: RefreshTokens, options: RefreshOptions): Middleware {
-  return handler(refreshEndpoint(tokens, options))
-}
-
-/** Lets clients end what they hold (RFC 7009). See `revocationEndpoint`. */
-export function revocationHandler(tokens: RefreshTokens, options: RevocationOptions): Middleware {
-  return handler(revocationEndpoint(tokens, options))
-}
-
-/** Tells resource servers, and clients of their own, what a token is worth (RFC 7662). See `introspectionEndpoint`. */
-export function introspectionHandler(tokens: RefreshTokens, options: IntrospectionOptions): Middleware {
-  return handler(introspectionEndpoint(tokens, options))
-}
-
-/** Publishes the keys that access tokens are verified with (RFC 7517). See `jwksEndpoint`. */
-export function jwksHandler(accessToken: Pick<JwtAccessTokens, 'jwks'>): Middleware {
-  return handler(jwksEndpoint(accessToken))
-}
-
-/** Starts a session after your own check of who is asking. See `loginEndpoint`. */
-export function loginHandler(tokens: RefreshTokens, options: LoginOptions): Middleware {
-  return handler(loginEndpoint(tokens, options))
-}
-
-/** Ends the session of the cookie. See `logoutEndpoint`. */
-export function logoutHandler(tokens: RefreshTokens, options: LogoutOptions): Middleware {
-  return handler(logoutEndpoint(tokens, options))
-}
-
-/** Lets people see and end their sessions: serves all that is below where it is mounted. See `sessionsEndpoint`. */
-export function sessionsHandler(tokens: RefreshTokens, options: SessionsOptions): Middleware {
-  return handler(sessionsEndpoint(tokens, options))
-}
+export const {
+  authHandler,
+  refreshHandler,
+  revocationHandler,
+  introspectionHandler,
+  jwksHandler,
+  loginHandler,
+  logoutHandler,
+  sessionsHandler,
+} = defineAdapter<Middleware>({ mount: handler, serve })
 
 /** Mounts an endpoint. It answers whatever reaches it, and never calls `next`. */
 export function handler(endpoint: Endpoint): Middleware {
@@ -99,6 +50,14 @@ export function requireAccessToken(options: AccessTokenGuardOptions): Middleware
     for (const [name, value] of verdict.headers) ctx.set(name, value)
     ctx.state.auth = verdict.claims
     await next()
+  }
+}
+
+function serve(server: AuthServer): Middleware {
+  return async (ctx, next) => {
+    const endpoint = server.find({ url: ctx.originalUrl })
+    if (endpoint === null) await next()
+    else await handler(endpoint)(ctx, next)
   }
 }
 

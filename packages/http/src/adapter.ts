@@ -1,0 +1,99 @@
+import type { RefreshTokens } from '@baton/core'
+import type { JwtAccessTokens } from './access-tokens/jwt.js'
+import { type AuthServer, authServer, type AuthServerOptions } from './auth-server.js'
+import { introspectionEndpoint, type IntrospectionOptions } from './endpoints/introspection.js'
+import { jwksEndpoint } from './endpoints/jwks.js'
+import { loginEndpoint, type LoginOptions } from './endpoints/login.js'
+import { logoutEndpoint, type LogoutOptions } from './endpoints/logout.js'
+import { revocationEndpoint, type RevocationOptions } from './endpoints/revocation.js'
+import { sessionsEndpoint, type SessionsOptions } from './endpoints/sessions.js'
+import { refreshEndpoint, type RefreshOptions } from './endpoints/token.js'
+import type { Endpoint } from './message.js'
+
+// The comments stand on the function types: editors show them at a call, also where an adapter destructures its exports.
+
+export type AuthHandlerFactory<Handler> =
+  /**
+   * Creates a handler for all endpoints and the metadata, from one set of options. Requests for other paths are left to the app.
+   * See `authServer`. Throws `MisuseError` for invalid options.
+   */
+  (tokens: RefreshTokens, options: AuthServerOptions) => Handler
+
+export type RefreshHandlerFactory<Handler> =
+  /**
+   * Creates a handler that exchanges refresh tokens: with `clients` the OAuth token endpoint, with `cookie` the refresh of your own
+   * pages. See `refreshEndpoint`. Throws `MisuseError` for invalid options.
+   */
+  (tokens: RefreshTokens, options: RefreshOptions) => Handler
+
+export type RevocationHandlerFactory<Handler> =
+  /** Creates a handler with which clients revoke tokens (RFC 7009). See `revocationEndpoint`. Throws `MisuseError` for invalid options. */
+  (tokens: RefreshTokens, options: RevocationOptions) => Handler
+
+export type IntrospectionHandlerFactory<Handler> =
+  /**
+   * Creates a handler that returns the state of a token to resource servers and to the client of the token (RFC 7662). See
+   * `introspectionEndpoint`. Throws `MisuseError` for invalid options.
+   */
+  (tokens: RefreshTokens, options: IntrospectionOptions) => Handler
+
+export type JwksHandlerFactory<Handler> =
+  /** Creates a handler that publishes the keys for the verification of access tokens (RFC 7517). See `jwksEndpoint`. */
+  (accessToken: Pick<JwtAccessTokens, 'jwks'>) => Handler
+
+export type LoginHandlerFactory<Handler> =
+  /** Creates a handler that issues tokens after `authenticate` has succeeded. See `loginEndpoint`. Throws `MisuseError` for invalid options. */
+  (tokens: RefreshTokens, options: LoginOptions) => Handler
+
+export type LogoutHandlerFactory<Handler> =
+  /** Creates a handler that revokes the session of the cookie. See `logoutEndpoint`. Throws `MisuseError` for invalid options. */
+  (tokens: RefreshTokens, options: LogoutOptions) => Handler
+
+export type SessionsHandlerFactory<Handler> =
+  /**
+   * Creates a handler with which users list and revoke their sessions. It serves several paths below the one where it is mounted. See
+   * `sessionsEndpoint`. Throws `MisuseError` for invalid options.
+   */
+  (tokens: RefreshTokens, options: SessionsOptions) => Handler
+
+/** The functions that every adapter exports: each creates a handler of the framework. */
+export interface AdapterHandlers<Handler> {
+  readonly authHandler: AuthHandlerFactory<Handler>
+  readonly refreshHandler: RefreshHandlerFactory<Handler>
+  readonly revocationHandler: RevocationHandlerFactory<Handler>
+  readonly introspectionHandler: IntrospectionHandlerFactory<Handler>
+  readonly jwksHandler: JwksHandlerFactory<Handler>
+  readonly loginHandler: LoginHandlerFactory<Handler>
+  readonly logoutHandler: LogoutHandlerFactory<Handler>
+  readonly sessionsHandler: SessionsHandlerFactory<Handler>
+}
+
+/** What an adapter implements for its framework. */
+export interface AdapterDefinition<Handler> {
+  /** Creates a handler for one endpoint. `subtree`: it serves the paths below the one where it is mounted as well. */
+  readonly mount: (endpoint: Endpoint, extent: 'path' | 'subtree') => Handler
+  /** Creates a handler for the endpoints of a server, each at its path. Requests for other paths are left to the app. */
+  readonly serve: (server: AuthServer) => Handler
+}
+
+/**
+ * Creates the handlers that an adapter exports, from the two functions that depend on the framework.
+ *
+ * @example
+ * ```ts
+ * const mount = (endpoint: Endpoint) => toNodeHandler(endpoint)
+ * export const { loginHandler, refreshHandler } = defineAdapter({ mount, serve: ({ endpoint }) => mount(endpoint) })
+ * ```
+ */
+export function defineAdapter<Handler>({ mount, serve }: AdapterDefinition<Handler>): AdapterHandlers<Handler> {
+  return {
+    authHandler: (tokens, options) => serve(authServer(tokens, options)),
+    refreshHandler: (tokens, options) => mount(refreshEndpoint(tokens, options), 'path'),
+    revocationHandler: (tokens, options) => mount(revocationEndpoint(tokens, options), 'path'),
+    introspectionHandler: (tokens, options) => mount(introspectionEndpoint(tokens, options), 'path'),
+    jwksHandler: (accessToken) => mount(jwksEndpoint(accessToken), 'path'),
+    loginHandler: (tokens, options) => mount(loginEndpoint(tokens, options), 'path'),
+    logoutHandler: (tokens, options) => mount(logoutEndpoint(tokens, options), 'path'),
+    sessionsHandler: (tokens, options) => mount(sessionsEndpoint(tokens, options), 'subtree'),
+  }
+}
