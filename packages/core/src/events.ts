@@ -14,7 +14,7 @@ interface OfFamily {
 interface End extends OfFamily {
   /**
    * True where the reply of the store was lost, late or rejected: the family may still be alive, and the event may come again when the
-   * request is repeated. Absent otherwise.
+   * request is repeated. Also true where the family was gone when it was to be ended. Absent otherwise.
    */
   readonly unconfirmed?: true
 }

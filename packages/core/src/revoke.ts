@@ -143,8 +143,8 @@ export type RevokedRecord = FamilyRecord & { readonly revocation: Revocation }
 
 /**
  * Revokes the family that this call has read, and reports its end if it was this call that ended it: the revocation in the record
- * has its id. If the reply of the store is missing, the end is reported as unconfirmed, since nobody could report it later. A
- * family that does not exist yet is created revoked, so that its imported token cannot begin it any more.
+ * has its id. If the reply of the store is missing, or says that the family is gone, the end is reported as unconfirmed, since nobody
+ * could report it later. A family that does not exist yet is created revoked, so that its imported token cannot begin it any more.
  */
 export async function endFamily(
   engine: Engine,
@@ -170,7 +170,7 @@ export async function endFamily(
   // A family that was ended and purged within a moment may have been ended by this call, if the driver sent it twice.
   const record = written ?? ended
   const byThisCall = record.revocation?.id === id
-  if (byThisCall) report({ ...record, revocation }, {})
+  if (byThisCall) report({ ...record, revocation }, written === null ? { unconfirmed: true } : {})
   return { record, byThisCall }
 }
 

@@ -323,12 +323,7 @@ export const faults: readonly Fault[] = [
     "if (scope === null) return 'invalid_scope'",
   ),
   inCore('the arrival is the judging', rotate, 'arrivedAt: attempt.arrivedAt,', 'arrivedAt: engine.now(),'),
-  inCore(
-    'an end that somebody else made is reported again',
-    revoke,
-    'if (byThisCall) report({ ...record, revocation }, {})',
-    'report({ ...record, revocation }, {})',
-  ),
+  inCore('an end that somebody else made is reported again', revoke, 'if (byThisCall) report(', 'report('),
   inCore(
     'an end goes unreported where the reply of the store is lost',
     revoke,
