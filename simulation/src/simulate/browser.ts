@@ -77,7 +77,9 @@ export function createBrowser(world: BrowserWorld): Browser {
   let lastCode: PendingCode | null = null
   const wallClock = () => clock.now() + wallMs
   const prover =
-    plan.proofs === 'none' ? null : createProver({ chances: chancesOf(`${plan.seed}/key`), now: wallClock })
+    plan.proofs === 'none'
+      ? null
+      : createProver({ chances: chancesOf(`${plan.seed}/key`), now: wallClock, fractions: plan.fractions })
 
   function receive({ headers }: PlainResponse): void {
     for (const [name, value] of headers) {
@@ -288,7 +290,7 @@ export function createBrowser(world: BrowserWorld): Browser {
       return
     }
     await tab.session.login(
-      () =>
+      (signal) =>
         new Promise((resolve, reject) => {
           const body = JSON.stringify({ username: subject })
           let isAwaited = true
@@ -297,10 +299,14 @@ export function createBrowser(world: BrowserWorld): Browser {
             isAwaited = false
             reject(new Error(message))
           }
-          // Nobody refreshes meanwhile, so an app does not wait for ever.
-          clock.after(SIGN_IN_MS, () => {
-            fail('no answer')
+          // The browser discards what comes after that, and its cookies.
+          signal.addEventListener('abort', () => {
+            fail('aborted')
           })
+          if (plan.signInLimit)
+            clock.after(SIGN_IN_MS, () => {
+              fail('no answer')
+            })
           network.send({
             request: requestOf(new URL(`${ORIGIN}/login`), {
               method: 'POST',

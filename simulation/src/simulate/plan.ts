@@ -29,6 +29,8 @@ export interface Rates {
   readonly storeFails: number
   readonly storeFailsLate: number
   readonly storeRepeats: number
+  /** The store applies a revocation and rejects the call, as where too few replicas have the write. */
+  readonly revokeRejects: number
 }
 
 /** All that a run depends on: the same plan makes the same run. */
@@ -53,6 +55,12 @@ export interface Plan {
   /** Tabs have a lock that all of them see; without it each has its own. */
   readonly sharedLock: boolean
   readonly tabs: number
+  /** The clocks of the servers and the proofs of the client count fractions, as `time.time()` of Python does. */
+  readonly fractions: boolean
+  /** The callbacks of the app that only observe reject or throw. */
+  readonly failingCallbacks: boolean
+  /** The app itself gives up a sign-in after 30 seconds; else it relies on the signal of the client. */
+  readonly signInLimit: boolean
   /** How far the clock of each server process is off, in milliseconds. */
   readonly skewsMs: readonly number[]
   readonly rates: Rates
@@ -78,6 +86,7 @@ export function planOf(seed: string): Plan {
   // A source of its own, so that other plans stay as they were.
   const graceChances = chancesOf(`${seed}/grace`)
   const grace = graceChances.happens(0.2) ? 'same-attempt' : 'any-attempt'
+  const faultChances = chancesOf(`${seed}/further faults`)
   const upTo = (most: number) => (isCalm || chances.happens(0.4) ? 0 : chances.fraction() * most)
   const hasShortLife = chances.happens(0.15)
   return {
@@ -96,6 +105,9 @@ export function planOf(seed: string): Plan {
     codeKeys: chances.happens(0.6),
     proofs,
     sharedLock: chances.happens(0.85),
+    fractions: faultChances.happens(0.5),
+    failingCallbacks: faultChances.happens(0.1),
+    signInLimit: faultChances.happens(0.5),
     skewsMs: Array.from({ length: 3 }, () => (isCalm ? 0 : chances.between(-1000, 1000))),
     rates: {
       lostRequest: upTo(0.2),
@@ -105,6 +117,7 @@ export function planOf(seed: string): Plan {
       storeFails: upTo(0.1),
       storeFailsLate: upTo(0.1),
       storeRepeats: upTo(0.15),
+      revokeRejects: faultChances.happens(0.5) ? 0 : faultChances.fraction() * 0.5,
     },
     incidents: [
       ...incidentsOf(chances, { lengthMs, tabs, engine, signIn, proofs }),

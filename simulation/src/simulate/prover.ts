@@ -21,13 +21,15 @@ interface ProverWorld {
   readonly chances: Chances
   /** Epoch milliseconds, as whoever has the key believes. */
   readonly now: () => number
+  /** `iat` is a number with a fraction, as from `time.time()` of Python. */
+  readonly fractions: boolean
 }
 
 /**
  * Signs on the thread of the simulation, where the platform's own crypto would take another one: what comes of it is then a matter
  * of this clock alone. Signatures differ from run to run, and nothing depends on how.
  */
-export function createProver({ chances, now }: ProverWorld): Prover {
+export function createProver({ chances, now, fractions }: ProverWorld): Prover {
   const { key, jwk } = keyOf(chances)
   let nonce: string | null = null
   return {
@@ -38,7 +40,7 @@ export function createProver({ chances, now }: ProverWorld): Prover {
         jti: chances.text(),
         htm: method,
         htu: origin + pathname,
-        iat: Math.floor(now() / 1000),
+        iat: fractions ? (now() + 0.1234) / 1000 : Math.floor(now() / 1000),
         ...(accessToken === null ? {} : { ath: hashOf(accessToken) }),
         ...(nonce === null ? {} : { nonce }),
       }

@@ -72,9 +72,11 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
   const store = simulatedStore({ plan, clock, chronicle, chances: chancesOf(`${plan.seed}/store`) })
   const foreign = new Map<string, ForeignGrant>()
   const keys = { outUntil: 0, made: 0 }
+  const failing = plan.failingCallbacks
   const processes = plan.skewsMs.map((skewMs, index): Process => {
     const randomness = chancesOf(`${plan.seed}/randomness of process ${String(index)}`)
-    return { now: () => clock.now() + skewMs, random: (size) => randomness.bytes(size), free: [] }
+    const fraction = plan.fractions ? (index + 1) / 7 : 0
+    return { now: () => clock.now() + skewMs + fraction, random: (size) => randomness.bytes(size), free: [] }
   }) as [Process, ...Process[]]
 
   const deskAt = (process: Process) => process.free.pop() ?? furnish(process)
@@ -92,11 +94,15 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
       onEvent: (event) => {
         chronicle.note(now(), JSON.stringify(event))
         chronicle.reported(desk.visit, event)
+        return failing ? Promise.reject(new Error('the audit log is full')) : undefined
       },
       accept: {
         identify: (token) => (token.startsWith('foreign-token') ? token : null),
         find: async (token) => foreign.get(token) ?? null,
-        moved: async (token) => foreign.delete(token),
+        moved: async (token) => {
+          if (failing && chances.happens(0.5)) throw new Error('the old system is down')
+          foreign.delete(token)
+        },
       },
     })
     const accessToken = accessTokens({ plan, clock, chances, desk, keys })
@@ -205,7 +211,8 @@ function endpointsOf(world: EndpointWorld): Desk['endpointAt'] {
 }
 
 function endpointAt(url: string, { plan, tokens, codes, accessToken, now }: EndpointWorld): Endpoint {
-  const shared = { rateLimit: false, now, onError: () => undefined } as const
+  const fail = () => Promise.reject(new Error('the error tracker is down'))
+  const shared = { rateLimit: false, now, onError: plan.failingCallbacks ? fail : () => undefined } as const
   const clients = [{ clientId: CLIENT }, { clientId: 'another' }]
   switch (url) {
     case '/login': {

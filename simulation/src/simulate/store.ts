@@ -1,11 +1,11 @@
 import type { FamilyRecord, TokenStore } from '@baton/core'
-import type { Chances } from './chances.js'
+import { type Chances, chancesOf } from './chances.js'
 import type { Chronicle } from './chronicle.js'
 import type { VirtualClock } from './clock.js'
 import type { Plan, Rates } from './plan.js'
 import type { Visit } from './visit.js'
 
-const CALM = { storeFails: 0, storeFailsLate: 0, storeRepeats: 0 }
+const CALM = { storeFails: 0, storeFailsLate: 0, storeRepeats: 0, revokeRejects: 0 }
 
 export interface SimulatedStore {
   /** The store as one desk sees it: what is asked through it is asked for the visit that stands there. */
@@ -48,7 +48,8 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
   const rows = new Map<string, FamilyRecord>()
   const remembered = new Map<string, { by: string; expiresAt: number }>()
   const undo: { at: number; id: string; row: FamilyRecord | undefined; forget: () => void }[] = []
-  let rates: Pick<Rates, 'storeFails' | 'storeFailsLate' | 'storeRepeats'> = CALM
+  let rates: Pick<Rates, keyof typeof CALM> = CALM
+  const replicas = chancesOf(`${plan.seed}/replicas`)
   let outUntil = 0
   const latency = () => clock.sleep(plan.engine === 'memory' ? 0 : chances.between(1, 8))
 
@@ -89,6 +90,7 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
 
   const storeAt = (desk: StoreDesk): TokenStore => ({
     create(record) {
+      demandIntegers(record)
       const { visit } = desk
       return execute(desk, true, () => {
         const standing = rows.get(record.id)
@@ -112,6 +114,7 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
       })
     },
     rotate({ id, expect, next, now }) {
+      demandIntegers({ ...next, now })
       const { visit } = desk
       return execute(desk, true, () => {
         const before = rows.get(id)
@@ -128,8 +131,9 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
       })
     },
     revoke(id, revocation) {
+      demandIntegers(revocation)
       const { visit } = desk
-      return execute(desk, true, () => {
+      const revoked = execute(desk, true, () => {
         const before = rows.get(id)
         if (before === undefined) return null
         if (before.revocation !== null) return before
@@ -138,6 +142,11 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
           chronicle.revoked(visit, { before, after })
         })
         return after
+      })
+      return revoked.then((record) => {
+        if (!replicas.happens(rates.revokeRejects)) return record
+        visit.hurt = true
+        throw new Error('too few replicas have the write')
       })
     },
     list: ({ subject, limit, now }) =>
@@ -158,13 +167,15 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
           })
         return Math.min(dead.length, limit)
       }),
-    remember: ({ key, by, expiresAt }, now) =>
-      execute(desk, true, () => {
+    remember({ key, by, expiresAt }, now) {
+      demandIntegers({ expiresAt, now })
+      return execute(desk, true, () => {
         const known = remembered.get(key)
         if (known !== undefined && known.expiresAt > now) return known.by
         remembered.set(key, { by, expiresAt })
         return by
-      }),
+      })
+    },
   })
 
   return {
@@ -189,5 +200,12 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
       outUntil = 0
       rates = CALM
     },
+  }
+}
+
+/** A column for integers rejects everything else, and nothing is wrong with the store: core must not send it. */
+function demandIntegers(command: object): void {
+  for (const [name, value] of Object.entries(command)) {
+    if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new Error(`${name} is no integer`)
   }
 }

@@ -34,7 +34,8 @@ interface ThiefWorld {
 export function createThief({ plan, clock, browser, network, chronicle }: ThiefWorld): Thief {
   const chances = chancesOf(`${plan.seed}/thief`)
   /** The browser's cannot be copied, which makes him a pretender; null where no key is asked for. */
-  const ownKey = plan.proofs === 'none' ? null : createProver({ chances, now: () => clock.now() })
+  const ownKey =
+    plan.proofs === 'none' ? null : createProver({ chances, now: () => clock.now(), fractions: plan.fractions })
   /** Latest first. */
   const hoard: string[] = []
 

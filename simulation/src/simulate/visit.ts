@@ -68,6 +68,8 @@ export interface FamilyHistory {
   /** Revocations that were written, and how many of them were reported. */
   ends: number
   reports: number
+  /** Reports without a confirmation of the store. */
+  unconfirmedReports: number
   /** Writes that the store has lost. */
   losses: number
   isStolen: boolean

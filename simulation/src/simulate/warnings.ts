@@ -1,0 +1,12 @@
+const emitWarning = process.emitWarning.bind(process)
+let silenced = 0
+
+/** Discards process warnings until the answer is called: of callbacks that fail on purpose there are thousands. */
+export function silenceWarnings(): () => void {
+  silenced += 1
+  process.emitWarning = () => undefined
+  return () => {
+    silenced -= 1
+    if (silenced === 0) process.emitWarning = emitWarning
+  }
+}
