@@ -16,6 +16,8 @@ const token = `${CORE}/src/token.ts`
 const family = `${CORE}/src/family.ts`
 const revoke = `${CORE}/src/revoke.ts`
 const redeem = `${CORE}/src/redeem.ts`
+const foreign = `${CORE}/src/foreign.ts`
+const once = `${CORE}/src/once.ts`
 const GRANT = 'grants/authorization-code.ts'
 const POLICY = 'clients/client-policy.ts'
 const memory = 'packages/store-memory/src/memory-store.ts'
@@ -263,6 +265,32 @@ export const faults: readonly Fault[] = [
     'keepUntil: now',
   ),
 
+  // Numbers and clocks.
+  inCore(
+    'a number that no column holds reaches the store',
+    `${CORE}/src/numbers.ts`,
+    'changed[name] = toInteger(name, member)',
+    'changed[name] = member',
+  ),
+  inCore(
+    'a purge by a clock that is ahead forgets a one-time key',
+    once,
+    'Math.ceil(expiresAt) + MAX_SKEW_MS',
+    'Math.ceil(expiresAt)',
+  ),
+  inCore(
+    'a purge by a clock that is ahead forgets an imported token',
+    foreign,
+    'const keepUntil = expiresAt + MAX_SKEW_MS',
+    'const keepUntil = expiresAt',
+  ),
+  inCore(
+    'an imported token of unknown age meets every validAfter',
+    foreign,
+    'grant.createdAt === undefined ? -Infinity : record.createdAt',
+    'record.createdAt',
+  ),
+
   // The swap.
   inCore(
     'a heal compares with the token',
@@ -380,14 +408,14 @@ export const faults: readonly Fault[] = [
   inHttp(
     'a sign-in leaves the session that the cookie carried',
     'endpoints/login.ts',
-    "for (const refreshToken of carrier.read(request, transport))\n        await tokens.revoke({ refreshToken, clientId, boundKey, reason: 'replaced' })",
+    "for (const carried of carrier.read(request, transport))\n        await tokens.revoke({ ...carried, clientId, boundKey, reason: 'replaced' })",
     'carrier.read(request, transport)',
   ),
   inHttp(
     'the other variant of the cookie is not expired',
     'carrier.ts',
-    "[...others.map((variant) => write('', 0, variant)), write(value, maxAge, current)]",
-    '[...others.slice(1).map((variant) => write(value, 0, variant)), write(value, maxAge, current)]',
+    "...others.map((variant) => write('', 0, variant)), write(value, maxAge, current)]",
+    '...others.slice(1).map((variant) => write(value, 0, variant)), write(value, maxAge, current)]',
   ),
   inHttp(
     'of two cookies the first is used, alive or not',
@@ -499,13 +527,13 @@ export const faults: readonly Fault[] = [
   inClient(
     'an answer is stored over what has come meanwhile, and a late refusal ends it',
     'refresh-state.ts',
-    "const isStill = session.state !== 'ended' && session.attempt === base.attempt",
+    'const isStill = session.attempt === base.attempt',
     "const isStill = session.state !== 'ended'",
   ),
   inClient(
     'an answer undoes a sign-out',
     'refresh-state.ts',
-    "const isStill = session.state !== 'ended' && session.attempt === base.attempt",
+    'const isStill = session.attempt === base.attempt',
     "const isStill = session.state === 'ended' || session.attempt === base.attempt",
   ),
   inClient(
@@ -548,14 +576,14 @@ export const faults: readonly Fault[] = [
   inClient(
     'a sign-out leaves no tombstone',
     'session.ts',
-    "session: next ?? { state: 'ended', reason: 'logout' },",
-    "session: next ?? session ?? { state: 'ended', reason: 'logout' },",
+    "session: next ?? {\n          state: 'ended',",
+    "session: next ?? record?.session ?? {\n          state: 'ended',",
   ),
   inClient(
     'a late answer is stored over the session of somebody else',
     'refresh-state.ts',
-    "const isStill = session.state !== 'ended' && session.attempt === base.attempt",
-    "const isStill = session.state !== 'ended' && (session.attempt === base.attempt || session.state === 'live' && session.sid !== sid)",
+    'const isStill = session.attempt === base.attempt',
+    "const isStill = session.attempt === base.attempt || (session.state === 'live' && session.sid !== sid)",
   ),
   inClient(
     'a page speaks for whoever is signed in by now',
