@@ -1,6 +1,5 @@
 import { MisuseError } from './errors.js'
-
-const MOST_NAME_BYTES = 1024
+import { TEXT_LIMITS } from './text-limits.js'
 
 /** Shows a wrong value in a message: what it is, and what it says only where it is a number or a short word of an option. */
 export function shown(value: unknown): string {
@@ -26,16 +25,21 @@ export function demandKnown(options: object, known: readonly string[], path = ''
 
 /** Demands a name that every engine stores faithfully: not empty, not long, no NUL, no half of a surrogate pair. */
 export function demandName(option: string, value: unknown): asserts value is string {
-  const isName =
-    typeof value === 'string' &&
-    value !== '' &&
-    Buffer.byteLength(value) <= MOST_NAME_BYTES &&
-    !/[\0\p{Surrogate}]/u.test(value)
-  if (isName) return
+  if (isText(value, TEXT_LIMITS.nameBytes)) return
   const got = typeof value === 'string' ? `a string of ${String(Buffer.byteLength(value))} bytes` : shown(value)
   throw new MisuseError(
     option,
-    `expected well-formed text of 1 to ${String(MOST_NAME_BYTES)} bytes without NUL, got ${got}`,
+    `expected well-formed text of 1 to ${String(TEXT_LIMITS.nameBytes)} bytes without NUL, got ${got}`,
+  )
+}
+
+/** Returns true for text of 1 to `maxBytes` bytes that every engine stores faithfully. */
+export function isText(value: unknown, maxBytes: number): value is string {
+  return (
+    typeof value === 'string' &&
+    value !== '' &&
+    Buffer.byteLength(value) <= maxBytes &&
+    !/[\0\p{Surrogate}]/u.test(value)
   )
 }
 

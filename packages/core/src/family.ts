@@ -38,7 +38,8 @@ export interface Revocation {
 }
 
 /**
- * One login on one device, in one record of constant size however often it rotates. Instants are epoch milliseconds.
+ * One login on one device, in one record of constant size however often it rotates. Instants are epoch milliseconds. Texts have the
+ * lengths of `TEXT_LIMITS`; those without a limit below are ASCII of at most 64 bytes.
  * Nothing in it can be turned into a usable token, with or without the keys.
  */
 export interface FamilyRecord {
@@ -64,13 +65,17 @@ export interface FamilyRecord {
   /** Immutable: the record is not deleted before, even when the family is dead. */
   readonly keepUntil: number
   readonly revocation: Revocation | null
+  /** 1 to 1024 bytes. */
   readonly subject: string
+  /** 1 to 1024 bytes. */
   readonly clientId: string
-  /** Space-separated, as granted (RFC 6749 section 3.3); empty for none. */
+  /** Space-separated, as granted (RFC 6749 section 3.3); empty for none. ASCII, at most 4096 bytes. */
   readonly scope: string
-  /** Resource servers that the grant covers (RFC 8707); empty for the server's default. */
+  /** Resource servers that the grant covers (RFC 8707); empty for the server's default. At most 64, each of 1 to 1024 bytes. */
   readonly audience: readonly string[]
-  /** Key that must be proven at every use: `jkt:…` (RFC 9449) or `x5t#S256:…` (RFC 8705); null for none. */
+  /**
+   * Key that must be proven at every use: `jkt:…` (RFC 9449) or `x5t#S256:…` (RFC 8705); null for none. 1 to 1024 bytes.
+   */
   readonly boundKey: string | null
   /** An offline_access grant: has limits of its own and outlives an ordinary logout. */
   readonly offline: boolean

@@ -1,8 +1,9 @@
-import { shown } from './demand.js'
+import { isText, shown } from './demand.js'
 import { Fault, type FaultCode, MisuseError, StoreError } from './errors.js'
 import type { FamilyId, FamilyRecord } from './family.js'
 import { toInteger, withIntegers } from './numbers.js'
-import type { RotateCommand, TokenStore } from './store.js'
+import type { Page, RotateCommand, TokenStore } from './store.js'
+import { TEXT_LIMITS } from './text-limits.js'
 
 const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'remember'] as const
 
@@ -86,7 +87,7 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
             })
           }
         },
-        asItIs,
+        pageWithCursor,
       ),
     purge: (now, limit) => call('purge', () => store.purge(toInteger('now', now), toInteger('limit', limit)), asItIs),
     remember: (claim, now) =>
@@ -110,6 +111,16 @@ function wholeCommand(command: RotateCommand): RotateCommand {
   const { next } = command
   const whole = next === null ? next : withIntegers(next)
   return withIntegers(whole === next ? command : { ...command, next: whole })
+}
+
+/** A cursor that core would not accept from the caller would end the list early. */
+function pageWithCursor<Given extends Pick<Page<unknown>, 'cursor'>>(page: Given): Given {
+  const { cursor } = page
+  if (cursor === null || isText(cursor, TEXT_LIMITS.cursorBytes)) return page
+  throw new StoreError(
+    'store_broken',
+    `store.list answered with a cursor that is neither null nor well-formed text of 1 to ${String(TEXT_LIMITS.cursorBytes)} bytes`,
+  )
 }
 
 function asItIs<Answer>(answer: Answer): Answer {

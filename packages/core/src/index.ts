@@ -25,3 +25,4 @@ export { includesResource, isSameResource, normalizeResource } from './resource.
 export { isWithin, parseScope } from './scope.js'
 export type { Family, FamilyId, FamilyRecord, Revocation, RevocationReason, Verifier } from './family.js'
 export type { Claim, ListQuery, Page, RotateCommand, Succession, TokenStore } from './store.js'
+export { TEXT_LIMITS } from './text-limits.js'

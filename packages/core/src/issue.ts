@@ -4,28 +4,27 @@ import { MisuseError, StoreError } from './errors.js'
 import { expiryAt, type Family, type FamilyRecord, toFamily } from './family.js'
 import { distinctResources, isResource } from './resource.js'
 import { parseScope } from './scope.js'
+import { TEXT_LIMITS } from './text-limits.js'
 import { firstToken, formatToken, randomSeed, sameText, type Seed, verifierOf } from './token.js'
 
 /** The client of an app that is its own only client. */
 export const FIRST_PARTY = 'first-party'
 
-const MOST_METADATA_BYTES = 4096
-const MOST_SCOPE_LENGTH = 4096
-const MOST_RESOURCES = 64
+const { scopeBytes, audienceEntries, metadataBytes } = TEXT_LIMITS
 
 export interface IssueRequest {
   /** Who signed in: your user's id. At most 1024 bytes. */
   readonly subject: string
-  /** Default `first-party`. A token works only for the client that it was issued to. */
+  /** Default `first-party`. A token works only for the client that it was issued to. At most 1024 bytes. */
   readonly clientId?: string
   /** Space-separated (RFC 6749 section 3.3), at most 4096 characters. Never grows afterwards. */
   readonly scope?: string
   /**
-   * Resource servers of the grant (RFC 8707), at most 64. Never grows afterwards. URLs that differ only in the case of scheme or
+   * Resource servers of the grant (RFC 8707), at most 64 of at most 1024 bytes each. Never grows afterwards. URLs that differ only in the case of scheme or
    * host, the default port or an empty path are the same resource; the first spelling is kept.
    */
   readonly audience?: readonly string[]
-  /** `jkt:…` or `x5t#S256:…`: the key that must be proven at every use. */
+  /** `jkt:…` or `x5t#S256:…`: the key that must be proven at every use. At most 1024 bytes. */
   readonly boundKey?: string | null
   /** True for offline_access: the family gets the policy's offline limits. */
   readonly offline?: boolean
@@ -128,10 +127,10 @@ function demandBoundKey(boundKey: unknown): void {
 function checkScope(scope: unknown): string {
   if (typeof scope !== 'string')
     throw new MisuseError('scope', `expected a string, got ${shown(scope)}; join a list by single spaces`)
-  if (scope.length > MOST_SCOPE_LENGTH)
+  if (scope.length > scopeBytes)
     throw new MisuseError(
       'scope',
-      `is ${String(scope.length)} characters long, at most ${String(MOST_SCOPE_LENGTH)} are kept; name groups of permissions instead`,
+      `is ${String(scope.length)} characters long, at most ${String(scopeBytes)} are kept; name groups of permissions instead`,
     )
   const scopes = parseScope(scope)
   if (scopes === null)
@@ -140,10 +139,10 @@ function checkScope(scope: unknown): string {
 }
 
 function checkAudience(audience: unknown): string[] {
-  if (!Array.isArray(audience) || audience.length > MOST_RESOURCES)
+  if (!Array.isArray(audience) || audience.length > audienceEntries)
     throw new MisuseError(
       'audience',
-      `expected a list of at most ${String(MOST_RESOURCES)} resources, got ${Array.isArray(audience) ? `one of ${String(audience.length)}` : shown(audience)}`,
+      `expected a list of at most ${String(audienceEntries)} resources, got ${Array.isArray(audience) ? `one of ${String(audience.length)}` : shown(audience)}`,
     )
   return distinctResources(
     audience.map((resource: unknown) => {
@@ -165,10 +164,10 @@ function checkMetadata(metadata: unknown): Record<string, unknown> {
   const copy: unknown = json === undefined ? undefined : JSON.parse(json)
   demandObject('metadata', copy)
   const size = Buffer.byteLength(json ?? '')
-  if (size > MOST_METADATA_BYTES)
+  if (size > metadataBytes)
     throw new MisuseError(
       'metadata',
-      `is ${String(size)} bytes of JSON, at most ${String(MOST_METADATA_BYTES)} are kept; store the rest yourself, under the family id`,
+      `is ${String(size)} bytes of JSON, at most ${String(metadataBytes)} are kept; store the rest yourself, under the family id`,
     )
   return { ...copy }
 }

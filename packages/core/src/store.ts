@@ -1,5 +1,6 @@
 import type { FamilyId, FamilyRecord, Revocation, Verifier } from './family.js'
 import type { Page } from './store/list-page.js'
+export { TEXT_LIMITS } from './text-limits.js'
 
 export { type BatchOptions, batchCalls, type CallResult, nextBatch } from './store/batch-calls.js'
 export {
@@ -33,8 +34,9 @@ export interface RotateCommand {
 }
 
 export interface ListQuery {
+  /** 1 to 1024 bytes. */
   readonly subject: string
-  /** From the previous page's `cursor`; absent for the first page. */
+  /** From the previous page's `cursor`; absent for the first page. At most 1024 bytes. It may have come with a request. */
   readonly cursor?: string
   /** At most this many items, 1 or more. */
   readonly limit: number
@@ -43,8 +45,9 @@ export interface ListQuery {
 
 /** One caller's claim on a key that only one caller may have, such as the `jti` of a proof. */
 export interface Claim {
+  /** ASCII, at most 64 bytes: core hashes what a caller names. */
   readonly key: string
-  /** Of this call alone, so that it knows the claim for its own. */
+  /** ASCII, at most 64 bytes. Of this call alone, so that it knows the claim for its own. */
   readonly by: string
   /** Epoch milliseconds: from then on, the key may be forgotten. */
   readonly expiresAt: number
@@ -62,7 +65,8 @@ export interface Claim {
  * - No clock, no randomness, no environment: `now` comes with the call.
  *
  * `now` is epoch milliseconds throughout. Core sends integers from -8.64e15 to 8.64e15, the range of a `Date`, and no other numbers. Where
- * a store sends several commands together, one that fails must not fail the others. `@baton/store-testkit` proves an implementation.
+ * a store sends several commands together, one that fails must not fail the others. Texts are well-formed Unicode without NUL, and no
+ * longer than `TEXT_LIMITS` says; a store keeps all of them whole and compares subjects byte by byte. `@baton/store-testkit` proves an implementation.
  */
 export interface TokenStore {
   /**

@@ -7,6 +7,7 @@ import { numberCases } from './numbers.js'
 import { raceCases } from './races.js'
 import { retentionCases } from './retention.js'
 import type { OpenStore, StoreCase } from './store-case.js'
+import { textCases } from './texts.js'
 import { twiceCases } from './twice.js'
 
 export type { OpenedStore, OpenStore, StoreCase } from './store-case.js'
@@ -44,5 +45,6 @@ export function tokenStoreCases(
     ...claimCases(openStore, purges),
     ...clockCases(openStore),
     ...numberCases(openStore),
+    ...textCases(openStore),
   ]
 }

@@ -486,6 +486,49 @@ const counting: BrokenStore[] = [
   ),
 ]
 
+const truncating: BrokenStore[] = [
+  broken(
+    'has a column for subjects of 255 characters',
+    'texts: subjects of the greatest length that differ in their last byte stay apart',
+    (sound) => ({
+      create: (record, now) => sound.create({ ...record, subject: record.subject.slice(0, 255) }, now),
+      list: (query) => sound.list({ ...query, subject: query.subject.slice(0, 255) }),
+    }),
+  ),
+  broken(
+    'has a column for scopes of 4000 bytes',
+    'texts: the longest ones come back whole, in characters of 1 bytes',
+    (sound) => ({
+      create: (record, now) => sound.create({ ...record, scope: record.scope.slice(0, 4000) }, now),
+    }),
+  ),
+  broken(
+    'cuts a text in the middle of a character',
+    'texts: the longest ones come back whole, in characters of 4 bytes',
+    (sound) => ({
+      create: (record, now) =>
+        sound.create({ ...record, clientId: Buffer.from(record.clientId).subarray(0, 1023).toString() }, now),
+    }),
+  ),
+  broken(
+    'puts the subject twice into its cursor',
+    'texts: the longest ones come back whole, in characters of 1 bytes',
+    (sound) => ({
+      async list(query) {
+        const prefix = `${query.subject}${query.subject}:`
+        const cursor = query.cursor?.slice(prefix.length)
+        const { items, cursor: next } = await sound.list({ ...query, ...(cursor === undefined ? {} : { cursor }) })
+        return { items, cursor: next === null ? null : prefix + next }
+      },
+    }),
+  ),
+  broken(
+    'compares the first 32 bytes of a key',
+    'texts: keys of claims of the greatest length that differ in their last byte stay apart',
+    (sound) => ({ remember: (claim, now) => sound.remember({ ...claim, key: claim.key.slice(0, 32) }, now) }),
+  ),
+]
+
 export const brokenStores: readonly BrokenStore[] = [
   ...rotating,
   ...revoking,
@@ -493,6 +536,7 @@ export const brokenStores: readonly BrokenStore[] = [
   ...reading,
   ...forgetting,
   ...counting,
+  ...truncating,
 ]
 
 const replicas = new WeakMap<Shelf['families'], Map<string, FamilyRecord>>()

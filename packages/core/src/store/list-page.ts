@@ -3,7 +3,7 @@ import { type FamilyId, isFamilyId } from '../family.js'
 /** A page of `list`. */
 export interface Page<Item> {
   readonly items: readonly Item[]
-  /** Pass it to `list` for the next page; null if this is the last one. */
+  /** Pass it to `list` for the next page; null if this is the last one. 1 to 1024 bytes of well-formed text without NUL. */
   readonly cursor: string | null
 }
 

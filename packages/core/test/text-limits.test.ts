@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest'
+import { MisuseError, TEXT_LIMITS } from '../src/index.js'
+import { HOUR, START, world } from './world.js'
+
+const { nameBytes, scopeBytes, audienceEntries, metadataBytes, cursorBytes, madeByCoreBytes } = TEXT_LIMITS
+const json = (bytes: number) => ({ a: 'x'.repeat(bytes - '{"a":""}'.length) })
+const resources = (count: number, bytes: number) =>
+  Array.from({ length: count }, (_, index) => `https://api.example/${String(index)}/`.padEnd(bytes, 'x'))
+
+describe('the limits of texts', () => {
+  it.each([
+    ['subject', { subject: '😀'.repeat(nameBytes / 4) }, { subject: `${'😀'.repeat(nameBytes / 4)}x` }],
+    ['clientId', { clientId: 'x'.repeat(nameBytes) }, { clientId: 'x'.repeat(nameBytes + 1) }],
+    ['boundKey', { boundKey: 'jkt:'.padEnd(nameBytes, 'x') }, { boundKey: 'jkt:'.padEnd(nameBytes + 1, 'x') }],
+    ['scope', { scope: 'x'.repeat(scopeBytes) }, { scope: 'x'.repeat(scopeBytes + 1) }],
+    [
+      'audience',
+      { audience: resources(audienceEntries, nameBytes) },
+      { audience: resources(audienceEntries + 1, nameBytes) },
+    ],
+    ['audience', { audience: resources(1, nameBytes) }, { audience: resources(1, nameBytes + 1) }],
+    ['metadata', { metadata: json(metadataBytes) }, { metadata: json(metadataBytes + 1) }],
+  ])('%s: the longest one reaches the store whole, and a longer one does not reach it', async (option, most, more) => {
+    const here = world()
+    const issued = await here.tokens.issue({ subject: 'alice', ...most })
+    expect([...here.store.rows.values()]).toEqual([expect.objectContaining({ id: issued.family.id, ...most })])
+    const calls = here.store.calls.length
+    const request = { subject: 'alice', expiresInSeconds: 60, ...more }
+    for (const call of [
+      () => here.tokens.issue({ subject: 'alice', ...more }),
+      async () => here.tokens.reserve(request),
+    ]) {
+      const misuse = await call().then(
+        () => null,
+        (error: unknown) => error,
+      )
+      expect(misuse).toBeInstanceOf(MisuseError)
+      expect(misuse).toMatchObject({ option })
+    }
+    expect(here.store.calls).toHaveLength(calls)
+  })
+
+  it('hold for every other way to the store, so that a request cannot exceed them', async () => {
+    const here = world()
+    const long = 'x'.repeat(nameBytes + 1)
+    for (const call of [
+      () => here.tokens.list({ subject: long }),
+      () => here.tokens.list({ subject: 'alice', cursor: 'x'.repeat(cursorBytes + 1) }),
+      () => here.tokens.revokeSubject(long),
+      () => here.tokens.once({ purpose: long, key: 'x', expiresAt: START + HOUR }),
+    ])
+      await expect(call()).rejects.toBeInstanceOf(MisuseError)
+    expect(await here.tokens.find(long)).toBeNull()
+    expect(here.store.calls).toEqual([])
+    expect(here.events).toEqual([])
+  })
+
+  it('hold for what core makes itself', async () => {
+    const here = world()
+    const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
+    await here.tokens.rotate({ refreshToken, idempotencyKey: 'k'.repeat(255) })
+    await here.tokens.revokeSubject('alice')
+    await here.tokens.once({ purpose: 'x', key: 'x'.repeat(100_000), expiresAt: START + HOUR })
+    const [record] = [...here.store.rows.values()]
+    const { id, verifier, nonce, keyId, retryKey, revocation } = record!
+    for (const text of [id, verifier, nonce, keyId, retryKey, revocation?.id])
+      expect(text).toMatch(new RegExp(`^[\\x21-\\x7e]{1,${String(madeByCoreBytes)}}$`))
+  })
+
+  it.each([
+    ['too long', 'x'.repeat(cursorBytes + 1)],
+    ['empty', ''],
+    ['with NUL', 'a\0'],
+    ['undefined', undefined],
+  ])('a cursor of the store that is %s is a fault, and no list that ends early', async (_name, cursor) => {
+    const here = world()
+    const tokens = here.instance({
+      store: { ...here.store, list: async () => ({ items: [], cursor: cursor as string }) },
+    })
+    await expect(tokens.list({ subject: 'alice' })).rejects.toMatchObject({ code: 'store_broken' })
+    await expect(tokens.revokeSubject('alice')).rejects.toMatchObject({ code: 'store_broken' })
+  })
+})
