@@ -1,10 +1,13 @@
 import { callObserver, describeFailure, Fault, MisuseError, type RefreshTokens } from '@baton/core'
 import {
+  type CountedRequest,
   type Endpoint,
   pageGuard,
   type PlainRequest,
   type PlainResponse,
+  type RateLimits,
   readJson,
+  requestCounter,
   type TransportOptions,
 } from '@baton/http'
 import { type ConsoleAction, createActions } from './actions.js'
@@ -24,11 +27,16 @@ export interface ConsoleOptions extends TransportOptions {
   readonly onAction?: (action: ConsoleAction) => unknown
   /** Told of every error that was answered with 500 or 503. Default: a process warning with the error's name. */
   readonly onError?: (error: unknown) => unknown
+  /**
+   * As at the endpoints of `@baton/http`: a request that `authorize` rejects costs its address a point. Default: the limits that the
+   * endpoints over `tokens` share.
+   */
+  readonly rateLimit?: RateLimits | false
   /** Epoch milliseconds. Default `Date.now`. */
   readonly now?: () => number
 }
 
-const KNOWN = ['authorize', 'log', 'onAction', 'onError', 'now', 'trustProxy', 'publicUrl']
+const KNOWN = ['authorize', 'log', 'onAction', 'onError', 'now', 'rateLimit', 'trustProxy', 'publicUrl']
 
 /**
  * A page on which operators find a subject, see its sessions and what became of each, and end one or all. One endpoint for one
@@ -37,11 +45,13 @@ const KNOWN = ['authorize', 'log', 'onAction', 'onError', 'now', 'trustProxy', '
 export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions): Endpoint {
   demandOptions(options)
   const { authorize, onAction = () => undefined, onError = warn, now = Date.now } = options
-  const { trustProxy, publicUrl } = options
-  const refusedBecause = pageGuard({
+  const { rateLimit, trustProxy, publicUrl } = options
+  const transport = {
     ...(trustProxy === undefined ? {} : { trustProxy }),
     ...(publicUrl === undefined ? {} : { publicUrl }),
-  })
+  }
+  const refusedBecause = pageGuard(transport)
+  const count = requestCounter(tokens, { ...transport, ...(rateLimit === undefined ? {} : { rateLimit }) })
   const act = createActions(tokens, {
     log: options.log,
     now,
@@ -52,11 +62,32 @@ export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions):
       ),
   })
 
+  /** Null for a request that `authorize` rejects, which costs its address a point. */
+  async function operatorOf(request: PlainRequest, counted: CountedRequest): Promise<string | null> {
+    let operator: unknown
+    try {
+      operator = await authorize(request)
+    } catch (failure) {
+      // An outage is not the caller's fault.
+      counted.release()
+      throw failure
+    }
+    if (typeof operator !== 'string' || operator === '') return null
+    counted.release()
+    return operator
+  }
+
   async function run(request: PlainRequest): Promise<PlainResponse> {
     if (request.method !== 'GET' && request.method !== 'POST')
       return refusal(405, 'Use GET or POST.', [['allow', 'GET, POST']])
-    const operator = await authorize(request)
-    if (typeof operator !== 'string' || operator === '') return refusal(403, 'You may not see this.')
+    const counted = await count(request)
+    if (counted.exhausted !== null) {
+      counted.settle()
+      const seconds = Math.max(1, Math.ceil(counted.exhausted.resetSeconds))
+      return refusal(429, 'Too many requests; try again later.', [['retry-after', String(seconds)]])
+    }
+    const operator = await operatorOf(request, counted).finally(() => counted.settle())
+    if (operator === null) return refusal(403, 'You may not see this.')
     if (request.method === 'GET') return pageResponse()
     const refused = refusedBecause(request)
     if (refused !== null) return refused

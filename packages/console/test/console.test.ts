@@ -40,6 +40,19 @@ describe('closed by default', () => {
     },
   )
 
+  test('requests that authorize rejects are limited by address, and those of operators are not', async () => {
+    let operator: string | null = null
+    const { endpoint } = world({ authorize: () => operator })
+    const statuses = []
+    for (let index = 0; index < 62; index += 1) statuses.push((await endpoint(request())).status)
+    expect(statuses).toEqual([...Array<number>(60).fill(403), 429, 429])
+    operator = 'olga'
+    const elsewhere = { remoteAddress: '127.0.0.2' }
+    for (let index = 0; index < 100; index += 1) expect((await endpoint(request(elsewhere))).status).toBe(200)
+    const open = world({ authorize: () => null, rateLimit: false })
+    for (let index = 0; index < 100; index += 1) expect((await open.endpoint(request())).status).toBe(403)
+  })
+
   test('an authorize that throws lets nobody in', async () => {
     const failures: unknown[] = []
     const failure = new Error('the directory is down')

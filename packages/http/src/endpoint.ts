@@ -50,7 +50,7 @@ export function endpoint(definition: EndpointDefinition): Endpoint {
   const { rateLimit, onError = warn, now = Date.now } = options
   demandKnown(options, [...ownOptions, ...KNOWN])
   const transportOf = transportReader(options)
-  const limits = rateLimit === false ? noRateLimits : (rateLimit ?? defaultRateLimits(tokens))
+  const limits = limitsOf(tokens, rateLimit)
 
   async function respond(request: PlainRequest, transport: Transport, counted: CountedRequest): Promise<PlainResponse> {
     const exhausted = acceptsProof ? counted.rejected : counted.exhausted
@@ -81,6 +81,23 @@ export function endpoint(definition: EndpointDefinition): Endpoint {
       return failure instanceof Fault ? unavailable() : serverError()
     }
   }
+}
+
+/**
+ * Counts the requests of an endpoint of your own under their addresses, in the same buckets as the endpoints over `tokens`: reject a
+ * request with `exhausted`, call `release` once it has proved to be legitimate, and `settle` when it ends. Throws `MisuseError`.
+ */
+export function requestCounter(
+  tokens: RefreshTokens,
+  { rateLimit, ...transport }: Pick<EndpointOptions, 'rateLimit' | 'trustProxy' | 'publicUrl'> = {},
+): (request: PlainRequest) => Promise<CountedRequest> {
+  const transportOf = transportReader(transport)
+  const limits = limitsOf(tokens, rateLimit)
+  return async (request) => limits.countRequest(transportOf(request).address, 'inTurn')
+}
+
+function limitsOf(tokens: RefreshTokens, rateLimit: EndpointOptions['rateLimit']): RateLimits {
+  return rateLimit === false ? noRateLimits : (rateLimit ?? defaultRateLimits(tokens))
 }
 
 /**

@@ -52,6 +52,7 @@ export {
 } from './node.js'
 export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './web.js'
 export { BadInput, loginEndpoint, type LoginOptions, type SignIn } from './endpoints/login.js'
+export { requestCounter } from './endpoint.js'
 export { pageGuard } from './page-guard.js'
 export { readJson, type ReadJson } from './json.js'
 export { sessionsEndpoint, type SessionsOptions } from './endpoints/sessions.js'
