@@ -632,11 +632,22 @@ step('a store that is out, for introspection', 503, (memory) =>
 )
 step('the keys of access tokens', 200, () => get('/.well-known/jwks.json'))
 step('the keys of access tokens, to HEAD', 200, () => ({ method: 'HEAD', target: '/.well-known/jwks.json' }))
+const askFor = (target: string, headers: Headers = []): WireRequest => ({ method: 'OPTIONS', target, headers })
+const PREFLIGHT: Headers = [
+  ['Origin', 'https://anywhere.example'],
+  ['Access-Control-Request-Method', 'GET'],
+  ['Access-Control-Request-Headers', 'mcp-protocol-version'],
+]
+step('a page of any origin asks for the keys', 204, () => askFor('/.well-known/jwks.json', PREFLIGHT))
+step('OPTIONS at the keys of access tokens', 204, () => askFor('/.well-known/jwks.json'))
 step('POST at the keys of access tokens', 405, () => form('/.well-known/jwks.json', {}))
 
 // All endpoints over one set of options.
 
 step('the metadata', 200, () => get('/.well-known/oauth-authorization-server/whole'))
+step('a page of any origin asks for the metadata', 204, () =>
+  askFor('/.well-known/oauth-authorization-server/whole', PREFLIGHT),
+)
 step('POST at the metadata', 405, () => form('/.well-known/oauth-authorization-server/whole', {}))
 step('a refresh below the base path', 200, ({ issued }) => form('/whole/token', refresh(issued('whole'))))
 const asService = (jti: string, aud = ISSUER): Fields => ({

@@ -10,14 +10,17 @@ export type Text =
   | { readonly ok: true; readonly parsed: unknown }
   | { readonly ok: false; readonly response: PlainResponse }
 
-/** The media type without its parameters; null when there is none or more than one, or a charset other than UTF-8. */
-export function mediaTypeOf(request: PlainRequest): string | null {
-  const value = soleHeader(request, 'content-type')
-  if (value === null) return null
-  if (!value.includes(';')) return value.trim().toLowerCase()
-  const [essence = '', ...parameters] = value.split(';').map((part) => part.trim().toLowerCase())
+/** Rejects a request whose media type is another, or whose charset is not UTF-8; null for the right one. */
+export function rejectOtherMediaType(request: PlainRequest, expected: string): PlainResponse | null {
+  const values = request.headers['content-type'] ?? []
+  const [value, repeated] = values
+  if (value === undefined) return invalidRequest(`Content-Type is missing; send ${expected}.`)
+  if (repeated !== undefined) return invalidRequest('Content-Type is repeated.')
+  const [essence, ...parameters] = value.split(';').map((part) => part.trim().toLowerCase())
+  if (essence !== expected) return invalidRequest(`Content-Type must be ${expected}.`)
   const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length)
-  return charset === undefined || /^"?utf-?8"?$/.test(charset) ? essence : null
+  const isUtf8 = charset === undefined || /^"?utf-?8"?$/.test(charset)
+  return isUtf8 ? null : invalidRequest('The charset of the Content-Type must be UTF-8.')
 }
 
 /**
@@ -32,27 +35,37 @@ export async function readText(request: PlainRequest): Promise<Text> {
       bytes = await body.read(MOST_BODY_BYTES)
     } catch (cause) {
       if (cause instanceof MisuseError) throw cause
-      // Mostly a caller that hung up: nobody is left to read the answer, and nothing is broken here.
-      return { ok: false, response: invalidRequest('The body could not be read.') }
+      // Usually the client closed the connection, and nothing is wrong here.
+      return { ok: false, response: invalidRequest('The connection broke before the body was complete.') }
     }
     return textOf(bytes)
   }
   // The parser may have allowed more than we do.
   if (Number(soleHeader(request, 'content-length')) > MOST_BODY_BYTES) return { ok: false, response: tooLarge() }
   const { value } = body
+  if (value === undefined && hasContent(request))
+    throw new MisuseError(
+      'body',
+      'was read before this handler, which does not know its content; mount the handler first, or pass on what the parser returned',
+    )
   // A parser that is less strict than ours has put U+FFFD where the bytes were not UTF-8.
   if (typeof value === 'string') return value.includes('\ufffd') ? badlyEncoded() : textOf(Buffer.from(value))
   if (value instanceof Uint8Array) return textOf(value)
   return { ok: true, parsed: value }
 }
 
+function hasContent(request: PlainRequest): boolean {
+  const length = soleHeader(request, 'content-length')
+  return request.headers['transfer-encoding'] !== undefined || (length !== null && Number(length) > 0)
+}
+
 export function tooLarge(): PlainResponse {
-  return invalidRequest('The body is too large.', 413)
+  return invalidRequest(`The body is longer than ${String(MOST_BODY_BYTES)} bytes.`, 413)
 }
 
 /** The same for bytes as for what stands in escapes: after a parser, nobody can tell them apart. */
 export function badlyEncoded(): { readonly ok: false; readonly response: PlainResponse } {
-  return { ok: false, response: invalidRequest('The body is not correctly encoded.') }
+  return { ok: false, response: invalidRequest('The body must be UTF-8, with valid percent-encoding and without NUL.') }
 }
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

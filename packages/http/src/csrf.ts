@@ -8,36 +8,51 @@ interface Receiver {
 }
 
 /**
- * Whether a request that a cookie authenticates was made by a page that may make it. Pages elsewhere can send the cookie but
- * neither the custom header nor a false Sec-Fetch-Site or Origin.
+ * Rejects a request that a cookie authenticates unless a page that may make it has made it; null for one that may go on. Pages of
+ * other origins can send the cookie, but neither the custom header nor a false Sec-Fetch-Site or Origin.
  */
-export function isForged(request: PlainRequest, receiver: Receiver): boolean {
-  return soleHeader(request, 'x-baton') !== '1' || sourceOf(request, receiver) !== 'ours'
+export function rejectForged(request: PlainRequest, receiver: Receiver): PlainResponse | null {
+  if (soleHeader(request, 'x-baton') !== '1') return denied('Send the header X-Baton: 1, once.')
+  const source = sourceOf(request, receiver)
+  if (source === 'own') return null
+  return denied(source === 'unknown' ? 'The request has neither Origin nor a known Sec-Fetch-Site.' : FOREIGN[source])
 }
 
-/** Whether a page elsewhere made this request. Weaker than `isForged`: what is no browser says nothing of where it comes from. */
-export function isForeign(request: PlainRequest, receiver: Receiver): boolean {
-  return sourceOf(request, receiver) === 'foreign'
+/** Rejects a request that a page of another origin has made. Weaker than `rejectForged`: clients other than browsers send no origin. */
+export function rejectForeign(request: PlainRequest, receiver: Receiver): PlainResponse | null {
+  const source = sourceOf(request, receiver)
+  return source === 'own' || source === 'unknown' ? null : denied(FOREIGN[source])
 }
 
-function sourceOf(request: PlainRequest, { transport, allowedOrigins }: Receiver): 'ours' | 'foreign' | 'untold' {
+/** How a page that may not make the request shows. */
+const FOREIGN = {
+  otherOrigin:
+    'The Origin is not in allowedOrigins, nor this server, which is known by the option publicUrl, else by the Host header.',
+  otherSite: 'By Sec-Fetch-Site, the page is of another origin, and its Origin is not in allowedOrigins.',
+  noPage: 'By Sec-Fetch-Site, no page has made the request.',
+} as const
+
+function sourceOf(
+  request: PlainRequest,
+  { transport, allowedOrigins }: Receiver,
+): 'own' | 'unknown' | keyof typeof FOREIGN {
   const origin = soleHeader(request, 'origin')
   const isAllowed = origin !== null && allowedOrigins.has(origin)
   switch (soleHeader(request, 'sec-fetch-site')) {
     case 'same-origin':
-      return 'ours'
+      return 'own'
     case 'same-site':
     case 'cross-site':
-      return isAllowed ? 'ours' : 'foreign'
+      return isAllowed ? 'own' : 'otherSite'
     case 'none':
-      // Typed into the address bar, which no script of ours does.
-      return 'foreign'
+      // Typed into the address bar, which no script does.
+      return 'noPage'
     default:
-      if (origin === null) return 'untold'
-      return isAllowed || origin === ownOrigin(transport) ? 'ours' : 'foreign'
+      if (origin === null) return 'unknown'
+      return isAllowed || origin === ownOrigin(transport) ? 'own' : 'otherOrigin'
   }
 }
 
-export function forged(): PlainResponse {
-  return error('access_denied', { description: 'This request must come from a page of this app.' })
+function denied(description: string): PlainResponse {
+  return error('access_denied', { description })
 }

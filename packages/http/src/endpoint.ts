@@ -70,7 +70,7 @@ export function endpoint(definition: EndpointDefinition): Endpoint {
     try {
       if (!methods.includes(request.method)) return methodNotAllowed(methods)
       const transport = transportOf(request)
-      if (!transport.acceptable) return invalidRequest('Use https; behind a proxy, set trustProxy.')
+      if (!transport.acceptable) return invalidRequest(transport.advice())
       const counted = await limits.countRequest(transport.address, acceptsProof ? 'atOnce' : 'inTurn')
       const response = await respond(request, transport, counted).finally(() => counted.settle())
       // A response of 429 names the limit that is used up.

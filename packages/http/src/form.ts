@@ -1,8 +1,9 @@
-import { badlyEncoded, entriesOf, MOST_BODY_BYTES, mediaTypeOf, readText, tooLarge } from './body.js'
+import { badlyEncoded, entriesOf, MOST_BODY_BYTES, readText, rejectOtherMediaType, tooLarge } from './body.js'
 import type { PlainRequest, PlainResponse } from './message.js'
 import { invalidRequest } from './respond.js'
 
 const MOST_PARAMETERS = 100
+const TOO_MANY = `There are more than ${String(MOST_PARAMETERS)} parameters.`
 
 /** Parameters that may come once only (RFC 6749 section 3.2), also where this endpoint has no use for them. */
 const ONCE: ReadonlySet<string> = new Set([
@@ -37,8 +38,8 @@ export type ReadForm =
  * parser in front of us has left, as long as its values are strings.
  */
 export async function readForm(request: PlainRequest): Promise<ReadForm> {
-  if (mediaTypeOf(request) !== 'application/x-www-form-urlencoded')
-    return refuse('Send the parameters as application/x-www-form-urlencoded.')
+  const rejected = rejectOtherMediaType(request, 'application/x-www-form-urlencoded')
+  if (rejected !== null) return { ok: false, response: rejected }
   const body = await readText(request)
   if (!body.ok) return body
   return 'text' in body ? parseForm(body.text) : adoptForm(body.parsed)
@@ -48,7 +49,7 @@ export async function readForm(request: PlainRequest): Promise<ReadForm> {
 export function parseForm(text: string): ReadForm {
   const parts = text.split('&')
   const count = parts.length > MOST_PARAMETERS ? parts.filter((part) => part !== '').length : parts.length
-  if (count > MOST_PARAMETERS) return refuse('There are too many parameters.')
+  if (count > MOST_PARAMETERS) return refuse(TOO_MANY)
   const values = new Map<string, string[]>()
   for (const part of parts) {
     if (part === '') continue
@@ -90,7 +91,7 @@ function adoptForm(parsed: unknown): ReadForm {
       length += item.length
     }
   }
-  if (count > MOST_PARAMETERS) return refuse('There are too many parameters.')
+  if (count > MOST_PARAMETERS) return refuse(TOO_MANY)
   return length > MOST_BODY_BYTES ? { ok: false, response: tooLarge() } : checked(values)
 }
 
@@ -109,7 +110,7 @@ function listOf(value: unknown): readonly unknown[] | null {
 
 function checked(values: ReadonlyMap<string, readonly string[]>): ReadForm {
   for (const [name, { length }] of values) {
-    if (length > 1 && ONCE.has(name)) return refuse('A parameter is repeated.')
+    if (length > 1 && ONCE.has(name)) return refuse(`The parameter ${name} is repeated.`)
   }
   return {
     ok: true,

@@ -1,4 +1,4 @@
-import { entriesOf, mediaTypeOf, readText } from './body.js'
+import { entriesOf, readText, rejectOtherMediaType } from './body.js'
 import type { PlainRequest, PlainResponse } from './message.js'
 import { invalidRequest } from './respond.js'
 
@@ -8,7 +8,8 @@ export type ReadJson =
 
 /** Reads a bounded JSON object, also one that a body parser has already parsed. The values are whatever came. */
 export async function readJson(request: PlainRequest): Promise<ReadJson> {
-  if (mediaTypeOf(request) !== 'application/json') return refuse('Send a JSON object as application/json.')
+  const rejected = rejectOtherMediaType(request, 'application/json')
+  if (rejected !== null) return { ok: false, response: rejected }
   const body = await readText(request)
   if (!body.ok) return body
   const entries = entriesOf('text' in body ? parse(body.text) : body.parsed)

@@ -1,5 +1,5 @@
 import { demandKnown } from './endpoint.js'
-import { forged, isForged } from './csrf.js'
+import { rejectForged } from './csrf.js'
 import type { PlainRequest, PlainResponse } from './message.js'
 import type { TransportOptions } from './options.js'
 import { invalidRequest } from './respond.js'
@@ -14,7 +14,7 @@ export function pageGuard(options: TransportOptions = {}): (request: PlainReques
   const transportOf = transportReader(options)
   return (request) => {
     const transport = transportOf(request)
-    if (!transport.acceptable) return invalidRequest('Use https; behind a proxy, set trustProxy.')
-    return isForged(request, { transport, allowedOrigins: new Set() }) ? forged() : null
+    if (!transport.acceptable) return invalidRequest(transport.advice())
+    return rejectForged(request, { transport, allowedOrigins: new Set() })
   }
 }

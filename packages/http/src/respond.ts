@@ -99,8 +99,7 @@ export function otherSession(): PlainResponse {
 }
 
 /** `asBasic`: the credentials came in the Authorization header, which demands 401 and a challenge (RFC 6749 section 5.2). */
-export function invalidClient(via: 'header' | 'body'): PlainResponse {
-  const description = 'Client authentication failed.'
+export function invalidClient(via: 'header' | 'body', description = 'Client authentication failed.'): PlainResponse {
   return via === 'header'
     ? error('invalid_client', {
         description,
@@ -113,7 +112,7 @@ export function invalidClient(via: 'header' | 'body'): PlainResponse {
 export function methodNotAllowed(methods: readonly string[]): PlainResponse {
   return error('invalid_request', {
     status: 405,
-    description: 'This method is not served here.',
+    description: `Use ${methods.join(' or ')}.`,
     headers: [['allow', methods.join(', ')]],
   })
 }

@@ -1,6 +1,6 @@
 import type { RefreshTokens } from '@baton/core'
 import type { CarriedToken, CookieCarrier } from './carrier.js'
-import { forged, isForged } from './csrf.js'
+import { rejectForged } from './csrf.js'
 import { type Exchange, rejectUnproven } from './endpoint.js'
 import { type PlainResponse, soleHeader } from './message.js'
 import { invalidRequest } from './respond.js'
@@ -25,7 +25,8 @@ export async function readCookieSession(
   const hasOwn = () => carried.some(({ refreshToken, legacyOnly }) => !legacyOnly && tokens.isAuthentic(refreshToken))
   const unproven = await rejectUnproven(exchange, hasOwn)
   if (unproven !== null) return { ok: false, response: unproven }
-  if (isForged(request, { transport, allowedOrigins: carrier.allowedOrigins })) return { ok: false, response: forged() }
+  const forged = rejectForged(request, { transport, allowedOrigins: carrier.allowedOrigins })
+  if (forged !== null) return { ok: false, response: forged }
   if ((request.headers['x-baton-session']?.length ?? 0) > 1)
     return { ok: false, response: invalidRequest('X-Baton-Session is repeated.') }
   const familyId = soleHeader(request, 'x-baton-session') ?? ''

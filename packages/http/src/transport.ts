@@ -11,6 +11,8 @@ export interface Transport {
   readonly address: string | null
   /** https, or plain http that never left this machine. */
   readonly acceptable: boolean
+  /** Why it is not acceptable, and what to change. A fixed sentence. */
+  readonly advice: () => string
   /**
    * What stands before the path in the client's URL; null when nothing was configured and the Host header is no host. Few endpoints
    * need it.
@@ -41,8 +43,21 @@ function transportOf(request: PlainRequest, trustProxy: number, base: string | n
     scheme,
     address,
     acceptable: scheme === 'https' || (isLocal(address) && isLocallyNamed(request)),
+    advice: () => httpsAdvice(request, trustProxy),
     base: () => base ?? hostOrigin(request, scheme),
   }
+}
+
+function httpsAdvice(request: PlainRequest, trustProxy: number): string {
+  if (trustProxy === 0)
+    return request.headers['x-forwarded-proto'] === undefined
+      ? 'Use https. If a proxy terminates TLS, let it set X-Forwarded-Proto, and set the option trustProxy.'
+      : 'Use https. X-Forwarded-Proto is ignored because the option trustProxy is not set.'
+  if (request.headers['x-forwarded-proto'] === undefined)
+    return 'Use https. The option trustProxy is set, but the request has no X-Forwarded-Proto; let the proxy set it.'
+  return forwarded(request, 'x-forwarded-proto', trustProxy) === null
+    ? 'Use https. X-Forwarded-Proto has fewer entries than the option trustProxy says that there are proxies.'
+    : 'Use https. By X-Forwarded-Proto, the client did not; check that header and the number of proxies in trustProxy.'
 }
 
 /** The origin under which the client reached us; null when nobody knows. */

@@ -22,8 +22,8 @@ interface Refusal {
 /** The answers of a guard, each with the challenge of its scheme. Nothing of a request gets in here: all values are our own. */
 export interface Refusals {
   /** A client that sent no credentials may not know that it needs them: no challenge names an error (RFC 6750 section 3.1). */
-  unauthorized(): Refusal
-  ambiguous(): Refusal
+  unauthorized(description: string): Refusal
+  ambiguous(description: string): Refusal
   insufficient(scheme: Scheme): Refusal
   /** `headers` carry the nonce for the next proof. */
   unacceptable(scheme: Scheme, fault: Fault, headers?: readonly Header[]): Refusal
@@ -40,7 +40,11 @@ export const TOKEN_FAULTS = {
   invalid: { error: 'invalid_token', description: 'The access token is expired, revoked or not valid.' },
   unbound: { error: 'invalid_token', description: 'The access token is bound to no key; send it as Bearer.' },
   unproven: { error: 'invalid_token', description: 'The access token is bound to a key; send it as DPoP.' },
-  proofless: { error: 'invalid_dpop_proof', description: 'Send a DPoP proof along.' },
+  proofless: { error: 'invalid_dpop_proof', description: 'The DPoP header is missing.' },
+  uncertified: {
+    error: 'invalid_token',
+    description: 'The access token is bound to a client certificate that the request does not have.',
+  },
 } as const satisfies Readonly<Record<string, Fault>>
 
 /** Makes the answers of a guard. `realm` and `demanded` must fit into a quoted string. */
@@ -65,15 +69,15 @@ export function refusals({ realm, demanded, algorithms }: Protection): Refusals 
     ['error_description', description],
   ]
   return {
-    unauthorized: () =>
+    unauthorized: (description) =>
       refusal(
         401,
-        ['unauthorized', 'Send an access token in the Authorization header.'],
+        ['unauthorized', description],
         // In one header, as runtimes show several anyway.
         `${challenge('Bearer', scope)}, ${challenge('DPoP', scope)}`,
       ),
-    ambiguous() {
-      const said = ['invalid_request', 'Send one access token, in one Authorization header.'] as const
+    ambiguous(description) {
+      const said = ['invalid_request', description] as const
       return refusal(400, said, challenge('Bearer', named(...said)))
     },
     insufficient(scheme) {

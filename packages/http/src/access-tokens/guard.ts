@@ -140,7 +140,7 @@ export function guardBy<Claims extends BearerClaims>(
   async function judgeBinding(request: PlainRequest, { scheme, accessToken }: Presented, binding: Binding, at: number) {
     const { jkt, certificateKey } = binding
     if (certificateKey !== undefined && certificateIn(request)?.boundKey !== certificateKey)
-      return refuse.unacceptable(scheme, TOKEN_FAULTS.invalid)
+      return refuse.unacceptable(scheme, TOKEN_FAULTS.uncertified)
     if (jkt === null) return scheme === 'Bearer' ? [] : refuse.unacceptable(scheme, TOKEN_FAULTS.unbound)
     const nonce = proofs.nonceHeaders(at)
     if (scheme === 'Bearer') return refuse.unacceptable('DPoP', TOKEN_FAULTS.unproven, nonce)
@@ -154,8 +154,8 @@ export function guardBy<Claims extends BearerClaims>(
 
   async function judge(request: PlainRequest): Promise<GuardOutcome<Claims>> {
     const credentials = credentialsOf(request)
-    if (credentials.kind === 'none') return refuse.unauthorized()
-    if (credentials.kind === 'ambiguous') return refuse.ambiguous()
+    if (credentials.kind === 'none') return refuse.unauthorized(credentials.description)
+    if (credentials.kind === 'ambiguous') return refuse.ambiguous(credentials.description)
     const { scheme, accessToken } = credentials
     const at = now()
     const claims = await verify(accessToken, at)
@@ -200,19 +200,32 @@ interface Presented {
 }
 
 type Credentials =
-  { readonly kind: 'none' } | { readonly kind: 'ambiguous' } | ({ readonly kind: 'presented' } & Presented)
+  | { readonly kind: 'none'; readonly description: string }
+  | { readonly kind: 'ambiguous'; readonly description: string }
+  | ({ readonly kind: 'presented' } & Presented)
 
 function credentialsOf(request: PlainRequest): Credentials {
   const values = request.headers['authorization'] ?? []
-  if (values.length > 1) return { kind: 'ambiguous' }
+  if (values.length > 1) return { kind: 'ambiguous', description: 'The Authorization header is repeated.' }
   // Not by a pattern: one that looks for the last of many spaces takes time by the square of their number.
   const [name = '', ...parts] = (values[0] ?? '').split(' ').filter((part) => part !== '')
   const scheme = SCHEMES.get(name.toLowerCase())
   const accessToken = parts.join(' ')
-  if (scheme === undefined) return { kind: 'none' }
-  // Runtimes that merge repeated headers join them with a comma. One token in two places: which of them was checked?
-  if (accessToken.includes(',') || queryOf(request).has('access_token')) return { kind: 'ambiguous' }
-  return { kind: 'presented', scheme, accessToken }
+  const isInQuery = queryOf(request).has('access_token')
+  if (scheme === undefined) return { kind: 'none', description: missing(name, isInQuery) }
+  // Runtimes that merge repeated headers join them with a comma.
+  if (accessToken.includes(',')) return { kind: 'ambiguous', description: 'The Authorization header has two values.' }
+  // One token in two places: it would be unclear which of them was verified.
+  return isInQuery
+    ? { kind: 'ambiguous', description: 'Remove access_token from the query; the Authorization header has a token.' }
+    : { kind: 'presented', scheme, accessToken }
+}
+
+function missing(scheme: string, isInQuery: boolean): string {
+  if (scheme !== '') return 'The scheme of the Authorization header must be Bearer or DPoP.'
+  return isInQuery
+    ? 'Send the access token in the Authorization header; one in the query is not accepted.'
+    : 'Send an access token in the Authorization header.'
 }
 
 interface Binding {

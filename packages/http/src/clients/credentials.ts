@@ -26,12 +26,16 @@ export function credentialsOf(request: PlainRequest, form: Form): Credentials {
   const secret = form.get('client_secret')
   const asserts = form.get('client_assertion') !== null || form.get('client_assertion_type') !== null
   const methods = authorizations.length + (secret === null ? 0 : 1) + (asserts ? 1 : 0)
-  if (methods > 1) return refuse(invalidRequest('Use one method of client authentication only.'))
+  const [authorization, repeated] = authorizations
+  if (repeated !== undefined) return refuse(invalidRequest('The Authorization header is repeated.'))
+  if (methods > 1)
+    return refuse(
+      invalidRequest('Use one of Authorization, client_secret and client_assertion; the request has more than one.'),
+    )
 
-  const [authorization] = authorizations
   if (authorization !== undefined) {
     const pair = parseBasic(authorization)
-    if (pair === null) return refuse(invalidClient('header'))
+    if (pair === null) return refuse(invalidClient('header', basicFault(authorization)))
     // Beside the header, client_id is no second method as long as it says the same.
     if (clientId !== null && clientId !== pair.clientId)
       return refuse(invalidRequest('client_id differs from the Authorization header.'))
@@ -51,10 +55,22 @@ export function credentialsOf(request: PlainRequest, form: Form): Credentials {
 /** RFC 7523 section 2.2. Beside the assertion, client_id is no second method as long as it says the same (RFC 7521 section 4.2). */
 function assertionIn(form: Form): Credentials {
   const assertion = form.get('client_assertion')
-  if (assertion === null || form.get('client_assertion_type') !== ASSERTION_TYPE) return refuse(invalidClient('body'))
+  if (assertion === null) return refuse(invalidClient('body', 'client_assertion is missing.'))
+  if (form.get('client_assertion_type') !== ASSERTION_TYPE)
+    return refuse(invalidClient('body', `client_assertion_type must be ${ASSERTION_TYPE}.`))
   const clientId = assertedClient(assertion)
-  if (clientId === null || clientId !== (form.get('client_id') ?? clientId)) return refuse(invalidClient('body'))
+  if (clientId === null)
+    return refuse(invalidClient('body', 'client_assertion must be a JWT whose iss and sub are the same client_id.'))
+  if (clientId !== (form.get('client_id') ?? clientId))
+    return refuse(invalidClient('body', 'client_id differs from the subject of client_assertion.'))
   return { ok: true, method: 'private_key_jwt', clientId, assertion, via: 'body' }
+}
+
+/** A fixed sentence: what is wrong with an Authorization header that has no Basic credentials. */
+function basicFault(authorization: string): string {
+  return /^basic(?: |$)/i.test(authorization)
+    ? 'The Authorization header must be Basic and base64 of client_id:client_secret, both form-encoded.'
+    : 'Clients authenticate by the scheme Basic here; public clients, and client_secret in the body, need no Authorization header.'
 }
 
 /**

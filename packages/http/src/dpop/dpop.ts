@@ -64,6 +64,9 @@ const OTHER_KEY: Proven = {
   description: 'The access token is bound to another key.',
 }
 
+const OTHER_URL =
+  'The DPoP proof was made for another URL (htu). This server is known by the option publicUrl, else by the Host header.'
+
 /** Clocks ahead of ours, by their own account. */
 const MOST_AHEAD_MS = 30_000
 
@@ -86,7 +89,9 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
     const until = iat * 1000 + maxAgeSeconds * 1000
     if (now < until && iat * 1000 <= now + MOST_AHEAD_MS) return until
     // A clock that is wrong will be wrong again, and with a nonce it does not matter.
-    return nonces === null ? refuse('The DPoP proof is too old, or the clock of its maker is wrong.') : askForNonce()
+    return nonces === null
+      ? refuse('The DPoP proof is too old, or the clock of its client is wrong (iat).')
+      : askForNonce()
   }
 
   return {
@@ -96,13 +101,14 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
       const [text] = headers
       if (text === undefined) return { ok: true, boundKey: null }
       // Some runtimes join what repeats with commas.
-      if (headers.length > 1 || text.includes(',')) return refuse('Send one DPoP proof.')
+      if (headers.length > 1 || text.includes(',')) return refuse('The DPoP header is repeated; send one proof.')
       const proof = await readProof(text, algorithms)
       if (proof === null) return refuse('The DPoP proof is malformed, or its signature or algorithm is not accepted.')
-      if (proof.htm !== request.method) return refuse('The DPoP proof was made for another method.')
-      if (url === null || !isTarget(proof.htu, url)) return refuse('The DPoP proof was made for another URL.')
+      if (proof.htm !== request.method) return refuse('The DPoP proof was made for another method (htm).')
+      if (url === null) return refuse('The Host header is missing or malformed, and the option publicUrl is not set.')
+      if (!isTarget(proof.htu, url)) return refuse(OTHER_URL)
       if (accessToken !== undefined && proof.ath !== hashOf(accessToken))
-        return refuse('The DPoP proof was made for another access token.')
+        return refuse('The DPoP proof was made for another access token (ath).')
       if (boundKey !== undefined && boundKey !== `jkt:${proof.jkt}`) return OTHER_KEY
       const until = freshness(proof, now)
       if (typeof until !== 'number') return until

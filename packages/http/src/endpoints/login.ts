@@ -5,7 +5,7 @@ import { type CookieCarrier, cookieCarrier } from '../carrier.js'
 import { CLIENT_OPTIONS, type ClientOptions } from '../clients/authenticate.js'
 import { loginAdmission } from '../clients/login-client.js'
 import type { Clients } from '../clients/registry.js'
-import { forged, isForeign } from '../csrf.js'
+import { rejectForeign } from '../csrf.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { withProof } from '../dpop/with-proof.js'
 import { demandKnown, endpoint, type Exchange } from '../endpoint.js'
@@ -140,7 +140,8 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     if (carrier === null)
       throw new MisuseError('cookie', "is not set, but authenticate answered deliver: 'cookie'; give cookie: true")
     // A page elsewhere could otherwise sign its visitor in as somebody else (login CSRF).
-    if (isForeign(request, { transport, allowedOrigins: carrier.allowedOrigins })) return forged()
+    const foreign = rejectForeign(request, { transport, allowedOrigins: carrier.allowedOrigins })
+    if (foreign !== null) return foreign
     return start(asked, signIn, inCookie(tokens, carrier, asked))
   }
 
