@@ -402,7 +402,7 @@ export const faults: readonly Fault[] = [
   inHttp(
     'a forged request is served',
     'session-cookie.ts',
-    'if (isForged(request, { transport, allowedOrigins: carrier.allowedOrigins })) return { ok: false, response: forged() }\n',
+    'if (forged !== null) return { ok: false, response: forged }\n',
     '',
   ),
   inHttp(
@@ -477,7 +477,12 @@ export const faults: readonly Fault[] = [
     'return iss === issuer ? sealedCode : null',
     'return typeof iss === typeof issuer ? sealedCode : null',
   ),
-  inHttp('a page elsewhere needs no header', 'csrf.ts', "soleHeader(request, 'x-baton') !== '1' || ", ''),
+  inHttp(
+    'a page elsewhere needs no header',
+    'csrf.ts',
+    "if (soleHeader(request, 'x-baton') !== '1') return denied('Send the header X-Baton: 1, once.')\n",
+    '',
+  ),
   inHttp(
     'the Idempotency-Key is dropped',
     'refresh.ts',
