@@ -3,14 +3,18 @@ import type { Page } from './store/list-page.js'
 export { TEXT_LIMITS } from './text-limits.js'
 
 export { type BatchOptions, batchCalls, type CallResult, nextBatch } from './store/batch-calls.js'
+export { assertClient, type ClientRequirements } from './store/assert-client.js'
 export {
   compareNewestFirst,
   decodeCursor,
   encodeCursor,
   type ListPosition,
   type Page,
+  pageOf,
+  positionOf,
   toPage,
 } from './store/list-page.js'
+export { type ConditionalWrite, type ConflictPolicy, retryOnConflict, writeOrFind } from './store/retry.js'
 
 /** What a rotation writes; everything else in the record stays, except `expiresAt`, which the store computes. */
 export interface Succession {

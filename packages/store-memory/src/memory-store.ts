@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Claim, FamilyId, FamilyRecord, Succession, TokenStore } from '@baton/core'
-import { compareNewestFirst, decodeCursor, toPage } from '@baton/core/store'
+import { pageOf } from '@baton/core/store'
 import { subjectIndex } from './subject-index.js'
 
 export interface MemoryStoreOptions {
@@ -86,14 +86,11 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
     },
 
     async list({ subject, cursor, limit, now }) {
-      const after = cursor === undefined ? null : decodeCursor(cursor)
-      const rest: FamilyRecord[] = []
-      for (const id of subjects.of(subject)) {
-        const record = families.get(id)
-        if (record === undefined || !isAlive(record, now)) continue
-        if (after === null || compareNewestFirst(after, record) < 0) rest.push(record)
-      }
-      return toPage(rest.sort(compareNewestFirst), limit)
+      const records = [...subjects.of(subject)].flatMap((id) => families.get(id) ?? [])
+      return pageOf(
+        records.filter((record) => isAlive(record, now)),
+        { cursor, limit },
+      )
     },
 
     async purge(now, limit) {

@@ -1,57 +1,59 @@
 import { createHash } from 'node:crypto'
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
-import { batchCalls, decodeCursor, toPage } from '@baton/core/store'
-import { ask, demandClient, demandQueryable, inTurn, isPool, type Queryable, stateOf } from './client.js'
+import { boolean, declareOptions, type OptionsOf, withDefault } from '@baton/core/options'
+import { batchCalls, decodeCursor, retryOnConflict, toPage, writeOrFind } from '@baton/core/store'
+import { ask, assertQueryable, assertSingleConnection, inTurn, isPool, type Queryable, stateOf } from './client.js'
 import { purgeOf } from './purge.js'
 import { type FamilyRow, recordOf, type Swap, swapsValues, swapValues, valuesOf } from './rows.js'
-import { migrate, quoted } from './schema.js'
+import { migrate, quoted, schemaName } from './schema.js'
 import { type StatementName, statementsOn } from './statements.js'
 
-export interface PostgresStoreOptions {
-  /** Where the tables are. Default `baton`. */
-  readonly schema?: string
+const OPTIONS = declareOptions({
+  /** The schema of the tables. Default `baton`. */
+  schema: withDefault(schemaName, 'baton'),
   /**
    * True uses named prepared statements, which the server plans once per connection: for direct connections, and for poolers that
-   * know them, such as PgBouncer from 1.21 on. Default false, which every pooler in transaction mode understands.
+   * support them, such as PgBouncer from 1.21 on. Default false, which every pooler in transaction mode supports.
    */
-  readonly namedStatements?: boolean
-}
+  namedStatements: withDefault(boolean(), false),
+})
+
+export type PostgresStoreOptions = OptionsOf<typeof OPTIONS>
 
 export interface PostgresStore extends TokenStore {
   /**
-   * Creates or upgrades the tables, in one transaction. Safe to call at every start, from any number of processes. Rejects, and
-   * changes nothing, where a newer version of this package has been, or where the server is too old.
+   * Creates or upgrades the tables, in one transaction. Safe to call at every start, from any number of processes. Rejects and
+   * changes nothing if a newer version of this package created the tables, or if the server is too old.
    */
   migrate(): Promise<void>
   /**
-   * The same store on a client of yours, inside whatever transaction it is in: what you write and what the store writes commit
-   * together. Nothing is durable, and no token should leave the house, before your COMMIT. Nothing is tried again: after an error
-   * PostgreSQL wants your ROLLBACK.
+   * Returns the same store on your client, within its transaction: your writes and those of the store commit together. No write is
+   * durable before your COMMIT, so send no token to a client before it. The store does not retry: after an error, PostgreSQL requires
+   * your ROLLBACK.
    */
   within(client: Queryable): PostgresStore
 }
 
 /**
- * Keeps families in PostgreSQL 14 or newer, through a `pg` Pool or Client that stays yours to close. A rotation is one
+ * Stores families in PostgreSQL 14 or newer, through a `pg` Pool or Client that the app closes. A rotation is one
  * `UPDATE … RETURNING`, as durable as `synchronous_commit` makes it. Needs no session state. Call `migrate()` first.
  *
- * Throws `TypeError` for anything but a Pool or a Client that is connected.
+ * Throws `MisuseError` (a `TypeError`) unless `db` is a Pool or a connected Client, and for unknown or invalid options.
  */
 export function postgresStore(db: Queryable, options: PostgresStoreOptions = {}): PostgresStore {
-  demandQueryable('postgresStore', db)
-  demandOptions(options)
-  return open(db, options, patiently)
+  assertQueryable('postgresStore', db)
+  return open(db, OPTIONS.parse('postgresStore', options), retryOnSerializationFailure)
 }
 
-function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof patiently): PostgresStore {
-  const { schema = 'baton', namedStatements = false } = options
+function open(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, retry: Retry): PostgresStore {
+  const { schema, namedStatements } = options
   const sql = statementsOn(quoted(schema))
   const queue = inTurn(db)
 
   async function run(
     name: StatementName,
     values: unknown[],
-    attempts = persistently,
+    attempts = retry,
   ): Promise<{ rows: unknown[]; count: number }> {
     const text = sql[name]
     const query = namedStatements ? { name: nameOf(text), text, values } : { text, values }
@@ -90,34 +92,35 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
 
   return {
     create(record) {
-      // The family that was in the way may be purged before it is read; then there is room.
-      return untilSettled(
-        async () => (await family('create', valuesOf(record))) ?? (await find(record.id)) ?? UNSETTLED,
-      )
+      return writeOrFind({
+        write: () => family('create', valuesOf(record)),
+        find: () => find(record.id),
+        // The record that was there has been purged since.
+        applies: (found) => found === null,
+        ...CONTEXT,
+      })
     },
 
     find,
 
     rotate({ id, expect, next, now }) {
-      return untilSettled(async (attempt) => {
-        const swap = attempt === 1 ? rotateFirst : rotateOne
-        const applied = await (next === null ? family('renew', [id, expect, now]) : swap({ id, expect, next, now }))
-        if (applied !== null) return applied
-        // A statement of its own: within the UPDATE's, a loser would be shown the row as it was before the winner.
-        const found = await find(id)
-        // A renewal, or a creation, may have come in between: then the command applies after all.
-        const applies = found?.verifier === expect && found.revocation === null && found.expiresAt > now
-        return applies ? UNSETTLED : found
+      return writeOrFind({
+        write(attempt) {
+          if (next === null) return family('renew', [id, expect, now])
+          return attempt === 1 ? rotateFirst({ id, expect, next, now }) : rotateOne({ id, expect, next, now })
+        },
+        find: () => find(id),
+        applies: (found) => found?.verifier === expect && found.revocation === null && found.expiresAt > now,
+        ...CONTEXT,
       })
     },
 
     revoke(id, { id: revocationId, at, reason }) {
-      return untilSettled(async () => {
-        const applied = await family('revoke', [id, revocationId, at, reason])
-        if (applied !== null) return applied
-        const found = await find(id)
-        // A family that came in between is not revoked yet.
-        return found?.revocation === null ? UNSETTLED : found
+      return writeOrFind({
+        write: () => family('revoke', [id, revocationId, at, reason]),
+        find: () => find(id),
+        applies: (found) => found?.revocation === null,
+        ...CONTEXT,
       })
     },
 
@@ -148,7 +151,7 @@ function open(db: Queryable, options: PostgresStoreOptions, persistently: typeof
     migrate: () => migrate(queue, schema),
 
     within(client) {
-      demandClient('within', client)
+      assertSingleConnection('within', client)
       return open(client, options, once)
     },
   }
@@ -162,39 +165,34 @@ const START = { createdAt: Number.MAX_SAFE_INTEGER, id: '' }
 
 const SERIALIZATION_FAILURE = '40001'
 const TRANSACTION_ABORTED = '25P02'
-const MOST_ATTEMPTS = 10
+const MAX_ATTEMPTS = 10
 
-/** Runs again what the server has rolled back because others were writing the same. */
-async function patiently<Answer>(run: () => Promise<Answer>): Promise<Answer> {
-  let first: Error | undefined
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await run()
-    } catch (error) {
-      // A Client may be in a transaction of the caller's, who wants to hear what ended it.
-      if (first !== undefined && stateOf(error) === TRANSACTION_ABORTED) throw first
-      if (stateOf(error) !== SERIALIZATION_FAILURE || attempt === MOST_ATTEMPTS) throw error
-      first = error as Error
-    }
+type Retry = <Result>(run: () => Promise<Result>) => Promise<Result>
+
+/** Runs a statement again that the server rolled back because of a concurrent write. */
+const retryOnSerializationFailure: Retry = async (run) => {
+  let conflict: unknown
+  try {
+    return await retryOnConflict(run, {
+      maxAttempts: MAX_ATTEMPTS,
+      isConflict(error) {
+        if (stateOf(error) !== SERIALIZATION_FAILURE) return false
+        conflict ??= error
+        return true
+      },
+    })
+  } catch (error) {
+    // A Client may be in a transaction of the caller's, which the conflict has ended.
+    throw stateOf(error) === TRANSACTION_ABORTED ? (conflict ?? error) : error
   }
 }
 
-const UNSETTLED = Symbol('unsettled')
+/** Inside a transaction of the caller's only the whole transaction could run again. */
+const once: Retry = (run) => run()
 
-/** Looks again while the record contradicts what the server did, as it may for a moment when another writer comes in between. */
-async function untilSettled<Answer>(look: (attempt: number) => Promise<Answer | typeof UNSETTLED>): Promise<Answer> {
-  for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt += 1) {
-    const answer = await look(attempt)
-    if (answer !== UNSETTLED) return answer
-  }
-  throw new Error(
-    'postgresStore: the server finds the family and does not change it; let the role write all rows (row-level security, triggers, rules), and send reads to the primary too',
-  )
-}
-
-/** Inside a caller's transaction only the whole of it could be run again. */
-function once<Answer>(run: () => Promise<Answer>): Promise<Answer> {
-  return run()
+const CONTEXT = {
+  caller: 'postgresStore',
+  advice: 'let the role write all rows (row-level security, triggers, rules), and send reads to the primary too',
 }
 
 /** No such table, schema or column. */
@@ -211,16 +209,4 @@ function withoutTables(schema: string, cause: unknown): Error {
 /** The same text has the same name on every connection and in every version of this package, and no other text has it. */
 function nameOf(text: string): string {
   return `baton_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
-}
-
-const KNOWN_OPTIONS = ['schema', 'namedStatements']
-
-function demandOptions(options: PostgresStoreOptions): void {
-  for (const name of Object.keys(options)) {
-    if (!KNOWN_OPTIONS.includes(name))
-      throw new TypeError(`${name}: is not an option of postgresStore; known are ${KNOWN_OPTIONS.join(', ')}`)
-  }
-  const { namedStatements }: { namedStatements?: unknown } = options
-  if (namedStatements !== undefined && typeof namedStatements !== 'boolean')
-    throw new TypeError(`namedStatements: expected true or false, got ${typeof namedStatements}`)
 }

@@ -1,3 +1,4 @@
+import { matching } from '@baton/core/options'
 import { ask, type Queryable, stateOf } from './client.js'
 
 const OLDEST_SERVER = 14
@@ -47,12 +48,14 @@ CREATE INDEX remembered_by_end ON ${schema}.remembered (expires_at);
 
 const NEWEST = MIGRATIONS.length
 
-/** A PostgreSQL identifier, quoted for use in SQL text. Throws `TypeError` for a name that could only be a mistake. */
+export const schemaName = matching(
+  /^[a-z_][a-z0-9_]{0,62}$/,
+  "a name of up to 63 lower-case letters, digits and _, such as 'baton'",
+)
+
+/** Returns the schema as a quoted identifier. Throws `MisuseError` for an invalid name. */
 export function quoted(schema: unknown): string {
-  if (typeof schema === 'string' && /^[a-z_][a-z0-9_]{0,62}$/.test(schema)) return `"${schema}"`
-  throw new TypeError(
-    `schema: expected a name of up to 63 lower-case letters, digits and _, such as 'baton', got ${typeof schema === 'string' ? JSON.stringify(schema.slice(0, 80)) : typeof schema}`,
-  )
+  return `"${schemaName.parse(schema, 'schema')}"`
 }
 
 /**

@@ -189,15 +189,17 @@ describe('misuse', () => {
 
   test('a driver that answers otherwise is named at its first answer', async () => {
     const other = { query: async () => [[{ id: 1 }], []] } as unknown as Queryable
-    await expect(postgresStore(other).migrate()).rejects.toThrow(/query\(\) does not answer as that of pg does/)
+    await expect(postgresStore(other).migrate()).rejects.toThrow(/query\(\) does not resolve as that of pg does/)
   })
 
   test('options are checked', () => {
     for (const schema of ['', 'Baton', 'a"b', 'a.b', 'x'.repeat(64), 7, null])
-      expect(() => postgresStore(pool, { schema: schema as string })).toThrow(/^schema: expected a name/)
-    expect(() => migrationSql('a-b')).toThrow(/^schema: expected a name/)
+      expect(() => postgresStore(pool, { schema: schema as string })).toThrow(/^schema: must be a name of up to 63/)
+    expect(() => migrationSql('a-b')).toThrow(/^schema: must be a name of up to 63/)
     expect(() => postgresStore(pool, { shema: 'baton' } as object)).toThrow(/^shema: is not an option/)
-    expect(() => postgresStore(pool, { namedStatements: 'yes' } as object)).toThrow(/^namedStatements: expected true/)
+    expect(() => postgresStore(pool, { namedStatements: 'yes' } as object)).toThrow(
+      /^namedStatements: must be true or false/,
+    )
   })
 
   test('a cursor that list did not make is refused', async () => {

@@ -50,7 +50,7 @@ export function isIoRedis(client: RedisClient): client is IoRedisClient {
   return 'evalsha' in client
 }
 
-/** The commands of a client that `demandClient` has let through. */
+/** Returns the commands of a client that `assertRedisClient` accepted. */
 export function commandsOf(client: RedisClient, quorum: ReplicaQuorum | null): Commands {
   const driver = isIoRedis(client) ? ioRedis(client) : nodeRedis(client)
 

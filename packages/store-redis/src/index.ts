@@ -1,4 +1,5 @@
-export { redisStore, type RedisStore, type RedisStoreOptions } from './redis-store.js'
+export { redisStore, type RedisStore } from './redis-store.js'
+export type { RedisStoreOptions } from './options.js'
 export { RecordFormatError } from './codec.js'
 export type { Finding } from './check.js'
 export type { IoRedisClient, NodeRedisClient, RedisClient } from './client.js'

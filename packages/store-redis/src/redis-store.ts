@@ -1,60 +1,48 @@
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
-import { decodeCursor, toPage } from '@baton/core/store'
+import { decodeCursor, positionOf, toPage } from '@baton/core/store'
 import { checkServers, type Finding } from './check.js'
 import { commandsOf, type RedisClient } from './client.js'
 import { decode, encode, encodeRevocation, encodeSuccession } from './codec.js'
-import { demandClient, demandOptions, demandPrefix, quorumOf } from './demand.js'
 import { familyOfEntry, indexEntry, keyspace } from './keys.js'
+import { assertRedisClient, redisOptions, type RedisStoreOptions, toQuorum } from './options.js'
 import { CREATE, ENTRIES, FIND, INDEX, REMEMBER, REVOKE, ROTATE } from './scripts.lua.js'
-
-export interface RedisStoreOptions {
-  /** Begins every key. Default `baton:`. Two apps on one server need two prefixes. */
-  readonly prefix?: string
-  /**
-   * Issue and revoke answer only once this many replicas have the write, and fail when that takes longer: a fail-over then undoes no
-   * sign-out. Rotations never wait, since Baton heals one that was lost. Default: none.
-   */
-  readonly waitForReplicas?: { readonly count: number; readonly timeoutSeconds: number }
-}
 
 export interface RedisStore extends TokenStore {
   /**
-   * Names the settings of every server, and of the client, under which sessions can get lost, with what to do about each; an empty
-   * list is good news. Where a server forbids the look, it says so. Call it at start-up; it changes nothing.
+   * Returns the settings of every server, and of the client, with which sessions can be lost, and what to do about each; an empty list
+   * if there are none. Reports commands that a server forbids. Call it at start-up; it changes nothing.
    */
   check(): Promise<Finding[]>
 }
 
 /**
- * Keeps families in Redis or Valkey, single, replicated or clustered, through a connected `ioredis` or `redis` client, which
- * stays yours to close. One script call per rotation; Redis itself removes what has died. As durable as the server's own
- * persistence: with `appendfsync everysec` a crash may lose a second or two of rotations, of which Baton heals one per family.
+ * Stores families in Redis or Valkey, single, replicated or clustered, through a connected `ioredis` or `redis` client, which the app
+ * closes. One script call per rotation; Redis deletes expired records. As durable as the server's persistence: with
+ * `appendfsync everysec` a crash may lose a second or two of rotations, of which Baton heals one per family.
  *
- * Throws `TypeError` for anything but such a client, and for options that it does not know.
+ * Throws `MisuseError` (a `TypeError`) unless `client` is such a client, and for unknown or invalid options.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): RedisStore {
-  demandClient(client)
-  demandOptions(options)
-  const { prefix = 'baton:', waitForReplicas } = options
-  demandPrefix(prefix)
+  assertRedisClient(client)
+  const { prefix, waitForReplicas } = redisOptions.parse('redisStore', options)
   const keys = keyspace(prefix)
-  const { run, runReplicated } = commandsOf(client, quorumOf(waitForReplicas))
+  const { run, runReplicated } = commandsOf(client, toQuorum(waitForReplicas))
   const find = async (id: FamilyId) => recordIn(id, await run(FIND, keys.family(id)))
 
-  /** The family of an index entry, if it lives and the entry is its own: one whose `create` lost has another's. */
+  /** Returns the family of an index entry if it is alive and the entry is its own; a `create` that lost leaves another entry. */
   async function living(entry: string, subject: string, now: number): Promise<FamilyRecord | null> {
     const record = await find(familyOfEntry(entry))
     if (record === null || record.revocation !== null || record.expiresAt <= now) return null
-    return record.subject === subject && indexEntry(record) === entry ? record : null
+    return record.subject === subject && indexEntry(positionOf(record)) === entry ? record : null
   }
 
   return {
     async create(record, now) {
       const { id, subject, absoluteExpiresAt, expiresAt, keepUntil } = record
       const text = encode(record)
-      // The index comes first: an entry without its family is skipped, a family without its entry could not be revoked.
+      // The index first: an entry without a family is skipped, but a family without an entry could not be listed and revoked.
       const lasts = lasting(absoluteExpiresAt, now)
-      await runReplicated(INDEX, keys.subject(subject), indexEntry(record), absoluteExpiresAt, now, lasts)
+      await runReplicated(INDEX, keys.subject(subject), indexEntry(positionOf(record)), absoluteExpiresAt, now, lasts)
       const reply = await runReplicated(CREATE, keys.family(id), text, lasting(Math.max(expiresAt, keepUntil), now))
       const stored = recordIn(id, reply)
       if (stored === null) throw unexpected(reply)
@@ -78,7 +66,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       if (!isList(entries)) throw unexpected(entries)
       const rest = entries.filter((entry) => end === null || entry < end).sort()
       const found: FamilyRecord[] = []
-      // Entries outlive their families, so a page may take more than one reading. One more than asked for tells whether more follow.
+      // Entries outlive their families, so a page may take several reads. One record beyond the limit shows that another page follows.
       while (rest.length > 0 && found.length <= limit) {
         const batch = rest.splice(-(limit + 1)).reverse()
         const records = await Promise.all(batch.map((entry) => living(entry, subject, now)))
@@ -88,7 +76,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     },
 
     purge() {
-      // Every key carries its own time to live.
+      // Every key has a time to live.
       return Promise.resolve(0)
     },
 
@@ -102,12 +90,12 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   }
 }
 
-/** Relative, so that the server's clock need not agree with ours. */
+/** Returns a time to live. It is relative, so that the clock of the server does not matter. */
 function lasting(until: number, now: number): number {
   return Math.max(1, Math.ceil(until - now))
 }
 
-/** Null means that there is no record: nothing but null may be read so. */
+/** Only null means that there is no record; any other reply that is not a record throws. */
 function recordIn(id: FamilyId, reply: unknown): FamilyRecord | null {
   if (reply === null) return null
   if (typeof reply !== 'string') throw unexpected(reply)

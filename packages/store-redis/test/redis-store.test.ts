@@ -406,8 +406,8 @@ describe('misuse', () => {
       [undefined, /got undefined; give a connected client/],
       [null, /got null; give/],
       [Redis, /got a function; give/],
-      [[], /got an object without evalsha or evalSha; give/],
-      [{ host: 'localhost', port: 6379 }, /got an object without evalsha or evalSha; give/],
+      [[], /got an object without evalsha\(\) or evalSha\(\); give/],
+      [{ host: 'localhost', port: 6379 }, /got an object without evalsha\(\) or evalSha\(\); give/],
       [Promise.resolve(redis), /got a promise; await it/],
       [redis.pipeline(), /got a pipeline.*give the client that made it/],
       [node.multi(), /got a pipeline.*give the client that made it/],
@@ -421,15 +421,27 @@ describe('misuse', () => {
 
   test('options that are unknown or out of range are refused by name', () => {
     const wrong: [unknown, RegExp][] = [
-      [null, /options: expected an object, got null/],
-      [{ keyPrefix: 'x' }, /keyPrefix is not an option here; known are prefix, waitForReplicas/],
-      [{ prefix: 1 }, /prefix: expected a string of 1 to 64 bytes, got a number/],
-      [{ prefix: '' }, /prefix: expected a string of 1 to 64 bytes, got one of 0/],
-      [{ waitForReplicas: 1 }, /waitForReplicas\.count: undefined is not a whole number from 1/],
-      [{ waitForReplicas: { count: 0, timeoutSeconds: 1 } }, /waitForReplicas\.count: 0 is not/],
-      [{ waitForReplicas: { count: 1 } }, /waitForReplicas\.timeoutSeconds: undefined is not from 0\.001 to 60/],
-      [{ waitForReplicas: { count: 1, timeoutSeconds: 0 } }, /waitForReplicas\.timeoutSeconds: 0 is not/],
-      [{ waitForReplicas: { count: 1, timeoutSeconds: 1000 } }, /waitForReplicas\.timeoutSeconds: 1000 is not/],
+      [null, /redisStore: must be an object, got null/],
+      [{ keyPrefix: 'x' }, /keyPrefix: is not an option of redisStore.*\(options: prefix, waitForReplicas\)/],
+      [{ prefix: 1 }, /prefix: must be well-formed text of 1 to 64 bytes without NUL, got 1;/],
+      [{ prefix: '' }, /prefix: must be well-formed text of 1 to 64 bytes without NUL, got "";/],
+      [{ waitForReplicas: 1 }, /waitForReplicas: must be an object, got 1/],
+      [
+        { waitForReplicas: { count: 0, timeoutSeconds: 1 } },
+        /waitForReplicas\.count: must be an integer from 1 to 1000, got 0/,
+      ],
+      [
+        { waitForReplicas: { count: 1 } },
+        /waitForReplicas\.timeoutSeconds: is missing; it must be a number of seconds from 0\.001 to 60/,
+      ],
+      [
+        { waitForReplicas: { count: 1, timeoutSeconds: 0 } },
+        /waitForReplicas\.timeoutSeconds: must be .* from 0\.001 to 60, got 0/,
+      ],
+      [
+        { waitForReplicas: { count: 1, timeoutSeconds: 1000 } },
+        /waitForReplicas\.timeoutSeconds: must be .* from 0\.001 to 60, got 1000/,
+      ],
     ]
     for (const [options, message] of wrong) {
       expect(() => redisStore(redis, options as RedisStoreOptions)).toThrow(message)

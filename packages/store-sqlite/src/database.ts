@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises'
+import { assertClient, retryOnConflict } from '@baton/core/store'
 
 /** Values by the names that they have in the statement. */
 export type SqliteParameters = Readonly<Record<string, string | number | null>>
@@ -17,27 +17,22 @@ export interface SqliteDatabase {
 const ADVICE =
   'give a connected better-sqlite3 Database or node:sqlite DatabaseSync, such as sqliteStore(new Database("app.db"))'
 
-/** Throws unless this is an open connection that answers at once, saying what it is instead and what to do. */
-export function demandDatabase(db: unknown): asserts db is SqliteDatabase {
-  if (typeof db === 'string' || typeof db === 'function')
-    throw new TypeError(`sqliteStore: got a ${typeof db}; ${ADVICE}`)
-  if (typeof db !== 'object' || db === null) throw new TypeError(`sqliteStore: got ${String(db)}; ${ADVICE}`)
-  if ('then' in db) throw new TypeError(`sqliteStore: got a promise; await it, and ${ADVICE}`)
-  if (!('exec' in db && 'prepare' in db))
-    throw new TypeError(`sqliteStore: got an object without exec and prepare; ${ADVICE}`)
+/** Asserts that `db` is an open connection for writing whose driver is synchronous. */
+export function assertDatabase(db: unknown): asserts db is SqliteDatabase {
+  assertClient(db, { caller: 'sqliteStore', methods: ['exec', 'prepare'], advice: ADVICE })
   // better-sqlite3 has a property `open`, node:sqlite a method of that name and a property `isOpen`.
   if (('open' in db && db.open === false) || ('isOpen' in db && db.isOpen === false))
     throw new Error('sqliteStore: the database is closed; close it only when the program ends')
   if ('readonly' in db && db.readonly === true)
     throw new Error('sqliteStore: the database was opened read-only; open it for writing, every rotation is a write')
-  demandAnswers(db as SqliteDatabase)
+  assertSynchronous(db as SqliteDatabase)
 }
 
 /**
- * Drivers with callbacks or promises have the same method names. This question can be answered without reading the file, which
- * another process may hold before the connection has been told to wait.
+ * Drivers with callbacks or promises have the same method names. This pragma does not read the file, which another process may have
+ * locked while the connection has no busy timeout yet.
  */
-function demandAnswers(db: SqliteDatabase): void {
+function assertSynchronous(db: SqliteDatabase): void {
   const statement: Partial<SqliteStatement> | undefined = db.prepare('PRAGMA busy_timeout')
   const rows: unknown = statement.all?.({})
   const [row] = Array.isArray(rows) ? (rows as unknown[]) : []
@@ -55,26 +50,17 @@ const BUSY = 5
 const BUSY_RECOVERY = BUSY | (1 << 8)
 const BUSY_SNAPSHOT = BUSY | (2 << 8)
 
-/** Another connection held the file for the whole of busy_timeout, or SQLite saw no use in waiting. */
+/** Returns true if another connection held the file for all of busy_timeout, or if SQLite did not wait because waiting is useless. */
 export function isBusy(error: unknown): boolean {
   return codeOf(error).startsWith('SQLITE_BUSY') || (numberOf(error) & 0xff) === BUSY
 }
 
-const MOST_ATTEMPTS = 3
-
 /**
- * Runs again what SQLite refused without waiting, when others have had a turn. What failed after the whole of busy_timeout is not
- * repeated: nothing else ran in this process meanwhile.
+ * Runs a statement again if SQLite rejected it without waiting. A statement that failed after all of busy_timeout does not run again:
+ * this process was blocked meanwhile.
  */
-export async function retryWhileBusy<Answer>(run: () => Answer): Promise<Answer> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return run()
-    } catch (error) {
-      if (attempt === MOST_ATTEMPTS || !isBusyAtOnce(error)) throw error
-    }
-    await setImmediate()
-  }
+export function retryWhileBusy<Result>(run: () => Result): Promise<Result> {
+  return retryOnConflict(run, { maxAttempts: 3, isConflict: isBusyAtOnce })
 }
 
 /** The connection still reads an older state, or the log is being recovered. */

@@ -1,6 +1,12 @@
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
-import { decodeCursor, toPage } from '@baton/core/store'
-import { demandDatabase, retryWhileBusy, type SqliteDatabase } from './database.js'
+import { decodeCursor, toPage, writeOrFind } from '@baton/core/store'
+import {
+  assertDatabase,
+  retryWhileBusy,
+  type SqliteDatabase,
+  type SqliteParameters,
+  type SqliteStatement,
+} from './database.js'
 import { groupCommit } from './group-commit.js'
 import { purgeOf } from './purge.js'
 import { toRecord, toRow } from './rows.js'
@@ -17,7 +23,7 @@ import { prepareAll } from './statements.js'
  * version of this package made.
  */
 export function sqliteStore(db: SqliteDatabase): TokenStore {
-  demandDatabase(db)
+  assertDatabase(db)
   try {
     setUp(db)
   } catch (cause) {
@@ -36,6 +42,11 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
     return row === undefined ? null : toRecord(row)
   }
 
+  async function writeFamily(statement: SqliteStatement, parameters: SqliteParameters): Promise<FamilyRecord | null> {
+    const [row] = await write(statement, parameters)
+    return row === undefined ? null : toRecord(row)
+  }
+
   return {
     async create(record) {
       const [row] = await write(statements.create, toRow(record))
@@ -45,35 +56,33 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
     find,
 
     rotate({ id, expect, next, now }) {
-      return untilSettled(async () => {
-        const [row] = await (next === null
-          ? write(statements.renew, { id, expect, now })
-          : write(statements.rotate, {
-              id,
-              expect,
-              now,
-              generation: next.generation,
-              verifier: next.verifier,
-              nonce: next.nonce,
-              keyId: next.keyId,
-              rotatedAt: next.rotatedAt,
-              retryKey: next.retryKey,
-            }))
-        if (row !== undefined) return toRecord(row)
-        const found = await find(id)
-        // A renewal, or a creation, may have come in between: then the command applies after all.
-        const applies = found?.verifier === expect && found.revocation === null && found.expiresAt > now
-        return applies ? UNSETTLED : found
+      return writeOrFind({
+        write: () =>
+          next === null
+            ? writeFamily(statements.renew, { id, expect, now })
+            : writeFamily(statements.rotate, {
+                id,
+                expect,
+                now,
+                generation: next.generation,
+                verifier: next.verifier,
+                nonce: next.nonce,
+                keyId: next.keyId,
+                rotatedAt: next.rotatedAt,
+                retryKey: next.retryKey,
+              }),
+        find: () => find(id),
+        applies: (found) => found?.verifier === expect && found.revocation === null && found.expiresAt > now,
+        ...CONTEXT,
       })
     },
 
     revoke(id, { id: revocationId, at, reason }) {
-      return untilSettled(async () => {
-        const [row] = await write(statements.revoke, { id, revocationId, at, reason })
-        if (row !== undefined) return toRecord(row)
-        const found = await find(id)
-        // A family that came in between is not revoked yet.
-        return found?.revocation === null ? UNSETTLED : found
+      return writeOrFind({
+        write: () => writeFamily(statements.revoke, { id, revocationId, at, reason }),
+        find: () => find(id),
+        applies: (found) => found?.revocation === null,
+        ...CONTEXT,
       })
     },
 
@@ -95,16 +104,4 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
 /** Before every position of a list. */
 const START = { createdAt: Number.MAX_SAFE_INTEGER, id: '' }
 
-const UNSETTLED = Symbol('unsettled')
-const MOST_LOOKS = 10
-
-/** Looks again while the record contradicts what SQLite did, as it may for a moment when another process comes in between. */
-async function untilSettled<Answer>(look: () => Promise<Answer | typeof UNSETTLED>): Promise<Answer> {
-  for (let looks = 1; looks <= MOST_LOOKS; looks += 1) {
-    const answer = await look()
-    if (answer !== UNSETTLED) return answer
-  }
-  throw new Error(
-    'sqliteStore: SQLite finds the family and does not change it; is there a trigger on baton_families that ignores updates?',
-  )
-}
+const CONTEXT = { caller: 'sqliteStore', advice: 'is there a trigger on baton_families that ignores updates?' }

@@ -72,7 +72,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
         [undefined, /got undefined; give a connected/],
         [null, /got null; give a connected/],
         [Promise.resolve(), /got a promise; await it/],
-        [{ query: () => undefined, connect: () => undefined }, /got an object without exec and prepare/],
+        [{ query: () => undefined, connect: () => undefined }, /got an object without exec\(\) and prepare\(\)/],
         [{ exec: () => undefined, prepare: () => ({ all: () => Promise.resolve([]) }) }, /does not answer at once/],
         [{ exec: () => undefined, prepare: () => ({ get: () => undefined }) }, /does not answer at once/],
       ]

@@ -110,6 +110,11 @@ function missingResult(): PromiseRejectedResult {
   return { status: 'rejected', reason: new Error('batchCalls: run returned no result for this call') }
 }
 
+/** Resolves in the next turn of the event loop. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
 let turn: Promise<void> | null = null
 
 /**

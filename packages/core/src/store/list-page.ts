@@ -1,4 +1,4 @@
-import { type FamilyId, isFamilyId } from '../family.js'
+import { type FamilyId, type FamilyRecord, isFamilyId } from '../family.js'
 
 /** A page of `list`. */
 export interface Page<Item> {
@@ -36,11 +36,29 @@ export function decodeCursor(cursor: string): ListPosition {
   throw new TypeError('cursor: not one that list returned; omit it to get the first page')
 }
 
+/** Returns the position of a family in the list of its subject. */
+export function positionOf({ createdAt, id }: FamilyRecord): ListPosition {
+  return { createdAt, id }
+}
+
 /**
- * Makes a page from items in list order. `items` holds one more than `limit` if another page follows: a store reads `limit + 1`.
+ * Makes a page of records that an engine read in list order, from the position of the cursor on. The engine reads `limit + 1` records,
+ * because one more than `limit` means that another page follows.
  */
-export function toPage<Item extends ListPosition>(items: readonly Item[], limit: number): Page<Item> {
-  const page = items.slice(0, limit)
-  const last = page.at(-1)
-  return { items: page, cursor: last !== undefined && items.length > limit ? encodeCursor(last) : null }
+export function toPage(records: readonly FamilyRecord[], limit: number): Page<FamilyRecord> {
+  const items = records.slice(0, limit)
+  const last = items.at(-1)
+  return { items, cursor: last !== undefined && records.length > limit ? encodeCursor(positionOf(last)) : null }
+}
+
+/** Makes a page of all the living records of a subject, in any order, for engines that do not sort. */
+export function pageOf(
+  records: readonly FamilyRecord[],
+  { cursor, limit }: { readonly cursor?: string | undefined; readonly limit: number },
+): Page<FamilyRecord> {
+  const after = cursor === undefined ? null : decodeCursor(cursor)
+  const rest = records
+    .filter((record) => after === null || compareNewestFirst(after, positionOf(record)) < 0)
+    .sort((one, other) => compareNewestFirst(positionOf(one), positionOf(other)))
+  return toPage(rest, limit)
 }

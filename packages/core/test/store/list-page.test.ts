@@ -1,11 +1,16 @@
 import { describe, expect, test } from 'vitest'
-import type { FamilyId } from '../../src/index.js'
-import { compareNewestFirst, decodeCursor, encodeCursor, type ListPosition, toPage } from '../../src/store.js'
+import {
+  compareNewestFirst,
+  decodeCursor,
+  encodeCursor,
+  type ListPosition,
+  pageOf,
+  positionOf,
+  toPage,
+} from '../../src/store.js'
+import { idOf, recordAt } from './record.js'
 
-const position = (createdAt: number, letter = 'a'): ListPosition => ({
-  createdAt,
-  id: letter.repeat(22) as FamilyId,
-})
+const position = (createdAt: number, letter = 'a'): ListPosition => ({ createdAt, id: idOf(letter) })
 
 describe('compareNewestFirst', () => {
   test('sorts newest first and positions of one instant by id', () => {
@@ -36,10 +41,10 @@ describe('cursors', () => {
 })
 
 describe('toPage', () => {
-  const items = [position(3), position(2), position(1)]
+  const items = [recordAt(3), recordAt(2), recordAt(1)]
 
   test('keeps `limit` items and returns the cursor of the last one if more follow', () => {
-    expect(toPage(items, 2)).toEqual({ items: items.slice(0, 2), cursor: encodeCursor(items[1]!) })
+    expect(toPage(items, 2)).toEqual({ items: items.slice(0, 2), cursor: encodeCursor(positionOf(items[1]!)) })
   })
 
   test.each([3, 4])('returns no cursor with the last page, of at most %d items', (limit) => {
@@ -48,5 +53,31 @@ describe('toPage', () => {
 
   test('returns an empty page without a cursor', () => {
     expect(toPage([], 2)).toEqual({ items: [], cursor: null })
+  })
+})
+
+describe('pageOf', () => {
+  const sorted = [recordAt(3), recordAt(2, 'a'), recordAt(2, 'b'), recordAt(1), recordAt(-1)]
+
+  test.each([1, 2, 3, 5, 6])('returns all records in list order, in pages of %d', (limit) => {
+    const listed = []
+    let cursor: string | null | undefined
+    for (let pages = 0; cursor !== null && pages < 6; pages += 1) {
+      const page = pageOf([...sorted].reverse(), { cursor, limit })
+      expect(page.items.length).toBeLessThanOrEqual(limit)
+      listed.push(...page.items)
+      cursor = page.cursor
+    }
+    expect(listed).toEqual(sorted)
+  })
+
+  test('continues behind a record that is gone', () => {
+    const { cursor } = pageOf(sorted, { limit: 2 })
+    const remaining = sorted.filter((record) => record !== sorted[1])
+    expect(pageOf(remaining, { cursor: cursor ?? '', limit: 10 }).items).toEqual(sorted.slice(2))
+  })
+
+  test('rejects a foreign cursor', () => {
+    expect(() => pageOf(sorted, { cursor: 'foreign', limit: 2 })).toThrow(TypeError)
   })
 })
