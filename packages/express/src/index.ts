@@ -26,6 +26,8 @@ declare global {
 /** What Express gives to a handler, as far as it is used here. */
 export interface ExpressRequest extends IncomingMessage {
   originalUrl: string
+  /** The path at which the router is mounted that runs the handler. */
+  baseUrl: string
   body?: unknown
   auth?: AccessTokenClaims
 }
@@ -77,7 +79,7 @@ export function requireAccessToken(options: AccessTokenGuardOptions): ExpressHan
 
 function serve(server: AuthServer): ExpressHandler {
   return (request, response, next) => {
-    const endpoint = server.find({ url: request.originalUrl })
+    const endpoint = server.find({ url: request.originalUrl }, request.baseUrl)
     if (endpoint === null) next()
     else handler(endpoint)(request, response, next)
   }

@@ -55,9 +55,13 @@ export function requireAccessToken(options: AccessTokenGuardOptions): onRequestA
 
 function serve({ routes }: AuthServer): FastifyPluginCallback {
   return (scope, _options, done) => {
+    const { prefix: mountPath } = scope
+    const relative = (path: string) => (path.startsWith(`${mountPath}/`) ? path.slice(mountPath.length) : path)
+    // The metadata has its place at the root of the origin.
+    const mounted = routes.filter(({ route }) => mountPath === '' || route !== 'metadata')
     // As prefixes, which Fastify serves with and without a trailing slash.
-    for (const { endpoint, paths } of routes)
-      for (const prefix of paths) scope.register(mount(endpoint, 'path'), { prefix })
+    for (const { endpoint, paths } of mounted)
+      for (const path of paths) scope.register(mount(endpoint, 'path'), { prefix: relative(path) })
     done()
   }
 }

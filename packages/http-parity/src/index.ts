@@ -1,4 +1,5 @@
 export type { Adapter } from './adapter.js'
+export { describeMounting, type Mountings } from './describe-mounting.js'
 export { describeParity, type Differences } from './describe-parity.js'
 export { mountedBy, serveBare } from './node.js'
 export { listen, serve, type Served } from './serve.js'

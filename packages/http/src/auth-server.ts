@@ -15,7 +15,7 @@ import { revocationEndpoint } from './endpoints/revocation.js'
 import { sessionsEndpointBy } from './endpoints/sessions.js'
 import { refreshEndpoint } from './endpoints/token.js'
 import { demandIssuer } from './issuer.js'
-import { type Endpoint, pathOf, type PlainRequest } from './message.js'
+import { type Endpoint, originForm, pathOf, type PlainRequest } from './message.js'
 import { metadataOf, metadataPathOf } from './metadata.js'
 import type { CookieOptions, EndpointOptions } from './options.js'
 import { published } from './published.js'
@@ -51,7 +51,10 @@ export interface AuthServerOptions extends EndpointOptions, ClientOptions {
   readonly defaults?: NonNullable<LoginOptions['defaults']>
   /** The scopes that clients may know of, for the metadata. */
   readonly scopes?: readonly string[]
-  /** What the paths below begin with. Default `/auth`. */
+  /**
+   * The beginning of the paths, from the root of the origin, for the metadata as well. If the app mounts the handler below a prefix
+   * and no client reads the metadata, it may be relative to the prefix. Default `/auth`.
+   */
   readonly basePath?: string
   /** Whole paths, instead of those below `basePath`. The path of the metadata follows from the issuer. */
   readonly paths?: Partial<Record<Movable, string>>
@@ -60,8 +63,13 @@ export interface AuthServerOptions extends EndpointOptions, ClientOptions {
 export interface AuthServer {
   /** What is served, and where. A segment `:id` stands for any. Serve each path with one trailing slash too, as `find` does. */
   readonly routes: readonly { readonly route: Route; readonly paths: readonly string[]; readonly endpoint: Endpoint }[]
-  /** Null for a path that is none of ours: leave it to others. */
-  find(request: Pick<PlainRequest, 'url'>): Endpoint | null
+  /**
+   * Returns the endpoint for the path of a request, or null if the path is not one of this server. `mountPath` is the path at which a
+   * router serves this server; it may be the pattern of a route, such as `/x/*`. The paths of the endpoints may then be relative
+   * to it. The metadata has one place for each issuer, at the root of the origin (RFC 8414 section 3.1), and is found by its whole path
+   * only.
+   */
+  find(request: Pick<PlainRequest, 'url'>, mountPath?: string): Endpoint | null
   /** Answers every request: 404 for a path that is none of ours. */
   readonly endpoint: Endpoint
 }
@@ -176,9 +184,14 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
     }),
   ]
   demandDistinct(routes.flatMap(({ paths }) => paths))
-  const find: AuthServer['find'] = (request) => {
-    const asked = pathOf(request).replace(/\/$/, '')
-    return routes.find(({ paths }) => paths.some((path) => isAt(path, asked)))?.endpoint ?? null
+  const find: AuthServer['find'] = (request, mountPath = '') => {
+    const path = pathOf(request).replace(/\/$/, '')
+    const relative = pathsBelow(path, mountPath)
+    const isFound = ({ route, paths }: AuthServer['routes'][number]) =>
+      paths.some(
+        (wanted) => isAt(wanted, path) || (route !== 'metadata' && relative.some((each) => isAt(wanted, each))),
+      )
+    return routes.find(isFound)?.endpoint ?? null
   }
   return {
     routes,
@@ -188,6 +201,21 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
       return endpoint === null ? error('not_found', { description: 'Nothing is served here.' }) : endpoint(request)
     },
   }
+}
+
+/**
+ * Returns what can be the part of a path below the mount point. A pattern does not tell where the mount point ends and the paths of
+ * the server begin, so it is every part after one or more of the segments in front of the wildcard.
+ */
+function pathsBelow(path: string, mountPath: string): readonly string[] {
+  const pattern = originForm(mountPath)
+    .split('/')
+    .filter((segment) => segment !== '')
+  const wildcard = pattern.findIndex((segment) => segment.includes('*'))
+  const [, ...segments] = path.split('/')
+  return pattern
+    .slice(0, wildcard === -1 ? undefined : wildcard)
+    .map((_, index) => ['', ...segments.slice(index + 1)].join('/'))
 }
 
 function isAt(path: string, asked: string): boolean {

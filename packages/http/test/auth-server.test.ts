@@ -325,3 +325,43 @@ describe('pages of other origins', () => {
     ])
   })
 })
+
+describe('find with a mount path', () => {
+  const found = (url: string, mountPath: string, options = {}) =>
+    whole(options).server.find({ url }, mountPath) !== null
+
+  test.each([
+    ['/x/auth/token', '/x'],
+    ['/x/y/auth/token?a=b', '/x/y'],
+    ['/x/auth/token', '/x/auth/*'],
+    ['/x/auth/token', '/x/auth'],
+    ['/x/auth/token', '/x/{*rest}'],
+    ['/acme/auth/token/', '/:tenant{/*rest}'],
+    ['http://a.example/x/auth/token', 'http://a.example/x'],
+    ['/auth/token', ''],
+    ['/auth/token', '*'],
+  ])('finds %s below %s', (url, mountPath) => {
+    expect(found(url, mountPath)).toBe(true)
+  })
+
+  test.each([
+    ['/x/auth/token', ''],
+    ['/x/auth/token', '*'],
+    ['/x/y/auth/token', '/x'],
+    ['/x/y/auth/token', '/x/*'],
+    ['http://a.example/x/y/auth/token', 'http://a.example/x'],
+    ['/x/token', '/x'],
+    ['/x/.well-known/oauth-authorization-server', '/x'],
+  ])('does not find %s below %s', (url, mountPath) => {
+    expect(found(url, mountPath)).toBe(false)
+  })
+
+  test('finds a base path that begins with the mount path', () => {
+    expect(found('/x/auth/token', '/x', { basePath: '/x/auth' })).toBe(true)
+  })
+
+  test('finds paths directly below the mount path with an empty base path', () => {
+    expect(found('/x/token', '/x', { basePath: '' })).toBe(true)
+    expect(found('/x/sessions/1', '/x', { basePath: '' })).toBe(true)
+  })
+})

@@ -55,10 +55,18 @@ export function requireAccessToken(options: AccessTokenGuardOptions): Middleware
 
 function serve(server: AuthServer): Middleware {
   return async (ctx, next) => {
-    const endpoint = server.find({ url: ctx.originalUrl })
+    const endpoint = server.find({ url: ctx.originalUrl }, mountPathOf(ctx))
     if (endpoint === null) await next()
     else await handler(endpoint)(ctx, next)
   }
+}
+
+/** The part of the path that koa-mount has removed, and the route of @koa/router that runs the middleware. */
+function mountPathOf(ctx: Context): string {
+  const [path = ''] = ctx.originalUrl.split('?')
+  const removed = path.endsWith(ctx.path) ? path.slice(0, -ctx.path.length) : ''
+  const route: unknown = ctx['routerPath']
+  return typeof route === 'string' ? removed + route : removed
 }
 
 /** Of what a body parser leaves behind, the text that it has read says more than what it made of it. */

@@ -1,0 +1,18 @@
+import { describeMounting, listen } from '@baton/http-parity'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { authHandler } from '../src/index.js'
+
+async function start(app: FastifyInstance) {
+  await app.ready()
+  return listen(app.server)
+}
+
+describeMounting('Fastify', {
+  authHandler,
+  atRoot: (plugin) => start(Fastify().register(plugin)),
+  below: {
+    'a prefix': (plugin) => start(Fastify().register(plugin, { prefix: '/x/y' })),
+    'nested plugins': (plugin) =>
+      start(Fastify().register(async (scope) => void scope.register(plugin, { prefix: '/y' }), { prefix: '/x' })),
+  },
+})
