@@ -81,9 +81,10 @@ export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions):
     if (request.method !== 'GET' && request.method !== 'POST')
       return refusal(405, 'Use GET or POST.', [['allow', 'GET, POST']])
     const counted = await count(request)
-    if (counted.exhausted !== null) {
+    const exhausted = counted.exhausted()
+    if (exhausted !== null) {
       counted.settle()
-      const seconds = Math.max(1, Math.ceil(counted.exhausted.resetSeconds))
+      const seconds = Math.max(1, Math.ceil(exhausted.resetSeconds))
       return refusal(429, 'Too many requests; try again later.', [['retry-after', String(seconds)]])
     }
     const operator = await operatorOf(request, counted).finally(() => counted.settle())

@@ -53,12 +53,13 @@ export function endpoint(definition: EndpointDefinition): Endpoint {
   const limits = limitsOf(tokens, rateLimit)
 
   async function respond(request: PlainRequest, transport: Transport, counted: CountedRequest): Promise<PlainResponse> {
-    const exhausted = acceptsProof ? counted.rejected : counted.exhausted
+    const exhausted = acceptsProof ? counted.rejected : counted.exhausted()
     if (exhausted !== null) return tooManyRequests(exhausted)
     try {
       const response = await answer({ request, transport, limits, counted, now: now() })
       const isRejected = response.status >= 400 && response.status < 500
-      return isRejected && counted.exhausted !== null ? tooManyRequests(counted.exhausted) : response
+      const unproven = isRejected ? counted.exhausted() : null
+      return unproven === null ? response : tooManyRequests(unproven)
     } catch (failure) {
       // An outage is not the caller's fault.
       counted.release()
@@ -108,7 +109,7 @@ export async function rejectUnproven(
   { counted }: Exchange,
   hasProof: () => boolean | Promise<boolean>,
 ): Promise<PlainResponse | null> {
-  const { exhausted } = counted
+  const exhausted = counted.exhausted()
   if (exhausted === null) return null
   if (!(await hasProof())) return tooManyRequests(exhausted)
   counted.admit()

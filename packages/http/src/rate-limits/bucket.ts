@@ -29,6 +29,8 @@ export interface Reservation {
 
 /** A number of points for each key and window. A point is taken before the work, so that parallel requests cannot exceed the limit. */
 export interface Bucket {
+  /** Takes a point that is not given back. Returns the limit, if there was none left. */
+  spend(key: string): MaybePromise<Exhausted>
   take(key: string): MaybePromise<Reservation>
   /** As `take`. If no point is left, waits for as long as other requests hold points that they may give back. */
   takeInTurn(key: string): Promise<Reservation>
@@ -52,13 +54,16 @@ export function createBucket(counter: Counter, policy: BucketPolicy): Bucket {
       standing: () => count && standingOf(count, policy),
       release() {
         count = count && { ...count, consumedPoints: count.consumedPoints - 1 }
-        void Promise.resolve(counted.giveBack()).then(() => settle('released'))
+        const given = counted.giveBack()
+        if (given instanceof Promise) void given.then(() => settle('released'))
+        else settle('released')
       },
       keep: () => settle('kept'),
     }
   }
 
   return {
+    spend: (key) => andThen(counter.count(key), exhaustedBy),
     take: (key) =>
       andThen(counter.count(key), (counted) => {
         const exhausted = exhaustedBy(counted)

@@ -16,8 +16,8 @@ import { localCounter, sharedCounter } from './shared-counter.js'
  *    legitimate: an authenticated client, a token or code that was accepted, a correct password, a valid access token.
  * 3. An address without points left is not locked out. Requests that bring something only a legitimate caller has (client
  *    authentication, an authentic token or code) are still served; all others are rejected.
- * 4. Whoever is served is limited by its own bucket: refreshes by family, sign-ins by subject. Authenticated clients are not
- *    limited by address at all; everybody else at one address together is limited to `requestsPerAddress`.
+ * 4. Every caller is limited by its own bucket: refreshes by family, sign-ins by subject. All requests of one address together are
+ *    limited to `requestsPerAddress`; those of authenticated clients do not count.
  *
  * | bucket     | key                                       | what costs a point                       | points                     |
  * | ---------- | ----------------------------------------- | ---------------------------------------- | -------------------------- |
@@ -56,10 +56,10 @@ export interface CountedRequest {
   /** The address may send no further requests in this window. */
   readonly rejected: Exhausted
   /**
-   * Set while the request has to be rejected because its address has no points left and the request has not proved anything. Null
+   * The limit for which the request has to be rejected: its address has no points left, and the request has not proved anything. Null
    * once `admit`, `release` or `releaseClient` has been called.
    */
-  readonly exhausted: Exhausted
+  exhausted(): Exhausted
   /** Where the address stands; null if nobody counts or the limiter does not say. */
   standing(): Standing | null
   /** The request brings something that only a legitimate caller has. It still costs a point unless it is released. */
@@ -153,15 +153,18 @@ export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
         return andThen(point, (unproven) => countedRequest(total, unproven))
       })
     },
-    countRefresh: (holder) => spend(families, keyOf(holder.familyId, holder.boundKey ?? '', holder.clientId)),
-    countAccountRequest: (familyId) => spend(families, keyOf('account', familyId)),
-    countSignIn: (subject) => spend(subjects, keyOf(subject)),
+    countRefresh: ({ familyId, boundKey, clientId }) =>
+      families.spend(keyOf(`${familyId} ${boundKey ?? ''}`, clientId)),
+    countAccountRequest: (familyId) => families.spend(keyOf('account', familyId)),
+    countSignIn: (subject) => subjects.spend(keyOf('', subject)),
     authenticateClient: ({ clientId, address }, check) =>
-      address === null ? unlimited(check) : attempt([[failures, keyOf('client', networkOf(address), clientId)]], check),
+      address === null
+        ? unlimited(check)
+        : attempt([[failures, keyOf(`client ${networkOf(address)}`, clientId)]], check),
     authenticateUser({ account, address }, check) {
       if (address === null) return unlimited(check)
       const network = networkOf(address)
-      const byAccount: Place = [failures, keyOf('account', network, account === null ? '' : foldName(account))]
+      const byAccount: Place = [failures, keyOf(`account ${network}`, account === null ? '' : foldName(account))]
       return attempt(account === null ? [byAccount] : [[signIns, network], byAccount], check)
     },
   }
@@ -180,7 +183,7 @@ export function defaultRateLimits(tokens: RefreshTokens): RateLimits {
 
 const UNCOUNTED: CountedRequest = {
   rejected: null,
-  exhausted: null,
+  exhausted: () => null,
   standing: () => null,
   admit: () => undefined,
   release: () => undefined,
@@ -200,7 +203,13 @@ export const noRateLimits: RateLimits = {
 
 function rejectedRequest(total: Reservation): CountedRequest {
   const { exhausted } = total
-  return { ...UNCOUNTED, rejected: exhausted, exhausted, standing: () => exhausted, settle: () => total.keep() }
+  return {
+    ...UNCOUNTED,
+    rejected: exhausted,
+    exhausted: () => exhausted,
+    standing: () => exhausted,
+    settle: () => total.keep(),
+  }
 }
 
 function countedRequest(total: Reservation, unproven: Reservation): CountedRequest {
@@ -217,9 +226,7 @@ function countedRequest(total: Reservation, unproven: Reservation): CountedReque
   }
   return {
     rejected: null,
-    get exhausted() {
-      return exhausted
-    },
+    exhausted: () => exhausted,
     standing: () => unproven.standing(),
     admit,
     release() {
@@ -232,14 +239,6 @@ function countedRequest(total: Reservation, unproven: Reservation): CountedReque
     },
     settle: () => settle('keep', 'keep'),
   }
-}
-
-/** Takes a point that nothing gives back. */
-function spend(bucket: Bucket, key: string): MaybePromise<Exhausted> {
-  return andThen(bucket.take(key), (reservation) => {
-    reservation.keep()
-    return reservation.exhausted
-  })
 }
 
 type Place = readonly [bucket: Bucket, key: string]
@@ -295,12 +294,13 @@ function sharedBucket(limits: Checked, size: Size): Bucket {
   return createBucket(sharedCounter(limiter, { points, fallback, onError }), { ...size, seconds })
 }
 
-const MAX_KEY_LENGTH = 256
+const MAX_NAME_LENGTH = 128
 
-/** One key for several parts, of bounded length however long a client_id or a name is that a request brings. */
-function keyOf(...parts: readonly string[]): string {
-  const key = parts.length === 1 ? (parts[0] ?? '') : JSON.stringify(parts)
-  return key.length <= MAX_KEY_LENGTH ? key : `sha256:${createHash('sha256').update(key).digest('base64url')}`
+/** `name` may be any text, of any length; `scope` holds none that a request could choose. */
+function keyOf(scope: string, name: string): string {
+  return name.length <= MAX_NAME_LENGTH
+    ? `${scope} ${name}`
+    : `${scope} sha256:${createHash('sha256').update(name).digest('base64url')}`
 }
 
 /** Spellings that an app may take for the same account share a bucket. */

@@ -23,7 +23,8 @@ export type Settle = (outcome: 'released' | 'kept' | 'waits') => void
 
 interface Lane<Rejection> {
   pending: number
-  readonly waiting: Set<(turn: Turn<Rejection>) => void>
+  /** Undefined until a request waits, which is rare. */
+  waiting: Set<(turn: Turn<Rejection>) => void> | undefined
 }
 
 const MAX_WAIT_MS = 10_000
@@ -36,7 +37,7 @@ export function createTurns<Rejection>(): Turns<Rejection> {
   function laneOf(key: string): Lane<Rejection> {
     const existing = lanes.get(key)
     if (existing !== undefined) return existing
-    const lane: Lane<Rejection> = { pending: 0, waiting: new Set() }
+    const lane: Lane<Rejection> = { pending: 0, waiting: undefined }
     lanes.set(key, lane)
     return lane
   }
@@ -61,7 +62,7 @@ export function createTurns<Rejection>(): Turns<Rejection> {
     begin,
     pending: (key) => lanes.get(key)?.pending ?? 0,
     wait(key, late) {
-      const { waiting } = laneOf(key)
+      const waiting = (laneOf(key).waiting ??= new Set())
       if (waiting.size >= MAX_WAITING) return Promise.resolve({ settle: null, rejection: late })
       return new Promise((resolve) => {
         const done = (turn: Turn<Rejection>) => {

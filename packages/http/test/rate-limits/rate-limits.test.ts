@@ -395,7 +395,7 @@ describe('the limits of an app', () => {
     const count = async (address: string) => {
       const counted = await limits.countRequest(address, 'atOnce')
       counted.settle()
-      return counted.exhausted?.name ?? null
+      return counted.exhausted()?.name ?? null
     }
     await count('203.0.113.1')
     for (let index = 0; index < 100_001; index++)
