@@ -1,7 +1,7 @@
 import type { Count } from './limiter.js'
 
 /** A counted request, and the way to undo its count. */
-export interface WindowCount extends Count {
+interface WindowCount extends Count {
   /** Undoes this count if its window has not ended. */
   readonly giveBack: () => void
 }

@@ -16,7 +16,7 @@ export interface Turns<Rejection> {
   rejectWaiting(key: string, rejection: Rejection): void
 }
 
-export type Turn<Rejection> = { readonly settle: Settle } | { readonly settle: null; readonly rejection: Rejection }
+type Turn<Rejection> = { readonly settle: Settle } | { readonly settle: null; readonly rejection: Rejection }
 
 /** `released`: the point is free again. `kept`: the point stays spent. `waits`: the request will wait for others that are pending. */
 export type Settle = (outcome: 'released' | 'kept' | 'waits') => void
