@@ -28,7 +28,12 @@ export async function buildProgram(
   await build({
     configFile: false,
     logLevel: 'error',
-    resolve: { alias: [{ find: /^@baton\/([^/]+)$/, replacement: `${packages}$1/src/index.ts` }] },
+    resolve: {
+      alias: [
+        { find: /^@baton\/([^/]+)$/, replacement: `${packages}$1/src/index.ts` },
+        { find: /^@baton\/([^/]+)\/(.+)$/, replacement: `${packages}$1/src/$2.ts` },
+      ],
+    },
     ssr: { external: [...external, 'vite'] },
     build: {
       ssr: entry,
