@@ -4,7 +4,16 @@ import { boolean, declareOptions, type OptionsOf, withDefault } from '@baton/cor
 import { batchCalls, decodeCursor, retryOnConflict, toPage, writeOrFind } from '@baton/core/store'
 import { ask, assertQueryable, assertSingleConnection, inTurn, isPool, type Queryable, stateOf } from './client.js'
 import { purgeOf } from './purge.js'
-import { type FamilyRow, recordOf, type Swap, swapsValues, swapValues, valuesOf } from './rows.js'
+import {
+  type FamilyRow,
+  isFamily,
+  type ReadRow,
+  recordOf,
+  type Swap,
+  swapsValues,
+  swapValues,
+  valuesOf,
+} from './rows.js'
 import { migrate, quoted, schemaName } from './schema.js'
 import { type StatementName, statementsOn } from './statements.js'
 
@@ -71,7 +80,16 @@ function open(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, retry: R
 
   const count = async (name: StatementName, values: unknown[]) => (await run(name, values)).count
 
-  const find = (id: FamilyId) => family('find', [id])
+  /** Rejects on a standby, whose rows may be old: what it lacks would count as unknown and sign a user out. */
+  async function readOnPrimary(name: 'find' | 'list', values: unknown[]): Promise<FamilyRecord[]> {
+    const { rows } = await run(name, values)
+    const found = rows as ReadRow[]
+    if (found[0]?.is_standby !== false)
+      throw new Error('postgresStore: the server is a standby, whose rows may be old; connect to the primary')
+    return found.filter(isFamily).map(recordOf)
+  }
+
+  const find = async (id: FamilyId) => (await readOnPrimary('find', [id]))[0] ?? null
 
   const rotateOne = (swap: Swap) => family('rotate', swapValues(swap))
 
@@ -126,11 +144,9 @@ function open(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, retry: R
 
     async list({ subject, cursor, limit, now }) {
       const { createdAt, id } = cursor === undefined ? START : decodeCursor(cursor)
-      const { rows } = await run('list', [subject, createdAt, id, now, limit + 1])
-      return toPage(
-        rows.map((row) => recordOf(row as FamilyRow)),
-        limit,
-      )
+      const families = await readOnPrimary('list', [subject, createdAt, id, now, limit + 1])
+      // SQL promises an order for the inner SELECT only.
+      return toPage(families.sort(compareInListOrder), limit)
     },
 
     purge: purgeOf({
@@ -159,6 +175,12 @@ function open(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, retry: R
 
 /** A statement of this size takes a few milliseconds. */
 const MAX_SWAPS_PER_STATEMENT = 128
+
+/** As the statement sorts: newest first, ties by descending id. Ids are ASCII, which sorts as the collation C does. */
+function compareInListOrder(one: FamilyRecord, other: FamilyRecord): number {
+  if (one.createdAt !== other.createdAt) return other.createdAt - one.createdAt
+  return one.id < other.id ? 1 : -1
+}
 
 /** Before every position of a list. */
 const START = { createdAt: Number.MAX_SAFE_INTEGER, id: '' }

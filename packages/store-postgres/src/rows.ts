@@ -26,6 +26,13 @@ export interface FamilyRow {
   created_at: string | number
 }
 
+/** A row of a read: of a family, or with nulls if there is none. */
+export type ReadRow = { is_standby: boolean } & (FamilyRow | { id: null })
+
+export function isFamily(row: ReadRow): row is ReadRow & FamilyRow {
+  return row.id !== null
+}
+
 /** In the order of `valuesOf`. */
 export const COLUMNS = [
   'id',

@@ -12,6 +12,9 @@ export function statementsOn(schema: string) {
   const renewedAt = (now: string) =>
     `expires_at = LEAST(${now} + coalesce(idle_ms, absolute_expires_at), absolute_expires_at)`
   const renewed = renewedAt('$3::bigint')
+  // One row in any case, which says whether the server is a standby: what a standby does not have yet is not unknown.
+  const onPrimary = (rows: string) =>
+    `SELECT pg_is_in_recovery() AS is_standby, ${columns} FROM (SELECT) AS server LEFT JOIN ${rows}`
   const dead = '(revocation_id IS NOT NULL OR expires_at <= $1::bigint) AND keep_until <= $1::bigint'
 
   // As an array, because a join might read the whole table. Rows that somebody is writing are passed over, not waited for.
@@ -21,7 +24,7 @@ export function statementsOn(schema: string) {
 
   return {
     create: `INSERT INTO ${families} (${columns}) VALUES (${places}) ON CONFLICT (id) DO NOTHING RETURNING ${columns}`,
-    find: `SELECT ${columns} FROM ${families} WHERE id = $1`,
+    find: onPrimary(`${families} ON id = $1`),
     rotate: `UPDATE ${families} SET ${renewed}, generation = $4, verifier = $5, nonce = $6, key_id = $7, rotated_at = $8,
       retry_key = $9 WHERE ${living} RETURNING ${columns}`,
     // Rows that somebody is writing are passed over: nobody waits for the writers of another family.
@@ -36,8 +39,8 @@ export function statementsOn(schema: string) {
     renew: `UPDATE ${families} SET ${renewed} WHERE ${living} RETURNING ${columns}`,
     revoke: `UPDATE ${families} SET revocation_id = $2, revoked_at = $3, revocation_reason = $4
       WHERE id = $1 AND revocation_id IS NULL RETURNING ${columns}`,
-    list: `SELECT ${columns} FROM ${families} WHERE subject = $1 AND (created_at, id) < ($2::bigint, $3)
-      AND revocation_id IS NULL AND expires_at > $4::bigint ORDER BY created_at DESC, id DESC LIMIT $5::bigint`,
+    list: onPrimary(`(SELECT ${columns} FROM ${families} WHERE subject = $1 AND (created_at, id) < ($2::bigint, $3)
+      AND revocation_id IS NULL AND expires_at > $4::bigint ORDER BY created_at DESC, id DESC LIMIT $5::bigint) AS page ON true`),
     // A claim that stands is written as it is: nothing else shows it as it stands in the same step.
     remember: `INSERT INTO ${remembered} AS held (key, claimed_by, expires_at) VALUES ($1, $2, $3)
       ON CONFLICT (key) DO UPDATE SET

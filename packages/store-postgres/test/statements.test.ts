@@ -1,4 +1,4 @@
-import { createRefreshTokens, type ListQuery } from '@baton/core'
+import { createRefreshTokens, type FamilyId, type ListQuery } from '@baton/core'
 import { type PostgresServer, startPostgres, until } from '@baton/test-servers'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -289,7 +289,10 @@ describe('a subject of 1 000 families', () => {
   test('is listed page by page, each once, while others come, rotate and end', async () => {
     const store = await freshStore(pool)
     const records = Array.from({ length: 1000 }, (_, index) =>
-      familyOf(String(index).padStart(4, '0'), { createdAt: NOW - Math.floor(index / 7) }),
+      familyOf(String(index), {
+        id: String(index).padStart(22, '0') as FamilyId,
+        createdAt: NOW - Math.floor(index / 7),
+      }),
     )
     await Promise.all(records.map((record) => store.create(record, NOW)))
     const stay = new Set(records.filter((_, index) => index % 2 === 0).map(({ id }) => id))
@@ -303,7 +306,13 @@ describe('a subject of 1 000 families', () => {
           if (!stay.has(record.id)) await store.revoke(record.id, REVOCATION)
           else if (index % 4 === 0) await store.rotate(rotationOf(record))
         }),
-        store.create(familyOf(`late ${String(page)}`, { createdAt: NOW - page * 3 }), NOW),
+        store.create(
+          familyOf(`late ${String(page)}`, {
+            id: String(page).padStart(22, 'l') as FamilyId,
+            createdAt: NOW - page * 3,
+          }),
+          NOW,
+        ),
       ])
       seen.push(...answer.items.map(({ id }) => id))
       cursor = answer.cursor ?? undefined

@@ -34,6 +34,8 @@ export interface PostgresServer {
   kill9(): Promise<void>
   /** Starts again on the same port and data, after an orderly end if the server still runs. Resolves once it answers. */
   restart(): Promise<void>
+  /** Starts again as a standby, which takes no writes. `SELECT pg_promote()` makes it a primary again. */
+  restartAsStandby(): Promise<void>
   /** Freezes all processes of the server: connections stay open and nothing answers. */
   pause(): void
   resume(): void
@@ -110,6 +112,15 @@ async function startOwnPostgres({ port: wantedPort, settings }: PostgresOptions)
     await until('all processes of PostgreSQL are gone', () => pids.every(isGone))
   }
 
+  async function restart(): Promise<void> {
+    if (server.isRunning()) {
+      signalAll('SIGCONT')
+      server.signal('SIGINT')
+      await server.gone()
+    }
+    server = await launch(program)
+  }
+
   return {
     url,
     host: loopback,
@@ -120,13 +131,11 @@ async function startOwnPostgres({ port: wantedPort, settings }: PostgresOptions)
     },
     pool: (options) => pools.open(options),
     kill9,
-    async restart() {
-      if (server.isRunning()) {
-        signalAll('SIGCONT')
-        server.signal('SIGINT')
-        await server.gone()
-      }
-      server = await launch(program)
+    restart,
+    async restartAsStandby() {
+      // PostgreSQL takes this file for the wish to be a standby.
+      writeFileSync(join(dataFolder, 'standby.signal'), '')
+      await restart()
     },
     pause: () => void signalAll('SIGSTOP'),
     resume: () => void signalAll('SIGCONT'),
@@ -170,6 +179,7 @@ async function borrowPostgres(url: string): Promise<PostgresServer> {
     pool: (options) => pools.open(options),
     kill9: async () => notOurs(),
     restart: async () => notOurs(),
+    restartAsStandby: async () => notOurs(),
     pause: notOurs,
     resume: notOurs,
     async stop() {
