@@ -1,4 +1,9 @@
+import { copyFileSync, mkdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { defineConfig, type Options } from 'tsup'
+
+type Plugins = NonNullable<Options['esbuildPlugins']>
 
 const common = {
   target: 'node20',
@@ -43,7 +48,7 @@ export const libraryWithSubpaths = (subpaths: readonly string[]) =>
     },
   ])
 
-const errorsOfMainEntry: NonNullable<Options['esbuildPlugins']>[number] = {
+const errorsOfMainEntry: Plugins[number] = {
   name: 'errors-of-main-entry',
   setup(build) {
     const path = build.initialOptions.format === 'cjs' ? './index.cjs' : './index.js'
@@ -52,7 +57,7 @@ const errorsOfMainEntry: NonNullable<Options['esbuildPlugins']>[number] = {
 }
 
 /** A published package: ESM and CommonJS, each with its own declarations. `plugins` are for what is no TypeScript. */
-export const libraryWith = (plugins: NonNullable<Options['esbuildPlugins']>) =>
+export const libraryWith = (plugins: Plugins) =>
   defineConfig({
     ...common,
     entry: ['src/index.ts'],
@@ -62,6 +67,38 @@ export const libraryWith = (plugins: NonNullable<Options['esbuildPlugins']>) =>
   })
 
 export const library = libraryWith([])
+
+/**
+ * A published package whose dependencies `names` are ES modules only. They are bundled into the CommonJS build, because `require` of an
+ * ES module fails in Jest and with `--no-experimental-require-module`. The ESM build imports them.
+ */
+export const libraryWithEsmOnly = (names: readonly string[]) =>
+  defineConfig({
+    ...common,
+    entry: ['src/index.ts'],
+    format: ['esm', 'cjs'],
+    noExternal: [...names],
+    esbuildPlugins: [bundledInCommonJs(names)],
+    dts: declarations(),
+  })
+
+function bundledInCommonJs(names: readonly string[]): Plugins[number] {
+  return {
+    name: 'bundled-in-commonjs',
+    setup(build) {
+      const filter = new RegExp(`^(${names.join('|')})$`)
+      if (build.initialOptions.format !== 'cjs') build.onResolve({ filter }, ({ path }) => ({ path, external: true }))
+      else build.onEnd(() => names.forEach(copyLicense))
+    },
+  }
+}
+
+/** The licence of a bundled dependency has to come with its code. */
+function copyLicense(name: string): void {
+  const manifest = createRequire(join(process.cwd(), 'package.json')).resolve(`${name}/package.json`)
+  mkdirSync('dist', { recursive: true })
+  copyFileSync(join(dirname(manifest), 'LICENSE.md'), `dist/${name}.LICENSE.md`)
+}
 
 /** A published package for browsers as well, with several doors: `src/web-storage.ts` is `name/web-storage`. */
 export const webLibrary = (name: string, doors: readonly string[]) =>

@@ -32,23 +32,35 @@ export function tarballOf(name, folder) {
 
 /**
  * Installs packed packages in an empty project, as a new user would: all of them are imported from ES modules and from
- * CommonJS, with every declaration checked beside the oldest and the newest ones of Node, and a rotation is performed over HTTP, on Node and on every other runtime that is
- * named. Resolves to an exit code.
+ * CommonJS, with every declaration checked beside the oldest and the newest ones of Node, and a rotation is performed over HTTP, on
+ * Node and on every other runtime that is named. The CommonJS programs also run in Jest and in a Node that cannot `require` ES
+ * modules. Resolves to an exit code.
  */
 export async function tryTarballs(names, folder, runtimes = []) {
   const project = join(folder, 'project')
   mkdirSync(project)
   writeProgram(project, 'imports', importsOf(names))
   writeProgram(project, 'smoke', readFileSync('packages/smoke/src/index.ts', 'utf8'))
+  writeFileSync(join(project, 'baton.test.cts'), readFileSync('packages/smoke/src/in-jest.ts', 'utf8'))
+  writeFileSync(
+    join(project, 'imports.test.cts'),
+    "declare const test: Function\ntest('imports', () => require('./imports.cjs'))\n",
+  )
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'empty', private: true }))
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions: COMPILER_OPTIONS }))
 
-  const parts = [...names.map((name) => tarballOf(name, folder)), ...companionsOf(names)]
+  const parts = [...names.map((name) => tarballOf(name, folder)), ...companionsOf(names), JEST]
   const install = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error']
   const steps = [
     ['npm', [...install, ...parts], { ...quiet, env: environmentOf() }],
     ['node', [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.']],
     ...['node', ...runtimes].flatMap((runtime) => PROGRAMS.map((program) => startOf(runtime, program))),
+    ...PROGRAMS.filter((program) => program.endsWith('.cjs')).map((program) => ['node', [NO_ESM_REQUIRE, program]]),
+    [
+      'npx',
+      ['--no-install', 'jest', '--ci', '--silent'],
+      { env: { ...environmentOf(), NODE_OPTIONS: NO_ESM_REQUIRE } },
+    ],
     ...names
       .flatMap((name) => commandsOf(name))
       .map((command) => ['npx', ['--no-install', command, '--help'], { ...quiet, env: environmentOf() }]),
@@ -67,6 +79,10 @@ export async function tryTarballs(names, folder, runtimes = []) {
 const UNTYPED = 'content-disposition@1'
 
 const NEWEST_NODE_TYPES = '@types/node@26'
+
+const JEST = 'jest@30'
+
+const NO_ESM_REQUIRE = '--no-experimental-require-module'
 
 const PROGRAMS = ['imports.mjs', 'imports.cjs', 'smoke.mjs', 'smoke.cjs']
 

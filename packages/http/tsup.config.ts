@@ -1,1 +1,3 @@
-export { library as default } from '../../tsup.base.ts'
+import { libraryWithEsmOnly } from '../../tsup.base.ts'
+
+export default libraryWithEsmOnly(['jose'])

@@ -270,6 +270,28 @@ describe('input from outside', () => {
     expect(here.events.filter(({ type }) => type === 'fault')).toEqual([])
   })
 
+  it('errors of a key set that another copy of jose has made are understood', async () => {
+    const { privateKey, publicKey } = await generateKeyPair('ES256')
+    class OfAnotherCopy extends Error {
+      constructor(readonly code: string) {
+        super('an error of another copy of jose')
+      }
+      async *[Symbol.asyncIterator]() {
+        yield publicKey
+      }
+    }
+    const acceptWith = (code: string) =>
+      jwtTokens({ key: () => Promise.reject(new OfAnotherCopy(code)), algorithms: ['ES256'], isRevoked: null })
+    const refreshToken = await new SignJWT({ sub: 'alice' })
+      .setProtectedHeader({ alg: 'ES256' })
+      .setExpirationTime('1h')
+      .sign(privateKey)
+    const several = app(memoryStore(), acceptWith('ERR_JWKS_MULTIPLE_MATCHING_KEYS'))
+    expect(succeeded(await several.rotate({ refreshToken })).ok).toBe(true)
+    const none = app(memoryStore(), acceptWith('ERR_JWKS_NO_MATCHING_KEY'))
+    expect(await none.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
+  })
+
   it('a key that can verify none of the algorithms is a fault', async () => {
     const { publicKey } = await generateKeyPair('ES256')
     const accept = jwtTokens({ key: publicKey, algorithms: ['HS256'], isRevoked: null })
