@@ -20,14 +20,16 @@ const common = {
 /** `false` builds JavaScript only. */
 const withTypes = process.env['BATON_BUILD_TYPES'] !== 'false'
 
-function declarations(compilerOptions: Record<string, unknown> = {}) {
+function declarations(compilerOptions: Record<string, unknown> = {}, entry?: readonly string[]) {
+  const entries = entry === undefined ? {} : { entry: [...entry] }
   // tsup sets `baseUrl`, which TypeScript 6 calls deprecated.
-  return withTypes && { compilerOptions: { ignoreDeprecations: '6.0', ...compilerOptions } }
+  return withTypes && { ...entries, compilerOptions: { ignoreDeprecations: '6.0', ...compilerOptions } }
 }
 
 /**
  * A published package with subpaths: `src/store.ts` is `name/store`. Each subpath is bundled by itself, except for the error classes,
- * which it takes from the main entry, so that each class exists once.
+ * which it takes from the main entry, so that each class exists once. The declarations are built together, so that each type exists
+ * once: branded types that are declared twice are not assignable to each other.
  */
 export const libraryWithSubpaths = (subpaths: readonly string[]) =>
   defineConfig([
@@ -36,7 +38,7 @@ export const libraryWithSubpaths = (subpaths: readonly string[]) =>
       entry: ['src/index.ts'],
       format: ['esm', 'cjs'],
       clean: subpaths.map((name) => `!${name}.*`),
-      dts: declarations(),
+      dts: declarations({}, ['src/index.ts', ...subpaths.map((name) => `src/${name}.ts`)]),
     },
     {
       ...common,
@@ -44,7 +46,6 @@ export const libraryWithSubpaths = (subpaths: readonly string[]) =>
       format: ['esm', 'cjs'],
       clean: false,
       esbuildPlugins: [errorsOfMainEntry],
-      dts: declarations(),
     },
   ])
 
