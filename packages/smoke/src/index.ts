@@ -2,10 +2,13 @@ import { createRefreshTokens, type RefreshTokens } from '@baton/core'
 import * as onExpress from '@baton/express'
 import * as onFastify from '@baton/fastify'
 import { generateSigningKey, jwtAccessTokens, refreshEndpoint, toNodeHandler } from '@baton/http'
+import * as onHono from '@baton/hono'
 import * as onKoa from '@baton/koa'
 import { memoryStore } from '@baton/store-memory'
+import { getRequestListener } from '@hono/node-server'
 import express from 'express'
 import { fastify } from 'fastify'
+import { Hono } from 'hono'
 import Koa from 'koa'
 import { deepEqual, equal, notEqual } from 'node:assert/strict'
 import { createServer, type Server } from 'node:http'
@@ -31,6 +34,11 @@ const servers: Record<string, (tokens: RefreshTokens) => Promise<Server>> = {
     await app.register(onFastify.refreshHandler(tokens, options), { prefix: '/oauth/token' })
     await app.ready()
     return app.server
+  },
+  async Hono(tokens) {
+    const app = new Hono().post('/oauth/token', onHono.refreshHandler(tokens, options))
+    const answer = getRequestListener(app.fetch)
+    return createServer((request, response) => void answer(request, response))
   },
   async 'node:http'(tokens) {
     return createServer(toNodeHandler(refreshEndpoint(tokens, options)))

@@ -13,7 +13,7 @@ export interface Choice {
 export function filesOf({ name, framework, store }: Choice): Readonly<Record<string, string>> {
   const { server, dependencies, types } = FRAMEWORKS[framework]
   const kept = STORES[store]
-  const ours = ['core', 'http', ...(framework === 'hono' ? [] : [framework]), `store-${store}`]
+  const ours = ['core', 'http', framework, `store-${store}`]
   const packageJson = {
     name,
     version: '0.0.0',

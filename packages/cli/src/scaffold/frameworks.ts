@@ -76,36 +76,17 @@ console.log(\`listening on http://127.0.0.1:\${port}\`)
   },
   hono: {
     title: 'Hono',
-    server: `import {
-  accessTokenGuard,
-  type Endpoint,
-  loginEndpoint,
-  logoutEndpoint,
-  refreshEndpoint,
-  sessionsEndpoint,
-  toWebHandler,
-  webGuard,
-} from '@baton/http'
-import { serve } from '@hono/node-server'
-import { getConnInfo } from '@hono/node-server/conninfo'
-import { type Context, Hono } from 'hono'
+    server: `${handlers('hono')}import { serve } from '@hono/node-server'
+import { Hono } from 'hono'
 import { accountName, authenticate } from './authenticate.js'
 import { accessToken, port, tokens } from './tokens.js'
 
-/** A Request does not know its sender, whom rate limits count; Hono does. */
-const handler = (endpoint: Endpoint) => (c: Context) =>
-  toWebHandler(endpoint, { remoteAddress: () => getConnInfo(c).remote.address ?? null })(c.req.raw)
-const guard = webGuard(accessTokenGuard({ verify: accessToken }))
-
 const app = new Hono({ strict: false })
-app.post('/login', handler(loginEndpoint(tokens, { accessToken, authenticate, accountName, cookie: true })))
-app.post('/auth/refresh', handler(refreshEndpoint(tokens, { accessToken, cookie: true })))
-app.post('/auth/logout', handler(logoutEndpoint(tokens, { cookie: true })))
-app.all('/auth/*', handler(sessionsEndpoint(tokens, { verify: accessToken })))
-app.get('/api/me', async (c) => {
-  const verdict = await guard(c.req.raw)
-  return verdict.ok ? c.json({ sub: verdict.claims.sub }) : verdict.response
-})
+app.post('/login', loginHandler(tokens, { accessToken, authenticate, accountName, cookie: true }))
+app.post('/auth/refresh', refreshHandler(tokens, { accessToken, cookie: true }))
+app.post('/auth/logout', logoutHandler(tokens, { cookie: true }))
+app.all('/auth/*', sessionsHandler(tokens, { verify: accessToken }))
+app.get('/api/me', requireAccessToken({ verify: accessToken }), (c) => c.json({ sub: c.var.auth.sub }))
 
 serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }, () => console.log(\`listening on http://127.0.0.1:\${port}\`))
 `,
