@@ -59,7 +59,7 @@ async function storeServer(store: string): Promise<{ env: Record<string, string>
 
 /** Types by the sources, as npm install would bring the declarations made of them. */
 function checkTypes(folder: string): void {
-  const paths = { '@baton/*': [`${packages}*/src/index.ts`] }
+  const paths = { '@baton/*': [`${packages}*/src/index.ts`], '@baton/core/*': [`${packages}core/src/*.ts`] }
   const config = { extends: './tsconfig.json', compilerOptions: { noEmit: true, rootDir: '/', paths } }
   writeFileSync(join(folder, 'tsconfig.check.json'), JSON.stringify(config))
   try {
