@@ -106,7 +106,8 @@ export const webLibrary = (name: string, doors: readonly string[]) =>
   defineConfig({
     ...common,
     platform: 'neutral',
-    target: 'es2022',
+    // The oldest supported browsers.
+    target: ['chrome91', 'firefox79', 'safari14.1'],
     entry: doors.map((door) => `src/${door}.ts`),
     // Doors import the whole by its name, so that there is one of it whichever are loaded.
     external: [name, /^node:/],

@@ -1,4 +1,5 @@
 import { transact } from './database.js'
+import { webCrypto } from './encoding.js'
 
 /** The platform's own key, by whatever name its types have. */
 type CryptoKey = Parameters<typeof crypto.subtle.exportKey>[1]
@@ -22,7 +23,7 @@ const PLACE = { database: 'baton-keys', table: 'keys' }
 
 /** A key that nobody can take out of the browser, scripts of the page included. */
 export function makeKey(): Promise<KeyPair> {
-  return crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify'])
+  return webCrypto().generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify'])
 }
 
 /** Keeps the key in IndexedDB: the only place of a browser that takes one which cannot be read. */

@@ -1,6 +1,6 @@
 import { createEnvironment, type Environment, type Proofs, type ProofSubject, SessionError } from '@baton/client'
 import { indexedDbPlace, type KeyPair, type KeyPlace, makeKey } from './dpop-key.js'
-import { base64url, hashOf } from './encoding.js'
+import { base64url, hashOf, webCrypto } from './encoding.js'
 import { unlessAborted } from './lock.js'
 import { MisuseError } from './misuse.js'
 import { randomText } from './timing.js'
@@ -89,7 +89,7 @@ export function dpopProofs(options: DpopOptions = {}): DpopProofs {
     }
     const text = `${encode({ typ: 'dpop+jwt', alg: 'ES256', jwk })}.${encode(claims)}`
     const bytes = new TextEncoder().encode(text)
-    const signature = await crypto.subtle.sign({ name: 'ECDSA', hash: 'SHA-256' }, pair.privateKey, bytes)
+    const signature = await webCrypto().sign({ name: 'ECDSA', hash: 'SHA-256' }, pair.privateKey, bytes)
     return `${text}.${base64url(new Uint8Array(signature))}`
   }
 
@@ -137,7 +137,7 @@ function placeOf(pair: KeyPair): KeyPlace {
 }
 
 async function signerOf(pair: KeyPair): Promise<Signer> {
-  const { crv = '', kty = '', x = '', y = '' } = await crypto.subtle.exportKey('jwk', pair.publicKey)
+  const { crv = '', kty = '', x = '', y = '' } = await webCrypto().exportKey('jwk', pair.publicKey)
   return { pair, jwk: { crv, kty, x, y } }
 }
 

@@ -1,13 +1,28 @@
+import { MisuseError } from './misuse.js'
+
+interface Surroundings {
+  readonly fetch: unknown
+  readonly crypto?: { readonly subtle?: typeof crypto.subtle }
+}
+
 /** Base64url without padding (RFC 4648 section 5). */
 export function base64url(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes))
-    .replaceAll('+', '-')
-    .replaceAll('/', '_')
-    .replaceAll('=', '')
+    .replace(/\+/g, '-')
+    .replace(/\//g, '_')
+    .replace(/=/g, '')
 }
 
 /** SHA-256 of a text as base64url. */
 export async function hashOf(text: string): Promise<string> {
-  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text))
+  const hash = await webCrypto().digest('SHA-256', new TextEncoder().encode(text))
   return base64url(new Uint8Array(hash))
+}
+
+/** Web Crypto, which browsers offer to pages with TLS only, and React Native does not have. Throws `MisuseError`. */
+export function webCrypto(): typeof crypto.subtle {
+  const here: Surroundings = globalThis
+  const subtle = here.crypto?.subtle
+  if (subtle) return subtle
+  throw new MisuseError('crypto.subtle', 'is missing; it needs https or localhost, and a polyfill in React Native')
 }

@@ -15,11 +15,6 @@ export interface Environment {
   readonly origin: string | null
 }
 
-interface ListenerOptions {
-  readonly capture: boolean
-  readonly signal: AbortSignal
-}
-
 /** What we use of a browser, each part of which may be missing. */
 interface Surroundings {
   readonly fetch: Environment['fetch']
@@ -27,9 +22,12 @@ interface Surroundings {
   readonly origin?: string
   readonly location?: { readonly origin: string }
   readonly document?: { readonly visibilityState: string }
-  readonly addEventListener?: (type: string, listener: () => void, options: ListenerOptions) => void
+  readonly addEventListener?: (type: string, listener: () => void, options: typeof CAPTURE) => void
+  readonly removeEventListener?: (type: string, listener: () => void, options: typeof CAPTURE) => void
 }
 
+/** Events of the document pass the window on their way down. */
+const CAPTURE = { capture: true } as const
 const WAKE_EVENTS = ['visibilitychange', 'resume', 'pageshow', 'online']
 
 /** The browser, worker or Node process that we are in. */
@@ -47,13 +45,13 @@ export function createEnvironment(): Environment {
       return () => clearTimeout(timer)
     },
     onWake(call) {
-      const controller = new AbortController()
       const wake = () => {
         if (here.document?.visibilityState !== 'hidden') call()
       }
-      // Those of the document pass here on their way down.
-      for (const type of WAKE_EVENTS) here.addEventListener?.(type, wake, { capture: true, signal: controller.signal })
-      return () => controller.abort()
+      for (const type of WAKE_EVENTS) here.addEventListener?.(type, wake, CAPTURE)
+      return () => {
+        for (const type of WAKE_EVENTS) here.removeEventListener?.(type, wake, CAPTURE)
+      }
     },
     origin: (here.location?.origin === 'null' ? here.origin : here.location?.origin) ?? null,
   }

@@ -22,6 +22,8 @@ export async function bundle(name: string, target: 'node' | 'browser') {
     build: {
       outDir: folder,
       minify: false,
+      // As in the published build.
+      target: target === 'node' ? 'node20' : ['chrome91', 'firefox79', 'safari14.1'],
       ...(target === 'node' ? { ssr: entry } : { lib: { entry, formats: ['es'] } }),
       rolldownOptions: { output: { entryFileNames: 'bundle.mjs' } },
     },

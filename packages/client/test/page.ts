@@ -94,6 +94,9 @@ const actions = {
     session.start()
     session.start()
   },
+  async dispose() {
+    session.dispose()
+  },
   /** Time goes by: on both clocks, or only on the wall, as in sleep or when somebody sets it. */
   async pass(ms: number, which: 'both' | 'wall') {
     clock.wall += ms
