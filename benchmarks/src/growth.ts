@@ -126,7 +126,7 @@ async function middleRotation(store: TokenStore, count: number): Promise<number>
     const record = await store.find(id)
     if (record === null) throw new Error('a family is gone')
     const next = {
-      generation: record.generation + 1,
+      generation: record.current.generation + 1,
       verifier: `${id.slice(0, 12)}${String(turn).padStart(10, '0')}` as Verifier,
       nonce: 'another-nonce-16',
       keyId: 'keyI',
@@ -134,7 +134,7 @@ async function middleRotation(store: TokenStore, count: number): Promise<number>
       retryKey: null,
     }
     const startedAt = performance.now()
-    await store.rotate({ id, expect: record.verifier, next, now: NOW })
+    await store.rotate({ id, expect: record.current.verifier, next, now: NOW })
     times.push(performance.now() - startedAt)
   }
   return (times.sort((one, other) => one - other)[ROTATIONS / 2] ?? NaN) * 1000
@@ -172,24 +172,26 @@ function familyOf(index: number): FamilyRecord {
   const id = Buffer.from(String(index).padStart(16, '0')).toString('base64url') as FamilyId
   return {
     id,
-    generation: 0,
-    verifier: String(id) as Verifier,
-    nonce: 'a-nonce-of-16-by',
-    keyId: 'keyI',
-    rotatedAt: NOW,
-    retryKey: null,
-    idleMs: 30 * DAY,
+    current: {
+      generation: 0,
+      verifier: String(id) as Verifier,
+      nonce: 'a-nonce-of-16-by',
+      keyId: 'keyI',
+      rotatedAt: NOW,
+      retryKey: null,
+    },
+    grant: {
+      subject: `user-${String(index)}`,
+      clientId: 'first-party',
+      scope: '',
+      audience: [],
+      confirmation: null,
+      offline: false,
+      metadata: {},
+      createdAt: NOW + index,
+    },
+    lifetime: { idleMs: 30 * DAY, absoluteExpiresAt: NOW + 90 * DAY, keepUntil: NOW },
     expiresAt: NOW + 30 * DAY,
-    absoluteExpiresAt: NOW + 90 * DAY,
-    keepUntil: NOW,
     revocation: null,
-    subject: `user-${String(index)}`,
-    clientId: 'first-party',
-    scope: '',
-    audience: [],
-    boundKey: null,
-    offline: false,
-    metadata: {},
-    createdAt: NOW + index,
   }
 }

@@ -32,7 +32,7 @@ describe('the model', () => {
       invariant: 'I1',
       store: (record, call) =>
         call.method === 'rotate' && record !== null
-          ? applyTo(record, { ...call, command: { ...call.command, expect: record.verifier } })
+          ? applyTo(record, { ...call, command: { ...call.command, expect: record.current.verifier } })
           : applyTo(record, call),
     },
     'forgets that a family is dead': {
@@ -45,7 +45,9 @@ describe('the model', () => {
       invariant: 'I10',
       store: (record, call) => {
         const after = applyTo(record, call)
-        return after === record || after === null ? record : { ...after, expiresAt: after.absoluteExpiresAt + 1 }
+        return after === record || after === null
+          ? record
+          : { ...after, expiresAt: after.lifetime.absoluteExpiresAt + 1 }
       },
     },
     'writes and keeps the old generation': {
@@ -55,7 +57,7 @@ describe('the model', () => {
         const after = applyTo(record, call)
         return after === record || after === null || record === null
           ? after
-          : { ...after, generation: record.generation }
+          : { ...after, current: { ...after.current, generation: record.current.generation } }
       },
     },
   }

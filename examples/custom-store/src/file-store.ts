@@ -10,7 +10,7 @@ export function fileStore(folder: string): TokenStore {
   const keys = join(folder, 'keys')
   const fileOf = (id: string) => join(families, `${nameOf(id)}.json`)
   const subjectOf = (subject: string) => join(folder, 'subjects', nameOf(subject))
-  const entryOf = ({ subject, id }: FamilyRecord) => join(subjectOf(subject), `${nameOf(id)}.json`)
+  const entryOf = ({ id, grant }: FamilyRecord) => join(subjectOf(grant.subject), `${nameOf(id)}.json`)
   const locked = <Result>(file: string, work: () => Promise<Result>) =>
     withLock(join(folder, 'locks', basename(file).slice(0, 2)), work)
 
@@ -62,10 +62,10 @@ export function fileStore(folder: string): TokenStore {
 
     rotate: ({ id, expect, next, now }) =>
       update(id, (record) => {
-        if (record.verifier !== expect || !isAlive(record, now)) return record
-        const { idleMs, absoluteExpiresAt } = record
+        if (record.current.verifier !== expect || !isAlive(record, now)) return record
+        const { idleMs, absoluteExpiresAt } = record.lifetime
         const expiresAt = idleMs === null ? absoluteExpiresAt : Math.min(now + idleMs, absoluteExpiresAt)
-        return { ...record, ...next, expiresAt }
+        return { ...record, current: next ?? record.current, expiresAt }
       }),
 
     revoke: (id, revocation) =>
@@ -85,7 +85,7 @@ export function fileStore(folder: string): TokenStore {
     },
 
     async purge(now, limit) {
-      const isOver = (record: FamilyRecord) => !isAlive(record, now) && record.keepUntil <= now
+      const isOver = (record: FamilyRecord) => !isAlive(record, now) && record.lifetime.keepUntil <= now
       const gone = await sweep<FamilyRecord>(families, limit, isOver, async (record, file) => {
         await rm(entryOf(record), { force: true })
         await rm(file)
@@ -118,6 +118,6 @@ function isAlive({ revocation, expiresAt }: FamilyRecord, now: number): boolean 
 }
 
 /** Sorts as the list does, newest first, and is the cursor as well. */
-function placeOf({ createdAt, id }: FamilyRecord): string {
-  return `${String(Number.MAX_SAFE_INTEGER - createdAt).padStart(16, '0')} ${id}`
+function placeOf({ id, grant }: FamilyRecord): string {
+  return `${String(Number.MAX_SAFE_INTEGER - grant.createdAt).padStart(16, '0')} ${id}`
 }

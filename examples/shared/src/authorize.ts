@@ -101,11 +101,11 @@ function readRequest(
   if (!resources.every((resource) => isSameResource(resource, issuer))) return refuse('invalid_target')
   const jkt = parameters.get('dpop_jkt')
   if (jkt !== null && !/^[\w-]{43}$/.test(jkt)) return refuse('invalid_request')
-  const boundKey = jkt === null ? null : `jkt:${jkt}`
+  const confirmation = jkt === null ? null : { jkt }
   const audience = resources.length === 0 ? [] : [issuer]
   return {
     kind: 'fine',
-    request: { clientId: client.clientId, redirectUri, codeChallenge, scope, audience, boundKey },
+    request: { clientId: client.clientId, redirectUri, codeChallenge, scope, audience, confirmation },
     back,
   }
 }

@@ -81,12 +81,12 @@ describe('a session with proofs of a key', () => {
   test('every token is bound to the key, from sign-in to sign-out', async () => {
     await start()
     const { session, proofs } = await signedIn()
-    const boundKey = `jkt:${await proofs.thumbprint()}`
+    const confirmation = { jkt: await proofs.thumbprint() }
     expect(await statusOf(session.fetch(`${server.origin}${ME}?page=2#top`))).toBe(200)
     clock.jump(LIFE)
     expect(await statusOf(session.fetch(server.origin + ME))).toBe(200)
     const [family] = (await server.tokens.list({ subject: 'alice' })).items
-    expect(family).toMatchObject({ boundKey })
+    expect(family).toMatchObject({ confirmation })
     expect(server.asked(ME).map(({ headers }) => headers.authorization?.split(' ')[0])).toEqual(['DPoP', 'DPoP'])
     expect(await session.logout()).toEqual({ revoked: true })
     // The server asks for a proof, and only then gets one.

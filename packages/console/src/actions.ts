@@ -113,7 +113,7 @@ function groupByFamily(events: readonly RefreshEvent[]): ReadonlyMap<string, rea
 }
 
 function shown(family: Family): object {
-  const { id, generation, clientId, scope, offline, boundKey, metadata } = family
+  const { id, generation, clientId, scope, offline, confirmation, metadata } = family
   const { createdAt, lastUsedAt, expiresAt, absoluteExpiresAt } = family
   const userAgent = metadata['userAgent']
   return {
@@ -122,7 +122,7 @@ function shown(family: Family): object {
     clientId,
     scope,
     offline,
-    isBound: boundKey !== null,
+    isBound: confirmation !== null,
     createdAt,
     lastUsedAt,
     expiresAt,

@@ -1,3 +1,4 @@
+import type { Confirmation } from './confirmation.js'
 import type { RevocationReason } from './family.js'
 import type { Grace } from './policy.js'
 import type { AuthenticToken, Relation } from './token.js'
@@ -105,13 +106,13 @@ export function admit(
   token: Pick<AuthenticToken, 'createdAtSeconds' | 'bound' | 'familyId'>,
   request: {
     readonly validAfter: number | null
-    readonly boundKey: string | null
+    readonly confirmation: Confirmation | null
     /** The family that the caller believes the token to be of; undefined for whichever it is. */
     readonly familyId: string | undefined
   },
 ): Decision | null {
   if (request.validAfter !== null && token.createdAtSeconds * 1000 < request.validAfter) return refuse('superseded')
-  if (token.bound && request.boundKey === null) return refuse('mismatch')
+  if (token.bound && request.confirmation === null) return refuse('mismatch')
   if (request.familyId !== undefined && request.familyId !== token.familyId) return decline('other_family')
   return null
 }

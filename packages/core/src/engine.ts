@@ -1,6 +1,6 @@
 import { Fault, type FaultCode } from './errors.js'
 import type { RefreshEvent } from './events.js'
-import type { Family, FamilyRecord } from './family.js'
+import type { CurrentToken, Family, FamilyRecord } from './family.js'
 import type { ForeignTokens } from './foreign.js'
 import type { KeyRing } from './keys.js'
 import type { Policy } from './policy.js'
@@ -54,11 +54,11 @@ export async function callHook<Answer>(engine: Engine, name: string, run: () => 
   }
 }
 
-export function keyMissing({ keyId }: Pick<FamilyRecord, 'keyId'>): string {
+export function keyMissing({ keyId }: Pick<CurrentToken, 'keyId'>): string {
   return `the family was rotated under key ${keyId}, which is not in secrets here; give every instance the same list`
 }
 
 /** Whom an event is about. */
-export function namesOf({ id, subject, clientId }: Pick<FamilyRecord, 'id' | 'subject' | 'clientId'>) {
-  return { familyId: id, subject, clientId }
+export function namesOf({ id, grant }: Pick<FamilyRecord, 'id' | 'grant'>) {
+  return { familyId: id, subject: grant.subject, clientId: grant.clientId }
 }

@@ -1,3 +1,5 @@
+import type { Confirmation } from './confirmation.js'
+
 declare const brand: unique symbol
 
 /** Names a family everywhere outside the token: a hash of the handle that the token carries, so safe to log, show or put in `sid`. */
@@ -37,34 +39,24 @@ export interface Revocation {
   readonly reason: RevocationReason
 }
 
-/**
- * One login on one device, in one record of constant size however often it rotates. Instants are epoch milliseconds. Texts have the
- * lengths of `TEXT_LIMITS`; those without a limit below are ASCII of at most 64 bytes.
- * Nothing in it can be turned into a usable token, with or without the keys.
- */
-export interface FamilyRecord {
-  readonly id: FamilyId
-  /** How often the family has rotated; 0 at issue. Never falls. */
+/** The state of the current token: what a rotation replaces as a whole. Instants are epoch milliseconds. */
+export interface CurrentToken {
+  /** Number of rotations so far; 0 at issue. Never decreases. */
   readonly generation: number
-  /** Binds id, generation, clientId, createdAt, boundKey and the proof of the current token. */
+  /** Commits to the family id, the generation, the client, `createdAt`, the confirmation key and the proof of the current token. */
   readonly verifier: Verifier
-  /** With `keyId`, lets a retry of the predecessor compute the same successor again. */
+  /** Together with the key `keyId`, lets a retry of the predecessor derive the same successor again. */
   readonly nonce: string
-  /** The key of the ring under which the current token was derived. */
+  /** Id of the key under which the current token was derived. */
   readonly keyId: string
-  /** When the current generation came into being. */
+  /** Instant at which the current token was issued. */
   readonly rotatedAt: number
-  /** Hash of the Idempotency-Key that made the last rotation. */
+  /** Hash of the Idempotency-Key of the request that issued the current token; null if it had none. */
   readonly retryKey: string | null
-  /** Longest pause between two uses, in milliseconds; null for none. */
-  readonly idleMs: number | null
-  /** `min(idle end, absolute end)`, computed by the store. A family is expired once `now >= expiresAt`. */
-  readonly expiresAt: number
-  /** Immutable: set at issue, inherited by every generation. */
-  readonly absoluteExpiresAt: number
-  /** Immutable: the record is not deleted before, even when the family is dead. */
-  readonly keepUntil: number
-  readonly revocation: Revocation | null
+}
+
+/** What was granted at issue. Immutable, inherited by every generation, and part of the app's view of a family. */
+export interface FamilyGrant {
   /** 1 to 1024 bytes. */
   readonly subject: string
   /** 1 to 1024 bytes. */
@@ -74,60 +66,66 @@ export interface FamilyRecord {
   /** Resource servers that the grant covers (RFC 8707); empty for the server's default. At most 64, each of 1 to 1024 bytes. */
   readonly audience: readonly string[]
   /**
-   * Key that must be proven at every use: `jkt:…` (RFC 9449) or `x5t#S256:…` (RFC 8705); null for none. 1 to 1024 bytes.
+   * Key that every request must prove: `{ jkt }` (RFC 9449) or `{ 'x5t#S256' }` (RFC 8705), of 1 to 1024 bytes; null for a bearer token.
    */
-  readonly boundKey: string | null
-  /** An offline_access grant: has limits of its own and outlives an ordinary logout. */
+  readonly confirmation: Confirmation | null
+  /** True for an offline_access grant: it has limits of its own and outlives an ordinary logout. */
   readonly offline: boolean
   /** At most 4096 bytes of JSON, given at issue, such as the user agent. */
   readonly metadata: Readonly<Record<string, unknown>>
+  /** Instant of the sign-in, in epoch milliseconds. */
   readonly createdAt: number
 }
 
-/** A family as an app may see it: the record without what belongs to the token machinery. Instants are epoch milliseconds. */
-export interface Family {
+/** The limits that a store applies. Immutable. Instants are epoch milliseconds. */
+export interface FamilyLifetime {
+  /** Longest time between two uses, in milliseconds; null for no such limit. */
+  readonly idleMs: number | null
+  /** Instant at which the family expires however often it is used. */
+  readonly absoluteExpiresAt: number
+  /** The record is not deleted before this instant, even if the family is revoked or expired. */
+  readonly keepUntil: number
+}
+
+/**
+ * One login on one device, in one record of constant size however often it rotates. Texts have the lengths of `TEXT_LIMITS`; those
+ * without a limit below are ASCII of at most 64 bytes. A store reads `id`, `current.verifier`,
+ * `grant.subject`, `grant.createdAt`, `lifetime`, `expiresAt` and `revocation`; it keeps `current` and `grant` as they are.
+ * No part of a record can be turned into a usable token, with or without the keys.
+ */
+export interface FamilyRecord {
+  readonly id: FamilyId
+  readonly current: CurrentToken
+  readonly grant: FamilyGrant
+  readonly lifetime: FamilyLifetime
+  /** Epoch milliseconds, computed by the store: see `expiryAt`. A family is expired once `now >= expiresAt`. */
+  readonly expiresAt: number
+  readonly revocation: Revocation | null
+}
+
+/** A family as an app sees it: the grant, and what can be said about its use. Instants are epoch milliseconds. */
+export interface Family extends FamilyGrant {
   readonly id: FamilyId
   readonly generation: number
-  readonly subject: string
-  readonly clientId: string
-  readonly scope: string
-  readonly audience: readonly string[]
-  readonly boundKey: string | null
-  readonly offline: boolean
-  readonly metadata: Readonly<Record<string, unknown>>
-  readonly createdAt: number
-  /** Last rotation or renewal. Where an idle limit is close to the absolute end this is a lower bound. */
+  /** Last rotation or renewal. A lower bound if the idle limit ends close to the absolute one. */
   readonly lastUsedAt: number
   readonly expiresAt: number
   readonly absoluteExpiresAt: number
 }
 
-/** The rule by which a store sets `expiresAt` at every write of a living family. */
+/** Returns the `expiresAt` that a store sets at every write of an active family. */
 export function expiryAt(
   now: number,
-  { idleMs, absoluteExpiresAt }: Pick<FamilyRecord, 'idleMs' | 'absoluteExpiresAt'>,
+  { idleMs, absoluteExpiresAt }: Pick<FamilyLifetime, 'idleMs' | 'absoluteExpiresAt'>,
 ): number {
   return idleMs === null ? absoluteExpiresAt : Math.min(now + idleMs, absoluteExpiresAt)
 }
 
-export function toFamily(record: FamilyRecord): Family {
-  const { id, generation, subject, clientId, scope, audience, boundKey, offline, metadata, createdAt } = record
-  const { rotatedAt, idleMs, expiresAt, absoluteExpiresAt } = record
-  // Renewals without rotation move only expiresAt, so the last use has to be read from there.
+/** Returns the record without the token state. */
+export function toFamily({ id, current, grant, lifetime, expiresAt }: FamilyRecord): Family {
+  const { generation, rotatedAt } = current
+  const { idleMs, absoluteExpiresAt } = lifetime
+  // A renewal changes only expiresAt, so the last use is derived from it.
   const lastUsedAt = idleMs === null ? rotatedAt : Math.max(rotatedAt, expiresAt - idleMs)
-  return {
-    id,
-    generation,
-    subject,
-    clientId,
-    scope,
-    audience,
-    boundKey,
-    offline,
-    metadata,
-    createdAt,
-    lastUsedAt,
-    expiresAt,
-    absoluteExpiresAt,
-  }
+  return { id, generation, ...grant, lastUsedAt, expiresAt, absoluteExpiresAt }
 }

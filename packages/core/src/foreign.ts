@@ -110,8 +110,9 @@ async function meetNewcomer(engine: Engine, text: unknown): Promise<Newcomer | n
   const seed = foreignSeed(identity)
   const found = async (): Promise<Newcomer | null> => {
     const record = await store.find(familyIdOf(seed.handle))
-    const { createdAt: signedInAt = 0 } = record ?? {}
-    return record && { text, seed, token: firstToken(seed, record), record, isStored: true, signedInAt }
+    if (record === null) return null
+    const { grant } = record
+    return { text, seed, token: firstToken(seed, grant), record, isStored: true, signedInAt: grant.createdAt }
   }
   // Once there is a family, its record decides: the other system forgets the token, and a retry must not depend on it.
   const known = await found()
@@ -120,10 +121,10 @@ async function meetNewcomer(engine: Engine, text: unknown): Promise<Newcomer | n
     const grant = await accept.find(text)
     if (grant === null) return null
     const record = beginning(engine, seed, grant)
-    return { record, signedInAt: grant.createdAt === undefined ? -Infinity : record.createdAt }
+    return { record, signedInAt: grant.createdAt === undefined ? -Infinity : record.grant.createdAt }
   })
   // It may have forgotten the token between the two questions, because another call has just exchanged it.
-  return met === null ? found() : { text, seed, token: firstToken(seed, met.record), isStored: false, ...met }
+  return met === null ? found() : { text, seed, token: firstToken(seed, met.record.grant), isStored: false, ...met }
 }
 
 function identityOf({ identify = (token) => token }: ForeignTokens, text: string): string | null {

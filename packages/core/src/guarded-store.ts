@@ -103,8 +103,14 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
 }
 
 function wholeRecord(record: FamilyRecord): FamilyRecord {
-  const { revocation } = record
-  return withIntegers(revocation === null ? record : { ...record, revocation: withIntegers(revocation) })
+  const { current, grant, lifetime, revocation } = record
+  return withIntegers({
+    ...record,
+    current: withIntegers(current),
+    grant: withIntegers(grant),
+    lifetime: withIntegers(lifetime),
+    revocation: revocation && withIntegers(revocation),
+  })
 }
 
 function wholeCommand(command: RotateCommand): RotateCommand {

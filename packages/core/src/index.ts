@@ -23,6 +23,17 @@ export { Fault, type FaultCode, MisuseError, StoreError } from './errors.js'
 export type { Grace, Lifetime, LifetimeOptions, Policy, PolicyOptions, Rotation } from './policy.js'
 export { includesResource, isSameResource, normalizeResource } from './resource.js'
 export { isWithin, parseScope } from './scope.js'
-export type { Family, FamilyId, FamilyRecord, Revocation, RevocationReason, Verifier } from './family.js'
-export type { Claim, ListQuery, Page, RotateCommand, Succession, TokenStore } from './store.js'
+export { type Confirmation, confirmationText, sameConfirmation } from './confirmation.js'
+export type {
+  CurrentToken,
+  Family,
+  FamilyGrant,
+  FamilyId,
+  FamilyLifetime,
+  FamilyRecord,
+  Revocation,
+  RevocationReason,
+  Verifier,
+} from './family.js'
+export type { Claim, ListQuery, Page, RotateCommand, TokenStore } from './store.js'
 export { TEXT_LIMITS } from './text-limits.js'

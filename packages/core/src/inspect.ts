@@ -21,19 +21,19 @@ export async function inspect(engine: Engine, refreshToken: string, origin: Toke
   if (record === null) return { active: false, reason: 'unknown' }
   const decision = decide(
     {
-      relation: newcomer?.isStored === false ? 'foreign' : relationOf(token, record, ring, record),
+      relation: newcomer?.isStored === false ? 'foreign' : relationOf(token, record, ring, record.grant),
       sameClient: true,
       sameKey: true,
       // No request is sent here that could carry a key.
-      attempt: record.retryKey === null ? 'unknown' : 'without_key',
+      attempt: record.current.retryKey === null ? 'unknown' : 'without_key',
       revoked: record.revocation !== null,
-      rotatedAt: record.rotatedAt,
+      rotatedAt: record.current.rotatedAt,
       expiresAt: record.expiresAt,
     },
     { now, arrivedAt: now, objection: null, superseded: false },
     { ...policy, rotates: true },
   )
   if (decision.kind === 'mint') return { active: true, family: toFamily(record) }
-  if (decision.kind === 'fault') throw fault(engine, 'record_key_missing', 'inspect', keyMissing(record))
+  if (decision.kind === 'fault') throw fault(engine, 'record_key_missing', 'inspect', keyMissing(record.current))
   return { active: false, reason: decision.kind === 'decline' ? 'declined' : decision.reason }
 }

@@ -1,11 +1,13 @@
+import { assertConfirmation, type Confirmation } from './confirmation.js'
 import { demandBoolean, demandName, demandObject, shown } from './demand.js'
 import { type Engine, namesOf } from './engine.js'
 import { MisuseError, StoreError } from './errors.js'
-import { expiryAt, type Family, type FamilyRecord, toFamily } from './family.js'
+import { expiryAt, type Family, type FamilyGrant, type FamilyRecord, toFamily } from './family.js'
 import { distinctResources, isResource } from './resource.js'
+import { sameText } from './same-text.js'
 import { parseScope } from './scope.js'
 import { TEXT_LIMITS } from './text-limits.js'
-import { firstToken, formatToken, randomSeed, sameText, type Seed, verifierOf } from './token.js'
+import { firstToken, formatToken, randomSeed, type Seed, verifierOf } from './token.js'
 
 /** The client of an app that is its own only client. */
 export const FIRST_PARTY = 'first-party'
@@ -24,8 +26,8 @@ export interface IssueRequest {
    * host, the default port or an empty path are the same resource; the first spelling is kept.
    */
   readonly audience?: readonly string[]
-  /** `jkt:…` or `x5t#S256:…`: the key that must be proven at every use. At most 1024 bytes. */
-  readonly boundKey?: string | null
+  /** The key that every request must prove: `{ jkt }` or `{ 'x5t#S256' }`, of at most 1024 bytes. Default null: a bearer token. */
+  readonly confirmation?: Confirmation | null
   /** True for offline_access: the family gets the policy's offline limits. */
   readonly offline?: boolean
   /** Shown in session lists, such as the user agent; at most 4096 bytes of JSON. */
@@ -45,13 +47,13 @@ export async function issue(engine: Engine, request: IssueRequest): Promise<Issu
   const seed = randomSeed(random)
   const record = newFamily(engine, { grant, seed, now, createdAt: now, keepUntil: now })
   const stored = await store.create(record, now)
-  if (!sameText(stored.verifier, record.verifier)) {
+  if (!sameText(stored.current.verifier, record.current.verifier)) {
     emit({ type: 'fault', at: now, code: 'store_broken', operation: 'store.create' })
     throw new StoreError('store_broken', 'store.create returned another family than the one it was given')
   }
   const family = toFamily(stored)
-  emit({ type: 'issued', at: now, ...namesOf(stored), offline: stored.offline })
-  return { refreshToken: formatToken(firstToken(seed, record), engine.tokenPrefix, ring.current), family }
+  emit({ type: 'issued', at: now, ...namesOf(stored), offline: family.offline })
+  return { refreshToken: formatToken(firstToken(seed, record.grant), engine.tokenPrefix, ring.current), family }
 }
 
 /** What a family begins with. Instants are epoch milliseconds. */
@@ -77,51 +79,38 @@ export function newFamily(
 ): FamilyRecord {
   const { ring, policy } = engine
   const { idleMs, absoluteMs } = grant.offline ? policy.offline : policy
-  const lifetime = { idleMs, absoluteExpiresAt: absoluteExpiresAt ?? createdAt + absoluteMs }
+  const lifetime = { idleMs, absoluteExpiresAt: absoluteExpiresAt ?? createdAt + absoluteMs, keepUntil }
   const token = firstToken(seed, { ...grant, createdAt })
+  const verifier = verifierOf(token, grant)
   return {
-    ...grant,
-    ...lifetime,
     id: token.familyId,
-    generation: 0,
-    verifier: verifierOf(token, grant),
-    nonce,
-    keyId: ring.current.id,
-    rotatedAt: now,
-    retryKey,
+    current: { generation: 0, verifier, nonce, keyId: ring.current.id, rotatedAt: now, retryKey },
+    grant: { ...grant, createdAt },
+    lifetime,
     expiresAt: expiryAt(now, lifetime),
-    keepUntil,
     revocation: null,
-    createdAt,
   }
 }
 
-export type CheckedGrant = ReturnType<typeof checkGrant>
+export type CheckedGrant = Omit<FamilyGrant, 'createdAt'>
 
 /** Checks a grant and fills in its defaults. Throws `MisuseError`. */
-export function checkGrant(option: string, request: IssueRequest) {
+export function checkGrant(option: string, request: IssueRequest): CheckedGrant {
   demandObject(option, request)
-  const { subject, clientId = FIRST_PARTY, boundKey = null, offline = false } = request
+  const { subject, clientId = FIRST_PARTY, confirmation = null, offline = false } = request
   demandName('subject', subject)
   demandName('clientId', clientId)
   demandBoolean('offline', offline)
-  if (boundKey !== null) demandBoundKey(boundKey)
+  if (confirmation !== null) assertConfirmation('confirmation', confirmation)
   return {
     subject,
     clientId,
     scope: checkScope(request.scope ?? ''),
     audience: checkAudience(request.audience ?? []),
-    boundKey,
+    confirmation: confirmation && { ...confirmation },
     offline,
     metadata: checkMetadata(request.metadata ?? {}),
   }
-}
-
-/** A thumbprint without its kind would never match what a request proves, and sign its owner out at the first refresh. */
-function demandBoundKey(boundKey: unknown): void {
-  demandName('boundKey', boundKey)
-  if (!/^(jkt|x5t#S256):./.test(boundKey))
-    throw new MisuseError('boundKey', `expected jkt:… or x5t#S256:…; put the kind before the thumbprint`)
 }
 
 function checkScope(scope: unknown): string {

@@ -3,7 +3,7 @@ import { fingerprint } from './digest.js'
 import type { Engine } from './engine.js'
 import { MisuseError } from './errors.js'
 import { MAX_SKEW_MS } from './numbers.js'
-import { sameText } from './token.js'
+import { sameText } from './same-text.js'
 
 export interface OnceRequest {
   /** What the key is for, such as `dpop`: the same key for another purpose is another key. */

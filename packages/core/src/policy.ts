@@ -1,3 +1,4 @@
+import type { Confirmation } from './confirmation.js'
 import { demandKnown, demandObject, demandOneOf, shown } from './demand.js'
 import { MisuseError } from './errors.js'
 
@@ -138,7 +139,7 @@ function unitHint(value: unknown): string {
 /** A client that neither authenticates nor proves a key gets rotation whatever the policy says (RFC 9700 section 2.2.2). */
 export function rotates(
   rotation: Rotation,
-  client: { readonly confidential: boolean; readonly boundKey: string | null },
+  client: { readonly confidential: boolean; readonly confirmation: Confirmation | null },
 ): boolean {
-  return rotation === 'always' || !(client.confidential || client.boundKey !== null)
+  return rotation === 'always' || !(client.confidential || client.confirmation !== null)
 }

@@ -1,4 +1,5 @@
 import { askTheApp, type Grant, type Prepare, type Work } from './app.js'
+import type { Confirmation } from './confirmation.js'
 import { admitRedemption, decideRedemption, type Denial, type Objection, type Redemption } from './decide.js'
 import { demandBoolean, demandFunction, demandInstant, demandName, demandObject, shown } from './demand.js'
 import { callHook, type Engine, fault, keyMissing, namesOf } from './engine.js'
@@ -11,6 +12,7 @@ import type { Reservation } from './reserve.js'
 import { narrowAudience } from './resource.js'
 import { endFamily } from './revoke.js'
 import { listOf, type Refused, type TokenHolder } from './rotate.js'
+import { sameText } from './same-text.js'
 import {
   type AuthenticToken,
   type Binding,
@@ -21,7 +23,6 @@ import {
   redemptionKeyOf,
   relationOf,
   reservedSeed,
-  sameText,
   type Seed,
   verifierOf,
 } from './token.js'
@@ -34,8 +35,8 @@ export interface RedeemRequest<Prepared = undefined> {
    * nothing and ends nothing.
    */
   readonly matches: boolean
-  /** The key that must be proven at every use of the family, `jkt:…` or `x5t#S256:…`. */
-  readonly boundKey?: string | null
+  /** The key that every later request of the family must prove: `{ jkt }` or `{ 'x5t#S256' }`. */
+  readonly confirmation?: Confirmation | null
   /** As in `rotate`: the same attempt, made again, gets the same token for as long as nobody has used it. */
   readonly idempotencyKey?: string | null
   /** Narrows this answer to some of the granted resources (RFC 8707 section 2.2). */
@@ -87,7 +88,7 @@ export async function redeem<Prepared>(
   const early = admission(engine, attempt)
   if (early !== null) return deny(engine, attempt, early)
   const { admit: mayTry } = request
-  const holder = { familyId, clientId: attempt.record.clientId, boundKey: null }
+  const holder = { familyId, clientId: attempt.record.grant.clientId, confirmation: null }
   if (mayTry !== undefined && !(await callHook(engine, 'admit', () => mayTry(holder))))
     return deny(engine, attempt, decline('rate_limited'))
   if (audienceOf(request, attempt.record) === null) return deny(engine, attempt, decline('invalid_target'))
@@ -131,7 +132,7 @@ function issued<Prepared>(
   attempt: Attempt<Prepared>,
   { stored, work }: { readonly stored: FamilyRecord; readonly work: Work<Prepared> },
 ): RedeemOutcome<Prepared> {
-  engine.emit({ type: 'issued', at: engine.now(), ...namesOf(stored), offline: stored.offline })
+  engine.emit({ type: 'issued', at: engine.now(), ...namesOf(stored), offline: stored.grant.offline })
   // From this call's own record: a driver that came twice may show a later one.
   const { record, token } = attempt
   const refreshToken = formatToken(token, engine.tokenPrefix, engine.ring.current)
@@ -140,8 +141,8 @@ function issued<Prepared>(
 
 function attemptOf<Prepared>(engine: Engine, request: RedeemRequest<Prepared>): Attempt<Prepared> {
   checkRequest(request)
-  const { reservation, boundKey = null, idempotencyKey = null, mostSeconds } = request
-  const grant = checkGrant('reservation.grant', { ...reservation.grant, boundKey })
+  const { reservation, confirmation = null, idempotencyKey = null, mostSeconds } = request
+  const grant = checkGrant('reservation.grant', { ...reservation.grant, confirmation })
   const secrets = { handle: bytesOf(reservation.handle), secret: bytesOf(reservation.secret) }
   if (!isSeed(secrets)) throw new MisuseError('reservation', 'is not one that reserve() returned')
   const [now, nonce] = [engine.now(), engine.nonce()]
@@ -156,12 +157,13 @@ function attemptOf<Prepared>(engine: Engine, request: RedeemRequest<Prepared>): 
     retryKey: countsAsAttempt(idempotencyKey) ? redemptionKeyOf(seed, idempotencyKey) : null,
   })
   const record = mostSeconds === undefined ? begun : endingBy(now + mostSeconds * 1000, begun)
-  return { request, secrets, binding: { clientId: grant.clientId, boundKey }, token: firstToken(seed, record), record }
+  return { request, secrets, binding: grant, token: firstToken(seed, record.grant), record }
 }
 
 function endingBy(end: number, record: FamilyRecord): FamilyRecord {
-  const { expiresAt, absoluteExpiresAt } = record
-  return { ...record, expiresAt: Math.min(expiresAt, end), absoluteExpiresAt: Math.min(absoluteExpiresAt, end) }
+  const { expiresAt, lifetime } = record
+  const absoluteExpiresAt = Math.min(lifetime.absoluteExpiresAt, end)
+  return { ...record, lifetime: { ...lifetime, absoluteExpiresAt }, expiresAt: Math.min(expiresAt, end) }
 }
 
 /** Checks what the program says; what the other side sent has been sealed by us, or is declined. */
@@ -193,7 +195,7 @@ function admission(engine: Engine, { request, token, record }: Attempt<unknown>)
 function ask<Prepared>(engine: Engine, attempt: Attempt<Prepared>, record: FamilyRecord): Promise<Work<Prepared>> {
   return askTheApp(engine, {
     record,
-    signedInAt: record.createdAt,
+    signedInAt: record.grant.createdAt,
     ahead: record,
     grantOf: (family, claims) => grantOf(attempt, family, { claims }),
     prepare: attempt.request.prepare,
@@ -217,22 +219,26 @@ function judge(engine: Engine, attempt: Attempt<unknown>, stored: FamilyRecord):
 
 /** Recognises this call's own write, also when the driver sent it twice and its token has been used in between. */
 function isOurs({ ring }: Engine, { token, record, binding }: Attempt<unknown>, stored: FamilyRecord): boolean {
-  return sameText(stored.verifier, record.verifier) || relationOf(token, stored, ring, binding) === 'predecessor'
+  return (
+    sameText(stored.current.verifier, record.current.verifier) ||
+    relationOf(token, stored, ring, binding) === 'predecessor'
+  )
 }
 
 function isSameAttempt(engine: Engine, attempt: Attempt<unknown>, stored: FamilyRecord): boolean {
-  const { retryKey } = attempt.record
-  if (retryKey === null || stored.retryKey === null || stored.generation !== 0) return false
-  if (!sameText(retryKey, stored.retryKey)) return false
-  return sameText(verifierOf(tokenIn(engine, attempt, stored), attempt.binding), stored.verifier)
+  const { retryKey } = attempt.record.current
+  const { current } = stored
+  if (retryKey === null || current.retryKey === null || current.generation !== 0) return false
+  if (!sameText(retryKey, current.retryKey)) return false
+  return sameText(verifierOf(tokenIn(engine, attempt, stored), attempt.binding), current.verifier)
 }
 
 /** The first token as the call made it that began the family. */
 function tokenIn(engine: Engine, { secrets }: Attempt<unknown>, stored: FamilyRecord): AuthenticToken {
-  return firstToken(reservedSeed(secrets, keyOf(engine, stored), stored.nonce), stored)
+  return firstToken(reservedSeed(secrets, keyOf(engine, stored), stored.current.nonce), stored.grant)
 }
 
-function keyOf(engine: Engine, { keyId }: FamilyRecord): Key {
+function keyOf(engine: Engine, { current: { keyId } }: FamilyRecord): Key {
   const key = engine.ring.find(keyId)
   if (key === undefined) throw fault(engine, 'record_key_missing', 'redeem', keyMissing({ keyId }))
   return key
@@ -243,12 +249,12 @@ function grantOf(
   record: FamilyRecord,
   { claims }: Pick<Work<unknown>, 'claims'>,
 ): Grant {
-  const { scope, audience } = record
+  const { scope, audience } = record.grant
   return { family: toFamily(record), scope, audience: audienceOf(request, record) ?? audience, claims }
 }
 
 function audienceOf({ audience, defaultAudience }: RedeemRequest<unknown>, record: FamilyRecord) {
-  return narrowAudience(listOf(audience), { granted: record.audience, defaultAudience })
+  return narrowAudience(listOf(audience), { granted: record.grant.audience, defaultAudience })
 }
 
 const decline = (objection: Objection): Denial => ({ kind: 'decline', objection })
@@ -260,7 +266,7 @@ async function deny(
   decision: Denial,
   stored: FamilyRecord = record,
 ): Promise<Refused> {
-  const { id: familyId, clientId } = record
+  const { familyId, clientId } = namesOf(record)
   const at = engine.now()
   switch (decision.kind) {
     case 'decline': {
@@ -274,7 +280,7 @@ async function deny(
       const { byThisCall } = await endFamily(engine, stored, {
         reason: decision.revocation,
         report(ended, doubt) {
-          const { generation } = ended
+          const { generation } = ended.current
           engine.emit({ type: 'reuse', at, ...namesOf(ended), generation, presentedGeneration: null, ...doubt })
         },
       })
@@ -284,11 +290,8 @@ async function deny(
   }
 }
 
-function refused(
-  engine: Engine,
-  { id: familyId, clientId }: FamilyRecord,
-  reason: Exclude<Refused['reason'], 'declined'>,
-): Refused {
+function refused(engine: Engine, record: FamilyRecord, reason: Exclude<Refused['reason'], 'declined'>): Refused {
+  const { familyId, clientId } = namesOf(record)
   engine.emit({ type: 'refused', at: engine.now(), reason, objection: null, familyId, clientId })
   return { ok: false, reason }
 }

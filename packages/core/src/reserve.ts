@@ -6,7 +6,7 @@ import { randomSeed } from './token.js'
 
 const MOST_SECONDS = 600
 
-export interface ReserveRequest extends Omit<IssueRequest, 'boundKey'> {
+export interface ReserveRequest extends Omit<IssueRequest, 'confirmation'> {
   /** How long it can be redeemed: 1 to 600. */
   readonly expiresInSeconds: number
 }
@@ -21,12 +21,12 @@ export interface Reservation {
   /** Epoch milliseconds. */
   readonly issuedAt: number
   readonly expiresAt: number
-  readonly grant: Omit<CheckedGrant, 'boundKey'>
+  readonly grant: Omit<CheckedGrant, 'confirmation'>
 }
 
 /** Stores nothing: that the reservation works once is the business of `redeem`. */
 export function reserve(engine: Engine, request: ReserveRequest): Reservation {
-  const { boundKey: _none, ...grant } = checkGrant('reserve', request)
+  const { confirmation: _none, ...grant } = checkGrant('reserve', request)
   const { expiresInSeconds } = request
   if (!Number.isInteger(expiresInSeconds) || expiresInSeconds < 1 || expiresInSeconds > MOST_SECONDS)
     throw new MisuseError(

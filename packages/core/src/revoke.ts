@@ -1,3 +1,4 @@
+import { assertConfirmation, type Confirmation, sameConfirmation } from './confirmation.js'
 import { demandBoolean, demandName, demandObject, demandOneOf } from './demand.js'
 import { type Engine, namesOf } from './engine.js'
 import { MisuseError } from './errors.js'
@@ -26,10 +27,10 @@ export interface RevokeRequest extends TokenOrigin {
   /** If given, the family must be this subject's. */
   readonly subject?: string
   /**
-   * The key that the request proved, `jkt:…` or `x5t#S256:…`; null for none. If given, a family that is bound to a key is revoked
-   * only for that key. Leave it out where an operator revokes.
+   * The key that the request proved, `{ jkt }` or `{ 'x5t#S256' }`; null for none. If given, a family that is bound to a key is
+   * revoked only for that key. Leave it out where an operator revokes.
    */
-  readonly boundKey?: string | null
+  readonly confirmation?: Confirmation | null
   /** Default `client_request`. */
   readonly reason?: RevocationReason
 }
@@ -46,10 +47,10 @@ export type RevokeOutcome =
 /** Ends one family for good. Atomic; a second call finds it ended and reports nothing. */
 export async function revoke(engine: Engine, request: RevokeRequest): Promise<RevokeOutcome> {
   demandObject('revoke', request)
-  const { clientId, subject, boundKey, legacyOnly, reason = 'client_request' } = request
+  const { clientId, subject, confirmation, legacyOnly, reason = 'client_request' } = request
   if (clientId !== undefined) demandName('clientId', clientId)
   if (subject !== undefined) demandName('subject', subject)
-  if (boundKey !== undefined && boundKey !== null) demandName('boundKey', boundKey)
+  if (confirmation !== undefined && confirmation !== null) assertConfirmation('confirmation', confirmation)
   if (legacyOnly !== undefined) demandBoolean('legacyOnly', legacyOnly)
   demandOneOf('reason', reason, REVOCATION_REASONS)
   const target = await targetOf(engine, request)
@@ -57,9 +58,11 @@ export async function revoke(engine: Engine, request: RevokeRequest): Promise<Re
   const { familyId, newcomer } = target
   // Without this read, nobody could say whose family was ended if the reply to the write is lost.
   const seen = newcomer?.record ?? (await engine.store.find(familyId))
-  if (seen === null || (subject !== undefined && seen.subject !== subject)) return { ok: false, reason: 'unknown' }
-  if (clientId !== undefined && seen.clientId !== clientId) return { ok: false, reason: 'mismatch' }
-  if (boundKey !== undefined && seen.boundKey !== null && seen.boundKey !== boundKey)
+  if (seen === null || (subject !== undefined && seen.grant.subject !== subject))
+    return { ok: false, reason: 'unknown' }
+  if (clientId !== undefined && seen.grant.clientId !== clientId) return { ok: false, reason: 'mismatch' }
+  const bound = seen.grant.confirmation
+  if (confirmation !== undefined && bound !== null && !sameConfirmation(bound, confirmation))
     return { ok: false, reason: 'unconfirmed' }
   const { record, byThisCall } = await endFamily(engine, seen, { reason, newcomer, report: reportRevoked(engine) })
   if (newcomer !== null) tellMoved(engine, newcomer, record)
@@ -112,7 +115,7 @@ export async function revokeSubject(
       now,
       ...(cursor === null ? {} : { cursor }),
     })
-    const doomed = page.items.filter((record) => record.id !== except && !(keepOffline && record.offline))
+    const doomed = page.items.filter((record) => record.id !== except && !(keepOffline && record.grant.offline))
     const ends = await Promise.all(
       doomed.map((seen) => endFamily(engine, seen, { reason, report: reportRevoked(engine) })),
     )

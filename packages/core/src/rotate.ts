@@ -1,4 +1,5 @@
 import { askTheApp, type Grant, nothingToAsk, type Prepare, type Question, type Work } from './app.js'
+import { assertConfirmation, type Confirmation, sameConfirmation } from './confirmation.js'
 import {
   admit,
   type AttemptMatch,
@@ -18,6 +19,7 @@ import { FIRST_PARTY } from './issue.js'
 import { rotates, ROTATIONS, type Rotation } from './policy.js'
 import { narrowAudience } from './resource.js'
 import { endFamily, reportRevoked } from './revoke.js'
+import { sameText } from './same-text.js'
 import { isWithin, parseScope } from './scope.js'
 import type { RotateCommand } from './store.js'
 import {
@@ -28,7 +30,6 @@ import {
   formatToken,
   relationOf,
   retryKeyOf,
-  sameText,
   successorOf,
   verifierOf,
 } from './token.js'
@@ -41,8 +42,8 @@ export interface RotateRequest<Prepared = undefined> extends TokenOrigin {
   readonly clientId?: string | undefined
   /** The client proved who it is in this very request. */
   readonly confidential?: boolean | undefined
-  /** The key that this request proved, `jkt:…` or `x5t#S256:…`. Ignored for a family that is bound to none. */
-  readonly boundKey?: string | null | undefined
+  /** The key that this request proved, `{ jkt }` or `{ 'x5t#S256' }`. Ignored for a family that is bound to none. */
+  readonly confirmation?: Confirmation | null | undefined
   /**
    * Random, one for each attempt to rotate one token. A retry with the same key receives the same successor within the policy's
    * `sameAttemptSeconds`. From 22 to 255 characters; anything else is ignored.
@@ -74,7 +75,7 @@ export interface TokenHolder {
   readonly familyId: FamilyId
   readonly clientId: string
   /** The key that the request proved; null for a token that is bound to none. */
-  readonly boundKey: string | null
+  readonly confirmation: Confirmation | null
 }
 
 export type RotateOutcome<Prepared = undefined> =
@@ -133,14 +134,14 @@ export async function rotate<Prepared>(
     { ...token, createdAtSeconds },
     {
       validAfter: request.validAfter ?? null,
-      boundKey: request.boundKey ?? null,
+      confirmation: request.confirmation ?? null,
       familyId: request.familyId,
     },
   )
   if (early?.kind === 'decline') return declined(engine, request, token.familyId, early.objection)
   if (early?.kind === 'refuse') return refused(engine, request, token.familyId, early.reason)
-  const { admit: mayTry, clientId = FIRST_PARTY, boundKey = null } = request
-  const holder = { familyId: token.familyId, clientId, boundKey: token.bound ? boundKey : null }
+  const { admit: mayTry, clientId = FIRST_PARTY, confirmation = null } = request
+  const holder = { familyId: token.familyId, clientId, confirmation: token.bound ? confirmation : null }
   if (mayTry !== undefined && !(await callHook(engine, 'admit', () => mayTry(holder))))
     return declined(engine, request, token.familyId, 'rate_limited')
   return settle(engine, attemptOf(engine, request, { token, newcomer, arrivedAt }))
@@ -152,11 +153,11 @@ export async function rotate<Prepared>(
  */
 function checkRequest(request: RotateRequest<unknown>): void {
   demandObject('rotate', request)
-  const { clientId, confidential, boundKey = null, defaultAudience, validAfter, rotation, admit, prepare } = request
+  const { clientId, confidential, confirmation = null, defaultAudience, validAfter, rotation, admit, prepare } = request
   if (request.legacyOnly !== undefined) demandBoolean('legacyOnly', request.legacyOnly)
   if (clientId !== undefined) demandName('clientId', clientId)
   if (confidential !== undefined) demandBoolean('confidential', confidential)
-  if (boundKey !== null) demandName('boundKey', boundKey)
+  if (confirmation !== null) assertConfirmation('confirmation', confirmation)
   if (defaultAudience !== undefined) demandName('defaultAudience', defaultAudience)
   demandInstant('validAfter', validAfter)
   if (rotation !== undefined) demandOneOf('rotation', rotation, ROTATIONS)
@@ -213,7 +214,7 @@ async function settle<Prepared>(engine: Engine, first: Attempt<Prepared>): Promi
 function write({ store }: Engine, { newcomer }: Attempt<unknown>, { command }: Swap): Promise<FamilyRecord | null> {
   const { next, now } = command
   if (newcomer === null || newcomer.isStored || next === null) return store.rotate(command)
-  return store.create({ ...newcomer.record, ...next, expiresAt: expiryAt(now, newcomer.record) }, now)
+  return store.create({ ...newcomer.record, current: next, expiresAt: expiryAt(now, newcomer.record.lifetime) }, now)
 }
 
 /** Whoever made the family said when it began; a foreign token does not tell. */
@@ -224,7 +225,7 @@ function inFamily<Prepared>(
 ): Attempt<Prepared> {
   const { request, newcomer, arrivedAt } = attempt
   if (newcomer === null || newcomer.isStored || record === null) return attempt
-  const token = firstToken(newcomer.seed, record)
+  const token = firstToken(newcomer.seed, record.grant)
   return attemptOf(engine, request, { token, arrivedAt, newcomer: { ...newcomer, token, record, isStored: true } })
 }
 
@@ -250,15 +251,15 @@ function attemptOf<Prepared>(
     rotation = engine.policy.rotation,
   } = request
   // A proof that comes along with an unbound family's token binds the access token, not the family.
-  const boundKey = token.bound ? (request.boundKey ?? null) : null
+  const confirmation = token.bound ? (request.confirmation ?? null) : null
   return {
     request,
     token,
     newcomer,
     arrivedAt,
-    binding: { clientId, boundKey },
+    binding: { clientId, confirmation },
     retryKey: countsAsAttempt(idempotencyKey) ? retryKeyOf(token, idempotencyKey) : null,
-    rotates: rotates(rotation, { confidential, boundKey }),
+    rotates: rotates(rotation, { confidential, confirmation }),
     scope: parseScope(request.scope ?? ''),
     audience: listOf(request.audience),
   }
@@ -279,7 +280,7 @@ function succeed(
 ): Swap {
   const { ring, tokenPrefix } = engine
   const now = engine.now()
-  const expect = outcome === 'healed' && record !== null ? record.verifier : verifierOf(token, binding)
+  const expect = outcome === 'healed' && record !== null ? record.current.verifier : verifierOf(token, binding)
   if (outcome === 'renewed')
     return {
       outcome,
@@ -312,23 +313,24 @@ function wasMade(
   record: FamilyRecord,
 ): boolean {
   const { expect, next, now } = command
+  const { verifier } = record.current
   if (record.revocation !== null) return false
-  if (next === null || successor === null) return sameText(record.verifier, expect) && record.expiresAt > now
-  return record.verifier === next.verifier || relationOf(successor, record, ring, binding) === 'predecessor'
+  if (next === null || successor === null) return sameText(verifier, expect) && record.expiresAt > now
+  return verifier === next.verifier || relationOf(successor, record, ring, binding) === 'predecessor'
 }
 
 /** The successor that the predecessor's first exchange handed out, computed again from what both sides still have. */
-function retryOf(engine: Engine, token: AuthenticToken, record: FamilyRecord) {
-  const key = engine.ring.find(record.keyId)
-  if (key === undefined) throw fault(engine, 'record_key_missing', 'rotate', keyMissing(record))
-  const { generation } = record
-  const refreshToken = formatToken(successorOf(token, key, record.nonce), engine.tokenPrefix, key)
+function retryOf(engine: Engine, token: AuthenticToken, { current }: FamilyRecord) {
+  const key = engine.ring.find(current.keyId)
+  if (key === undefined) throw fault(engine, 'record_key_missing', 'rotate', keyMissing(current))
+  const { generation } = current
+  const refreshToken = formatToken(successorOf(token, key, current.nonce), engine.tokenPrefix, key)
   return { outcome: 'retried', generation, refreshToken } as const
 }
 
-function attemptMatch({ retryKey }: Attempt<unknown>, record: FamilyRecord): AttemptMatch {
-  if (retryKey === null) return record.retryKey === null ? 'unknown' : 'without_key'
-  return record.retryKey !== null && sameText(retryKey, record.retryKey) ? 'same' : 'other'
+function attemptMatch({ retryKey }: Attempt<unknown>, { current }: FamilyRecord): AttemptMatch {
+  if (retryKey === null) return current.retryKey === null ? 'unknown' : 'without_key'
+  return current.retryKey !== null && sameText(retryKey, current.retryKey) ? 'same' : 'other'
 }
 
 function factsOf(engine: Engine, attempt: Attempt<unknown>, record: FamilyRecord): Facts {
@@ -336,11 +338,11 @@ function factsOf(engine: Engine, attempt: Attempt<unknown>, record: FamilyRecord
   const isStored = newcomer === null || newcomer.isStored
   return {
     relation: isStored ? relationOf(token, record, engine.ring, binding) : 'foreign',
-    sameClient: sameText(record.clientId, binding.clientId),
-    sameKey: sameText(record.boundKey ?? '', binding.boundKey ?? ''),
+    sameClient: sameText(record.grant.clientId, binding.clientId),
+    sameKey: sameConfirmation(record.grant.confirmation, binding.confirmation),
     attempt: attemptMatch(attempt, record),
     revoked: record.revocation !== null,
-    rotatedAt: record.rotatedAt,
+    rotatedAt: record.current.rotatedAt,
     expiresAt: record.expiresAt,
   }
 }
@@ -361,19 +363,19 @@ function circumstancesOf(
 
 /** Scope and audience may shrink for one answer and never grow (RFC 6749 section 6, RFC 8707 section 2.2). */
 function objectionTo({ request, scope, audience }: Attempt<unknown>, record: FamilyRecord): Objection | null {
-  if (scope === null || !isWithin(scope, record.scope.split(' '))) return 'invalid_scope'
+  if (scope === null || !isWithin(scope, record.grant.scope.split(' '))) return 'invalid_scope'
   return narrowAudience(audience, grantedBy(request, record)) === null ? 'invalid_target' : null
 }
 
-function grantedBy({ defaultAudience }: RotateRequest<unknown>, { audience }: FamilyRecord) {
-  return { granted: audience, defaultAudience }
+function grantedBy({ defaultAudience }: RotateRequest<unknown>, { grant }: FamilyRecord) {
+  return { granted: grant.audience, defaultAudience }
 }
 
 function grantOf({ request, scope, audience }: Attempt<unknown>, record: FamilyRecord, claims: Grant['claims']): Grant {
   return {
     family: toFamily(record),
-    scope: scope === null || scope.length === 0 ? record.scope : scope.join(' '),
-    audience: narrowAudience(audience, grantedBy(request, record)) ?? record.audience,
+    scope: scope === null || scope.length === 0 ? record.grant.scope : scope.join(' '),
+    audience: narrowAudience(audience, grantedBy(request, record)) ?? record.grant.audience,
     claims,
   }
 }
@@ -386,9 +388,9 @@ function questionOf<Prepared>(
 ): Question<Prepared> {
   return {
     record,
-    signedInAt: attempt.newcomer?.signedInAt ?? record.createdAt,
+    signedInAt: attempt.newcomer?.signedInAt ?? record.grant.createdAt,
     // Every answer but a retry moves the idle end, and an access token may live as long as the family will.
-    ahead: outcome === 'retried' ? record : { ...record, expiresAt: expiryAt(engine.now(), record) },
+    ahead: outcome === 'retried' ? record : { ...record, expiresAt: expiryAt(engine.now(), record.lifetime) },
     grantOf: (ahead, claims) => grantOf(attempt, ahead, claims),
     prepare: attempt.request.prepare,
   }
@@ -406,7 +408,7 @@ function minted<Prepared>(
   },
 ): RotateOutcome<Prepared> {
   const { record, work, outcome, generation, refreshToken } = made
-  const { id: familyId, subject, clientId } = record
+  const { familyId, subject, clientId } = namesOf(record)
   const at = engine.now()
   if (outcome === 'retried') {
     const match = attemptMatch(attempt, record)
@@ -435,7 +437,7 @@ async function deny(
         ? refused(engine, request, token.familyId, 'unknown')
         : end(engine, attempt, record, decision)
     case 'fault':
-      throw fault(engine, 'record_key_missing', 'rotate', keyMissing(record ?? { keyId: '' }))
+      throw fault(engine, 'record_key_missing', 'rotate', keyMissing(record?.current ?? { keyId: '' }))
     case 'mint':
       // Only for a family that is gone: decide mints nothing without a record.
       return refused(engine, request, token.familyId, 'unknown')
@@ -458,7 +460,7 @@ async function end(
         refused(engine, request, familyId, 'lost')
         return
       }
-      const { generation } = record
+      const { generation } = record.current
       engine.emit({ type: 'reuse', at: engine.now(), ...namesOf(record), generation, presentedGeneration, ...doubt })
     },
   })

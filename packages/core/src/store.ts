@@ -1,4 +1,4 @@
-import type { FamilyId, FamilyRecord, Revocation, Verifier } from './family.js'
+import type { CurrentToken, FamilyId, FamilyRecord, Revocation, Verifier } from './family.js'
 import type { Page } from './store/list-page.js'
 export { TEXT_LIMITS } from './text-limits.js'
 
@@ -16,23 +16,13 @@ export {
 } from './store/list-page.js'
 export { type ConditionalWrite, type ConflictPolicy, retryOnConflict, writeOrFind } from './store/retry.js'
 
-/** What a rotation writes; everything else in the record stays, except `expiresAt`, which the store computes. */
-export interface Succession {
-  readonly generation: number
-  readonly verifier: Verifier
-  readonly nonce: string
-  readonly keyId: string
-  readonly rotatedAt: number
-  readonly retryKey: string | null
-}
-
 /** One compare-and-swap on one family. */
 export interface RotateCommand {
   readonly id: FamilyId
-  /** The verifier that the record must still carry. */
+  /** The `current.verifier` that the record must still have. */
   readonly expect: Verifier
-  /** Null renews without rotating: only `expiresAt` moves. */
-  readonly next: Succession | null
+  /** Replaces `current` as a whole. Null renews without rotating: only `expiresAt` changes. */
+  readonly next: CurrentToken | null
   /** Epoch milliseconds. The store reads no clock of its own. */
   readonly now: number
 }
@@ -68,6 +58,9 @@ export interface Claim {
  * - Failures reject. Nothing is swallowed, nothing is answered from a cache, nothing is evicted to make room.
  * - No clock, no randomness, no environment: `now` comes with the call.
  *
+ * A store keeps `current` and `grant` as they are, with every member they have, such as in one JSON column each; beside them it keeps
+ * whatever its statements compare or sort by. A new member of either then changes no store.
+ *
  * `now` is epoch milliseconds throughout. Core sends integers from -8.64e15 to 8.64e15, the range of a `Date`, and no other numbers. Where
  * a store sends several commands together, one that fails must not fail the others. Texts are well-formed Unicode without NUL, and no
  * longer than `TEXT_LIMITS` says; a store keeps all of them whole and compares subjects byte by byte. `@baton/store-testkit` proves an implementation.
@@ -83,9 +76,9 @@ export interface TokenStore {
   find(id: FamilyId): Promise<FamilyRecord | null>
 
   /**
-   * Atomic. If and only if the stored verifier is `expect`, the family is not revoked and `expiresAt > now`: applies `next`
-   * and sets `expiresAt = min(now + idleMs, absoluteExpiresAt)` (the absolute end where `idleMs` is null). Returns the record
-   * as it stands after that decision, or null when there is none. One round trip when it applies.
+   * Atomic. If and only if the stored `current.verifier` is `expect`, the family is not revoked and `expiresAt > now`: replaces
+   * `current` by `next` and sets `expiresAt = min(now + idleMs, absoluteExpiresAt)` (the absolute end where `idleMs` is null).
+   * Returns the record as it stands after that decision, or null when there is none. One round trip when it applies.
    */
   rotate(command: RotateCommand): Promise<FamilyRecord | null>
 
@@ -93,13 +86,13 @@ export interface TokenStore {
   revoke(id: FamilyId, revocation: Revocation): Promise<FamilyRecord | null>
 
   /**
-   * The subject's living families, newest first by `createdAt`, ties by id. The cursor is a position, never an offset: a
+   * The subject's living families, newest first by `grant.createdAt`, ties by id. The cursor is a position, never an offset: a
    * family that lives throughout the paging appears exactly once. A cursor that this store did not make rejects with `TypeError`.
    */
   list(query: ListQuery): Promise<Page<FamilyRecord>>
 
   /**
-   * Deletes up to `limit` families that are dead (revoked or expired) and past `keepUntil`, and remembered keys past their
+   * Deletes up to `limit` families that are dead (revoked or expired) and past `lifetime.keepUntil`, and remembered keys past their
    * end, without holding a lock for long. Returns how many it deleted; fewer than `limit` means that nothing is left.
    */
   purge(now: number, limit: number): Promise<number>

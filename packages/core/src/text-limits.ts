@@ -3,7 +3,7 @@
  * may rely on the limits. All texts are well-formed Unicode without NUL.
  */
 export const TEXT_LIMITS = {
-  /** `subject`, `clientId`, `boundKey`, and each resource of `audience`. Never empty. */
+  /** `subject`, `clientId`, the thumbprint of `confirmation`, and each resource of `audience`. Never empty. */
   nameBytes: 1024,
   /** `scope`: ASCII, may be empty. */
   scopeBytes: 4096,

@@ -1,7 +1,9 @@
 import { timingSafeEqual } from 'node:crypto'
+import { confirmationText } from './confirmation.js'
 import { fingerprint, framed, hash } from './digest.js'
-import type { FamilyId, FamilyRecord, Verifier } from './family.js'
+import type { FamilyGrant, FamilyId, FamilyRecord, Verifier } from './family.js'
 import type { Key, KeyRing } from './keys.js'
+import { sameText } from './same-text.js'
 
 /*
  * prefix + base64url of 84 bytes:
@@ -154,14 +156,14 @@ export function mayBeForeign(text: unknown): text is string {
 /** The first token of a family: generation 0. */
 export function firstToken(
   { handle, secret }: Seed,
-  family: Pick<FamilyRecord, 'createdAt' | 'boundKey'>,
+  grant: Pick<FamilyGrant, 'createdAt' | 'confirmation'>,
 ): AuthenticToken {
   return {
     familyId: familyIdOf(handle),
     handle,
     generation: 0,
-    createdAtSeconds: Math.floor(family.createdAt / 1000),
-    bound: family.boundKey !== null,
+    createdAtSeconds: Math.floor(grant.createdAt / 1000),
+    bound: grant.confirmation !== null,
     secret,
     proof: proofOf(secret),
     previousProof: new Uint8Array(PROOF_BYTES),
@@ -193,10 +195,7 @@ export function successorOf(token: AuthenticToken, key: Key, nonce: string): Aut
 }
 
 /** What a verifier binds besides the token itself. */
-export interface Binding {
-  readonly clientId: string
-  readonly boundKey: string | null
-}
+export type Binding = Pick<FamilyGrant, 'clientId' | 'confirmation'>
 
 export function verifierOf(token: AuthenticToken, binding: Binding): Verifier {
   return commit(token, token.generation, token.proof, binding)
@@ -220,22 +219,27 @@ export type Relation =
   | 'stranger'
 
 /** Finds the relation of an authentic token to its family's record. The only place where tokens and records meet. */
-export function relationOf(token: AuthenticToken, record: FamilyRecord, ring: KeyRing, binding: Binding): Relation {
-  switch (token.generation - record.generation) {
+export function relationOf(
+  token: AuthenticToken,
+  { current }: FamilyRecord,
+  ring: KeyRing,
+  binding: Binding,
+): Relation {
+  switch (token.generation - current.generation) {
     case 0:
-      return sameVerifier(verifierOf(token, binding), record.verifier) ? 'current' : 'stranger'
+      return sameText(verifierOf(token, binding), current.verifier) ? 'current' : 'stranger'
     case -1: {
-      const key = ring.find(record.keyId)
+      const key = ring.find(current.keyId)
       if (key === undefined) return 'unverifiable'
-      const successor = successorOf(token, key, record.nonce)
-      return sameVerifier(verifierOf(successor, binding), record.verifier) ? 'predecessor' : 'stranger'
+      const successor = successorOf(token, key, current.nonce)
+      return sameText(verifierOf(successor, binding), current.verifier) ? 'predecessor' : 'stranger'
     }
     case 1: {
-      const predecessor = commit(token, record.generation, token.previousProof, binding)
-      return sameVerifier(predecessor, record.verifier) ? 'one_ahead' : 'stranger'
+      const predecessor = commit(token, current.generation, token.previousProof, binding)
+      return sameText(predecessor, current.verifier) ? 'one_ahead' : 'stranger'
     }
     default:
-      return token.generation > record.generation ? 'far_ahead' : 'stranger'
+      return token.generation > current.generation ? 'far_ahead' : 'stranger'
   }
 }
 
@@ -258,16 +262,6 @@ export function redemptionKeyOf({ handle }: Seed, idempotencyKey: string): strin
   return fingerprint('baton/redemption-key/v1', [familyIdOf(handle), idempotencyKey])
 }
 
-/** Compares in constant time. */
-export function sameText(one: string, other: string): boolean {
-  const [a, b] = [Buffer.from(one), Buffer.from(other)]
-  return a.length === b.length && timingSafeEqual(a, b)
-}
-
-function sameVerifier(one: Verifier, other: Verifier): boolean {
-  return sameText(one, other)
-}
-
 export function familyIdOf(handle: Uint8Array): FamilyId {
   return fingerprint('baton/family/v1', [handle]) as FamilyId
 }
@@ -276,8 +270,13 @@ function proofOf(secret: Uint8Array): Uint8Array {
   return hash('baton/proof/v1', [secret], PROOF_BYTES)
 }
 
-function commit(token: AuthenticToken, generation: number, proof: Uint8Array, binding: Binding): Verifier {
-  const parts = [token.familyId, generation, binding.clientId, token.createdAtSeconds, binding.boundKey ?? '', proof]
+function commit(
+  { familyId, createdAtSeconds }: AuthenticToken,
+  generation: number,
+  proof: Uint8Array,
+  { clientId, confirmation }: Binding,
+): Verifier {
+  const parts = [familyId, generation, clientId, createdAtSeconds, confirmationText(confirmation), proof]
   return fingerprint('baton/verifier/v1', parts) as Verifier
 }
 

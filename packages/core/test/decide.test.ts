@@ -266,19 +266,24 @@ describe('the decision table', () => {
 
 describe('what the token alone decides', () => {
   const token = { createdAtSeconds: 1000, bound: false, familyId: 'mine' as never }
-  const nothing = { validAfter: null, boundKey: null, familyId: undefined }
+  const nothing = { validAfter: null, confirmation: null, familyId: undefined }
 
   it.each([
     ['nothing is said against it', token, nothing, null],
     ['created after validAfter', token, { ...nothing, validAfter: 1_000_000 }, null],
     ['created before validAfter', token, { ...nothing, validAfter: 1_000_001 }, 'superseded'],
     ['created in the second of validAfter', token, { ...nothing, validAfter: 1_000_999 }, 'superseded'],
-    ['bound, with a proof', { ...token, bound: true }, { ...nothing, boundKey: 'jkt:a' }, null],
+    ['bound, with a proof', { ...token, bound: true }, { ...nothing, confirmation: { jkt: 'a' } }, null],
     ['bound, without a proof', { ...token, bound: true }, nothing, 'mismatch'],
-    ['unbound, with a proof', token, { ...nothing, boundKey: 'jkt:a' }, null],
+    ['unbound, with a proof', token, { ...nothing, confirmation: { jkt: 'a' } }, null],
     ['of the expected family', token, { ...nothing, familyId: 'mine' }, null],
     ['of another family', token, { ...nothing, familyId: 'theirs' }, 'declined: other_family'],
-    ['of another family and superseded', token, { validAfter: 2_000_000, boundKey: null, familyId: 'x' }, 'superseded'],
+    [
+      'of another family and superseded',
+      token,
+      { validAfter: 2_000_000, confirmation: null, familyId: 'x' },
+      'superseded',
+    ],
     ['of another family without its proof', { ...token, bound: true }, { ...nothing, familyId: 'x' }, 'mismatch'],
   ] as const)('%s', (_name, presented, request, expected) => {
     const decision = admit(presented, request)

@@ -5,7 +5,7 @@ import { NEW_SECRET, OLD_SECRET, SECOND, START, succeeded, world } from './world
 describe('describeToken', () => {
   it('says what a token is, without the store, and nothing that is secret', async () => {
     const here = world()
-    const { refreshToken, family } = await here.tokens.issue({ subject: 'alice', boundKey: 'jkt:mine' })
+    const { refreshToken, family } = await here.tokens.issue({ subject: 'alice', confirmation: { jkt: 'mine' } })
     const expected = { familyId: family.id, generation: 0, createdAt: START, bound: true }
     expect(describeToken(refreshToken)).toMatchObject({ ...expected, authentic: null })
     expect(describeToken(refreshToken, { secrets: [NEW_SECRET, OLD_SECRET] })).toMatchObject({ authentic: true })

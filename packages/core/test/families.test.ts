@@ -26,7 +26,7 @@ describe('issue', () => {
       clientId: 'app',
       scope: 'a b',
       audience: ['https://one'],
-      boundKey: null,
+      confirmation: null,
       offline: false,
       metadata: { agent: 'Firefox', at: '2030-01-01T00:00:00.000Z' },
       createdAt: START,
@@ -39,10 +39,9 @@ describe('issue', () => {
       { type: 'issued', at: START, familyId: family.id, subject: 'alice', clientId: 'app', offline: false },
     ])
     expect([...here.store.rows.values()][0]).toMatchObject({
-      keepUntil: START,
-      retryKey: null,
+      current: { retryKey: null, rotatedAt: START },
+      lifetime: { keepUntil: START },
       revocation: null,
-      rotatedAt: START,
     })
   })
 
@@ -125,18 +124,18 @@ describe('revoke', () => {
 
   it('I11: revokes a key-bound family only for its key, by any of its tokens', async () => {
     const here = world()
-    const { refreshToken } = await signIn(here, { boundKey: 'jkt:one' })
+    const { refreshToken } = await signIn(here, { confirmation: { jkt: 'one' } })
     const unbound = await signIn(here)
-    const rotated = succeeded(await here.tokens.rotate({ refreshToken, boundKey: 'jkt:one' }))
+    const rotated = succeeded(await here.tokens.rotate({ refreshToken, confirmation: { jkt: 'one' } }))
     for (const token of [refreshToken, rotated.refreshToken])
-      for (const boundKey of [null, 'jkt:two', 'x5t#S256:one'])
-        expect(await here.tokens.revoke({ refreshToken: token, boundKey })).toEqual({
+      for (const confirmation of [null, { jkt: 'two' }, { 'x5t#S256': 'one' }])
+        expect(await here.tokens.revoke({ refreshToken: token, confirmation })).toEqual({
           ok: false,
           reason: 'unconfirmed',
         })
     expect(here.store.calls).not.toContain('revoke')
-    expect(succeeded(await here.tokens.revoke({ refreshToken, boundKey: 'jkt:one' })).ended).toBe(true)
-    const of = { refreshToken: unbound.refreshToken, boundKey: 'jkt:two' }
+    expect(succeeded(await here.tokens.revoke({ refreshToken, confirmation: { jkt: 'one' } })).ended).toBe(true)
+    const of = { refreshToken: unbound.refreshToken, confirmation: { jkt: 'two' } }
     expect(succeeded(await here.tokens.revoke(of)).ended).toBe(true)
   })
 
@@ -305,9 +304,11 @@ describe('list and find', () => {
 describe('inspect', () => {
   it('tells whether a refresh would succeed, changes nothing and reports nothing', async () => {
     const here = world()
-    const { refreshToken, family } = await signIn(here, { clientId: 'b', boundKey: 'jkt:mine' })
+    const { refreshToken, family } = await signIn(here, { clientId: 'b', confirmation: { jkt: 'mine' } })
     expect(await here.tokens.inspect(refreshToken)).toEqual({ active: true, family })
-    const next = succeeded(await here.tokens.rotate({ refreshToken, clientId: 'b', boundKey: 'jkt:mine' })).refreshToken
+    const next = succeeded(
+      await here.tokens.rotate({ refreshToken, clientId: 'b', confirmation: { jkt: 'mine' } }),
+    ).refreshToken
     here.quiet()
     expect(await here.tokens.inspect(refreshToken)).toMatchObject({ active: true })
     here.advance(HOUR)

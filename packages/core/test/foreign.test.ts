@@ -129,7 +129,7 @@ describe('a foreign token that comes again', () => {
     )
     expect(new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken)).size).toBe(1)
     expect(outcomes.filter((outcome) => succeeded(outcome).outcome === 'imported')).toHaveLength(1)
-    expect(onlyRow(here)).toMatchObject({ generation: 1, revocation: null })
+    expect(onlyRow(here)).toMatchObject({ current: { generation: 1 }, revocation: null })
     expect(here.typesSeen().sort()).toEqual(['imported', ...Array<string>(count - 1).fill('retried')])
   })
 
@@ -202,12 +202,15 @@ describe('a foreign token that comes again', () => {
       accept: {
         find: async (token) => {
           await here.tokens.rotate({ refreshToken: token })
-          return { subject: 'alice', expiresAt: FOREIGN_END, createdAt: START - 2 * DAY, boundKey: 'jkt:mine' }
+          return { subject: 'alice', expiresAt: FOREIGN_END, createdAt: START - 2 * DAY, confirmation: { jkt: 'mine' } }
         },
       },
     })
-    const outcome = await slow.rotate({ refreshToken: FOREIGN, boundKey: 'jkt:mine' })
-    expect(succeeded(outcome)).toMatchObject({ outcome: 'retried', family: { createdAt: START - DAY, boundKey: null } })
+    const outcome = await slow.rotate({ refreshToken: FOREIGN, confirmation: { jkt: 'mine' } })
+    expect(succeeded(outcome)).toMatchObject({
+      outcome: 'retried',
+      family: { createdAt: START - DAY, confirmation: null },
+    })
   })
 
   it('is the same token however it is spelt, where the old system says so', async () => {
@@ -237,7 +240,7 @@ describe('a foreign token that comes again', () => {
     const again = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     expect(again.outcome).toBe(when === 'after' ? 'retried' : 'imported')
     expect(here.old.moved).toHaveLength(1)
-    expect(onlyRow(here).generation).toBe(1)
+    expect(onlyRow(here).current.generation).toBe(1)
   })
 
   it('is reported once when the driver sends the command twice, also with a refresh in between', async () => {
@@ -350,11 +353,13 @@ describe('what is refused makes nothing', () => {
   })
 
   it('a bound one needs the proof of its key', async () => {
-    const here = migrating({}, oldSystem({ [FOREIGN]: { boundKey: 'jkt:mine' } }))
+    const here = migrating({}, oldSystem({ [FOREIGN]: { confirmation: { jkt: 'mine' } } }))
     expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toMatchObject({ reason: 'mismatch' })
-    expect(await here.tokens.rotate({ refreshToken: FOREIGN, boundKey: 'jkt:x' })).toMatchObject({ reason: 'mismatch' })
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN, confirmation: { jkt: 'x' } })).toMatchObject({
+      reason: 'mismatch',
+    })
     expect(here.store.rows.size).toBe(0)
-    const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN, boundKey: 'jkt:mine' }))
+    const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN, confirmation: { jkt: 'mine' } }))
     expect(await here.tokens.rotate({ refreshToken: first.refreshToken })).toMatchObject({ reason: 'mismatch' })
   })
 
@@ -502,7 +507,7 @@ describe('revoke and inspect', () => {
     const here = migrating()
     here.store.beforeNext('create', () => here.instance().rotate({ refreshToken: FOREIGN }))
     expect(await here.tokens.revoke({ refreshToken: FOREIGN })).toMatchObject({ ok: true, ended: true })
-    expect(onlyRow(here)).toMatchObject({ generation: 1, revocation: { reason: 'client_request' } })
+    expect(onlyRow(here)).toMatchObject({ current: { generation: 1 }, revocation: { reason: 'client_request' } })
   })
 
   it('another client ends nothing', async () => {

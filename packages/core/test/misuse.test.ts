@@ -196,7 +196,7 @@ describe('what is right is taken', () => {
     }
     expect((await tokens.issue(grant)).family).toMatchObject(grant)
     const { family } = await tokens.issue({ subject: 'alice' })
-    expect(family).toMatchObject({ scope: '', audience: [], boundKey: null, offline: false, metadata: {} })
+    expect(family).toMatchObject({ scope: '', audience: [], confirmation: null, offline: false, metadata: {} })
   })
 
   it('a page of one family or a hundred, and a purge of one', async () => {
@@ -241,10 +241,12 @@ describe('issue', () => {
     ['audience', { audience: ['https://a/#b'] }, /^audience: must not contain a fragment .* "https:\/\/a\/#b"/],
     ['audience', { audience: ['/api'] }, /^audience: must not contain .* relative reference/],
     ['audience', { audience: Array.from({ length: 65 }, String) }, /^audience: .* got one of 65/],
-    ['boundKey', { boundKey: 'thumbprint' }, /^boundKey: expected jkt:… or x5t#S256:…; put the kind/],
-    ['boundKey', { boundKey: '' }, /^boundKey: /],
-    ['boundKey', { boundKey: 'the jkt:thumbprint' }, /^boundKey: expected jkt:… or x5t#S256:…/],
-    ['boundKey', { boundKey: {} }, /^boundKey: .* got an object/],
+    ['confirmation', { confirmation: 'jkt:thumbprint' }, /^confirmation: expected an object, got "jkt:thumbprint"/],
+    ['confirmation', { confirmation: {} }, /^confirmation: must have one member, jkt or x5t#S256/],
+    ['confirmation', { confirmation: { jkt: 'a', 'x5t#S256': 'b' } }, /^confirmation: must have one member/],
+    ['confirmation', { confirmation: { kid: 'a' } }, /^confirmation: must have one member/],
+    ['confirmation.jkt', { confirmation: { jkt: '' } }, /^confirmation\.jkt: /],
+    ['confirmation.jkt', { confirmation: { jkt: {} } }, /^confirmation\.jkt: .* got an object/],
     ['offline', { offline: 'false' }, /^offline: expected true or false, got "false"/],
     ['metadata', { metadata: 'Firefox' }, /^metadata: expected an object, got "Firefox"/],
     ['metadata', { metadata: [1] }, /^metadata: expected an object, got a list/],
@@ -332,7 +334,7 @@ describe('the other operations', () => {
     ['rotate', 'clientId', [{ refreshToken: 'x', clientId: {} }]],
     ['rotate', 'clientId', [{ refreshToken: 'x', clientId: '' }]],
     ['rotate', 'confidential', [{ refreshToken: 'x', confidential: 'no' }]],
-    ['rotate', 'boundKey', [{ refreshToken: 'x', boundKey: {} }]],
+    ['rotate', 'confirmation', [{ refreshToken: 'x', confirmation: {} }]],
     ['rotate', 'validAfter', [{ refreshToken: 'x', validAfter: '2030' }]],
     ['rotate', 'rotation', [{ refreshToken: 'x', rotation: 'Never' }]],
     ['rotate', 'admit', [{ refreshToken: 'x', admit: true }]],
@@ -341,7 +343,7 @@ describe('the other operations', () => {
     ['revoke', 'revoke', [{}]],
     ['revoke', 'clientId', [{ refreshToken: 'x', clientId: 5 }]],
     ['revoke', 'subject', [{ refreshToken: 'x', subject: '' }]],
-    ['revoke', 'boundKey', [{ refreshToken: 'x', boundKey: 5 }]],
+    ['revoke', 'confirmation', [{ refreshToken: 'x', confirmation: 5 }]],
     ['revoke', 'reason', [{ refreshToken: 'x', reason: 'because' }]],
     ['revokeSubject', 'subject', [undefined]],
     ['revokeSubject', 'reason', ['alice', { reason: 'because' }]],
@@ -360,7 +362,7 @@ describe('the other operations', () => {
     ['redeem', 'subject', [{ reservation: { ...RESERVATION, grant: {} }, matches: true }]],
     ['redeem', 'matches', [{ reservation: RESERVATION }]],
     ['redeem', 'matches', [{ reservation: RESERVATION, matches: 'yes' }]],
-    ['redeem', 'boundKey', [{ reservation: RESERVATION, matches: true, boundKey: 'abc' }]],
+    ['redeem', 'confirmation.jkt', [{ reservation: RESERVATION, matches: true, confirmation: { jkt: '' } }]],
     ['redeem', 'validAfter', [{ reservation: RESERVATION, matches: true, validAfter: new Date() }]],
     ['redeem', 'mostSeconds', [{ reservation: RESERVATION, matches: true, mostSeconds: 0 }]],
     ['redeem', 'admit', [{ reservation: RESERVATION, matches: true, admit: true }]],

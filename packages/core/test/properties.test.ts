@@ -99,7 +99,7 @@ describe('rotate, whatever it is given', () => {
         refreshToken: fc.oneof(fc.constant(refreshToken), odd),
         clientId: odd,
         confidential: odd,
-        boundKey: odd,
+        confirmation: odd,
         idempotencyKey: odd,
         scope: odd,
         audience: odd,
@@ -181,12 +181,13 @@ function watched() {
   function check() {
     for (const record of store.rows.values()) {
       const before = last.get(record.id)
-      expect(record.expiresAt).toBeLessThanOrEqual(record.absoluteExpiresAt)
+      expect(record.expiresAt).toBeLessThanOrEqual(record.lifetime.absoluteExpiresAt)
       if (before) {
-        expect(record.generation).toBeGreaterThanOrEqual(before.generation)
-        expect(record.absoluteExpiresAt).toBe(before.absoluteExpiresAt)
+        expect(record.current.generation).toBeGreaterThanOrEqual(before.current.generation)
+        expect(record.lifetime).toEqual(before.lifetime)
+        expect(record.grant).toEqual(before.grant)
         if (before.revocation) expect(record).toEqual(before)
-        if (record.generation === before.generation)
+        if (record.current.generation === before.current.generation)
           expect({ ...record, revocation: null }).toEqual({ ...before, revocation: null })
       }
       last.set(record.id, structuredClone(record))

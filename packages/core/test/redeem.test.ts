@@ -169,10 +169,10 @@ describe('a reservation', () => {
 
   it('binds the family to the key that was proven', async () => {
     const here = world()
-    const { refreshToken, family } = succeeded(await redeem(here, reserve(here), { boundKey: 'jkt:abc' }))
-    expect(family.boundKey).toBe('jkt:abc')
+    const { refreshToken, family } = succeeded(await redeem(here, reserve(here), { confirmation: { jkt: 'abc' } }))
+    expect(family.confirmation).toEqual({ jkt: 'abc' })
     expect(await refresh(here, refreshToken)).toMatchObject({ reason: 'mismatch' })
-    succeeded(await here.tokens.rotate({ refreshToken, clientId: 'app', boundKey: 'jkt:abc' }))
+    succeeded(await here.tokens.rotate({ refreshToken, clientId: 'app', confirmation: { jkt: 'abc' } }))
   })
 
   it('R-10: may be narrowed to some of the resources for one answer, and never widened', async () => {
@@ -225,8 +225,12 @@ describe('the same attempt', () => {
     ['bears none', { idempotencyKey: KEY }, {}],
     ['bears one that the first did not', {}, { idempotencyKey: KEY }],
     ['bears one that is too short to tell anything', { idempotencyKey: 'short' }, { idempotencyKey: 'short' }],
-    ['proves another key', { idempotencyKey: KEY, boundKey: 'jkt:a' }, { idempotencyKey: KEY, boundKey: 'jkt:b' }],
-    ['proves no key', { idempotencyKey: KEY, boundKey: 'jkt:a' }, { idempotencyKey: KEY }],
+    [
+      'proves another key',
+      { idempotencyKey: KEY, confirmation: { jkt: 'a' } },
+      { idempotencyKey: KEY, confirmation: { jkt: 'b' } },
+    ],
+    ['proves no key', { idempotencyKey: KEY, confirmation: { jkt: 'a' } }, { idempotencyKey: KEY }],
   ])('it is not where it %s', async (_name, first, second) => {
     const here = world()
     const reservation = reserve(here)

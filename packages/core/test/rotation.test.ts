@@ -75,7 +75,7 @@ describe('the common path', () => {
   it('F-01: a proof that comes with an unbound family does not switch rotation off', async () => {
     const here = world({ policy: { rotation: 'never' } })
     const token = await signIn(here)
-    expect(await refresh(here, token, { boundKey: 'jkt:key' })).not.toBe(token)
+    expect(await refresh(here, token, { confirmation: { jkt: 'key' } })).not.toBe(token)
   })
 })
 
@@ -188,7 +188,7 @@ describe('validAfter', () => {
     )
     const hooked = here.instance({ beforeRotate: async () => ({ active: true, validAfter: validAfter as number }) })
     await expect(hooked.rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
-    expect(onlyRow(here).generation).toBe(0)
+    expect(onlyRow(here).current.generation).toBe(0)
   })
 })
 
@@ -323,7 +323,7 @@ describe('retries and races', () => {
     const tokens = new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken))
     expect(tokens.size).toBe(1)
     expect(here.typesSeen().filter((type) => type === 'rotated')).toHaveLength(1)
-    expect(onlyRow(here).generation).toBe(1)
+    expect(onlyRow(here).current.generation).toBe(1)
   })
 
   it('F-07: in strict mode one of 50 succeeds and the race counts as reuse once', async () => {
@@ -494,14 +494,14 @@ describe('retries and races', () => {
 
   it('F-10: another key or client learns no successor, and ends nothing', async () => {
     const here = world()
-    const token = await signIn(here, { clientId: 'b', boundKey: 'jkt:mine' })
-    const own = { clientId: 'b', boundKey: 'jkt:mine' }
+    const token = await signIn(here, { clientId: 'b', confirmation: { jkt: 'mine' } })
+    const own = { clientId: 'b', confirmation: { jkt: 'mine' } }
     const next = await refresh(here, token, own)
     for (const theirs of [
-      { boundKey: 'jkt:theirs' },
-      { boundKey: null },
+      { confirmation: { jkt: 'theirs' } },
+      { confirmation: null },
       { clientId: 'x' },
-      { boundKey: 'x5t#S256:mine' },
+      { confirmation: { 'x5t#S256': 'mine' } },
     ])
       expect(await here.tokens.rotate({ refreshToken: token, ...own, ...theirs })).toEqual({
         ok: false,
@@ -566,13 +566,13 @@ describe('reuse', () => {
 
   it('F-14: a replay that could not have succeeded ends nothing', async () => {
     const here = world()
-    const token = await signIn(here, { boundKey: 'jkt:mine' })
-    const next = await refresh(here, token, { boundKey: 'jkt:mine' })
+    const token = await signIn(here, { confirmation: { jkt: 'mine' } })
+    const next = await refresh(here, token, { confirmation: { jkt: 'mine' } })
     here.advance(HOUR)
-    for (const request of [{ boundKey: 'jkt:theirs' }, { clientId: 'x', boundKey: 'jkt:mine' }, {}])
+    for (const request of [{ confirmation: { jkt: 'theirs' } }, { clientId: 'x', confirmation: { jkt: 'mine' } }, {}])
       expect(await here.tokens.rotate({ refreshToken: token, ...request })).toEqual({ ok: false, reason: 'mismatch' })
     expect(here.typesSeen().slice(-3)).toEqual(['refused', 'refused', 'refused'])
-    await refresh(here, next, { boundKey: 'jkt:mine' })
+    await refresh(here, next, { confirmation: { jkt: 'mine' } })
   })
 
   it('that somebody else ends first is found revoked and not reported again', async () => {
@@ -608,7 +608,7 @@ describe('lifetimes', () => {
       here.advance(25 * DAY)
       token = await refresh(here, token)
     }
-    expect(onlyRow(here).absoluteExpiresAt).toBe(START + 90 * DAY)
+    expect(onlyRow(here).lifetime.absoluteExpiresAt).toBe(START + 90 * DAY)
     here.clock.now = START + 90 * DAY
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'expired' })
   })
@@ -664,7 +664,11 @@ describe('lifetimes', () => {
       policy: { idleSeconds: 60, absoluteSeconds: 120, offline: { idleSeconds: null, absoluteSeconds: 86_400 } },
     })
     const token = await signIn(here, { offline: true })
-    expect(onlyRow(here)).toMatchObject({ offline: true, idleMs: null, expiresAt: START + DAY })
+    expect(onlyRow(here)).toMatchObject({
+      grant: { offline: true },
+      lifetime: { idleMs: null },
+      expiresAt: START + DAY,
+    })
     here.advance(DAY - 1)
     const next = await refresh(here, token)
     here.advance(1)
@@ -701,8 +705,8 @@ describe('rotation never', () => {
 
   it('holds for a bound family with its proof, and for one client by request', async () => {
     const here = world({ policy })
-    const token = await signIn(here, { boundKey: 'jkt:mine' })
-    expect(await refresh(here, token, { boundKey: 'jkt:mine' })).toBe(token)
+    const token = await signIn(here, { confirmation: { jkt: 'mine' } })
+    expect(await refresh(here, token, { confirmation: { jkt: 'mine' } })).toBe(token)
     const rotating = world()
     const other = await signIn(rotating)
     expect(await refresh(rotating, other, { confidential: true, rotation: 'never' })).toBe(other)
@@ -737,14 +741,14 @@ describe('rotation never', () => {
 })
 
 describe('bound families', () => {
-  const own = { boundKey: 'jkt:mine' }
+  const own = { confirmation: { jkt: 'mine' } }
 
   it('rotate with the proof of their key and with nothing else', async () => {
     const here = world()
     const token = await signIn(here, own)
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'mismatch' })
     expect(here.store.calls).toEqual([])
-    expect(await here.tokens.rotate({ refreshToken: token, boundKey: 'jkt:theirs' })).toMatchObject({
+    expect(await here.tokens.rotate({ refreshToken: token, confirmation: { jkt: 'theirs' } })).toMatchObject({
       reason: 'mismatch',
     })
     expect(here.store.calls).toEqual(['rotate'])
@@ -763,7 +767,7 @@ describe('bound families', () => {
   it('an unbound one ignores a proof', async () => {
     const here = world()
     const token = await signIn(here)
-    await refresh(here, await refresh(here, token, own), { boundKey: 'jkt:another' })
+    await refresh(here, await refresh(here, token, own), { confirmation: { jkt: 'another' } })
   })
 })
 
@@ -801,12 +805,16 @@ describe('a store that lost rotations', () => {
 
   it('one: healing needs the key and the client as ever', async () => {
     const here = world()
-    const second = await refresh(here, await signIn(here, { boundKey: 'jkt:mine' }), { boundKey: 'jkt:mine' })
+    const second = await refresh(here, await signIn(here, { confirmation: { jkt: 'mine' } }), {
+      confirmation: { jkt: 'mine' },
+    })
     here.store.rollBack(1)
-    expect(await here.tokens.rotate({ refreshToken: second, boundKey: 'jkt:theirs' })).toMatchObject({
+    expect(await here.tokens.rotate({ refreshToken: second, confirmation: { jkt: 'theirs' } })).toMatchObject({
       reason: 'mismatch',
     })
-    expect(succeeded(await here.tokens.rotate({ refreshToken: second, boundKey: 'jkt:mine' })).outcome).toBe('healed')
+    expect(succeeded(await here.tokens.rotate({ refreshToken: second, confirmation: { jkt: 'mine' } })).outcome).toBe(
+      'healed',
+    )
   })
 
   it('two: fails closed and is not reported as theft', async () => {
@@ -998,7 +1006,7 @@ describe('what the app has to say', () => {
     expect(fault).toBeInstanceOf(Fault)
     expect(fault).toMatchObject({ code: 'hook_failed', cause: { message: 'user database down' } })
     expect(here.events).toEqual([{ type: 'fault', at: START, code: 'hook_failed', operation }])
-    expect(onlyRow(here)).toMatchObject({ generation: 0, revocation: null, expiresAt: START + 30 * DAY })
+    expect(onlyRow(here)).toMatchObject({ current: { generation: 0 }, revocation: null, expiresAt: START + 30 * DAY })
     await refresh(here, token)
   })
 
@@ -1023,7 +1031,7 @@ describe('what the app has to say', () => {
       code: 'hook_failed',
       cause: { code: 'misuse', message: expect.stringMatching(/^beforeRotate/) },
     })
-    expect(onlyRow(here).generation).toBe(0)
+    expect(onlyRow(here).current.generation).toBe(0)
   })
 
   it('F-11, F-12: admit declines before the store is asked', async () => {
@@ -1035,8 +1043,9 @@ describe('what the app has to say', () => {
       reason: 'declined',
       objection: 'rate_limited',
     })
-    const { id: familyId, clientId } = onlyRow(here)
-    expect(admit).toHaveBeenCalledExactlyOnceWith({ familyId, clientId, boundKey: null })
+    const { id: familyId, grant } = onlyRow(here)
+    const { clientId } = grant
+    expect(admit).toHaveBeenCalledExactlyOnceWith({ familyId, clientId, confirmation: null })
     expect(here.store.calls).toEqual([])
     await refresh(here, token, { admit: async () => true })
   })
@@ -1285,7 +1294,10 @@ describe('a store that fails', () => {
   it('and creates something else than it was given is broken', async () => {
     const here = world()
     const broken = here.instance({
-      store: { ...here.store, create: async (record) => ({ ...record, verifier: 'else' as never }) },
+      store: {
+        ...here.store,
+        create: async (record) => ({ ...record, current: { ...record.current, verifier: 'else' as never } }),
+      },
     })
     await expect(broken.issue({ subject: 'alice' })).rejects.toMatchObject({
       code: 'store_broken',

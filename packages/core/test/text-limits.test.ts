@@ -11,7 +11,11 @@ describe('the limits of texts', () => {
   it.each([
     ['subject', { subject: '😀'.repeat(nameBytes / 4) }, { subject: `${'😀'.repeat(nameBytes / 4)}x` }],
     ['clientId', { clientId: 'x'.repeat(nameBytes) }, { clientId: 'x'.repeat(nameBytes + 1) }],
-    ['boundKey', { boundKey: 'jkt:'.padEnd(nameBytes, 'x') }, { boundKey: 'jkt:'.padEnd(nameBytes + 1, 'x') }],
+    [
+      'confirmation.jkt',
+      { confirmation: { jkt: 'x'.repeat(nameBytes) } },
+      { confirmation: { jkt: 'x'.repeat(nameBytes + 1) } },
+    ],
     ['scope', { scope: 'x'.repeat(scopeBytes) }, { scope: 'x'.repeat(scopeBytes + 1) }],
     [
       'audience',
@@ -62,7 +66,8 @@ describe('the limits of texts', () => {
     await here.tokens.revokeSubject('alice')
     await here.tokens.once({ purpose: 'x', key: 'x'.repeat(100_000), expiresAt: START + HOUR })
     const [record] = [...here.store.rows.values()]
-    const { id, verifier, nonce, keyId, retryKey, revocation } = record!
+    const { id, current, revocation } = record!
+    const { verifier, nonce, keyId, retryKey } = current
     for (const text of [id, verifier, nonce, keyId, retryKey, revocation?.id])
       expect(text).toMatch(new RegExp(`^[\\x21-\\x7e]{1,${String(madeByCoreBytes)}}$`))
   })

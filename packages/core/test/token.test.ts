@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { FamilyRecord } from '../src/index.js'
 import { createKeyRing } from '../src/keys.js'
+import { sameText } from '../src/same-text.js'
 import {
   type AuthenticToken,
   firstToken,
@@ -11,7 +12,6 @@ import {
   relationOf,
   reservedSeed,
   retryKeyOf,
-  sameText,
   successorOf,
   verifierOf,
 } from '../src/token.js'
@@ -21,8 +21,8 @@ const PREFIX = 'brt_'
 const ring = createKeyRing([OLD_SECRET])
 const key = ring.current
 
-const first = firstToken(randomSeed(seededRandom('golden')), { createdAt: START + 999, boundKey: null })
-const bound = firstToken(randomSeed(seededRandom('golden')), { createdAt: START, boundKey: 'jkt:a' })
+const first = firstToken(randomSeed(seededRandom('golden')), { createdAt: START + 999, confirmation: null })
+const bound = firstToken(randomSeed(seededRandom('golden')), { createdAt: START, confirmation: { jkt: 'a' } })
 const reserved = reservedSeed(randomSeed(seededRandom('golden')), key, 'AAAAAAAAAAAAAAAA')
 const second = successorOf(first, key, 'AAAAAAAAAAAAAAAA')
 const third = successorOf(second, createKeyRing([NEW_SECRET]).current, 'BBBBBBBBBBBBBBBB')
@@ -68,12 +68,16 @@ describe('golden vectors: what has been issued stays readable', () => {
     ],
     ['the family id', () => first.familyId, '5Je8cotrAcl4LlIOlnZ58Q'],
     ['the key id', () => key.id, 'fPZY'],
-    ['a verifier', () => verifierOf(second, { clientId: 'app', boundKey: null }), 'heV-i3XvQPS3S2iEBtd7ng'],
-    ['a bound verifier', () => verifierOf(bound, { clientId: 'app', boundKey: 'jkt:key' }), 'WKD1URMjg-GbPbGcVutt_g'],
+    ['a verifier', () => verifierOf(second, { clientId: 'app', confirmation: null }), 'heV-i3XvQPS3S2iEBtd7ng'],
+    [
+      'a bound verifier',
+      () => verifierOf(bound, { clientId: 'app', confirmation: { jkt: 'key' } }),
+      'WKD1URMjg-GbPbGcVutt_g',
+    ],
     ['a retry key', () => retryKeyOf(first, 'an-idempotency-key-of-32-letters'), 'EVVce1ackSh78noOJaAGFg'],
     [
       'the first token of a reservation',
-      () => formatToken(firstToken(reserved, { createdAt: START, boundKey: null }), PREFIX, key),
+      () => formatToken(firstToken(reserved, { createdAt: START, confirmation: null }), PREFIX, key),
       'brt_EHz2WJgMBCYgSmnbvbFSFqhsAYQAAAAAcNvYgIVdUgq0VSEsHI-G2BKt6Yh5IHGW3D7gQwAAAAAAAAAAAAAAAAAAAADltqE7lVlTMwn1oyfjaSEY',
     ],
     [
@@ -152,7 +156,7 @@ describe('reading', () => {
   it('refuses the other base64 alphabet where the two differ', () => {
     const tokens = Array.from({ length: 40 }, (_, index) =>
       formatToken(
-        firstToken(randomSeed(seededRandom(String(index))), { createdAt: START, boundKey: null }),
+        firstToken(randomSeed(seededRandom(String(index))), { createdAt: START, confirmation: null }),
         PREFIX,
         key,
       ),
@@ -252,12 +256,12 @@ describe('succession', () => {
 })
 
 describe('a verifier', () => {
-  const binding = { clientId: 'app', boundKey: null }
+  const binding = { clientId: 'app', confirmation: null }
   const base = verifierOf(first, binding)
 
   it.each([
     ['client', verifierOf(first, { ...binding, clientId: 'app2' })],
-    ['bound key', verifierOf(first, { ...binding, boundKey: 'jkt:a' })],
+    ['bound key', verifierOf(first, { ...binding, confirmation: { jkt: 'a' } })],
     ['secret', verifierOf({ ...first, proof: second.proof }, binding)],
     ['generation', verifierOf({ ...first, generation: 1 }, binding)],
     ['birth', verifierOf({ ...first, createdAtSeconds: 1 }, binding)],
@@ -267,8 +271,8 @@ describe('a verifier', () => {
   })
 
   it('does not let text move between its parts', () => {
-    const one = verifierOf(first, { clientId: 'appjkt:', boundKey: 'a' })
-    const other = verifierOf(first, { clientId: 'app', boundKey: 'jkt:a' })
+    const one = verifierOf(first, { clientId: 'appjkt:a', confirmation: null })
+    const other = verifierOf(first, { clientId: 'app', confirmation: { jkt: 'a' } })
     expect(one).not.toBe(other)
   })
 })
@@ -288,11 +292,11 @@ describe('a retry key', () => {
 })
 
 describe('where a token stands', () => {
-  const binding = { clientId: 'app', boundKey: null }
+  const binding = { clientId: 'app', confirmation: null }
   const fourth = successorOf(successorOf(second, key, 'n3'), key, 'n4')
   const fork = successorOf(first, key, 'another nonce')
   const recordAt = (token: AuthenticToken, nonce: string, keyId = key.id) =>
-    ({ generation: token.generation, verifier: verifierOf(token, binding), nonce, keyId }) as FamilyRecord
+    ({ current: { generation: token.generation, verifier: verifierOf(token, binding), nonce, keyId } }) as FamilyRecord
   const record = recordAt(second, 'AAAAAAAAAAAAAAAA')
 
   it.each([
@@ -300,8 +304,18 @@ describe('where a token stands', () => {
     ['another one of the recorded generation', fork, record, 'stranger'],
     ['its predecessor', first, record, 'predecessor'],
     ['a predecessor whose successor was another', first, recordAt(second, 'other nonce'), 'stranger'],
-    ['its predecessor, the key missing', first, { ...record, keyId: 'gone' }, 'unverifiable'],
-    ['the recorded one, the key missing', second, { ...record, keyId: 'gone' }, 'current'],
+    [
+      'its predecessor, the key missing',
+      first,
+      { ...record, current: { ...record.current, keyId: 'gone' } },
+      'unverifiable',
+    ],
+    [
+      'the recorded one, the key missing',
+      second,
+      { ...record, current: { ...record.current, keyId: 'gone' } },
+      'current',
+    ],
     ['a grandparent', first, recordAt(successorOf(second, key, 'n3'), 'n3'), 'stranger'],
     ['a grandparent, the key missing', first, recordAt(successorOf(second, key, 'n3'), 'n3', 'gone'), 'stranger'],
     ['one ahead', second, recordAt(first, 'n'), 'one_ahead'],

@@ -96,9 +96,10 @@ export function testStore(): TestStore {
       run('rotate', () => {
         const record = rows.get(id)
         if (!record) return null
-        if (record.verifier !== expect || record.revocation || record.expiresAt <= now) return record
-        const idleEnd = record.idleMs === null ? Infinity : now + record.idleMs
-        return put({ ...record, ...next, expiresAt: Math.min(idleEnd, record.absoluteExpiresAt) })
+        if (record.current.verifier !== expect || record.revocation || record.expiresAt <= now) return record
+        const { idleMs, absoluteExpiresAt } = record.lifetime
+        const expiresAt = Math.min(idleMs === null ? Infinity : now + idleMs, absoluteExpiresAt)
+        return put({ ...record, current: next ?? record.current, expiresAt })
       }),
     revoke: (id, revocation) =>
       run('revoke', () => {
@@ -108,9 +109,9 @@ export function testStore(): TestStore {
       }),
     list: ({ subject, cursor, limit, now }) =>
       run('list', () => {
-        const place = (record: FamilyRecord) => `${String(1e15 - record.createdAt)} ${record.id}`
+        const place = (record: FamilyRecord) => `${String(1e15 - record.grant.createdAt)} ${record.id}`
         const living = [...rows.values()]
-          .filter((record) => record.subject === subject && !record.revocation && record.expiresAt > now)
+          .filter((record) => record.grant.subject === subject && !record.revocation && record.expiresAt > now)
           .filter((record) => cursor === undefined || place(record) > cursor)
           .sort((a, b) => (place(a) < place(b) ? -1 : 1))
         const items = living.slice(0, limit)
@@ -119,7 +120,7 @@ export function testStore(): TestStore {
     purge: (now, limit) =>
       run('purge', () => {
         const dead = [...rows.values()].filter(
-          (record) => (record.revocation !== null || record.expiresAt <= now) && record.keepUntil <= now,
+          (record) => (record.revocation !== null || record.expiresAt <= now) && record.lifetime.keepUntil <= now,
         )
         for (const record of dead.slice(0, limit)) rows.delete(record.id)
         for (const { key, expiresAt } of [...claims.values()]) if (expiresAt <= now) claims.delete(key)

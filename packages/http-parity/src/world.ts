@@ -7,7 +7,6 @@ import {
   type AuthorizationCodes,
   authorizationCodes,
   BadInput,
-  confirmationOf,
   type Endpoint,
   type EndpointOptions,
   type LoginOptions,
@@ -223,8 +222,7 @@ function exhausted(): ReturnType<typeof rateLimits> {
 }
 
 /** Legible, and of one shape: signatures such as those of ES256 differ each time. */
-const accessToken: AccessTokenFunction = async ({ family, scope, now, boundKey }) => {
-  const cnf = confirmationOf(boundKey)
+const accessToken: AccessTokenFunction = async ({ family, scope, now, confirmation: cnf }) => {
   const claims: AccessTokenClaims = {
     iss: 'https://issuer.example',
     aud: 'https://api.example',

@@ -1,4 +1,4 @@
-import { MisuseError, type RefreshTokens, type Reservation } from '@baton/core'
+import { type Confirmation, MisuseError, type RefreshTokens, type Reservation } from '@baton/core'
 import { demandKnown } from './endpoint.js'
 import { demandIssuer } from './issuer.js'
 import { isChallenge } from './pkce.js'
@@ -31,8 +31,8 @@ export interface CodeRequest {
   readonly audience?: readonly string[]
   /** Default: whether `scope` holds `offline_access`. */
   readonly offline?: boolean
-  /** `jkt:` and the request's `dpop_jkt` (RFC 9449 section 10): only a proof by that key redeems the code. */
-  readonly boundKey?: string | null
+  /** `{ jkt }` of the request's `dpop_jkt` (RFC 9449 section 10): only a proof by that key redeems the code. */
+  readonly confirmation?: Confirmation | null
   /** Kept with the session, such as `{ userAgent }`; a few hundred bytes, since the code has to fit into a URL. */
   readonly metadata?: Readonly<Record<string, unknown>>
 }
@@ -42,7 +42,7 @@ export interface AuthorizationCode {
   readonly reservation: Reservation
   readonly redirectUri: string | null
   readonly codeChallenge: string
-  readonly boundKey: string | null
+  readonly confirmation: Confirmation | null
 }
 
 /** Authorization codes that no table has to hold. */
@@ -77,7 +77,7 @@ export function authorizationCodes(tokens: RefreshTokens, options: Authorization
   return {
     issuer,
     issue(request) {
-      const { redirectUri, codeChallenge, boundKey = null, scope = '', ...grant } = request
+      const { redirectUri, codeChallenge, confirmation = null, scope = '', ...grant } = request
       const { offline = scope.split(' ').includes('offline_access') } = grant
       if (!isChallenge(codeChallenge))
         throw new MisuseError(
@@ -86,10 +86,10 @@ export function authorizationCodes(tokens: RefreshTokens, options: Authorization
         )
       if (redirectUri !== null && (typeof redirectUri !== 'string' || redirectUri === ''))
         throw new MisuseError('redirectUri', 'is not a string; give null where the authorization request named none')
-      if (boundKey !== null && !/^jkt:[A-Za-z0-9_-]{43}$/.test(boundKey))
-        throw new MisuseError('boundKey', 'is not jkt: and the thumbprint that came as dpop_jkt')
+      if (confirmation !== null && !isDpopKey(confirmation))
+        throw new MisuseError('confirmation', 'must be { jkt } with the 43 characters of dpop_jkt, or null')
       const reservation = tokens.reserve({ ...grant, scope, offline, expiresInSeconds: lifetimeSeconds })
-      const code: AuthorizationCode = { reservation, redirectUri, codeChallenge, boundKey }
+      const code: AuthorizationCode = { reservation, redirectUri, codeChallenge, confirmation }
       const text = sealed.seal(JSON.stringify({ iss: issuer, ...code }))
       if (text.length > MOST_LENGTH)
         throw new MisuseError(
@@ -106,4 +106,8 @@ export function authorizationCodes(tokens: RefreshTokens, options: Authorization
       return iss === issuer ? sealedCode : null
     },
   }
+}
+
+function isDpopKey(confirmation: Confirmation): boolean {
+  return 'jkt' in confirmation && /^[A-Za-z0-9_-]{43}$/.test(confirmation.jkt)
 }

@@ -5,7 +5,7 @@ export type { ClientKey } from './clients/assertion.js'
 export type { CertificateHeaders, CertificateSource, TlsSubject } from './clients/certificate.js'
 export type { ClientOptions } from './clients/authenticate.js'
 export type { Client, ClientRegistry } from './clients/client.js'
-export { type Confirmation, confirmationOf } from './bound-key.js'
+export type { Confirmation } from '@baton/core'
 export type {
   AccessTokenClaims,
   AccessTokenFunction,

@@ -1,4 +1,4 @@
-import type { Objection, RefreshTokens, Refused, RotateOutcome, RotateRequest } from '@baton/core'
+import type { Confirmation, Objection, RefreshTokens, Refused, RotateOutcome, RotateRequest } from '@baton/core'
 import type { MintedAccessToken } from './access-tokens/access-token.js'
 import type { Minting } from './access-tokens/minting.js'
 import type { Exchange } from './endpoint.js'
@@ -7,8 +7,11 @@ import type { Exhausted } from './rate-limits/bucket.js'
 import { error, invalidGrant, otherSession, tooManyRequests } from './respond.js'
 
 /** What an endpoint knows of a refresh; the rest is the same for all of them and added here. */
-export type Refresh = Omit<RotateRequest, 'prepare' | 'admit' | 'idempotencyKey' | 'boundKey' | 'defaultAudience'> & {
-  readonly boundKey: string | null
+export type Refresh = Omit<
+  RotateRequest,
+  'prepare' | 'admit' | 'idempotencyKey' | 'confirmation' | 'defaultAudience'
+> & {
+  readonly confirmation: Confirmation | null
 }
 
 type Granted = Extract<RotateOutcome<MintedAccessToken | undefined>, { ok: true }>
@@ -31,7 +34,7 @@ export async function refresh(
   { request, limits, counted, now }: Exchange,
   asked: Refresh,
 ): Promise<Refreshed> {
-  const circumstances = { boundKey: asked.boundKey, now }
+  const circumstances = { confirmation: asked.confirmation, now }
   const { early, defaultAudience } = minting
   let exhausted: Exhausted = null
   // Spelt out: of requests that are put together from parts no two look alike to the engine, and each property is then searched for.
@@ -40,7 +43,7 @@ export async function refresh(
     legacyOnly: asked.legacyOnly,
     clientId: asked.clientId,
     confidential: asked.confidential,
-    boundKey: asked.boundKey,
+    confirmation: asked.confirmation,
     scope: asked.scope,
     audience: asked.audience,
     defaultAudience,

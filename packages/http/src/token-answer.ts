@@ -1,5 +1,6 @@
+import type { Confirmation } from '@baton/core'
 import type { MintedAccessToken } from './access-tokens/access-token.js'
-import { tokenTypeOf } from './bound-key.js'
+import { tokenTypeOf } from './token-type.js'
 import type { PlainResponse } from './message.js'
 import { json } from './respond.js'
 
@@ -8,7 +9,7 @@ export interface TokenAnswer {
   /** Of this answer; empty for none. */
   readonly scope: string
   /** The key that the access token is bound to; null for a bearer token. */
-  readonly boundKey: string | null
+  readonly confirmation: Confirmation | null
   /** Left out where a cookie carries it. */
   readonly refreshToken?: string
   /** The family, for clients that cannot see their refresh token. */
@@ -17,10 +18,17 @@ export interface TokenAnswer {
 }
 
 /** The answer of RFC 6749 section 5.1. */
-export function tokenAnswer({ minted, scope, boundKey, refreshToken, sid, headers = [] }: TokenAnswer): PlainResponse {
+export function tokenAnswer({
+  minted,
+  scope,
+  confirmation,
+  refreshToken,
+  sid,
+  headers = [],
+}: TokenAnswer): PlainResponse {
   const body = {
     access_token: minted.accessToken,
-    token_type: tokenTypeOf(boundKey),
+    token_type: tokenTypeOf(confirmation),
     expires_in: minted.expiresIn,
     refresh_token: refreshToken,
     scope: scope === '' ? undefined : scope,

@@ -1,4 +1,10 @@
-import { createRefreshTokens, type RefreshEvent, type RefreshTokensOptions, type TokenStore } from '@baton/core'
+import {
+  type Confirmation,
+  createRefreshTokens,
+  type RefreshEvent,
+  type RefreshTokensOptions,
+  type TokenStore,
+} from '@baton/core'
 import { memoryStore } from '@baton/store-memory'
 import { generateSigningKey, jwtAccessTokens, type PlainRequest, type PlainResponse } from '../src/index.js'
 
@@ -26,13 +32,13 @@ export function createApp(options: Partial<RefreshTokensOptions> = {}) {
   /** A session as after a sign-in: its family and an access token of it. */
   async function signIn(
     subject: string,
-    request: { scope?: string; offline?: boolean; userAgent?: string; boundKey?: string } = {},
+    request: { scope?: string; offline?: boolean; userAgent?: string; confirmation?: Confirmation } = {},
   ) {
     const { userAgent, ...grant } = request
     const metadata = userAgent === undefined ? {} : { userAgent }
     const { family, refreshToken } = await tokens.issue({ subject, metadata, ...grant })
     const { scope, audience } = family
-    const circumstances = { boundKey: family.boundKey, now: clock.now, mostSeconds: 900 }
+    const circumstances = { confirmation: family.confirmation, now: clock.now, mostSeconds: 900 }
     const minted = await accessToken.mint({ family, scope, audience, claims: {}, ...circumstances })
     return { family, refreshToken, accessToken: minted.accessToken, bearer: `Bearer ${minted.accessToken}` }
   }

@@ -71,7 +71,7 @@ async function setUp(options: Partial<AuthServerOptions> = {}) {
   async function begin(clientId = 'app'): Promise<Tokens> {
     const { family, refreshToken } = await tokens.issue({ subject: 'alice', clientId, scope: 'read' })
     const { scope, audience } = family
-    const grant = { family, scope, audience, claims: {}, boundKey: null, now: clock.now, mostSeconds: 900 }
+    const grant = { family, scope, audience, claims: {}, confirmation: null, now: clock.now, mostSeconds: 900 }
     return { refreshToken, accessToken: (await accessToken.mint(grant)).accessToken, sid: family.id }
   }
 
@@ -142,7 +142,7 @@ const USES: readonly (readonly [name: string, use: (here: World, session: Tokens
         scope: '',
         audience: [],
         claims: {},
-        boundKey: null,
+        confirmation: null,
         now: here.clock.now,
         mostSeconds: 900,
       }

@@ -297,7 +297,7 @@ describe('with a DPoP proof', () => {
     const [prover, thief] = [await createProver(() => here.clock.now), await createProver(() => here.clock.now)]
     const answer = await here.exchange(here.code(), {}, await proofFor(prover)())
     expect(answer.body).toMatchObject({ token_type: 'DPoP' })
-    expect((await here.families())[0]).toMatchObject({ boundKey: prover.boundKey })
+    expect((await here.families())[0]).toMatchObject({ confirmation: prover.confirmation })
     const { refresh_token: refreshToken } = answer.body
     for (const patch of [{}, await proofFor(thief)()])
       expectError(await refreshWith(here.token, refreshToken, {}, patch), 400, 'invalid_grant')
@@ -310,13 +310,13 @@ describe('with a DPoP proof', () => {
     const headers = { authorization: basic('cb', CB_SECRET), dpop: await prover.prove() }
     const answer = await here.exchange(here.code({ clientId: 'cb' }), { client_id: undefined }, { headers })
     expect(answer.body).toMatchObject({ token_type: 'DPoP' })
-    expect((await here.families())[0]).toMatchObject({ boundKey: null })
+    expect((await here.families())[0]).toMatchObject({ confirmation: null })
   })
 
   it('D-15: a code that names a key is redeemed with that key alone, and no failure burns it', async () => {
     const here = stage()
     const [prover, other] = [await createProver(() => here.clock.now), await createProver(() => here.clock.now)]
-    const code = here.code({ boundKey: prover.boundKey })
+    const code = here.code({ confirmation: prover.confirmation })
     for (const patch of [{}, await proofFor(other)()])
       expectError(await here.exchange(code, {}, patch), 400, 'invalid_grant')
     expect((await here.exchange(code, {}, await proofFor(prover)())).status).toBe(200)
@@ -419,8 +419,8 @@ describe('a code', () => {
     ['subject', { subject: '' }],
     ['redirectUri', { redirectUri: undefined }],
     ['redirectUri', { redirectUri: '' }],
-    ['boundKey', { boundKey: 'x5t#S256:abc' }],
-    ['boundKey', { boundKey: 'jkt:abc' }],
+    ['confirmation', { confirmation: { 'x5t#S256': 'abc' } }],
+    ['confirmation', { confirmation: { jkt: 'abc' } }],
     ['scope', { scope: 'a  b' }],
     ['metadata', { metadata: { text: 'x'.repeat(4000) } }],
   ])('misuse of %s is named at issue: %o', (option, request) => {

@@ -268,7 +268,7 @@ describe('with two live sessions in the browser', () => {
 
 test('a session that is bound to a lost key does not keep the browser from signing out of another one', async () => {
   const page = visitor()
-  await page.seed(await page.issue({ boundKey: `jkt:${'A'.repeat(43)}` }), 'embedded')
+  await page.seed(await page.issue({ confirmation: { jkt: 'A'.repeat(43) } }), 'embedded')
   expectError(await page.visit('logout', 'embedded'), 400, 'invalid_dpop_proof')
   await page.seed(await page.issue(), 'not embedded')
   expect((await page.visit('logout', 'embedded')).status).toBe(204)

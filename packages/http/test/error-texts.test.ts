@@ -174,7 +174,7 @@ describe('an access token', () => {
   })
 
   test('that is bound to a certificate is not called expired if the request has none', async () => {
-    const { accessToken } = await app.signIn('alice', { boundKey: `x5t#S256:${'A'.repeat(43)}` })
+    const { accessToken } = await app.signIn('alice', { confirmation: { 'x5t#S256': 'A'.repeat(43) } })
     expect(await by({ headers: { authorization: `Bearer ${accessToken}` } })).toMatch(/bound to a client certificate/)
   })
 })

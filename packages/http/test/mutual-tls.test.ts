@@ -155,12 +155,12 @@ describe('tokens that are bound to a certificate', () => {
 
   it('M-04: show its thumbprint, and are worth nothing without it', async () => {
     const here = stage()
-    const refresh_token = await here.issue({ clientId: 'bound', boundKey: thumbprint(SELF_SIGNED.cert) })
+    const refresh_token = await here.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
     const answer = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token })
     expect(answer.body).toMatchObject({ token_type: 'Bearer' })
     const { access_token: accessToken } = answer.body
     const claims = JSON.parse(Buffer.from(accessToken.split('.')[1], 'base64url').toString())
-    expect(claims.cnf).toEqual({ 'x5t#S256': thumbprint(SELF_SIGNED.cert).slice('x5t#S256:'.length) })
+    expect(claims.cnf).toEqual(thumbprint(SELF_SIGNED.cert))
     expect(await accessWith(here, accessToken, SELF_SIGNED.cert)).toBe(200)
     for (const pem of [BILLING.cert, null]) expect(await accessWith(here, accessToken, pem)).toBe(401)
     expect(await accessWith(here, accessToken, SELF_SIGNED.cert, 'DPoP')).toBe(401)
@@ -168,7 +168,7 @@ describe('tokens that are bound to a certificate', () => {
 
   it('M-04: show the sessions of their subject, with the certificate and not without it', async () => {
     const here = stage()
-    const refresh_token = await here.issue({ clientId: 'bound', boundKey: thumbprint(SELF_SIGNED.cert) })
+    const refresh_token = await here.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
     const { body } = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token })
     const list = (pem: string) =>
       send(here.sessions, {
@@ -189,7 +189,7 @@ describe('tokens that are bound to a certificate', () => {
     const parameters = { grant_type: 'authorization_code', client_id: 'bound', code, code_verifier: verifier }
     expectError(await post(here.token, parameters), 400, 'invalid_request')
     const first = await post(here.token, parameters, showing(SELF_SIGNED.cert))
-    expect((await here.families())[0]).toMatchObject({ boundKey: thumbprint(SELF_SIGNED.cert) })
+    expect((await here.families())[0]).toMatchObject({ confirmation: thumbprint(SELF_SIGNED.cert) })
     const { refresh_token } = first.body
     expectError(await here.refresh('bound', showing(BILLING.cert), { refresh_token }), 400, 'invalid_grant')
     expectError(await here.refresh('bound', showing(null), { refresh_token }), 400, 'invalid_request')
@@ -202,7 +202,7 @@ describe('tokens that are bound to a certificate', () => {
   it('take no second binding', async () => {
     const here = stage()
     const prover = await createProver(() => here.clock.now)
-    const refresh_token = await here.issue({ clientId: 'bound', boundKey: thumbprint(SELF_SIGNED.cert) })
+    const refresh_token = await here.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
     const patch = { ...showing(SELF_SIGNED.cert), headers: { dpop: await prover.prove() } }
     expectError(await here.refresh('bound', patch, { refresh_token }), 400, 'invalid_request')
   })
@@ -316,7 +316,7 @@ describe('a real TLS server', () => {
   })
 })
 
-function thumbprint(pem: string): string {
+function thumbprint(pem: string): { 'x5t#S256': string } {
   const { fingerprint256 } = new X509Certificate(pem)
-  return `x5t#S256:${Buffer.from(fingerprint256.replaceAll(':', ''), 'hex').toString('base64url')}`
+  return { 'x5t#S256': Buffer.from(fingerprint256.replaceAll(':', ''), 'hex').toString('base64url') }
 }

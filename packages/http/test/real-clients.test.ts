@@ -196,7 +196,7 @@ describe('oauth4webapi', () => {
     const handle = oauth.DPoP({}, await oauth.generateKeyPair('ES256'))
     const verifier = oauth.generateRandomCodeVerifier()
     const challenge = await oauth.calculatePKCECodeChallenge(verifier)
-    const url = callback('native', challenge, { boundKey: `jkt:${await handle.calculateThumbprint()}` })
+    const url = callback('native', challenge, { confirmation: { jkt: await handle.calculateThumbprint() } })
     const parameters = oauth.validateAuthResponse(as, client, url, 'the state')
     const options = { DPoP: handle, [oauth.customFetch]: here.viaProxy }
     const exchange = () =>

@@ -98,7 +98,7 @@ describe.each(Object.keys(KINDS))('the audience of %s access tokens', (kind) => 
     for (const granted of SPELLINGS) {
       const { tokens, clock, accessToken } = server(audience, kind)
       const { family } = await tokens.issue({ subject: 'alice', audience: [granted] })
-      const grant = { family, scope: '', audience: [granted], claims: {}, boundKey: null, mostSeconds: 900 }
+      const grant = { family, scope: '', audience: [granted], claims: {}, confirmation: null, mostSeconds: 900 }
       const minted = await accessToken.mint({ ...grant, now: clock.now })
       const guard = accessTokenGuard({ verify: accessToken, now: () => clock.now })
       const headers = { authorization: `Bearer ${minted.accessToken}` }
@@ -110,7 +110,7 @@ describe.each(Object.keys(KINDS))('the audience of %s access tokens', (kind) => 
     const { tokens, clock, accessToken } = server('https://api.example/mcp', kind)
     const { family } = await tokens.issue({ subject: 'alice' })
     for (const audience of [['https://api.example/MCP'], ['https://api.example/mcp/'], ['https://api.example']]) {
-      const grant = { family, scope: '', audience, claims: {}, boundKey: null, mostSeconds: 900, now: clock.now }
+      const grant = { family, scope: '', audience, claims: {}, confirmation: null, mostSeconds: 900, now: clock.now }
       expect(await accessToken.verify((await accessToken.mint(grant)).accessToken, clock.now)).toBeNull()
     }
   })

@@ -1,4 +1,4 @@
-import { FIRST_PARTY } from '@baton/core'
+import { type Confirmation, FIRST_PARTY } from '@baton/core'
 import { describe, expect, test } from 'vitest'
 import { jwtAccessTokens, logoutEndpoint, loginEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
 import { ISSUER, SIGNING_KEY } from './app.js'
@@ -50,12 +50,12 @@ async function setUp() {
   }
 
   /** A family that has rotated twice: its first, its second and its current token. */
-  async function family(request: { readonly clientId?: string; readonly boundKey?: string } = {}) {
-    const { clientId = FIRST_PARTY, boundKey = null } = request
+  async function family(request: { readonly clientId?: string; readonly confirmation?: Confirmation } = {}) {
+    const { clientId = FIRST_PARTY, confirmation = null } = request
     const first = await here.issue({ ...request, clientId })
     const chain = [first]
     for (let rotations = 0; rotations < 2; rotations += 1) {
-      const rotated = await tokens.rotate({ refreshToken: chain.at(-1) ?? '', clientId, boundKey })
+      const rotated = await tokens.rotate({ refreshToken: chain.at(-1) ?? '', clientId, confirmation })
       if (!rotated.ok) throw new Error('the family did not rotate')
       chain.push(rotated.refreshToken)
       clock.now += 60 * SECOND
@@ -81,7 +81,7 @@ describe.each(ENDPOINTS)('I11: %s', (name) => {
 
   test('revokes no key-bound family without a proof of its key, whichever of its tokens is presented', async () => {
     const { attempt, family, owner, attacker, proofBy, events } = await setUp()
-    const { chain, isAlive } = await family({ boundKey: owner.boundKey })
+    const { chain, isAlive } = await family({ confirmation: owner.confirmation })
     for (const token of chain)
       for (const proof of [undefined, proofBy(attacker)])
         await attempt(name, proof === undefined ? { token } : { token, proof })
@@ -93,9 +93,9 @@ describe.each(ENDPOINTS)('I11: %s', (name) => {
     'revokes the family by its token of generation %i, with its client and its key',
     async (generation) => {
       const { attempt, family, owner, proofBy, events } = await setUp()
-      for (const bound of [{}, { boundKey: owner.boundKey }]) {
+      for (const bound of [{}, { confirmation: owner.confirmation }]) {
         const { chain, isAlive } = await family(bound)
-        const proof = 'boundKey' in bound ? { proof: proofBy(owner) } : {}
+        const proof = 'confirmation' in bound ? { proof: proofBy(owner) } : {}
         await attempt(name, { token: chain[generation] ?? '', ...proof })
         expect(await isAlive()).toBe(false)
       }
@@ -106,7 +106,7 @@ describe.each(ENDPOINTS)('I11: %s', (name) => {
 
 test('logout keeps the cookie of a key-bound session whose key was not proven, and clears the cookie of another client', async () => {
   const { attempt, family, owner } = await setUp()
-  const bound = await family({ boundKey: owner.boundKey })
+  const bound = await family({ confirmation: owner.confirmation })
   const unproven = await attempt('POST /auth/logout', { token: bound.chain[2] ?? '' })
   expect([unproven.status, unproven.body.error, unproven.all('set-cookie')]).toEqual([400, 'invalid_dpop_proof', []])
   const foreign = await family({ clientId: 'pub' })
@@ -127,7 +127,7 @@ test('an access token that is bound to a key revokes its session only with a pro
   const { tokens, accessToken, clock, revocation, owner, attacker, families } = await setUp()
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'pub' })
   const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, mostSeconds: 900 }
-  const minted = await accessToken.mint({ ...grant, boundKey: owner.boundKey })
+  const minted = await accessToken.mint({ ...grant, confirmation: owner.confirmation })
   const revoke = (dpop: string | undefined) =>
     post(revocation, { client_id: 'pub', token: minted.accessToken }, { headers: { dpop } })
   for (const dpop of [undefined, await attacker.prove()]) expect((await revoke(dpop)).status).toBe(400)
@@ -140,7 +140,7 @@ test('a client that authenticates revokes its own session without a proof', asyn
   const { tokens, accessToken, clock, revocation, owner, families } = await setUp()
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'cb' })
   const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, mostSeconds: 900 }
-  const minted = await accessToken.mint({ ...grant, boundKey: owner.boundKey })
+  const minted = await accessToken.mint({ ...grant, confirmation: owner.confirmation })
   const headers = { authorization: basic('cb', CB_SECRET) }
   expect((await post(revocation, { token: minted.accessToken }, { headers })).status).toBe(200)
   expect(await families()).toEqual([])

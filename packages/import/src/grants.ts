@@ -1,4 +1,4 @@
-import type { ForeignGrant } from '@baton/core'
+import type { Confirmation, ForeignGrant } from '@baton/core'
 import { type Instant, millisecondsOf } from './instants.js'
 
 /** Whose a token is and within what limits, as loosely as the old system says it. */
@@ -9,8 +9,8 @@ export interface GrantFields {
   readonly clientId?: string | null | undefined
   readonly scope?: string | null | undefined
   readonly audience?: readonly string[] | null | undefined
-  /** `jkt:…` or `x5t#S256:…` */
-  readonly boundKey?: string | null | undefined
+  /** The key that every request must prove: `{ jkt }` or `{ 'x5t#S256' }`. */
+  readonly confirmation?: Confirmation | null | undefined
   readonly offline?: boolean | null | undefined
   readonly metadata?: Readonly<Record<string, unknown>> | null | undefined
   /** When its holder signed in. Default: now. */
@@ -37,7 +37,7 @@ export interface ImportOptions {
 
 /** Throws `TypeError` where a field cannot be what it should: better nobody is let in than everybody is signed out. */
 export function grantOf(fields: GrantFields, { until }: ImportOptions): ForeignGrant {
-  const { subject, clientId, scope, audience, boundKey, offline, metadata, createdAt, absoluteExpiresAt } = fields
+  const { subject, clientId, scope, audience, confirmation, offline, metadata, createdAt, absoluteExpiresAt } = fields
   const end = fields.expiresAt ?? until
   if (end === undefined) throw new TypeError('expiresAt: the token has no end, and there is no `until`; give one')
   return {
@@ -47,7 +47,7 @@ export function grantOf(fields: GrantFields, { until }: ImportOptions): ForeignG
       clientId,
       scope,
       audience,
-      boundKey,
+      confirmation,
       offline,
       metadata,
       createdAt: createdAt == null ? null : millisecondsOf('createdAt', createdAt),

@@ -92,7 +92,7 @@ function fieldsOf(payload: RefreshTokenPayload, subject: (accountId: string) => 
     scope: scopes,
     audience: [resource].flat().filter((each) => typeof each === 'string'),
     offline: scopes.split(' ').includes('offline_access'),
-    boundKey: typeof jkt === 'string' ? `jkt:${jkt}` : typeof x5t === 'string' ? `x5t#S256:${x5t}` : null,
+    confirmation: typeof jkt === 'string' ? { jkt } : typeof x5t === 'string' ? { 'x5t#S256': x5t } : null,
     createdAt: iiat ?? iat ?? null,
     expiresAt: exp ?? null,
   }

@@ -95,10 +95,16 @@ function columnsOf(row: SqlRow): GrantFields {
     createdAt: row['created_at'],
     expiresAt: row['expires_at'],
     absoluteExpiresAt: row['absolute_expires_at'],
-    boundKey: row['bound_key'],
+    confirmation: confirmationIn(row['bound_key']),
     // SQLite and MySQL have no booleans.
     offline: offline == null ? null : offline === true || Number(offline) === 1,
   } as GrantFields
+}
+
+/** `jkt:…` or `x5t#S256:…`. Anything else is passed on as it is, and core rejects it. */
+function confirmationIn(boundKey: unknown): unknown {
+  const [, member, thumbprint] = typeof boundKey === 'string' ? (/^(jkt|x5t#S256):(.+)$/s.exec(boundKey) ?? []) : []
+  return member === undefined ? boundKey : { [member]: thumbprint }
 }
 
 function isTokenRow(row: unknown): row is TokenRow {

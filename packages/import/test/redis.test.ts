@@ -88,8 +88,8 @@ describe('tokens under refresh:<token>', () => {
     const here = app(store, accept, { now: () => now })
     const { family } = succeeded(await here.rotate({ refreshToken: token }))
     const record = await store.find(family.id)
-    expect(record!.keepUntil).toBeGreaterThan(now + 3560 * 1000)
-    expect(record!.keepUntil).toBeLessThanOrEqual(now + 3660 * 1000)
+    expect(record!.lifetime.keepUntil).toBeGreaterThan(now + 3560 * 1000)
+    expect(record!.lifetime.keepUntil).toBeLessThanOrEqual(now + 3660 * 1000)
     expect(await redis.exists(`refresh:${token}`)).toBe(1)
   })
 

@@ -70,7 +70,7 @@ describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
     const { family } = succeeded(await here.rotate({ refreshToken: token, clientId: 'app' }))
     expect(family.createdAt).toBe(Date.UTC(2026, 0, 1, 12))
     const [row] = db.prepare('SELECT expires FROM oauth_tokens').all() as { expires: string }[]
-    expect((await store.find(family.id))!.keepUntil).toBe(Date.parse(row!.expires) + 60_000)
+    expect((await store.find(family.id))!.lifetime.keepUntil).toBe(Date.parse(row!.expires) + 60_000)
   })
 
   it('one that was revoked there is refused; one of another client makes nothing', async () => {
@@ -101,15 +101,19 @@ describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
   })
 
   it.each([
-    ['offline families have their limits', "1 AS offline, 'jkt:k' AS bound_key", { offline: true, boundKey: 'jkt:k' }],
-    ['null is nothing', 'NULL AS offline, NULL AS bound_key', { offline: false, boundKey: null }],
+    [
+      'offline families have their limits',
+      "1 AS offline, 'jkt:k' AS bound_key",
+      { offline: true, confirmation: { jkt: 'k' } },
+    ],
+    ['null is nothing', 'NULL AS offline, NULL AS bound_key', { offline: false, confirmation: null }],
     ['an absolute end holds', '4102444800 AS absolute_expires_at', { absoluteExpiresAt: 4_102_444_800_000 }],
   ])('%s', async (_name, columns, expected) => {
     const { signIn, options } = oldApp(sha256)
     const token = await signIn()
     const find = options.find.replace('SELECT', `SELECT ${columns},`)
     const here = app(memoryStore(), sqlTokens({ ...options, find, stored: 'sha256-hex' }))
-    const outcome = await here.rotate({ refreshToken: token, clientId: 'app', boundKey: 'jkt:k' })
+    const outcome = await here.rotate({ refreshToken: token, clientId: 'app', confirmation: { jkt: 'k' } })
     expect(succeeded(outcome).family).toMatchObject(expected)
   })
 

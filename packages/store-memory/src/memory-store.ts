@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Claim, FamilyId, FamilyRecord, Succession, TokenStore } from '@baton/core'
+import type { Claim, FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import { pageOf } from '@baton/core/store'
 import { subjectIndex } from './subject-index.js'
 
@@ -36,9 +36,9 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
   }
 
   function buryIfOver(record: FamilyRecord, now: number): boolean {
-    if (isAlive(record, now) || record.keepUntil > now) return false
+    if (isAlive(record, now) || record.lifetime.keepUntil > now) return false
     families.delete(record.id)
-    subjects.remove(record.subject, record.id)
+    subjects.remove(record.grant.subject, record.id)
     return true
   }
 
@@ -60,7 +60,7 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
           `memoryStore is full: it holds ${String(maxFamilies)} families and evicts none; raise maxFamilies, or use a store with a disk`,
         )
       fullUntil = -Infinity
-      subjects.add(record.subject, record.id)
+      subjects.add(record.grant.subject, record.id)
       return keep(deepFreeze(structuredClone(record)))
     },
 
@@ -71,10 +71,13 @@ export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}):
     async rotate({ id, expect, next, now }) {
       const record = families.get(id)
       if (record === undefined) return null
-      if (record.verifier !== expect || !isAlive(record, now)) return record
-      const { idleMs, absoluteExpiresAt } = record
+      if (record.current.verifier !== expect || !isAlive(record, now)) return record
+      const { grant, lifetime, revocation } = record
+      const { idleMs, absoluteExpiresAt } = lifetime
       const expiresAt = idleMs === null ? absoluteExpiresAt : Math.min(now + idleMs, absoluteExpiresAt)
-      return keep(successionOf(record, next ?? record, expiresAt))
+      const current = next === null ? record.current : deepFreeze({ ...next })
+      // Spelt out, because a spread of a frozen record takes several times as long.
+      return keep({ id, current, grant, lifetime, expiresAt, revocation })
     },
 
     async revoke(id, revocation) {
@@ -128,7 +131,8 @@ function isAlive(record: FamilyRecord, now: number): boolean {
 }
 
 /** When the family may be deleted, as far as is known now. */
-function deathOf({ revocation, expiresAt, keepUntil }: FamilyRecord): number {
+function deathOf({ revocation, expiresAt, lifetime }: FamilyRecord): number {
+  const { keepUntil } = lifetime
   return revocation === null ? Math.max(expiresAt, keepUntil) : keepUntil
 }
 
@@ -144,32 +148,6 @@ function inRounds<Key, Value>(map: Map<Key, Value>): (visit: (key: Key, value: V
       }
       visit(...step.value)
     }
-  }
-}
-
-/** Spelt out, because copying a frozen record takes several times as long. */
-function successionOf(record: FamilyRecord, next: Succession, expiresAt: number): FamilyRecord {
-  return {
-    id: record.id,
-    generation: next.generation,
-    verifier: next.verifier,
-    nonce: next.nonce,
-    keyId: next.keyId,
-    rotatedAt: next.rotatedAt,
-    retryKey: next.retryKey,
-    idleMs: record.idleMs,
-    expiresAt,
-    absoluteExpiresAt: record.absoluteExpiresAt,
-    keepUntil: record.keepUntil,
-    revocation: record.revocation,
-    subject: record.subject,
-    clientId: record.clientId,
-    scope: record.scope,
-    audience: record.audience,
-    boundKey: record.boundKey,
-    offline: record.offline,
-    metadata: record.metadata,
-    createdAt: record.createdAt,
   }
 }
 

@@ -128,14 +128,14 @@ function open(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, retry: R
           return attempt === 1 ? rotateFirst({ id, expect, next, now }) : rotateOne({ id, expect, next, now })
         },
         find: () => find(id),
-        applies: (found) => found?.verifier === expect && found.revocation === null && found.expiresAt > now,
+        applies: (found) => found?.current.verifier === expect && found.revocation === null && found.expiresAt > now,
         ...CONTEXT,
       })
     },
 
-    revoke(id, { id: revocationId, at, reason }) {
+    revoke(id, revocation) {
       return writeOrFind({
-        write: () => family('revoke', [id, revocationId, at, reason]),
+        write: () => family('revoke', [id, JSON.stringify(revocation)]),
         find: () => find(id),
         applies: (found) => found?.revocation === null,
         ...CONTEXT,

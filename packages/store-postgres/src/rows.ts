@@ -1,29 +1,19 @@
-import type { FamilyRecord, Revocation, RotateCommand, Succession } from '@baton/core'
+import type { FamilyRecord, RotateCommand } from '@baton/core'
 
 /** A family as PostgreSQL holds it. `bigint` arrives as text unless the app has told `pg` otherwise; `Number` takes either. */
 export interface FamilyRow {
   id: string
-  generation: string | number
   verifier: string
-  nonce: string
-  key_id: string
-  rotated_at: string | number
-  retry_key: string | null
+  /** JSON, as are `grant` and `revocation`. */
+  current: string
+  subject: string
+  created_at: string | number
+  grant: string
   idle_ms: string | number | null
-  expires_at: string | number
   absolute_expires_at: string | number
   keep_until: string | number
-  revocation_id: string | null
-  revoked_at: string | number | null
-  revocation_reason: string | null
-  subject: string
-  client_id: string
-  scope: string
-  audience: string
-  bound_key: string | null
-  offline: boolean
-  metadata: string
-  created_at: string | number
+  expires_at: string | number
+  revocation: string | null
 }
 
 /** A row of a read: of a family, or with nulls if there is none. */
@@ -33,69 +23,45 @@ export function isFamily(row: ReadRow): row is ReadRow & FamilyRow {
   return row.id !== null
 }
 
-/** In the order of `valuesOf`. */
+/** As statements name them, in the order of `valuesOf`. */
 export const COLUMNS = [
   'id',
-  'generation',
   'verifier',
-  'nonce',
-  'key_id',
-  'rotated_at',
-  'retry_key',
+  '"current"',
+  'subject',
+  'created_at',
+  '"grant"',
   'idle_ms',
-  'expires_at',
   'absolute_expires_at',
   'keep_until',
-  'revocation_id',
-  'revoked_at',
-  'revocation_reason',
-  'subject',
-  'client_id',
-  'scope',
-  'audience',
-  'bound_key',
-  'offline',
-  'metadata',
-  'created_at',
+  'expires_at',
+  'revocation',
 ] as const
 
-export function valuesOf(record: FamilyRecord): unknown[] {
-  const { revocation } = record
+export function valuesOf({ id, current, grant, lifetime, expiresAt, revocation }: FamilyRecord): unknown[] {
   return [
-    record.id,
-    record.generation,
-    record.verifier,
-    record.nonce,
-    record.keyId,
-    record.rotatedAt,
-    record.retryKey,
-    record.idleMs,
-    record.expiresAt,
-    record.absoluteExpiresAt,
-    record.keepUntil,
-    revocation?.id ?? null,
-    revocation?.at ?? null,
-    revocation?.reason ?? null,
-    record.subject,
-    record.clientId,
-    record.scope,
-    JSON.stringify(record.audience),
-    record.boundKey,
-    record.offline,
-    JSON.stringify(record.metadata),
-    record.createdAt,
+    id,
+    current.verifier,
+    JSON.stringify(current),
+    grant.subject,
+    grant.createdAt,
+    JSON.stringify(grant),
+    lifetime.idleMs,
+    lifetime.absoluteExpiresAt,
+    lifetime.keepUntil,
+    expiresAt,
+    revocation === null ? null : JSON.stringify(revocation),
   ]
 }
 
 /** A rotation that makes a successor. */
 export interface Swap extends RotateCommand {
-  readonly next: Succession
+  readonly next: FamilyRecord['current']
 }
 
 /** The parameters of `rotate`. */
 export function swapValues({ id, expect, next, now }: Swap): unknown[] {
-  const { generation, verifier, nonce, keyId, rotatedAt, retryKey } = next
-  return [id, expect, now, generation, verifier, nonce, keyId, rotatedAt, retryKey]
+  return [id, expect, now, next.verifier, JSON.stringify(next)]
 }
 
 /** The parameters of `rotateMany`: the swaps as JSON by the names that they have there, and whose they are. */
@@ -104,47 +70,24 @@ export function swapsValues(swaps: readonly Swap[]): unknown[] {
     id,
     expect,
     now,
-    generation: next.generation,
     verifier: next.verifier,
-    nonce: next.nonce,
-    key_id: next.keyId,
-    rotated_at: next.rotatedAt,
-    retry_key: next.retryKey,
+    current: JSON.stringify(next),
   }))
   return [JSON.stringify(rows), swaps.map(({ id }) => id)]
 }
 
-/** The columns are written by `valuesOf` alone, so their contents have the types that went in. */
+/** The columns are written by `valuesOf` and `swapValues` alone, so their contents have the types that went in. */
 export function recordOf(row: FamilyRow): FamilyRecord {
   return {
     id: row.id as FamilyRecord['id'],
-    generation: Number(row.generation),
-    verifier: row.verifier as FamilyRecord['verifier'],
-    nonce: row.nonce,
-    keyId: row.key_id,
-    rotatedAt: Number(row.rotated_at),
-    retryKey: row.retry_key,
-    idleMs: row.idle_ms === null ? null : Number(row.idle_ms),
+    current: JSON.parse(row.current) as FamilyRecord['current'],
+    grant: JSON.parse(row.grant) as FamilyRecord['grant'],
+    lifetime: {
+      idleMs: row.idle_ms === null ? null : Number(row.idle_ms),
+      absoluteExpiresAt: Number(row.absolute_expires_at),
+      keepUntil: Number(row.keep_until),
+    },
     expiresAt: Number(row.expires_at),
-    absoluteExpiresAt: Number(row.absolute_expires_at),
-    keepUntil: Number(row.keep_until),
-    revocation: revocationOf(row),
-    subject: row.subject,
-    clientId: row.client_id,
-    scope: row.scope,
-    audience: JSON.parse(row.audience) as string[],
-    boundKey: row.bound_key,
-    offline: row.offline,
-    metadata: JSON.parse(row.metadata) as Record<string, unknown>,
-    createdAt: Number(row.created_at),
-  }
-}
-
-function revocationOf(row: FamilyRow): Revocation | null {
-  if (row.revocation_id === null) return null
-  return {
-    id: row.revocation_id,
-    at: Number(row.revoked_at),
-    reason: row.revocation_reason as Revocation['reason'],
+    revocation: row.revocation === null ? null : (JSON.parse(row.revocation) as FamilyRecord['revocation']),
   }
 }

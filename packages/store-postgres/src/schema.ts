@@ -44,6 +44,25 @@ CREATE TABLE ${schema}.remembered (
 );
 CREATE INDEX remembered_by_end ON ${schema}.remembered (expires_at);
 `,
+  // "current" and "grant" hold the parts of the record as JSON, and the columns that statements do not use go. One ALTER TABLE with
+  // USING writes the table anew, once: an UPDATE would leave a dead version of every row, and a new table would lose its privileges.
+  (schema) => `ALTER TABLE ${schema}.families
+  ALTER COLUMN nonce TYPE text USING json_build_object('generation', generation, 'verifier', verifier, 'nonce', nonce,
+    'keyId', key_id, 'rotatedAt', rotated_at, 'retryKey', retry_key)::text,
+  ALTER COLUMN metadata TYPE text USING json_build_object('subject', subject, 'clientId', client_id, 'scope', scope,
+    'audience', audience::json, 'confirmation', CASE
+      WHEN bound_key LIKE 'jkt:%' THEN json_build_object('jkt', substr(bound_key, 5))
+      WHEN bound_key IS NOT NULL THEN json_build_object('x5t#S256', substr(bound_key, 10))
+    END, 'offline', offline, 'metadata', metadata::json, 'createdAt', created_at)::text,
+  ALTER COLUMN revocation_reason TYPE text USING CASE WHEN revocation_id IS NOT NULL
+    THEN json_build_object('id', revocation_id, 'at', revoked_at, 'reason', revocation_reason)::text END;
+ALTER TABLE ${schema}.families RENAME COLUMN nonce TO "current";
+ALTER TABLE ${schema}.families RENAME COLUMN metadata TO "grant";
+ALTER TABLE ${schema}.families RENAME COLUMN revocation_reason TO revocation;
+ALTER TABLE ${schema}.families DROP COLUMN generation, DROP COLUMN key_id, DROP COLUMN rotated_at, DROP COLUMN retry_key,
+  DROP COLUMN client_id, DROP COLUMN scope, DROP COLUMN audience, DROP COLUMN bound_key, DROP COLUMN offline,
+  DROP COLUMN revocation_id, DROP COLUMN revoked_at;
+`,
 ]
 
 const NEWEST = MIGRATIONS.length

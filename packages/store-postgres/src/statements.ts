@@ -8,14 +8,14 @@ export function statementsOn(schema: string) {
   const remembered = `${schema}.remembered`
   const columns = COLUMNS.join(', ')
   const places = COLUMNS.map((_, index) => `$${String(index + 1)}`).join(', ')
-  const living = 'id = $1 AND verifier = $2 AND revocation_id IS NULL AND expires_at > $3::bigint'
+  const living = 'id = $1 AND verifier = $2 AND revocation IS NULL AND expires_at > $3::bigint'
   const renewedAt = (now: string) =>
     `expires_at = LEAST(${now} + coalesce(idle_ms, absolute_expires_at), absolute_expires_at)`
   const renewed = renewedAt('$3::bigint')
   // One row in any case, which says whether the server is a standby: what a standby does not have yet is not unknown.
   const onPrimary = (rows: string) =>
     `SELECT pg_is_in_recovery() AS is_standby, ${columns} FROM (SELECT) AS server LEFT JOIN ${rows}`
-  const dead = '(revocation_id IS NOT NULL OR expires_at <= $1::bigint) AND keep_until <= $1::bigint'
+  const dead = '(revocation IS NOT NULL OR expires_at <= $1::bigint) AND keep_until <= $1::bigint'
 
   // As an array, because a join might read the whole table. Rows that somebody is writing are passed over, not waited for.
   const deleteSome = (table: string, key: string, which: string) =>
@@ -25,22 +25,19 @@ export function statementsOn(schema: string) {
   return {
     create: `INSERT INTO ${families} (${columns}) VALUES (${places}) ON CONFLICT (id) DO NOTHING RETURNING ${columns}`,
     find: onPrimary(`${families} ON id = $1`),
-    rotate: `UPDATE ${families} SET ${renewed}, generation = $4, verifier = $5, nonce = $6, key_id = $7, rotated_at = $8,
-      retry_key = $9 WHERE ${living} RETURNING ${columns}`,
+    rotate: `UPDATE ${families} SET ${renewed}, verifier = $4, "current" = $5 WHERE ${living} RETURNING ${columns}`,
     // Rows that somebody is writing are passed over: nobody waits for the writers of another family.
-    rotateMany: `UPDATE ${families} SET ${renewedAt('swap.now')}, generation = swap.generation, verifier = swap.verifier,
-      nonce = swap.nonce, key_id = swap.key_id, rotated_at = swap.rotated_at, retry_key = swap.retry_key
-      FROM json_to_recordset($1) AS swap (id text, expect text, now bigint, generation bigint, verifier text, nonce text,
-        key_id text, rotated_at bigint, retry_key text)
-      WHERE ${families}.id = swap.id AND ${families}.verifier = swap.expect AND revocation_id IS NULL AND expires_at > swap.now
+    rotateMany: `UPDATE ${families} SET ${renewedAt('swap.now')}, verifier = swap.verifier, "current" = swap."current"
+      FROM json_to_recordset($1) AS swap (id text, expect text, now bigint, verifier text, "current" text)
+      WHERE ${families}.id = swap.id AND ${families}.verifier = swap.expect AND revocation IS NULL AND expires_at > swap.now
         AND ${families}.id = ANY (ARRAY(
           SELECT id FROM ${families} WHERE id = ANY ($2::text[]) FOR NO KEY UPDATE SKIP LOCKED))
       RETURNING ${COLUMNS.map((column) => `${families}.${column}`).join(', ')}`,
     renew: `UPDATE ${families} SET ${renewed} WHERE ${living} RETURNING ${columns}`,
-    revoke: `UPDATE ${families} SET revocation_id = $2, revoked_at = $3, revocation_reason = $4
-      WHERE id = $1 AND revocation_id IS NULL RETURNING ${columns}`,
+    revoke: `UPDATE ${families} SET revocation = $2
+      WHERE id = $1 AND revocation IS NULL RETURNING ${columns}`,
     list: onPrimary(`(SELECT ${columns} FROM ${families} WHERE subject = $1 AND (created_at, id) < ($2::bigint, $3)
-      AND revocation_id IS NULL AND expires_at > $4::bigint ORDER BY created_at DESC, id DESC LIMIT $5::bigint) AS page ON true`),
+      AND revocation IS NULL AND expires_at > $4::bigint ORDER BY created_at DESC, id DESC LIMIT $5::bigint) AS page ON true`),
     // A claim that stands is written as it is: nothing else shows it as it stands in the same step.
     remember: `INSERT INTO ${remembered} AS held (key, claimed_by, expires_at) VALUES ($1, $2, $3)
       ON CONFLICT (key) DO UPDATE SET

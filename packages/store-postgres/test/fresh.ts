@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { createRefreshTokens, type FamilyId, type FamilyRecord, type TokenStore, type Verifier } from '@baton/core'
+import { createRefreshTokens, type FamilyRecord, type TokenStore } from '@baton/core'
+import { type FamilyChanges, familyOf as recordOf, rotationOf as rotationAt, successorOf } from '@baton/store-testkit'
 import { postgresStore, type PostgresStoreOptions, type Queryable } from '../src/index.js'
 
 export const DAY = 86_400_000
@@ -34,37 +35,19 @@ export function urlWith(url: string, settings: Readonly<Record<string, string>>)
 /** For what is tested without a crash. */
 export const QUICK = { synchronous_commit: 'off' }
 
-export function familyOf(name: string, changes: Partial<FamilyRecord> = {}): FamilyRecord {
-  return {
-    id: `family ${name}` as FamilyId,
-    generation: 0,
-    verifier: `verifier ${name}` as Verifier,
-    nonce: 'nonce',
-    keyId: 'key',
+export function familyOf(name: string, changes: FamilyChanges = {}): FamilyRecord {
+  const times = {
     rotatedAt: NOW,
-    retryKey: null,
-    idleMs: DAY,
+    createdAt: NOW,
+    keepUntil: NOW,
     expiresAt: NOW + DAY,
     absoluteExpiresAt: NOW + 10 * DAY,
-    keepUntil: NOW,
-    revocation: null,
-    subject: 'user-1',
-    clientId: 'first-party',
-    scope: '',
-    audience: [],
-    boundKey: null,
-    offline: false,
-    metadata: {},
-    createdAt: NOW,
-    ...changes,
   }
+  return recordOf(name, { ...times, ...changes })
 }
 
 export function rotationOf(record: FamilyRecord, now = NOW) {
-  const generation = record.generation + 1
-  const verifier = `verifier of ${record.id} ${String(generation)}` as Verifier
-  const next = { generation, verifier, nonce: 'other', keyId: 'key', rotatedAt: now, retryKey: null }
-  return { id: record.id, expect: record.verifier, next, now }
+  return { ...rotationAt(record, now), next: successorOf(record, now) }
 }
 
 export const REVOCATION = { id: 'revocation', at: NOW, reason: 'logout' } as const

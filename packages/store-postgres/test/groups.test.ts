@@ -27,19 +27,19 @@ describe.each([false, true])('rotations that wait together, with named statement
   })
 
   const rotateAll = () => records.map((record) => store.rotate(rotationOf(record)))
-  const generations = () => Promise.all(records.map(async ({ id }) => (await store.find(id))?.generation))
+  const generations = () => Promise.all(records.map(async ({ id }) => (await store.find(id))?.current.generation))
 
   test('each gets its own record, with all that it was made of', async () => {
     const marked = records.map((record, index) => {
       const command = rotationOf(record, NOW + index)
-      return { ...command, next: { ...command.next, retryKey: index === 2 ? null : `key of ${record.subject}` } }
+      return { ...command, next: { ...command.next, retryKey: index === 2 ? null : `key of ${record.grant.subject}` } }
     })
     const rotated = await Promise.all(marked.map((command) => store.rotate(command)))
     expect(rotated).toEqual(
       records.map((record, index) => ({
         ...record,
-        ...marked[index]!.next,
-        expiresAt: NOW + index + record.idleMs!,
+        current: marked[index]!.next,
+        expiresAt: NOW + index + record.lifetime.idleMs!,
       })),
     )
     expect(await Promise.all(records.map(({ id }) => store.find(id)))).toEqual(rotated)
@@ -56,7 +56,13 @@ describe.each([false, true])('rotations that wait together, with named statement
       store.rotate(rotationOf(familyOf('nobody'))),
       store.rotate(rotationOf(living!)),
     ])
-    expect(answers).toEqual([winner, dead, expired, null, expect.objectContaining({ id: living!.id, generation: 1 })])
+    expect(answers).toEqual([
+      winner,
+      dead,
+      expired,
+      null,
+      expect.objectContaining({ id: living!.id, current: expect.objectContaining({ generation: 1 }) }),
+    ])
   })
 
   test('one that fails does not take the others with it, and hears why', async () => {
@@ -83,16 +89,16 @@ describe.each([false, true])('rotations that wait together, with named statement
     await store.within(client).revoke(records[2]!.id, REVOCATION)
     const rotations = rotateAll()
     const [late] = rotations.splice(2, 1)
-    expect(await Promise.all(rotations)).toMatchObject(rotations.map(() => ({ generation: 1 })))
+    expect(await Promise.all(rotations)).toMatchObject(rotations.map(() => ({ current: { generation: 1 } })))
     await client.query('COMMIT')
     client.release()
-    expect(await late).toMatchObject({ generation: 0, revocation: REVOCATION })
+    expect(await late).toMatchObject({ current: { generation: 0 }, revocation: REVOCATION })
   })
 
   test('more than fit into one statement go into the next', async () => {
     const many = Array.from({ length: 300 }, (_, index) => familyOf(`many ${String(index)}`))
     await Promise.all(many.map((record) => store.create(record, NOW)))
     const rotated = await Promise.all(many.map((record) => store.rotate(rotationOf(record))))
-    expect(rotated).toMatchObject(many.map(({ id }) => ({ id, generation: 1 })))
+    expect(rotated).toMatchObject(many.map(({ id }) => ({ id, current: { generation: 1 } })))
   })
 })

@@ -32,7 +32,10 @@ describe('migrate', () => {
     )
     await store.migrate()
     expect(await tablesOf(schema)).toEqual(made)
-    expect((await pool.query(`SELECT version FROM ${schema}.schema_versions`)).rows).toEqual([{ version: 1 }])
+    expect((await pool.query(`SELECT version FROM ${schema}.schema_versions`)).rows).toEqual([
+      { version: 1 },
+      { version: 2 },
+    ])
   })
 
   test('of 20 at once one makes the tables, and all resolve', async () => {
@@ -40,7 +43,10 @@ describe('migrate', () => {
       const schema = freshSchema()
       const stores = Array.from({ length: 20 }, () => postgresStore(pool, { schema }))
       await Promise.all(stores.map((store) => store.migrate()))
-      expect((await pool.query(`SELECT version FROM ${schema}.schema_versions`)).rows).toEqual([{ version: 1 }])
+      expect((await pool.query(`SELECT version FROM ${schema}.schema_versions`)).rows).toEqual([
+        { version: 1 },
+        { version: 2 },
+      ])
       expect(await stores[0]!.create(familyOf('a'), NOW)).toEqual(familyOf('a'))
     }
   })
@@ -53,18 +59,18 @@ describe('migrate', () => {
     expect(await tablesOf(schema)).toEqual(made)
     await expect(pool.query(migrationSql(schema))).rejects.toThrow(/schema_versions.* already exists/)
     expect(await tablesOf(schema)).toEqual(made)
-    expect(migrationSql(schema, 1)).toBe('')
-    expect(() => migrationSql(schema, 2)).toThrow(/^from: expected a schema version from 0 to 1, got 2/)
+    expect(migrationSql(schema, 2)).toBe('')
+    expect(() => migrationSql(schema, 3)).toThrow(/^from: expected a schema version from 0 to 2, got 3/)
   })
 
   test('leaves alone what a newer version made', async () => {
     const schema = freshSchema()
     await pool.query(
-      `CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.schema_versions (version int); INSERT INTO ${schema}.schema_versions VALUES (1), (2)`,
+      `CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.schema_versions (version int); INSERT INTO ${schema}.schema_versions VALUES (1), (2), (3)`,
     )
     const made = await tablesOf(schema)
     await expect(postgresStore(pool, { schema }).migrate()).rejects.toThrow(
-      /has version 2 .* knows none above 1; update the package, nothing was changed/,
+      /has version 3 .* knows none above 2; update the package, nothing was changed/,
     )
     expect(await tablesOf(schema)).toEqual(made)
   })
@@ -150,8 +156,8 @@ describe('before migrate', () => {
         cause: { code: expect.stringMatching(/^(42P01|3F000)$/) },
       })
     await pool.query(migrationSql(schema))
-    await pool.query(`ALTER TABLE ${schema}.families DROP COLUMN nonce`)
-    await expect(store.find(familyOf('a').id)).rejects.toThrow(/lacks the tables .*"nonce" does not exist/)
+    await pool.query(`ALTER TABLE ${schema}.families DROP COLUMN keep_until`)
+    await expect(store.find(familyOf('a').id)).rejects.toThrow(/lacks the tables .*"keep_until" does not exist/)
   })
 })
 
@@ -216,6 +222,6 @@ test('a schema name of 63 characters and named statements go together', async ()
   const schema = `t${freshSchema()}`.padEnd(63, '_')
   const store = await freshStore(pool, { schema, namedStatements: true })
   const record = await store.create(familyOf('a'), NOW)
-  expect(await store.rotate(rotationOf(record))).toMatchObject({ generation: 1 })
+  expect(await store.rotate(rotationOf(record))).toMatchObject({ current: { generation: 1 } })
   await pool.query(`DROP SCHEMA ${schema} CASCADE`)
 })

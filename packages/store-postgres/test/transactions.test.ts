@@ -1,4 +1,5 @@
 import { createRefreshTokens } from '@baton/core'
+import { withChanges } from '@baton/store-testkit'
 import { type PostgresServer, startPostgres, until } from '@baton/test-servers'
 import type pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -76,7 +77,7 @@ test('nothing is tried again within a transaction: the caller hears of 40001 its
       await expect(own.rotate(rotationOf(before!, NOW + 1))).rejects.toMatchObject({ code: '40001' })
       await client.query('ROLLBACK')
     }
-    expect(await store.find(record.id)).toMatchObject({ generation: 2 })
+    expect(await store.find(record.id)).toMatchObject({ current: { generation: 2 } })
   } finally {
     client.release()
   }
@@ -89,24 +90,24 @@ test('a write within waits for nobody but the writers of the same family', async
   const client = await pool.connect()
   await client.query('BEGIN')
   await store.within(client).revoke(one.id, REVOCATION)
-  expect(await store.rotate(rotationOf(other))).toMatchObject({ generation: 1 })
+  expect(await store.rotate(rotationOf(other))).toMatchObject({ current: { generation: 1 } })
   expect(await store.find(one.id)).toEqual(one)
   const late = store.rotate(rotationOf(one))
   await someoneWaits()
   await client.query('COMMIT')
   client.release()
-  expect(await late).toMatchObject({ generation: 0, revocation: REVOCATION })
+  expect(await late).toMatchObject({ current: { generation: 0 }, revocation: REVOCATION })
 })
 
 test('who waited for the winner of a race sees what the winner wrote, not what was there before', async () => {
   const record = familyOf('raced')
-  const { verifier } = familyOf('loser')
+  const { verifier } = familyOf('loser').current
   const winning = rotationOf(record)
   const losing = { ...winning, next: { ...winning.next, verifier } }
   const losers = [
     () => store.rotate(losing),
     () => store.rotate({ ...losing, next: null }),
-    () => store.create({ ...record, verifier }, NOW),
+    () => store.create(withChanges(record, { verifier }), NOW),
   ]
   for (const lose of losers) {
     await pool.query(`DELETE FROM "${schema}".families WHERE id = $1`, [record.id])

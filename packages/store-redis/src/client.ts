@@ -32,7 +32,7 @@ export interface Commands {
   readonly runReplicated: Run
 }
 
-type Run = (script: Script, key: string, ...args: (string | number)[]) => Promise<unknown>
+export type Run = (script: Script, key: string, ...args: (string | number)[]) => Promise<unknown>
 
 interface Driver {
   bySha(sha: string, key: string, args: string[]): Promise<unknown>

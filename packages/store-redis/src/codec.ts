@@ -1,21 +1,25 @@
-import type { FamilyRecord, Revocation, RevocationReason, Succession } from '@baton/core'
+import type { FamilyRecord } from '@baton/core'
+import { decodeFormat1, FORMAT_1 } from './format-1.js'
 
 /**
- * A family is one string: a head that scripts rewrite, a line feed, and a body that never changes.
+ * A family is one string of three lines: what scripts compare and compute, then the current token and the grant as packed JSON.
  *
- *     1|verifier|generation|nonce|keyId|rotatedAt|retryKey|expiresAt|idleMs|absoluteExpiresAt|keepUntil|revocation
- *     ["subject","clientId","scope",createdAt,audience?,boundKey?,offline?,metadata?]
+ *     2|verifier|expiresAt|idleMs|absoluteExpiresAt|keepUntil|revocation
+ *     [0,generation,"nonce","keyId",rotatedAt,"retryKey"]
+ *     [0,"subject","clientId","scope",createdAt,["audience"],confirmation,offline,metadata]
  *
  * A string rather than a hash: a hash keeps small fields tightly only until one value passes 64 bytes, and a user agent does.
  */
-export const FORMAT = '1'
+export const FORMAT = '2'
 
 const TEXT = '([^|\\n]*)'
 const WHOLE = '(-?\\d+)'
+/** JSON has no line feed outside of strings as JSON.stringify writes it, and escapes it within them. */
+const LINE = '([^\\n]*)'
 
-/** The head and its line feed, in one match: every rotation answers with a record. */
-const HEAD = new RegExp(
-  `^${[FORMAT, TEXT, WHOLE, TEXT, TEXT, WHOLE, TEXT, WHOLE, `${WHOLE}?`, WHOLE, WHOLE, TEXT].join('\\|')}\\n`,
+/** The whole record in one match: every rotation returns one. */
+const RECORD = new RegExp(
+  `^${[FORMAT, TEXT, WHOLE, `${WHOLE}?`, WHOLE, WHOLE, LINE].join('\\|')}\\n(\\[.*\\])\\n(\\[.*\\])$`,
 )
 
 /** What stands under a key of ours was not written by this version of this package. Nothing has been overwritten. */
@@ -23,34 +27,45 @@ export class RecordFormatError extends Error {
   override readonly name = 'RecordFormatError'
 }
 
-export function encode(record: FamilyRecord): string {
-  const { revocation, idleMs, absoluteExpiresAt, keepUntil, expiresAt } = record
+export function encode({ current, grant, lifetime, expiresAt, revocation }: FamilyRecord): string {
+  const { idleMs, absoluteExpiresAt, keepUntil } = lifetime
   const head = [
     FORMAT,
-    encodeSuccession(record),
+    plain(current.verifier),
     whole(expiresAt),
     idleMs === null ? '' : whole(idleMs),
     whole(absoluteExpiresAt),
     whole(keepUntil),
-    revocation === null ? '' : encodeRevocation(revocation),
+    revocation === null ? '' : JSON.stringify(revocation),
   ].join('|')
-  return `${head}\n${JSON.stringify(bodyOf(record))}`
+  return [head, encodeCurrent(current), pack(grant, GRANT)].join('\n')
 }
 
-/** The part of the head that a rotation replaces. */
-export function encodeSuccession({ verifier, generation, nonce, keyId, rotatedAt, retryKey }: Succession): string {
-  return [plain(verifier), whole(generation), plain(nonce), plain(keyId), whole(rotatedAt), plain(retryKey ?? '')].join(
-    '|',
-  )
+/** The line that a rotation replaces. The verifier is in the first line, where scripts compare it. */
+export function encodeCurrent({ verifier: _inHead, ...current }: FamilyRecord['current']): string {
+  return pack(current, CURRENT)
 }
 
-export function encodeRevocation({ id, at, reason }: Revocation): string {
-  return [plain(id), whole(at), plain(reason)].join(',')
+/** The members that are written by their places. Append only: a member that is not here is written by its name. */
+const CURRENT = ['generation', 'nonce', 'keyId', 'rotatedAt', 'retryKey'] as const
+const GRANT = ['subject', 'clientId', 'scope', 'createdAt', 'audience', 'confirmation', 'offline', 'metadata'] as const
+
+/** Writes the values in the order of `names` behind an object of all other members, or 0: names would double the size of a record. */
+function pack<Part extends object>(part: Part, names: readonly (keyof Part & string)[]): string {
+  const others = Object.entries(part).filter(([name]) => !(names as readonly string[]).includes(name))
+  return JSON.stringify([others.length === 0 ? 0 : Object.fromEntries(others), ...names.map((name) => part[name])])
+}
+
+/** The inverse of `pack`. Throws for what is no list. */
+function unpack(json: string, names: readonly string[]): object {
+  const [others, ...values] = JSON.parse(json) as [object | 0, ...unknown[]]
+  const members = values.map((value, place): [string, unknown] => [names[place] ?? '', value])
+  return { ...(others === 0 ? {} : others), ...Object.fromEntries(members) }
 }
 
 /** Core writes base64url here; a separator would shift every field behind it. */
-function plain(text: string): string {
-  if (/[|,\n]/.test(text)) throw new TypeError('a hash, nonce, key id or reason of a record holds a separator')
+export function plain(text: string): string {
+  if (/[|\n]/.test(text)) throw new TypeError('the verifier of a record holds a separator')
   return text
 }
 
@@ -60,84 +75,40 @@ export function whole(value: number): string {
   return String(value)
 }
 
-export function decode(id: FamilyRecord['id'], text: string): FamilyRecord {
-  const match = HEAD.exec(text)
-  if (match === null) throw foreign(id)
-  const [head, verifier = '', generation, nonce = '', keyId = '', rotatedAt, retryKey = '', ...rest] = match
-  const [expiresAt, idleMs, absoluteExpiresAt, keepUntil, revocation = ''] = rest
-  const [subject, clientId, scope, createdAt, audience = [], boundKey = null, offline = 0, metadata = {}] = bodyIn(
-    id,
-    text.slice(head.length),
-  )
-  return {
-    id,
-    verifier: verifier as FamilyRecord['verifier'],
-    generation: Number(generation),
-    nonce,
-    keyId,
-    rotatedAt: Number(rotatedAt),
-    retryKey: retryKey === '' ? null : retryKey,
-    expiresAt: Number(expiresAt),
-    idleMs: idleMs === undefined ? null : Number(idleMs),
-    absoluteExpiresAt: Number(absoluteExpiresAt),
-    keepUntil: Number(keepUntil),
-    revocation: revocation === '' ? null : revocationIn(id, revocation),
-    subject,
-    clientId,
-    scope,
-    createdAt,
-    audience,
-    boundKey,
-    offline: offline === 1,
-    metadata,
-  }
+/** Returns true for a record in the format of an earlier version, which `decode` reads and scripts leave as it is. */
+export function isEarlierFormat(text: string): boolean {
+  return text.startsWith(`${FORMAT_1}|`)
 }
 
-function foreign(id: string): RecordFormatError {
-  return new RecordFormatError(
+export function decode(id: FamilyRecord['id'], text: string): FamilyRecord {
+  const record = isEarlierFormat(text) ? decodeFormat1(id, text) : decodeFormat2(id, text)
+  if (record !== null) return record
+  throw new RecordFormatError(
     `the record of family ${id} was not written by this version of @baton/store-redis; ` +
       'bring every instance to the newest version in use, or give this app a prefix of its own',
   )
 }
 
-type Body = [
-  subject: string,
-  clientId: string,
-  scope: string,
-  createdAt: number,
-  audience?: readonly string[],
-  boundKey?: string | null,
-  offline?: 0 | 1,
-  metadata?: Readonly<Record<string, unknown>>,
-]
-
-/** Trailing defaults are left out: an ordinary family pays nothing for what it does not use. */
-function bodyOf({ subject, clientId, scope, createdAt, audience, boundKey, offline, metadata }: FamilyRecord): Body {
-  const hasMetadata = Object.keys(metadata).length > 0
-  if (hasMetadata) return [subject, clientId, scope, createdAt, audience, boundKey, offline ? 1 : 0, metadata]
-  if (offline) return [subject, clientId, scope, createdAt, audience, boundKey, 1]
-  if (boundKey !== null) return [subject, clientId, scope, createdAt, audience, boundKey]
-  return audience.length > 0 ? [subject, clientId, scope, createdAt, audience] : [subject, clientId, scope, createdAt]
-}
-
-function bodyIn(id: string, json: string): Body {
+/** Returns null for anything but a record in this format. What it holds was written by `encode`, so it has the types that went in. */
+function decodeFormat2(id: FamilyRecord['id'], text: string): FamilyRecord | null {
+  const match = RECORD.exec(text)
+  if (match === null) return null
+  const [, verifier = '', expiresAt, idleMs, absoluteExpiresAt, keepUntil, revocation = '', current = '', grant = ''] =
+    match
   try {
-    const body: unknown = JSON.parse(json)
-    if (isBody(body)) return body
+    return {
+      id,
+      current: { ...unpack(current, CURRENT), verifier } as FamilyRecord['current'],
+      grant: unpack(grant, GRANT) as FamilyRecord['grant'],
+      lifetime: {
+        idleMs: idleMs === undefined ? null : Number(idleMs),
+        absoluteExpiresAt: Number(absoluteExpiresAt),
+        keepUntil: Number(keepUntil),
+      },
+      expiresAt: Number(expiresAt),
+      revocation: revocation === '' ? null : (JSON.parse(revocation) as FamilyRecord['revocation']),
+    }
   } catch {
-    // Told below.
+    return null
   }
-  throw foreign(id)
-}
-
-function isBody(body: unknown): body is Body {
-  if (!Array.isArray(body)) return false
-  const [subject, clientId, scope, createdAt] = body as unknown[]
-  return [subject, clientId, scope].every((part) => typeof part === 'string') && typeof createdAt === 'number'
-}
-
-function revocationIn(id: string, text: string): Revocation {
-  const [revocationId = '', at = '', reason] = text.split(',')
-  if (!/^-?\d+$/.test(at)) throw foreign(id)
-  return { id: revocationId, at: Number(at), reason: reason as RevocationReason }
 }

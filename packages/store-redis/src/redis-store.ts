@@ -1,11 +1,11 @@
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import { decodeCursor, positionOf, toPage } from '@baton/core/store'
 import { checkServers, type Finding } from './check.js'
-import { commandsOf, type RedisClient } from './client.js'
-import { decode, encode, encodeRevocation, encodeSuccession } from './codec.js'
+import { commandsOf, type RedisClient, type Run } from './client.js'
+import { decode, encode, encodeCurrent, isEarlierFormat, plain } from './codec.js'
 import { familyOfEntry, indexEntry, keyspace } from './keys.js'
 import { assertRedisClient, redisOptions, type RedisStoreOptions, toQuorum } from './options.js'
-import { CREATE, ENTRIES, FIND, INDEX, REMEMBER, REVOKE, ROTATE } from './scripts.lua.js'
+import { CREATE, ENTRIES, FIND, INDEX, REMEMBER, REVOKE, ROTATE, type Script, UPGRADE } from './scripts.lua.js'
 
 export interface RedisStore extends TokenStore {
   /**
@@ -29,35 +29,45 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const { run, runReplicated } = commandsOf(client, toQuorum(waitForReplicas))
   const find = async (id: FamilyId) => recordIn(id, await run(FIND, keys.family(id)))
 
+  /** Runs a script that writes to one family. A record in an earlier format is replaced first, in a step of its own, once. */
+  async function write(send: Run, script: Script, id: FamilyId, ...args: (string | number)[]) {
+    const key = keys.family(id)
+    const reply = await send(script, key, ...args)
+    if (typeof reply !== 'string' || !isEarlierFormat(reply)) return recordIn(id, reply)
+    await send(UPGRADE, key, reply, encode(decode(id, reply)))
+    return recordIn(id, await send(script, key, ...args))
+  }
+
   /** Returns the family of an index entry if it is alive and the entry is its own; a `create` that lost leaves another entry. */
   async function living(entry: string, subject: string, now: number): Promise<FamilyRecord | null> {
     const record = await find(familyOfEntry(entry))
     if (record === null || record.revocation !== null || record.expiresAt <= now) return null
-    return record.subject === subject && indexEntry(positionOf(record)) === entry ? record : null
+    return record.grant.subject === subject && indexEntry(positionOf(record)) === entry ? record : null
   }
 
   return {
     async create(record, now) {
-      const { id, subject, absoluteExpiresAt, expiresAt, keepUntil } = record
+      const { id, grant, lifetime, expiresAt } = record
+      const { absoluteExpiresAt, keepUntil } = lifetime
       const text = encode(record)
       // The index first: an entry without a family is skipped, but a family without an entry could not be listed and revoked.
       const lasts = lasting(absoluteExpiresAt, now)
-      await runReplicated(INDEX, keys.subject(subject), indexEntry(positionOf(record)), absoluteExpiresAt, now, lasts)
-      const reply = await runReplicated(CREATE, keys.family(id), text, lasting(Math.max(expiresAt, keepUntil), now))
-      const stored = recordIn(id, reply)
-      if (stored === null) throw unexpected(reply)
+      const index = keys.subject(grant.subject)
+      await runReplicated(INDEX, index, indexEntry(positionOf(record)), absoluteExpiresAt, now, lasts)
+      const stored = await write(runReplicated, CREATE, id, text, lasting(Math.max(expiresAt, keepUntil), now))
+      if (stored === null) throw unexpected(stored)
       return stored
     },
 
     find,
 
     async rotate({ id, expect, next, now }) {
-      const succession = next === null ? '' : encodeSuccession(next)
-      return recordIn(id, await run(ROTATE, keys.family(id), expect, now, succession))
+      const successor = next === null ? [] : [plain(next.verifier), encodeCurrent(next)]
+      return write(run, ROTATE, id, expect, now, ...successor)
     },
 
     async revoke(id, revocation) {
-      return recordIn(id, await runReplicated(REVOKE, keys.family(id), encodeRevocation(revocation)))
+      return write(runReplicated, REVOKE, id, JSON.stringify(revocation))
     },
 
     async list({ subject, cursor, limit, now }) {

@@ -10,8 +10,8 @@ export interface Script {
 const script = (lua: string): Script => ({ lua, sha: createHash('sha1').update(lua).digest('hex') })
 
 /*
- * Scripts compare and swap; they decide nothing. What another version wrote is returned as it is and never rewritten: the codec
- * then refuses it with a message. Reads are scripts too: drivers may send plain reads to replicas, which know less.
+ * Scripts compare and swap; they decide nothing. What another version wrote is returned as it is: the codec rejects it with a message
+ * or, where it is an earlier format, the store replaces it with UPGRADE and repeats the call. Reads are scripts too: drivers may send plain reads to replicas, which know less.
  *
  * No script answers on a replica, not even on one that was the primary a moment ago: what it does not have would count as unknown and
  * sign a user out. Every path therefore calls a write command, and a server that takes no writes rejects with READONLY or NOREPLICAS.
@@ -21,15 +21,14 @@ const script = (lua: string): Script => ({ lua, sha: createHash('sha1').update(l
 const FOREIGN = `string.sub(value, 1, ${String(FORMAT.length + 1)}) ~= '${FORMAT}|'`
 
 const FIELD = '[^|\\n]*'
-const WITHIN_SUCCESSION = `|${FIELD}`.repeat(5)
 
-/** Takes the head apart in one match: a loop over its fields costs the server twice as much. */
-const READ_HEAD = `
+/** Takes the record apart in one match: a loop over its fields costs the server twice as much. */
+const READ_RECORD = `
 local value = redis.call('GET', KEYS[1])
 if not value then return redis.call('GETEX', KEYS[1]) end
-local succession, verifier, ends, limits, idle, absolute, kept, revocation, body = string.match(value,
-  '^${FORMAT}|((${FIELD})${WITHIN_SUCCESSION})|(${FIELD})|((${FIELD})|(${FIELD})|(${FIELD}))|(${FIELD})(\\n%[.*%])$')
-if not body then return redis.call('GETEX', KEYS[1]) end
+local verifier, ends, limits, idle, absolute, kept, revocation, current, grant = string.match(value,
+  '^${FORMAT}|(${FIELD})|(${FIELD})|((${FIELD})|(${FIELD})|(${FIELD}))|([^\\n]*)(\\n%[[^\\n]*%])(\\n%[.*%])$')
+if not grant then return redis.call('GETEX', KEYS[1]) end
 `
 
 /** KEYS: family. Returns the record. */
@@ -51,29 +50,39 @@ return value
 `)
 
 /**
- * KEYS: family. ARGV: expected verifier, now, succession or '' to renew. The record lasts until its end or keepUntil, whichever is
- * later. Returns it as it stands.
+ * KEYS: family. ARGV: expected verifier, now, then nothing to renew, or the next verifier and the next current token. The record
+ * lasts until its end or keepUntil, whichever is later. Returns it as it stands.
  */
-export const ROTATE = script(`${READ_HEAD}
+export const ROTATE = script(`${READ_RECORD}
 local now = tonumber(ARGV[2])
 if verifier ~= ARGV[1] or revocation ~= '' or tonumber(ends) <= now then
   return redis.call('GETEX', KEYS[1])
 end
 ends = tonumber(absolute)
 if idle ~= '' then ends = math.min(ends, now + tonumber(idle)) end
-if ARGV[3] ~= '' then succession = ARGV[3] end
-value = '${FORMAT}|' .. succession .. '|' .. string.format('%.0f', ends) .. '|' .. limits .. '|' .. body
+if ARGV[3] then
+  verifier = ARGV[3]
+  current = '\\n' .. ARGV[4]
+end
+value = '${FORMAT}|' .. verifier .. '|' .. string.format('%.0f', ends) .. '|' .. limits .. '|' .. current .. grant
 local lasts = math.max(1, math.max(ends, tonumber(kept)) - now)
 redis.call('SET', KEYS[1], value, 'PX', string.format('%.0f', lasts))
 return value
 `)
 
 /** KEYS: family. ARGV: revocation. Keeps the time to live, and writes what stands where there is one already, as CREATE does. */
-export const REVOKE = script(`${READ_HEAD}
+export const REVOKE = script(`${READ_RECORD}
 if revocation == '' then revocation = ARGV[1] end
-value = '${FORMAT}|' .. succession .. '|' .. ends .. '|' .. limits .. '|' .. revocation .. body
+value = '${FORMAT}|' .. verifier .. '|' .. ends .. '|' .. limits .. '|' .. revocation .. current .. grant
 redis.call('SET', KEYS[1], value, 'KEEPTTL')
 return value
+`)
+
+/** KEYS: family. ARGV: record in an earlier format, the same record in this one. Replaces it, if it is still the one that was read. */
+export const UPGRADE = script(`
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return redis.call('GETEX', KEYS[1]) end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+return ARGV[2]
 `)
 
 /**

@@ -133,9 +133,9 @@ describe.each(drivers)('%s', (name, connect) => {
           () => store.find(record.id),
           () => store.create(record, NOW),
           () => store.rotate(rotationOf(record)),
-          () => store.rotate({ ...rotationOf(record), expect: familyOf('other').verifier }),
+          () => store.rotate({ ...rotationOf(record), expect: familyOf('other').current.verifier }),
           () => store.revoke(record.id, revocation),
-          () => store.list({ subject: record.subject, limit: 5, now: NOW }),
+          () => store.list({ subject: record.grant.subject, limit: 5, now: NOW }),
           () => store.remember({ key: record.id, by: 'x', expiresAt: NOW + 1000 }, NOW),
         ])
           expect(await until('a connection', () => replyOf(call))).toMatch(/^the server is a replica .*READONLY/)

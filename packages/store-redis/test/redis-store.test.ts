@@ -36,7 +36,7 @@ test('a store on ioredis answers although an app under test has replaced its tim
   vi.useFakeTimers()
   const record = familyOf('alone')
   await store.create(record, NOW)
-  expect(await store.rotate(rotationOf(record))).toMatchObject({ generation: 1 })
+  expect(await store.rotate(rotationOf(record))).toMatchObject({ current: { generation: 1 } })
   const others = ['one', 'another'].map((name) => familyOf(name))
   expect(await Promise.all(others.map((other) => store.create(other, NOW)))).toHaveLength(2)
 })
@@ -67,12 +67,12 @@ describe.each(Object.entries(singleDrivers))('what %s sends', (_name, connect) =
     await store.rotate(rotationOf(record))
     await redis.script('FLUSH')
     await redis.config('RESETSTAT')
-    expect((await store.rotate(rotationOf(familyOf('a'))))?.generation).toBe(1)
+    expect((await store.rotate(rotationOf(familyOf('a'))))?.current.generation).toBe(1)
     expect(await commandCounts()).toMatchObject({ evalsha: 1, eval: 1 })
     await redis.script('FLUSH')
     const all = Array.from({ length: 20 }, () => store.find(record.id))
-    expect(new Set((await Promise.all(all)).map((found) => found?.generation))).toEqual(new Set([1]))
-    expect((await store.list({ subject: record.subject, limit: 10, now: NOW })).items).toHaveLength(1)
+    expect(new Set((await Promise.all(all)).map((found) => found?.current.generation))).toEqual(new Set([1]))
+    expect((await store.list({ subject: record.grant.subject, limit: 10, now: NOW })).items).toHaveLength(1)
     end()
   })
 
@@ -107,10 +107,10 @@ describe.each(Object.entries(singleDrivers))('what %s sends', (_name, connect) =
       store.rotate(rotationOf(another!)),
     ])
     expect(answers).toMatchObject([
-      { value: { id: one!.id, generation: 1 } },
+      { value: { id: one!.id, current: { generation: 1 } } },
       { reason: { name: 'RecordFormatError' } },
       { value: null },
-      { value: { id: another!.id, generation: 1 } },
+      { value: { id: another!.id, current: { generation: 1 } } },
     ])
     end()
   })
@@ -122,7 +122,7 @@ describe.each(Object.entries(singleDrivers))('what %s sends', (_name, connect) =
     await store.create(record, NOW)
     await redis.call('CLIENT', 'KILL', 'SKIPME', 'yes')
     const after = await until('the store answers again', () => store.rotate(rotationOf(record)))
-    expect(after?.generation).toBe(1)
+    expect(after?.current.generation).toBe(1)
     end()
   })
 })
@@ -169,7 +169,7 @@ describe('memory', () => {
     for (let count = 0; count < 100; count += 1) record = (await store.rotate(rotationOf(record)))!
     // With the mark of an Idempotency-Key.
     const marked = await store.rotate(rotationOf(record, NOW, 'r'.repeat(22)))
-    expect(marked?.generation).toBe(101)
+    expect(marked?.current.generation).toBe(101)
     expect(await bytes(key)).toBeLessThanOrEqual(400)
     expect(await redis.dbsize()).toBe(2)
   })
@@ -202,7 +202,7 @@ describe('time to live', () => {
     await store.rotate(rotationOf(after!, NOW + 80 * DAY))
     expect([await ttlOf('f')]).toEqual(near(30 * DAY))
     const late = await store.find(record.id)
-    expect(late?.generation).toBe(1)
+    expect(late?.current.generation).toBe(1)
     await store.rotate(rotationOf(late!, NOW + 49 * DAY))
     await store.rotate(rotationOf((await store.find(record.id))!, NOW + 78 * DAY))
     expect([await ttlOf('f')]).toEqual(near(12 * DAY))
@@ -268,13 +268,15 @@ describe('the index of a subject', () => {
     const alive = await store.create(familyOf('alive', { createdAt: NOW + 1 }), NOW)
     await redis.del(`baton:f:${dangling.id}`)
     const [index = ''] = await redis.keys('baton:s:*')
-    const listed = async (now: number) => (await store.list({ subject: alive.subject, limit: 1, now })).items
+    const listed = async (now: number) => (await store.list({ subject: alive.grant.subject, limit: 1, now })).items
     expect(await listed(NOW)).toEqual([alive])
-    await store.create(familyOf('other', { subject: alive.subject }), NOW + 40 * DAY - 1)
+    await store.create(familyOf('other', { subject: alive.grant.subject }), NOW + 40 * DAY - 1)
     expect(await redis.zcard(index)).toBe(3)
-    await store.create(familyOf('another', { subject: alive.subject }), NOW + 40 * DAY)
+    await store.create(familyOf('another', { subject: alive.grant.subject }), NOW + 40 * DAY)
     expect(await redis.zcard(index)).toBe(3)
-    expect(await redis.zscore(index, `${dangling.createdAt.toString(36).padStart(9, '0')}${dangling.id}`)).toBe(null)
+    expect(await redis.zscore(index, `${dangling.grant.createdAt.toString(36).padStart(9, '0')}${dangling.id}`)).toBe(
+      null,
+    )
   })
 
   test('never shows a family that was there first under the same id, to another subject or twice', async () => {
@@ -282,7 +284,10 @@ describe('the index of a subject', () => {
     const first = await store.create(familyOf('a'), NOW)
     await store.create(familyOf('a', { createdAt: NOW + 1 }), NOW)
     await store.create(familyOf('a', { subject: 'mallory' }), NOW)
-    expect(await store.list({ subject: first.subject, limit: 10, now: NOW })).toEqual({ items: [first], cursor: null })
+    expect(await store.list({ subject: first.grant.subject, limit: 10, now: NOW })).toEqual({
+      items: [first],
+      cursor: null,
+    })
     expect(await store.list({ subject: 'mallory', limit: 10, now: NOW })).toEqual({ items: [], cursor: null })
   })
 
@@ -318,7 +323,8 @@ describe('what is not ours', () => {
   const key = `baton:f:${record.id}`
   const revocation = { id: 'r', at: NOW, reason: 'logout' } as const
   // One that this version could read and would rotate, but for its number.
-  const newer = `2|${record.verifier}|0|n|k|1||9999999999999||9999999999999|0|\n["","","",1]`
+  const { verifier } = record.current
+  const newer = `3|${verifier}|9999999999999||9999999999999|0|\n[0]\n[0]`
 
   async function refusesAll(message: RegExp): Promise<void> {
     const store = redisStore(redis)
@@ -339,9 +345,13 @@ describe('what is not ours', () => {
     ['a newer record', newer],
     ['some text', 'hello'],
     ['nothing but a version', '1|'],
-    ['a record without a body', `1|${record.verifier}|0|n|k|1||9999999999999||9999999999999|0|`],
-    ['a record with a broken body', `1|${record.verifier}x|0|n|k|1||9999999999999||9999999999999|0|\n{`],
-    ['a record with one field more', `1|${record.verifier}|0|n|k|1||9999999999999||9999999999999|0||\n["","","",1]`],
+    ['a record without its parts', `2|${verifier}|9999999999999||9999999999999|0|`],
+    ['a record with a broken part', `2|${verifier}x|9999999999999||9999999999999|0|\n[0]\n[`],
+    ['a record with one part only', `2|${verifier}|9999999999999||9999999999999|0|\n[0]`],
+    ['a record with one field more', `2|${verifier}|9999999999999||9999999999999|0||x\n[0]\n[0]`],
+    ['a former record without a body', `1|${verifier}|0|n|k|1||9999999999999||9999999999999|0|`],
+    ['a former record with a broken body', `1|${verifier}x|0|n|k|1||9999999999999||9999999999999|0|\n{`],
+    ['a former record with one field more', `1|${verifier}|0|n|k|1||9999999999999||9999999999999|0||\n["","","",1]`],
     ['nothing', ''],
   ])('%s is refused with a message that says what to do, and stays', async (_name, text) => {
     await redis.set(key, text, 'PX', 1_000_000)
@@ -380,13 +390,13 @@ describe('what is not ours', () => {
     ]
     for (const [index, store] of stores.entries()) {
       expect(await store.find(record.id)).toBe(null)
-      expect((await store.create(familyOf('a', { scope: String(index) }), NOW)).scope).toBe(String(index))
+      expect((await store.create(familyOf('a', { scope: String(index) }), NOW)).grant.scope).toBe(String(index))
       const claim = { key: 'key', by: String(index), expiresAt: NOW + DAY }
       expect(await store.remember(claim, NOW)).toBe(claim.by)
     }
     for (const [index, store] of stores.entries()) {
-      const page = await store.list({ subject: record.subject, limit: 10, now: NOW })
-      expect(page.items.map(({ scope }) => scope)).toEqual([String(index)])
+      const page = await store.list({ subject: record.grant.subject, limit: 10, now: NOW })
+      expect(page.items.map(({ grant }) => grant.scope)).toEqual([String(index)])
     }
     const places = (await redis.keys('*')).map((name) => name.replace(/[^:]+$/, ''))
     expect(new Set(places)).toEqual(

@@ -60,7 +60,7 @@ describe.each(Object.entries(singleDrivers))('waitForReplicas with %s', (_name, 
     const issued = await calls(pair.primary, 'wait')
     expect(issued).toBe(before + 2)
     const after = await store.rotate(rotationOf(record))
-    expect(after?.generation).toBe(1)
+    expect(after?.current.generation).toBe(1)
     expect(await calls(pair.primary, 'wait')).toBe(issued)
     expect((await store.revoke(record.id, revocation))?.revocation).toEqual(revocation)
     expect(await calls(pair.primary, 'wait')).toBe(issued + 1)
@@ -163,8 +163,8 @@ describe('on a cluster', () => {
       for (let index = 0; index < 30; index += 1) {
         const record = familyOf(`read ${String(index)}`)
         await store.create(record, NOW)
-        expect((await store.rotate(rotationOf(record)))?.generation).toBe(1)
-        expect((await store.find(record.id))?.generation).toBe(1)
+        expect((await store.rotate(rotationOf(record)))?.current.generation).toBe(1)
+        expect((await store.find(record.id))?.current.generation).toBe(1)
       }
     })
 

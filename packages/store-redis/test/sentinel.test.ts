@@ -35,8 +35,8 @@ test.each(drivers)(
     const store = redisStore(client, { waitForReplicas: { count: 1, timeoutSeconds: 20 } })
     expect(await store.check()).toEqual([])
     const record = await store.create(familyOf('a'), NOW)
-    expect((await store.rotate(rotationOf(record)))?.generation).toBe(1)
-    expect(await store.list({ subject: record.subject, limit: 5, now: NOW })).toMatchObject({
+    expect((await store.rotate(rotationOf(record)))?.current.generation).toBe(1)
+    expect(await store.list({ subject: record.grant.subject, limit: 5, now: NOW })).toMatchObject({
       items: [{ id: record.id }],
       cursor: null,
     })

@@ -42,6 +42,45 @@ const MIGRATIONS: readonly string[] = [
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX baton_remembered_by_end ON baton_remembered (expires_at);
   `,
+  // "current" and "grant" hold the parts of the record as JSON; the other columns are what statements compare, sort by or compute.
+  `
+  ALTER TABLE baton_families RENAME TO baton_families_1;
+  CREATE TABLE baton_families (
+    position INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    verifier TEXT NOT NULL,
+    "current" TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    "grant" TEXT NOT NULL,
+    idle_ms INTEGER,
+    absolute_expires_at INTEGER NOT NULL,
+    keep_until INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revocation TEXT
+  ) STRICT;
+  INSERT INTO baton_families
+  SELECT position, id, verifier,
+    json_object(
+      'generation', generation, 'verifier', verifier, 'nonce', nonce, 'keyId', key_id, 'rotatedAt', rotated_at, 'retryKey', retry_key
+    ),
+    subject, created_at,
+    json_object(
+      'subject', subject, 'clientId', client_id, 'scope', scope, 'audience', json(audience), 'confirmation', CASE
+        WHEN bound_key LIKE 'jkt:%' THEN json_object('jkt', substr(bound_key, 5))
+        WHEN bound_key IS NOT NULL THEN json_object('x5t#S256', substr(bound_key, 10))
+      END,
+      'offline', json(iif(offline, 'true', 'false')), 'metadata', json(metadata), 'createdAt', created_at
+    ),
+    idle_ms, absolute_expires_at, keep_until, expires_at,
+    CASE WHEN revocation_id IS NOT NULL
+      THEN json_object('id', revocation_id, 'at', revoked_at, 'reason', revocation_reason)
+    END
+  FROM baton_families_1 ORDER BY position;
+  DROP TABLE baton_families_1;
+  CREATE INDEX baton_families_by_subject ON baton_families (subject, created_at DESC, id);
+  CREATE INDEX baton_families_by_absolute_end ON baton_families (absolute_expires_at);
+  `,
 ]
 
 const BUSY_TIMEOUT_MS = 5000

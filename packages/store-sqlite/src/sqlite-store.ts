@@ -9,7 +9,7 @@ import {
 } from './database.js'
 import { groupCommit } from './group-commit.js'
 import { purgeOf } from './purge.js'
-import { toRecord, toRow } from './rows.js'
+import { toCurrent, toRecord, toRow } from './rows.js'
 import { setUp } from './schema.js'
 import { prepareAll } from './statements.js'
 
@@ -60,26 +60,16 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
         write: () =>
           next === null
             ? writeFamily(statements.renew, { id, expect, now })
-            : writeFamily(statements.rotate, {
-                id,
-                expect,
-                now,
-                generation: next.generation,
-                verifier: next.verifier,
-                nonce: next.nonce,
-                keyId: next.keyId,
-                rotatedAt: next.rotatedAt,
-                retryKey: next.retryKey,
-              }),
+            : writeFamily(statements.rotate, { id, expect, now, ...toCurrent(next) }),
         find: () => find(id),
-        applies: (found) => found?.verifier === expect && found.revocation === null && found.expiresAt > now,
+        applies: (found) => found?.current.verifier === expect && found.revocation === null && found.expiresAt > now,
         ...CONTEXT,
       })
     },
 
-    revoke(id, { id: revocationId, at, reason }) {
+    revoke(id, revocation) {
       return writeOrFind({
-        write: () => writeFamily(statements.revoke, { id, revocationId, at, reason }),
+        write: () => writeFamily(statements.revoke, { id, revocation: JSON.stringify(revocation) }),
         find: () => find(id),
         applies: (found) => found?.revocation === null,
         ...CONTEXT,

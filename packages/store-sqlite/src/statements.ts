@@ -6,20 +6,17 @@ import { RECORD } from './rows.js'
  * `get` drivers stop at the first row, and an error of the commit that follows it would be lost.
  */
 
-const ALIVE = 'revocation_id IS NULL AND expires_at > :now'
-const MAY_GO = 'keep_until <= :now AND (revocation_id IS NOT NULL OR expires_at <= :now)'
+const ALIVE = 'revocation IS NULL AND expires_at > :now'
+const MAY_GO = 'keep_until <= :now AND (revocation IS NOT NULL OR expires_at <= :now)'
 const NEW_END = 'expires_at = coalesce(min(:now + idle_ms, absolute_expires_at), absolute_expires_at)'
 
 const TEXTS = {
   // The update changes nothing: it makes the row that is there come back, in the same step.
   create: `
     INSERT INTO baton_families (
-      id, generation, verifier, nonce, key_id, rotated_at, retry_key, idle_ms, expires_at, absolute_expires_at, keep_until,
-      revocation_id, revoked_at, revocation_reason, created_at, subject, client_id, scope, audience, bound_key, offline, metadata
+      id, verifier, "current", subject, created_at, "grant", idle_ms, absolute_expires_at, keep_until, expires_at, revocation
     ) VALUES (
-      :id, :generation, :verifier, :nonce, :key_id, :rotated_at, :retry_key, :idle_ms, :expires_at, :absolute_expires_at,
-      :keep_until, :revocation_id, :revoked_at, :revocation_reason, :created_at, :subject, :client_id, :scope, :audience,
-      :bound_key, :offline, :metadata
+      :id, :verifier, :current, :subject, :created_at, :grant, :idle_ms, :absolute_expires_at, :keep_until, :expires_at, :revocation
     )
     ON CONFLICT (id) DO UPDATE SET id = id
     RETURNING ${RECORD}`,
@@ -27,9 +24,7 @@ const TEXTS = {
   find: `SELECT ${RECORD} FROM baton_families WHERE id = :id`,
 
   rotate: `
-    UPDATE baton_families
-    SET generation = :generation, verifier = :verifier, nonce = :nonce, key_id = :keyId, rotated_at = :rotatedAt,
-      retry_key = :retryKey, ${NEW_END}
+    UPDATE baton_families SET verifier = :verifier, "current" = :current, ${NEW_END}
     WHERE id = :id AND verifier = :expect AND ${ALIVE}
     RETURNING ${RECORD}`,
 
@@ -39,8 +34,8 @@ const TEXTS = {
     RETURNING ${RECORD}`,
 
   revoke: `
-    UPDATE baton_families SET revocation_id = :revocationId, revoked_at = :at, revocation_reason = :reason
-    WHERE id = :id AND revocation_id IS NULL
+    UPDATE baton_families SET revocation = :revocation
+    WHERE id = :id AND revocation IS NULL
     RETURNING ${RECORD}`,
 
   list: `
@@ -72,7 +67,7 @@ const TEXTS = {
   look: `
     SELECT max(position) AS upTo, count(*) FILTER (WHERE ${MAY_GO}) AS dead
     FROM (
-      SELECT position, keep_until, revocation_id, expires_at FROM baton_families
+      SELECT position, keep_until, revocation, expires_at FROM baton_families
       WHERE position > :from ORDER BY position LIMIT :most
     )`,
 

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
-import { createRefreshTokens, type FamilyId, type FamilyRecord, type Verifier } from '@baton/core'
+import { createRefreshTokens, type FamilyRecord } from '@baton/core'
+import { familyOf as recordOf, rotationOf as rotationAt } from '@baton/store-testkit'
 import BetterSqlite3 from 'better-sqlite3'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type SqliteDatabase, sqliteStore } from '../src/index.js'
@@ -121,7 +122,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       app.exec('PRAGMA user_version = 7; CREATE TABLE users (id TEXT)')
       await sqliteStore(app).create(familyOf('a'), NOW)
       expect(await sqliteStore(driver.open(path)).find(familyOf('a').id)).toEqual(familyOf('a'))
-      expect(rows(app, 'SELECT version FROM baton_schema')).toEqual([{ version: 1 }])
+      expect(rows(app, 'SELECT version FROM baton_schema')).toEqual([{ version: 2 }])
       expect(pragma(app, 'user_version')).toBe(7)
       const tables = rows(app, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`)
       expect(tables.map(({ name }) => name)).toEqual(['baton_families', 'baton_remembered', 'baton_schema', 'users'])
@@ -132,17 +133,17 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       db.exec('CREATE TABLE baton_schema (version INTEGER NOT NULL) STRICT; INSERT INTO baton_schema VALUES (0)')
       const store = sqliteStore(db)
       expect(await store.create(familyOf('a'), NOW)).toEqual(familyOf('a'))
-      expect(rows(db, 'SELECT version FROM baton_schema')).toEqual([{ version: 1 }])
+      expect(rows(db, 'SELECT version FROM baton_schema')).toEqual([{ version: 2 }])
     })
 
     test('is left alone and refused where a newer version made it', () => {
       const db = driver.onDisk()
-      db.exec('CREATE TABLE baton_schema (version INTEGER NOT NULL) STRICT; INSERT INTO baton_schema VALUES (2)')
+      db.exec('CREATE TABLE baton_schema (version INTEGER NOT NULL) STRICT; INSERT INTO baton_schema VALUES (3)')
       db.exec('CREATE TABLE baton_families (something, other)')
       const before = rows(db, 'SELECT * FROM sqlite_schema')
-      expect(() => sqliteStore(db)).toThrow(/schema version 2 .* knows none above 1; update the package/)
+      expect(() => sqliteStore(db)).toThrow(/schema version 3 .* knows none above 2; update the package/)
       expect(rows(db, 'SELECT * FROM sqlite_schema')).toEqual(before)
-      expect(rows(db, 'SELECT version FROM baton_schema')).toEqual([{ version: 2 }])
+      expect(rows(db, 'SELECT version FROM baton_schema')).toEqual([{ version: 3 }])
       expect(pragma(db, 'journal_mode')).toBe('delete')
       // Nothing is left open either.
       db.exec('BEGIN IMMEDIATE; COMMIT')
@@ -231,7 +232,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
         // The first attempt has met the older state by then.
         await setImmediate()
         db.exec('COMMIT')
-        expect(await Promise.all(rotations)).toMatchObject(records.map(() => ({ generation: 1 })))
+        expect(await Promise.all(rotations)).toMatchObject(records.map(() => ({ current: { generation: 1 } })))
       },
     )
 
@@ -312,7 +313,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
     const record = familyOf('a')
     await store.create(record, NOW)
     db.exec('CREATE TRIGGER deaf BEFORE UPDATE ON baton_families BEGIN SELECT RAISE(IGNORE); END')
-    const renewal = { id: record.id, expect: record.verifier, next: null, now: NOW }
+    const renewal = { id: record.id, expect: record.current.verifier, next: null, now: NOW }
     await expect(store.rotate(renewal)).rejects.toThrow(/does not change it/)
     await expect(store.revoke(record.id, { id: 'r', at: NOW, reason: 'logout' })).rejects.toThrow(/does not change it/)
   })
@@ -328,34 +329,18 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
 })
 
 function familyOf(name: string): FamilyRecord {
-  return {
-    id: `family ${name}` as FamilyId,
-    generation: 0,
-    verifier: `verifier ${name}` as Verifier,
-    nonce: 'nonce',
-    keyId: 'key',
+  const times = {
     rotatedAt: NOW,
-    retryKey: null,
-    idleMs: DAY,
+    createdAt: NOW,
+    keepUntil: NOW,
     expiresAt: NOW + DAY,
     absoluteExpiresAt: NOW + 10 * DAY,
-    keepUntil: NOW,
-    revocation: null,
-    subject: 'user-1',
-    clientId: 'first-party',
-    scope: '',
-    audience: [],
-    boundKey: null,
-    offline: false,
-    metadata: {},
-    createdAt: NOW,
   }
+  return recordOf(name, times)
 }
 
 function rotationOf(record: FamilyRecord) {
-  const verifier = `${record.verifier} next` as Verifier
-  const next = { generation: 1, verifier, nonce: 'other', keyId: 'key', rotatedAt: NOW, retryKey: null }
-  return { id: record.id, expect: record.verifier, next, now: NOW }
+  return rotationAt(record, NOW)
 }
 
 type Store = ReturnType<typeof sqliteStore>

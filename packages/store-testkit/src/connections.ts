@@ -171,9 +171,10 @@ function readerOf(generations: readonly FamilyRecord[], read: () => Promise<Fami
   return async () => {
     const record = await read()
     assert.ok(record)
-    assertEqual(record, generations[record.generation])
-    assert.ok(record.generation >= newest, 'a reader must not see an older generation after a newer one')
-    newest = record.generation
+    const { generation } = record.current
+    assertEqual(record, generations[generation])
+    assert.ok(generation >= newest, 'a reader must not see an older generation after a newer one')
+    newest = generation
   }
 }
 
@@ -194,6 +195,6 @@ async function amid(write: () => Promise<void>, ...readers: (() => Promise<void>
   await Promise.all([written, ...readers.map(keepReading)])
 }
 
-async function listed(store: TokenStore, { subject }: FamilyRecord, now = NOW): Promise<readonly FamilyRecord[]> {
-  return (await store.list({ subject, limit: 100, now })).items
+async function listed(store: TokenStore, { grant }: FamilyRecord, now = NOW): Promise<readonly FamilyRecord[]> {
+  return (await store.list({ subject: grant.subject, limit: 100, now })).items
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import type { FamilyRecord, RevocationReason } from '@baton/core'
+import type { RevocationReason } from '@baton/core'
 import { assertEqual } from './equality.js'
 import {
   DAY,
+  type FamilyChanges,
   familyId,
   familyOf,
   hashOf,
@@ -12,11 +13,15 @@ import {
   revocationOf,
   rotated,
   rotationOf,
+  successorOf,
   verifier,
 } from './records.js'
 import { casesOf, type Checks, type OpenStore, type StoreCase } from './store-case.js'
 
-/** One family, one call after another. */
+/**
+ * One family, one call after another. A new member of `current`, `grant` or `lifetime` needs no case of its own: every record of
+ * `familyOf` has it, and 'records: every member comes back as it went in' compares whole records.
+ */
 export function contractCases(openStore: OpenStore): StoreCase[] {
   return casesOf(openStore, {
     ...creating,
@@ -83,7 +88,7 @@ const rotating: Checks = {
     assertEqual(await store.find(record.id), after)
   },
   'rotate: leaves everything immutable as it was, over many generations': async (store) => {
-    let record = familyOf('a', { boundKey: 'jkt:abc', offline: true, keepUntil: NOW + 3 * DAY })
+    let record = familyOf('a', { confirmation: { jkt: 'abc' }, offline: true, keepUntil: NOW + 3 * DAY })
     await store.create(record, NOW)
     for (let step = 1; step <= 20; step += 1) {
       const command = rotationOf(record, NOW + step * HOUR, { retryKey: step % 2 === 0 ? hashOf(String(step)) : null })
@@ -91,14 +96,14 @@ const rotating: Checks = {
       assertEqual(await store.rotate(command), record)
     }
     assertEqual(await store.find(record.id), record)
-    assert.equal(record.generation, 20)
+    assert.equal(record.current.generation, 20)
   },
   'rotate: the idle end never passes the absolute end': async (store) => {
     const record = familyOf('a', { absoluteExpiresAt: NOW + DAY + HOUR })
     await store.create(record, NOW)
     const after = await store.rotate(rotationOf(record, NOW + 2 * HOUR))
     assert.equal(after?.expiresAt, NOW + DAY + HOUR)
-    assert.equal(after.absoluteExpiresAt, NOW + DAY + HOUR)
+    assert.equal(after.lifetime.absoluteExpiresAt, NOW + DAY + HOUR)
   },
   'rotate: without an idle limit the end is the absolute one': async (store) => {
     const record = familyOf('a', { idleMs: null, expiresAt: NOW + 10 * DAY })
@@ -215,7 +220,7 @@ const repeating: Checks = {
     const record = familyOf('a')
     await store.create(record, NOW)
     assertEqual(await store.create(record, NOW), record)
-    assertEqual((await store.list({ subject: record.subject, limit: 10, now: NOW })).items, [record])
+    assertEqual((await store.list({ subject: record.grant.subject, limit: 10, now: NOW })).items, [record])
   },
   'create, committed and executed again after a rotation: returns what stands': async (store) => {
     const record = familyOf('a')
@@ -239,7 +244,7 @@ const repeating: Checks = {
     const second = rotationOf(rotated(record, first), NOW + 2 * HOUR)
     await store.rotate(first)
     const after = await store.rotate(second)
-    assert.equal(after?.generation, 2)
+    assert.equal(after?.current.generation, 2)
     assertEqual(await store.rotate(first), after)
   },
   'rotate, committed and executed again after a revocation: returns what stands': async (store) => {
@@ -269,10 +274,14 @@ const repeating: Checks = {
 const A_KILOBYTE = 1024
 
 const keeping: Checks = {
-  'records: every field comes back as it went in': async (store) => {
-    const changes: Partial<FamilyRecord>[] = [
+  'records: every member comes back as it went in': async (store) => {
+    const changes: FamilyChanges[] = [
       { scope: '', audience: [], metadata: {} },
-      { idleMs: null, expiresAt: NOW + 10 * DAY, boundKey: 'x5t#S256:bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2' },
+      {
+        idleMs: null,
+        expiresAt: NOW + 10 * DAY,
+        confirmation: { 'x5t#S256': 'bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2' },
+      },
       { offline: true, generation: 2 ** 32 - 1, retryKey: hashOf('retry') },
       { clientId: 'https://client.example/?a=b&c=d#e', keepUntil: NOW + 1, createdAt: NOW - 999 },
       { absoluteExpiresAt: Date.UTC(2999, 11, 31), expiresAt: Date.UTC(2998, 0, 1) + 1, keepUntil: 0, createdAt: 0 },
@@ -283,6 +292,22 @@ const keeping: Checks = {
       assertEqual(await store.create(record, NOW), record)
       assertEqual(await store.find(record.id), record)
     }
+  },
+  'records: members of current and grant that a store does not use come back too': async (store) => {
+    const record = familyOf('a')
+    const { current, grant } = record
+    const later = { text: 'later', list: [1, null, { deep: true }] }
+    const extended = { ...record, current: { ...current, later }, grant: { ...grant, later } }
+    assertEqual(await store.create(extended, NOW), extended)
+    assertEqual(await store.find(record.id), extended)
+    const command = rotationOf(record, NOW + HOUR)
+    const next = { ...successorOf(record, NOW + HOUR), later: 'too' }
+    const after = rotated(extended, { ...command, next })
+    assertEqual(await store.rotate({ ...command, next }), after)
+    assertEqual(await store.find(record.id), after)
+    // The next rotation replaces the part as a whole: what it does not have is gone.
+    const plain = rotationOf(after, NOW + 2 * HOUR)
+    assertEqual(await store.rotate(plain), rotated(after, plain))
   },
   'records: instants stay exact far into the future': async (store) => {
     const record = familyOf('a', { idleMs: 900 * 365 * DAY + 1, absoluteExpiresAt: Date.UTC(2999, 11, 31) + 7 })
@@ -310,7 +335,7 @@ const keeping: Checks = {
         clientId: text,
         scope: text,
         audience: [text, 'https://api.example', text],
-        boundKey: text,
+        confirmation: { jkt: text },
         metadata: { [text]: text, list: [text] },
       })
       assertEqual(await store.create(record, NOW), record)
@@ -328,7 +353,7 @@ const keeping: Checks = {
     const command = rotationOf(record, NOW + 1)
     const after = await store.rotate(command)
     assertEqual(after, rotated(record, command))
-    assert.equal(JSON.stringify(after.metadata), JSON.stringify(record.metadata))
+    assert.equal(JSON.stringify(after.grant.metadata), JSON.stringify(record.grant.metadata))
   },
   'records: whoever changes an object that went in or came out changes nothing stored': async (store) => {
     const record = familyOf('a')
@@ -339,7 +364,7 @@ const keeping: Checks = {
     const found = await store.find(record.id)
     assertEqual(found, record)
     deface(found)
-    deface((await store.list({ subject: record.subject, limit: 1, now: NOW })).items[0])
+    deface((await store.list({ subject: record.grant.subject, limit: 1, now: NOW })).items[0])
     deface(await store.rotate(renewalOf(record, NOW)))
     assertEqual(await store.find(record.id), record)
   },

@@ -125,7 +125,7 @@ const checks: Readonly<Record<string, CrashCheck>> = {
       find: () => store.find(record.id),
       rotate: () => store.rotate(rotationOf(record, NOW + HOUR)),
       revoke: () => store.revoke(record.id, revocationOf('a')),
-      list: () => store.list({ subject: record.subject, limit: 10, now: NOW }),
+      list: () => store.list({ subject: record.grant.subject, limit: 10, now: NOW }),
       purge: () => store.purge(NOW, 10),
       remember: () => store.remember(claimOf('key', 'a'), NOW),
     }

@@ -164,7 +164,7 @@ async function execute(
 ): Promise<State> {
   switch (call.method) {
     case 'create':
-      return store.create(call.record, call.record.createdAt)
+      return store.create(call.record, call.record.grant.createdAt)
     case 'find':
       return store.find(id)
     case 'rotate':

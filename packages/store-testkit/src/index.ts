@@ -15,6 +15,7 @@ export { type CrashableStore, crashCases } from './crash.js'
 export { linearizabilityCases, type LinearizabilityOptions, type OpenedStores } from './histories.js'
 export { describeHistory, isLinearizable, type Operation, recorder, type Recorder } from './linearizability.js'
 export type { Call, State } from './model.js'
+export { withChanges, familyOf, type FamilyChanges, rotationOf, successorOf } from './records.js'
 export { modelCases, type ModelCasesOptions } from './model-runs.js'
 
 export interface TokenStoreCasesOptions {

@@ -82,7 +82,7 @@ export function describeHistory(history: readonly Operation[]): string {
 function describeCall(call: Call): string {
   switch (call.method) {
     case 'create':
-      return `create ${call.record.verifier}`
+      return `create ${call.record.current.verifier}`
     case 'find':
       return 'find'
     case 'rotate':
@@ -96,7 +96,7 @@ function describeCall(call: Call): string {
 
 function describeState(state: State): string {
   if (state === null) return 'nothing'
-  const { verifier, generation, expiresAt, revocation } = state
+  const { current, expiresAt, revocation } = state
   const end = revocation === null ? `until ${String(expiresAt)}` : `revoked by ${revocation.id}`
-  return `${verifier} (generation ${String(generation)}, ${end})`
+  return `${current.verifier} (generation ${String(current.generation)}, ${end})`
 }

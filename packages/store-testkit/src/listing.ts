@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { FamilyRecord, TokenStore } from '@baton/core'
 import { assertEqual } from './equality.js'
-import { DAY, familyOf, HOUR, NOW, renewalOf, revocationOf, rotationOf } from './records.js'
+import { DAY, familyOf, HOUR, NOW, renewalOf, revocationOf, rotationOf, withChanges } from './records.js'
 import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
 
 /** What a subject sees of its own logins. */
@@ -34,7 +34,7 @@ export function listingCases(openStore: OpenStore): StoreCase[] {
     'list: shows what stands after rotations': async (store) => {
       const [record] = await createAll(store, [familyOf('a')])
       const after = await store.rotate(rotationOf(record, NOW + HOUR))
-      const { items } = await store.list({ subject: record.subject, limit: 10, now: NOW + HOUR })
+      const { items } = await store.list({ subject: record.grant.subject, limit: 10, now: NOW + HOUR })
       assertEqual(items, [after])
     },
     'list: leaves out the revoked and the expired, at their very end already': async (store) => {
@@ -63,7 +63,7 @@ export function listingCases(openStore: OpenStore): StoreCase[] {
       for (const limit of [1, 2, 3, 6, 7, 8, 100]) assertEqual(await pagesOf(store, limit), records)
     },
     'list: families of the same instant keep one order and none is lost': async (store) => {
-      const twins = numbered(9).map((record) => ({ ...record, createdAt: NOW }))
+      const twins = numbered(9).map((record) => withChanges(record, { createdAt: NOW }))
       await createAll(store, twins)
       const order = await pagesOf(store, 100)
       assert.equal(new Set(order.map(({ id }) => id)).size, 9)

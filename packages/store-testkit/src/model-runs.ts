@@ -3,7 +3,18 @@ import type { Claim, FamilyRecord, TokenStore } from '@baton/core'
 import type * as fastCheckModule from 'fast-check'
 import { assertEqual, isEqual } from './equality.js'
 import { type Call, isAlive, type State, stepOf } from './model.js'
-import { claimOf, DAY, familyOf, HOUR, NOW, renewalOf, revocationOf, rotationOf, verifier } from './records.js'
+import {
+  claimOf,
+  DAY,
+  familyOf,
+  HOUR,
+  NOW,
+  renewalOf,
+  revocationOf,
+  rotationOf,
+  verifier,
+  withChanges,
+} from './records.js'
 import { type OpenStore, type StoreCase, withStore } from './store-case.js'
 
 export interface ModelCasesOptions {
@@ -185,13 +196,13 @@ function newborn(name: string, now: number, turn: number): FamilyRecord {
 function presentedBy(name: string, state: State, token: number, turn: number): FamilyRecord {
   const record = state ?? familyOf(name)
   if (token < 4) return record
-  return { ...record, verifier: verifier(token === 4 ? `${name} ${String(turn - 1)}` : 'never seen') }
+  return withChanges(record, { verifier: verifier(token === 4 ? `${name} ${String(turn - 1)}` : 'never seen') })
 }
 
 function livingOf(states: ReadonlyMap<string, State>, now: number): FamilyRecord[] {
   return [...states.values()]
     .filter((state): state is FamilyRecord => state !== null && isAlive(state, now))
-    .sort((one, other) => other.createdAt - one.createdAt)
+    .sort((one, other) => other.grant.createdAt - one.grant.createdAt)
 }
 
 async function pagesOf(store: TokenStore, limit: number, now: number): Promise<FamilyRecord[]> {
@@ -208,5 +219,5 @@ async function pagesOf(store: TokenStore, limit: number, now: number): Promise<F
 }
 
 function isOver(record: FamilyRecord, now: number): boolean {
-  return !isAlive(record, now) && record.keepUntil <= now
+  return !isAlive(record, now) && record.lifetime.keepUntil <= now
 }

@@ -36,7 +36,7 @@ function stateAfter(state: State, call: Exclude<Call, { method: 'list' }>): Stat
     case 'find':
       return state
     case 'rotate':
-      return state?.verifier === call.command.expect && isAlive(state, call.command.now)
+      return state?.current.verifier === call.command.expect && isAlive(state, call.command.now)
         ? rotated(state, call.command)
         : state
     case 'revoke':

@@ -27,7 +27,7 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       await store.create(record, NOW)
       const commands = CROWD.map((name) => rotationOf(record, NOW + HOUR, { verifier: verifier(name), nonce: name }))
       const answers = await Promise.all(commands.map((command) => store.rotate(command)))
-      const winner = commands.find(({ next }) => next?.verifier === answers[0]?.verifier)
+      const winner = commands.find(({ next }) => next?.verifier === answers[0]?.current.verifier)
       assert.ok(winner)
       for (const answer of answers) assertEqual(answer, rotated(record, winner))
       assertEqual(await store.find(record.id), rotated(record, winner))
@@ -36,10 +36,10 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       const store = alternating(one, await another())
       const records = CROWD.map((name) => familyOf('a', { verifier: verifier(name), metadata: { name } }))
       const answers = await Promise.all(records.map((record) => store.create(record, NOW)))
-      const winner = records.find((record) => record.verifier === answers[0]?.verifier)
+      const winner = records.find((record) => record.current.verifier === answers[0]?.current.verifier)
       assert.ok(winner)
       for (const answer of answers) assertEqual(answer, winner)
-      assertEqual((await store.list({ subject: winner.subject, limit: 100, now: NOW })).items, [winner])
+      assertEqual((await store.list({ subject: winner.grant.subject, limit: 100, now: NOW })).items, [winner])
     },
     'races: of 50 revocations one stands, and all see it': async (one, another) => {
       const store = alternating(one, await another())

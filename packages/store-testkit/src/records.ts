@@ -1,5 +1,15 @@
 import { createHash } from 'node:crypto'
-import type { Claim, FamilyId, FamilyRecord, Revocation, RotateCommand, Succession, Verifier } from '@baton/core'
+import type {
+  Claim,
+  CurrentToken,
+  FamilyGrant,
+  FamilyId,
+  FamilyLifetime,
+  FamilyRecord,
+  Revocation,
+  RotateCommand,
+  Verifier,
+} from '@baton/core'
 
 export const HOUR = 3_600_000
 export const DAY = 24 * HOUR
@@ -19,35 +29,60 @@ export function verifier(name: string): Verifier {
   return hashOf(`verifier ${name}`) as Verifier
 }
 
-/** A family issued at NOW, idle after a day, over after ten. */
-export function familyOf(name: string, changes: Partial<FamilyRecord> = {}): FamilyRecord {
+/** Members of a record by their names, whichever part they are in. */
+export type FamilyChanges = Partial<
+  CurrentToken & FamilyGrant & FamilyLifetime & Pick<FamilyRecord, 'id' | 'expiresAt' | 'revocation'>
+>
+
+/** A family issued at NOW that expires after a day without use, and after ten days in any case; `changes` replace members. */
+export function familyOf(name: string, changes: FamilyChanges = {}): FamilyRecord {
+  return withChanges(
+    {
+      id: familyId(name),
+      current: {
+        generation: 0,
+        verifier: verifier(`${name} 0`),
+        nonce: 'bm9uY2Utbm9uY2Ut',
+        keyId: 'a-Z_',
+        rotatedAt: NOW,
+        retryKey: null,
+      },
+      grant: {
+        subject: 'user-1',
+        clientId: 'first-party',
+        scope: 'openid profile',
+        audience: ['https://api.example', 'https://files.example'],
+        confirmation: null,
+        offline: false,
+        metadata: { userAgent: 'Browser/1.0 (like another browser)' },
+        createdAt: NOW,
+      },
+      lifetime: { idleMs: DAY, absoluteExpiresAt: NOW + 10 * DAY, keepUntil: NOW },
+      expiresAt: NOW + DAY,
+      revocation: null,
+    },
+    changes,
+  )
+}
+
+/** Returns a copy of the record with each change in the part that has a member of its name. */
+export function withChanges(record: FamilyRecord, changes: FamilyChanges): FamilyRecord {
+  const { current, grant, lifetime } = record
   return {
-    id: familyId(name),
-    generation: 0,
-    verifier: verifier(`${name} 0`),
-    nonce: 'bm9uY2Utbm9uY2Ut',
-    keyId: 'a-Z_',
-    rotatedAt: NOW,
-    retryKey: null,
-    idleMs: DAY,
-    expiresAt: NOW + DAY,
-    absoluteExpiresAt: NOW + 10 * DAY,
-    keepUntil: NOW,
-    revocation: null,
-    subject: 'user-1',
-    clientId: 'first-party',
-    scope: 'openid profile',
-    audience: ['https://api.example', 'https://files.example'],
-    boundKey: null,
-    offline: false,
-    metadata: { userAgent: 'Browser/1.0 (like another browser)' },
-    createdAt: NOW,
-    ...changes,
+    ...withMembers(record, changes),
+    current: withMembers(current, changes),
+    grant: withMembers(grant, changes),
+    lifetime: withMembers(lifetime, changes),
   }
 }
 
-function successionOf(record: FamilyRecord, at: number, changes: Partial<Succession> = {}): Succession {
-  const generation = record.generation + 1
+function withMembers<Part extends object>(part: Part, changes: FamilyChanges): Part {
+  return { ...part, ...Object.fromEntries(Object.entries(changes).filter(([name]) => name in part)) }
+}
+
+/** The token that follows the current one of the record. */
+export function successorOf(record: FamilyRecord, at: number, changes: Partial<CurrentToken> = {}): CurrentToken {
+  const generation = record.current.generation + 1
   return {
     generation,
     verifier: verifier(`${record.id} ${String(generation)}`),
@@ -59,12 +94,12 @@ function successionOf(record: FamilyRecord, at: number, changes: Partial<Success
   }
 }
 
-export function rotationOf(record: FamilyRecord, now: number, changes: Partial<Succession> = {}): RotateCommand {
-  return { id: record.id, expect: record.verifier, next: successionOf(record, now, changes), now }
+export function rotationOf(record: FamilyRecord, now: number, changes: Partial<CurrentToken> = {}): RotateCommand {
+  return { id: record.id, expect: record.current.verifier, next: successorOf(record, now, changes), now }
 }
 
 export function renewalOf(record: FamilyRecord, now: number): RotateCommand {
-  return { id: record.id, expect: record.verifier, next: null, now }
+  return { id: record.id, expect: record.current.verifier, next: null, now }
 }
 
 export function revocationOf(name: string, changes: Partial<Revocation> = {}): Revocation {
@@ -78,10 +113,10 @@ export function claimOf(key: string, name: string, expiresAt = NOW + HOUR): Clai
 
 /** What a rotation must make of the record. */
 export function rotated(record: FamilyRecord, { next, now }: RotateCommand): FamilyRecord {
-  const { idleMs, absoluteExpiresAt } = record
+  const { idleMs, absoluteExpiresAt } = record.lifetime
   return {
     ...record,
-    ...next,
+    current: next ?? record.current,
     expiresAt: idleMs === null ? absoluteExpiresAt : Math.min(now + idleMs, absoluteExpiresAt),
   }
 }

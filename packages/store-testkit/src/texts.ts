@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createRefreshTokens, type FamilyRecord, TEXT_LIMITS, type TokenStore } from '@baton/core'
 import { assertEqual } from './equality.js'
-import { claimOf, familyOf, HOUR, NOW, revocationOf, rotated, rotationOf } from './records.js'
+import { claimOf, type FamilyChanges, familyOf, HOUR, NOW, revocationOf, rotated, rotationOf } from './records.js'
 import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
 
 const { nameBytes, scopeBytes, audienceEntries, metadataBytes, madeByCoreBytes, cursorBytes } = TEXT_LIMITS
@@ -30,7 +30,7 @@ function fill(character: string, bytes: number): string {
   return character.repeat(count).padEnd(character.length * count + (bytes % Buffer.byteLength(character)), 'x')
 }
 
-function longest(name: string, character: string, changes: Partial<FamilyRecord> = {}): FamilyRecord {
+function longest(name: string, character: string, changes: FamilyChanges = {}): FamilyRecord {
   const text = fill(character, nameBytes)
   return familyOf(name, {
     subject: text,
@@ -40,7 +40,7 @@ function longest(name: string, character: string, changes: Partial<FamilyRecord>
       { length: audienceEntries },
       (_, index) => fill(character, nameBytes - 2) + String(index + 10),
     ),
-    boundKey: text,
+    confirmation: { jkt: text },
     metadata: { text: fill(character, metadataBytes - '{"text":""}'.length) },
     retryKey: 'x'.repeat(madeByCoreBytes),
     ...changes,
@@ -56,7 +56,7 @@ async function longestWith(store: TokenStore, character: string): Promise<void> 
   const after = rotated(first, command)
   assertEqual(await store.rotate(command), after)
 
-  const query = { subject: first.subject, limit: 1, now: NOW + HOUR }
+  const query = { subject: first.grant.subject, limit: 1, now: NOW + HOUR }
   const page = await store.list(query)
   assertEqual(page.items, [second])
   assert.ok(page.cursor !== null && Buffer.byteLength(page.cursor) <= cursorBytes, 'the cursor is too long')
@@ -72,7 +72,10 @@ async function longSubjectsApart(store: TokenStore): Promise<void> {
   )
   await Promise.all(records.map((record) => store.create(record, NOW)))
   for (const record of records)
-    assertEqual(await store.list({ subject: record.subject, limit: 10, now: NOW }), { items: [record], cursor: null })
+    assertEqual(await store.list({ subject: record.grant.subject, limit: 10, now: NOW }), {
+      items: [record],
+      cursor: null,
+    })
 }
 
 async function longKeysApart(store: TokenStore): Promise<void> {
@@ -84,18 +87,18 @@ async function longKeysApart(store: TokenStore): Promise<void> {
 async function longestThroughCore(store: TokenStore): Promise<void> {
   const secrets = ['a secret of the test kit, of 32 bytes or more']
   const tokens = createRefreshTokens({ store, secrets, now: () => NOW })
-  const { subject, clientId, scope, metadata } = longest('a', '😀')
+  const { subject, clientId, scope, metadata } = longest('a', '😀').grant
   const audience = Array.from({ length: audienceEntries }, (_, index) =>
     `https://api.example/${String(index + 10)}`.padEnd(nameBytes, 'x'),
   )
-  const boundKey = 'jkt:'.padEnd(nameBytes, 'x')
-  const { refreshToken } = await tokens.issue({ subject, clientId, scope, audience, boundKey, metadata })
-  const outcome = await tokens.rotate({ refreshToken, clientId, boundKey, idempotencyKey: 'x'.repeat(255) })
+  const confirmation = { jkt: 'x'.repeat(nameBytes) }
+  const { refreshToken } = await tokens.issue({ subject, clientId, scope, audience, confirmation, metadata })
+  const outcome = await tokens.rotate({ refreshToken, clientId, confirmation, idempotencyKey: 'x'.repeat(255) })
   assert.equal(outcome.ok && outcome.outcome, 'rotated')
   const [family] = (await tokens.list({ subject })).items
   assertEqual(
     { ...family, id: null },
-    { ...family, id: null, generation: 1, subject, clientId, scope, audience, boundKey, metadata },
+    { ...family, id: null, generation: 1, subject, clientId, scope, audience, confirmation, metadata },
   )
   const once = { purpose: 'x'.repeat(nameBytes), key: 'x'.repeat(100_000), expiresAt: NOW + HOUR }
   assertEqual([await tokens.once(once), await tokens.once(once)], [true, false])

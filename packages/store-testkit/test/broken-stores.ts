@@ -1,5 +1,6 @@
 import { setImmediate as aMoment } from 'node:timers/promises'
 import type { FamilyRecord, TokenStore } from '@baton/core'
+import { type FamilyChanges, familyOf, rotated, withChanges } from '../src/records.js'
 import { emptyShelf, expiryOf, isAlive, livingOf, put, type Shelf, soundStore } from './sound-store.js'
 
 export interface BrokenStore {
@@ -29,7 +30,8 @@ const rotating: BrokenStore[] = [
     'rotates without comparing the verifier',
     'rotate: another verifier changes nothing and gets the record',
     (sound, { families }) => ({
-      rotate: (command) => sound.rotate({ ...command, expect: families.get(command.id)?.verifier ?? command.expect }),
+      rotate: (command) =>
+        sound.rotate({ ...command, expect: families.get(command.id)?.current.verifier ?? command.expect }),
     }),
   ),
   broken(
@@ -38,9 +40,9 @@ const rotating: BrokenStore[] = [
     (_sound, { families }) => ({
       async rotate({ id, expect, next, now }) {
         const record = families.get(id)
-        if (record?.verifier !== expect || !isAlive(record, now)) return record ?? null
+        if (record?.current.verifier !== expect || !isAlive(record, now)) return record ?? null
         await aMoment()
-        const after = { ...record, ...next, expiresAt: expiryOf(record, now) }
+        const after = rotated(record, { id, expect, next, now })
         families.set(id, after)
         return after
       },
@@ -52,12 +54,11 @@ const rotating: BrokenStore[] = [
     (_sound, { families }) => ({
       async rotate({ id, expect, next, now }) {
         const record = families.get(id)
-        if (record?.verifier !== expect || !isAlive(record, now)) return record ?? null
+        if (record?.current.verifier !== expect || !isAlive(record, now)) return record ?? null
         if (next !== null) {
-          const { verifier, ...rest } = next
-          families.set(id, { ...record, verifier })
+          families.set(id, withChanges(record, { verifier: next.verifier }))
           await aMoment()
-          families.set(id, { ...(families.get(id) ?? record), ...rest })
+          families.set(id, { ...(families.get(id) ?? record), current: next })
         }
         families.set(id, { ...(families.get(id) ?? record), expiresAt: expiryOf(record, now) })
         return families.get(id) ?? null
@@ -83,7 +84,7 @@ const rotating: BrokenStore[] = [
         const before = await sound.find(command.id)
         await aMoment()
         const after = await sound.rotate(command)
-        return command.next === null || after?.verifier === command.next.verifier ? after : before
+        return command.next === null || after?.current.verifier === command.next.verifier ? after : before
       },
     }),
   ),
@@ -93,7 +94,7 @@ const rotating: BrokenStore[] = [
     (sound) => ({
       async rotate(command) {
         const before = await sound.find(command.id)
-        return before?.verifier === command.expect ? sound.rotate(command) : null
+        return before?.current.verifier === command.expect ? sound.rotate(command) : null
       },
     }),
   ),
@@ -127,8 +128,8 @@ const rotating: BrokenStore[] = [
       async rotate(command) {
         const before = families.get(command.id)
         const after = await sound.rotate(command)
-        if (after === null || before?.verifier !== command.expect || !isAlive(before, command.now)) return after
-        const longer = { ...after, expiresAt: command.now + (after.idleMs ?? 0) }
+        if (after === null || before?.current.verifier !== command.expect || !isAlive(before, command.now)) return after
+        const longer = { ...after, expiresAt: command.now + (after.lifetime.idleMs ?? 0) }
         families.set(command.id, longer)
         return longer
       },
@@ -141,7 +142,7 @@ const rotating: BrokenStore[] = [
       async rotate(command) {
         if (command.next !== null) return sound.rotate(command)
         const record = families.get(command.id)
-        if (record?.verifier !== command.expect || !isAlive(record, command.now)) return record ?? null
+        if (record?.current.verifier !== command.expect || !isAlive(record, command.now)) return record ?? null
         await aMoment()
         const renewed = { ...record, expiresAt: expiryOf(record, command.now) }
         families.set(command.id, renewed)
@@ -179,8 +180,8 @@ const revoking: BrokenStore[] = [
       async rotate({ id, expect, next, now }) {
         const record = families.get(id)
         await aMoment()
-        if (record?.verifier !== expect || !isAlive(record, now)) return families.get(id) ?? null
-        const after = { ...record, ...next, expiresAt: expiryOf(record, now) }
+        if (record?.current.verifier !== expect || !isAlive(record, now)) return families.get(id) ?? null
+        const after = rotated(record, { id, expect, next, now })
         families.set(id, after)
         return after
       },
@@ -188,7 +189,7 @@ const revoking: BrokenStore[] = [
   ),
   broken('revokes all families of the subject', 'revoke: touches no other family', (sound, { families, index }) => ({
     async revoke(id, revocation) {
-      const subject = families.get(id)?.subject ?? ''
+      const subject = families.get(id)?.grant.subject ?? ''
       for (const other of index.get(subject) ?? []) await sound.revoke(other as FamilyRecord['id'], revocation)
       return sound.find(id)
     },
@@ -243,6 +244,13 @@ const creating: BrokenStore[] = [
       },
     }),
   ),
+  broken(
+    'has a column for each member that it knows',
+    'records: members of current and grant that a store does not use come back too',
+    (sound) => ({
+      create: (record, now) => sound.create(withChanges(familyOf('any'), membersOf(record)), now),
+    }),
+  ),
   broken('rounds instants to seconds', 'records: instants stay exact far into the future', (sound) => ({
     async find(id) {
       const record = await sound.find(id)
@@ -260,7 +268,8 @@ const creating: BrokenStore[] = [
       async create(record, now) {
         if (families.has(record.id)) return sound.create(record, now)
         families.set(record.id, record)
-        index.set(record.subject, (index.get(record.subject) ?? new Set()).add(record.id))
+        const { subject } = record.grant
+        index.set(subject, (index.get(subject) ?? new Set()).add(record.id))
         return record
       },
     }),
@@ -330,9 +339,9 @@ const reading: BrokenStore[] = [
     'list: families of the same instant keep one order and none is lost',
     (_sound, shelf) => ({
       async list({ subject, cursor, limit, now }) {
-        const rest = livingOf(shelf, subject, now).filter(({ createdAt }) => createdAt < Number(cursor ?? Infinity))
+        const rest = livingOf(shelf, subject, now).filter(({ grant }) => grant.createdAt < Number(cursor ?? Infinity))
         const items = rest.slice(0, limit)
-        return { items, cursor: rest.length > items.length ? String(items.at(-1)?.createdAt) : null }
+        return { items, cursor: rest.length > items.length ? String(items.at(-1)?.grant.createdAt) : null }
       },
     }),
   ),
@@ -368,7 +377,7 @@ const reading: BrokenStore[] = [
 const forgetting: BrokenStore[] = [
   broken('purges before keepUntil', 'purge: leaves the dead alone until keepUntil', (sound, { families }) => ({
     async purge(now, limit) {
-      for (const [id, record] of families) families.set(id, { ...record, keepUntil: 0 })
+      for (const [id, record] of families) families.set(id, withChanges(record, { keepUntil: 0 }))
       return sound.purge(now, limit)
     },
   })),
@@ -471,7 +480,7 @@ const counting: BrokenStore[] = [
     (sound) => ({
       async find(id) {
         const record = await sound.find(id)
-        if (record !== null && !Number.isInteger(record.rotatedAt)) throw new Error('not a record')
+        if (record !== null && !Number.isInteger(record.current.rotatedAt)) throw new Error('not a record')
         return record
       },
     }),
@@ -491,7 +500,7 @@ const truncating: BrokenStore[] = [
     'has a column for subjects of 255 characters',
     'texts: subjects of the greatest length that differ in their last byte stay apart',
     (sound) => ({
-      create: (record, now) => sound.create({ ...record, subject: record.subject.slice(0, 255) }, now),
+      create: (record, now) => sound.create(withChanges(record, { subject: record.grant.subject.slice(0, 255) }), now),
       list: (query) => sound.list({ ...query, subject: query.subject.slice(0, 255) }),
     }),
   ),
@@ -499,7 +508,7 @@ const truncating: BrokenStore[] = [
     'has a column for scopes of 4000 bytes',
     'texts: the longest ones come back whole, in characters of 1 bytes',
     (sound) => ({
-      create: (record, now) => sound.create({ ...record, scope: record.scope.slice(0, 4000) }, now),
+      create: (record, now) => sound.create(withChanges(record, { scope: record.grant.scope.slice(0, 4000) }), now),
     }),
   ),
   broken(
@@ -507,7 +516,10 @@ const truncating: BrokenStore[] = [
     'texts: the longest ones come back whole, in characters of 4 bytes',
     (sound) => ({
       create: (record, now) =>
-        sound.create({ ...record, clientId: Buffer.from(record.clientId).subarray(0, 1023).toString() }, now),
+        sound.create(
+          withChanges(record, { clientId: Buffer.from(record.grant.clientId).subarray(0, 1023).toString() }),
+          now,
+        ),
     }),
   ),
   broken(
@@ -528,6 +540,11 @@ const truncating: BrokenStore[] = [
     (sound) => ({ remember: (claim, now) => sound.remember({ ...claim, key: claim.key.slice(0, 32) }, now) }),
   ),
 ]
+
+/** What a store with a column for each member knows. */
+function membersOf({ id, current, grant, lifetime, expiresAt, revocation }: FamilyRecord): FamilyChanges {
+  return { ...current, ...grant, ...lifetime, id, expiresAt, revocation }
+}
 
 export const brokenStores: readonly BrokenStore[] = [
   ...rotating,
@@ -688,7 +705,7 @@ export const brokenEngines: readonly BrokenEngine[] = [
         change: (sound, { families }) => ({
           async rotate(command) {
             const record = families.get(command.id)
-            half = record && command.next ? { ...record, verifier: command.next.verifier } : null
+            half = record && command.next ? withChanges(record, { verifier: command.next.verifier }) : null
             return sound.rotate(command)
           },
         }),
@@ -710,7 +727,7 @@ export const brokenEngines: readonly BrokenEngine[] = [
         }),
         lose({ index }) {
           const last = fresh.at(-1)
-          if (last !== undefined) index.get(last.subject)?.delete(last.id)
+          if (last !== undefined) index.get(last.grant.subject)?.delete(last.id)
         },
       })
     },

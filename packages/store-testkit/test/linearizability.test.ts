@@ -1,7 +1,18 @@
 import type { FamilyRecord } from '@baton/core'
 import { describe, expect, test } from 'vitest'
 import { describeHistory, isLinearizable, type Operation, recorder } from '../src/index.js'
-import { DAY, familyOf, HOUR, NOW, renewalOf, revocationOf, rotated, rotationOf, verifier } from '../src/records.js'
+import {
+  DAY,
+  familyOf,
+  HOUR,
+  NOW,
+  renewalOf,
+  revocationOf,
+  rotated,
+  rotationOf,
+  verifier,
+  withChanges,
+} from '../src/records.js'
 
 const A = familyOf('a')
 const TO_B = rotationOf(A, NOW + 1, { verifier: verifier('b') })
@@ -43,7 +54,7 @@ const explained: Record<string, Operation[]> = {
   'a race won by the one that began last': [at(1, 2, create, A), at(3, 6, toB, C), at(4, 5, toC, C)],
   'a race of creations': [
     at(1, 4, create, A),
-    at(2, 3, { method: 'create', record: { ...A, verifier: verifier('z') } }, A),
+    at(2, 3, { method: 'create', record: withChanges(A, { verifier: verifier('z') }) }, A),
   ],
   'a lost call that took effect': [at(1, 2, create, A), lost(3, toB), at(4, 5, find, B)],
   'a lost call that took none': [at(1, 2, create, A), lost(3, toB), at(4, 5, find, A)],
@@ -86,7 +97,11 @@ const unexplained: Record<string, Operation[]> = {
     at(5, 6, find, B),
     at(7, 8, find, C),
   ],
-  'a torn record': [at(1, 2, create, A), at(3, 6, toB, B), at(4, 5, find, { ...A, verifier: B.verifier })],
+  'a torn record': [
+    at(1, 2, create, A),
+    at(3, 6, toB, B),
+    at(4, 5, find, withChanges(A, { verifier: B.current.verifier })),
+  ],
   'a revocation undone': [at(1, 2, create, A), at(3, 4, revoke, dead(A)), at(5, 6, find, A)],
   'a rotation after the revocation': [at(1, 2, create, A), at(3, 4, revoke, dead(A)), at(5, 6, toB, B)],
   'a created family that is not listed': [at(1, 2, create, A), at(3, 4, { method: 'list', now: NOW }, null)],

@@ -1,4 +1,5 @@
 import type { Claim, FamilyRecord, TokenStore } from '@baton/core'
+import { rotated } from '../src/records.js'
 
 /** What a store keeps. Several connections may share it. */
 export interface Shelf {
@@ -34,8 +35,8 @@ export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
     },
     async rotate({ id, expect, next, now }) {
       const record = read(id)
-      if (record?.verifier === expect && isAlive(record, now))
-        families.set(id, { ...record, ...next, expiresAt: expiryOf(record, now) })
+      if (record?.current.verifier === expect && isAlive(record, now))
+        families.set(id, rotated(record, { id, expect, next, now }))
       return read(id)
     },
     async revoke(id, revocation) {
@@ -46,18 +47,18 @@ export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
     async list({ subject, cursor, limit, now }) {
       const all = livingOf(shelf, subject, now)
       const after = cursor === undefined ? null : positionOf(cursor)
-      const rest = all.filter((record) => after === null || newestFirst(after, record) < 0)
+      const rest = all.filter((record) => after === null || newestFirst(after, placeOf(record)) < 0)
       const items = rest.slice(0, limit)
       const last = items.at(-1)
       const more = last !== undefined && rest.length > items.length
-      return { items, cursor: more ? JSON.stringify({ createdAt: last.createdAt, id: last.id }) : null }
+      return { items, cursor: more ? JSON.stringify(placeOf(last)) : null }
     },
     async purge(now, limit) {
-      const dead = [...families.values()].filter((record) => !isAlive(record, now) && record.keepUntil <= now)
+      const dead = [...families.values()].filter((record) => !isAlive(record, now) && record.lifetime.keepUntil <= now)
       const gone = dead.slice(0, limit)
-      for (const { id, subject } of gone) {
+      for (const { id, grant } of gone) {
         families.delete(id)
-        index.get(subject)?.delete(id)
+        index.get(grant.subject)?.delete(id)
       }
       const over = [...claims].filter(([, { expiresAt }]) => expiresAt <= now).slice(0, limit - gone.length)
       for (const [key] of over) claims.delete(key)
@@ -72,7 +73,14 @@ export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
   }
 }
 
-type Position = Pick<FamilyRecord, 'createdAt' | 'id'>
+interface Position {
+  readonly createdAt: number
+  readonly id: string
+}
+
+function placeOf({ id, grant }: FamilyRecord): Position {
+  return { createdAt: grant.createdAt, id }
+}
 
 function positionOf(cursor: string): Position {
   try {
@@ -86,7 +94,8 @@ function positionOf(cursor: string): Position {
 
 export function put({ families, index }: Shelf, record: FamilyRecord): void {
   families.set(record.id, structuredClone(record))
-  index.set(record.subject, (index.get(record.subject) ?? new Set()).add(record.id))
+  const { subject } = record.grant
+  index.set(subject, (index.get(subject) ?? new Set()).add(record.id))
 }
 
 export function livingOf({ families, index }: Shelf, subject: string, now: number): FamilyRecord[] {
@@ -94,9 +103,10 @@ export function livingOf({ families, index }: Shelf, subject: string, now: numbe
     .flatMap((id) => families.get(id) ?? [])
     .filter((record) => isAlive(record, now))
     .map((record) => structuredClone(record))
-    .sort(newestFirst)
+    .sort((one, other) => newestFirst(placeOf(one), placeOf(other)))
 }
 
-export function expiryOf({ idleMs, absoluteExpiresAt }: FamilyRecord, now: number): number {
+export function expiryOf({ lifetime }: FamilyRecord, now: number): number {
+  const { idleMs, absoluteExpiresAt } = lifetime
   return idleMs === null ? absoluteExpiresAt : Math.min(now + idleMs, absoluteExpiresAt)
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import {
+  type Confirmation,
   createRefreshTokens,
   type FamilyId,
   type FamilyRecord,
@@ -38,7 +39,7 @@ export interface CallRequest {
   readonly clientId: string
   /** It comes with all that it takes to redeem a code. */
   readonly matches: boolean
-  readonly boundKey: string | null
+  readonly confirmation: Confirmation | null
   readonly confidential: boolean
   /** The app has work to do before every answer. */
   readonly prepares: boolean
@@ -73,7 +74,7 @@ export interface CoreOptions {
   readonly rotation: 'always' | 'never'
   /** The secrets of each process. */
   readonly processes: readonly (readonly string[])[]
-  readonly boundKey: string | null
+  readonly confirmation: Confirmation | null
 }
 
 /** What the family begins with: a token that was issued, or one that has still to be exchanged for the first. */
@@ -117,7 +118,7 @@ const ISSUE = 'issue'
  * while it waits; but it depends on nothing but its request, the clock, its randomness and the replies, so that running it again
  * with all of these brings it back to the same place. That is what lets a search go back and try another order.
  */
-export function resumableCore({ processes, boundKey, ...policy }: CoreOptions): ResumableCore {
+export function resumableCore({ processes, confirmation, ...policy }: CoreOptions): ResumableCore {
   let run = runOf({ seed: ISSUE, arrivedAt: 0 }, [], () => undefined)
   let remembered = new Map<string, CoreCall>()
   let issued: FamilyRecord | undefined
@@ -170,7 +171,7 @@ export function resumableCore({ processes, boundKey, ...policy }: CoreOptions): 
   }
 
   async function invoke(request: CallRequest): Promise<CallOutcome> {
-    const { kind, text, clientId, confidential, idempotencyKey, matches, prepares, boundKey: provenKey } = request
+    const { kind, text, clientId, confidential, idempotencyKey, matches, prepares, confirmation: provenKey } = request
     const core = coreOf(request.process)
     const work = prepares ? { prepare: () => ask({ method: 'prepare' }, () => undefined) } : {}
     switch (kind) {
@@ -178,9 +179,16 @@ export function resumableCore({ processes, boundKey, ...policy }: CoreOptions): 
         return core.revoke({ refreshToken: text, reason: 'logout' })
       case 'redeem':
         if (reservation === undefined) throw new Error('nobody was given a code')
-        return core.redeem({ reservation, matches, boundKey: provenKey, idempotencyKey, ...work })
+        return core.redeem({ reservation, matches, confirmation: provenKey, idempotencyKey, ...work })
       case 'rotate':
-        return core.rotate({ refreshToken: text, clientId, confidential, idempotencyKey, boundKey: provenKey, ...work })
+        return core.rotate({
+          refreshToken: text,
+          clientId,
+          confidential,
+          idempotencyKey,
+          confirmation: provenKey,
+          ...work,
+        })
     }
   }
 
@@ -210,7 +218,7 @@ export function resumableCore({ processes, boundKey, ...policy }: CoreOptions): 
         reservation = coreOf(0).reserve({ subject: 'alice', expiresInSeconds: CODE_SECONDS })
         return { text: CODE, record: null, endsAt: reservation.expiresAt }
       }
-      const { refreshToken } = await coreOf(0).issue({ subject: 'alice', boundKey })
+      const { refreshToken } = await coreOf(0).issue({ subject: 'alice', confirmation })
       if (issued === undefined) throw new Error('issue created nothing')
       return { text: refreshToken, record: issued, endsAt: null }
     },
@@ -261,6 +269,7 @@ function demandRecordIn(reply: Reply): FamilyRecord {
 function keyOf(reply: Reply): string {
   if (reply.kind !== 'record') return `${String(reply.at)} ${reply.kind}`
   if (reply.record === null) return `${String(reply.at)} nothing`
-  const { verifier, generation, rotatedAt, expiresAt, revocation, retryKey } = reply.record
+  const { current, expiresAt, revocation } = reply.record
+  const { verifier, generation, rotatedAt, retryKey } = current
   return [reply.at, verifier, generation, rotatedAt, expiresAt, revocation?.id, retryKey].join(' ')
 }

@@ -95,7 +95,7 @@ const ORIGIN = 'the origin'
 
 async function firstWorld({ setup, core, lineage }: Rules): Promise<World> {
   const { text, record, endsAt } = await core.begin(setup.begins, BORN_AT)
-  const verifier = record?.verifier ?? ORIGIN
+  const verifier = record?.current.verifier ?? ORIGIN
   const link = { verifier, presented: null, madeAt: BORN_AT, appliedAt: BORN_AT, key: null }
   lineage.noteLink(link, null)
   lineage.noteAnswer(verifier, text)

@@ -42,7 +42,8 @@ export function identityOf(world: World, lineage: Lineage): string {
   const since = (instant: number) => String(now - instant)
   const record = (stored: FamilyRecord | null) => {
     if (stored === null) return 'none'
-    const { verifier, rotatedAt, expiresAt, revocation, retryKey } = stored
+    const { current, expiresAt, revocation } = stored
+    const { verifier, rotatedAt, retryKey } = current
     return [
       rotation(verifier),
       since(rotatedAt),
@@ -72,7 +73,7 @@ export function identityOf(world: World, lineage: Lineage): string {
   }
 
   function intent(question: Question): string {
-    if (question.method === 'create') return rotation(question.record.verifier)
+    if (question.method === 'create') return rotation(question.record.current.verifier)
     if (question.method !== 'rotate') return ''
     return [rotation(question.command.expect), rotation(question.command.next?.verifier)].join()
   }

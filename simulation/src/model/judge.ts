@@ -46,18 +46,19 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
 
     demandEntitled(setup, flight)
     if (before?.revocation != null) throw new Violation('I5', 'a dead family was written to')
-    if (record.expiresAt > record.absoluteExpiresAt) throw new Violation('I10', 'the idle end passed the absolute end')
+    if (record.expiresAt > record.lifetime.absoluteExpiresAt)
+      throw new Violation('I10', 'the idle end passed the absolute end')
     if (call.method === 'create') {
       if (world.code !== null && arrivalOf(flight) >= world.code.endsAt)
         throw new Violation('I17', 'a code began a family after its end')
-      const { verifier, rotatedAt: madeAt } = call.record
+      const { verifier, rotatedAt: madeAt } = call.record.current
       return linked(world, seen, { record, verifier, madeAt, standing })
     }
     const { next, now: madeAt } = call.command
     if (before !== null && madeAt >= before.expiresAt) throw new Violation('I10', 'a family went on after its end')
     if (next === null) {
       if (standing.kind !== 'current') throw new Violation('I1', `a token that is ${standing.kind} was renewed`)
-      return { world: changed(world, { record }), flight: { ...seen, wrote: record.verifier } }
+      return { world: changed(world, { record }), flight: { ...seen, wrote: record.current.verifier } }
     }
     if (setup.core.rotation === 'never') throw new Violation('I4', 'a token rotated that must stay')
     return linked(world, seen, { record, verifier: next.verifier, madeAt, standing })
@@ -80,9 +81,10 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     const chain = extended(world.chain, lineage, { link, standing, birth })
     // The family of a code begins with it.
     const rotations = chain.length - (world.code === null ? 1 : 2)
-    if (record.generation !== rotations)
-      throw new Violation('I4', `the generation is ${String(record.generation)} after ${String(rotations)} rotations`)
-    for (const hash of [record.nonce, record.verifier, record.retryKey ?? '', record.id]) {
+    const { generation, nonce, verifier: stored, retryKey } = record.current
+    if (generation !== rotations)
+      throw new Violation('I4', `the generation is ${String(generation)} after ${String(rotations)} rotations`)
+    for (const hash of [nonce, stored, retryKey ?? '', record.id]) {
       if (hash.length >= 32) throw new Violation('I13', 'the record holds more than hashes')
     }
     return { world: changed(world, { record, chain }), flight: { ...flight, wrote: verifier } }
@@ -253,7 +255,7 @@ function fellBackSince(world: World, flight: Flight): boolean {
 
 function demandEntitled(setup: Setup, flight: Flight): void {
   if (!flight.pretends) return
-  throw setup.core.boundKey === null
+  throw setup.core.confirmation === null
     ? new Violation('I11', 'another client changed the family')
     : new Violation('I16', 'a bound family was served without the proof of its key')
 }

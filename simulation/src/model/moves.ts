@@ -179,14 +179,14 @@ function worldMoves({ setup, lineage }: Rules, world: World): Move[] {
 async function arrive(rules: Rules, world: World, flight: Flight): Promise<World> {
   const { setup, core } = rules
   const { kind, text, key, pretends, process, seed } = flight
-  const { boundKey } = setup.core
+  const { confirmation } = setup.core
   const request: CallRequest = {
     kind,
     text,
     idempotencyKey: key,
     matches: !pretends,
-    clientId: pretends && boundKey === null ? 'another' : 'first-party',
-    boundKey: pretends ? null : boundKey,
+    clientId: pretends && confirmation === null ? 'another' : 'first-party',
+    confirmation: pretends ? null : confirmation,
     confidential: setup.confidential,
     prepares: setup.prepares,
     process,

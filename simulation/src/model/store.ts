@@ -21,9 +21,10 @@ export function applyTo(record: FamilyRecord | null, call: StoreCall): FamilyRec
       return record.revocation === null ? { ...record, revocation: call.revocation } : record
     case 'rotate': {
       const { expect, next, now } = call.command
-      if (record.verifier !== expect || record.revocation !== null || record.expiresAt <= now) return record
-      const idleEnd = record.idleMs === null ? Infinity : now + record.idleMs
-      return { ...record, ...next, expiresAt: Math.min(idleEnd, record.absoluteExpiresAt) }
+      if (record.current.verifier !== expect || record.revocation !== null || record.expiresAt <= now) return record
+      const { idleMs, absoluteExpiresAt } = record.lifetime
+      const expiresAt = Math.min(idleMs === null ? Infinity : now + idleMs, absoluteExpiresAt)
+      return { ...record, current: next ?? record.current, expiresAt }
     }
   }
 }

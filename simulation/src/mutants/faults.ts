@@ -155,7 +155,7 @@ export const faults: readonly Fault[] = [
   inCore(
     'a bound token needs no proof at the door',
     decide,
-    "if (token.bound && request.boundKey === null) return refuse('mismatch')\n",
+    "if (token.bound && request.confirmation === null) return refuse('mismatch')\n",
     '',
   ),
   inCore(
@@ -201,29 +201,34 @@ export const faults: readonly Fault[] = [
   inCore(
     'a heal does not check the predecessor',
     token,
-    "return sameVerifier(predecessor, record.verifier) ? 'one_ahead' : 'stranger'",
+    "return sameText(predecessor, current.verifier) ? 'one_ahead' : 'stranger'",
     "return 'one_ahead'",
   ),
   inCore(
     'a retry does not check the successor',
     token,
-    "return sameVerifier(verifierOf(successor, binding), record.verifier) ? 'predecessor' : 'stranger'",
+    "return sameText(verifierOf(successor, binding), current.verifier) ? 'predecessor' : 'stranger'",
     "return 'predecessor'",
   ),
   inCore(
     'the current token is not checked',
     token,
-    "return sameVerifier(verifierOf(token, binding), record.verifier) ? 'current' : 'stranger'",
+    "return sameText(verifierOf(token, binding), current.verifier) ? 'current' : 'stranger'",
     "return 'current'",
   ),
-  inCore('the verifier does not bind the key', token, "binding.boundKey ?? '', proof]", 'proof]'),
+  inCore('the verifier does not bind the key', token, 'confirmationText(confirmation), proof]', 'proof]'),
   inCore(
     'the verifier does not bind the client',
     token,
-    'generation, binding.clientId, token.createdAtSeconds',
-    'generation, token.createdAtSeconds',
+    'generation, clientId, createdAtSeconds',
+    'generation, createdAtSeconds',
   ),
-  inCore('the verifier does not bind the birth', token, 'token.createdAtSeconds, binding.boundKey', 'binding.boundKey'),
+  inCore(
+    'the verifier does not bind the birth',
+    token,
+    'createdAtSeconds, confirmationText(confirmation)',
+    'confirmationText(confirmation)',
+  ),
   inCore(
     'an attempt is the same in every generation',
     token,
@@ -255,7 +260,7 @@ export const faults: readonly Fault[] = [
   inCore(
     'a second try is not held against what stands',
     redeem,
-    'return sameText(verifierOf(tokenIn(engine, attempt, stored), attempt.binding), stored.verifier)',
+    'return sameText(verifierOf(tokenIn(engine, attempt, stored), attempt.binding), current.verifier)',
     'return true',
   ),
   inCore(
@@ -287,22 +292,22 @@ export const faults: readonly Fault[] = [
   inCore(
     'an imported token of unknown age meets every validAfter',
     foreign,
-    'grant.createdAt === undefined ? -Infinity : record.createdAt',
-    'record.createdAt',
+    'grant.createdAt === undefined ? -Infinity : record.grant.createdAt',
+    'record.grant.createdAt',
   ),
 
   // The swap.
   inCore(
     'a heal compares with the token',
     rotate,
-    "outcome === 'healed' && record !== null ? record.verifier : verifierOf(token, binding)",
+    "outcome === 'healed' && record !== null ? record.current.verifier : verifierOf(token, binding)",
     'verifierOf(token, binding)',
   ),
   inCore(
     'a call takes any swap for its own',
     rotate,
-    "return record.verifier === next.verifier || relationOf(successor, record, ring, binding) === 'predecessor'",
-    'return record.generation >= next.generation',
+    "return verifier === next.verifier || relationOf(successor, record, ring, binding) === 'predecessor'",
+    'return record.current.generation >= next.generation',
   ),
   inCore(
     'a call does not know its own swap one generation on',
@@ -321,13 +326,13 @@ export const faults: readonly Fault[] = [
   inCore(
     'a retry is given a successor of its own',
     rotate,
-    'formatToken(successorOf(token, key, record.nonce)',
+    'formatToken(successorOf(token, key, current.nonce)',
     "formatToken(successorOf(token, key, 'another')",
   ),
   inCore(
     'a retry is derived under the current key',
     rotate,
-    "const key = engine.ring.find(record.keyId)\n  if (key === undefined) throw fault(engine, 'record_key_missing'",
+    "const key = engine.ring.find(current.keyId)\n  if (key === undefined) throw fault(engine, 'record_key_missing'",
     "const key = engine.ring.current as typeof engine.ring.current | undefined\n  if (key === undefined) throw fault(engine, 'record_key_missing'",
   ),
   inCore(
@@ -347,7 +352,7 @@ export const faults: readonly Fault[] = [
   inCore(
     'scope may grow',
     rotate,
-    "if (scope === null || !isWithin(scope, record.scope.split(' '))) return 'invalid_scope'",
+    "if (scope === null || !isWithin(scope, record.grant.scope.split(' '))) return 'invalid_scope'",
     "if (scope === null) return 'invalid_scope'",
   ),
   inCore('the arrival is the judging', rotate, 'arrivedAt: attempt.arrivedAt,', 'arrivedAt: engine.now(),'),
@@ -368,11 +373,11 @@ export const faults: readonly Fault[] = [
   inCore('all but the last page are revoked', revoke, 'cursor = page.cursor', 'cursor = null'),
 
   // A store.
-  inMemoryStore('the store swaps without comparing', 'record.verifier !== expect || ', ''),
+  inMemoryStore('the store swaps without comparing', 'record.current.verifier !== expect || ', ''),
   inMemoryStore(
     'the store swaps in dead families',
-    'if (record.verifier !== expect || !isAlive(record, now)) return record',
-    'if (record.verifier !== expect) return record',
+    'if (record.current.verifier !== expect || !isAlive(record, now)) return record',
+    'if (record.current.verifier !== expect) return record',
   ),
   inMemoryStore('the store revokes anew', 'if (record.revocation !== null) return record\n', ''),
   inMemoryStore(
@@ -383,7 +388,7 @@ export const faults: readonly Fault[] = [
   inMemoryStore('the store creates twice', 'if (standing !== undefined) return standing\n', ''),
   inMemoryStore(
     'the store deletes too early',
-    'if (isAlive(record, now) || record.keepUntil > now) return false',
+    'if (isAlive(record, now) || record.lifetime.keepUntil > now) return false',
     'if (isAlive(record, now)) return false',
   ),
   inMemoryStore(
@@ -408,7 +413,7 @@ export const faults: readonly Fault[] = [
   inHttp(
     'a sign-in leaves the session that the cookie carried',
     'endpoints/login.ts',
-    "for (const carried of carrier.read(request, transport))\n        await tokens.revoke({ ...carried, clientId, boundKey, reason: 'replaced' })",
+    "for (const carried of carrier.read(request, transport))\n        await tokens.revoke({ ...carried, clientId, confirmation, reason: 'replaced' })",
     'carrier.read(request, transport)',
   ),
   inHttp(
@@ -432,20 +437,20 @@ export const faults: readonly Fault[] = [
   inCore(
     'a sign-out revokes the family of another client',
     revoke,
-    "if (clientId !== undefined && seen.clientId !== clientId) return { ok: false, reason: 'mismatch' }\n",
+    "if (clientId !== undefined && seen.grant.clientId !== clientId) return { ok: false, reason: 'mismatch' }\n",
     '',
   ),
   inCore(
     'a sign-out revokes a key-bound family without its key',
     revoke,
-    'seen.boundKey !== null && seen.boundKey !== boundKey',
-    'seen.boundKey !== null && boundKey === undefined',
+    'bound !== null && !sameConfirmation(bound, confirmation)',
+    'bound !== null && confirmation === undefined',
   ),
   inHttp(
     'logout does not check the client',
     'endpoints/logout.ts',
-    'const authority = { clientId: carrier.clientId, boundKey:',
-    'const authority = { boundKey:',
+    'const authority = { clientId: carrier.clientId, confirmation:',
+    'const authority = { confirmation:',
   ),
   inHttp(
     'validAfter of a client reaches no session',
@@ -468,7 +473,7 @@ export const faults: readonly Fault[] = [
   inHttp(
     'tokens are issued to a client that must send a proof and has not',
     POLICY,
-    'if (proven.boundKey === null && client.dpopBoundAccessTokens)',
+    'if (proven.confirmation === null && client.dpopBoundAccessTokens)',
     'if (false)',
   ),
   inHttp(
@@ -493,14 +498,14 @@ export const faults: readonly Fault[] = [
   inHttp(
     'a code that is bound to a key needs no proof',
     GRANT,
-    'return code.boundKey === null || code.boundKey === admission.boundKey',
+    'return code.confirmation === null || sameConfirmation(code.confirmation, admission.confirmation)',
     'return true',
   ),
   inHttp(
     'a family is not bound to the key of its code',
     GRANT,
-    'boundKey: confidential ? null : boundKey',
-    'boundKey: null',
+    'confirmation: confidential ? null : confirmation',
+    'confirmation: null',
   ),
   inHttp(
     'a code and its second try have nothing in common',

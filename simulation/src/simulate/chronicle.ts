@@ -1,4 +1,4 @@
-import type { FamilyRecord, RefreshEvent } from '@baton/core'
+import { type Confirmation, type FamilyRecord, type RefreshEvent, sameConfirmation } from '@baton/core'
 import { createLineage, type Lineage, type Link } from '../history/lineage.js'
 import { demandBirth, extended, type Standing, standingOf } from '../history/standing.js'
 import { Violation } from '../history/violation.js'
@@ -10,7 +10,7 @@ import type { Answer, FamilyHistory, Visit } from './visit.js'
 interface Code {
   readonly expiresAt: number
   /** Only a proof of this key redeems it. */
-  readonly boundKey: string | null
+  readonly confirmation: Confirmation | null
 }
 
 export interface Counts {
@@ -117,16 +117,17 @@ export function createChronicle(plan: Plan): Chronicle {
     if (visit.pretends) throw new Violation('I11', 'another client changed the family')
     proofs.demandProven(visit, before)
     if (before.revocation !== null) throw new Violation('I5', 'a dead family was written to')
-    if (after.expiresAt > after.absoluteExpiresAt) throw new Violation('I10', 'the idle end passed the absolute end')
+    if (after.expiresAt > after.lifetime.absoluteExpiresAt)
+      throw new Violation('I10', 'the idle end passed the absolute end')
     if (madeAt >= before.expiresAt) throw new Violation('I10', 'a family went on after its end')
     if (standing.kind !== 'current' && standing.kind !== 'ahead')
       throw new Violation('I1', `a token that is ${standing.kind} was exchanged, which makes a second successor`)
-    const link: Link = { verifier: after.verifier, presented: text, madeAt, appliedAt: at, key: visit.key }
+    const link: Link = { verifier: after.current.verifier, presented: text, madeAt, appliedAt: at, key: visit.key }
     const birth = demandBirth(lineage, text)
     lineage.noteLink(link, birth)
     family.chain = extended(family.chain, lineage, { link, standing, birth })
     family.record = after
-    visit.wrote = after.verifier
+    visit.wrote = after.current.verifier
     demandGeneration(family, after)
     demandOnlyHashes(after)
   }
@@ -304,17 +305,17 @@ export function createChronicle(plan: Plan): Chronicle {
       if (known?.record != null || known?.isDeleted === true || begun !== known)
         throw new Violation('I17', 'one token or code made two families')
       if (visit?.pretends === true) throw new Violation('I11', 'a family was begun by somebody who lacks something')
-      if (record.boundKey !== (visit?.proof?.boundKey ?? null))
+      if (!sameConfirmation(record.grant.confirmation, visit?.proof?.confirmation ?? null))
         throw new Violation('I16', 'a family was bound to another key than the one that was proven')
       // A token of another system is the fruit of a link that this store has never seen.
       const birth = shown === null ? undefined : lineage.birthOf(shown)
       const origin = birth === undefined ? undefined : lineage.linkOf(birth)
-      const { verifier } = record
+      const { verifier } = record.current
       const made: Link = { verifier, presented: shown, madeAt: at, appliedAt: at, key: visit?.key ?? null }
       lineage.noteLink(made, birth ?? null)
       const family: FamilyHistory = {
         id: record.id,
-        subject: record.subject,
+        subject: record.grant.subject,
         ends: 0,
         reports: 0,
         unconfirmedReports: 0,
@@ -349,7 +350,7 @@ export function createChronicle(plan: Plan): Chronicle {
     }),
     deleted: watched((record, now) => {
       const isDead = record.revocation !== null || record.expiresAt <= now
-      if (!isDead || record.keepUntil > now) throw new Violation('I17', 'a record was deleted too early')
+      if (!isDead || record.lifetime.keepUntil > now) throw new Violation('I17', 'a record was deleted too early')
       const family = families.get(record.id)
       if (family === undefined) return
       family.record = null
@@ -430,13 +431,14 @@ function isSameAttempt({ key, text }: Visit, link: Link): boolean {
   return key !== null && key === link.key && link.presented === text
 }
 
-function demandGeneration({ chain }: FamilyHistory, { generation }: FamilyRecord): void {
+function demandGeneration({ chain }: FamilyHistory, { current: { generation } }: FamilyRecord): void {
   if (generation === chain.length - 1) return
   throw new Violation('I4', `the generation is ${String(generation)} after ${String(chain.length - 1)} rotations`)
 }
 
 function demandOnlyHashes(record: FamilyRecord): void {
-  for (const text of [record.id, record.verifier, record.nonce, record.retryKey ?? '']) {
+  const { verifier, nonce, retryKey } = record.current
+  for (const text of [record.id, verifier, nonce, retryKey ?? '']) {
     if (text.length > 24) throw new Violation('I13', 'the record holds more than hashes')
   }
   demandNoToken(record)

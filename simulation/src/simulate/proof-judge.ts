@@ -1,4 +1,4 @@
-import type { FamilyRecord } from '@baton/core'
+import { type FamilyRecord, sameConfirmation } from '@baton/core'
 import { Violation } from '../history/violation.js'
 import type { Plan } from './plan.js'
 import type { Answer, Visit } from './visit.js'
@@ -46,8 +46,8 @@ export function createProofJudge({ proofs }: Plan): ProofJudge {
       const { proof } = visit
       if (proof !== null && !seen.has(proof.jti)) seen.set(proof.jti, visit)
     },
-    demandProven({ proof }, { boundKey }) {
-      if (boundKey !== null && proof?.boundKey !== boundKey)
+    demandProven({ proof }, { grant: { confirmation } }) {
+      if (confirmation !== null && !sameConfirmation(confirmation, proof?.confirmation ?? null))
         throw new Violation('I16', 'a bound family was served without the proof of its key')
     },
     demandFresh({ proof }) {

@@ -1,4 +1,5 @@
 import { createECDH, createHash, createPrivateKey, type KeyObject, sign } from 'node:crypto'
+import type { Confirmation } from '@baton/core'
 import type { Chances } from './chances.js'
 
 /** What a proof is about. */
@@ -10,8 +11,7 @@ interface ProofRequest {
 
 /** One key, and proofs of it (RFC 9449). */
 export interface Prover {
-  /** `jkt:…` */
-  readonly boundKey: string
+  readonly confirmation: Confirmation
   prove(request: ProofRequest): string
   /** The nonce that a server wants to find in further proofs. */
   remember(nonce: string | null): void
@@ -33,7 +33,7 @@ export function createProver({ chances, now, fractions }: ProverWorld): Prover {
   const { key, jwk } = keyOf(chances)
   let nonce: string | null = null
   return {
-    boundKey: `jkt:${thumbprintOf(jwk)}`,
+    confirmation: { jkt: thumbprintOf(jwk) },
     prove({ method, url, accessToken }) {
       const { origin, pathname } = new URL(url)
       const claims = {
@@ -55,7 +55,7 @@ export function createProver({ chances, now, fractions }: ProverWorld): Prover {
 
 /** What a proof says, whether or not it is true. */
 export interface Claimed {
-  readonly boundKey: string
+  readonly confirmation: Confirmation
   readonly jti: string
   /** Epoch milliseconds. */
   readonly madeAt: number
@@ -66,7 +66,7 @@ export function claimsIn(proof: string): Claimed {
   const [header, claims] = proof.split('.').map((part) => Buffer.from(part, 'base64url').toString())
   const { jwk } = JSON.parse(header ?? '') as { jwk: PublicKey }
   const { jti, iat, nonce = null } = JSON.parse(claims ?? '') as { jti: string; iat: number; nonce?: string | null }
-  return { boundKey: `jkt:${thumbprintOf(jwk)}`, jti, madeAt: iat * 1000, nonce }
+  return { confirmation: { jkt: thumbprintOf(jwk) }, jti, madeAt: iat * 1000, nonce }
 }
 
 /** In the order of RFC 7638. */

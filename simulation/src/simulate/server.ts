@@ -1,4 +1,4 @@
-import { createRefreshTokens, type Family, type ForeignGrant, type RefreshTokens } from '@baton/core'
+import { type Confirmation, createRefreshTokens, type Family, type ForeignGrant, type RefreshTokens } from '@baton/core'
 import {
   type AccessTokenOption,
   type AuthorizationCodes,
@@ -45,7 +45,7 @@ export interface CodeWanted {
   readonly subject: string
   readonly codeChallenge: string
   /** `dpop_jkt`, or null. */
-  readonly boundKey: string | null
+  readonly confirmation: Confirmation | null
 }
 
 export interface Server {
@@ -155,12 +155,12 @@ export function createServer({ plan, clock, chronicle }: ServerWorld): Server {
       chronicle.answered(visit, answer)
       return response
     },
-    authorize({ subject, codeChallenge, boundKey }) {
+    authorize({ subject, codeChallenge, confirmation }) {
       const [process] = processes
       const desk = deskAt(process)
-      const code = desk.codes.issue({ subject, clientId: CLIENT, redirectUri: null, codeChallenge, boundKey })
+      const code = desk.codes.issue({ subject, clientId: CLIENT, redirectUri: null, codeChallenge, confirmation })
       process.free.push(desk)
-      chronicle.noteCode(code, { boundKey, expiresAt: process.now() + CODE_SECONDS * 1000 })
+      chronicle.noteCode(code, { confirmation, expiresAt: process.now() + CODE_SECONDS * 1000 })
       return code
     },
     asAdministrator(work) {

@@ -39,7 +39,7 @@ export async function signInByCode(world: CodeWorld, subject: string): Promise<R
   const { plan, clock, chances, prover } = world
   const verifier = chances.text() + chances.text()
   const codeChallenge = createHash('sha256').update(verifier).digest('base64url')
-  const code = world.authorize({ subject, codeChallenge, boundKey: prover?.boundKey ?? null })
+  const code = world.authorize({ subject, codeChallenge, confirmation: prover?.confirmation ?? null })
   world.onCode({ code, verifier })
   const key = plan.codeKeys ? chances.text() : null
   for (let tries = 0; tries < TRIES; tries += 1) {

@@ -119,9 +119,10 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
       return execute(desk, true, () => {
         const before = rows.get(id)
         if (before === undefined) return null
-        const applies = before.verifier === expect && before.revocation === null && before.expiresAt > now
-        const idleEnd = before.idleMs === null ? Infinity : now + before.idleMs
-        const after = applies ? { ...before, ...next, expiresAt: Math.min(idleEnd, before.absoluteExpiresAt) } : before
+        const applies = before.current.verifier === expect && before.revocation === null && before.expiresAt > now
+        const { idleMs, absoluteExpiresAt } = before.lifetime
+        const expiresAt = Math.min(idleMs === null ? Infinity : now + idleMs, absoluteExpiresAt)
+        const after = applies ? { ...before, current: next ?? before.current, expiresAt } : before
         const note = () => {
           chronicle.looked(visit, { before, after, madeAt: now, at: clock.now(), isSwap: true })
         }
@@ -152,14 +153,14 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
     list: ({ subject, limit, now }) =>
       execute(desk, false, () => {
         const living = [...rows.values()].filter(
-          (row) => row.subject === subject && row.revocation === null && row.expiresAt > now,
+          (row) => row.grant.subject === subject && row.revocation === null && row.expiresAt > now,
         )
         return { items: living.slice(0, limit), cursor: null }
       }),
     purge: (now, limit) =>
       execute(desk, true, () => {
         const dead = [...rows.values()].filter(
-          (row) => (row.revocation !== null || row.expiresAt <= now) && row.keepUntil <= now,
+          (row) => (row.revocation !== null || row.expiresAt <= now) && row.lifetime.keepUntil <= now,
         )
         for (const row of dead.slice(0, limit))
           put(row.id, null, () => {

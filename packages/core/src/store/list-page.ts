@@ -37,8 +37,8 @@ export function decodeCursor(cursor: string): ListPosition {
 }
 
 /** Returns the position of a family in the list of its subject. */
-export function positionOf({ createdAt, id }: FamilyRecord): ListPosition {
-  return { createdAt, id }
+export function positionOf({ id, grant }: FamilyRecord): ListPosition {
+  return { createdAt: grant.createdAt, id }
 }
 
 /**

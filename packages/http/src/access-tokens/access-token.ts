@@ -1,10 +1,9 @@
-import { type Grant, MisuseError } from '@baton/core'
-import type { Confirmation } from '../bound-key.js'
+import { type Confirmation, type Grant, MisuseError } from '@baton/core'
 
 /** What an access token is made from. */
 export interface AccessTokenGrant extends Grant {
-  /** The key that the token is bound to, `jkt:…` or `x5t#S256:…`: goes into `cnf` (`confirmationOf`). Null for a bearer token. */
-  readonly boundKey: string | null
+  /** The key that the token is bound to: the value of its `cnf` (RFC 7800). Null for a bearer token. */
+  readonly confirmation: Confirmation | null
   /** Epoch milliseconds. */
   readonly now: number
   /** What is left of the family, in whole seconds: no access token may outlive it. */

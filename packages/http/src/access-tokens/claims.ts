@@ -1,5 +1,4 @@
 import { includesResource, MisuseError, parseScope } from '@baton/core'
-import { confirmationOf } from '../bound-key.js'
 import { freshBytes } from '../fresh.js'
 import { demandIssuer } from '../issuer.js'
 import type { AccessTokenClaims, AccessTokenGrant } from './access-token.js'
@@ -43,7 +42,7 @@ export function claimsFor(
   grant: AccessTokenGrant,
   { issuer, audience, lifetimeSeconds }: Required<IssuingOptions>,
 ): { readonly claims: Record<string, unknown>; readonly expiresIn: number } {
-  const { family, scope, boundKey } = grant
+  const { family, scope, confirmation } = grant
   const expiresIn = Math.max(0, Math.min(lifetimeSeconds, grant.mostSeconds))
   const iat = Math.floor(grant.now / 1000)
   const claims = {
@@ -55,7 +54,7 @@ export function claimsFor(
     sid: family.id,
     // What is undefined is left out of the JSON.
     scope: scope === '' ? undefined : scope,
-    cnf: confirmationOf(boundKey) ?? undefined,
+    cnf: confirmation ?? undefined,
     iat,
     // Whole seconds, counted from the beginning of this one: a token may end up to a second early, and never late.
     exp: iat + expiresIn,

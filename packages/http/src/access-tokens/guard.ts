@@ -1,4 +1,11 @@
-import { type Family, MisuseError, parseScope, type RefreshTokens } from '@baton/core'
+import {
+  type Confirmation,
+  type Family,
+  MisuseError,
+  parseScope,
+  type RefreshTokens,
+  sameConfirmation,
+} from '@baton/core'
 import { type CertificateSource, certificateReader } from '../clients/certificate.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
 import type { Clients } from '../clients/registry.js'
@@ -138,16 +145,17 @@ export function guardBy<Claims extends BearerClaims>(
 
   /** Judges what the token is bound to: the headers for the answer, or the refusal. */
   async function judgeBinding(request: PlainRequest, { scheme, accessToken }: Presented, binding: Binding, at: number) {
-    const { jkt, certificateKey } = binding
-    if (certificateKey !== undefined && certificateIn(request)?.boundKey !== certificateKey)
+    const { jkt, certificateConfirmation } = binding
+    const shown = certificateIn(request)?.confirmation ?? null
+    if (certificateConfirmation !== undefined && !sameConfirmation(shown, certificateConfirmation))
       return refuse.unacceptable(scheme, TOKEN_FAULTS.uncertified)
     if (jkt === null) return scheme === 'Bearer' ? [] : refuse.unacceptable(scheme, TOKEN_FAULTS.unbound)
     const nonce = proofs.nonceHeaders(at)
     if (scheme === 'Bearer') return refuse.unacceptable('DPoP', TOKEN_FAULTS.unproven, nonce)
-    const [url, boundKey] = [urlOf(request, transportOf(request)), `jkt:${jkt}`]
-    const proven = await proofs.prove({ request, url, now: at, accessToken, boundKey, memory: tokens })
+    const [url, confirmation] = [urlOf(request, transportOf(request)), { jkt }]
+    const proven = await proofs.prove({ request, url, now: at, accessToken, confirmation, memory: tokens })
     if (!proven.ok) return refuse.unacceptable(scheme, proven, nonce)
-    if (proven.boundKey === null) return refuse.unacceptable(scheme, TOKEN_FAULTS.proofless, nonce)
+    if (proven.confirmation === null) return refuse.unacceptable(scheme, TOKEN_FAULTS.proofless, nonce)
     // An answer from a cache would bring a nonce that is long over (RFC 9449 section 8.2).
     return nonce.length === 0 ? [] : [['cache-control', 'no-store'] as const, ...nonce]
   }
@@ -231,8 +239,8 @@ function missing(scheme: string, isInQuery: boolean): string {
 interface Binding {
   /** Thumbprint of the key that must be proven; null for a token that is bound to none. */
   readonly jkt: string | null
-  /** `x5t#S256:…` of the certificate that must be shown. */
-  readonly certificateKey?: string
+  /** The certificate that the client must present. */
+  readonly certificateConfirmation?: Confirmation
 }
 
 /** Null for a binding that nobody here can check: the token is then worth nothing. */
@@ -241,6 +249,6 @@ function bindingOf({ cnf }: BearerClaims): Binding | null {
   if (typeof cnf !== 'object' || cnf === null) return null
   const [[kind, thumbprint] = [], another] = Object.entries(cnf)
   if (typeof thumbprint !== 'string' || another !== undefined) return null
-  if (kind === 'x5t#S256') return { jkt: null, certificateKey: `x5t#S256:${thumbprint}` }
+  if (kind === 'x5t#S256') return { jkt: null, certificateConfirmation: { 'x5t#S256': thumbprint } }
   return kind === 'jkt' ? { jkt: thumbprint } : null
 }

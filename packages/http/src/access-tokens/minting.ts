@@ -1,9 +1,9 @@
-import { type Grant, MisuseError, type Policy } from '@baton/core'
+import { type Confirmation, type Grant, MisuseError, type Policy } from '@baton/core'
 import type { AccessTokenFunction, AccessTokenOption, MintedAccessToken } from './access-token.js'
 
 /** What an access token is made for, besides the grant. */
 interface MintingCircumstances {
-  readonly boundKey: string | null
+  readonly confirmation: Confirmation | null
   /** Epoch milliseconds. */
   readonly now: number
 }
@@ -41,9 +41,9 @@ export function mintingOf(accessToken: AccessTokenOption, policy: Policy): Minti
 
 /** No access token outlives its family: `grant` has the family as it will stand once the answer has been given. */
 function minter(make: AccessTokenFunction): Minting['mint'] {
-  return async ({ family, scope, audience, claims }, { boundKey, now }) => {
+  return async ({ family, scope, audience, claims }, { confirmation, now }) => {
     const mostSeconds = secondsUntil(family.expiresAt, now)
-    const { accessToken, expiresIn } = await make({ family, scope, audience, claims, boundKey, now, mostSeconds })
+    const { accessToken, expiresIn } = await make({ family, scope, audience, claims, confirmation, now, mostSeconds })
     if (typeof accessToken !== 'string' || !TOKEN_68.test(accessToken))
       throw new MisuseError('accessToken', 'was made with characters that do not fit into an Authorization header')
     if (!Number.isInteger(expiresIn) || expiresIn < 1)

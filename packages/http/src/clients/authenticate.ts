@@ -1,4 +1,4 @@
-import { Fault, MisuseError, type RefreshTokens } from '@baton/core'
+import { type Confirmation, Fault, MisuseError, type RefreshTokens } from '@baton/core'
 import type { Exchange } from '../endpoint.js'
 import type { Form } from '../form.js'
 import { demandIssuer } from '../issuer.js'
@@ -42,8 +42,8 @@ type Authentication =
       readonly client: Client
       /** It proved who it is; false for a public client, which only said so. */
       readonly confidential: boolean
-      /** `x5t#S256:…` of the certificate that the request came with, where the client's tokens are bound to it. */
-      readonly certificateKey: string | null
+      /** The certificate that the request came with, where the client's tokens are bound to it. */
+      readonly certificateConfirmation: Confirmation | null
     }
   | { readonly ok: false; readonly response: PlainResponse }
 
@@ -108,7 +108,12 @@ type Named = Extract<Credentials, { ok: true }>
 
 function authenticated(client: Client, confidential: boolean, certificate: ClientCertificate | null): Authentication {
   const isBound = client.certificateBoundAccessTokens === true
-  return { ok: true, client, confidential, certificateKey: isBound ? (certificate?.boundKey ?? null) : null }
+  return {
+    ok: true,
+    client,
+    confidential,
+    certificateConfirmation: isBound ? (certificate?.confirmation ?? null) : null,
+  }
 }
 
 /** Whether this is the certificate that the client has registered, by name or byte for byte. */

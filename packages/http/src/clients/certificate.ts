@@ -1,6 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import { MisuseError } from '@baton/core'
+import { type Confirmation, MisuseError } from '@baton/core'
 import { type PlainRequest, soleHeader } from '../message.js'
 
 /**
@@ -30,8 +30,8 @@ export interface ClientCertificate {
   readonly x509: X509Certificate
   /** Whoever ends TLS has verified its chain. */
   readonly isVerified: boolean
-  /** `x5t#S256:…` (RFC 8705 section 3.1). */
-  readonly boundKey: string
+  /** RFC 8705 section 3.1. */
+  readonly confirmation: Confirmation
 }
 
 const MOST_HEADER_LENGTH = 16_384
@@ -108,7 +108,7 @@ function parsed(der: Uint8Array, isVerified: boolean): ClientCertificate | null 
   try {
     const x509 = new X509Certificate(der)
     const thumbprint = createHash('sha256').update(x509.raw).digest('base64url')
-    return { x509, isVerified, boundKey: `x5t#S256:${thumbprint}` }
+    return { x509, isVerified, confirmation: { 'x5t#S256': thumbprint } }
   } catch {
     return null
   }

@@ -1,4 +1,4 @@
-import { type Family, FIRST_PARTY, type Rotation } from '@baton/core'
+import { type Confirmation, type Family, FIRST_PARTY, type Rotation } from '@baton/core'
 import type { Proven } from '../dpop/dpop.js'
 import { proofError } from '../dpop/with-proof.js'
 import type { PlainResponse } from '../message.js'
@@ -24,15 +24,15 @@ interface TokenRequestFacts {
   readonly confidential: boolean
   /** The verdict on the DPoP proof of the request. */
   readonly proven: Proven
-  /** `x5t#S256:…` of the client certificate of the request; null for none. */
-  readonly certificateKey: string | null
+  /** The client certificate of the request; null for none. */
+  readonly certificateConfirmation: Confirmation | null
 }
 
 export type Admission =
   | {
       readonly ok: true
       /** The key that the tokens are bound to; null for none. */
-      readonly boundKey: string | null
+      readonly confirmation: Confirmation | null
       /** Families created before this instant (epoch milliseconds) are rejected; null for no limit. */
       readonly validAfter: number | null
       readonly rotation: Rotation | undefined
@@ -96,26 +96,31 @@ function isSuperseded({ createdAt }: Family, validAfter: number): boolean {
   return Math.floor(createdAt / 1000) * 1000 < validAfter
 }
 
-function admitUnregistered({ proven, certificateKey }: TokenRequestFacts): Admission {
+function admitUnregistered({ proven, certificateConfirmation }: TokenRequestFacts): Admission {
   if (!proven.ok) return reject(proofError(proven))
-  return { ok: true, boundKey: certificateKey ?? proven.boundKey, validAfter: null, rotation: undefined }
+  return {
+    ok: true,
+    confirmation: certificateConfirmation ?? proven.confirmation,
+    validAfter: null,
+    rotation: undefined,
+  }
 }
 
 /** In a fixed order, so that a request with several faults always gets the same response: client, grant type, proof, key. */
 function admitRegistered(client: Client, facts: TokenRequestFacts): Admission {
-  const { grantType, confidential, proven, certificateKey } = facts
+  const { grantType, confidential, proven, certificateConfirmation } = facts
   if (!confidential && wayOf(client) !== null) return reject(invalidClient('body'))
   if (!mayUse(client, grantType))
     return reject(error('unauthorized_client', { description: 'The client is not registered for this grant type.' }))
   if (!proven.ok) return reject(proofError(proven))
-  if (proven.boundKey === null && client.dpopBoundAccessTokens)
+  if (proven.confirmation === null && client.dpopBoundAccessTokens)
     return reject(error('invalid_dpop_proof', { description: 'This client must send a DPoP proof.' }))
-  if (certificateKey === null && client.certificateBoundAccessTokens)
+  if (certificateConfirmation === null && client.certificateBoundAccessTokens)
     return reject(invalidRequest('This client must present its certificate.'))
-  if (certificateKey !== null && proven.boundKey !== null)
+  if (certificateConfirmation !== null && proven.confirmation !== null)
     return reject(invalidRequest('The tokens of this client are bound to its certificate; send no DPoP proof.'))
   const { validAfter = null, rotation } = client
-  return { ok: true, boundKey: certificateKey ?? proven.boundKey, validAfter, rotation }
+  return { ok: true, confirmation: certificateConfirmation ?? proven.confirmation, validAfter, rotation }
 }
 
 function reject(response: PlainResponse): Admission {

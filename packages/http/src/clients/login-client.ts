@@ -1,4 +1,4 @@
-import type { RefreshTokens } from '@baton/core'
+import type { Confirmation, RefreshTokens } from '@baton/core'
 import type { Exchange } from '../endpoint.js'
 import type { Form } from '../form.js'
 import type { TransportOptions } from '../options.js'
@@ -9,8 +9,8 @@ import { type Admission, clientPolicy } from './client-policy.js'
 /** A sign-in that the app has approved, and the client that is to get its tokens. */
 interface ApprovedSignIn {
   readonly clientId: string
-  /** The key that the request proved, `jkt:…` or `x5t#S256:…`; null for none. */
-  readonly boundKey: string | null
+  /** The key that the request proved; null for none. */
+  readonly confirmation: Confirmation | null
   /** The members of the JSON body, where a client may put its credentials as in a form; null where no client can authenticate. */
   readonly credentials: ReadonlyMap<string, unknown> | null
 }
@@ -31,23 +31,23 @@ export function loginAdmission(
   const policy = clientPolicy({ clients, ownClients })
   const authenticate = clients === undefined ? null : clientAuthenticator(tokens, { ...options, clients })
 
-  return async (exchange, { clientId, boundKey, credentials }) => {
+  return async (exchange, { clientId, confirmation, credentials }) => {
     const client = await policy.find(clientId)
-    const ofCertificate = boundKey?.startsWith('x5t#') === true ? boundKey : null
+    const ofCertificate = confirmation !== null && 'x5t#S256' in confirmation ? confirmation : null
     const facts = {
       clientId,
       client,
       grantType: 'refresh_token',
       confidential: false,
-      proven: { ok: true, boundKey: ofCertificate === null ? boundKey : null },
-      certificateKey: ofCertificate,
+      proven: { ok: true, confirmation: ofCertificate === null ? confirmation : null },
+      certificateConfirmation: ofCertificate,
     } as const
     if (client === null || authenticate === null || credentials === null || !mustAuthenticate(client))
       return policy.admit(facts)
     const authentication = await authenticate(exchange, formOf(credentials, clientId))
     if (!authentication.ok) return authentication
-    const { confidential, certificateKey } = authentication
-    return policy.admit({ ...facts, confidential, certificateKey: certificateKey ?? ofCertificate })
+    const { confidential, certificateConfirmation } = authentication
+    return policy.admit({ ...facts, confidential, certificateConfirmation: certificateConfirmation ?? ofCertificate })
   }
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { MisuseError } from '@baton/core'
+import { type Confirmation, MisuseError, sameConfirmation } from '@baton/core'
 import { demandKnown } from '../endpoint.js'
 import type { PlainRequest } from '../message.js'
 import { createNonces, type NonceOptions } from './nonces.js'
@@ -29,8 +29,8 @@ interface Proving {
   readonly now: number
   /** Comes along in the same request, and the proof must be made for it. */
   readonly accessToken?: string
-  /** The key that it must be a proof of, `jkt:…`; absent for whichever it is. */
-  readonly boundKey?: string
+  /** The key that must have signed the proof; absent for any key. */
+  readonly confirmation?: Confirmation
   /** Lets a proof work once; without it, for as long as it is fresh. */
   readonly memory: UsedOnce | undefined
 }
@@ -38,8 +38,8 @@ interface Proving {
 export type Proven =
   | {
       readonly ok: true
-      /** `jkt:…`, or null where the request brings no proof. */
-      readonly boundKey: string | null
+      /** Null if the request has no proof. */
+      readonly confirmation: Confirmation | null
     }
   | {
       readonly ok: false
@@ -96,10 +96,10 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
 
   return {
     algorithms,
-    async prove({ request, url, now, accessToken, boundKey, memory }) {
+    async prove({ request, url, now, accessToken, confirmation, memory }) {
       const headers = request.headers['dpop'] ?? []
       const [text] = headers
-      if (text === undefined) return { ok: true, boundKey: null }
+      if (text === undefined) return { ok: true, confirmation: null }
       // Some runtimes join what repeats with commas.
       if (headers.length > 1 || text.includes(',')) return refuse('The DPoP header is repeated; send one proof.')
       const proof = await readProof(text, algorithms)
@@ -109,13 +109,13 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
       if (!isTarget(proof.htu, url)) return refuse(OTHER_URL)
       if (accessToken !== undefined && proof.ath !== hashOf(accessToken))
         return refuse('The DPoP proof was made for another access token (ath).')
-      if (boundKey !== undefined && boundKey !== `jkt:${proof.jkt}`) return OTHER_KEY
+      if (confirmation !== undefined && !sameConfirmation(confirmation, { jkt: proof.jkt })) return OTHER_KEY
       const until = freshness(proof, now)
       if (typeof until !== 'number') return until
       const { jkt, htu, jti } = proof
       const claim = { purpose: 'dpop', key: JSON.stringify([jkt, normalTarget(htu), jti]), expiresAt: Math.ceil(until) }
       if (memory !== undefined && !(await memory.once(claim))) return refuse('The DPoP proof has been used.')
-      return { ok: true, boundKey: `jkt:${jkt}` }
+      return { ok: true, confirmation: { jkt } }
     },
     nonceHeaders: (now) => (nonces === null ? [] : [['dpop-nonce', nonces.at(now)]]),
   }

@@ -1,3 +1,4 @@
+import type { Confirmation } from '@baton/core'
 import type { Exchange } from '../endpoint.js'
 import type { PlainResponse } from '../message.js'
 import { error } from '../respond.js'
@@ -12,13 +13,13 @@ interface Proving {
 
 /**
  * Verifies the proof of a request before `answer` is called, and adds the nonce for the next proof to the response. `answer` gets
- * the key, `jkt:…`, or null without a proof. A proof works once.
+ * the key, or null without a proof. A proof works once.
  */
 export async function withProof(
   proving: Proving,
-  answer: (boundKey: string | null) => Promise<PlainResponse>,
+  answer: (confirmation: Confirmation | null) => Promise<PlainResponse>,
 ): Promise<PlainResponse> {
-  return withOptionalProof(proving, async (proven) => (proven.ok ? answer(proven.boundKey) : proofError(proven)))
+  return withOptionalProof(proving, async (proven) => (proven.ok ? answer(proven.confirmation) : proofError(proven)))
 }
 
 /** The same for a request that needs a proof only where its token is bound to a key: `answer` decides what a bad proof means. */

@@ -43,19 +43,19 @@ export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefr
           grantType: 'refresh_token',
           confidential: false,
           proven,
-          certificateKey: null,
+          certificateConfirmation: null,
         }
         const admission = policy.admit(facts)
         if (!admission.ok) return admission.response
-        const { boundKey, validAfter, rotation } = admission
-        const presented = { ...carried, clientId, boundKey, validAfter, rotation, ...expected }
+        const { confirmation, validAfter, rotation } = admission
+        const presented = { ...carried, clientId, confirmation, validAfter, rotation, ...expected }
         const refreshed = await refresh(issuer, exchange, presented)
         if (!refreshed.ok) return refreshed.isVerdict ? signedOut() : refreshed.response
         const { granted, minted } = refreshed
         return tokenAnswer({
           minted,
           scope: granted.scope,
-          boundKey,
+          confirmation,
           sid: granted.family.id,
           headers: carrier.set(granted.refreshToken, granted.family, exchange),
         })

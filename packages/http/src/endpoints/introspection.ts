@@ -1,7 +1,7 @@
 import type { RefreshTokens } from '@baton/core'
 import { type AccessTokenClaims, type AccessTokens, demandReadable } from '../access-tokens/access-token.js'
 import { isFor } from '../access-tokens/claims.js'
-import { confirmationOf, tokenTypeOf } from '../bound-key.js'
+import { tokenTypeOf } from '../token-type.js'
 import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clients/authenticate.js'
 import type { Client } from '../clients/client.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
@@ -75,7 +75,7 @@ async function aboutRefreshToken(
   if (!inspection.active || inspection.family.clientId !== caller.clientId) return null
   const family = await policy.alive(inspection.family)
   if (family === null) return null
-  const { scope, audience, boundKey } = family
+  const { scope, audience, confirmation } = family
   return {
     active: true,
     sub: family.subject,
@@ -83,7 +83,7 @@ async function aboutRefreshToken(
     sid: family.id,
     scope: scope === '' ? undefined : scope,
     aud: audience.length === 0 ? undefined : audience,
-    cnf: confirmationOf(boundKey) ?? undefined,
+    cnf: confirmation ?? undefined,
     iat: seconds(family.createdAt),
     exp: seconds(family.expiresAt),
   }
@@ -98,12 +98,11 @@ async function aboutAccessToken(
   const family = await policy.alive(await tokens.find(claims.sid))
   if (family === null) return null
   const { scope, cnf } = claims
-  const boundKey = cnf !== undefined && 'jkt' in cnf ? `jkt:${cnf.jkt}` : null
   return {
     ...claims,
     active: true,
     scope: scope === '' ? undefined : scope,
-    token_type: tokenTypeOf(boundKey),
+    token_type: tokenTypeOf(cnf ?? null),
   }
 }
 

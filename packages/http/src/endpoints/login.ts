@@ -1,4 +1,4 @@
-import { Fault, FIRST_PARTY, type Issued, MisuseError, type RefreshTokens } from '@baton/core'
+import { type Confirmation, Fault, FIRST_PARTY, type Issued, MisuseError, type RefreshTokens } from '@baton/core'
 import type { AccessTokenOption, MintedAccessToken } from '../access-tokens/access-token.js'
 import { mintingOf } from '../access-tokens/minting.js'
 import { type CookieCarrier, cookieCarrier } from '../carrier.js'
@@ -28,10 +28,10 @@ export interface SignIn {
   /** Gives the session the policy's offline limits. Default: whether `scope` holds `offline_access`. */
   readonly offline?: boolean
   /**
-   * `jkt:…` or `x5t#S256:…` of a key that the caller has *proven*; it must be proven again at every refresh. Default: that of the
+   * `{ jkt }` or `{ 'x5t#S256' }` of a key that the caller has *proven*; it must be proven again at every refresh. Default: that of the
    * DPoP proof that came with the request; null binds nothing all the same.
    */
-  readonly boundKey?: string | null
+  readonly confirmation?: Confirmation | null
   /** Kept with the session. Default: `{ userAgent }` of the request, which session lists show. */
   readonly metadata?: Readonly<Record<string, unknown>>
   /** Further claims of this first access token; later ones take theirs from `beforeRotate`. */
@@ -105,7 +105,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
   async function mint({ family }: Issued, { claims = {} }: SignIn): Promise<MintedAccessToken> {
     const { scope, audience, createdAt: now } = family
     try {
-      return await minting.mint({ family, scope, audience, claims }, { boundKey: family.boundKey, now })
+      return await minting.mint({ family, scope, audience, claims }, { confirmation: family.confirmation, now })
     } catch (cause) {
       throw cause instanceof MisuseError ? cause : new Fault('hook_failed', 'accessToken threw', { cause })
     }
@@ -113,18 +113,22 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
 
   async function start({ exchange, credentials }: SignInRequest, signIn: SignIn, delivery: Delivery) {
     const { clientId = signIn.clientId ?? defaults.clientId ?? FIRST_PARTY } = delivery
-    const boundKey = signIn.boundKey ?? null
+    const confirmation = signIn.confirmation ?? null
     // A cookie is refreshed without client authentication, so it is no place for the tokens of a client that must authenticate.
-    const admission = await admit(exchange, { clientId, boundKey, credentials: delivery.isCookie ? null : credentials })
+    const admission = await admit(exchange, {
+      clientId,
+      confirmation,
+      credentials: delivery.isCookie ? null : credentials,
+    })
     if (!admission.ok) return admission.response
     const request = requestOf(exchange, signIn, defaults)
-    const issued = await issue(tokens, { ...request, clientId, boundKey: admission.boundKey })
+    const issued = await issue(tokens, { ...request, clientId, confirmation: admission.confirmation })
     if ('code' in issued) return error(issued.code, { description: issued.description })
     const { family, refreshToken } = issued
     try {
       const minted = await mint(issued, signIn)
       await delivery.replace()
-      const answer = { minted, scope: family.scope, boundKey: family.boundKey }
+      const answer = { minted, scope: family.scope, confirmation: family.confirmation }
       return tokenAnswer({ ...answer, ...delivery.carry(issued, refreshToken) })
     } catch (failure) {
       // Nobody will ever hold this session's token, and in a list of devices it would only frighten its owner.
@@ -156,7 +160,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
       if (!body.ok) return body.response
       const input = Object.fromEntries(body.members)
       const account = nameIn(input)
-      return withProof({ proofs, memory: tokens, exchange }, async (boundKey) => {
+      return withProof({ proofs, memory: tokens, exchange }, async (confirmation) => {
         const attempt = await limits.authenticateUser({ account, address: transport.address }, () =>
           ask(authenticate, input, request),
         )
@@ -168,9 +172,9 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
         if (verdict === null) return invalidCredentials()
         const exhausted = await limits.countSignIn(verdict.subject)
         if (exhausted !== null) return tooManyRequests(exhausted)
-        const { boundKey: key = boundKey } = verdict
-        const asked = { exchange, boundKey: key ?? boundKey, credentials: body.members }
-        return deliver(asked, { ...verdict, boundKey: key })
+        const { confirmation: key = confirmation } = verdict
+        const asked = { exchange, confirmation: key ?? confirmation, credentials: body.members }
+        return deliver(asked, { ...verdict, confirmation: key })
       })
     },
   })
@@ -179,7 +183,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
 interface SignInRequest {
   readonly exchange: Exchange
   /** The key that the request proved; null for none. */
-  readonly boundKey: string | null
+  readonly confirmation: Confirmation | null
   /** The members of the body, which may hold credentials of the client. */
   readonly credentials: ReadonlyMap<string, unknown>
 }
@@ -203,7 +207,7 @@ const IN_BODY: Delivery = {
   carry: (_issued, refreshToken) => ({ refreshToken }),
 }
 
-function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { exchange, boundKey }: SignInRequest): Delivery {
+function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { exchange, confirmation }: SignInRequest): Delivery {
   const { request, transport } = exchange
   const { clientId } = carrier
   return {
@@ -213,7 +217,7 @@ function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { exchange, bou
       // A refresh of the old session that is still in flight would otherwise restore the old cookie. A token of another client or of
       // a key that this request did not prove stays as it is: anyone can send a Cookie header.
       for (const carried of carrier.read(request, transport))
-        await tokens.revoke({ ...carried, clientId, boundKey, reason: 'replaced' })
+        await tokens.revoke({ ...carried, clientId, confirmation, reason: 'replaced' })
     },
     carry: ({ family }, refreshToken) => ({
       sid: family.id,

@@ -37,7 +37,7 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
       const cleared = noContent(carrier.clear(exchange.transport))
       if (session.carried.length === 0) return cleared
       return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
-        const authority = { clientId: carrier.clientId, boundKey: proven.ok ? proven.boundKey : null }
+        const authority = { clientId: carrier.clientId, confirmation: proven.ok ? proven.confirmation : null }
         const outcome = await revokeAll({ tokens, counted: exchange.counted }, session, authority)
         switch (outcome) {
           case 'other_family':
@@ -59,7 +59,7 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
 async function revokeAll(
   { tokens, counted }: { readonly tokens: RefreshTokens } & Pick<Exchange, 'counted'>,
   { carried, expected }: SessionCookies,
-  authority: Pick<RevokeRequest, 'clientId' | 'boundKey'>,
+  authority: Pick<RevokeRequest, 'clientId' | 'confirmation'>,
 ): Promise<'done' | 'other_family' | 'unconfirmed'> {
   const results = new Set<string>()
   const revoke = async (token: CarriedToken, family: SessionCookies['expected']) => {

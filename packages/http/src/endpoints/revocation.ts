@@ -1,6 +1,5 @@
-import { MisuseError, type RefreshTokens, type RevokeOutcome } from '@baton/core'
+import { type Confirmation, MisuseError, type RefreshTokens, type RevokeOutcome, sameConfirmation } from '@baton/core'
 import { type AccessTokens, demandReadable } from '../access-tokens/access-token.js'
-import { boundKeyOf } from '../bound-key.js'
 import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clients/authenticate.js'
 import type { Client } from '../clients/client.js'
 import { type DpopOptions, proofChecker, type Proven } from '../dpop/dpop.js'
@@ -44,8 +43,8 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
   }
 
   async function revoke(token: string, caller: Caller, { counted, now }: Exchange): Promise<PlainResponse> {
-    const { client, confidential, boundKey, proven } = caller
-    const by = { clientId: client.clientId, boundKey, reason: 'client_request' } as const
+    const { client, confidential, confirmation, proven } = caller
+    const by = { clientId: client.clientId, confirmation, reason: 'client_request' } as const
     // A token that has been rotated away revokes its family as well: a late sign-out, and no reuse.
     const outcome = await tokens.revoke({ refreshToken: token, ...by })
     const rejection = rejectionOf(outcome, proven)
@@ -59,8 +58,8 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
         description: 'Access tokens end by themselves; revoke the refresh token.',
       })
     // The access token of a client that authenticates may be bound to a key although its family is not.
-    const key = claims.cnf === undefined ? null : boundKeyOf(claims.cnf)
-    if (!confidential && key !== null && key !== boundKey) return unconfirmed(proven)
+    const key = claims.cnf ?? null
+    if (!confidential && key !== null && !sameConfirmation(key, confirmation)) return unconfirmed(proven)
     const ending = await tokens.revoke({ familyId: claims.sid, ...by })
     return rejectionOf(ending, proven) ?? revoked(ending, counted)
   }
@@ -76,14 +75,14 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
       if (!body.ok) return body.response
       const authentication = await authenticate(exchange, body.form)
       if (!authentication.ok) return authentication.response
-      const { client, confidential, certificateKey } = authentication
+      const { client, confidential, certificateConfirmation } = authentication
       const token = body.form.get('token')
       if (token === null) return invalidRequest('token is missing.')
       const unproven = await rejectUnproven(exchange, () => isKnown(token, exchange.now))
       if (unproven !== null) return unproven
       return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
-        const boundKey = certificateKey ?? (proven.ok ? proven.boundKey : null)
-        return revoke(token, { client, confidential, boundKey, proven }, exchange)
+        const confirmation = certificateConfirmation ?? (proven.ok ? proven.confirmation : null)
+        return revoke(token, { client, confidential, confirmation, proven }, exchange)
       })
     },
   })
@@ -93,7 +92,7 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
 interface Caller {
   readonly client: Client
   readonly confidential: boolean
-  readonly boundKey: string | null
+  readonly confirmation: Confirmation | null
   readonly proven: Proven
 }
 

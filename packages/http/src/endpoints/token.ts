@@ -88,7 +88,7 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
       const { form } = body
       const authentication = await authenticate(exchange, form)
       if (!authentication.ok) return authentication.response
-      const { client, confidential, certificateKey } = authentication
+      const { client, confidential, certificateConfirmation } = authentication
       const unproven = confidential ? null : await rejectUnproven(exchange, () => bringsProof(form))
       if (unproven !== null) return unproven
       const grantType = form.get('grant_type')
@@ -98,7 +98,7 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
         return error('unsupported_grant_type', { description: 'This grant type is not served here.' })
       return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
         const { clientId } = client
-        const admission = policy.admit({ clientId, client, grantType, confidential, proven, certificateKey })
+        const admission = policy.admit({ clientId, client, grantType, confidential, proven, certificateConfirmation })
         return admission.ok ? grant({ exchange, form, client, confidential, admission }) : admission.response
       })
     },

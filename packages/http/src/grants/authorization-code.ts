@@ -1,4 +1,4 @@
-import type { RedeemOutcome, RefreshTokens } from '@baton/core'
+import { type RedeemOutcome, type RefreshTokens, sameConfirmation } from '@baton/core'
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
 import type { Minting } from '../access-tokens/minting.js'
 import type { AuthorizationCode, AuthorizationCodes } from '../authorization-code.js'
@@ -21,7 +21,7 @@ interface Issuer {
 export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): GrantHandler {
   return async (request) => {
     const { exchange, form, client, confidential } = request
-    const { boundKey, validAfter } = request.admission
+    const { confirmation, validAfter } = request.admission
     const [code, verifier] = [form.get('code'), form.get('code_verifier')]
     if (code === null) return invalidRequest('code is missing.')
     if (verifier === null) return invalidRequest('code_verifier is missing.')
@@ -34,7 +34,7 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
       reservation: opened.reservation,
       matches: matches(opened, request) && answers(verifier, opened.codeChallenge),
       // A client that authenticates may change its key: the family is bound to the client (RFC 9449 section 5).
-      boundKey: confidential ? null : boundKey,
+      confirmation: confidential ? null : confirmation,
       idempotencyKey: soleHeader(exchange.request, 'idempotency-key'),
       audience: form.all('resource'),
       defaultAudience: minting.defaultAudience,
@@ -45,12 +45,12 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
         exhausted = await limits.countRefresh(holder)
         return exhausted === null
       },
-      prepare: (grant) => minting.mint(grant, { boundKey, now }),
+      prepare: (grant) => minting.mint(grant, { confirmation, now }),
     })
     if (!outcome.ok) return refusal(outcome, exhausted)
     counted.release()
     const { prepared: minted, scope, refreshToken } = outcome
-    return tokenAnswer({ minted, scope, boundKey, ...(getsRefreshToken ? { refreshToken } : {}) })
+    return tokenAnswer({ minted, scope, confirmation, ...(getsRefreshToken ? { refreshToken } : {}) })
   }
 }
 
@@ -58,7 +58,7 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
 function matches(code: AuthorizationCode, { client, form, admission }: TokenRequest): boolean {
   if (code.reservation.grant.clientId !== client.clientId) return false
   if (code.redirectUri !== form.get('redirect_uri')) return false
-  return code.boundKey === null || code.boundKey === admission.boundKey
+  return code.confirmation === null || sameConfirmation(code.confirmation, admission.confirmation)
 }
 
 function refusal(refused: Extract<RedeemOutcome, { ok: false }>, exhausted: Exhausted): PlainResponse {

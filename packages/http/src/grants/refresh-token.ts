@@ -8,14 +8,14 @@ import type { GrantHandler } from './grant.js'
 /** RFC 6749 section 6. */
 export function refreshTokenGrant(issuer: { readonly tokens: RefreshTokens; readonly minting: Minting }): GrantHandler {
   return async ({ exchange, form, client, confidential, admission }) => {
-    const { boundKey, validAfter, rotation } = admission
+    const { confirmation, validAfter, rotation } = admission
     const refreshToken = form.get('refresh_token')
     if (refreshToken === null) return invalidRequest('refresh_token is missing.')
     const refreshed = await refresh(issuer, exchange, {
       refreshToken,
       clientId: client.clientId,
       confidential,
-      boundKey,
+      confirmation,
       scope: form.get('scope') ?? '',
       audience: form.all('resource'),
       validAfter,
@@ -23,6 +23,6 @@ export function refreshTokenGrant(issuer: { readonly tokens: RefreshTokens; read
     })
     if (!refreshed.ok) return refreshed.response
     const { granted, minted } = refreshed
-    return tokenAnswer({ minted, scope: granted.scope, boundKey, refreshToken: granted.refreshToken })
+    return tokenAnswer({ minted, scope: granted.scope, confirmation, refreshToken: granted.refreshToken })
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { MisuseError, type RefreshTokens } from '@baton/core'
+import { type Confirmation, confirmationText, MisuseError, type RefreshTokens } from '@baton/core'
 import { networkOf } from '../transport.js'
 import { warn } from '../warn.js'
 import { type Bucket, createBucket, type Exhausted, type Reservation, type Standing } from './bucket.js'
@@ -77,7 +77,7 @@ export interface Holder {
   readonly familyId: string
   readonly clientId: string
   /** The proven key, if the token is bound to one. */
-  readonly boundKey: string | null
+  readonly confirmation: Confirmation | null
 }
 
 export type Attempt<Result> =
@@ -153,8 +153,8 @@ export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
         return andThen(point, (unproven) => countedRequest(total, unproven))
       })
     },
-    countRefresh: ({ familyId, boundKey, clientId }) =>
-      families.spend(keyOf(`${familyId} ${boundKey ?? ''}`, clientId)),
+    countRefresh: ({ familyId, confirmation, clientId }) =>
+      families.spend(keyOf(`${familyId} ${confirmationText(confirmation)}`, clientId)),
     countAccountRequest: (familyId) => families.spend(keyOf('account', familyId)),
     countSignIn: (subject) => subjects.spend(keyOf('', subject)),
     authenticateClient: ({ clientId, address }, check) =>

@@ -18,7 +18,7 @@ async function api({ asksStore = false, ...options }: ApiOptions = {}) {
   const app = createApp()
   const { now, onError } = app.shared
   const prover = await createProver(now)
-  const session = await app.signIn('alice', { scope: 'read', boundKey: prover.boundKey })
+  const session = await app.signIn('alice', { scope: 'read', confirmation: prover.confirmation })
   const live = asksStore ? { tokens: app.tokens } : {}
   const guard = accessTokenGuard({ verify: app.accessToken, now, onError, ...live, ...options })
   const { accessToken } = session

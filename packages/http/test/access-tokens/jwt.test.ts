@@ -25,7 +25,7 @@ async function grant(differences: Partial<AccessTokenGrant> = {}): Promise<Acces
     scope: 'read write',
     audience: [],
     claims: {},
-    boundKey: null,
+    confirmation: null,
     now: NOW,
     mostSeconds: 3600,
     ...differences,
@@ -127,8 +127,8 @@ describe('what is in the token', () => {
   })
 
   it('names the key that the grant is bound to', async () => {
-    expect(partsOf(await mint({ boundKey: 'jkt:thumbprint' })).payload.cnf).toEqual({ jkt: 'thumbprint' })
-    const ofCertificate = await mint({ boundKey: 'x5t#S256:thumbprint' })
+    expect(partsOf(await mint({ confirmation: { jkt: 'thumbprint' } })).payload.cnf).toEqual({ jkt: 'thumbprint' })
+    const ofCertificate = await mint({ confirmation: { 'x5t#S256': 'thumbprint' } })
     expect(partsOf(ofCertificate).payload.cnf).toEqual({ 'x5t#S256': 'thumbprint' })
   })
 })

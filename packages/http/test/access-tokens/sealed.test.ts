@@ -20,8 +20,8 @@ async function sealed(options: Partial<SealedAccessTokensOptions> = {}) {
   const accessToken = sealedAccessTokens({ issuer: ISSUER, audience: API, secrets: [SECRET], ...options })
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'web', scope: 'read' })
   const mint = async (grant: Partial<AccessTokenGrant> = {}) => {
-    const { scope, audience, boundKey } = family
-    const usual = { family, scope, audience, boundKey, claims: {}, now: clock.now, mostSeconds: 9999 }
+    const { scope, audience, confirmation } = family
+    const usual = { family, scope, audience, confirmation, claims: {}, now: clock.now, mostSeconds: 9999 }
     return (await accessToken.mint({ ...usual, ...grant })).accessToken
   }
   return {
@@ -36,7 +36,7 @@ async function sealed(options: Partial<SealedAccessTokensOptions> = {}) {
 describe('a sealed access token', () => {
   it('says to us what a JWT would, and to nobody else', async () => {
     const { mint, verify, clock, family } = await sealed()
-    const token = await mint({ claims: { roles: ['admin'], sub: 'mallory' }, boundKey: 'jkt:thumbprint' })
+    const token = await mint({ claims: { roles: ['admin'], sub: 'mallory' }, confirmation: { jkt: 'thumbprint' } })
     const claims = await verify(token, clock.now)
     expect(claims).toMatchObject({
       iss: ISSUER,

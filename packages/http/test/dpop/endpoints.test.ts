@@ -48,9 +48,9 @@ async function server(dpop: DpopOptions = {}) {
 
 describe('a session that is bound to a key', () => {
   test('D-12 F-14 is refreshed with a proof of that key only; a failure consumes nothing and ends nothing', async () => {
-    const { issue, boundKey, prove, refresh, clock, events, state } = await server()
+    const { issue, confirmation, prove, refresh, clock, events, state } = await server()
     const thief = await createProver(() => clock.now)
-    const rt0 = await issue({ boundKey })
+    const rt0 = await issue({ confirmation })
     for (const proof of [undefined, await thief.prove()]) expectError(await refresh(rt0, proof), 400, 'invalid_grant')
     expect(events.filter(({ type }) => type === 'reuse' || type === 'revoked')).toEqual([])
     const first = await refresh(rt0, await prove())
@@ -68,15 +68,15 @@ describe('a session that is bound to a key', () => {
   })
 
   test('D-11 S-04 the access token says so, and is sent as DPoP', async () => {
-    const { issue, boundKey, jkt, prove, refresh, claims } = await server()
-    const answer = await refresh(await issue({ boundKey }), await prove())
+    const { issue, confirmation, jkt, prove, refresh, claims } = await server()
+    const answer = await refresh(await issue({ confirmation }), await prove())
     expect(answer.body.token_type).toBe('DPoP')
     expect(await claims(answer)).toMatchObject({ cnf: { jkt } })
   })
 
   test('F-10 a retry brings another proof of the same key, and gets the same successor', async () => {
-    const { issue, boundKey, prove, refresh, clock } = await server()
-    const rt0 = await issue({ boundKey })
+    const { issue, confirmation, prove, refresh, clock } = await server()
+    const rt0 = await issue({ confirmation })
     const first = await refresh(rt0, await prove())
     clock.now += 5 * SECOND
     expectError(await refresh(rt0, await (await createProver(() => clock.now)).prove()), 400, 'invalid_grant')
@@ -84,8 +84,8 @@ describe('a session that is bound to a key', () => {
   })
 
   test('F-15 D-12 need not rotate: the proof makes up for it', async () => {
-    const { issue, boundKey, prove, refresh } = await server()
-    const bound = await issue({ boundKey, clientId: 'pubN' })
+    const { issue, confirmation, prove, refresh } = await server()
+    const bound = await issue({ confirmation, clientId: 'pubN' })
     expect((await refresh(bound, await prove(), 'pubN')).body.refresh_token).toBe(bound)
     const unbound = await issue({ clientId: 'pubN' })
     expect((await refresh(unbound, await prove(), 'pubN')).body.refresh_token).not.toBe(unbound)
@@ -93,7 +93,7 @@ describe('a session that is bound to a key', () => {
 
   test('D-12 M-05 a certificate is another kind of key', async () => {
     const { issue, jkt, prove, refresh } = await server()
-    expectError(await refresh(await issue({ boundKey: `x5t#S256:${jkt}` }), await prove()), 400, 'invalid_grant')
+    expectError(await refresh(await issue({ confirmation: { 'x5t#S256': jkt } }), await prove()), 400, 'invalid_grant')
   })
 })
 
@@ -189,8 +189,8 @@ describe('a bad proof', () => {
   })
 
   test('E-06 no proof, key or token is in any answer, event or error', async () => {
-    const { issue, boundKey, prove, refresh, events, errors, jwk } = await server()
-    const rt0 = await issue({ boundKey })
+    const { issue, confirmation, prove, refresh, events, errors, jwk } = await server()
+    const rt0 = await issue({ confirmation })
     const proof = await prove({ claims: { jti: 'a-jti-to-look-for' } })
     const answers = [await refresh(rt0, proof), await refresh(rt0, proof), await refresh(rt0, `${proof}x`)]
     const [, ...refusals] = answers.map(({ raw }) => raw)
@@ -201,8 +201,8 @@ describe('a bad proof', () => {
 
 describe('a client that must prove a key', () => {
   test('D-14 gets no token without', async () => {
-    const { issue, refresh, prove, boundKey } = await server()
-    for (const rt of [await issue({ clientId: 'pubD', boundKey }), await issue({ clientId: 'pubD' })]) {
+    const { issue, refresh, prove, confirmation } = await server()
+    for (const rt of [await issue({ clientId: 'pubD', confirmation }), await issue({ clientId: 'pubD' })]) {
       expectError(await refresh(rt, undefined, 'pubD'), 400, 'invalid_dpop_proof')
       expect((await refresh(rt, await prove(), 'pubD')).body.token_type).toBe('DPoP')
     }
@@ -211,8 +211,8 @@ describe('a client that must prove a key', () => {
 
 describe('nonces', () => {
   test('D-16 D-18 are asked for with one, and ride on what is answered', async () => {
-    const { issue, boundKey, prove, refresh, clock, families } = await server({ nonce: NONCE })
-    const rt0 = await issue({ boundKey })
+    const { issue, confirmation, prove, refresh, clock, families } = await server({ nonce: NONCE })
+    const rt0 = await issue({ confirmation })
     const asked = await refresh(rt0, await prove())
     expectError(asked, 400, 'use_dpop_nonce')
     expect(asked.all('dpop-nonce')).toHaveLength(1)
@@ -229,9 +229,9 @@ describe('nonces', () => {
   })
 
   test('D-16 asking for one tells nothing of the token that came along', async () => {
-    const { issue, boundKey, prove, refresh, tokens } = await server({ nonce: NONCE })
-    const live = await issue({ boundKey })
-    const dead = await issue({ boundKey })
+    const { issue, confirmation, prove, refresh, tokens } = await server({ nonce: NONCE })
+    const live = await issue({ confirmation })
+    const dead = await issue({ confirmation })
     await tokens.revoke({ refreshToken: dead })
     const answers = []
     for (const rt of [live, dead, 'garbage']) answers.push((await refresh(rt, await prove())).raw)
@@ -268,8 +268,8 @@ describe('sign-in and the cookie', () => {
   })
 
   test('D-12 D-10 a bound session in the cookie is refreshed with a proof, and no refusal touches the cookie', async () => {
-    const { page, issue, prove, boundKey, claims, jkt } = await server()
-    const rt0 = await issue({ clientId: 'first-party', boundKey })
+    const { page, issue, prove, confirmation, claims, jkt } = await server()
+    const rt0 = await issue({ clientId: 'first-party', confirmation })
     expectError(await send(page, fromPage(rt0)), 401, 'invalid_grant')
     expectError(await send(page, fromPage(rt0, { headers: { dpop: 'bad' } })), 400, 'invalid_dpop_proof')
     const answer = await send(page, fromPage(rt0, { headers: { dpop: await prove(at('/auth/refresh')) } }))

@@ -76,15 +76,15 @@ const BAD = 'invalid_dpop_proof'
 describe('the examples of RFC 9449', () => {
   test('D-11 at the token endpoint, at the refresh, at a resource', async () => {
     const { clock, judge } = await court()
-    const [url, boundKey] = ['https://server.example.com/token', `jkt:${JKT}`]
+    const [url, confirmation] = ['https://server.example.com/token', { jkt: JKT }]
     for (const { iat, proof } of [AT_TOKEN_ENDPOINT, AT_REFRESH]) {
       clock.now = iat * SECOND + 500
-      expect(await judge(proof, { url })).toEqual({ ok: true, boundKey })
+      expect(await judge(proof, { url })).toEqual({ ok: true, confirmation })
     }
     clock.now = AT_RESOURCE.iat * SECOND
     const { accessToken } = AT_RESOURCE
     const at = { url: 'https://resource.example.org/protectedresource', method: 'GET', accessToken }
-    expect(await judge(AT_RESOURCE.proof, at)).toEqual({ ok: true, boundKey })
+    expect(await judge(AT_RESOURCE.proof, at)).toEqual({ ok: true, confirmation })
   })
 
   test('D-09 two of them share one jti: in one window the second is a replay', async () => {
@@ -98,7 +98,7 @@ describe('the examples of RFC 9449', () => {
 describe('the form of a proof', () => {
   test('no header is no proof', async () => {
     const { judge } = await court()
-    expect(await judge([])).toEqual({ ok: true, boundKey: null })
+    expect(await judge([])).toEqual({ ok: true, confirmation: null })
   })
 
   test('D-01 one header with one well-formed JWT', async () => {
@@ -191,7 +191,7 @@ describe('the form of a proof', () => {
   test.each(PROOF_ALGORITHMS)('W-09 D-03 %s works', async (alg) => {
     const { judge, clock } = await court()
     const other = await createProver(() => clock.now, alg)
-    expect(await judge(await other.prove())).toEqual({ ok: true, boundKey: other.boundKey })
+    expect(await judge(await other.prove())).toEqual({ ok: true, confirmation: other.confirmation })
   })
 
   test('D-03 whatever else a JWS header may say does not change what is checked', async () => {

@@ -21,7 +21,7 @@ export async function createProver(now: () => number, alg = 'ES256') {
       .sign(privateKey)
   }
 
-  return { jwk, jkt, boundKey: `jkt:${jkt}`, prove, privateJwk: () => exportJWK(privateKey) }
+  return { jwk, jkt, confirmation: { jkt }, prove, privateJwk: () => exportJWK(privateKey) }
 }
 
 /** A compact JWS of any parts, signed by nobody or by somebody else. */

@@ -182,11 +182,12 @@ describe('what is said', () => {
   test('I-06 M-04 a bound token shows its key', async () => {
     for (const kind of Object.keys(KINDS)) {
       const { ask, issue, accessToken, tokens, clock } = server(kind)
-      for (const [boundKey, cnf, type] of [
-        ['jkt:thumb', { jkt: 'thumb' }, 'DPoP'],
-        ['x5t#S256:thumb', { 'x5t#S256': 'thumb' }, 'Bearer'],
+      for (const [cnf, type] of [
+        [{ jkt: 'thumb' }, 'DPoP'],
+        [{ 'x5t#S256': 'thumb' }, 'Bearer'],
       ] as const) {
-        const rt0 = await issue({ clientId: 'cb', boundKey })
+        const confirmation = cnf
+        const rt0 = await issue({ clientId: 'cb', confirmation })
         const inspection = await tokens.inspect(rt0)
         if (!inspection.active) throw new Error('not active')
         const { family } = inspection
@@ -195,7 +196,7 @@ describe('what is said', () => {
           family,
           scope,
           audience,
-          boundKey,
+          confirmation,
           claims: {},
           now: clock.now,
           mostSeconds: 900,
@@ -214,7 +215,7 @@ describe('what is said', () => {
     if (!inspection.active) throw new Error('not active')
     const { family } = inspection
     const claims = { roles: ['admin'], active: 'yes', token_type: 'mac' }
-    const grant = { family, scope: 'a', audience: [], boundKey: null, claims, now: clock.now, mostSeconds: 900 }
+    const grant = { family, scope: 'a', audience: [], confirmation: null, claims, now: clock.now, mostSeconds: 900 }
     const { accessToken: at } = await accessToken.mint(grant)
     expect((await ask(at)).body).toMatchObject({ roles: ['admin'], active: true, token_type: 'Bearer' })
   })
@@ -243,7 +244,7 @@ describe('whatever does not work is inactive, and one answer', () => {
 
     const elsewhere = KINDS[kind === 'JWT' ? 'sealed' : 'JWT']?.()
     const { family } = await tokens.issue({ subject: 'alice', clientId: 'cb' })
-    const grant = { family, scope: '', audience: [], boundKey: null, claims: {}, now: clock.now, mostSeconds: 900 }
+    const grant = { family, scope: '', audience: [], confirmation: null, claims: {}, now: clock.now, mostSeconds: 900 }
     await inactive((await elsewhere?.mint(grant))?.accessToken ?? '')
     await inactive('garbage')
     await inactive('x'.repeat(10_000))
@@ -266,7 +267,7 @@ describe('whatever does not work is inactive, and one answer', () => {
     const inspection = await tokens.inspect(await issue({ clientId: 'ended' }))
     if (!inspection.active) throw new Error('not active')
     const { family } = inspection
-    const grant = { family, scope: '', audience: [], boundKey: null, claims: {}, now: clock.now, mostSeconds: 900 }
+    const grant = { family, scope: '', audience: [], confirmation: null, claims: {}, now: clock.now, mostSeconds: 900 }
     expect(await ask((await accessToken.mint(grant)).accessToken)).toMatchObject(INACTIVE)
   })
 

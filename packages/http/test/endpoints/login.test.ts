@@ -104,20 +104,20 @@ describe('the right password', () => {
   })
 
   it('S-04 binds both tokens to a key that authenticate has seen proven', async () => {
-    const { signIn, families, accessToken, clock } = loginApp({}, { boundKey: 'jkt:thumbprint' })
+    const { signIn, families, accessToken, clock } = loginApp({}, { confirmation: { jkt: 'thumbprint' } })
     const body = jsonOf(await signIn())
     expect(body.token_type).toBe('DPoP')
     expect(await accessToken.verify(body.access_token, clock.now)).toMatchObject({ cnf: { jkt: 'thumbprint' } })
-    expect((await families('alice'))[0]?.boundKey).toBe('jkt:thumbprint')
+    expect((await families('alice'))[0]?.confirmation).toEqual({ jkt: 'thumbprint' })
   })
 
   it('M-04 S-04 a certificate binds both tokens as well, and the access token is sent like any bearer token', async () => {
-    const { signIn, families, accessToken, clock } = loginApp({}, { boundKey: 'x5t#S256:thumbprint' })
+    const { signIn, families, accessToken, clock } = loginApp({}, { confirmation: { 'x5t#S256': 'thumbprint' } })
     const body = jsonOf(await signIn())
     expect(body.token_type).toBe('Bearer')
     const claims = await accessToken.verify(body.access_token, clock.now)
     expect(claims).toMatchObject({ cnf: { 'x5t#S256': 'thumbprint' } })
-    expect((await families('alice'))[0]?.boundKey).toBe('x5t#S256:thumbprint')
+    expect((await families('alice'))[0]?.confirmation).toEqual({ 'x5t#S256': 'thumbprint' })
   })
 
   it('X-06 neither the access token nor the cookie outlives the family, however long the check took', async () => {

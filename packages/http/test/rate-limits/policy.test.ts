@@ -183,7 +183,7 @@ describe('A7: nobody uses up the points of somebody else', () => {
   test('a caller with another client or key does not use up the refreshes of a family', async () => {
     const { token, issue, clock } = server({ points: 5 })
     const [owner, stranger] = [await createProver(() => clock.now), await createProver(() => clock.now)]
-    const bound = await issue({ boundKey: owner.boundKey })
+    const bound = await issue({ confirmation: owner.confirmation })
     const unbound = await issue()
     const proven = async (prover: typeof owner, patch: RequestPatch = {}) => ({
       ...patch,
