@@ -35,6 +35,7 @@ export function decodeFormat1(id: FamilyRecord['id'], text: string): FamilyRecor
   const revoked = revocation === '' ? null : revocationIn(revocation)
   if (body === null || revoked === undefined) return null
   const [subject, clientId, scope, createdAt, audience = [], boundKey = null, offline = 0, metadata = {}] = body
+  // A member that was added since is absent, as in every record that an earlier version wrote.
   return {
     id,
     current: {
@@ -62,7 +63,7 @@ export function decodeFormat1(id: FamilyRecord['id'], text: string): FamilyRecor
     },
     expiresAt: Number(expiresAt),
     revocation: revoked,
-  }
+  } as FamilyRecord
 }
 
 function bodyIn(json: string): Body | null {

@@ -382,8 +382,8 @@ export const faults: readonly Fault[] = [
   inMemoryStore('the store revokes anew', 'if (record.revocation !== null) return record\n', ''),
   inMemoryStore(
     'the store answers with what was',
-    'return keep(successionOf(record, next ?? record, expiresAt))',
-    'keep(successionOf(record, next ?? record, expiresAt))\n      return record',
+    'return keep({ id, current, grant, lifetime, expiresAt, revocation })',
+    'keep({ id, current, grant, lifetime, expiresAt, revocation })\n      return record',
   ),
   inMemoryStore('the store creates twice', 'if (standing !== undefined) return standing\n', ''),
   inMemoryStore(
