@@ -178,7 +178,7 @@ const MAX_SWAPS_PER_STATEMENT = 128
 
 /** As the statement sorts: newest first, ties by descending id. Ids are ASCII, which sorts as the collation C does. */
 function compareInListOrder(one: FamilyRecord, other: FamilyRecord): number {
-  if (one.createdAt !== other.createdAt) return other.createdAt - one.createdAt
+  if (one.grant.createdAt !== other.grant.createdAt) return other.grant.createdAt - one.grant.createdAt
   return one.id < other.id ? 1 : -1
 }
 
