@@ -82,7 +82,8 @@ export function isEarlierFormat(text: string): boolean {
 
 export function decode(id: FamilyRecord['id'], text: string): FamilyRecord {
   const record = isEarlierFormat(text) ? decodeFormat1(id, text) : decodeFormat2(id, text)
-  if (record !== null) return record
+  // A member that was added since is absent, as in every record that an earlier version wrote.
+  if (record !== null) return record as FamilyRecord
   throw new RecordFormatError(
     `the record of family ${id} was not written by this version of @baton/store-redis; ` +
       'bring every instance to the newest version in use, or give this app a prefix of its own',

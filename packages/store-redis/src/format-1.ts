@@ -25,8 +25,8 @@ type Body = [
   metadata?: Readonly<Record<string, unknown>>,
 ]
 
-/** Returns null for anything but a record in this format. */
-export function decodeFormat1(id: FamilyRecord['id'], text: string): FamilyRecord | null {
+/** Returns a record with the members that it had then, or null for anything but a record in this format. */
+export function decodeFormat1(id: FamilyRecord['id'], text: string): object | null {
   const match = HEAD.exec(text)
   if (match === null) return null
   const [head, verifier = '', generation, nonce = '', keyId = '', rotatedAt, retryKey = '', ...rest] = match
@@ -35,7 +35,6 @@ export function decodeFormat1(id: FamilyRecord['id'], text: string): FamilyRecor
   const revoked = revocation === '' ? null : revocationIn(revocation)
   if (body === null || revoked === undefined) return null
   const [subject, clientId, scope, createdAt, audience = [], boundKey = null, offline = 0, metadata = {}] = body
-  // A member that was added since is absent, as in every record that an earlier version wrote.
   return {
     id,
     current: {
@@ -63,7 +62,7 @@ export function decodeFormat1(id: FamilyRecord['id'], text: string): FamilyRecor
     },
     expiresAt: Number(expiresAt),
     revocation: revoked,
-  } as FamilyRecord
+  }
 }
 
 function bodyIn(json: string): Body | null {
