@@ -15,16 +15,26 @@ const POLL_MS = 1000
 export function oneAtATime(state: SharedState): RunRequest {
   const { environment, vault } = state
 
-  function mark(busyUntil: number | undefined): Promise<unknown> {
-    const session = { state: 'unknown', attempt: randomText(environment) } as const
-    return vault.change((record) => ({ session, revocations: [], ...record, busyUntil }))
+  function begin(inFlight: string): Promise<unknown> {
+    const session = { state: 'unknown', attempt: inFlight } as const
+    return vault.change((record) => ({ session, revocations: [], ...record, inFlight }))
   }
 
-  async function isBusy(): Promise<boolean> {
-    const record = await vault.read()
-    const leftMs = (record?.busyUntil ?? 0) - environment.now()
-    // A clock that was set back must not delay this request for longer than the other one can take.
-    return leftMs > 0 && leftMs <= MAX_SECONDS * 1000
+  function end(inFlight: string): Promise<unknown> {
+    return vault.change((record) => (record?.inFlight === inFlight ? { ...record, inFlight: undefined } : null))
+  }
+
+  /** Whether another request is in flight. One that was seen for as long as a request can take was left behind by a page. */
+  function createWatch(): () => Promise<boolean> {
+    let seen: string | undefined
+    let since = 0
+    return async () => {
+      const inFlight = (await vault.read())?.inFlight
+      // By the clock that cannot be set.
+      if (inFlight !== seen) since = environment.elapsed()
+      seen = inFlight
+      return inFlight !== undefined && environment.elapsed() - since < MAX_SECONDS * 1000
+    }
   }
 
   function inTime<T>(send: (signal: AbortSignal) => Promise<T>): Promise<T> {
@@ -35,11 +45,13 @@ export function oneAtATime(state: SharedState): RunRequest {
   }
 
   return async (send) => {
+    const isBusy = createWatch()
+    const id = randomText(environment)
     for (;;) {
       const result = await locked(state, async (lock) => {
         if (lock !== 'held' && (await isBusy())) return null
-        await mark(environment.now() + MAX_SECONDS * 1000)
-        return { value: await inTime(send).finally(() => mark(undefined)) }
+        await begin(id)
+        return { value: await inTime(send).finally(() => end(id)) }
       })
       if (result !== null) return result.value
       await new Promise<void>((resolve) => environment.setTimer(POLL_MS, resolve))

@@ -83,8 +83,8 @@ export interface PendingRevocation {
 export interface SessionRecord {
   readonly session: LiveSession | UnknownSession | EndedSession
   readonly pause?: Pause | null | undefined
-  /** In cookie mode, a request that sets the cookie is in flight, until this instant at the latest. Absent: none is. */
-  readonly busyUntil?: number | undefined
+  /** In cookie mode, names the request that sets the cookie and is in flight. Absent: none is. */
+  readonly inFlight?: string | undefined
   readonly revocations: readonly PendingRevocation[]
 }
 

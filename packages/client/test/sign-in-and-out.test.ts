@@ -110,13 +110,15 @@ describe('signing in', () => {
     expect(session.snapshot().sid).toBe('bobs')
   })
 
-  const locks: Record<string, Partial<SessionOptions['storage']>> = {
-    'whose response takes longer than the wait for the lock': {},
-    'in a browser whose locks fail': { lock: () => Promise.reject(new Error('no locks here')) },
-  }
-  test.each(Object.entries(locks))(
+  const noLocks = { lock: () => Promise.reject(new Error('no locks here')) }
+  test.each<[string, Partial<SessionOptions['storage']>, number]>([
+    ['whose response takes longer than the wait for the lock', {}, 0],
+    ['in a browser whose locks fail', noLocks, 0],
+    ['while the wall clock is set forward', {}, 3_600_000],
+    ['while the wall clock is set back', {}, -3_600_000],
+  ])(
     'a sign-in by cookie waits for another one %s, and ends its session at the server',
-    async (_case, lock) => {
+    async (_case, lock, jumpMs) => {
       const storage = { ...memoryStorage(), ...lock }
       const [one, other] = [openByCookie({ storage }), openByCookie({ storage })]
       const browser = createBrowser()
@@ -125,6 +127,7 @@ describe('signing in', () => {
       const first = one.login((signal) => browser.signIn('alice', signal))
       await heard.opened
       const second = other.login((signal) => browser.signIn('bob', signal))
+      world.clock.jump(jumpMs)
       await world.clock.advance(20_000)
       expect(server.asked('/cookie/login')).toHaveLength(1)
       held.open()
@@ -154,8 +157,7 @@ describe('signing in', () => {
   })
 
   test('a sign-in that failed leaves the next one nothing to wait for', async () => {
-    const storage = { ...memoryStorage(), lock: () => Promise.reject(new Error('no locks here')) }
-    const session = openByCookie({ storage })
+    const session = openByCookie({ storage: { ...memoryStorage(), ...noLocks } })
     await expect(session.login(() => Promise.reject(new Error('wrong password')))).rejects.toThrow('wrong password')
     await session.login(async () => BOBS)
     expect(session.snapshot().sid).toBe('bobs')
