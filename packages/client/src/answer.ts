@@ -63,7 +63,8 @@ export async function readAnswer(
   if (ok && !code) return later(inShort)
   const error = code ?? inShort
   if (error === 'invalid_grant') return new SessionError('signed_out', 'refused')
-  if (error === 'other_session') return new SessionError('signed_out', 'replaced')
+  // At sign-out the server says so if the session of this page is alive nevertheless, for an older cookie than its own came back.
+  if (error === 'other_session' && !members['session_active']) return new SessionError('signed_out', 'replaced')
   return LATER.test(error) ? later(error) : new SessionError('misconfigured', error)
 }
 

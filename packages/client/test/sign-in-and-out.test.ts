@@ -374,6 +374,15 @@ describe('signing out', () => {
     expect(server.asked('/auth/logout')[0]?.headers).toMatchObject({ 'x-baton': '1', 'x-baton-session': 'alices' })
   })
 
+  test('a sign-out is not claimed where an older cookie has come back and the session is alive', async () => {
+    const session = openByCookie()
+    await session.login({ ...BOBS, sid: 'alices' })
+    const body = '{"error":"other_session","session_active":true}'
+    server.fault('/auth/logout', { kind: 'answer', status: 409, body })
+    expect(await session.logout()).toEqual({ revoked: false })
+    expect(session.snapshot().status).toBe('signedOut')
+  })
+
   test('where nobody knows whose cookie there is, a sign-out that was not heard leaves the next one alone', async () => {
     const session = openByCookie()
     server.fault('/auth/logout', { kind: 'answer', status: 503 }, { kind: 'answer', status: 200, body: '{}' })

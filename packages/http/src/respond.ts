@@ -59,15 +59,17 @@ export interface ErrorDetails {
   /** Where the code's usual status does not fit. */
   readonly status?: number
   readonly headers?: readonly Header[]
+  /** Further members of the response. */
+  readonly members?: Readonly<Record<string, unknown>>
 }
 
 /** An error as RFC 6749 section 5.2 shapes it. */
 export function error(
   code: ErrorCode,
-  { description, status = STATUS[code], headers = [] }: ErrorDetails = {},
+  { description, status = STATUS[code], headers = [], members = {} }: ErrorDetails = {},
 ): PlainResponse {
   const text = description === undefined ? {} : { error_description: legible(description) }
-  return json(status, { error: code, ...text }, headers)
+  return json(status, { error: code, ...text, ...members }, headers)
 }
 
 /** Keeps the characters that RFC 6749 section 5.2 allows in a description. */
@@ -93,9 +95,9 @@ export function signedOut(): PlainResponse {
   })
 }
 
-/** The cookie is of another session than the page believes; nothing has changed. */
-export function otherSession(): PlainResponse {
-  return error('other_session', { description: 'The cookie belongs to another session.' })
+/** The cookie is of another session than the page believes; nothing has changed. `members` tell what became of that session. */
+export function otherSession(members: { readonly session_active?: true } = {}): PlainResponse {
+  return error('other_session', { description: 'The cookie belongs to another session.', members })
 }
 
 /** `asBasic`: the credentials came in the Authorization header, which demands 401 and a challenge (RFC 6749 section 5.2). */

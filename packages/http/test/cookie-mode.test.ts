@@ -99,11 +99,24 @@ describe('the refresh of a page', () => {
     const headers = { 'x-baton-session': other!.id }
     expectError(await send(refreshCookie, fromPage(rt0, { headers })), 409, 'other_session')
     expectError(await send(logout, fromPage(rt0, { headers })), 409, 'other_session')
+    expect((await send(logout, fromPage(rt0, { headers }))).body).toMatchObject({ session_active: true })
     expect(await families()).toEqual([expect.objectContaining({ id: family!.id, generation: 0 })])
     const right = fromPage(rt0, { headers: { 'x-baton-session': family!.id } })
     expect((await send(refreshCookie, right)).status).toBe(200)
     const twice = fromPage(rt0, { headers: { 'x-baton-session': [family!.id, family!.id] } })
     expectError(await send(refreshCookie, twice), 400, 'invalid_request')
+  })
+
+  test('a sign-out whose cookie is of another session does not say that a session is alive which has ended', async () => {
+    const { tokens, logout, issue, families } = cookieWorld()
+    const rt0 = await issue()
+    await issue({ subject: 'bob' })
+    const [other] = await families('bob')
+    await tokens.revoke({ familyId: other!.id, reason: 'replaced' })
+    for (const id of [other!.id, 'no such session']) {
+      const { status, body } = await send(logout, fromPage(rt0, { headers: { 'x-baton-session': id } }))
+      expect([status, body.error, body['session_active']]).toEqual([409, 'other_session', undefined])
+    }
   })
 
   test('a store that is out is 503 and leaves the cookie alone', async () => {

@@ -41,7 +41,7 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
         const outcome = await revokeAll({ tokens, counted: exchange.counted }, session, authority)
         switch (outcome) {
           case 'other_family':
-            return otherSession()
+            return otherSession(await stateOf(tokens, session.expected))
           case 'unconfirmed':
             return unconfirmed(proven)
           default:
@@ -50,6 +50,15 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
       })
     },
   })
+}
+
+/** Whether the session that the page believes in is alive: then the sign-out has not happened, and its page must not claim it. */
+async function stateOf(
+  tokens: RefreshTokens,
+  { familyId }: SessionCookies['expected'],
+): Promise<{ readonly session_active?: true }> {
+  const family = familyId === undefined ? null : await tokens.find(familyId)
+  return family === null ? {} : { session_active: true }
 }
 
 /**
