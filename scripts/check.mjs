@@ -7,6 +7,7 @@ import { hasSubpaths, pack, publishedPackages, tarballOf, tryTarballs } from './
 await bootstrap()
 
 const folder = mkdtempSync(join(tmpdir(), 'baton-check-'))
+const SOURCES = ['packages', 'examples', 'simulation', 'benchmarks']
 const published = publishedPackages()
 const steps = [
   ['format', () => run('prettier', ['--check', '--log-level=warn', '.'])],
@@ -14,6 +15,7 @@ const steps = [
   ['types', () => run('tsc', ['--noEmit'])],
   ['workflows', () => run('node', ['scripts/check-workflows.mjs'])],
   ['conformance', () => run('node', ['scripts/conformance.mjs', '--check'])],
+  ['imports', () => run('depcruise', ['--config', '.dependency-cruiser.mjs', ...SOURCES])],
   ['unused code and dependencies', () => run('knip', [])],
   ['build', () => run('turbo', ['run', 'build', '--output-logs=errors-only'])],
   ['programs in the documentation', () => run('node', ['scripts/check-programs.mjs'])],

@@ -13,7 +13,7 @@ const MOST_SECONDS = 3650 * DAY_SECONDS
 export const ROTATIONS = ['always', 'never'] as const
 export type Rotation = (typeof ROTATIONS)[number]
 
-export const GRACES = ['any-attempt', 'same-attempt'] as const
+const GRACES = ['any-attempt', 'same-attempt'] as const
 /** Which repeated requests the grace window accepts; see `PolicyOptions.grace`. */
 export type Grace = (typeof GRACES)[number]
 
