@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Claim, FamilyRecord, TokenStore } from '@baton/core'
+import { applyRevocation, applyRotation, deletableAt, pageOf } from '@baton/core/store'
 import { enter, nameOf, namesIn, read, write } from './files.js'
 import { withLock } from './lock.js'
 
@@ -60,32 +61,21 @@ export function fileStore(folder: string): TokenStore {
 
     find: (id) => read(fileOf(id)),
 
-    rotate: ({ id, expect, next, now }) =>
-      update(id, (record) => {
-        if (record.current.verifier !== expect || !isAlive(record, now)) return record
-        const { idleMs, absoluteExpiresAt } = record.lifetime
-        const expiresAt = idleMs === null ? absoluteExpiresAt : Math.min(now + idleMs, absoluteExpiresAt)
-        return { ...record, current: next ?? record.current, expiresAt }
-      }),
+    rotate: (command) => update(command.id, (record) => applyRotation(record, command)),
 
-    revoke: (id, revocation) =>
-      update(id, (record) => (record.revocation === null ? { ...record, revocation } : record)),
+    revoke: (id, revocation) => update(id, (record) => applyRevocation(record, revocation)),
 
-    async list({ subject, cursor, limit, now }) {
-      if (cursor !== undefined && !/^\d{16} ./.test(cursor)) throw new TypeError('cursor: not one that list returned')
-      const names = await namesIn(subjectOf(subject))
+    async list(query) {
+      const names = await namesIn(subjectOf(query.subject))
       const records = await Promise.all(names.map((name) => read<FamilyRecord>(join(families, name))))
-      const rest = records
-        .filter((record) => record !== null)
-        .filter((record) => isAlive(record, now) && (cursor === undefined || placeOf(record) > cursor))
-        .sort((one, other) => (placeOf(one) < placeOf(other) ? -1 : 1))
-      const items = rest.slice(0, limit)
-      const last = items.at(-1)
-      return { items, cursor: last !== undefined && rest.length > items.length ? placeOf(last) : null }
+      return pageOf(
+        records.filter((record) => record !== null),
+        query,
+      )
     },
 
     async purge(now, limit) {
-      const isOver = (record: FamilyRecord) => !isAlive(record, now) && record.lifetime.keepUntil <= now
+      const isOver = (record: FamilyRecord) => deletableAt(record) <= now
       const gone = await sweep<FamilyRecord>(families, limit, isOver, async (record, file) => {
         await rm(entryOf(record), { force: true })
         await rm(file)
@@ -111,13 +101,4 @@ export function fileStore(folder: string): TokenStore {
       })
     },
   }
-}
-
-function isAlive({ revocation, expiresAt }: FamilyRecord, now: number): boolean {
-  return revocation === null && expiresAt > now
-}
-
-/** Sorts as the list does, newest first, and is the cursor as well. */
-function placeOf({ id, grant }: FamilyRecord): string {
-  return `${String(Number.MAX_SAFE_INTEGER - grant.createdAt).padStart(16, '0')} ${id}`
 }

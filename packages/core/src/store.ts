@@ -1,7 +1,17 @@
-import type { CurrentToken, FamilyId, FamilyRecord, Revocation, Verifier } from './family.js'
+import type { FamilyId, FamilyRecord, Revocation } from './family.js'
+import type { RotateCommand } from './store/apply.js'
 import type { Page } from './store/list-page.js'
-export { TEXT_LIMITS } from './text-limits.js'
 
+export { expiryAt as expiryOf } from './family.js'
+export { TEXT_LIMITS } from './text-limits.js'
+export {
+  applyRevocation,
+  applyRotation,
+  deletableAt,
+  isAlive,
+  type RotateCommand,
+  rotationApplies,
+} from './store/apply.js'
 export { type BatchOptions, batchCalls, type CallResult, nextBatch } from './store/batch-calls.js'
 export { assertClient, type ClientRequirements } from './store/assert-client.js'
 export {
@@ -15,17 +25,6 @@ export {
   toPage,
 } from './store/list-page.js'
 export { type ConditionalWrite, type ConflictPolicy, retryOnConflict, writeOrFind } from './store/retry.js'
-
-/** One compare-and-swap on one family. */
-export interface RotateCommand {
-  readonly id: FamilyId
-  /** The `current.verifier` that the record must still have. */
-  readonly expect: Verifier
-  /** Replaces `current` as a whole. Null renews without rotating: only `expiresAt` changes. */
-  readonly next: CurrentToken | null
-  /** Epoch milliseconds. The store reads no clock of its own. */
-  readonly now: number
-}
 
 export interface ListQuery {
   /** 1 to 1024 bytes. */

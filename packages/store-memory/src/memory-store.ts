@@ -1,154 +1,131 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Claim, FamilyId, FamilyRecord, TokenStore } from '@baton/core'
-import { pageOf } from '@baton/core/store'
+import { declareOptions, integer, type OptionsOf, withDefault } from '@baton/core/options'
+import { applyRevocation, applyRotation, deletableAt, pageOf } from '@baton/core/store'
 import { subjectIndex } from './subject-index.js'
 
-export interface MemoryStoreOptions {
-  /** How many families fit, dead ones included until they are purged. Default 100000. When full, `create` rejects. */
-  readonly maxFamilies?: number
-}
+const OPTIONS = declareOptions({
+  /** The largest number of families, including dead ones that are not purged yet. Default 100000. When full, `create` rejects. */
+  maxFamilies: withDefault(integer({ min: 1, max: 2 ** 24 }), 100_000),
+})
 
-/** Each new entry pays for looking at this many old ones, so the dead are found within a fraction of a round. */
-const LOOKS_PER_ENTRY = 4
-/** A purge looks at so many in one go, about a millisecond, and lets others have their turn. */
-const LOOKS_PER_TURN = 1000
+export type MemoryStoreOptions = OptionsOf<typeof OPTIONS>
+
+/** Each write of a new entry checks so many old ones, so that dead entries are found within a fraction of a round. */
+const CHECKS_PER_ENTRY = 4
+/** A purge checks so many entries, which takes about a millisecond, before it lets other work run. */
+const CHECKS_PER_TURN = 1000
 
 /**
- * Keeps families in this process, for tests, development and programs that may forget everybody when they stop. Every method but
- * `purge` is one uninterrupted step. Cleans up after itself: an app need not call `purge`. Records come back frozen.
+ * Stores families in this process, for tests, development and programs that may lose all sessions when they stop. Every method except
+ * `purge` is one uninterrupted step. Deletes dead families by itself: an app need not call `purge`. Returned records are frozen.
  */
-export function memoryStore({ maxFamilies = 100_000 }: MemoryStoreOptions = {}): TokenStore {
-  if (!Number.isSafeInteger(maxFamilies) || maxFamilies < 1)
-    throw new TypeError(`memoryStore: maxFamilies is ${String(maxFamilies)}; give a whole number, 1 or more`)
-
+export function memoryStore(options: MemoryStoreOptions = {}): TokenStore {
+  const { maxFamilies } = OPTIONS.parse('memoryStore', options)
   const families = new Map<FamilyId, FamilyRecord>()
   const subjects = subjectIndex()
   const claims = new Map<string, Claim>()
-  const lookAtFamilies = inRounds(families)
-  const lookAtClaims = inRounds(claims)
-  /** Until then a search for dead families finds none, unless one is created or revoked. Else each rejected `create` would search. */
+  const deleteIfExpired = ({ key, expiresAt }: Claim, now: number) => expiresAt <= now && claims.delete(key)
+  const checkSomeFamilies = inRounds(families, deleteIfDead)
+  const checkSomeClaims = inRounds(claims, deleteIfExpired)
+  /** A search for dead families finds none before, unless one is created or revoked. Else each rejected `create` would search. */
   let fullUntil = -Infinity
 
-  /** The parts of the record are frozen already. */
-  function keep(record: FamilyRecord): FamilyRecord {
-    families.set(record.id, Object.freeze(record))
+  function put(record: FamilyRecord): FamilyRecord {
+    families.set(record.id, deepFreeze(record))
     return record
   }
 
-  function buryIfOver(record: FamilyRecord, now: number): boolean {
-    if (isAlive(record, now) || record.lifetime.keepUntil > now) return false
-    families.delete(record.id)
+  function deleteIfDead(record: FamilyRecord, now: number): boolean {
+    if (deletableAt(record) > now) return false
     subjects.remove(record.grant.subject, record.id)
-    return true
+    return families.delete(record.id)
   }
 
-  /** Deletes all dead families, and returns when the next one dies. */
-  function buryAll(now: number): number {
+  /** Deletes all dead families, and returns when the next one can be deleted. */
+  function deleteAllDead(now: number): number {
     let next = Infinity
-    for (const record of families.values()) if (!buryIfOver(record, now)) next = Math.min(next, deathOf(record))
+    for (const record of families.values()) if (!deleteIfDead(record, now)) next = Math.min(next, deletableAt(record))
     return next
   }
 
   return {
     async create(record, now) {
-      const standing = families.get(record.id)
-      if (standing !== undefined) return standing
-      lookAtFamilies((_id, old) => buryIfOver(old, now))
-      if (families.size >= maxFamilies && now >= fullUntil) fullUntil = buryAll(now)
+      const stored = families.get(record.id)
+      if (stored !== undefined) return stored
+      checkSomeFamilies(now)
+      if (families.size >= maxFamilies && now >= fullUntil) fullUntil = deleteAllDead(now)
       if (families.size >= maxFamilies)
         throw new Error(
           `memoryStore is full: it holds ${String(maxFamilies)} families and evicts none; raise maxFamilies, or use a store with a disk`,
         )
       fullUntil = -Infinity
       subjects.add(record.grant.subject, record.id)
-      return keep(deepFreeze(structuredClone(record)))
+      return put(structuredClone(record))
     },
 
     async find(id) {
       return families.get(id) ?? null
     },
 
-    async rotate({ id, expect, next, now }) {
-      const record = families.get(id)
-      if (record === undefined) return null
-      if (record.current.verifier !== expect || !isAlive(record, now)) return record
-      const { grant, lifetime, revocation } = record
-      const { idleMs, absoluteExpiresAt } = lifetime
-      const expiresAt = idleMs === null ? absoluteExpiresAt : Math.min(now + idleMs, absoluteExpiresAt)
-      const current = next === null ? record.current : deepFreeze({ ...next })
-      // Spelt out, because a spread of a frozen record takes several times as long.
-      return keep({ id, current, grant, lifetime, expiresAt, revocation })
+    async rotate(command) {
+      const record = families.get(command.id)
+      return record === undefined ? null : put(applyRotation(record, command))
     },
 
     async revoke(id, revocation) {
       const record = families.get(id)
       if (record === undefined) return null
-      if (record.revocation !== null) return record
       fullUntil = -Infinity
-      return keep({ ...record, revocation: deepFreeze(structuredClone(revocation)) })
+      return put(applyRevocation(record, structuredClone(revocation)))
     },
 
-    async list({ subject, cursor, limit, now }) {
-      const records = [...subjects.of(subject)].flatMap((id) => families.get(id) ?? [])
-      return pageOf(
-        records.filter((record) => isAlive(record, now)),
-        { cursor, limit },
-      )
+    async list(query) {
+      const records = [...subjects.of(query.subject)].flatMap((id) => families.get(id) ?? [])
+      return pageOf(records, query)
     },
 
     async purge(now, limit) {
-      let purged = 0
-      let looks = 0
-      // A million of them at one go would hold up everybody for half a second.
-      const isTurnOver = () => (looks += 1) % LOOKS_PER_TURN === 0
-      for (const record of families.values()) {
-        if (purged === limit) return purged
-        if (buryIfOver(record, now)) purged += 1
-        if (isTurnOver()) await setImmediate()
-      }
-      for (const [key, { expiresAt }] of claims) {
-        if (purged === limit) return purged
-        if (isTurnOver()) await setImmediate()
-        if (expiresAt > now) continue
-        claims.delete(key)
-        purged += 1
-      }
-      return purged
+      const count = await purgeFrom(families, (record) => deleteIfDead(record, now), limit)
+      return count + (await purgeFrom(claims, (claim) => deleteIfExpired(claim, now), limit - count))
     },
 
     async remember({ key, by, expiresAt }, now) {
-      lookAtClaims((old, claim) => claim.expiresAt <= now && claims.delete(old))
-      const standing = claims.get(key)
-      if (standing !== undefined && standing.expiresAt > now) return standing.by
+      checkSomeClaims(now)
+      const stored = claims.get(key)
+      if (stored !== undefined && stored.expiresAt > now) return stored.by
       claims.set(key, { key, by, expiresAt })
       return by
     },
   }
 }
 
-function isAlive(record: FamilyRecord, now: number): boolean {
-  return record.revocation === null && record.expiresAt > now
-}
-
-/** When the family may be deleted, as far as is known now. */
-function deathOf({ revocation, expiresAt, lifetime }: FamilyRecord): number {
-  const { keepUntil } = lifetime
-  return revocation === null ? Math.max(expiresAt, keepUntil) : keepUntil
-}
-
-/** Shows the next few entries at every call, round and round; entries may come and go meanwhile. */
-function inRounds<Key, Value>(map: Map<Key, Value>): (visit: (key: Key, value: Value) => void) => void {
+/** Returns a function that checks the next few entries at each call, and begins again after the last. */
+function inRounds<Value>(map: Map<unknown, Value>, check: (value: Value, now: number) => void): (now: number) => void {
   let round = map.entries()
-  return (visit) => {
-    for (let looks = 0; looks < LOOKS_PER_ENTRY; looks += 1) {
+  return (now) => {
+    for (let checks = 0; checks < CHECKS_PER_ENTRY; checks += 1) {
       const step = round.next()
       if (step.done) {
         round = map.entries()
         return
       }
-      visit(...step.value)
+      check(step.value[1], now)
     }
   }
+}
+
+/** Deletes up to `limit` entries. A million checks in one turn would delay other work by half a second. */
+async function purgeFrom<Value>(map: Map<unknown, Value>, purge: (value: Value) => boolean, limit: number) {
+  let count = 0
+  let checks = 0
+  for (const value of map.values()) {
+    if (count === limit) break
+    if (purge(value)) count += 1
+    checks += 1
+    if (checks % CHECKS_PER_TURN === 0) await setImmediate()
+  }
+  return count
 }
 
 function deepFreeze<Value>(value: Value): Value {

@@ -143,5 +143,5 @@ test('a cursor that list did not make is refused', async () => {
 
 test('a limit that is no number of families is refused at construction', () => {
   for (const maxFamilies of [0, -1, 1.5, Number.NaN, Infinity, '10' as unknown as number])
-    expect(() => memoryStore({ maxFamilies })).toThrow(/maxFamilies is .*; give a whole number/)
+    expect(() => memoryStore({ maxFamilies })).toThrow(/^maxFamilies: must be an integer from 1 to 16777216, got /)
 })

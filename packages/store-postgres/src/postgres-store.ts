@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import { boolean, declareOptions, type OptionsOf, withDefault } from '@baton/core/options'
-import { batchCalls, decodeCursor, retryOnConflict, toPage, writeOrFind } from '@baton/core/store'
+import { batchCalls, decodeCursor, retryOnConflict, rotationApplies, toPage, writeOrFind } from '@baton/core/store'
 import { ask, assertQueryable, assertSingleConnection, inTurn, isPool, type Queryable, stateOf } from './client.js'
 import { purgeOf } from './purge.js'
 import {
@@ -128,7 +128,7 @@ function open(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, retry: R
           return attempt === 1 ? rotateFirst({ id, expect, next, now }) : rotateOne({ id, expect, next, now })
         },
         find: () => find(id),
-        applies: (found) => found?.current.verifier === expect && found.revocation === null && found.expiresAt > now,
+        applies: (found) => rotationApplies(found, { expect, now }),
         ...CONTEXT,
       })
     },

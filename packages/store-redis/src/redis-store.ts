@@ -1,5 +1,5 @@
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
-import { decodeCursor, positionOf, toPage } from '@baton/core/store'
+import { decodeCursor, isAlive, positionOf, toPage } from '@baton/core/store'
 import { checkServers, type Finding } from './check.js'
 import { commandsOf, type RedisClient, type Run } from './client.js'
 import { decode, encode, encodeCurrent, isEarlierFormat, plain } from './codec.js'
@@ -41,7 +41,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   /** Returns the family of an index entry if it is alive and the entry is its own; a `create` that lost leaves another entry. */
   async function living(entry: string, subject: string, now: number): Promise<FamilyRecord | null> {
     const record = await find(familyOfEntry(entry))
-    if (record === null || record.revocation !== null || record.expiresAt <= now) return null
+    if (record === null || !isAlive(record, now)) return null
     return record.grant.subject === subject && indexEntry(positionOf(record)) === entry ? record : null
   }
 

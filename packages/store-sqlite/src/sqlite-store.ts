@@ -1,5 +1,5 @@
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
-import { decodeCursor, toPage, writeOrFind } from '@baton/core/store'
+import { decodeCursor, rotationApplies, toPage, writeOrFind } from '@baton/core/store'
 import {
   assertDatabase,
   retryWhileBusy,
@@ -62,7 +62,7 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
             ? writeFamily(statements.renew, { id, expect, now })
             : writeFamily(statements.rotate, { id, expect, now, ...toCurrent(next) }),
         find: () => find(id),
-        applies: (found) => found?.current.verifier === expect && found.revocation === null && found.expiresAt > now,
+        applies: (found) => rotationApplies(found, { expect, now }),
         ...CONTEXT,
       })
     },

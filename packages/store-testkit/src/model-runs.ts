@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import type { Claim, FamilyRecord, TokenStore } from '@baton/core'
 import type * as fastCheckModule from 'fast-check'
 import { assertEqual, isEqual } from './equality.js'
-import { type Call, isAlive, type State, stepOf } from './model.js'
+import { deletableAt, isAlive } from '@baton/core/store'
+import { type Call, type State, stepOf } from './model.js'
 import {
   claimOf,
   DAY,
@@ -219,5 +220,5 @@ async function pagesOf(store: TokenStore, limit: number, now: number): Promise<F
 }
 
 function isOver(record: FamilyRecord, now: number): boolean {
-  return !isAlive(record, now) && record.lifetime.keepUntil <= now
+  return deletableAt(record) <= now
 }

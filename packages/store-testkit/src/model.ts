@@ -1,5 +1,5 @@
 import type { FamilyRecord, Revocation, RotateCommand } from '@baton/core'
-import { rotated } from './records.js'
+import { applyRevocation, applyRotation, isAlive } from '@baton/core/store'
 
 /** A call on one family. */
 export type Call =
@@ -7,7 +7,7 @@ export type Call =
   | { readonly method: 'find' }
   | { readonly method: 'rotate'; readonly command: RotateCommand }
   | { readonly method: 'revoke'; readonly revocation: Revocation }
-  /** Answers the record if its subject's list has it. */
+  /** Returns the record if the list of its subject contains it. */
   | { readonly method: 'list'; readonly now: number }
 
 /** A family's record, or null where there is none. */
@@ -18,15 +18,11 @@ export interface Step {
   readonly answer: State
 }
 
-/** The contract, one call after another: what becomes of a family, and what the store answers. */
+/** The contract of one call after another: the state of a family after the call, and what the store returns. */
 export function stepOf(state: State, call: Call): Step {
   if (call.method === 'list') return { state, answer: state !== null && isAlive(state, call.now) ? state : null }
   const after = stateAfter(state, call)
   return { state: after, answer: after }
-}
-
-export function isAlive({ revocation, expiresAt }: FamilyRecord, now: number): boolean {
-  return revocation === null && expiresAt > now
 }
 
 function stateAfter(state: State, call: Exclude<Call, { method: 'list' }>): State {
@@ -36,10 +32,8 @@ function stateAfter(state: State, call: Exclude<Call, { method: 'list' }>): Stat
     case 'find':
       return state
     case 'rotate':
-      return state?.current.verifier === call.command.expect && isAlive(state, call.command.now)
-        ? rotated(state, call.command)
-        : state
+      return state && applyRotation(state, call.command)
     case 'revoke':
-      return state === null || state.revocation !== null ? state : { ...state, revocation: call.revocation }
+      return state && applyRevocation(state, call.revocation)
   }
 }

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { expect, test } from 'vitest'
 
-const CORE = fileURLToPath(new URL('../../core/src/index.ts', import.meta.url))
+const CORE = fileURLToPath(new URL('../../core/src/', import.meta.url))
 const PROGRAM = fileURLToPath(new URL('./under-node-test.ts', import.meta.url))
 
 test('runs under node:test, where fast-check is missing', async () => {
@@ -18,7 +18,12 @@ test('runs under node:test, where fast-check is missing', async () => {
       logLevel: 'error',
       ssr: { external: ['fast-check'] },
       // What is tested is what is written, not what was built last.
-      resolve: { alias: { '@baton/core': CORE } },
+      resolve: {
+        alias: [
+          { find: /^@baton\/core$/, replacement: `${CORE}index.ts` },
+          { find: /^@baton\/core\/(.+)$/, replacement: `${CORE}$1.ts` },
+        ],
+      },
       build: {
         ssr: PROGRAM,
         outDir: folder,

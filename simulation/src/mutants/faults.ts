@@ -47,6 +47,10 @@ function inMemoryStore(name: string, find: string, replace: string): Fault {
   return { name, file: memory, find, replace, tests: memoryTests }
 }
 
+function inApply(name: string, find: string, replace: string): Fault {
+  return { name, file: `${CORE}/src/store/apply.ts`, find, replace, tests: [`${CORE}/test/store/`, ...memoryTests] }
+}
+
 function inHttp(name: string, file: string, find: string, replace: string): Fault {
   return { name, file: `packages/http/src/${file}`, find, replace, tests: httpTests }
 }
@@ -373,29 +377,33 @@ export const faults: readonly Fault[] = [
   inCore('all but the last page are revoked', revoke, 'cursor = page.cursor', 'cursor = null'),
 
   // A store.
-  inMemoryStore('the store swaps without comparing', 'record.current.verifier !== expect || ', ''),
-  inMemoryStore(
+  inApply(
+    'the store swaps without comparing',
+    'record?.current.verifier === expect && isAlive(record, now)',
+    'record !== null && isAlive(record, now)',
+  ),
+  inApply(
     'the store swaps in dead families',
-    'if (record.current.verifier !== expect || !isAlive(record, now)) return record',
-    'if (record.current.verifier !== expect) return record',
+    'record?.current.verifier === expect && isAlive(record, now)',
+    'record?.current.verifier === expect',
   ),
-  inMemoryStore('the store revokes anew', 'if (record.revocation !== null) return record\n', ''),
-  inMemoryStore(
-    'the store answers with what was',
-    'return keep({ id, current, grant, lifetime, expiresAt, revocation })',
-    'keep({ id, current, grant, lifetime, expiresAt, revocation })\n      return record',
+  inApply(
+    'the store revokes anew',
+    'record.revocation === null ? { ...record, revocation } : record',
+    '{ ...record, revocation }',
   ),
-  inMemoryStore('the store creates twice', 'if (standing !== undefined) return standing\n', ''),
   inMemoryStore(
+    'the store returns the record as it was',
+    'return record === undefined ? null : put(applyRotation(record, command))',
+    'if (record !== undefined) put(applyRotation(record, command))\n      return record ?? null',
+  ),
+  inMemoryStore('the store creates twice', 'if (stored !== undefined) return stored\n', ''),
+  inApply(
     'the store deletes too early',
-    'if (isAlive(record, now) || record.lifetime.keepUntil > now) return false',
-    'if (isAlive(record, now)) return false',
+    'revocation === null ? Math.max(expiresAt, keepUntil) : keepUntil',
+    'expiresAt',
   ),
-  inMemoryStore(
-    'the store forgets the idle end',
-    'idleMs === null ? absoluteExpiresAt : Math.min(now + idleMs, absoluteExpiresAt)',
-    'absoluteExpiresAt',
-  ),
+  inApply('the store ignores the idle limit', 'expiryAt(now, lifetime)', 'lifetime.absoluteExpiresAt'),
 
   // The endpoints.
   inHttp(

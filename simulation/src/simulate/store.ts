@@ -1,4 +1,5 @@
 import type { FamilyRecord, TokenStore } from '@baton/core'
+import { applyRevocation, applyRotation, deletableAt, pageOf } from '@baton/core/store'
 import { type Chances, chancesOf } from './chances.js'
 import type { Chronicle } from './chronicle.js'
 import type { VirtualClock } from './clock.js'
@@ -113,20 +114,18 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
         return row
       })
     },
-    rotate({ id, expect, next, now }) {
+    rotate(command) {
+      const { id, next, now } = command
       demandIntegers({ ...next, now })
       const { visit } = desk
       return execute(desk, true, () => {
         const before = rows.get(id)
         if (before === undefined) return null
-        const applies = before.current.verifier === expect && before.revocation === null && before.expiresAt > now
-        const { idleMs, absoluteExpiresAt } = before.lifetime
-        const expiresAt = Math.min(idleMs === null ? Infinity : now + idleMs, absoluteExpiresAt)
-        const after = applies ? { ...before, current: next ?? before.current, expiresAt } : before
+        const after = applyRotation(before, command)
         const note = () => {
           chronicle.looked(visit, { before, after, madeAt: now, at: clock.now(), isSwap: true })
         }
-        if (applies) put(id, after, note)
+        if (after !== before) put(id, after, note)
         else note()
         return after
       })
@@ -137,8 +136,8 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
       const revoked = execute(desk, true, () => {
         const before = rows.get(id)
         if (before === undefined) return null
-        if (before.revocation !== null) return before
-        const after = { ...before, revocation }
+        const after = applyRevocation(before, revocation)
+        if (after === before) return before
         put(id, after, () => {
           chronicle.revoked(visit, { before, after })
         })
@@ -150,18 +149,16 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
         throw new Error('too few replicas have the write')
       })
     },
-    list: ({ subject, limit, now }) =>
-      execute(desk, false, () => {
-        const living = [...rows.values()].filter(
-          (row) => row.grant.subject === subject && row.revocation === null && row.expiresAt > now,
-        )
-        return { items: living.slice(0, limit), cursor: null }
-      }),
+    list: (query) =>
+      execute(desk, false, () =>
+        pageOf(
+          [...rows.values()].filter(({ grant }) => grant.subject === query.subject),
+          query,
+        ),
+      ),
     purge: (now, limit) =>
       execute(desk, true, () => {
-        const dead = [...rows.values()].filter(
-          (row) => (row.revocation !== null || row.expiresAt <= now) && row.lifetime.keepUntil <= now,
-        )
+        const dead = [...rows.values()].filter((row) => deletableAt(row) <= now)
         for (const row of dead.slice(0, limit))
           put(row.id, null, () => {
             chronicle.deleted(row, now)

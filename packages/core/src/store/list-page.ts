@@ -1,4 +1,5 @@
 import { type FamilyId, type FamilyRecord, isFamilyId } from '../family.js'
+import { isAlive } from './apply.js'
 
 /** A page of `list`. */
 export interface Page<Item> {
@@ -51,14 +52,14 @@ export function toPage(records: readonly FamilyRecord[], limit: number): Page<Fa
   return { items, cursor: last !== undefined && records.length > limit ? encodeCursor(positionOf(last)) : null }
 }
 
-/** Makes a page of all the living records of a subject, in any order, for engines that do not sort. */
+/** Answers a `list` query from all records of the subject, in any order, for engines that do not sort. */
 export function pageOf(
   records: readonly FamilyRecord[],
-  { cursor, limit }: { readonly cursor?: string | undefined; readonly limit: number },
+  { cursor, limit, now }: { readonly cursor?: string; readonly limit: number; readonly now: number },
 ): Page<FamilyRecord> {
   const after = cursor === undefined ? null : decodeCursor(cursor)
   const rest = records
-    .filter((record) => after === null || compareNewestFirst(after, positionOf(record)) < 0)
+    .filter((record) => isAlive(record, now) && (after === null || compareNewestFirst(after, positionOf(record)) < 0))
     .sort((one, other) => compareNewestFirst(positionOf(one), positionOf(other)))
   return toPage(rest, limit)
 }

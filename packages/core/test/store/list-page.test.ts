@@ -8,7 +8,7 @@ import {
   positionOf,
   toPage,
 } from '../../src/store.js'
-import { idOf, recordAt } from './record.js'
+import { HOUR, idOf, NOW, recordAt } from './record.js'
 
 const position = (createdAt: number, letter = 'a'): ListPosition => ({ createdAt, id: idOf(letter) })
 
@@ -63,7 +63,7 @@ describe('pageOf', () => {
     const listed = []
     let cursor: string | null | undefined
     for (let pages = 0; cursor !== null && pages < 6; pages += 1) {
-      const page = pageOf([...sorted].reverse(), { cursor, limit })
+      const page = pageOf([...sorted].reverse(), { ...(cursor === undefined ? {} : { cursor }), limit, now: NOW })
       expect(page.items.length).toBeLessThanOrEqual(limit)
       listed.push(...page.items)
       cursor = page.cursor
@@ -72,12 +72,18 @@ describe('pageOf', () => {
   })
 
   test('continues behind a record that is gone', () => {
-    const { cursor } = pageOf(sorted, { limit: 2 })
+    const { cursor } = pageOf(sorted, { limit: 2, now: NOW })
     const remaining = sorted.filter((record) => record !== sorted[1])
-    expect(pageOf(remaining, { cursor: cursor ?? '', limit: 10 }).items).toEqual(sorted.slice(2))
+    expect(pageOf(remaining, { cursor: cursor ?? '', limit: 10, now: NOW }).items).toEqual(sorted.slice(2))
+  })
+
+  test('omits records that are revoked or expired', () => {
+    const revoked = { ...recordAt(2), revocation: { id: 'r', at: NOW, reason: 'logout' as const } }
+    expect(pageOf([recordAt(3), revoked], { limit: 2, now: NOW }).items).toEqual([recordAt(3)])
+    expect(pageOf([recordAt(3)], { limit: 2, now: NOW + HOUR }).items).toEqual([])
   })
 
   test('rejects a foreign cursor', () => {
-    expect(() => pageOf(sorted, { cursor: 'foreign', limit: 2 })).toThrow(TypeError)
+    expect(() => pageOf(sorted, { cursor: 'foreign', limit: 2, now: NOW })).toThrow(TypeError)
   })
 })
