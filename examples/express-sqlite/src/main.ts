@@ -23,6 +23,10 @@ const options = authOptions(env)
 const app = express()
 app.use(authHandler(tokens, { ...options, accessToken, codes }))
 app.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))
-app.get('/api/me', requireAccessToken({ verify: accessToken }), (req, res) => void res.json({ sub: req.auth?.sub }))
+const guard = requireAccessToken({ verify: accessToken })
+app.get(
+  '/api/me',
+  guard.handler((req, res) => res.json({ sub: req.auth.sub })),
+)
 
 serve(app, { env, tokens, close: () => db.close() })

@@ -26,9 +26,11 @@ const options = authOptions(env)
 const app = Fastify({ routerOptions: { ignoreTrailingSlash: true } })
 app.register(authHandler(tokens, { ...options, accessToken, codes }))
 app.register(handler(authorizePage({ ...options, codes })), { prefix: '/oauth/authorize' })
-app.get('/api/me', { onRequest: requireAccessToken({ verify: accessToken }) }, (request) => ({
-  sub: request.auth?.sub,
-}))
+const guard = requireAccessToken({ verify: accessToken })
+app.get(
+  '/api/me',
+  guard.handler((request) => ({ sub: request.auth.sub })),
+)
 
 await app.ready()
 serve((request, response) => app.routing(request, response), { env, tokens, close: () => pool.end() })

@@ -39,7 +39,7 @@ const options = authOptions(env)
 const router = new Router()
 router.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))
 router.get('/api/me', requireAccessToken({ verify: accessToken }), (ctx) => {
-  ctx.body = { sub: ctx.state.auth?.sub }
+  ctx.body = { sub: ctx.state.auth.sub }
 })
 
 const app = new Koa()

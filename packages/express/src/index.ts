@@ -4,12 +4,14 @@ import {
   type AccessTokenGuardOptions,
   answerNodeRequest,
   type AuthServer,
+  type BearerClaims,
   defineAdapter,
   type Endpoint,
   type NodeRequestOptions,
   readNodeRequest,
   writeNodeResponse,
 } from '@baton/http'
+import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 declare global {
@@ -17,8 +19,8 @@ declare global {
   // eslint-disable-next-line @typescript-eslint/no-namespace
   namespace Express {
     interface Request {
-      /** What the access token says; set by `requireAccessToken`. */
-      auth?: AccessTokenClaims
+      /** The claims of the access token. Set by `requireAccessToken`; absent in a handler without it. */
+      auth?: BearerClaims
     }
   }
 }
@@ -29,7 +31,7 @@ export interface ExpressRequest extends IncomingMessage {
   /** The path at which the router is mounted that runs the handler. */
   baseUrl: string
   body?: unknown
-  auth?: AccessTokenClaims
+  auth?: BearerClaims
 }
 
 /** Fits `app.use`, `app.all`, `app.post` and their like on apps and routers of Express 4 and 5. */
@@ -59,22 +61,60 @@ export function handler(endpoint: Endpoint): ExpressHandler {
   }
 }
 
-/** Lets a request with a valid access token through, with `req.auth` saying what is in it; answers every other (RFC 6750). */
-export function requireAccessToken(options: AccessTokenGuardOptions): ExpressHandler {
+/** What `requireAccessToken` returns: a middleware, and a function that types the handlers behind it. */
+export interface ExpressGuard<Claims extends BearerClaims> extends ExpressHandler {
+  /**
+   * Creates a handler whose `req.auth` is present and typed. It checks the access token unless this guard has already accepted the
+   * request as a middleware. Passes what the handler throws, or rejects with, to `next`.
+   */
+  handler(
+    handle: (request: Request & { auth: Claims }, response: Response, next: NextFunction) => unknown,
+  ): RequestHandler
+}
+
+/**
+ * Creates a middleware that accepts requests with a valid access token and sets `req.auth` to its claims. All others are rejected
+ * (RFC 6750). Throws `MisuseError` for invalid options.
+ *
+ * @example
+ * ```ts
+ * const guard = requireAccessToken({ verify: accessToken })
+ * app.get('/api/me', guard.handler((req, res) => res.json({ sub: req.auth.sub })))
+ * ```
+ */
+export function requireAccessToken<Claims extends BearerClaims = AccessTokenClaims>(
+  options: AccessTokenGuardOptions<Claims>,
+): ExpressGuard<Claims> {
   const guard = accessTokenGuard(options)
-  return (request, response, next) => {
-    guard(readNodeRequest(request, sentTo(request)))
-      .then((verdict) => {
-        if (!verdict.ok) {
-          writeNodeResponse(response, verdict.response)
-          return
-        }
-        for (const [name, value] of verdict.headers) response.setHeader(name, value)
-        request.auth = verdict.claims
-        next()
+  const accepted = new WeakSet<ExpressRequest>()
+  const isAccepted = (request: Request): request is Request & { auth: Claims } => accepted.has(request)
+
+  /** Accepts the request, or rejects it by sending a response. */
+  async function check(request: ExpressRequest, response: ServerResponse): Promise<void> {
+    if (accepted.has(request)) return
+    const outcome = await guard(readNodeRequest(request, sentTo(request)))
+    if (!outcome.ok) {
+      writeNodeResponse(response, outcome.response)
+      return
+    }
+    for (const [name, value] of outcome.headers) response.setHeader(name, value)
+    request.auth = outcome.claims
+    accepted.add(request)
+  }
+
+  const handlerOf: ExpressGuard<Claims>['handler'] = (handle) => (request, response, next) => {
+    check(request, response)
+      .then(() => (isAccepted(request) ? handle(request, response, next) : undefined))
+      .catch(next)
+  }
+  const middleware: ExpressHandler = (request, response, next) => {
+    check(request, response)
+      .then(() => {
+        if (accepted.has(request)) next()
       })
       .catch(next)
   }
+  return Object.assign(middleware, { handler: handlerOf })
 }
 
 function serve(server: AuthServer): ExpressHandler {

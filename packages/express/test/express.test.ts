@@ -1,8 +1,8 @@
-import type { Endpoint } from '@baton/http'
+import type { AccessTokenClaims, Endpoint } from '@baton/http'
 import { type Answer, send, serve, type WireRequest } from '@baton/http-parity'
 import express5 from 'express'
 import express4 from 'express-4'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, expectTypeOf, test } from 'vitest'
 import { handler, requireAccessToken } from '../src/index.js'
 
 type App = ReturnType<typeof express5>
@@ -121,6 +121,65 @@ describe.each([
       expect(answer.headers['www-authenticate']?.[0]).toMatch(/^Bearer .*error="invalid_token"/)
     })
 
+    describe('handler', () => {
+      const authorized = { ...get, headers: [['Authorization', 'Bearer good']] } as const
+      const counted = () => {
+        let calls = 0
+        const once = requireAccessToken({
+          verify: async (token) => {
+            calls += 1
+            return token === 'good' ? claims : null
+          },
+        })
+        return { once, calls: () => calls }
+      }
+
+      test('checks the token where the guard does not stand in front', async () => {
+        const { once } = counted()
+        const only = express().get(
+          '/me',
+          once.handler((request, response) => response.end(request.auth.sub)),
+        )
+        expect(await ask(only, authorized)).toMatchObject({ status: 200, body: 'alice' })
+        expect((await ask(only, get)).status).toBe(401)
+      })
+
+      test('does not check the token again behind the guard', async () => {
+        const { once, calls } = counted()
+        const behind = express()
+          .use(once)
+          .get(
+            '/me',
+            once.handler((request, response) => response.end(request.auth.sub)),
+          )
+        expect(await ask(behind, authorized)).toMatchObject({ status: 200, body: 'alice' })
+        expect(calls()).toBe(1)
+      })
+
+      test('checks the token again behind another guard', async () => {
+        const { once } = counted()
+        const strict = requireAccessToken({ verify: async () => null })
+        const behind = express()
+          .use(once)
+          .get(
+            '/me',
+            strict.handler(() => undefined),
+          )
+        expect((await ask(behind, authorized)).status).toBe(401)
+      })
+
+      test('passes a rejection to the error handler of the app', async () => {
+        const failing = express().get(
+          '/me',
+          guard.handler(async () => Promise.reject(new Error('of the app'))),
+        )
+        failing.use(((error, _request, response, _next) => {
+          response.status(500).send(error.message)
+        }) as express5.ErrorRequestHandler)
+        expect(await ask(failing, authorized)).toMatchObject({ status: 500, body: 'of the app' })
+      })
+    })
+
     test('an error of the next handler is not taken for one of the guard', async () => {
       const throwing = express().get('/me', guard, () => {
         throw new Error('of the app')
@@ -136,3 +195,30 @@ describe.each([
     })
   })
 })
+
+test('types req.auth as present in a handler of the guard, with the claims that the verifier returns', () => {
+  const own = requireAccessToken({ verify: async (): Promise<OwnClaims | null> => null })
+  const usual = requireAccessToken({ verify: async (): Promise<AccessTokenClaims | null> => null })
+  express5().get(
+    '/items/:id',
+    own.handler((request, response) => {
+      expectTypeOf(request.auth.roles).toEqualTypeOf<readonly string[]>()
+      expectTypeOf(request.path).toEqualTypeOf<string>()
+      expectTypeOf(response.locals).toBeObject()
+    }),
+  )
+  express5().get(
+    '/me',
+    usual.handler((request) => {
+      expectTypeOf(request.auth.client_id).toEqualTypeOf<string>()
+    }),
+  )
+  express5().get('/me', (request) => {
+    expectTypeOf(request.auth?.sub).toEqualTypeOf<string | undefined>()
+  })
+})
+
+interface OwnClaims {
+  readonly sub: string
+  readonly roles: readonly string[]
+}

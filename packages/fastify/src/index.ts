@@ -4,6 +4,7 @@ import {
   type AccessTokenGuardOptions,
   answerNodeRequest,
   type AuthServer,
+  type BearerClaims,
   defineAdapter,
   type Endpoint,
   mergeHeaders,
@@ -21,8 +22,8 @@ import type {
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What the access token says; set by `requireAccessToken`. */
-    auth?: AccessTokenClaims
+    /** The claims of the access token. Set by `requireAccessToken`; absent in a handler without it. */
+    auth?: BearerClaims
   }
 }
 
@@ -42,15 +43,57 @@ export function handler(endpoint: Endpoint): FastifyPluginCallback {
   return mount(endpoint, 'subtree')
 }
 
-/** A hook that lets a request with a valid access token through, with `request.auth` saying what is in it; answers every other (RFC 6750). */
-export function requireAccessToken(options: AccessTokenGuardOptions): onRequestAsyncHookHandler {
+/** What `requireAccessToken` returns: an `onRequest` hook, and a function that types the handlers behind it. */
+export interface FastifyGuard<Claims extends BearerClaims> extends onRequestAsyncHookHandler {
+  /**
+   * Creates a route handler whose `request.auth` is present and typed. It checks the access token unless this guard has already
+   * accepted the request as a hook.
+   */
+  handler<Request extends FastifyRequest, Reply extends FastifyReply>(
+    handle: (request: Request & { auth: Claims }, reply: Reply) => unknown,
+  ): (request: Request, reply: Reply) => Promise<unknown>
+}
+
+/**
+ * Creates a hook that accepts requests with a valid access token and sets `request.auth` to its claims. All others are rejected
+ * (RFC 6750). Throws `MisuseError` for invalid options.
+ *
+ * @example
+ * ```ts
+ * const guard = requireAccessToken({ verify: accessToken })
+ * app.get('/api/me', { onRequest: guard }, guard.handler((request) => ({ sub: request.auth.sub })))
+ * ```
+ */
+export function requireAccessToken<Claims extends BearerClaims = AccessTokenClaims>(
+  options: AccessTokenGuardOptions<Claims>,
+): FastifyGuard<Claims> {
   const guard = accessTokenGuard(options)
-  return async (request, reply) => {
-    const verdict = await guard(readNodeRequest(request.raw, sentTo(request)))
-    if (!verdict.ok) return answer(reply, verdict.response)
-    for (const [name, value] of verdict.headers) reply.header(name, value)
-    request.auth = verdict.claims
+  const accepted = new WeakSet<FastifyRequest['raw']>()
+  const isAccepted = <Request extends FastifyRequest>(request: Request): request is Request & { auth: Claims } =>
+    accepted.has(request.raw)
+
+  /** Accepts the request, or rejects it by sending a response. */
+  async function check(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    if (isAccepted(request)) return
+    const outcome = await guard(readNodeRequest(request.raw, sentTo(request)))
+    if (!outcome.ok) {
+      answer(reply, outcome.response)
+      return
+    }
+    for (const [name, value] of outcome.headers) reply.header(name, value)
+    request.auth = outcome.claims
+    accepted.add(request.raw)
   }
+
+  const hook: onRequestAsyncHookHandler = async (request, reply) => {
+    await check(request, reply)
+    return isAccepted(request) ? undefined : reply
+  }
+  const handlerOf: FastifyGuard<Claims>['handler'] = (handle) => async (request, reply) => {
+    await check(request, reply)
+    return isAccepted(request) ? handle(request, reply) : reply
+  }
+  return Object.assign(hook, { handler: handlerOf })
 }
 
 function serve({ routes }: AuthServer): FastifyPluginCallback {

@@ -4,7 +4,7 @@ import { type Answer, send, type WireRequest } from '@baton/http-parity'
 import { memoryStore } from '@baton/store-memory'
 import formbody from '@fastify/formbody'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, expectTypeOf, test } from 'vitest'
 import { authHandler, handler, requireAccessToken } from '../src/index.js'
 
 const ISSUER = 'https://login.example'
@@ -181,6 +181,48 @@ describe('requireAccessToken', () => {
       app.get('/me', { [hook]: guard }, (request) => request.auth?.sub),
     )
     expect(answer).toMatchObject({ status: 200, body: 'alice' })
+  })
+
+  test('a handler of the guard checks the token unless the guard has done so as a hook', async () => {
+    let calls = 0
+    const counting = requireAccessToken({
+      verify: async (token) => {
+        calls += 1
+        return token === 'good' ? claims : null
+      },
+    })
+    const handle = counting.handler((request) => request.auth.sub)
+    const authorized: WireRequest = { ...me, headers: [['Authorization', 'Bearer good']] }
+    expect(await ask(authorized, (app) => app.get('/me', handle))).toMatchObject({ status: 200, body: 'alice' })
+    expect(await ask(authorized, (app) => app.get('/me', { onRequest: counting }, handle))).toMatchObject({
+      body: 'alice',
+    })
+    expect(calls).toBe(2)
+    expect((await ask(me, (app) => app.get('/me', handle))).status).toBe(401)
+  })
+
+  test('types request.auth as present in a handler of the guard, with the claims that the verifier returns', () => {
+    interface OwnClaims {
+      readonly sub: string
+      readonly roles: readonly string[]
+    }
+    const own = requireAccessToken({ verify: async (): Promise<OwnClaims | null> => null })
+    Fastify().get(
+      '/me',
+      own.handler((request, reply) => {
+        expectTypeOf(request.auth.roles).toEqualTypeOf<readonly string[]>()
+        expectTypeOf(reply.statusCode).toEqualTypeOf<number>()
+      }),
+    )
+    Fastify().get(
+      '/me',
+      guard.handler((request) => {
+        expectTypeOf(request.auth.client_id).toEqualTypeOf<string>()
+      }),
+    )
+    Fastify().get('/me', (request) => {
+      expectTypeOf(request.auth?.sub).toEqualTypeOf<string | undefined>()
+    })
   })
 
   test.each(['onRequest', 'preHandler'] as const)('as %s it answers a bad token itself', async (hook) => {

@@ -4,6 +4,7 @@ import {
   type AccessTokenGuardOptions,
   answerNodeRequest,
   type AuthServer,
+  type BearerClaims,
   defineAdapter,
   type Endpoint,
   mergeHeaders,
@@ -11,12 +12,12 @@ import {
   type PlainResponse,
   readNodeRequest,
 } from '@baton/http'
-import type { Context, Middleware } from 'koa'
+import type { Context, DefaultState, Middleware } from 'koa'
 
 declare module 'koa' {
   interface DefaultState {
-    /** What the access token says; set by `requireAccessToken`. */
-    auth?: AccessTokenClaims
+    /** The claims of the access token. Set by `requireAccessToken`; absent in a middleware without it. */
+    auth?: BearerClaims
   }
 }
 
@@ -38,8 +39,26 @@ export function handler(endpoint: Endpoint): Middleware {
   }
 }
 
-/** Lets a request with a valid access token through, with `ctx.state.auth` saying what is in it; answers every other (RFC 6750). */
-export function requireAccessToken(options: AccessTokenGuardOptions): Middleware {
+/** The state that `requireAccessToken` sets, for `new Router<AuthState>()`. */
+export interface AuthState<Claims extends BearerClaims = AccessTokenClaims> extends DefaultState {
+  /** The claims of the access token. */
+  auth: Claims
+}
+
+/**
+ * Creates a middleware that accepts requests with a valid access token and sets `ctx.state.auth` to its claims. All others are
+ * rejected (RFC 6750). Throws `MisuseError` for invalid options.
+ *
+ * @example
+ * ```ts
+ * router.get('/api/me', requireAccessToken({ verify: accessToken }), (ctx) => {
+ *   ctx.body = { sub: ctx.state.auth.sub }
+ * })
+ * ```
+ */
+export function requireAccessToken<Claims extends BearerClaims = AccessTokenClaims>(
+  options: AccessTokenGuardOptions<Claims>,
+): Middleware<AuthState<Claims>> {
   const guard = accessTokenGuard(options)
   return async (ctx, next) => {
     const verdict = await guard(readNodeRequest(ctx.req, sentTo(ctx)))

@@ -1,10 +1,11 @@
 import type { AccessTokenClaims, Endpoint } from '@baton/http'
 import { type Answer, send, serve, type WireRequest } from '@baton/http-parity'
 import { bodyParser as newBodyParser } from '@koa/bodyparser'
-import Koa, { type Middleware } from 'koa'
+import Router from '@koa/router'
+import Koa, { type DefaultState, type Middleware } from 'koa'
 import { koaBody } from 'koa-body'
 import bodyParser from 'koa-bodyparser'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, expectTypeOf, test } from 'vitest'
 import { handler, requireAccessToken } from '../src/index.js'
 
 const form = (body: string): WireRequest => ({
@@ -38,8 +39,11 @@ const twoCookies = answering(
   '{}',
 )
 
-async function ask(request: WireRequest, ...middleware: Middleware[]): Promise<Answer> {
-  const app = new Koa()
+async function ask<State extends DefaultState>(
+  request: WireRequest,
+  ...middleware: Middleware<State>[]
+): Promise<Answer> {
+  const app = new Koa<State>()
   for (const each of middleware) app.use(each)
   const server = await serve(app.callback())
   try {
@@ -150,4 +154,25 @@ describe('requireAccessToken', () => {
     expect(answer.status).toBe(401)
     expect(answer.headers['www-authenticate']?.[0]).toMatch(/^Bearer .*error="invalid_token"/)
   })
+})
+
+test('types ctx.state.auth as present behind the guard, with the claims that the verifier returns', () => {
+  interface OwnClaims {
+    readonly sub: string
+    readonly roles: readonly string[]
+  }
+  const own = requireAccessToken({ verify: async (): Promise<OwnClaims | null> => null })
+  new Router().get('/items/:id', own, (ctx) => {
+    expectTypeOf(ctx.state.auth.roles).toEqualTypeOf<readonly string[]>()
+  })
+  new Koa().use(own).use((ctx) => {
+    expectTypeOf(ctx.state.auth.roles).toEqualTypeOf<readonly string[]>()
+  })
+  new Router().get(
+    '/me',
+    requireAccessToken({ verify: async (): Promise<AccessTokenClaims | null> => null }),
+    (ctx) => {
+      expectTypeOf(ctx.state.auth.client_id).toEqualTypeOf<string>()
+    },
+  )
 })

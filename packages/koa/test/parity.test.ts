@@ -9,13 +9,13 @@ import * as adapter from '../src/index.js'
 const start =
   (...parsers: Middleware[]) =>
   (world: World) => {
-    const { whole, exact, below, guards } = world.mounts(adapter)
+    const { whole, exact, below, guards } = world.mounts<Middleware, Middleware<adapter.AuthState>>(adapter)
     const router = new Router()
     for (const [path, handler] of exact) router.all(path, handler)
     for (const [path, handler] of below) router.all(`${path}/{*rest}`, handler)
     for (const [path, guard] of guards)
       router.get(path, guard, (ctx) => {
-        ctx.body = ctx.state.auth?.sub
+        ctx.body = ctx.state.auth.sub
       })
     const app = new Koa()
     app.silent = true

@@ -24,9 +24,11 @@ app.post('/login', loginHandler(tokens, { accessToken, authenticate, accountName
 app.post('/auth/refresh', refreshHandler(tokens, { accessToken, cookie: true }))
 app.post('/auth/logout', logoutHandler(tokens, { cookie: true }))
 app.use('/auth', sessionsHandler(tokens, { verify: accessToken }))
-app.get('/api/me', requireAccessToken({ verify: accessToken }), (req, res) => {
-  res.json({ sub: req.auth?.sub })
-})
+const guard = requireAccessToken({ verify: accessToken })
+app.get(
+  '/api/me',
+  guard.handler((req, res) => res.json({ sub: req.auth.sub })),
+)
 
 app.listen(port, '127.0.0.1', () => console.log(\`listening on http://127.0.0.1:\${port}\`))
 `,
@@ -46,7 +48,7 @@ router.post('/auth/refresh', refreshHandler(tokens, { accessToken, cookie: true 
 router.post('/auth/logout', logoutHandler(tokens, { cookie: true }))
 router.all('/auth/{*path}', sessionsHandler(tokens, { verify: accessToken }))
 router.get('/api/me', requireAccessToken({ verify: accessToken }), (ctx) => {
-  ctx.body = { sub: ctx.state.auth?.sub }
+  ctx.body = { sub: ctx.state.auth.sub }
 })
 
 const app = new Koa().use(router.routes())
@@ -66,7 +68,11 @@ app.register(loginHandler(tokens, { accessToken, authenticate, accountName, cook
 app.register(refreshHandler(tokens, { accessToken, cookie: true }), { prefix: '/auth/refresh' })
 app.register(logoutHandler(tokens, { cookie: true }), { prefix: '/auth/logout' })
 app.register(sessionsHandler(tokens, { verify: accessToken }), { prefix: '/auth' })
-app.get('/api/me', { onRequest: requireAccessToken({ verify: accessToken }) }, (request) => ({ sub: request.auth?.sub }))
+const guard = requireAccessToken({ verify: accessToken })
+app.get(
+  '/api/me',
+  guard.handler((request) => ({ sub: request.auth.sub })),
+)
 
 await app.listen({ port, host: '127.0.0.1' })
 console.log(\`listening on http://127.0.0.1:\${port}\`)
