@@ -131,7 +131,7 @@ export interface Ending {
 }
 
 /** Present where the store did not confirm the write. */
-export interface Doubt {
+interface Doubt {
   readonly unconfirmed?: true
 }
 
@@ -142,7 +142,7 @@ interface EndOptions {
   readonly report: (record: RevokedRecord, doubt: Doubt) => void
 }
 
-export type RevokedRecord = FamilyRecord & { readonly revocation: Revocation }
+type RevokedRecord = FamilyRecord & { readonly revocation: Revocation }
 
 /**
  * Revokes the family that this call has read, and reports its end if it was this call that ended it: the revocation in the record
