@@ -61,25 +61,34 @@ export function serve(answer: RequestHandler, { env, tokens, close }: Serving): 
 }
 
 /**
- * Returns a function that ends idle connections at once and busy ones after their answer. `server.close` alone waits for clients
- * that keep a connection open, or have opened one and said nothing yet.
+ * Returns a function that closes idle connections at once and the others after their response, which says `Connection: close`: a
+ * client or proxy that reused the connection would lose its next request. `server.close` alone waits for clients that keep a
+ * connection open, or have opened one and sent nothing yet.
  */
 function hangUpWhenIdle(server: Server): () => void {
   const idle = new Set<Socket>()
+  const inFlight = new Set<ServerResponse>()
   let stopping = false
+  const announceClose = (response: ServerResponse) => {
+    if (!response.headersSent) response.setHeader('Connection', 'close')
+  }
   server.on('connection', (socket) => {
     idle.add(socket)
     socket.once('close', () => idle.delete(socket))
   })
   server.prependListener('request', ({ socket }, response) => {
     idle.delete(socket)
+    inFlight.add(response)
+    if (stopping) announceClose(response)
     response.once('close', () => {
+      inFlight.delete(response)
       if (stopping) socket.destroySoon()
       else if (!socket.destroyed) idle.add(socket)
     })
   })
   return () => {
     stopping = true
+    for (const response of inFlight) announceClose(response)
     for (const socket of idle) socket.destroySoon()
   }
 }
