@@ -1,5 +1,5 @@
 import type { webcrypto } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { open, readFile, rm } from 'node:fs/promises'
 import type { KeyPair } from '@baton/client/dpop'
 
 type Jwk = webcrypto.JsonWebKey
@@ -30,6 +30,15 @@ async function read(file: string): Promise<Jwk | null> {
 async function make(file: string): Promise<Jwk> {
   const { privateKey } = await crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
   const jwk = await crypto.subtle.exportKey('jwk', privateKey)
-  await writeFile(file, JSON.stringify(jwk), { mode: 0o600, flag: 'wx' })
+  const handle = await open(file, 'wx', 0o600)
+  try {
+    await handle.writeFile(JSON.stringify(jwk))
+  } catch (error) {
+    // A full disk must not leave half a key, which could not be read ever after.
+    await rm(file, { force: true })
+    throw error
+  } finally {
+    await handle.close()
+  }
   return jwk
 }

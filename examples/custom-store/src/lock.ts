@@ -39,9 +39,14 @@ async function acquire(lock: string): Promise<void> {
 /** Whole or not at all: no folder can be moved to where one is that is not empty. */
 async function makeLock(lock: string): Promise<void> {
   const fresh = `${lock}.${randomUUID()}`
-  await mkdir(fresh, { recursive: true })
-  await writeFile(join(fresh, 'free'), '', { flush: true })
-  if (!(await succeeds(rename(fresh, lock)))) await rm(fresh, { recursive: true })
+  try {
+    await mkdir(fresh, { recursive: true })
+    await writeFile(join(fresh, 'free'), '', { flush: true })
+    await succeeds(rename(fresh, lock))
+  } finally {
+    // Still there if another process was faster, or if the disk is full.
+    await rm(fresh, { recursive: true, force: true })
+  }
 }
 
 function isFree(holder: string): boolean {

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { open, readdir, readFile, rename, rm, utimes } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { type FileHandle, open, readdir, readFile, rename, rm, utimes } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { setTimeout as elapse } from 'node:timers/promises'
-import type { Lock, SessionStorage } from '@baton/client'
+import type { SessionStorage } from '@baton/client'
 
 export interface SessionFileOptions {
   /** A lock whose holder has not moved for so long is taken over, in seconds. Default 10. */
@@ -10,13 +11,16 @@ export interface SessionFileOptions {
 }
 
 /**
- * Keeps the session in a file that only its owner may read, for all processes of one machine. It is replaced as a whole, so that
- * nobody ever reads half of it. Lock files stand beside it; one whose process was killed is taken over.
+ * Keeps the session in a file that only its owner may read, for all processes of one machine. The file is replaced as a whole, so that
+ * it is never read half-written. Lock files stand beside it; that of a process which was killed is taken over.
  */
 export function sessionFile(path: string, { staleSeconds = 10 }: SessionFileOptions = {}): SessionStorage {
   const file = resolve(path)
-  const lockNamed = (name: string) => lockFiles(`${file}.${name}`, staleSeconds * 1000)
-  const writing = lockNamed('write')
+  const drafts = `${file}.draft.`
+  const staleMs = staleSeconds * 1000
+  // Held for one write only, so that waiting for it and taking it over fit into the time that a session waits for its storage.
+  const writing = lockFiles(`${file}.write`, staleMs / 2)
+  const refreshing = lockFiles(`${file}.lock`, staleMs)
 
   async function read(): Promise<string | null> {
     return readFile(file, 'utf8').catch((error: unknown) => {
@@ -25,13 +29,17 @@ export function sessionFile(path: string, { staleSeconds = 10 }: SessionFileOpti
     })
   }
 
-  async function write(text: string): Promise<void> {
-    const draft = `${file}.${randomUUID()}`
+  async function write(text: string, { isHeld }: HeldLock): Promise<void> {
+    // A process that was killed leaves a draft with its tokens.
+    for (const number of await suffixes(drafts)) await rm(drafts + number, { force: true })
+    const draft = drafts + randomUUID()
     try {
-      const handle = await open(draft, 'wx', 0o600)
-      await handle.writeFile(text)
-      await handle.sync()
-      await handle.close()
+      await create(draft, async (handle) => {
+        await handle.writeFile(text)
+        await handle.sync()
+      })
+      // A process that stood still for too long must not overwrite what another one has written since.
+      if (!(await isHeld())) throw new Error('the lock was taken over')
       await rename(draft, file)
       await syncFolder(dirname(file))
     } catch (error) {
@@ -41,17 +49,17 @@ export function sessionFile(path: string, { staleSeconds = 10 }: SessionFileOpti
   }
 
   return {
-    lock: lockNamed('lock'),
+    lock: async (signal) => (await refreshing(signal)).release,
     read,
     async swap(before, after) {
       // A sign-in or a sign-out does not wait for a refresh, so comparing and writing needs a lock of its own.
-      const release = await writing(AbortSignal.timeout(2 * staleSeconds * 1000))
+      const lock = await writing(AbortSignal.timeout(staleMs))
       try {
         if ((await read()) !== before) return false
-        await write(after)
+        await write(after, lock)
         return true
       } finally {
-        release()
+        lock.release()
       }
     },
   }
@@ -59,58 +67,67 @@ export function sessionFile(path: string, { staleSeconds = 10 }: SessionFileOpti
 
 const POLL_MS = 25
 
+interface HeldLock {
+  readonly release: () => void
+  /** False once another process has taken the lock over. */
+  readonly isHeld: () => Promise<boolean>
+}
+
 /**
- * A lock by files `prefix.1`, `prefix.2`, …: whoever made the highest one has it. A file is made by one process only (O_EXCL), and
- * its maker touches it while it lives; once it has stood still for too long, whoever makes the next number has taken it over.
+ * A lock by files `prefix.1`, `prefix.2`, …: the process that created the highest one holds it. A file is created by one process only
+ * (O_EXCL), which touches it while it lives. Once it has not changed for too long, the process that creates the next number has taken
+ * the lock over.
  */
-function lockFiles(prefix: string, staleMs: number): Lock {
+function lockFiles(prefix: string, staleMs: number): (signal: AbortSignal) => Promise<HeldLock> {
   const fileOf = (number: number) => `${prefix}.${String(number)}`
 
-  async function highest(): Promise<number> {
-    const start = `${basename(prefix)}.`
-    const names = await readdir(dirname(prefix))
-    const numbers = names.filter((name) => name.startsWith(start)).map((name) => Number(name.slice(start.length)))
-    return Math.max(0, ...numbers.filter(Number.isInteger))
+  async function numbers(): Promise<number[]> {
+    return (await suffixes(`${prefix}.`)).map(Number).filter(Number.isInteger)
   }
 
-  /** Makes the file of this number, unless somebody has. */
-  async function make(number: number, maker: string): Promise<boolean> {
-    try {
-      const handle = await open(fileOf(number), 'wx', 0o600)
-      await handle.writeFile(maker)
-      await handle.close()
-      return true
-    } catch (error) {
-      if (codeOf(error) === 'EEXIST') return false
-      throw error
-    }
-  }
+  const highest = async () => Math.max(0, ...(await numbers()))
 
-  /** What a living holder changes; null where there is none any more. */
+  /** What a living holder changes; null if the file is gone. */
   async function trace(number: number): Promise<string | null> {
     try {
-      const handle = await open(fileOf(number), 'r')
-      const [{ mtimeMs }, maker] = [await handle.stat(), await handle.readFile('utf8')]
-      await handle.close()
-      return `${maker} ${String(mtimeMs)}`
+      return await withFile(fileOf(number), 'r', async (handle) => {
+        const [{ mtimeMs }, maker] = [await handle.stat(), await handle.readFile('utf8')]
+        return `${maker} ${String(mtimeMs)}`
+      })
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return null
       throw error
     }
   }
 
-  /** Makes the file after `number`, and makes sure that it was the one to be made. */
-  async function takeAfter(number: number, last: string | null): Promise<(() => void) | null> {
+  /** Whether `mine`, just created after `number`, is the one that holds the lock. */
+  async function isRight(mine: number, number: number, last: string | null): Promise<boolean> {
+    // Meanwhile the lock may have been given back, or another process may have begun again from one.
+    return (await highest()) === mine && (number === 0 || (await trace(number)) === last)
+  }
+
+  /** Creates the file after `number`. */
+  async function takeAfter(number: number, last: string | null): Promise<HeldLock | null> {
     const mine = number + 1
-    if (!(await make(mine, randomUUID()))) return null
-    // Meanwhile it may have been given back, or somebody may have begun again from one.
-    const isRight = (await highest()) === mine && (number === 0 || (await trace(number)) === last)
-    if (!isRight) {
-      await rm(fileOf(mine), { force: true })
-      return null
+    try {
+      await create(fileOf(mine), (handle) => handle.writeFile(randomUUID()))
+    } catch (error) {
+      if (codeOf(error) === 'EEXIST') return null
+      throw error
     }
-    if (number > 0) await rm(fileOf(number), { force: true })
-    return hold(fileOf(mine), staleMs)
+    const release = hold(fileOf(mine), staleMs)
+    try {
+      if (await isRight(mine, number, last)) {
+        // All that dead processes left behind, so that none of it has to be waited for again.
+        for (const left of await numbers()) if (left < mine) await rm(fileOf(left), { force: true })
+        return { release, isHeld: async () => (await highest()) === mine }
+      }
+    } catch (error) {
+      release()
+      throw error
+    }
+    release()
+    return null
   }
 
   return async (signal) => {
@@ -123,8 +140,8 @@ function lockFiles(prefix: string, staleMs: number): Lock {
       const seen = now === 0 ? null : await trace(now)
       if (now !== number || seen !== last) [number, last, stillMs] = [now, seen, 0]
       if (number === 0 || stillMs >= staleMs) {
-        const release = await takeAfter(number, last)
-        if (release !== null) return release
+        const lock = await takeAfter(number, last)
+        if (lock !== null) return lock
       }
       await elapse(POLL_MS, undefined, { signal })
       // Counted by turns: whoever slept together with the holder has not seen it stand still.
@@ -133,27 +150,65 @@ function lockFiles(prefix: string, staleMs: number): Lock {
   }
 }
 
-/** Shows that its holder lives, until it is given back. */
+/** The locks of this process, which are given back when it exits. */
+const held = new Set<() => void>()
+process.on('exit', () => {
+  for (const release of held) release()
+})
+
+/** Shows that its holder lives, until the lock is given back. */
 function hold(file: string, staleMs: number): () => void {
   const beat = setInterval(() => {
     const now = new Date()
     utimes(file, now, now).catch(() => undefined)
   }, staleMs / 10).unref()
-  return () => {
+  const release = () => {
     clearInterval(beat)
-    void rm(file, { force: true }).catch(() => undefined)
+    held.delete(release)
+    try {
+      // At once: a process may exit right after this, and its file would cost the next one the time of a dead holder.
+      rmSync(file, { force: true })
+    } catch {
+      // It will be taken over.
+    }
   }
+  held.add(release)
+  return release
+}
+
+async function withFile<T>(path: string, flags: 'r' | 'wx', work: (handle: FileHandle) => Promise<T>): Promise<T> {
+  const handle = await open(path, flags, 0o600)
+  try {
+    return await work(handle)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Creates a file of this process, and removes it again if it cannot be written. Rejects with `EEXIST` if there is one. */
+function create(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
+  return withFile(path, 'wx', async (handle) => {
+    try {
+      await write(handle)
+    } catch (error) {
+      await rm(path, { force: true })
+      throw error
+    }
+  })
+}
+
+/** How the names of the files go on that begin with this path. */
+async function suffixes(path: string): Promise<string[]> {
+  const start = basename(path)
+  const names = await readdir(dirname(path))
+  return names.filter((name) => name.startsWith(start)).map((name) => name.slice(start.length))
 }
 
 /** A rename is durable once its folder is. */
 async function syncFolder(folder: string): Promise<void> {
-  try {
-    const handle = await open(folder, 'r')
-    await handle.sync()
-    await handle.close()
-  } catch {
+  await withFile(folder, 'r', (handle) => handle.sync()).catch(() => {
     // Windows opens no folders.
-  }
+  })
 }
 
 function codeOf(error: unknown): unknown {

@@ -1,8 +1,8 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { sessionFile } from '../src/file.js'
 import { createEnvironment, createSession } from '../src/index.js'
@@ -29,6 +29,23 @@ describe('a session in a file', () => {
     expect(await storage.read()).toBe('two')
     expect(statSync(path).mode & 0o777).toBe(0o600)
     await expect.poll(() => readdirSync(folder)).toEqual(['session.json'])
+  })
+
+  test('drafts of a process that was killed while it wrote are removed by the next write', async () => {
+    writeFileSync(`${path}.draft.killed`, 'tokens')
+    await sessionFile(path).swap(null, 'one')
+    expect(readdirSync(folder)).toEqual(['session.json'])
+  })
+
+  test('a writer whose lock was taken over does not overwrite what was written since', async () => {
+    const writing = sessionFile(path).swap(null, 'late')
+    const isWriting = () => readdirSync(folder).some((name) => name.includes('.draft.'))
+    while (!isWriting()) await new Promise((resolve) => setImmediate(resolve))
+    // Another process takes the lock over meanwhile.
+    writeFileSync(`${path}.write.2`, 'other')
+    await expect(writing).rejects.toThrow('taken over')
+    expect(await sessionFile(path).read()).toBeNull()
+    expect(readdirSync(folder)).toEqual(['session.json.write.2'])
   })
 
   test('of many writers that saw the same, one succeeds', async () => {
@@ -74,6 +91,20 @@ describe('the lock of a file', () => {
     await expect(acquire(0.5, AbortSignal.timeout(1500))).rejects.toThrow()
     release()
     ;(await acquire(0.5))()
+  })
+
+  test('it is free as soon as it is given back', async () => {
+    const release = await acquire(10)
+    release()
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  test('however many files dead processes left behind, they are waited for once', async () => {
+    for (const number of [1, 2, 4]) writeFileSync(`${path}.lock.${String(number)}`, 'dead')
+    const release = await acquire(0.3)
+    expect(readdirSync(folder)).toEqual(['session.json.lock.5'])
+    release()
+    ;(await acquire(60, AbortSignal.timeout(1000)))()
   })
 
   test('what a dead process left behind is taken over, by one of those who wait', async () => {
@@ -137,6 +168,42 @@ describe('processes that share a file', () => {
     expect(answers.map(({ heard }) => heard.at(-1)).sort()).toEqual([...Array(7).fill('adopted'), 'refreshed'])
     expect(server.asked('/oauth/token')).toHaveLength(1)
     expect(server.events.map(({ type }) => type)).toEqual(['issued', 'rotated'])
+  })
+
+  test('a process that exits gives its lock back', async () => {
+    const child = await start(60)
+    child.send('exit with the lock')
+    await once(child, 'exit')
+    expect(readdirSync(folder)).toEqual(['session.json'])
+  })
+
+  test('a full disk is reported as what it is, and leaves nothing behind', async () => {
+    const limited = ['-c', 'ulimit -f 0 && exec "$0" "$@"', process.execPath, worker.path, server.origin, path, '60']
+    const child = spawn('/bin/sh', limited, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    children.push(child)
+    await once(child, 'message')
+    const { token, heard } = await ask(child)
+    expect(token).toMatch(/^eyJ/)
+    expect(heard).toContain('storageFailed EFBIG')
+    expect(heard).toContain('refreshed')
+    expect(readdirSync(folder)).toEqual(['session.json'])
+    ;(await sessionFile(path, { staleSeconds: 60 }).lock(AbortSignal.timeout(1000)))()
+  })
+
+  test('a read-only directory is reported as what it is, and the session continues in memory', async () => {
+    chmodSync(path, 0o644)
+    chmodSync(folder, 0o555)
+    chmodSync(dirname(worker.path), 0o755)
+    // For root no directory is read-only.
+    const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {}
+    const child = fork(worker.path, [server.origin, path, '60'], nobody)
+    children.push(child)
+    await once(child, 'message')
+    const { token, heard } = await ask(child)
+    chmodSync(folder, 0o755)
+    expect(token).toMatch(/^eyJ/)
+    expect(heard).toContain('storageFailed EACCES')
+    expect(heard).toContain('refreshed')
   })
 
   test('the holder of the lock is killed with its answer under way: the next one gets the same answer', async () => {
