@@ -129,12 +129,17 @@ export function createSessions({ run, onChange }) {
     armUnlocked(device) {
       const armed = storedFor(device)
       let received = null
+      let written = armed
       const storage = {
         lock: nobodysLock,
         read: async () => received ?? armed,
         async swap(_before, after) {
           received = after
-          if (storedFor(device) === armed) localStorage.setItem(keyOf(device), after)
+          // Of several tabs, the first one stores its request and then its tokens.
+          if (storedFor(device) === written) {
+            localStorage.setItem(keyOf(device), after)
+            written = after
+          }
           return true
         },
       }
