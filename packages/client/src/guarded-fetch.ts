@@ -32,7 +32,7 @@ export function guardedFetch({ environment, proofs, get, instead, allowedOrigins
   const replacements = new Map<string, { readonly attempt: string; readonly until: number }>()
 
   return async (input, init = {}, { replay = false } = {}) => {
-    const isAllowed = (url: string) => allowedOrigins.includes(new URL(url).origin)
+    const isAllowed = (url: string) => allowedOrigins.some((origin) => url.startsWith(origin))
     const request = new Request(input, init)
     const { url, method, headers, signal } = request
     // A 401 concerns us only where the token was ours.

@@ -74,10 +74,11 @@ export interface Session {
   dispose(): void
 }
 
-/** The origin in the spelling of browsers: a trailing slash would match nothing. */
-function toOrigin(text: string): string {
-  if (!/^https?:\/\/[^/?#]+\/?$/i.test(text)) throw new MisuseError('allowedOrigins', `${text} is not an origin`)
-  return new URL(text).origin
+/** How serialized URLs of an origin begin; `URL.origin` would be "null" for app shells such as `capacitor://localhost`. */
+function toPrefix(origin: string): string {
+  if (!/^(?!file)[^/]+:\/\/[^/?#@]+\/?$/.test(origin))
+    throw new MisuseError('allowedOrigins', `${origin} is not an origin`)
+  return new URL('/', origin).href
 }
 
 /** Opens for business; asks nobody anything yet. Throws `MisuseError`. */
@@ -89,9 +90,9 @@ export function createSession(options: SessionOptions): Session {
     proofs = { scheme: 'Bearer', send: (build: () => Request) => environment.fetch(build()) },
     lockTimeoutSeconds = 15,
     requestTimeoutSeconds = 10,
+    // App shells have origins such as `capacitor://localhost`, and no API there.
+    allowedOrigins = [environment.origin?.startsWith('http') ? environment.origin : endpoints.origin],
   } = options
-  // App shells have origins such as `capacitor://localhost`, and no API there.
-  const ownOrigin = environment.origin?.startsWith('http') ? environment.origin : endpoints.origin
   const { on, emit } = createEmitter()
   const setup: Setup = {
     endpoints,
@@ -100,7 +101,7 @@ export function createSession(options: SessionOptions): Session {
     proofs,
     lockTimeoutSeconds,
     requestTimeoutSeconds,
-    allowedOrigins: options.allowedOrigins?.map(toOrigin) ?? [ownOrigin],
+    allowedOrigins: allowedOrigins.map(toPrefix),
     emit,
   }
   for (const option of ['lockTimeoutSeconds', 'requestTimeoutSeconds'] as const) {

@@ -12,7 +12,7 @@ export interface Setup {
   readonly proofs: Proofs
   readonly lockTimeoutSeconds: number
   readonly requestTimeoutSeconds: number
-  /** Where access tokens may go. */
+  /** Where access tokens may go, each with a slash at its end. */
   readonly allowedOrigins: readonly string[]
   readonly emit: Emit
 }

@@ -180,9 +180,29 @@ describe('allowed origins', () => {
     'https://api.example/v1',
     'https://api.example?x',
     'file:///',
+    'file://localhost',
+    'capacitor://localhost/v1',
   ])('reject %j at once', async (text) => {
     await expect(me([text])).rejects.toMatchObject({ option: 'allowedOrigins', message: expect.stringContaining(text) })
   })
+
+  test.each(['capacitor://localhost', 'ionic://localhost', 'tauri://localhost', 'chrome-extension://abcdefgh'])(
+    'may be that of an app shell, and then cover no other one: %s',
+    async (origin) => {
+      const requests: (string | null)[] = []
+      const fetch: typeof globalThis.fetch = async (input, init) => {
+        const request = new Request(input, init)
+        if (!request.url.startsWith('http')) requests.push(request.headers.get('authorization'))
+        return request.url.startsWith('http') ? world.clock.environment.fetch(request) : new Response('{}')
+      }
+      const own = await world.signedIn({
+        environment: { ...world.clock.environment, fetch },
+        allowedOrigins: [`${origin}/`],
+      })
+      for (const url of [`${origin}/api/me`, 'capacitor://elsewhere/api/me', 'data:text/plain,x']) await own.fetch(url)
+      expect(requests).toEqual([expect.stringMatching(/^Bearer /), null, null])
+    },
+  )
 
   test.each(['capacitor://localhost', 'tauri://localhost', 'file://', 'null'])(
     'are by default those of the server in an app shell of origin %s',
