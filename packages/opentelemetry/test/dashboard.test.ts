@@ -67,7 +67,7 @@ async function measured(): Promise<ReadonlyMap<string, Labels>> {
   const about = { at: 0, familyId: 'f', subject: 's', clientId: 'c', generation: 1 }
   for (const event of EVENTS) count({ ...about, ...event } as unknown as RefreshEvent)
   const store = observedStore(memoryStore(), telemetry)
-  await store.create({ id: 'x' } as never, 0)
+  await store.create({ id: 'x', current: {}, grant: { subject: 's' }, lifetime: {}, revocation: null } as never, 0)
   await store.rotate({ id: 'x' } as never)
   const endpoint = observedEndpoint('token', async () => ({ status: 200, headers: [], body: null }), telemetry)
   await endpoint({ method: 'POST' } as never)

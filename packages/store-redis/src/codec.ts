@@ -14,13 +14,11 @@ export const FORMAT = '2'
 
 const TEXT = '([^|\\n]*)'
 const WHOLE = '(-?\\d+)'
-/** JSON has no line feed outside of strings as JSON.stringify writes it, and escapes it within them. */
+/** JSON.stringify escapes line feeds, but not U+2028, which the dot of a pattern does not match. */
 const LINE = '([^\\n]*)'
 
 /** The whole record in one match: every rotation returns one. */
-const RECORD = new RegExp(
-  `^${[FORMAT, TEXT, WHOLE, `${WHOLE}?`, WHOLE, WHOLE, LINE].join('\\|')}\\n(\\[.*\\])\\n(\\[.*\\])$`,
-)
+const RECORD = new RegExp(`^${[FORMAT, TEXT, WHOLE, `${WHOLE}?`, WHOLE, WHOLE, LINE].join('\\|')}\\n${LINE}\\n${LINE}$`)
 
 /** What stands under a key of ours was not written by this version of this package. Nothing has been overwritten. */
 export class RecordFormatError extends Error {
