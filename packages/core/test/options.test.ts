@@ -71,11 +71,7 @@ describe('declareOptions', () => {
       { name: 'x', point: 1 },
       'point: is not an option of createLimit; did you mean "points"? (options: name, points, mode, onEvent, limits, store, tags, rate, strict)',
     ],
-    [
-      'points',
-      { name: 'x', points: 0 },
-      'points: must be an integer from 1 to 100, got 0; use false for no limit',
-    ],
+    ['points', { name: 'x', points: 0 }, 'points: must be an integer from 1 to 100, got 0; use false for no limit'],
     [
       'points',
       { name: 'x', points: null },
@@ -89,11 +85,7 @@ describe('declareOptions', () => {
       { name: 'x', limits: { idleSeconds: 60_000 } },
       'limits.idleSeconds: must be a whole number of seconds from 1 to 3600, got 60000; 60000 milliseconds are 60 seconds',
     ],
-    [
-      'store',
-      { name: 'x', store: {} },
-      'store: must be a store, got an object; pass what memoryStore() returns',
-    ],
+    ['store', { name: 'x', store: {} }, 'store: must be a store, got an object; pass what memoryStore() returns'],
     [
       'tags[1]',
       { name: 'x', tags: ['a', ''] },
