@@ -78,6 +78,9 @@ export async function tryTarballs(names, folder, runtimes = []) {
 /** The one that Koa uses: Express brings a newer one with other types, and beside both @types/koa would find those. */
 const UNTYPED = 'content-disposition@1'
 
+/** What the smoke program imports besides the packages and their peers. */
+const SMOKE_SERVERS = ['@hono/node-server']
+
 const NEWEST_NODE_TYPES = '@types/node@26'
 
 const JEST = 'jest@30'
@@ -121,7 +124,8 @@ function companionsOf(names) {
     const wanted = peers.flatMap((peer) => [peer, `@types/${peer}`]).filter((peer) => peer in devDependencies)
     return wanted.map((peer) => `${peer}@${installedVersion(join('packages', name), peer)}`)
   })
-  return [...new Set([...companions, `@types/node@${installedVersion('.', '@types/node')}`, UNTYPED])]
+  const servers = SMOKE_SERVERS.map((name) => `${name}@${installedVersion('packages/smoke', name)}`)
+  return [...new Set([...companions, ...servers, `@types/node@${installedVersion('.', '@types/node')}`, UNTYPED])]
 }
 
 function installedVersion(folder, dependency) {
