@@ -85,14 +85,14 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       const settings = { ...(await store.empty()), ACCESS_SECONDS: '900', IDLE_SECONDS: '900' }
       const { code, stderr } = await runToItsEnd(example, settings)
 
-      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^ACCESS_SECONDS: .+\n$/) })
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^option "ACCESS_SECONDS" .+\n$/) })
     })
 
     it('in production without a secret', async () => {
       const settings = { ...(await store.empty()), NODE_ENV: 'production', BATON_SECRET: undefined }
       const { code, stderr } = await runToItsEnd(example, settings)
 
-      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^BATON_SECRET: .+\n$/) })
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^option "BATON_SECRET" .+\n$/) })
     })
 
     describe.each(example.store === 'sqlite' ? [null] : [])('with a DATABASE', () => {
@@ -116,7 +116,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
         make(path)
         const { code, stderr } = await runToItsEnd(example, { DATABASE: path })
 
-        expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^DATABASE: .+\n$/) })
+        expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^option "DATABASE" .+\n$/) })
       })
     })
 
@@ -190,7 +190,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       const settings = { ...(await store.empty()), PORT: new URL(server.origin).port }
       const { code, stderr } = await runToItsEnd(example, settings)
 
-      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^PORT: .+\n$/) })
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/^option "PORT" .+\n$/) })
     })
 
     it('listens on loopback only', async () => {
@@ -350,7 +350,9 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       await (server.child.exitCode === null ? once(server.child, 'exit') : null)
 
       expect(answer).toMatch(/^HTTP\/1\.1 200 /)
-      expect(answer.match(/^connection: .*$/gim)).toEqual([expect.stringMatching(/^connection: close$/i)])
+      expect(answer.match(/^option "connection" .*$/gim)).toEqual([
+        expect.stringMatching(/^option "connection" close$/i),
+      ])
       expect(answer).toContain('"refresh_token":"brt_')
       expect(server.child.exitCode).toBe(0)
       expect(performance.now() - finishedAt).toBeLessThan(PROMPT_MS)
@@ -452,7 +454,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       expect(me.status).toBe(200)
       expect(statuses.at(-1)).toBe(200)
       expect((await on.cookieRefresh(cookie)).status).toBe(200)
-      expect(server.output()).toMatch(/^fault: store_\w+ in store\.rotate$/m)
+      expect(server.output()).toMatch(/^option "fault" store_\w+ in store\.rotate$/m)
     })
 
     it('ends on SIGTERM all the same', async () => {

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { Fault, MisuseError } from '@baton/core'
+import { OperationalError, ConfigurationError } from '@baton/core'
 import { doctor } from './commands/doctor.js'
 import { importTokens } from './commands/import.js'
 import { init } from './commands/init.js'
@@ -112,9 +112,10 @@ function say({ stdout }: Surroundings, text: string): number {
 }
 
 function explained(failure: unknown): { readonly code: number; readonly message: string } {
-  if (failure instanceof UsageError || failure instanceof MisuseError)
+  if (failure instanceof UsageError || failure instanceof ConfigurationError)
     return { code: EXIT.usage, message: failure.message }
-  const cause = failure instanceof Fault && failure.cause !== undefined ? `: ${messageOf(failure.cause)}` : ''
+  const cause =
+    failure instanceof OperationalError && failure.cause !== undefined ? `: ${messageOf(failure.cause)}` : ''
   return { code: EXIT.fault, message: messageOf(failure) + cause }
 }
 

@@ -354,7 +354,7 @@ describe('a config, and import', () => {
         { line: 1, subject: 'alice', verdict: 'good' },
         { line: 3, subject: null, verdict: 'not accepted' },
         { line: 4, subject: null, verdict: 'expired' },
-        { line: 5, subject: null, verdict: expect.stringMatching(/^fault: subject: expected/) },
+        { line: 5, subject: null, verdict: expect.stringMatching(/^fault: option "subject" must be/) },
       ],
     })
     const text = await baton.run(['import'], { cwd: folder, stdin: 'good\n' })

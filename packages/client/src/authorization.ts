@@ -38,7 +38,7 @@ export interface AuthorizationRequest {
 
 /**
  * Begins a sign-in with the authorization code grant: a fresh state, verifier and S256 challenge each time (RFC 7636). Takes what `discover`
- * returns. Throws `MisuseError`.
+ * returns. Throws `ConfigurationError`.
  */
 export async function beginAuthorization(options: AuthorizationOptions): Promise<AuthorizationRequest> {
   const { clientId, redirectUri, scope, issuer, parameters = {}, environment = createEnvironment() } = options

@@ -21,7 +21,7 @@ const ON_A_SERVER = 'https://server.invalid'
 
 /**
  * For a session in a cookie that no script can read: a Baton server with `cookie: true`. What is stored here is no secret: which
- * session it is, which generation, and until when. Throws `MisuseError`.
+ * session it is, which generation, and until when. Throws `ConfigurationError`.
  */
 export function cookieEndpoints(options: CookieOptions): Endpoints {
   const { shareAccessToken = false } = options

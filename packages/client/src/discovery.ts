@@ -1,6 +1,6 @@
 import { createEnvironment, type Environment, SessionError } from '@baton/client'
 import { isObject, parseJson, textOf } from './json.js'
-import { MisuseError } from './misuse.js'
+import { ConfigurationError } from './configuration-error.js'
 import { isSecure, parseUrl } from './secure-url.js'
 
 export interface DiscoveryOptions {
@@ -21,7 +21,7 @@ export interface DiscoveredServer {
 
 /**
  * Asks an issuer for its endpoints (RFC 8414), and where it has no such document for that of OpenID Connect. Only a document that
- * names this very issuer counts. Rejects with a `SessionError`; throws `MisuseError` for what cannot be an issuer.
+ * names this very issuer counts. Rejects with a `SessionError`; throws `ConfigurationError` for what cannot be an issuer.
  */
 export async function discover(issuer: string, options: DiscoveryOptions = {}): Promise<DiscoveredServer> {
   const { environment = createEnvironment() } = options
@@ -83,7 +83,7 @@ function endpointOf(metadata: Readonly<Record<string, unknown>>, name: string): 
 function issuerUrl(issuer: string): URL {
   const url = parseUrl(issuer)
   if (url && isSecure(url) && !url.search && !url.hash) return url
-  throw new MisuseError(
+  throw new ConfigurationError(
     'issuer',
     `${issuer} is not an https URL without query and fragment; plain http is for this machine only`,
   )

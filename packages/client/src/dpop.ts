@@ -2,7 +2,7 @@ import { createEnvironment, type Environment, type Proofs, type ProofSubject, Se
 import { indexedDbPlace, type KeyPair, type KeyPlace, makeKey } from './dpop-key.js'
 import { base64url, hashOf, webCrypto } from './encoding.js'
 import { unlessAborted } from './lock.js'
-import { MisuseError } from './misuse.js'
+import { ConfigurationError } from './configuration-error.js'
 import { randomText } from './timing.js'
 
 export type { KeyPair } from './dpop-key.js'
@@ -46,7 +46,7 @@ interface Signer {
 
 const FIRST_OF_ITS_KIND = { accessToken: null, isBound: false }
 
-/** Throws `MisuseError`. */
+/** Throws `ConfigurationError`. */
 export function dpopProofs(options: DpopOptions = {}): DpopProofs {
   const { environment = createEnvironment(), keyPair, name = 'baton' } = options
   const place = keyPair === undefined ? indexedDbPlace(name) : placeOf(keyPair)
@@ -132,7 +132,7 @@ export function dpopProofs(options: DpopOptions = {}): DpopProofs {
 function placeOf(pair: KeyPair): KeyPlace {
   const { algorithm } = pair.privateKey
   if (algorithm.name !== 'ECDSA' || !('namedCurve' in algorithm) || algorithm.namedCurve !== 'P-256')
-    throw new MisuseError('keyPair', `is a key for ${algorithm.name}; give one for ECDSA on P-256`)
+    throw new ConfigurationError('keyPair', `is a key for ${algorithm.name}; give one for ECDSA on P-256`)
   return { read: async () => pair, keep: async () => pair }
 }
 

@@ -1,4 +1,4 @@
-import { MisuseError } from './misuse.js'
+import { ConfigurationError } from './configuration-error.js'
 
 interface Surroundings {
   readonly fetch: unknown
@@ -19,10 +19,13 @@ export async function hashOf(text: string): Promise<string> {
   return base64url(new Uint8Array(hash))
 }
 
-/** Web Crypto, which browsers offer to pages with TLS only, and React Native does not have. Throws `MisuseError`. */
+/** Web Crypto, which browsers offer to pages with TLS only, and React Native does not have. Throws `ConfigurationError`. */
 export function webCrypto(): typeof crypto.subtle {
   const here: Surroundings = globalThis
   const subtle = here.crypto?.subtle
   if (subtle) return subtle
-  throw new MisuseError('crypto.subtle', 'is missing; it needs https or localhost, and a polyfill in React Native')
+  throw new ConfigurationError(
+    'crypto.subtle',
+    'is missing; it needs https or localhost, and a polyfill in React Native',
+  )
 }

@@ -1,7 +1,7 @@
 import type { Call, Endpoints } from '@baton/client'
 import type { ErrorCodeOf } from './answer.js'
 import { connectWith } from './connection.js'
-import { MisuseError } from './misuse.js'
+import { ConfigurationError } from './configuration-error.js'
 import { secureUrl } from './secure-url.js'
 
 export interface OAuthOptions {
@@ -24,11 +24,11 @@ export interface OAuthOptions {
   readonly errorCode?: ErrorCodeOf
 }
 
-/** For a session whose refresh token we keep: any OAuth 2 server. Throws `MisuseError`. */
+/** For a session whose refresh token we keep: any OAuth 2 server. Throws `ConfigurationError`. */
 export function oauthEndpoints(options: OAuthOptions): Endpoints {
   const { clientId, clientSecret, idempotencyKey = false, errorCode } = options
   if (typeof (clientId as unknown) !== 'string' || clientId === '')
-    throw new MisuseError('clientId', 'is missing; give the id that the server knows this app by')
+    throw new ConfigurationError('clientId', 'is missing; give the id that the server knows this app by')
   const token = secureUrl('tokenEndpoint', options.tokenEndpoint)
   const revocation =
     options.revocationEndpoint === undefined ? null : secureUrl('revocationEndpoint', options.revocationEndpoint)

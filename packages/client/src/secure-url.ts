@@ -1,4 +1,4 @@
-import { MisuseError } from './misuse.js'
+import { ConfigurationError } from './configuration-error.js'
 
 interface Surroundings {
   readonly fetch: unknown
@@ -24,7 +24,7 @@ export function isSecure({ protocol, hostname }: URL): boolean {
 
 /**
  * An absolute URL that tokens may be sent to. A relative one is resolved as `fetch` resolves it, and against `elsewhere` outside of
- * browsers. Throws `MisuseError`.
+ * browsers. Throws `ConfigurationError`.
  */
 export function secureUrl(option: string, value: string | URL, elsewhere?: string): string {
   const text = String(value)
@@ -34,5 +34,8 @@ export function secureUrl(option: string, value: string | URL, elsewhere?: strin
     const url = parseUrl(text, base)
     if (url && isSecure(url) && !url.hash) return url.href
   }
-  throw new MisuseError(option, `${text} is not an https URL without fragment; plain http is for this machine only`)
+  throw new ConfigurationError(
+    option,
+    `${text} is not an https URL without fragment; plain http is for this machine only`,
+  )
 }

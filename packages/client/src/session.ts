@@ -6,7 +6,7 @@ import { createEmitter, type SessionEvent, type SessionListener } from './events
 import { type GuardedFetch, guardedFetch } from './guarded-fetch.js'
 import { createKeeper, type SessionSnapshot } from './keeper.js'
 import { unlessAborted } from './lock.js'
-import { MisuseError } from './misuse.js'
+import { ConfigurationError } from './configuration-error.js'
 import type { Proofs } from './proofs.js'
 import type { Known, LiveSession } from './record.js'
 import { successorOf } from './refresh-state.js'
@@ -77,11 +77,11 @@ export interface Session {
 /** How serialized URLs of an origin begin; `URL.origin` would be "null" for app shells such as `capacitor://localhost`. */
 function toPrefix(origin: string): string {
   if (!/^(?!file)[^/]+:\/\/[^/?#@]+\/?$/.test(origin))
-    throw new MisuseError('allowedOrigins', `${origin} is not an origin`)
+    throw new ConfigurationError('allowedOrigins', `${origin} is not an origin`)
   return new URL('/', origin).href
 }
 
-/** Opens for business; asks nobody anything yet. Throws `MisuseError`. */
+/** Opens for business; asks nobody anything yet. Throws `ConfigurationError`. */
 export function createSession(options: SessionOptions): Session {
   const {
     endpoints,
@@ -107,7 +107,7 @@ export function createSession(options: SessionOptions): Session {
   for (const option of ['lockTimeoutSeconds', 'requestTimeoutSeconds'] as const) {
     const seconds = setup[option]
     // Nobody waits for longer: who gives more has given milliseconds.
-    if (!(seconds > 0 && seconds <= 600)) throw new MisuseError(option, `${seconds} is not between 0 and 600`)
+    if (!(seconds > 0 && seconds <= 600)) throw new ConfigurationError(option, `${seconds} is not between 0 and 600`)
   }
   const vault = createVault(setup)
   const { transport, run, flush, readGrant } = endpoints.connect({ ...setup, vault })

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { beginAuthorization } from '../src/authorization.js'
 import { discover } from '../src/discovery.js'
 import type { LiveSession } from '../src/index.js'
-import { MisuseError } from '../src/misuse.js'
+import { ConfigurationError } from '../src/configuration-error.js'
 import { oauthEndpoints } from '../src/oauth.js'
 import { startForeignServer } from './foreign-server.js'
 
@@ -108,7 +108,7 @@ describe('discovery', () => {
   test('CL-10 plain http is refused, of issuers and of what they name', async () => {
     for (const issuer of ['http://login.example', 'https://login.example/?tenant=1', 'login.example'])
       await expect(discover(issuer)).rejects.toMatchObject({ option: 'issuer' })
-    await expect(discover('http://login.localhost/?tenant=1')).rejects.toBeInstanceOf(MisuseError)
+    await expect(discover('http://login.localhost/?tenant=1')).rejects.toBeInstanceOf(ConfigurationError)
     const fine = { authorization_endpoint: 'https://login.example/authorize', revocation_endpoint: undefined }
     const wrong = [
       'http://login.example/x',

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { dpopProofs, type KeyPair } from '../src/dpop.js'
 import { createSession, type SessionOptions } from '../src/index.js'
-import { MisuseError } from '../src/misuse.js'
+import { ConfigurationError } from '../src/configuration-error.js'
 import { oauthEndpoints } from '../src/oauth.js'
 import { createClock } from './clock.js'
 import { CLIENT, type ServerOptions, startServer, type TestServer } from './server.js'
@@ -260,8 +260,8 @@ describe('keys', () => {
     const modulus = { modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' }
     const rsa = await crypto.subtle.generateKey({ name: 'RSASSA-PKCS1-v1_5', ...modulus }, false, ['sign', 'verify'])
     const other = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-384' }, false, ['sign', 'verify'])
-    expect(() => dpopProofs({ keyPair: rsa })).toThrow(MisuseError)
-    expect(() => dpopProofs({ keyPair: other })).toThrow(MisuseError)
+    expect(() => dpopProofs({ keyPair: rsa })).toThrow(ConfigurationError)
+    expect(() => dpopProofs({ keyPair: other })).toThrow(ConfigurationError)
   })
 
   test('without a key and without a place for one there is no proof, and no request without one', async () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { cookieEndpoints } from '../src/cookie.js'
 import { createSession } from '../src/index.js'
-import { MisuseError } from '../src/misuse.js'
+import { ConfigurationError } from '../src/configuration-error.js'
 import { oauthEndpoints } from '../src/oauth.js'
 
 const PATHS = { refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }
@@ -57,9 +57,9 @@ test.each([
   'ftp://app.example/',
   'https://app.example/#here',
 ])('%s is misuse there as anywhere', (refreshEndpoint) => {
-  expect(() => cookieEndpoints({ ...PATHS, refreshEndpoint })).toThrow(MisuseError)
+  expect(() => cookieEndpoints({ ...PATHS, refreshEndpoint })).toThrow(ConfigurationError)
 })
 
 test('a client that keeps its own refresh token has to name its server', () => {
-  expect(() => oauthEndpoints({ tokenEndpoint: '/oauth/token', clientId: 'web' })).toThrow(MisuseError)
+  expect(() => oauthEndpoints({ tokenEndpoint: '/oauth/token', clientId: 'web' })).toThrow(ConfigurationError)
 })

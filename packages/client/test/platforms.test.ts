@@ -68,7 +68,9 @@ describe('React Native', () => {
 
   test('what needs Web Crypto says so', async () => {
     for (const name of ['beginAuthorization', 'thumbprint'] as const)
-      expect(await ask(name)).toMatchObject({ error: expect.stringMatching(/^MisuseError: crypto.subtle/) })
+      expect(await ask(name)).toMatchObject({
+        error: expect.stringMatching(/^ConfigurationError: option "crypto.subtle"/),
+      })
   })
 })
 

@@ -4,7 +4,7 @@ import { cookieEndpoints } from '../src/cookie.js'
 import { hashOf } from '../src/encoding.js'
 import { createSession, memoryStorage, type Session, type SessionOptions } from '../src/index.js'
 import { logoutEverywhere } from '../src/logout-everywhere.js'
-import { MisuseError } from '../src/misuse.js'
+import { ConfigurationError } from '../src/configuration-error.js'
 import { type OAuthOptions, oauthEndpoints } from '../src/oauth.js'
 import { BACKEND, CLIENT, gate } from './server.js'
 import { createWorld, listen, type World } from './world.js'
@@ -437,8 +437,8 @@ describe('misuse is told where it is made', () => {
     ['half an endpoint', { ...good, revocationEndpoint: '/revoke' }, 'revocationEndpoint'],
     ['no client', { ...good, clientId: '' }, 'clientId'],
   ])('%s', (_name, options, option) => {
-    expect(() => oauthEndpoints(options)).toThrow(MisuseError)
-    expect(() => oauthEndpoints(options)).toThrow(`${option}: `)
+    expect(() => oauthEndpoints(options)).toThrow(ConfigurationError)
+    expect(() => oauthEndpoints(options)).toThrow(`option "${option}" `)
   })
 
   test.each<[string, Partial<SessionOptions>, string]>([
@@ -447,8 +447,8 @@ describe('misuse is told where it is made', () => {
     ['no number', { lockTimeoutSeconds: NaN }, 'lockTimeoutSeconds'],
   ])('%s', (_name, options, option) => {
     const open = () => createSession({ endpoints: oauthEndpoints(good), ...options })
-    expect(open).toThrow(MisuseError)
-    expect(open).toThrow(`${option}: `)
+    expect(open).toThrow(ConfigurationError)
+    expect(open).toThrow(`option "${option}" `)
   })
 
   test('the longest wait is ten minutes', () => {

@@ -1,4 +1,4 @@
-import { type Family, MisuseError, type RefreshEvent, type RefreshTokens } from '@baton/core'
+import { type Family, ConfigurationError, type RefreshEvent, type RefreshTokens } from '@baton/core'
 import type { EventLog } from './event-log.js'
 import { historyOf } from './history.js'
 import type { Answer } from './respond.js'
@@ -91,7 +91,7 @@ export function createActions(
       return await act(operator, subject, members)
     } catch (failure) {
       // Both come with the request.
-      if (failure instanceof MisuseError && ['subject', 'cursor'].includes(failure.option)) return unclear()
+      if (failure instanceof ConfigurationError && ['subject', 'cursor'].includes(failure.option)) return unclear()
       throw failure
     }
   }

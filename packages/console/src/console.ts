@@ -1,4 +1,4 @@
-import { callObserver, describeFailure, Fault, MisuseError, type RefreshTokens } from '@baton/core'
+import { callObserver, describeFailure, OperationalError, ConfigurationError, type RefreshTokens } from '@baton/core'
 import {
   type CountedRequest,
   type Endpoint,
@@ -40,7 +40,7 @@ const KNOWN = ['authorize', 'log', 'onAction', 'onError', 'now', 'rateLimit', 't
 
 /**
  * A page on which operators find a subject, see its sessions and what became of each, and end one or all. One endpoint for one
- * address: `GET` is the page, `POST` what it asks. Closed unless `authorize` says who is asking; never rejects. Throws `MisuseError`.
+ * address: `GET` is the page, `POST` what it asks. Closed unless `authorize` says who is asking; never rejects. Throws `ConfigurationError`.
  */
 export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions): Endpoint {
   demandOptions(options)
@@ -101,7 +101,7 @@ export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions):
       return await run(request)
     } catch (error) {
       report(error, onError)
-      return error instanceof Fault
+      return error instanceof OperationalError
         ? refusal(503, 'Something that is needed does not answer. Try again in a moment.', [['retry-after', '1']])
         : refusal(500, 'Something went wrong here.')
     }
@@ -109,14 +109,19 @@ export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions):
 }
 
 function demandOptions(options: Partial<ConsoleOptions> | null | undefined): void {
-  if (typeof options !== 'object' || options === null) throw new MisuseError('console', 'give { authorize, log }')
+  if (typeof options !== 'object' || options === null)
+    throw new ConfigurationError('console', 'give { authorize, log }')
   for (const name of Object.keys(options)) {
-    if (!KNOWN.includes(name)) throw new MisuseError(name, `is not an option here; known are ${KNOWN.join(', ')}`)
+    if (!KNOWN.includes(name))
+      throw new ConfigurationError(name, `is not an option here; known are ${KNOWN.join(', ')}`)
   }
   if (typeof options.authorize !== 'function')
-    throw new MisuseError('authorize', 'is missing: give a function that says which operator makes a request, or null')
+    throw new ConfigurationError(
+      'authorize',
+      'is missing: give a function that says which operator makes a request, or null',
+    )
   if (typeof options.log?.record !== 'function')
-    throw new MisuseError('log', 'is missing: give memoryEventLog(), and its record to onEvent')
+    throw new ConfigurationError('log', 'is missing: give memoryEventLog(), and its record to onEvent')
 }
 
 /** Calls `onError`. If it fails, a process warning tells of the original error. */

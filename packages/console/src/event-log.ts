@@ -1,4 +1,4 @@
-import { MisuseError, type RefreshEvent } from '@baton/core'
+import { ConfigurationError, type RefreshEvent } from '@baton/core'
 
 /** How often each kind of event has happened. */
 export interface Counts {
@@ -37,7 +37,7 @@ export interface MemoryEventLogOptions {
 const LATELY_MS = 60_000
 const LATELY_PARTS = 60
 
-/** Remembers events of this process, in bounded memory. Throws `MisuseError` for bad options. */
+/** Remembers events of this process, in bounded memory. Throws `ConfigurationError` for bad options. */
 export function memoryEventLog(options: MemoryEventLogOptions = {}): EventLog {
   const { mostFamilies = 1000, mostEvents = 100, now = Date.now, elapsed = () => performance.now() } = options
   demandCount('mostFamilies', mostFamilies, 1)
@@ -111,5 +111,5 @@ function createCounter({ since, elapsed }: { readonly since: number; readonly el
 
 function demandCount(option: string, value: number, least: number): void {
   if (Number.isInteger(value) && value >= least) return
-  throw new MisuseError(option, `${String(value)} is not a whole number of ${String(least)} or more`)
+  throw new ConfigurationError(option, `${String(value)} is not a whole number of ${String(least)} or more`)
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createRefreshTokens, MisuseError } from '@baton/core'
+import { createRefreshTokens, ConfigurationError } from '@baton/core'
 import { memoryStore } from '@baton/store-memory'
 import { describe, expect, test } from 'vitest'
 import { consoleEndpoint, memoryEventLog } from '../src/index.js'
@@ -16,7 +16,7 @@ describe('closed by default', () => {
     ['no log', { authorize: () => 'olga' }],
     ['a misspelt option', { authorize: () => 'olga', log, autorize: 1 }],
   ])('%s is misuse', (_, options) => {
-    expect(() => consoleEndpoint(tokens, options as never)).toThrow(MisuseError)
+    expect(() => consoleEndpoint(tokens, options as never)).toThrow(ConfigurationError)
   })
 
   test.each([null, '', undefined, true])(

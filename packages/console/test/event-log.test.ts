@@ -1,4 +1,4 @@
-import { MisuseError, type FamilyId, type RefreshEvent } from '@baton/core'
+import { ConfigurationError, type FamilyId, type RefreshEvent } from '@baton/core'
 import { describe, expect, test, vi } from 'vitest'
 import { memoryEventLog } from '../src/index.js'
 
@@ -113,5 +113,5 @@ test('the family to forget is not searched for', () => {
 })
 
 test.each([{ mostFamilies: 0 }, { mostEvents: 1 }, { mostEvents: 2.5 }])('%j is misuse', (options) => {
-  expect(() => memoryEventLog(options)).toThrow(MisuseError)
+  expect(() => memoryEventLog(options)).toThrow(ConfigurationError)
 })

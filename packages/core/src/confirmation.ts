@@ -1,5 +1,5 @@
 import { demandName, demandObject } from './demand.js'
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 import { sameText } from './same-text.js'
 
 /**
@@ -19,12 +19,12 @@ export function sameConfirmation(one: Confirmation | null, other: Confirmation |
   return sameText(confirmationText(one), confirmationText(other))
 }
 
-/** Throws `MisuseError` unless the value is a confirmation with one member. */
+/** Throws `ConfigurationError` unless the value is a confirmation with one member. */
 export function assertConfirmation(option: string, value: unknown): asserts value is Confirmation {
   demandObject(option, value)
   const members = Object.entries(value)
   const [member, thumbprint] = members[0] ?? []
   if (members.length !== 1 || (member !== 'jkt' && member !== 'x5t#S256'))
-    throw new MisuseError(option, "must have one member, jkt or x5t#S256, such as { jkt: '…' } (RFC 7800)")
+    throw new ConfigurationError(option, "must have one member, jkt or x5t#S256, such as { jkt: '…' } (RFC 7800)")
   demandName(`${option}.${member}`, thumbprint)
 }

@@ -21,7 +21,7 @@ export interface TokenDescription {
 
 /**
  * Reads a token offline, for a person who has one and wonders what it is. Null for what does not look like a token of ours. Throws
- * `MisuseError` for secrets that cannot be.
+ * `ConfigurationError` for secrets that cannot be.
  */
 export function describeToken(
   refreshToken: string,

@@ -1,4 +1,4 @@
-import { Fault, type FaultCode } from './errors.js'
+import { OperationalError, type OperationalErrorCode } from './errors.js'
 import type { RefreshEvent } from './events.js'
 import type { CurrentToken, Family, FamilyRecord } from './family.js'
 import type { ForeignTokens } from './foreign.js'
@@ -40,9 +40,15 @@ export interface Engine {
 }
 
 /** Reports a fault and returns it, to be thrown. */
-export function fault(engine: Engine, code: FaultCode, operation: string, message: string, cause?: unknown): Fault {
+export function fault(
+  engine: Engine,
+  code: OperationalErrorCode,
+  operation: string,
+  message: string,
+  cause?: unknown,
+): OperationalError {
   engine.emit({ type: 'fault', at: engine.now(), code, operation })
-  return new Fault(code, message, { cause })
+  return new OperationalError(code, message, { cause })
 }
 
 /** Asks a function of the app's. What it throws is a fault: nobody is signed out by it. */

@@ -1,5 +1,5 @@
 import type { AttemptMatch, MintOutcome, Objection, RefusalReason } from './decide.js'
-import type { FaultCode } from './errors.js'
+import type { OperationalErrorCode } from './errors.js'
 import type { FamilyId, RevocationReason } from './family.js'
 
 interface OfFamily {
@@ -62,7 +62,7 @@ export type RefreshEvent =
   | {
       readonly type: 'fault'
       readonly at: number
-      readonly code: FaultCode
+      readonly code: OperationalErrorCode
       /** The call that failed, such as `store.rotate` or `beforeRotate`. */
       readonly operation: string
     }

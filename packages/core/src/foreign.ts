@@ -1,6 +1,6 @@
 import { demandFunction, demandKnown, demandObject, shown } from './demand.js'
 import { callHook, type Engine, fault } from './engine.js'
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 import { type Family, type FamilyRecord, toFamily } from './family.js'
 import { checkGrant, type IssueRequest, newFamily } from './issue.js'
 import { MAX_SKEW_MS } from './numbers.js'
@@ -63,13 +63,13 @@ export interface Newcomer {
   readonly signedInAt: number
 }
 
-/** Throws `MisuseError`. */
+/** Throws `ConfigurationError`. */
 export function checkForeignTokens(accept: ForeignTokens | undefined): ForeignTokens | undefined {
   if (accept === undefined) return undefined
   demandObject('accept', accept)
   demandKnown(accept, ['identify', 'find', 'moved'], 'accept.')
   if (typeof (accept as Partial<ForeignTokens>).find !== 'function')
-    throw new MisuseError('accept.find', `expected a function, got ${shown(accept.find)}`)
+    throw new ConfigurationError('accept.find', `must be a function, got ${shown(accept.find)}`)
   demandFunction('accept.identify', accept.identify)
   demandFunction('accept.moved', accept.moved)
   return accept
@@ -131,7 +131,7 @@ function identityOf({ identify = (token) => token }: ForeignTokens, text: string
   const identity = identify(text)
   // One name for several tokens would make one family of them all.
   if (identity !== null && (typeof identity !== 'string' || identity === ''))
-    throw new MisuseError('accept.identify', `expected text or null, got ${shown(identity)}`)
+    throw new ConfigurationError('accept.identify', `must be text or null, got ${shown(identity)}`)
   return identity
 }
 
@@ -156,12 +156,12 @@ const LAST_START = Date.UTC(2106, 0, 1)
 /** Databases write the year 9999 for what never ends. */
 const LAST_END = Date.UTC(10_000, 0, 1)
 
-/** Drops fractions. Throws `MisuseError` for other units: an instant in seconds is one of 1970, and would sign everybody out. */
+/** Drops fractions. Throws `ConfigurationError` for other units: an instant in seconds is one of 1970, and would sign everybody out. */
 function toMilliseconds(name: string, value: unknown, last: number): number {
   if (typeof value === 'number' && value >= FIRST && value <= last) return Math.floor(value)
-  throw new MisuseError(
+  throw new ConfigurationError(
     `accept.find.${name}`,
-    `expected epoch milliseconds, got ${shown(value)}; of seconds, take 1000 times as many`,
+    `must be epoch milliseconds, got ${shown(value)}; of seconds, take 1000 times as many`,
   )
 }
 

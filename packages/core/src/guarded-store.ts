@@ -1,5 +1,11 @@
 import { isText, shown } from './demand.js'
-import { Fault, type FaultCode, MisuseError, StoreError } from './errors.js'
+import {
+  ConfigurationError,
+  isConfigurationError,
+  OperationalError,
+  type OperationalErrorCode,
+  StoreError,
+} from './errors.js'
 import type { FamilyId, FamilyRecord } from './family.js'
 import { toInteger, withIntegers } from './numbers.js'
 import type { Page, RotateCommand, TokenStore } from './store.js'
@@ -10,7 +16,7 @@ const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'remembe
 export interface GuardOptions {
   /** Null waits for as long as the driver does. */
   readonly timeoutMs: number | null
-  readonly onFault: (code: FaultCode, operation: string) => void
+  readonly onFault: (code: OperationalErrorCode, operation: string) => void
 }
 
 /**
@@ -23,7 +29,7 @@ export interface GuardOptions {
 export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptions): TokenStore {
   for (const method of METHODS) {
     if (typeof (store as Partial<TokenStore> | null)?.[method] !== 'function')
-      throw new MisuseError(
+      throw new ConfigurationError(
         'store',
         `has no method ${method}(); pass what a store package returns, not a driver or a URL`,
       )
@@ -37,9 +43,10 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
     try {
       return check(await within(timeoutMs, method, ask()))
     } catch (cause) {
-      if (cause instanceof MisuseError) throw cause
+      if (cause instanceof ConfigurationError) throw cause
       const operation = `store.${method}`
-      const fault = cause instanceof Fault ? cause : new StoreError('store_failed', `${operation} failed`, { cause })
+      const fault =
+        cause instanceof OperationalError ? cause : new StoreError('store_failed', `${operation} failed`, { cause })
       onFault(fault.code, operation)
       throw fault
     }
@@ -81,8 +88,9 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
           try {
             return await store.list(withIntegers(query))
           } catch (cause) {
-            if (query.cursor === undefined || !(cause instanceof TypeError)) throw cause
-            throw new MisuseError('cursor', 'is not one that list returned; leave it out to begin at the first page', {
+            if (!isConfigurationError(cause)) throw cause
+            if (query.cursor === undefined) throw new StoreError('store_failed', 'store.list failed', { cause })
+            throw new ConfigurationError('cursor', 'is not one that list returned; omit it to get the first page', {
               cause,
             })
           }

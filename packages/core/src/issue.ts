@@ -1,7 +1,7 @@
 import { assertConfirmation, type Confirmation } from './confirmation.js'
 import { demandBoolean, demandName, demandObject, shown } from './demand.js'
 import { type Engine, namesOf } from './engine.js'
-import { MisuseError, StoreError } from './errors.js'
+import { ConfigurationError, StoreError } from './errors.js'
 import { expiryAt, type Family, type FamilyGrant, type FamilyRecord, toFamily } from './family.js'
 import { distinctResources, isResource } from './resource.js'
 import { sameText } from './same-text.js'
@@ -94,7 +94,7 @@ export function newFamily(
 
 export type CheckedGrant = Omit<FamilyGrant, 'createdAt'>
 
-/** Checks a grant and fills in its defaults. Throws `MisuseError`. */
+/** Checks a grant and fills in its defaults. Throws `ConfigurationError`. */
 export function checkGrant(option: string, request: IssueRequest): CheckedGrant {
   demandObject(option, request)
   const { subject, clientId = FIRST_PARTY, confirmation = null, offline = false } = request
@@ -115,29 +115,32 @@ export function checkGrant(option: string, request: IssueRequest): CheckedGrant 
 
 function checkScope(scope: unknown): string {
   if (typeof scope !== 'string')
-    throw new MisuseError('scope', `expected a string, got ${shown(scope)}; join a list by single spaces`)
+    throw new ConfigurationError('scope', `must be a string, got ${shown(scope)}; join a list by single spaces`)
   if (scope.length > scopeBytes)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'scope',
       `is ${String(scope.length)} characters long, at most ${String(scopeBytes)} are kept; name groups of permissions instead`,
     )
   const scopes = parseScope(scope)
   if (scopes === null)
-    throw new MisuseError('scope', 'breaks the grammar of RFC 6749 section 3.3; separate tokens by single spaces')
+    throw new ConfigurationError(
+      'scope',
+      'breaks the grammar of RFC 6749 section 3.3; separate tokens by single spaces',
+    )
   return scopes.join(' ')
 }
 
 function checkAudience(audience: unknown): string[] {
   if (!Array.isArray(audience) || audience.length > audienceEntries)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'audience',
-      `expected a list of at most ${String(audienceEntries)} resources, got ${Array.isArray(audience) ? `one of ${String(audience.length)}` : shown(audience)}`,
+      `must be a list of at most ${String(audienceEntries)} resources, got ${Array.isArray(audience) ? `one of ${String(audience.length)}` : shown(audience)}`,
     )
   return distinctResources(
     audience.map((resource: unknown) => {
       demandName('audience', resource)
       if (!isResource(resource))
-        throw new MisuseError(
+        throw new ConfigurationError(
           'audience',
           `must not contain a fragment or a relative reference (RFC 8707 section 2), got ${shown(resource)}; give the absolute URL of the API, or a name`,
         )
@@ -154,7 +157,7 @@ function checkMetadata(metadata: unknown): Record<string, unknown> {
   demandObject('metadata', copy)
   const size = Buffer.byteLength(json ?? '')
   if (size > metadataBytes)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'metadata',
       `is ${String(size)} bytes of JSON, at most ${String(metadataBytes)} are kept; store the rest yourself, under the family id`,
     )

@@ -1,6 +1,6 @@
 import { hkdfSync } from 'node:crypto'
 import { type Mac, macUnder } from './digest.js'
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 
 const LEAST_SECRET_BYTES = 32
 
@@ -20,38 +20,41 @@ export interface KeyRing {
 }
 
 /**
- * Derives the ring from `[current, ...older]`. Throws `MisuseError` for an empty ring, a secret under 32 bytes, a secret given
+ * Derives the ring from `[current, ...older]`. Throws `ConfigurationError` for an empty ring, a secret under 32 bytes, a secret given
  * twice, or two secrets whose derived key ids collide.
  */
 export function createKeyRing(secrets: readonly (string | Uint8Array | undefined)[]): KeyRing {
   // Callers without types reach this with process.env values.
   if (!Array.isArray(secrets) || secrets.length === 0)
-    throw new MisuseError('secrets', `expected a list of at least one secret; give secrets: [process.env.BATON_SECRET]`)
+    throw new ConfigurationError(
+      'secrets',
+      `must be a list of at least one secret; give secrets: [process.env.BATON_SECRET]`,
+    )
   const keys = new Map<string, Key>()
   for (const [index, secret] of (secrets as readonly unknown[]).entries()) {
     const key = deriveKey(bytesOf(secret, index))
     if (keys.has(key.id))
-      throw new MisuseError(
+      throw new ConfigurationError(
         `secrets[${String(index)}]`,
         `yields the same key id as an earlier secret; remove the duplicate or make another secret`,
       )
     keys.set(key.id, key)
   }
   const [current] = keys.values()
-  if (current === undefined) throw new MisuseError('secrets', 'is empty')
+  if (current === undefined) throw new ConfigurationError('secrets', 'is empty')
   return { current, find: (id) => keys.get(id) }
 }
 
 function bytesOf(secret: unknown, index: number): Uint8Array {
   const option = `secrets[${String(index)}]`
   if (typeof secret !== 'string' && !(secret instanceof Uint8Array))
-    throw new MisuseError(
+    throw new ConfigurationError(
       option,
-      `expected a string or bytes, got ${secret === null ? 'null' : typeof secret}; is the environment variable set?`,
+      `must be a string or bytes, got ${secret === null ? 'null' : typeof secret}; is the environment variable set?`,
     )
   const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret
   if (bytes.length < LEAST_SECRET_BYTES)
-    throw new MisuseError(
+    throw new ConfigurationError(
       option,
       `is ${String(bytes.length)} bytes long, at least ${String(LEAST_SECRET_BYTES)} are needed; make one with: openssl rand -hex 32`,
     )

@@ -1,5 +1,5 @@
 import { shown } from './demand.js'
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 
 /** The latest instant that a `Date` can hold. Every engine stores an integer of this size exactly. */
 const MAX_NUMBER = 8.64e15
@@ -11,7 +11,7 @@ export const MAX_SKEW_MS = 60_000
 
 /**
  * Returns the same object, or a copy in which every number is an integer that every engine stores exactly: fractions are dropped,
- * and what is too large or infinite becomes the largest such integer. Throws `MisuseError` for NaN, which is no number at all.
+ * and what is too large or infinite becomes the largest such integer. Throws `ConfigurationError` for NaN, which is no number at all.
  */
 export function withIntegers<Value extends object>(value: Value): Value {
   let changed: Record<string, number> | null = null
@@ -23,10 +23,10 @@ export function withIntegers<Value extends object>(value: Value): Value {
   return changed === null ? value : { ...value, ...changed }
 }
 
-/** Returns the nearest storable integer that is not above `value`. Throws `MisuseError` for NaN. */
+/** Returns the nearest storable integer that is not above `value`. Throws `ConfigurationError` for NaN. */
 export function toInteger(name: string, value: number): number {
   if (isStorable(value)) return value
-  if (Number.isNaN(value)) throw new MisuseError(name, 'expected a number, got NaN')
+  if (Number.isNaN(value)) throw new ConfigurationError(name, 'must be a number, got NaN')
   return Math.max(-MAX_NUMBER, Math.min(Math.floor(value), MAX_NUMBER))
 }
 
@@ -34,11 +34,11 @@ function isStorable(value: number): boolean {
   return Number.isInteger(value) && value >= -MAX_NUMBER && value <= MAX_NUMBER
 }
 
-/** Returns the clock in whole milliseconds. The clock throws `MisuseError` for what is no epoch time, such as seconds of a monotonic clock. */
+/** Returns the clock in whole milliseconds. The clock throws `ConfigurationError` for what is no epoch time, such as seconds of a monotonic clock. */
 export function wholeClock(now: () => number): () => number {
   return () => {
     const instant: unknown = now()
     if (typeof instant === 'number' && instant >= 0 && instant < CLOCK_END) return Math.floor(instant)
-    throw new MisuseError('now', `must return epoch milliseconds, got ${shown(instant)}`)
+    throw new ConfigurationError('now', `must return epoch milliseconds, got ${shown(instant)}`)
   }
 }

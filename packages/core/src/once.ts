@@ -1,7 +1,7 @@
 import { demandInstant, demandName, demandObject, shown } from './demand.js'
 import { fingerprint } from './digest.js'
 import type { Engine } from './engine.js'
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 import { MAX_SKEW_MS } from './numbers.js'
 import { sameText } from './same-text.js'
 
@@ -22,9 +22,9 @@ export async function once(engine: Engine, request: OnceRequest): Promise<boolea
   demandObject('once', request)
   const { purpose, key, expiresAt } = request
   demandName('purpose', purpose)
-  if (typeof key !== 'string') throw new MisuseError('key', `expected a string, got ${shown(key)}`)
+  if (typeof key !== 'string') throw new ConfigurationError('key', `must be a string, got ${shown(key)}`)
   if (typeof expiresAt !== 'number')
-    throw new MisuseError('expiresAt', `expected epoch milliseconds, got ${shown(expiresAt)}`)
+    throw new ConfigurationError('expiresAt', `must be epoch milliseconds, got ${shown(expiresAt)}`)
   demandInstant('expiresAt', expiresAt)
   const now = engine.now()
   // The store may have forgotten it already.

@@ -1,4 +1,4 @@
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 
 /**
  * Declares the options of a function once: their types, names, defaults, checks and error messages.
@@ -26,16 +26,16 @@ export function declareOptions<const Fields extends Declaration>(fields: Fields)
     names,
     parse(subject, given = {}, path = '') {
       if (typeof given !== 'object' || given === null || Array.isArray(given))
-        throw new MisuseError(path === '' ? subject : path.slice(0, -1), broken('an object', given))
+        throw new ConfigurationError(path === '' ? subject : path.slice(0, -1), broken('an object', given))
       for (const name of Object.keys(given)) {
-        if (!names.includes(name)) throw new MisuseError(path + name, unknownOption(name, { subject, names }))
+        if (!names.includes(name)) throw new ConfigurationError(path + name, unknownOption(name, { subject, names }))
       }
       const values = given as Readonly<Record<string, unknown>>
       const resolved = names.map((name): [string, unknown] => {
         const value = values[name]
         const field = fields[name] as Field<unknown, unknown, boolean>
         if (value !== undefined) return [name, field.rule.parse(value, path + name)]
-        if (field.isRequired) throw new MisuseError(path + name, `is missing; it must be ${field.rule.expected}`)
+        if (field.isRequired) throw new ConfigurationError(path + name, `is missing; it must be ${field.rule.expected}`)
         return [name, field.defaultValue]
       })
       return Object.fromEntries(resolved) as Resolved<Fields>
@@ -55,7 +55,7 @@ export interface Options<Fields extends Declaration> {
   readonly names: readonly string[]
   /**
    * Returns the options with their defaults. A missing object means no options. `subject` names the function in messages, `path`
-   * is put before option names, such as `policy.`. Throws `MisuseError` for an unknown, missing or invalid option.
+   * is put before option names, such as `policy.`. Throws `ConfigurationError` for an unknown, missing or invalid option.
    */
   parse(subject: string, given: unknown, path?: string): Resolved<Fields>
   /** Declares these options and `own`, which win over options of the same name. */
@@ -76,7 +76,7 @@ export interface OptionRow {
 export interface Rule<Input, Output = Input> {
   /** Completes "must be …". */
   readonly expected: string
-  /** Returns the value, checked. Throws `MisuseError` that names `option`. */
+  /** Returns the value, checked. Throws `ConfigurationError` that names `option`. */
   readonly parse: (value: unknown, option: string) => Output
   /** Exists in the type only. */
   readonly input?: Input
@@ -146,7 +146,7 @@ export function rule<Value>(
     expected,
     parse(value, option) {
       if (accepts(value)) return value as Value
-      throw new MisuseError(option, broken(expected, value, typeof fix === 'function' ? fix(value) : fix))
+      throw new ConfigurationError(option, broken(expected, value, typeof fix === 'function' ? fix(value) : fix))
     },
   }
 }

@@ -1,6 +1,6 @@
 import type { Confirmation } from './confirmation.js'
 import { demandKnown, demandObject, demandOneOf, shown } from './demand.js'
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 
 const DAY_SECONDS = 86_400
 const MOST_GRACE_SECONDS = 60
@@ -69,7 +69,7 @@ export interface Policy extends Lifetime {
   readonly rotation: Rotation
 }
 
-/** Checks the options and fills in defaults: 30 days idle, 90 days absolute. Throws `MisuseError`. */
+/** Checks the options and fills in defaults: 30 days idle, 90 days absolute. Throws `ConfigurationError`. */
 export function resolvePolicy(options: PolicyOptions = {}): Policy {
   demandObject('policy', options)
   demandKnown(options, POLICY_OPTIONS, 'policy.')
@@ -78,12 +78,12 @@ export function resolvePolicy(options: PolicyOptions = {}): Policy {
   demandObject('policy.offline', offline)
   demandKnown(offline, LIFETIME_OPTIONS, 'policy.offline.')
   if (!Number.isInteger(graceSeconds) || graceSeconds < 0 || graceSeconds > MOST_GRACE_SECONDS)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'policy.graceSeconds',
       `${shown(graceSeconds)} is not a whole number of seconds from 0 to ${String(MOST_GRACE_SECONDS)}; a longer window hides theft${unitHint(graceSeconds)}`,
     )
   if (!Number.isInteger(sameAttemptSeconds) || sameAttemptSeconds < 1 || sameAttemptSeconds > MAX_SAME_ATTEMPT_SECONDS)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'policy.sameAttemptSeconds',
       `must be an integer from 1 to ${String(MAX_SAME_ATTEMPT_SECONDS)} (24 hours), got ${shown(sameAttemptSeconds)}${unitHint(sameAttemptSeconds)}`,
     )
@@ -115,7 +115,7 @@ function resolveLifetime(
   if (idleSeconds === null) return { idleMs: null, absoluteMs: absoluteSeconds * 1000 }
   demandDuration(`${path}.idleSeconds`, idleSeconds)
   if (idleSeconds > absoluteSeconds)
-    throw new MisuseError(
+    throw new ConfigurationError(
       `${path}.idleSeconds`,
       `${String(idleSeconds)} is above absoluteSeconds (${String(absoluteSeconds)}) and could never take effect; lower it, or set it to null for no idle limit`,
     )
@@ -124,7 +124,7 @@ function resolveLifetime(
 
 function demandDuration(option: string, seconds: unknown): asserts seconds is number {
   if (typeof seconds === 'number' && Number.isInteger(seconds) && seconds >= 1 && seconds <= MOST_SECONDS) return
-  throw new MisuseError(
+  throw new ConfigurationError(
     option,
     `${shown(seconds)} is not a whole number of seconds from 1 to ${String(MOST_SECONDS)} (ten years)${unitHint(seconds)}`,
   )

@@ -3,7 +3,7 @@ import type { Confirmation } from './confirmation.js'
 import { admitRedemption, decideRedemption, type Denial, type Objection, type Redemption } from './decide.js'
 import { demandBoolean, demandFunction, demandInstant, demandName, demandObject, shown } from './demand.js'
 import { callHook, type Engine, fault, keyMissing, namesOf } from './engine.js'
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 import { type FamilyRecord, toFamily } from './family.js'
 import { checkGrant, newFamily } from './issue.js'
 import type { Key } from './keys.js'
@@ -144,7 +144,7 @@ function attemptOf<Prepared>(engine: Engine, request: RedeemRequest<Prepared>): 
   const { reservation, confirmation = null, idempotencyKey = null, mostSeconds } = request
   const grant = checkGrant('reservation.grant', { ...reservation.grant, confirmation })
   const secrets = { handle: bytesOf(reservation.handle), secret: bytesOf(reservation.secret) }
-  if (!isSeed(secrets)) throw new MisuseError('reservation', 'is not one that reserve() returned')
+  if (!isSeed(secrets)) throw new ConfigurationError('reservation', 'is not one that reserve() returned')
   const [now, nonce] = [engine.now(), engine.nonce()]
   const seed = reservedSeed(secrets, engine.ring.current, nonce)
   const begun = newFamily(engine, {
@@ -174,13 +174,16 @@ function checkRequest(request: RedeemRequest<unknown>): void {
   demandObject('reservation.grant', reservation.grant)
   for (const instant of ['issuedAt', 'expiresAt'] as const) {
     if (!Number.isSafeInteger(reservation[instant]))
-      throw new MisuseError(`reservation.${instant}`, `expected epoch milliseconds, got ${shown(reservation[instant])}`)
+      throw new ConfigurationError(
+        `reservation.${instant}`,
+        `must be epoch milliseconds, got ${shown(reservation[instant])}`,
+      )
   }
   demandBoolean('matches', matches)
   if (defaultAudience !== undefined) demandName('defaultAudience', defaultAudience)
   demandInstant('validAfter', validAfter)
   if (mostSeconds !== undefined && !(Number.isInteger(mostSeconds) && mostSeconds >= 1))
-    throw new MisuseError('mostSeconds', `${shown(mostSeconds)} is not a whole number of seconds from 1`)
+    throw new ConfigurationError('mostSeconds', `${shown(mostSeconds)} is not a whole number of seconds from 1`)
   demandFunction('admit', admit)
   demandFunction('prepare', prepare)
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { demandFunction, demandKnown, demandName, demandObject, shown } from './demand.js'
 import type { BeforeRotate, Engine } from './engine.js'
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 import type { RefreshEvent } from './events.js'
 import { checkForeignTokens, type ForeignTokens, type TokenOrigin } from './foreign.js'
 import { type Family, isFamilyId, toFamily } from './family.js'
@@ -50,19 +50,19 @@ export interface RefreshTokensOptions {
 }
 
 /**
- * Refresh tokens that rotate, over one store. Outcomes are returned; `Fault` and `StoreError` are thrown when something broke,
+ * Refresh tokens that rotate, over one store. Outcomes are returned; `OperationalError` and `StoreError` are thrown when something broke,
  * and then nobody has been signed out. Safe to use from any number of processes on the same store with the same secrets.
  */
 export interface RefreshTokens {
   /** The policy in force, in milliseconds. */
   readonly policy: Policy
 
-  /** Starts a family: one login on one device. Call it after your own authentication. Throws `MisuseError` for bad input. */
+  /** Starts a family: one login on one device. Call it after your own authentication. Throws `ConfigurationError` for bad input. */
   issue(request: IssueRequest): Promise<Issued>
 
   /**
    * Grants a family that begins later, when its client `redeem`s it: what an authorization code stands for. Stores nothing. The
-   * reservation is a secret; seal it. Throws `MisuseError` for bad input.
+   * reservation is a secret; seal it. Throws `ConfigurationError` for bad input.
    */
   reserve(request: ReserveRequest): Reservation
 
@@ -124,7 +124,7 @@ const KNOWN_OPTIONS = [
 const MOST_LISTED = 100
 const NONCES_AT_ONCE = 128
 
-/** Checks the options and opens for business; opens no connection. Throws `MisuseError` naming option, value and mend. */
+/** Checks the options and opens for business; opens no connection. Throws `ConfigurationError` naming option, value and mend. */
 export function createRefreshTokens(options: RefreshTokensOptions): RefreshTokens {
   const engine = engineOf(options)
   const { store, policy } = engine
@@ -169,9 +169,9 @@ function engineOf(options: RefreshTokensOptions): Engine {
   demandFunction('now', options.now)
   demandFunction('random', random)
   if (typeof tokenPrefix !== 'string' || !/^[A-Za-z0-9_-]{1,16}$/.test(tokenPrefix))
-    throw new MisuseError('tokenPrefix', `${shown(tokenPrefix)} is not 1 to 16 letters, digits, - or _`)
+    throw new ConfigurationError('tokenPrefix', `${shown(tokenPrefix)} is not 1 to 16 letters, digits, - or _`)
   if (!isTimeout(storeTimeoutSeconds))
-    throw new MisuseError(
+    throw new ConfigurationError(
       'storeTimeoutSeconds',
       `${shown(storeTimeoutSeconds)} is not above 0 and at most 60 seconds; use null to wait for as long as the driver does`,
     )
@@ -216,7 +216,7 @@ function isTimeout(seconds: unknown): boolean {
 /** A source that gives too little would make tokens that can be guessed. */
 function exactly(size: number, bytes: unknown): Uint8Array {
   if (bytes instanceof Uint8Array && bytes.length === size) return bytes
-  throw new MisuseError(
+  throw new ConfigurationError(
     'random',
     `did not give the ${String(size)} bytes that it was asked for; return a Uint8Array of that length`,
   )
@@ -224,5 +224,5 @@ function exactly(size: number, bytes: unknown): Uint8Array {
 
 function demandCount(option: string, value: unknown, most: number): void {
   if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return
-  throw new MisuseError(option, `${shown(value)} is not a whole number from 1 to ${String(most)}`)
+  throw new ConfigurationError(option, `${shown(value)} is not a whole number from 1 to ${String(most)}`)
 }

@@ -1,6 +1,6 @@
 import { shown } from './demand.js'
 import type { Engine } from './engine.js'
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 import { checkGrant, type CheckedGrant, type IssueRequest } from './issue.js'
 import { randomSeed } from './token.js'
 
@@ -29,7 +29,7 @@ export function reserve(engine: Engine, request: ReserveRequest): Reservation {
   const { confirmation: _none, ...grant } = checkGrant('reserve', request)
   const { expiresInSeconds } = request
   if (!Number.isInteger(expiresInSeconds) || expiresInSeconds < 1 || expiresInSeconds > MOST_SECONDS)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'expiresInSeconds',
       `${shown(expiresInSeconds)} is not a whole number of seconds from 1 to ${String(MOST_SECONDS)}`,
     )

@@ -1,7 +1,7 @@
 import { assertConfirmation, type Confirmation, sameConfirmation } from './confirmation.js'
 import { demandBoolean, demandName, demandObject, demandOneOf } from './demand.js'
 import { type Engine, namesOf } from './engine.js'
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 import { type Newcomer, readToken, tellMoved, type TokenOrigin } from './foreign.js'
 import {
   type Family,
@@ -75,7 +75,8 @@ type Target =
 
 async function targetOf(engine: Engine, { refreshToken, familyId, legacyOnly }: RevokeRequest): Promise<Target> {
   if (refreshToken === undefined) {
-    if (familyId === undefined) throw new MisuseError('revoke', 'give refreshToken or familyId')
+    if (familyId === undefined)
+      throw new ConfigurationError('refreshToken', 'is missing; give refreshToken or familyId')
     return isFamilyId(familyId) ? { ok: true, familyId, newcomer: null } : { ok: false, reason: 'unknown' }
   }
   const presented = await readToken(engine, refreshToken, { legacyOnly })

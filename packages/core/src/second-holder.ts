@@ -1,5 +1,5 @@
 import { demandKnown, demandObject, shown } from './demand.js'
-import { MisuseError } from './errors.js'
+import { ConfigurationError } from './errors.js'
 import type { RefreshEvent } from './events.js'
 import type { FamilyId } from './family.js'
 
@@ -39,7 +39,7 @@ interface Entry {
  * Creates a function for `onEvent`, or for a stream of events from all processes. It returns a suspicion, once per family, when
  * several generations of the family were retried by another attempt within the grace window: a second holder of the token may be
  * following its owner, or the client sends several refreshes at once. Needs clients that send an Idempotency-Key; retries between
- * requests without a key prove nothing. Memory is bounded. Throws `MisuseError` for bad options.
+ * requests without a key prove nothing. Memory is bounded. Throws `ConfigurationError` for bad options.
  *
  * @example
  * const detectSecondHolder = createSecondHolderDetector()
@@ -103,5 +103,5 @@ function demandInteger(
   { min, max }: { readonly min: number; readonly max: number },
 ): void {
   if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return
-  throw new MisuseError(option, `must be an integer from ${String(min)} to ${String(max)}, got ${shown(value)}`)
+  throw new ConfigurationError(option, `must be an integer from ${String(min)} to ${String(max)}, got ${shown(value)}`)
 }

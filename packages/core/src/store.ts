@@ -86,7 +86,7 @@ export interface TokenStore {
 
   /**
    * The subject's living families, newest first by `grant.createdAt`, ties by id. The cursor is a position, never an offset: a
-   * family that lives throughout the paging appears exactly once. A cursor that this store did not make rejects with `TypeError`.
+   * family that lives throughout the paging appears exactly once. A cursor that this store did not make rejects with `ConfigurationError`.
    */
   list(query: ListQuery): Promise<Page<FamilyRecord>>
 

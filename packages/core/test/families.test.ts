@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
+import { ConfigurationError } from '../src/index.js'
 import { DAY, HOUR, MINUTE, NEW_SECRET, SECOND, seededRandom, START, succeeded, type World, world } from './world.js'
 
 async function signIn(here: World, request: object = {}) {
@@ -278,10 +279,10 @@ describe('list and find', () => {
 
   it('refuse a cursor that the store does not know as misuse, and report no fault', async () => {
     const here = world()
-    const cause = new TypeError('cursor: not one that list returned')
+    const cause = new ConfigurationError('cursor', 'is not one that list returned')
     const tokens = here.instance({ store: { ...here.store, list: async () => Promise.reject(cause) } })
     await expect(tokens.list({ subject: 'alice', cursor: 'rubbish' })).rejects.toMatchObject({
-      name: 'MisuseError',
+      name: 'ConfigurationError',
       option: 'cursor',
       cause,
     })

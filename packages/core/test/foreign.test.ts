@@ -387,22 +387,26 @@ describe('what breaks signs nobody out', () => {
 
   it.each([
     ['it is out', () => Promise.reject(new Error('connection refused')), /^connection refused$/],
-    ['it answers nothing', async () => undefined as never, /^accept\.find: /],
+    ['it answers nothing', async () => undefined as never, /^option "accept\.find" /],
     [
       'it answers seconds',
       async () => grant({ expiresAt: FOREIGN_END / 1000 }),
-      /^accept\.find\.expiresAt: .*1000 times/,
+      /^option "accept\.find\.expiresAt" .*1000 times/,
     ],
-    ['it answers microseconds', async () => grant({ expiresAt: FOREIGN_END * 1000 }), /^accept\.find\.expiresAt: /],
-    ['it answers a date', async () => grant({ expiresAt: new Date() as never }), /^accept\.find\.expiresAt: /],
-    ['it answers no end', async () => ({ subject: 'alice' }) as never, /^accept\.find\.expiresAt: /],
-    ['it answers no subject', async () => grant({ subject: '' }), /^subject: /],
-    ['it answers a scope that is none', async () => grant({ scope: '"' }), /^scope: /],
-    ['it was born in seconds', async () => grant({ createdAt: START / 1000 }), /^accept\.find\.createdAt: /],
+    [
+      'it answers microseconds',
+      async () => grant({ expiresAt: FOREIGN_END * 1000 }),
+      /^option "accept\.find\.expiresAt" /,
+    ],
+    ['it answers a date', async () => grant({ expiresAt: new Date() as never }), /^option "accept\.find\.expiresAt" /],
+    ['it answers no end', async () => ({ subject: 'alice' }) as never, /^option "accept\.find\.expiresAt" /],
+    ['it answers no subject', async () => grant({ subject: '' }), /^option "subject" /],
+    ['it answers a scope that is none', async () => grant({ scope: '"' }), /^option "scope" /],
+    ['it was born in seconds', async () => grant({ createdAt: START / 1000 }), /^option "accept\.find\.createdAt" /],
     [
       'it ends for good in seconds',
       async () => grant({ absoluteExpiresAt: FOREIGN_END / 1000 }),
-      /^accept\.find\.absoluteExpiresAt: /,
+      /^option "accept\.find\.absoluteExpiresAt" /,
     ],
   ] satisfies [string, ForeignTokens['find'], RegExp][])('the old system: %s: a fault', async (_name, find, why) => {
     const here = migrating({ accept: { find } })
@@ -419,7 +423,7 @@ describe('what breaks signs nobody out', () => {
     const here = migrating({ accept: { ...oldSystem().accept, identify: () => identity as never } })
     await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({
       code: 'hook_failed',
-      cause: { message: expect.stringMatching(/^accept\.identify: expected text or null/) },
+      cause: { message: expect.stringMatching(/^option "accept\.identify" must be text or null/) },
     })
     expect(here.events).toMatchObject([{ type: 'fault', operation: 'accept.identify' }])
     expect(here.store.calls).toEqual([])
@@ -457,11 +461,11 @@ describe('what breaks signs nobody out', () => {
   const find: ForeignTokens['find'] = async () => null
 
   it.each([
-    ['accept', null, /^accept: expected an object/],
-    ['accept.find', {}, /^accept\.find: expected a function/],
-    ['accept.found', { find, found: 1 }, /^accept\.found: is not an option/],
-    ['accept.moved', { find, moved: 'yes' }, /^accept\.moved: expected a function/],
-    ['accept.identify', { find, identify: /x/ }, /^accept\.identify: expected a function/],
+    ['accept', null, /^option "accept" must be an object/],
+    ['accept.find', {}, /^option "accept\.find" must be a function/],
+    ['accept.found', { find, found: 1 }, /^option "accept\.found" is not an option/],
+    ['accept.moved', { find, moved: 'yes' }, /^option "accept\.moved" must be a function/],
+    ['accept.identify', { find, identify: /x/ }, /^option "accept\.identify" must be a function/],
   ])('%s that cannot work is misuse', (_option, accept, message) => {
     expect(() => world({ accept: accept as never })).toThrow(message)
   })

@@ -55,7 +55,7 @@ describe('numbers from outside', () => {
     async (given) => {
       const here = typedWorld()
       const request = { purpose: 'x', key: 'y', expiresAt: given as number }
-      await expect(here.tokens.once(request)).rejects.toMatchObject({ name: 'MisuseError', option: 'expiresAt' })
+      await expect(here.tokens.once(request)).rejects.toMatchObject({ name: 'ConfigurationError', option: 'expiresAt' })
       expect(here.typesSeen()).toEqual([])
     },
   )
@@ -85,7 +85,10 @@ describe('numbers from outside', () => {
     ['beyond what a token can carry', () => START * 1000],
   ])('are misuse where the clock of the app returns %s', async (_name, now) => {
     const here = typedWorld({ now })
-    await expect(here.tokens.issue({ subject: 'alice' })).rejects.toMatchObject({ name: 'MisuseError', option: 'now' })
+    await expect(here.tokens.issue({ subject: 'alice' })).rejects.toMatchObject({
+      name: 'ConfigurationError',
+      option: 'now',
+    })
     expect(here.seen).toEqual([])
   })
 

@@ -1,5 +1,5 @@
 import { describe, expect, expectTypeOf, it } from 'vitest'
-import { MisuseError } from '../src/index.js'
+import { ConfigurationError } from '../src/index.js'
 import {
   boolean,
   declareOptions,
@@ -65,35 +65,43 @@ describe('declareOptions', () => {
   })
 
   it.each<[string, unknown, string]>([
-    ['name', {}, 'name: is missing; it must be well-formed text of 1 to 1024 bytes without NUL'],
+    ['name', {}, 'option "name" is missing; it must be well-formed text of 1 to 1024 bytes without NUL'],
     [
       'point',
       { name: 'x', point: 1 },
-      'point: is not an option of createLimit; did you mean "points"? (options: name, points, mode, onEvent, limits, store, tags, rate, strict)',
+      'option "point" is not an option of createLimit; did you mean "points"? (options: name, points, mode, onEvent, limits, store, tags, rate, strict)',
     ],
-    ['points', { name: 'x', points: 0 }, 'points: must be an integer from 1 to 100, got 0; use false for no limit'],
+    [
+      'points',
+      { name: 'x', points: 0 },
+      'option "points" must be an integer from 1 to 100, got 0; use false for no limit',
+    ],
     [
       'points',
       { name: 'x', points: null },
-      'points: must be an integer from 1 to 100, got null; use false for no limit',
+      'option "points" must be an integer from 1 to 100, got null; use false for no limit',
     ],
-    ['mode', { name: 'x', mode: 'sometimes' }, 'mode: must be "always" or "never", got "sometimes"'],
-    ['onEvent', { name: 'x', onEvent: 'log' }, 'onEvent: must be a function, got "log"'],
-    ['limits', { name: 'x', limits: [] }, 'limits: must be an object, got a list'],
+    ['mode', { name: 'x', mode: 'sometimes' }, 'option "mode" must be "always" or "never", got "sometimes"'],
+    ['onEvent', { name: 'x', onEvent: 'log' }, 'option "onEvent" must be a function, got "log"'],
+    ['limits', { name: 'x', limits: [] }, 'option "limits" must be an object, got a list'],
     [
       'limits.idleSeconds',
       { name: 'x', limits: { idleSeconds: 60_000 } },
-      'limits.idleSeconds: must be a whole number of seconds from 1 to 3600, got 60000; 60000 milliseconds are 60 seconds',
+      'option "limits.idleSeconds" must be a whole number of seconds from 1 to 3600, got 60000; 60000 milliseconds are 60 seconds',
     ],
-    ['store', { name: 'x', store: {} }, 'store: must be a store, got an object; pass what memoryStore() returns'],
+    [
+      'store',
+      { name: 'x', store: {} },
+      'option "store" must be a store, got an object; pass what memoryStore() returns',
+    ],
     [
       'tags[1]',
       { name: 'x', tags: ['a', ''] },
-      'tags[1]: must be well-formed text of 1 to 1024 bytes without NUL, got ""',
+      'option "tags[1]" must be well-formed text of 1 to 1024 bytes without NUL, got ""',
     ],
-    ['rate', { name: 'x', rate: true }, 'rate: must be an integer from 1 to 9, got true'],
-    ['strict', { name: 'x', strict: 'yes' }, 'strict: must be true or false, got "yes"'],
-    ['createLimit', 'x', 'createLimit: must be an object, got "x"'],
+    ['rate', { name: 'x', rate: true }, 'option "rate" must be an integer from 1 to 9, got true'],
+    ['strict', { name: 'x', strict: 'yes' }, 'option "strict" must be true or false, got "yes"'],
+    ['createLimit', 'x', 'option "createLimit" must be an object, got "x"'],
   ])('names option %s, its rule, the value and the fix', (option, given, message) => {
     const error = (() => {
       try {
@@ -103,14 +111,14 @@ describe('declareOptions', () => {
       }
       return undefined
     })()
-    expect(error).toBeInstanceOf(MisuseError)
+    expect(error).toBeInstanceOf(ConfigurationError)
     expect(error).toMatchObject({ option, message })
   })
 
   it('does not repeat long text, which could be a secret, in a message', () => {
     const secret = 'a-secret-longer-than-sixteen-characters'
     expect(() => declared.parse('createLimit', { name: 'x', mode: secret })).toThrow(
-      'mode: must be "always" or "never", got a string of 39 characters',
+      'option "mode" must be "always" or "never", got a string of 39 characters',
     )
   })
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { decide, type Facts } from '../src/decide.js'
-import { Fault, type FamilyRecord, type RotateOutcome, type RotateRequest } from '../src/index.js'
+import { OperationalError, type FamilyRecord, type RotateOutcome, type RotateRequest } from '../src/index.js'
 import { parseToken } from '../src/token.js'
 import { createKeyRing } from '../src/keys.js'
 import { OLD_SECRET, SECOND, seededRandom, START, testStore, type World, world } from './world.js'
@@ -115,8 +115,8 @@ describe('rotate, whatever it is given', () => {
       fc.asyncProperty(fc.oneof(request, odd), async (hostile) => {
         const outcome = await here.tokens.rotate(hostile as RotateRequest).catch((error: unknown) => error)
         const isKnown =
-          outcome instanceof Fault ||
-          (outcome as { code?: unknown }).code === 'misuse' ||
+          outcome instanceof OperationalError ||
+          (outcome as { code?: unknown }).code === 'invalid_option' ||
           typeof (outcome as { ok?: unknown }).ok === 'boolean'
         expect(isKnown, String(outcome)).toBe(true)
       }),
@@ -198,7 +198,7 @@ function watched() {
   async function rotate(
     refreshToken: string,
     request: Partial<RotateRequest<unknown>> = {},
-  ): Promise<RotateOutcome<unknown> | Fault> {
+  ): Promise<RotateOutcome<unknown> | OperationalError> {
     const parsed = parseToken(refreshToken, 'brt_', ring)
     if (parsed.kind !== 'authentic') throw new Error(parsed.kind)
     const { familyId, generation } = parsed.token
@@ -206,13 +206,13 @@ function watched() {
     const outcome = await here
       .instance()
       .rotate({ refreshToken, ...request })
-      .catch((error: unknown) => error as Fault)
-    if (!(outcome instanceof Fault) && outcome.ok) {
+      .catch((error: unknown) => error as OperationalError)
+    if (!(outcome instanceof OperationalError) && outcome.ok) {
       const place = `${familyId} ${String(generation)}`
       expect(dead).toBe(false)
       expect(successors.get(place) ?? outcome.refreshToken).toBe(outcome.refreshToken)
       successors.set(place, outcome.refreshToken)
-    } else if (outcome instanceof Fault) expect(outcome.code).toBe('store_failed')
+    } else if (outcome instanceof OperationalError) expect(outcome.code).toBe('store_failed')
     check()
     return outcome
   }
@@ -235,14 +235,14 @@ async function play(run: Watched, steps: readonly Step[]) {
   const work = (wanted: boolean) => (wanted ? { prepare: async () => 'access token' } : {})
 
   /** An honest tab that comes in time and has met no thief is never sent away. */
-  function expectWelcome(outcome: RotateOutcome<unknown> | Fault) {
+  function expectWelcome(outcome: RotateOutcome<unknown> | OperationalError) {
     if (thiefWasHere || here.clock.now >= tabAlive) return
     expect(outcome).toMatchObject({ ok: true })
     tabAlive = Math.min(here.clock.now + IDLE * SECOND, START + ABSOLUTE * SECOND)
   }
 
-  function keep(outcome: RotateOutcome<unknown> | Fault) {
-    if (outcome instanceof Fault || !outcome.ok) return
+  function keep(outcome: RotateOutcome<unknown> | OperationalError) {
+    if (outcome instanceof OperationalError || !outcome.ok) return
     holders.tab = outcome.refreshToken
     chain.push(holders.tab)
   }
@@ -257,7 +257,7 @@ async function play(run: Watched, steps: readonly Step[]) {
         if (step.who === 'tab') {
           expectWelcome(outcome)
           keep(outcome)
-        } else if (!(outcome instanceof Fault) && outcome.ok) holders[step.who] = outcome.refreshToken
+        } else if (!(outcome instanceof OperationalError) && outcome.ok) holders[step.who] = outcome.refreshToken
         break
       }
       case 'race': {
@@ -301,7 +301,7 @@ async function play(run: Watched, steps: readonly Step[]) {
       }
       case 'store fails': {
         store.failNext('rotate', { written: step.written })
-        expect(await rotate(holders.tab)).toBeInstanceOf(Fault)
+        expect(await rotate(holders.tab)).toBeInstanceOf(OperationalError)
         const again = await rotate(holders.tab)
         expectWelcome(again)
         keep(again)
@@ -344,7 +344,7 @@ describe('the whole core, in random runs', () => {
         for (const who of turns) {
           here.advance((GRACE + 1) * SECOND)
           const outcome = await rotate(held[who]!)
-          if (!(outcome instanceof Fault) && outcome.ok) held[who] = outcome.refreshToken
+          if (!(outcome instanceof OperationalError) && outcome.ok) held[who] = outcome.refreshToken
           else alive[who] = false
         }
         if (new Set(turns).size === 2) {

@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { Fault, type RefreshTokens, type RotateRequest, StoreError } from '../src/index.js'
+import { OperationalError, type RefreshTokens, type RotateRequest, StoreError } from '../src/index.js'
 import {
   DAY,
   HOUR,
@@ -184,7 +184,7 @@ describe('validAfter', () => {
     const here = world()
     const refreshToken = await signIn(here)
     await expect(here.tokens.rotate({ refreshToken, validAfter } as RotateRequest)).rejects.toThrow(
-      /^validAfter: expected epoch milliseconds/,
+      /^option "validAfter" must be epoch milliseconds/,
     )
     const hooked = here.instance({ beforeRotate: async () => ({ active: true, validAfter: validAfter as number }) })
     await expect(hooked.rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
@@ -895,7 +895,7 @@ describe('a change of secrets', () => {
       await ahead.rotate({ refreshToken: token, ...request })
       here.quiet()
       const fault = await here.tokens.rotate({ refreshToken: token, ...request }).catch((error: unknown) => error)
-      expect(fault).toBeInstanceOf(Fault)
+      expect(fault).toBeInstanceOf(OperationalError)
       expect(fault).toMatchObject({
         code: 'record_key_missing',
         message: expect.stringMatching(/^the family was rotated under key \S{4}, which is not in secrets here/),
@@ -1003,7 +1003,7 @@ describe('what the app has to say', () => {
     const token = await signIn(here)
     const failing = here.instance(options)
     const fault = await failing.rotate({ refreshToken: token, ...request }).catch((error: unknown) => error)
-    expect(fault).toBeInstanceOf(Fault)
+    expect(fault).toBeInstanceOf(OperationalError)
     expect(fault).toMatchObject({ code: 'hook_failed', cause: { message: 'user database down' } })
     expect(here.events).toEqual([{ type: 'fault', at: START, code: 'hook_failed', operation }])
     expect(onlyRow(here)).toMatchObject({ current: { generation: 0 }, revocation: null, expiresAt: START + 30 * DAY })
@@ -1029,7 +1029,7 @@ describe('what the app has to say', () => {
     const token = await signIn(here)
     await expect(here.tokens.rotate({ refreshToken: token })).rejects.toMatchObject({
       code: 'hook_failed',
-      cause: { code: 'misuse', message: expect.stringMatching(/^beforeRotate/) },
+      cause: { code: 'invalid_option', message: expect.stringMatching(/^option "beforeRotate[".]/) },
     })
     expect(onlyRow(here).current.generation).toBe(0)
   })
@@ -1251,7 +1251,7 @@ describe('a store that fails', () => {
     })
     const [{ id } = { id: '' }] = [...store.rows.values()]
     await expect(stuck.rotate({ refreshToken: token })).rejects.toMatchObject({
-      name: 'Fault',
+      name: 'OperationalError',
       code: 'contended',
       message: `another caller won every round for family ${id}`,
     })

@@ -3,7 +3,7 @@ import {
   type AttemptMatch,
   createSecondHolderDetector,
   type FamilyId,
-  MisuseError,
+  ConfigurationError,
   type RefreshEvent,
   type RotateRequest,
   type SecondHolderDetectorOptions,
@@ -112,7 +112,7 @@ describe('createSecondHolderDetector', () => {
     ['families', { families: 5 }],
   ])('rejects a bad option %s', (option, options) => {
     const create = () => createSecondHolderDetector(options as SecondHolderDetectorOptions)
-    expect(create).toThrow(MisuseError)
+    expect(create).toThrow(ConfigurationError)
     expect(create).toThrow(expect.objectContaining({ option }))
   })
 })

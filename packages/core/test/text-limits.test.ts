@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { MisuseError, TEXT_LIMITS } from '../src/index.js'
+import { ConfigurationError, TEXT_LIMITS } from '../src/index.js'
 import { HOUR, START, world } from './world.js'
 
 const { nameBytes, scopeBytes, audienceEntries, metadataBytes, cursorBytes, madeByCoreBytes } = TEXT_LIMITS
@@ -41,7 +41,7 @@ describe('the limits of texts', () => {
         () => null,
         (error: unknown) => error,
       )
-      expect(misuse).toBeInstanceOf(MisuseError)
+      expect(misuse).toBeInstanceOf(ConfigurationError)
       expect(misuse).toMatchObject({ option })
     }
     expect(here.store.calls).toHaveLength(calls)
@@ -56,7 +56,7 @@ describe('the limits of texts', () => {
       () => here.tokens.revokeSubject(long),
       () => here.tokens.once({ purpose: long, key: 'x', expiresAt: START + HOUR }),
     ])
-      await expect(call()).rejects.toBeInstanceOf(MisuseError)
+      await expect(call()).rejects.toBeInstanceOf(ConfigurationError)
     expect(await here.tokens.find(long)).toBeNull()
     expect(here.store.calls).toEqual([])
     expect(here.events).toEqual([])

@@ -74,7 +74,7 @@ export interface ExpressGuard<Claims extends BearerClaims> extends ExpressHandle
 
 /**
  * Creates a middleware that accepts requests with a valid access token and sets `req.auth` to its claims. All others are rejected
- * (RFC 6750). Throws `MisuseError` for invalid options.
+ * (RFC 6750). Throws `ConfigurationError` for invalid options.
  *
  * @example
  * ```ts

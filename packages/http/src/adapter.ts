@@ -15,25 +15,25 @@ import type { Endpoint } from './message.js'
 export type AuthHandlerFactory<Handler> =
   /**
    * Creates a handler for all endpoints and the metadata, from one set of options. Requests for other paths are left to the app.
-   * See `authServer`. Throws `MisuseError` for invalid options.
+   * See `authServer`. Throws `ConfigurationError` for invalid options.
    */
   (tokens: RefreshTokens, options: AuthServerOptions) => Handler
 
 export type RefreshHandlerFactory<Handler> =
   /**
    * Creates a handler that exchanges refresh tokens: with `clients` the OAuth token endpoint, with `cookie` the refresh of your own
-   * pages. See `refreshEndpoint`. Throws `MisuseError` for invalid options.
+   * pages. See `refreshEndpoint`. Throws `ConfigurationError` for invalid options.
    */
   (tokens: RefreshTokens, options: RefreshOptions) => Handler
 
 export type RevocationHandlerFactory<Handler> =
-  /** Creates a handler with which clients revoke tokens (RFC 7009). See `revocationEndpoint`. Throws `MisuseError` for invalid options. */
+  /** Creates a handler with which clients revoke tokens (RFC 7009). See `revocationEndpoint`. Throws `ConfigurationError` for invalid options. */
   (tokens: RefreshTokens, options: RevocationOptions) => Handler
 
 export type IntrospectionHandlerFactory<Handler> =
   /**
    * Creates a handler that returns the state of a token to resource servers and to the client of the token (RFC 7662). See
-   * `introspectionEndpoint`. Throws `MisuseError` for invalid options.
+   * `introspectionEndpoint`. Throws `ConfigurationError` for invalid options.
    */
   (tokens: RefreshTokens, options: IntrospectionOptions) => Handler
 
@@ -42,17 +42,17 @@ export type JwksHandlerFactory<Handler> =
   (accessToken: Pick<JwtAccessTokens, 'jwks'>) => Handler
 
 export type LoginHandlerFactory<Handler> =
-  /** Creates a handler that issues tokens after `authenticate` has succeeded. See `loginEndpoint`. Throws `MisuseError` for invalid options. */
+  /** Creates a handler that issues tokens after `authenticate` has succeeded. See `loginEndpoint`. Throws `ConfigurationError` for invalid options. */
   (tokens: RefreshTokens, options: LoginOptions) => Handler
 
 export type LogoutHandlerFactory<Handler> =
-  /** Creates a handler that revokes the session of the cookie. See `logoutEndpoint`. Throws `MisuseError` for invalid options. */
+  /** Creates a handler that revokes the session of the cookie. See `logoutEndpoint`. Throws `ConfigurationError` for invalid options. */
   (tokens: RefreshTokens, options: LogoutOptions) => Handler
 
 export type SessionsHandlerFactory<Handler> =
   /**
    * Creates a handler with which users list and revoke their sessions. It serves several paths below the one where it is mounted. See
-   * `sessionsEndpoint`. Throws `MisuseError` for invalid options.
+   * `sessionsEndpoint`. Throws `ConfigurationError` for invalid options.
    */
   (tokens: RefreshTokens, options: SessionsOptions) => Handler
 

@@ -1,4 +1,4 @@
-import { MisuseError, type RefreshTokens } from '@baton/core'
+import { ConfigurationError, type RefreshTokens } from '@baton/core'
 import type { AccessTokenOption, AccessTokens } from './access-tokens/access-token.js'
 import type { JwtAccessTokens } from './access-tokens/jwt.js'
 import type { AuthorizationCodes } from './authorization-code.js'
@@ -107,14 +107,14 @@ const OF_ACCOUNT = ['/sessions', '/sessions/:id', '/logout-others', '/logout-eve
 
 /**
  * All endpoints over one set of options, and the metadata (RFC 8414) that says which they are: it is derived from what is served,
- * so that it cannot say anything else. Throws `MisuseError`.
+ * so that it cannot say anything else. Throws `ConfigurationError`.
  */
 export function authServer(tokens: RefreshTokens, options: AuthServerOptions): AuthServer {
   demandKnown(options, KNOWN)
   const { accessToken, clients, codes, authorizationEndpoint, cookie, authenticate, cors, scopes = [] } = options
   const issuer = issuerOf(options)
   if ((codes === undefined) !== (authorizationEndpoint === undefined))
-    throw new MisuseError('authorizationEndpoint', 'and codes: give both, or neither')
+    throw new ConfigurationError('authorizationEndpoint', 'and codes: give both, or neither')
   const shared = given(options, ['rateLimit', 'trustProxy', 'onError', 'now'])
   const publicUrl = options.publicUrl ?? new URL(issuer).origin
   const common = { ...shared, publicUrl }
@@ -230,7 +230,7 @@ function issuerOf({ issuer, accessToken }: AuthServerOptions): string {
   const named = issuer ?? itsOwn
   demandIssuer(named)
   if (itsOwn !== undefined && itsOwn !== named)
-    throw new MisuseError('issuer', 'is another than the one that is written into access tokens; leave it out')
+    throw new ConfigurationError('issuer', 'is another than the one that is written into access tokens; leave it out')
   return named
 }
 
@@ -242,7 +242,7 @@ function hasKeys(accessToken: AccessTokenOption): accessToken is JwtAccessTokens
   return 'jwks' in accessToken && typeof accessToken.jwks === 'function'
 }
 
-/** The paths of the routes. Throws `MisuseError`. */
+/** The paths of the routes. Throws `ConfigurationError`. */
 function pathsOf({ basePath = '/auth', paths = {} }: AuthServerOptions): (route: Movable) => string {
   demandPath('basePath', basePath)
   demandKnown(paths, MOVABLE)
@@ -252,12 +252,15 @@ function pathsOf({ basePath = '/auth', paths = {} }: AuthServerOptions): (route:
 
 function demandPath(option: string, path: unknown): void {
   if (typeof path === 'string' && /^(\/[A-Za-z0-9._~-]+)*$/.test(path)) return
-  throw new MisuseError(option, `${JSON.stringify(path)} is not a path such as /auth, without a slash at its end`)
+  throw new ConfigurationError(
+    option,
+    `${JSON.stringify(path)} is not a path such as /auth, without a slash at its end`,
+  )
 }
 
 function demandDistinct(paths: readonly string[]): void {
   const twice = paths.find((path, index) => paths.indexOf(path) !== index)
-  if (twice !== undefined) throw new MisuseError('paths', `has ${twice} twice`)
+  if (twice !== undefined) throw new ConfigurationError('paths', `has ${twice} twice`)
 }
 
 /** Those of the options that have been given: an endpoint takes none that is undefined. */

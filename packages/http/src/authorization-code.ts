@@ -1,4 +1,4 @@
-import { type Confirmation, MisuseError, type RefreshTokens, type Reservation } from '@baton/core'
+import { type Confirmation, ConfigurationError, type RefreshTokens, type Reservation } from '@baton/core'
 import { demandKnown } from './endpoint.js'
 import { demandIssuer } from './issuer.js'
 import { isChallenge } from './pkce.js'
@@ -49,7 +49,7 @@ export interface AuthorizationCode {
 export interface AuthorizationCodes {
   /** The issuer of the codes. */
   readonly issuer: string
-  /** Makes the `code` of an answer to an authorization request. A secret of its client's. Throws `MisuseError`. */
+  /** Makes the `code` of an answer to an authorization request. A secret of its client's. Throws `ConfigurationError`. */
   issue(request: CodeRequest): string
   /** Returns what is in a code of this issuer, expired or not; null for anything else. */
   open(code: string): AuthorizationCode | null
@@ -61,13 +61,13 @@ const MOST_LENGTH = 4096
 
 /**
  * Codes for your own authorize page; give them to `refreshEndpoint` as `codes`, which exchanges them. A code is sealed: it can
- * neither be read nor changed on its way. That it works once is kept by the family that it begins. Throws `MisuseError`.
+ * neither be read nor changed on its way. That it works once is kept by the family that it begins. Throws `ConfigurationError`.
  */
 export function authorizationCodes(tokens: RefreshTokens, options: AuthorizationCodesOptions): AuthorizationCodes {
   demandKnown(options, KNOWN)
   const { issuer, secrets, lifetimeSeconds = 60 } = options
   if (!Number.isInteger(lifetimeSeconds) || lifetimeSeconds < 1 || lifetimeSeconds > 600)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'lifetimeSeconds',
       `${String(lifetimeSeconds)} is not a whole number of seconds from 1 to 600`,
     )
@@ -80,19 +80,22 @@ export function authorizationCodes(tokens: RefreshTokens, options: Authorization
       const { redirectUri, codeChallenge, confirmation = null, scope = '', ...grant } = request
       const { offline = scope.split(' ').includes('offline_access') } = grant
       if (!isChallenge(codeChallenge))
-        throw new MisuseError(
+        throw new ConfigurationError(
           'codeChallenge',
           'is not a challenge by S256, 43 characters of base64url; refuse authorization requests without one',
         )
       if (redirectUri !== null && (typeof redirectUri !== 'string' || redirectUri === ''))
-        throw new MisuseError('redirectUri', 'is not a string; give null where the authorization request named none')
+        throw new ConfigurationError(
+          'redirectUri',
+          'is not a string; give null where the authorization request named none',
+        )
       if (confirmation !== null && !isDpopKey(confirmation))
-        throw new MisuseError('confirmation', 'must be { jkt } with the 43 characters of dpop_jkt, or null')
+        throw new ConfigurationError('confirmation', 'must be { jkt } with the 43 characters of dpop_jkt, or null')
       const reservation = tokens.reserve({ ...grant, scope, offline, expiresInSeconds: lifetimeSeconds })
       const code: AuthorizationCode = { reservation, redirectUri, codeChallenge, confirmation }
       const text = sealed.seal(JSON.stringify({ iss: issuer, ...code }))
       if (text.length > MOST_LENGTH)
-        throw new MisuseError(
+        throw new ConfigurationError(
           'metadata',
           `and the rest make a code of ${String(text.length)} characters, and at most ${String(MOST_LENGTH)} fit into a URL; grant fewer names, or keep less`,
         )

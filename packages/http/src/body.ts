@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { type PlainRequest, type PlainResponse, soleHeader } from './message.js'
 import { invalidRequest } from './respond.js'
 
@@ -24,7 +24,7 @@ export function rejectOtherMediaType(request: PlainRequest, expected: string): P
 }
 
 /**
- * Reads a bounded body as strict UTF-8, or hands on what a parser in front of us has made of it. Throws `MisuseError` where others have
+ * Reads a bounded body as strict UTF-8, or hands on what a parser in front of us has made of it. Throws `ConfigurationError` where others have
  * taken it away.
  */
 export async function readText(request: PlainRequest): Promise<Text> {
@@ -34,7 +34,7 @@ export async function readText(request: PlainRequest): Promise<Text> {
     try {
       bytes = await body.read(MOST_BODY_BYTES)
     } catch (cause) {
-      if (cause instanceof MisuseError) throw cause
+      if (cause instanceof ConfigurationError) throw cause
       // Usually the client closed the connection, and nothing is wrong here.
       return { ok: false, response: invalidRequest('The connection broke before the body was complete.') }
     }
@@ -44,7 +44,7 @@ export async function readText(request: PlainRequest): Promise<Text> {
   if (Number(soleHeader(request, 'content-length')) > MOST_BODY_BYTES) return { ok: false, response: tooLarge() }
   const { value } = body
   if (value === undefined && hasContent(request))
-    throw new MisuseError(
+    throw new ConfigurationError(
       'body',
       'was read before this handler, which does not know its content; mount the handler first, or pass on what the parser returned',
     )

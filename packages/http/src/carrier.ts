@@ -1,4 +1,4 @@
-import { type Family, FIRST_PARTY, MisuseError } from '@baton/core'
+import { type Family, FIRST_PARTY, ConfigurationError } from '@baton/core'
 import { parseCookie, stringifySetCookie } from 'cookie'
 import { legacyCookie } from './legacy-cookie.js'
 import type { PlainRequest } from './message.js'
@@ -46,16 +46,16 @@ export interface CookieCarrier {
 const MAX_VALUES = 8
 const KNOWN = ['name', 'clientId', 'allowedOrigins', 'embedded', 'legacyCookie']
 
-/** Throws `MisuseError`. */
+/** Throws `ConfigurationError`. */
 export function cookieCarrier(cookie: CookieOptions | true): CookieCarrier {
   const options = cookie === true ? {} : cookie
   for (const option of Object.keys(options)) {
     if (!KNOWN.includes(option))
-      throw new MisuseError(`cookie.${option}`, `is not an option of cookies; known are ${KNOWN.join(', ')}`)
+      throw new ConfigurationError(`cookie.${option}`, `is not an option of cookies; known are ${KNOWN.join(', ')}`)
   }
   const { name = 'baton', clientId = FIRST_PARTY, allowedOrigins = [], embedded = false } = options
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(name) || /^__(host|secure)-/i.test(name))
-    throw new MisuseError(
+    throw new ConfigurationError(
       'cookie.name',
       `${JSON.stringify(name)} is not 1 to 64 letters, digits, - or _ without a prefix; __Host- is added by itself`,
     )

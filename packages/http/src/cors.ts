@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { demandKnown } from './endpoint.js'
 import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from './message.js'
 import { demandOrigin } from './origin.js'
@@ -19,7 +19,7 @@ const PREFLIGHT_SECONDS = '600'
 /**
  * Lets pages of other origins call an endpoint that takes `POST` and no cookie, and lets them read its errors too. Never with
  * credentials: no cookie rides along. Not for your authorize page, which people visit and scripts do not (RFC 9700 section 2.6).
- * Throws `MisuseError`.
+ * Throws `ConfigurationError`.
  */
 export function withCors(endpoint: Endpoint, options: CorsOptions): Endpoint {
   demandKnown(options, ['origins'])
@@ -35,7 +35,7 @@ export function withCors(endpoint: Endpoint, options: CorsOptions): Endpoint {
 }
 
 function originsOf(origins: unknown): ReadonlySet<string> {
-  if (!Array.isArray(origins)) throw new MisuseError('cors.origins', 'is not a list of origins')
+  if (!Array.isArray(origins)) throw new ConfigurationError('cors.origins', 'is not a list of origins')
   for (const origin of origins) demandOrigin('cors.origins', origin)
   return new Set(origins as string[])
 }

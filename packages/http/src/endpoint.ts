@@ -1,4 +1,4 @@
-import { Fault, MisuseError, type RefreshTokens } from '@baton/core'
+import { OperationalError, ConfigurationError, type RefreshTokens } from '@baton/core'
 import type { Endpoint, PlainRequest, PlainResponse } from './message.js'
 import type { EndpointOptions } from './options.js'
 import { type CountedRequest, defaultRateLimits, noRateLimits, type RateLimits } from './rate-limits/rate-limits.js'
@@ -43,7 +43,7 @@ const KNOWN = ['rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now']
 
 /**
  * What all endpoints have in common: method, transport and the limit per address come before their own business, and whatever
- * breaks in it is answered once. Throws `MisuseError` for bad options.
+ * breaks in it is answered once. Throws `ConfigurationError` for bad options.
  */
 export function endpoint(definition: EndpointDefinition): Endpoint {
   const { tokens, options, ownOptions, methods, acceptsProof = false, answer } = definition
@@ -79,14 +79,14 @@ export function endpoint(definition: EndpointDefinition): Endpoint {
       return { ...response, headers: [...response.headers, ...rateLimitFields(counted.standing())] }
     } catch (failure) {
       report(failure, onError)
-      return failure instanceof Fault ? unavailable() : serverError()
+      return failure instanceof OperationalError ? unavailable() : serverError()
     }
   }
 }
 
 /**
  * Counts the requests of an endpoint of your own under their addresses, in the same buckets as the endpoints over `tokens`: reject a
- * request with `exhausted`, call `release` once it has proved to be legitimate, and `settle` when it ends. Throws `MisuseError`.
+ * request with `exhausted`, call `release` once it has proved to be legitimate, and `settle` when it ends. Throws `ConfigurationError`.
  */
 export function requestCounter(
   tokens: RefreshTokens,
@@ -116,10 +116,10 @@ export async function rejectUnproven(
   return null
 }
 
-/** Throws `MisuseError` for a misspelt option, which would otherwise count as left out. */
+/** Throws `ConfigurationError` for a misspelt option, which would otherwise count as left out. */
 export function demandKnown(options: object, known: readonly string[], path = ''): void {
   for (const name of Object.keys(options)) {
     if (!known.includes(name))
-      throw new MisuseError(path + name, `is not an option here; known are ${known.join(', ')}`)
+      throw new ConfigurationError(path + name, `is not an option here; known are ${known.join(', ')}`)
   }
 }

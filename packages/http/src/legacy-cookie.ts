@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { stringifySetCookie } from 'cookie'
 import { demandKnown } from './endpoint.js'
 import type { Transport } from './transport.js'
@@ -18,24 +18,24 @@ export interface LegacyCookie {
   expire(transport: Transport): string
 }
 
-/** Throws `MisuseError`. `ownNames` are those of Baton's cookie. */
+/** Throws `ConfigurationError`. `ownNames` are those of Baton's cookie. */
 export function legacyCookie(option: string | LegacyCookieOptions, ownNames: readonly string[]): LegacyCookie {
   const options = typeof option === 'string' ? { name: option } : option
   if (typeof options !== 'object' || (options as unknown) === null)
-    throw new MisuseError('cookie.legacyCookie', 'must be a name or { name, path, domain }')
+    throw new ConfigurationError('cookie.legacyCookie', 'must be a name or { name, path, domain }')
   demandKnown(options, ['name', 'path', 'domain'], 'cookie.legacyCookie.')
   const { name, path = '/', domain } = options
   if (typeof name !== 'string' || !/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/.test(name))
-    throw new MisuseError('cookie.legacyCookie.name', 'must be 1 to 128 characters of a cookie name (RFC 6265)')
+    throw new ConfigurationError('cookie.legacyCookie.name', 'must be 1 to 128 characters of a cookie name (RFC 6265)')
   if (ownNames.includes(name))
-    throw new MisuseError(
+    throw new ConfigurationError(
       'cookie.legacyCookie.name',
       `${JSON.stringify(name)} is the name of the cookie that Baton sets; give cookie.name another value`,
     )
   if (typeof path !== 'string' || !/^\/[\x21-\x3a\x3c-\x7e]*$/.test(path))
-    throw new MisuseError('cookie.legacyCookie.path', 'must begin with / and hold neither spaces nor semicolons')
+    throw new ConfigurationError('cookie.legacyCookie.path', 'must begin with / and hold neither spaces nor semicolons')
   if (domain !== undefined && (typeof domain !== 'string' || !/^\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*$/.test(domain)))
-    throw new MisuseError('cookie.legacyCookie.domain', 'must be a host name, such as "example.com"')
+    throw new ConfigurationError('cookie.legacyCookie.domain', 'must be a host name, such as "example.com"')
   return {
     name,
     expire: ({ scheme }) =>

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { nextBatch } from '@baton/core/store'
 import { MOST_BODY_BYTES } from './body.js'
 import {
@@ -171,7 +171,7 @@ async function readWhole(
   { limit, announced }: { limit: number; announced: number },
 ): Promise<Uint8Array | null> {
   if (request.readableDidRead)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'body',
       'was taken by another listener before it could be read; let that listen before this handler runs, or run a body parser in front of both',
     )
@@ -206,7 +206,7 @@ function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Arra
       if (typeof chunk === 'string') {
         settle(() => {
           reject(
-            new MisuseError(
+            new ConfigurationError(
               'body',
               'comes as text, because something in front of this handler has called setEncoding; leave the bytes as they are, or run a body parser in front of both',
             ),

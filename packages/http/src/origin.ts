@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { isLoopbackName } from './loopback.js'
 
 /** Schemes of URLs that have no origin of their own, or none that browsers send over HTTP. */
@@ -7,12 +7,12 @@ const WITHOUT_ORIGIN: ReadonlySet<string> = new Set([
 ])
 
 /**
- * Throws `MisuseError` for anything but an exact origin as browsers send it: https, http on this machine, or an app shell such as
+ * Throws `ConfigurationError` for anything but an exact origin as browsers send it: https, http on this machine, or an app shell such as
  * `capacitor://localhost`. Rejects `null`, which every opaque origin shares.
  */
 export function demandOrigin(option: string, origin: unknown): void {
   if (typeof origin === 'string' && isOrigin(origin)) return
-  throw new MisuseError(
+  throw new ConfigurationError(
     option,
     `${JSON.stringify(origin)} is not an exact origin; write it as browsers send it, like https://app.example or capacitor://localhost`,
   )

@@ -7,7 +7,7 @@ import { transportReader } from './transport.js'
 
 /**
  * For an endpoint of your own that acts for whoever a cookie names: the refusal of a request that came over plain http from another
- * machine, or that no page of this origin has made with `X-Baton: 1`; null for one that may go on. Throws `MisuseError` for bad options.
+ * machine, or that no page of this origin has made with `X-Baton: 1`; null for one that may go on. Throws `ConfigurationError` for bad options.
  */
 export function pageGuard(options: TransportOptions = {}): (request: PlainRequest) => PlainResponse | null {
   demandKnown(options, ['trustProxy', 'publicUrl'])

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { freshBytes } from './fresh.js'
 
 /*
@@ -45,7 +45,7 @@ interface Key {
 const CIPHER = 'aes-256-gcm'
 const CIPHER_OPTIONS = { authTagLength: TAG_BYTES }
 
-/** Throws `MisuseError`. */
+/** Throws `ConfigurationError`. */
 export function sealing({ option, secrets, purpose, prefix }: SealingOptions): Sealing {
   const [current, ...older] = keysOf(secrets, { option, purpose, prefix })
   const keys = [current, ...older]
@@ -87,19 +87,20 @@ function keysOf(secrets: unknown, options: KeyOptions): readonly [Key, ...Key[]]
   const [first, ...others] = list.map((secret, index) =>
     keyOf(secret, { ...options, option: `${option}[${String(index)}]` }),
   )
-  if (first === undefined) throw new MisuseError(option, 'expected a list of at least one secret of 32 bytes or more')
+  if (first === undefined)
+    throw new ConfigurationError(option, 'must be a list of at least one secret of 32 bytes or more')
   const keys = [first, ...others] as const
   if (new Set(keys.map(({ head }) => head.toString('hex'))).size < keys.length)
-    throw new MisuseError(option, 'has two secrets with one key id; remove the duplicate or make another secret')
+    throw new ConfigurationError(option, 'has two secrets with one key id; remove the duplicate or make another secret')
   return keys
 }
 
 function keyOf(secret: unknown, { option, purpose, prefix }: KeyOptions): Key {
   const bytes = typeof secret === 'string' ? Buffer.from(secret) : secret
   if (!(bytes instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES)
-    throw new MisuseError(
+    throw new ConfigurationError(
       option,
-      `expected at least ${String(LEAST_SECRET_BYTES)} random bytes; make some with: openssl rand -hex 32`,
+      `must be at least ${String(LEAST_SECRET_BYTES)} random bytes; make some with: openssl rand -hex 32`,
     )
   const derive = (info: string, length: number) =>
     new Uint8Array(hkdfSync('sha256', bytes, 'baton/sealing/v1', `${purpose} ${info}`, length))

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { isLoopbackName } from './loopback.js'
 import { pathOf, type PlainRequest, soleHeader } from './message.js'
 import type { TransportOptions } from './options.js'
@@ -22,11 +22,11 @@ export interface Transport {
 
 /**
  * Reads scheme, client address and our own name. `trustProxy` is how many proxies of ours stand in front, each of which appends;
- * what is further left in their headers came from the client and is never believed. Throws `MisuseError` for bad options.
+ * what is further left in their headers came from the client and is never believed. Throws `ConfigurationError` for bad options.
  */
 export function transportReader({ trustProxy = 0, publicUrl }: TransportOptions): (request: PlainRequest) => Transport {
   if (!Number.isInteger(trustProxy) || trustProxy < 0)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'trustProxy',
       `${String(trustProxy)} is not a whole number; give how many proxies of yours stand in front`,
     )
@@ -82,7 +82,7 @@ function isSafeUrl(text: unknown): text is string {
 
 function baseOf(publicUrl: unknown): string {
   if (isSafeUrl(publicUrl)) return publicUrl.replace(/\/$/, '')
-  throw new MisuseError(
+  throw new ConfigurationError(
     'publicUrl',
     `${JSON.stringify(publicUrl)} is not the https URL under which clients reach this server, such as https://login.example`,
   )

@@ -350,14 +350,14 @@ describe('registration of keys', () => {
     ['more keys than anybody needs', () => ({ keys: Array.from({ length: 17 }, () => pairs['ES256']!.jwk) })],
     ['a secret as well', () => ({ secret: CB_SECRET })],
   ])('%s is misuse', (_name, client) => {
-    expect(() => construct(client())).toThrow(expect.objectContaining({ name: 'MisuseError' }))
+    expect(() => construct(client())).toThrow(expect.objectContaining({ name: 'ConfigurationError' }))
   })
 
   it('needs an issuer', () => {
-    expect(() => construct({}, { issuer: undefined })).toThrow(/^issuer: /)
+    expect(() => construct({}, { issuer: undefined })).toThrow(/^option "issuer" /)
     for (const issuer of ['as.example', 'https://as.example?x', 5])
-      expect(() => construct({}, { issuer })).toThrow(/^issuer: /)
-    expect(() => construct({}, { issuer: ISSUER, assertionAudiences: [''] })).toThrow(/^assertionAudiences: /)
+      expect(() => construct({}, { issuer })).toThrow(/^option "issuer" /)
+    expect(() => construct({}, { issuer: ISSUER, assertionAudiences: [''] })).toThrow(/^option "assertionAudiences" /)
   })
 
   it('of a registry is looked at when its client comes: a mistake is the server’s, and lets nobody in', async () => {

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { authorizationCodes, authServer, type AuthServerOptions, jwtAccessTokens, withCors } from '../src/index.js'
@@ -66,7 +66,7 @@ describe('what the metadata says', () => {
   test('W-02 the issuer as it was written, which is that of the access tokens', async () => {
     const { metadata, usual, tokens } = whole({}, 'https://login.example/t1/')
     expect((await metadata())['issuer']).toBe('https://login.example/t1/')
-    expect(() => authServer(tokens, { ...usual, issuer: 'https://login.example/t1' })).toThrow(MisuseError)
+    expect(() => authServer(tokens, { ...usual, issuer: 'https://login.example/t1' })).toThrow(ConfigurationError)
   })
 
   test('W-03 W-05 W-08 all that works with codes', async () => {
@@ -213,7 +213,7 @@ describe('what the metadata says', () => {
       const accessToken = jwtAccessTokens({ issuer, audience: issuer, keys: [SIGNING_KEY] })
       return () => authServer(tokens, { ...usual, accessToken })
     }
-    expect(make('http://login.example')).toThrow(MisuseError)
+    expect(make('http://login.example')).toThrow(ConfigurationError)
     expect(make('http://127.0.0.1:3000')).not.toThrow()
   })
 
@@ -235,7 +235,7 @@ describe('what the metadata says', () => {
       { unknown: 1 },
     ]
     for (const options of wrong)
-      expect(() => authServer(tokens, { ...usual, ...options }), JSON.stringify(options)).toThrow(MisuseError)
+      expect(() => authServer(tokens, { ...usual, ...options }), JSON.stringify(options)).toThrow(ConfigurationError)
     expect(
       authServer(tokens, { ...usual, basePath: '', paths: { token: '/oauth/token' } }).find({ url: '/oauth/token' }),
     ).not.toBeNull()

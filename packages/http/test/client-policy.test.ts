@@ -373,7 +373,7 @@ test('a code of one issuer is rejected by another that has the same secrets, and
   expect((await here.server.endpoint(request(parts))).status).toBe(200)
   const foreign = authorizationCodes(tokens, { issuer: ISSUER, secrets: [CODE_SECRET] })
   expect(() => authServer(tokens, { ...options, codes: foreign })).toThrow(
-    expect.objectContaining({ name: 'MisuseError', option: 'codes' }),
+    expect.objectContaining({ name: 'ConfigurationError', option: 'codes' }),
   )
 })
 
@@ -381,9 +381,9 @@ test('options of the policy that cannot be meant are rejected at construction', 
   const { accessToken, tokens } = createApp()
   const clients = [{ clientId: 'app', firstParty: 'yes' as never }]
   expect(() => authServer(tokens, { accessToken, clients })).toThrow(
-    expect.objectContaining({ name: 'MisuseError', option: 'clients[0].firstParty' }),
+    expect.objectContaining({ name: 'ConfigurationError', option: 'clients[0].firstParty' }),
   )
   expect(() => accessTokenGuard({ verify: accessToken, clients: [] })).toThrow(
-    expect.objectContaining({ name: 'MisuseError', option: 'tokens' }),
+    expect.objectContaining({ name: 'ConfigurationError', option: 'tokens' }),
   )
 })

@@ -1,4 +1,4 @@
-import { Fault, MisuseError } from '@baton/core'
+import { OperationalError, ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
 import { type Client, hashClientSecret, refreshEndpoint, revocationEndpoint } from '../src/index.js'
 import { parseBasic } from '../src/clients/credentials.js'
@@ -211,7 +211,7 @@ describe('registries', () => {
     ['plain text for a hash', [{ clientId: 'a', secretHashes: [CB_SECRET] }], 'clients[0].secretHashes'],
     ['a misspelt member', [{ clientId: 'a', secretHash: 'x' }], 'clients[0].secretHash'],
   ])('%s is misuse that names its place', (_name, clients, option) => {
-    expect(() => endpointWith(clients)).toThrow(MisuseError)
+    expect(() => endpointWith(clients)).toThrow(ConfigurationError)
     expect(() => endpointWith(clients)).toThrow(expect.objectContaining({ option }))
   })
 
@@ -231,7 +231,7 @@ describe('registries', () => {
     const rt0 = await issue({ clientId: 'cb' })
     const answer = await refreshWith(token, rt0, { client_id: 'cb', client_secret: CB_SECRET })
     expectError(answer, 500, 'server_error')
-    expect(errors[0]).toBeInstanceOf(MisuseError)
+    expect(errors[0]).toBeInstanceOf(ConfigurationError)
     expect(String(errors[0])).not.toContain(CB_SECRET)
   })
 
@@ -258,7 +258,7 @@ describe('registries', () => {
     const revoke = revocationEndpoint(world().tokens, { clients, rateLimit: false, onError: (e) => errors.push(e) })
     expectError(await post(revoke, { client_id: 'a', token: 'x' }), 503, 'temporarily_unavailable')
     expect(errors).toEqual([expect.objectContaining({ code: 'hook_failed', cause })])
-    expect(errors[0]).toBeInstanceOf(Fault)
+    expect(errors[0]).toBeInstanceOf(OperationalError)
   })
 })
 
@@ -267,7 +267,7 @@ describe('K: client secrets', () => {
     expect(hashClientSecret(CB_SECRET)).toMatch(/^sha256:[\w-]{43}$/)
     expect(hashClientSecret(CB_SECRET)).not.toBe(hashClientSecret(CX_SECRET))
     for (const weak of ['', 'password', 'x'.repeat(26), undefined as never, 5 as never])
-      expect(() => hashClientSecret(weak)).toThrow(MisuseError)
+      expect(() => hashClientSecret(weak)).toThrow(ConfigurationError)
   })
 
   test('K-02 secrets are compared as hashes of one length, and no hash is ever text to log in with', () => {

@@ -134,7 +134,7 @@ describe('the code exchange', () => {
     here.advance(1)
     expectError(await here.exchange(late), 400, 'invalid_grant')
     expect(() => authorizationCodes(here.tokens, { issuer: AS, secrets: [CODE_SECRET], lifetimeSeconds: 601 })).toThrow(
-      /^lifetimeSeconds: 601 is not a whole number of seconds from 1 to 600/,
+      /^option "lifetimeSeconds" 601 is not a whole number of seconds from 1 to 600/,
     )
   })
 
@@ -168,7 +168,7 @@ describe('the code exchange', () => {
   it('G-10, G-13: there is no code without a challenge by S256, for no client', () => {
     const here = stage()
     for (const codeChallenge of [undefined, null, '', 'short', `${CHALLENGE}=`, `${CHALLENGE}A`, VERIFIER.slice(1)])
-      expect(() => here.code({ codeChallenge: codeChallenge as string })).toThrow(/^codeChallenge: /)
+      expect(() => here.code({ codeChallenge: codeChallenge as string })).toThrow(/^option "codeChallenge" /)
   })
 
   it('G-11: a verifier has 43 to 128 characters of the alphabet, whatever its hash is', async () => {
@@ -411,7 +411,7 @@ describe('a code', () => {
   ])('misuse of %s is named at construction', (option, options) => {
     const { tokens } = world()
     expect(() => authorizationCodes(tokens, options as never)).toThrow(
-      expect.objectContaining({ name: 'MisuseError', option }),
+      expect.objectContaining({ name: 'ConfigurationError', option }),
     )
   })
 
@@ -424,6 +424,6 @@ describe('a code', () => {
     ['scope', { scope: 'a  b' }],
     ['metadata', { metadata: { text: 'x'.repeat(4000) } }],
   ])('misuse of %s is named at issue: %o', (option, request) => {
-    expect(() => stage().code(request)).toThrow(expect.objectContaining({ name: 'MisuseError', option }))
+    expect(() => stage().code(request)).toThrow(expect.objectContaining({ name: 'ConfigurationError', option }))
   })
 })

@@ -1,4 +1,4 @@
-import { FIRST_PARTY, MisuseError } from '@baton/core'
+import { FIRST_PARTY, ConfigurationError } from '@baton/core'
 import { CookieJar } from 'tough-cookie'
 import { describe, expect, test } from 'vitest'
 import { type CookieOptions, logoutEndpoint } from '../src/index.js'
@@ -250,7 +250,7 @@ describe('H-03: the cookie', () => {
     ['a misspelt option', { allowOrigins: [] } as never, 'cookie.allowOrigins'],
   ])('%s is misuse', (_name, cookie, option) => {
     const make = () => logoutEndpoint(world().tokens, { cookie })
-    expect(make).toThrow(MisuseError)
+    expect(make).toThrow(ConfigurationError)
     expect(make).toThrow(expect.objectContaining({ option }))
   })
 })

@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { describe, expect, test, vi } from 'vitest'
 import { type Endpoint, logoutEndpoint, refreshEndpoint, revocationEndpoint } from '../src/index.js'
 import {
@@ -90,7 +90,7 @@ describe('construction', () => {
     ['another endpoint’s', () => logoutEndpoint(tokens, { cookie: true, clients } as never), 'clients'],
     ['no clients', () => revocationEndpoint(tokens, {} as never), 'clients'],
   ])('%s is misuse', (_name, make, option) => {
-    expect(make).toThrow(MisuseError)
+    expect(make).toThrow(ConfigurationError)
     expect(make).toThrow(expect.objectContaining({ option }))
   })
 

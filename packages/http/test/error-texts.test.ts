@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
 import { accessTokenGuard, loginEndpoint, pageGuard, sessionsEndpoint } from '../src/index.js'
 import { createApp } from './app.js'
@@ -101,7 +101,7 @@ describe('a body', () => {
     const { status, body } = await post(here.token, '', drained)
     expect([status, body.error]).toEqual([500, 'server_error'])
     expect(here.errors).toEqual([expect.objectContaining({ option: 'body' })])
-    expect(here.errors[0]).toBeInstanceOf(MisuseError)
+    expect(here.errors[0]).toBeInstanceOf(ConfigurationError)
     const empty: RequestPatch = { headers: { 'content-length': '0' }, body: { kind: 'parsed', value: undefined } }
     expect((await post(here.token, '', empty)).status).toBe(400)
   })

@@ -1,4 +1,4 @@
-import { type ForeignTokens, MisuseError } from '@baton/core'
+import { type ForeignTokens, ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
 import { type CookieOptions, loginEndpoint, logoutEndpoint } from '../src/index.js'
 import {
@@ -195,5 +195,7 @@ test.each<[string, unknown]>([
 ])('option "%s" rejects %j', (option, legacyCookie) => {
   const { tokens } = world()
   const options = { cookie: { legacyCookie } as CookieOptions }
-  expect(() => logoutEndpoint(tokens, options)).toThrow(expect.objectContaining({ name: MisuseError.name, option }))
+  expect(() => logoutEndpoint(tokens, options)).toThrow(
+    expect.objectContaining({ name: ConfigurationError.name, option }),
+  )
 })

@@ -118,7 +118,7 @@ describe('tls_client_auth', () => {
     { certificates: ['not a PEM'] },
   ])('M-02: registering %o is misuse', (client) => {
     expect(() => stage('tls', {}, [{ clientId: 'billing', ...client }])).toThrow(
-      expect.objectContaining({ name: 'MisuseError' }),
+      expect.objectContaining({ name: 'ConfigurationError' }),
     )
   })
 })
@@ -263,7 +263,7 @@ describe('behind a proxy', () => {
     ['the name is no header', { header: 'X-Client-Cert' }, TRUST],
     ['the verification is half said', { header: 'x-client-cert', verified: { header: 'x-client-verify' } }, TRUST],
   ])('is misuse where %s', (_name, clientCertificates, more) => {
-    expect(() => stage(clientCertificates, more)).toThrow(/^clientCertificates: /)
+    expect(() => stage(clientCertificates, more)).toThrow(/^option "clientCertificates" /)
   })
 
   it.each([
@@ -273,7 +273,9 @@ describe('behind a proxy', () => {
   ])('a client with a certificate and no source for it is misuse: %o', (client) => {
     const { tokens } = world()
     const accessToken = legibleAccessTokens()
-    expect(() => refreshEndpoint(tokens, { accessToken, clients: [client] })).toThrow(/^clientCertificates: is missing/)
+    expect(() => refreshEndpoint(tokens, { accessToken, clients: [client] })).toThrow(
+      /^option "clientCertificates" is missing/,
+    )
   })
 })
 

@@ -294,7 +294,7 @@ describe('the body', () => {
     })
     const response = await fetch(url, { method: 'POST', body: new URLSearchParams({ grant_type: 'refresh_token' }) })
     expect([response.status, await response.json()]).toMatchObject([500, { error: 'server_error' }])
-    expect(errors).toMatchObject([{ name: 'MisuseError', option: 'body' }])
+    expect(errors).toMatchObject([{ name: 'ConfigurationError', option: 'body' }])
   })
 
   it.each([undefined, new Error('enough')])(

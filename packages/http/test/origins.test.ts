@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
 import { type Endpoint, loginEndpoint, logoutEndpoint, refreshEndpoint, withCors } from '../src/index.js'
 import { fromPage, legibleAccessTokens, send, world } from './wire.js'
@@ -70,7 +70,7 @@ describe.each(lists)('%s', (option, build) => {
   })
 
   test.each(NO_ORIGINS)('rejects %j', (origin) => {
-    expect(() => build(origin)).toThrow(MisuseError)
+    expect(() => build(origin)).toThrow(ConfigurationError)
     expect(() => build(origin)).toThrow(expect.objectContaining({ option }))
   })
 })

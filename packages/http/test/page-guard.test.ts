@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { expect, test } from 'vitest'
 import { pageGuard, type PlainRequest } from '../src/index.js'
 
@@ -39,5 +39,5 @@ test('plain http from another machine is refused, and https that a trusted proxy
 })
 
 test('a misspelt option is misuse', () => {
-  expect(() => pageGuard({ trustProxies: 1 } as never)).toThrow(MisuseError)
+  expect(() => pageGuard({ trustProxies: 1 } as never)).toThrow(ConfigurationError)
 })

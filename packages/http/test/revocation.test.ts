@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
 import { revocationEndpoint } from '../src/index.js'
 import {
@@ -46,7 +46,9 @@ describe('V: revocation', () => {
     expectError(await post(revoke, { client_id: 'pub', token: at0 }), 400, 'unsupported_token_type')
     expect((await post(revoke, { client_id: 'pub', token: 'nonsense' })).status).toBe(200)
     expect((await refreshWith(token, rt0)).status).toBe(200)
-    expect(() => revocationEndpoint(tokens, { clients: CLIENTS, accessToken: (() => 0) as never })).toThrow(MisuseError)
+    expect(() => revocationEndpoint(tokens, { clients: CLIENTS, accessToken: (() => 0) as never })).toThrow(
+      ConfigurationError,
+    )
   })
 
   test('V-02 unknown, expired, revoked and malformed tokens are as good as revoked', async () => {

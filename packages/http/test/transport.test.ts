@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { logoutEndpoint, refreshEndpoint, revocationEndpoint } from '../src/index.js'
@@ -100,9 +100,9 @@ describe('proxies', () => {
     const { tokens } = world()
     const accessToken = legibleAccessTokens()
     for (const trustProxy of [true, -1, 1.5, '1', NaN] as never[]) {
-      expect(() => refreshEndpoint(tokens, { accessToken, clients: CLIENTS, trustProxy })).toThrow(MisuseError)
-      expect(() => logoutEndpoint(tokens, { cookie: true, trustProxy })).toThrow(MisuseError)
-      expect(() => revocationEndpoint(tokens, { clients: CLIENTS, trustProxy })).toThrow(MisuseError)
+      expect(() => refreshEndpoint(tokens, { accessToken, clients: CLIENTS, trustProxy })).toThrow(ConfigurationError)
+      expect(() => logoutEndpoint(tokens, { cookie: true, trustProxy })).toThrow(ConfigurationError)
+      expect(() => revocationEndpoint(tokens, { clients: CLIENTS, trustProxy })).toThrow(ConfigurationError)
     }
   })
 })
@@ -139,7 +139,7 @@ describe('the URL that the client asked for', () => {
       5,
     ])
       expect(() => logoutEndpoint(tokens, { cookie: true, publicUrl: publicUrl as string }), String(publicUrl)).toThrow(
-        MisuseError,
+        ConfigurationError,
       )
     const good = [
       'https://login.example',

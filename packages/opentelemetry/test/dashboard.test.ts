@@ -1,5 +1,12 @@
 import { readFileSync } from 'node:fs'
-import type { AttemptMatch, FaultCode, MintOutcome, RefreshEvent, RefusalReason, RevocationReason } from '@baton/core'
+import type {
+  AttemptMatch,
+  OperationalErrorCode,
+  MintOutcome,
+  RefreshEvent,
+  RefusalReason,
+  RevocationReason,
+} from '@baton/core'
 import { memoryStore } from '@baton/store-memory'
 import {
   AggregationTemporality,
@@ -36,7 +43,7 @@ const REVOKED = all<Exclude<RevocationReason, 'reuse'>>({
   rollback: true,
 })
 const ATTEMPTS = all<AttemptMatch>({ same: true, other: true, without_key: true, unknown: true })
-const FAULTS = all<FaultCode>({
+const FAULTS = all<OperationalErrorCode>({
   store_failed: true,
   store_timeout: true,
   contended: true,

@@ -1,3 +1,4 @@
+import { ConfigurationError } from '@baton/core'
 import type { FamilyRecord } from '@baton/core'
 import { createRefreshTokens } from '@baton/core'
 import { tokenStoreCases } from '@baton/store-testkit'
@@ -137,11 +138,15 @@ test('a subject is listed with what it has left, whichever of its families ends 
 test('a cursor that list did not make is refused', async () => {
   const store = memoryStore()
   for (const cursor of ['', 'x', '2', 'MTIz', 'MTIzLg', 'LmFiYw', 'MTIzLmFiYw=', 'MTIzLmFiYw==', 'bmV2ZXI.', '😀'])
-    await expect(store.list({ subject: 'a', cursor, limit: 1, now: 0 })).rejects.toThrow(/^cursor: not one that list/)
-  await expect(store.list({ subject: 'a', cursor: '-', limit: 1, now: 0 })).rejects.toBeInstanceOf(TypeError)
+    await expect(store.list({ subject: 'a', cursor, limit: 1, now: 0 })).rejects.toThrow(
+      /^option "cursor" is not one that list/,
+    )
+  await expect(store.list({ subject: 'a', cursor: '-', limit: 1, now: 0 })).rejects.toBeInstanceOf(ConfigurationError)
 })
 
 test('a limit that is no number of families is refused at construction', () => {
   for (const maxFamilies of [0, -1, 1.5, Number.NaN, Infinity, '10' as unknown as number])
-    expect(() => memoryStore({ maxFamilies })).toThrow(/^maxFamilies: must be an integer from 1 to 16777216, got /)
+    expect(() => memoryStore({ maxFamilies })).toThrow(
+      /^option "maxFamilies" must be an integer from 1 to 16777216, got /,
+    )
 })

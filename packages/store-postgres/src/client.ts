@@ -1,3 +1,4 @@
+import { ConfigurationError } from '@baton/core'
 import { assertClient } from '@baton/core/store'
 
 export interface Query {
@@ -11,24 +12,28 @@ export interface Queryable {
   query(query: Query): Promise<{ readonly rows: unknown[]; readonly rowCount: number | null }>
 }
 
-const ADVICE = 'give a pg Pool, or a Client that is connected, such as postgresStore(new Pool({ connectionString }))'
+const CLIENT = { option: 'db', expected: 'a Pool or a connected Client of pg', methods: ['query'] }
 
 /** Asserts that `db` is a Pool or a connected Client of `pg`. */
-export function assertQueryable(caller: string, db: unknown): asserts db is Queryable {
-  assertClient(db, { caller, methods: ['query'], advice: ADVICE })
+export function assertQueryable(db: unknown): asserts db is Queryable {
+  assertClient(db, CLIENT)
   if (('ending' in db && db.ending === true) || ('_ending' in db && db._ending === true))
-    throw new TypeError(`${caller}: this Pool or Client has been ended; end it only when the program ends`)
+    throw new ConfigurationError(
+      'db',
+      'must be open, got a Pool or Client that has been ended; end it when the program ends',
+    )
   // A Client that is not connected queues its queries for ever.
   if ('_connected' in db && '_connecting' in db && db._connected === false && db._connecting === false)
-    throw new TypeError(`${caller}: this Client is not connected; await client.connect() first`)
+    throw new ConfigurationError('db', 'must be connected, got a Client that is not; await client.connect() first')
 }
 
 /** Asserts that everything written through `db` is part of one transaction: it is a Client and not a Pool. */
-export function assertSingleConnection(caller: string, db: unknown): asserts db is Queryable {
-  assertQueryable(caller, db)
+export function assertSingleConnection(db: unknown): asserts db is Queryable {
+  assertQueryable(db)
   if (isPool(db))
-    throw new TypeError(
-      `${caller}: got a Pool, whose queries go to any connection; give the Client that runs your transaction, const client = await pool.connect()`,
+    throw new ConfigurationError(
+      'db',
+      'must be the Client that runs the transaction, got a Pool; use const client = await pool.connect()',
     )
 }
 
@@ -57,7 +62,10 @@ export async function ask(db: Queryable, query: Query): Promise<{ rows: unknown[
     const count = 'rowCount' in answer ? Number(answer.rowCount) : 0
     return { rows: answer.rows as unknown[], count }
   }
-  throw new TypeError(`postgresStore: query() does not resolve as that of pg does; ${ADVICE}`)
+  throw new ConfigurationError(
+    'db',
+    `must be ${CLIENT.expected}, got a client whose query() resolves with other results`,
+  )
 }
 
 /** Returns the SQLSTATE of a rejected query, or an empty string for an error that does not come from the server. */

@@ -47,10 +47,10 @@ export interface PostgresStore extends TokenStore {
  * Stores families in PostgreSQL 14 or newer, through a `pg` Pool or Client that the app closes. A rotation is one
  * `UPDATE … RETURNING`, as durable as `synchronous_commit` makes it. Needs no session state. Call `migrate()` first.
  *
- * Throws `MisuseError` (a `TypeError`) unless `db` is a Pool or a connected Client, and for unknown or invalid options.
+ * Throws `ConfigurationError` unless `db` is a Pool or a connected Client, and for unknown or invalid options.
  */
 export function postgresStore(db: Queryable, options: PostgresStoreOptions = {}): PostgresStore {
-  assertQueryable('postgresStore', db)
+  assertQueryable(db)
   return open(db, OPTIONS.parse('postgresStore', options), retryOnSerializationFailure)
 }
 
@@ -167,7 +167,7 @@ function open(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, retry: R
     migrate: () => migrate(queue, schema),
 
     within(client) {
-      assertSingleConnection('within', client)
+      assertSingleConnection(client)
       return open(client, options, once)
     },
   }

@@ -1,3 +1,4 @@
+import { ConfigurationError } from '@baton/core'
 import { matching } from '@baton/core/options'
 import { ask, type Queryable, stateOf } from './client.js'
 
@@ -72,7 +73,7 @@ export const schemaName = matching(
   "a name of up to 63 lower-case letters, digits and _, such as 'baton'",
 )
 
-/** Returns the schema as a quoted identifier. Throws `MisuseError` for an invalid name. */
+/** Returns the schema as a quoted identifier. Throws `ConfigurationError` for an invalid name. */
 export function quoted(schema: unknown): string {
   return `"${schemaName.parse(schema, 'schema')}"`
 }
@@ -84,7 +85,7 @@ export function quoted(schema: unknown): string {
 export function migrationSql(schema = 'baton', from = 0): string {
   const name = quoted(schema)
   if (!Number.isInteger(from) || from < 0 || from > NEWEST)
-    throw new TypeError(`from: expected a schema version from 0 to ${String(NEWEST)}, got ${String(from)}`)
+    throw new ConfigurationError('from', `must be a schema version from 0 to ${String(NEWEST)}, got ${String(from)}`)
   return (from === 0 ? `CREATE SCHEMA IF NOT EXISTS ${name};\n` : '') + steps(name, from)
 }
 

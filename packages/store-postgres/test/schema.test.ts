@@ -1,3 +1,4 @@
+import { ConfigurationError } from '@baton/core'
 import { type PostgresServer, startPostgres } from '@baton/test-servers'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -60,7 +61,7 @@ describe('migrate', () => {
     await expect(pool.query(migrationSql(schema))).rejects.toThrow(/schema_versions.* already exists/)
     expect(await tablesOf(schema)).toEqual(made)
     expect(migrationSql(schema, 2)).toBe('')
-    expect(() => migrationSql(schema, 3)).toThrow(/^from: expected a schema version from 0 to 2, got 3/)
+    expect(() => migrationSql(schema, 3)).toThrow(/^option "from" must be a schema version from 0 to 2, got 3/)
   })
 
   test('leaves alone what a newer version made', async () => {
@@ -166,20 +167,20 @@ describe('misuse', () => {
     const ended = new pg.Pool()
     await ended.end()
     const wrong: [unknown, RegExp][] = [
-      ['postgres://localhost/app', /got a string; give a pg Pool/],
-      [pg.Pool, /got a function; give a pg Pool/],
+      ['postgres://localhost/app', /got a string/],
+      [pg.Pool, /got a function/],
       [undefined, /got undefined/],
       [null, /got null/],
       [42, /got 42/],
       [Promise.resolve(pool), /got a promise; await it/],
       [{ connectionString: 'postgres://localhost/app' }, /got an object without query\(\)/],
       [pg, /got an object without query\(\)/],
-      [new pg.Client(), /not connected; await client\.connect\(\) first/],
+      [new pg.Client(), /must be connected, got a Client that is not; await client\.connect\(\) first/],
       [ended, /has been ended/],
     ]
     for (const [db, message] of wrong) {
       expect(() => postgresStore(db as pg.Pool)).toThrow(message)
-      expect(() => postgresStore(db as pg.Pool)).toThrow(TypeError)
+      expect(() => postgresStore(db as pg.Pool)).toThrow(ConfigurationError)
     }
   })
 
@@ -195,16 +196,18 @@ describe('misuse', () => {
 
   test('a driver that answers otherwise is named at its first answer', async () => {
     const other = { query: async () => [[{ id: 1 }], []] } as unknown as Queryable
-    await expect(postgresStore(other).migrate()).rejects.toThrow(/query\(\) does not resolve as that of pg does/)
+    await expect(postgresStore(other).migrate()).rejects.toThrow(/query\(\) resolves with other results/)
   })
 
   test('options are checked', () => {
     for (const schema of ['', 'Baton', 'a"b', 'a.b', 'x'.repeat(64), 7, null])
-      expect(() => postgresStore(pool, { schema: schema as string })).toThrow(/^schema: must be a name of up to 63/)
-    expect(() => migrationSql('a-b')).toThrow(/^schema: must be a name of up to 63/)
-    expect(() => postgresStore(pool, { shema: 'baton' } as object)).toThrow(/^shema: is not an option/)
+      expect(() => postgresStore(pool, { schema: schema as string })).toThrow(
+        /^option "schema" must be a name of up to 63/,
+      )
+    expect(() => migrationSql('a-b')).toThrow(/^option "schema" must be a name of up to 63/)
+    expect(() => postgresStore(pool, { shema: 'baton' } as object)).toThrow(/^option "shema" is not an option/)
     expect(() => postgresStore(pool, { namedStatements: 'yes' } as object)).toThrow(
-      /^namedStatements: must be true or false/,
+      /^option "namedStatements" must be true or false/,
     )
   })
 
@@ -212,8 +215,8 @@ describe('misuse', () => {
     const store = await freshStore(pool)
     for (const cursor of ['', '-', 'x', 'MTIz', 'MTIzLg', 'LmFiYw', 'MTIzLmFiYw==', 'bmV2ZXI.', '😀', 'MS4A']) {
       const listing = store.list({ subject: 'a', cursor, limit: 1, now: NOW })
-      await expect(listing).rejects.toThrow(/^cursor: not one that list returned/)
-      await expect(listing).rejects.toBeInstanceOf(TypeError)
+      await expect(listing).rejects.toThrow(/^option "cursor" is not one that list returned/)
+      await expect(listing).rejects.toBeInstanceOf(ConfigurationError)
     }
   })
 })

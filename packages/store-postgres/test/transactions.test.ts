@@ -136,5 +136,5 @@ async function someoneWaits(): Promise<void> {
 }
 
 test('a pool is no transaction', () => {
-  expect(() => store.within(pool)).toThrow(/^within: got a Pool.*await pool\.connect\(\)/)
+  expect(() => store.within(pool)).toThrow(/^option "within" got a Pool.*await pool\.connect\(\)/)
 })

@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import {
   declareOptions,
   integer,
@@ -42,23 +42,21 @@ export function toQuorum(waitForReplicas: RedisStoreOptions['waitForReplicas']):
   return { count, timeoutMs: Math.round(timeoutSeconds * 1000) }
 }
 
-const ADVICE =
-  'give a connected client: new Redis(…) or new Cluster(…) of ioredis, or await createClient(…).connect() or createSentinel(…).connect() of redis'
+const CLIENT = {
+  option: 'client',
+  expected:
+    'a Redis or Cluster of ioredis, or a connected client of redis (createClient, createCluster or createSentinel)',
+  methods: [['evalsha', 'evalSha']],
+}
 
 /** Asserts that `client` can run the commands of the store. */
 export function assertRedisClient(client: unknown): asserts client is RedisClient {
-  assertClient(client, { caller: 'redisStore', methods: [['evalsha', 'evalSha']], advice: ADVICE })
+  assertClient(client, CLIENT)
   const { isPipeline, execAsPipeline, mode } = client as Suspect
   if (isPipeline === true || typeof execAsPipeline === 'function')
-    throw new MisuseError(
-      'redisStore',
-      'got a pipeline, which replies nothing before exec(); give the client that made it',
-    )
+    throw new ConfigurationError('client', 'must not be a pipeline; pass the client that created it')
   if (mode === 'subscriber' || mode === 'monitor')
-    throw new MisuseError(
-      'redisStore',
-      `got a connection in ${mode} mode, which runs no other commands; give another one, such as duplicate()`,
-    )
+    throw new ConfigurationError('client', `must not be in ${mode} mode; pass another connection, such as duplicate()`)
 }
 
 interface Suspect {

@@ -20,7 +20,7 @@ export interface RedisStore extends TokenStore {
  * closes. One script call per rotation; Redis deletes expired records. As durable as the server's persistence: with
  * `appendfsync everysec` a crash may lose a second or two of rotations, of which Baton heals one per family.
  *
- * Throws `MisuseError` (a `TypeError`) unless `client` is such a client, and for unknown or invalid options.
+ * Throws `ConfigurationError` unless `client` is such a client, and for unknown or invalid options.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): RedisStore {
   assertRedisClient(client)

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { createRefreshTokens } from '@baton/core'
+import { ConfigurationError, createRefreshTokens } from '@baton/core'
 import { type RedisServer, startRedis, until } from '@baton/test-servers'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
@@ -312,8 +312,8 @@ describe('the index of a subject', () => {
     const store = redisStore(redis)
     for (const cursor of ['', '-', 'x', 'MTIzLmFiYw==', '0'.repeat(30), '0'.repeat(32), '😀']) {
       const listing = store.list({ subject: 'a', cursor, limit: 1, now: NOW })
-      await expect(listing).rejects.toThrow(/^cursor: not one that list returned/)
-      await expect(listing).rejects.toBeInstanceOf(TypeError)
+      await expect(listing).rejects.toThrow(/^option "cursor" is not one that list returned/)
+      await expect(listing).rejects.toBeInstanceOf(ConfigurationError)
     }
   })
 })
@@ -412,50 +412,50 @@ describe('misuse', () => {
     await subscriber.subscribe('news')
     const node = createClient({ url: server.url })
     const wrong: [unknown, RegExp][] = [
-      ['redis://localhost', /got a string; give a connected client: new Redis/],
-      [undefined, /got undefined; give a connected client/],
-      [null, /got null; give/],
-      [Redis, /got a function; give/],
-      [[], /got an object without evalsha\(\) or evalSha\(\); give/],
-      [{ host: 'localhost', port: 6379 }, /got an object without evalsha\(\) or evalSha\(\); give/],
+      ['redis://localhost', /got a string/],
+      [undefined, /got undefined/],
+      [null, /got null/],
+      [Redis, /got a function/],
+      [[], /got an object without evalsha\(\) or evalSha\(\)/],
+      [{ host: 'localhost', port: 6379 }, /got an object without evalsha\(\) or evalSha\(\)/],
       [Promise.resolve(redis), /got a promise; await it/],
-      [redis.pipeline(), /got a pipeline.*give the client that made it/],
-      [node.multi(), /got a pipeline.*give the client that made it/],
-      [subscriber, /in subscriber mode.*give another one/],
+      [redis.pipeline(), /must not be a pipeline; pass the client that created it/],
+      [node.multi(), /must not be a pipeline; pass the client that created it/],
+      [subscriber, /in subscriber mode; pass another connection/],
     ]
     for (const [client, message] of wrong) {
       expect(() => redisStore(client as RedisClient)).toThrow(message)
-      expect(() => redisStore(client as RedisClient)).toThrow(TypeError)
+      expect(() => redisStore(client as RedisClient)).toThrow(ConfigurationError)
     }
   })
 
   test('options that are unknown or out of range are refused by name', () => {
     const wrong: [unknown, RegExp][] = [
-      [null, /redisStore: must be an object, got null/],
-      [{ keyPrefix: 'x' }, /keyPrefix: is not an option of redisStore.*\(options: prefix, waitForReplicas\)/],
-      [{ prefix: 1 }, /prefix: must be well-formed text of 1 to 64 bytes without NUL, got 1;/],
-      [{ prefix: '' }, /prefix: must be well-formed text of 1 to 64 bytes without NUL, got "";/],
-      [{ waitForReplicas: 1 }, /waitForReplicas: must be an object, got 1/],
+      [null, /option "redisStore" must be an object, got null/],
+      [{ keyPrefix: 'x' }, /option "keyPrefix" is not an option of redisStore.*\(options: prefix, waitForReplicas\)/],
+      [{ prefix: 1 }, /option "prefix" must be well-formed text of 1 to 64 bytes without NUL, got 1;/],
+      [{ prefix: '' }, /option "prefix" must be well-formed text of 1 to 64 bytes without NUL, got "";/],
+      [{ waitForReplicas: 1 }, /option "waitForReplicas" must be an object, got 1/],
       [
         { waitForReplicas: { count: 0, timeoutSeconds: 1 } },
-        /waitForReplicas\.count: must be an integer from 1 to 1000, got 0/,
+        /option "waitForReplicas\.count" must be an integer from 1 to 1000, got 0/,
       ],
       [
         { waitForReplicas: { count: 1 } },
-        /waitForReplicas\.timeoutSeconds: is missing; it must be a number of seconds from 0\.001 to 60/,
+        /option "waitForReplicas\.timeoutSeconds" is missing; it must be a number of seconds from 0\.001 to 60/,
       ],
       [
         { waitForReplicas: { count: 1, timeoutSeconds: 0 } },
-        /waitForReplicas\.timeoutSeconds: must be .* from 0\.001 to 60, got 0/,
+        /option "waitForReplicas\.timeoutSeconds" must be .* from 0\.001 to 60, got 0/,
       ],
       [
         { waitForReplicas: { count: 1, timeoutSeconds: 1000 } },
-        /waitForReplicas\.timeoutSeconds: must be .* from 0\.001 to 60, got 1000/,
+        /option "waitForReplicas\.timeoutSeconds" must be .* from 0\.001 to 60, got 1000/,
       ],
     ]
     for (const [options, message] of wrong) {
       expect(() => redisStore(redis, options as RedisStoreOptions)).toThrow(message)
-      expect(() => redisStore(redis, options as RedisStoreOptions)).toThrow(TypeError)
+      expect(() => redisStore(redis, options as RedisStoreOptions)).toThrow(ConfigurationError)
     }
   })
 

@@ -1,3 +1,4 @@
+import { ConfigurationError } from '@baton/core'
 import { assertClient, retryOnConflict } from '@baton/core/store'
 
 /** Values by the names that they have in the statement. */
@@ -14,17 +15,20 @@ export interface SqliteDatabase {
   prepare(sql: string): SqliteStatement
 }
 
-const ADVICE =
-  'give a connected better-sqlite3 Database or node:sqlite DatabaseSync, such as sqliteStore(new Database("app.db"))'
+const CLIENT = {
+  option: 'db',
+  expected: 'an open Database of better-sqlite3 or DatabaseSync of node:sqlite',
+  methods: ['exec', 'prepare'],
+}
 
 /** Asserts that `db` is an open connection for writing whose driver is synchronous. */
 export function assertDatabase(db: unknown): asserts db is SqliteDatabase {
-  assertClient(db, { caller: 'sqliteStore', methods: ['exec', 'prepare'], advice: ADVICE })
+  assertClient(db, CLIENT)
   // better-sqlite3 has a property `open`, node:sqlite a method of that name and a property `isOpen`.
   if (('open' in db && db.open === false) || ('isOpen' in db && db.isOpen === false))
-    throw new Error('sqliteStore: the database is closed; close it only when the program ends')
+    throw new ConfigurationError('db', 'must be open, got a closed database; close it when the program ends')
   if ('readonly' in db && db.readonly === true)
-    throw new Error('sqliteStore: the database was opened read-only; open it for writing, every rotation is a write')
+    throw new ConfigurationError('db', 'must be open for writing, got a read-only database')
   assertSynchronous(db as SqliteDatabase)
 }
 
@@ -37,7 +41,7 @@ function assertSynchronous(db: SqliteDatabase): void {
   const rows: unknown = statement.all?.({})
   const [row] = Array.isArray(rows) ? (rows as unknown[]) : []
   if (typeof row === 'object' && row !== null && 'timeout' in row) return
-  throw new TypeError(`sqliteStore: this driver does not answer at once with rows as objects; ${ADVICE}`)
+  throw new ConfigurationError('db', `must be ${CLIENT.expected}, got a driver that does not return rows synchronously`)
 }
 
 /** Reads a pragma, or sets it and reads what it has become. */

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { createRefreshTokens, type FamilyRecord } from '@baton/core'
+import { ConfigurationError, createRefreshTokens, type FamilyRecord } from '@baton/core'
 import { familyOf as recordOf, rotationOf as rotationAt } from '@baton/store-testkit'
 import BetterSqlite3 from 'better-sqlite3'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -68,25 +68,28 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
 
     test('is refused when it is none', () => {
       const wrong: [unknown, RegExp][] = [
-        ['app.db', /got a string; give a connected better-sqlite3 Database or node:sqlite DatabaseSync/],
-        [BetterSqlite3, /got a function; give a connected/],
-        [undefined, /got undefined; give a connected/],
-        [null, /got null; give a connected/],
+        ['app.db', /got a string/],
+        [BetterSqlite3, /got a function/],
+        [undefined, /got undefined/],
+        [null, /got null/],
         [Promise.resolve(), /got a promise; await it/],
         [{ query: () => undefined, connect: () => undefined }, /got an object without exec\(\) and prepare\(\)/],
-        [{ exec: () => undefined, prepare: () => ({ all: () => Promise.resolve([]) }) }, /does not answer at once/],
-        [{ exec: () => undefined, prepare: () => ({ get: () => undefined }) }, /does not answer at once/],
+        [
+          { exec: () => undefined, prepare: () => ({ all: () => Promise.resolve([]) }) },
+          /does not return rows synchronously/,
+        ],
+        [{ exec: () => undefined, prepare: () => ({ get: () => undefined }) }, /does not return rows synchronously/],
       ]
       for (const [db, message] of wrong) {
         expect(() => sqliteStore(db as SqliteDatabase)).toThrow(message)
-        expect(() => sqliteStore(db as SqliteDatabase)).toThrow(TypeError)
+        expect(() => sqliteStore(db as SqliteDatabase)).toThrow(ConfigurationError)
       }
     })
 
     test('is refused when closed', () => {
       const db = driver.inMemory()
       close(db)
-      expect(() => sqliteStore(db)).toThrow(/database is (closed|not open)/)
+      expect(() => sqliteStore(db)).toThrow(/got a closed database|database is not open/)
     })
 
     test('is refused when read-only, also where the tables are there', () => {
@@ -322,8 +325,8 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
     const store = sqliteStore(driver.inMemory())
     for (const cursor of ['', '-', 'x', 'MTIz', 'MTIzLg', 'LmFiYw', 'MTIzLmFiYw=', 'MTIzLmFiYw==', 'bmV2ZXI.', '😀']) {
       const listing = store.list({ subject: 'a', cursor, limit: 1, now: NOW })
-      await expect(listing).rejects.toThrow(/^cursor: not one that list returned/)
-      await expect(listing).rejects.toBeInstanceOf(TypeError)
+      await expect(listing).rejects.toThrow(/^option "cursor" is not one that list returned/)
+      await expect(listing).rejects.toBeInstanceOf(ConfigurationError)
     }
   })
 })

@@ -100,17 +100,17 @@ export function listingCases(openStore: OpenStore): StoreCase[] {
       )
       assert.equal(new Set(seen).size, seen.length)
     },
-    'list: a cursor that the store did not make rejects with a TypeError': async (store) => {
+    'list: a cursor that the store did not make rejects with a ConfigurationError': async (store) => {
       await createAll(store, numbered(3))
       for (const cursor of ['', 'not a cursor', '😀', `'; --`])
         await assert.rejects(
           async () => store.list({ subject: 'user-1', limit: 2, now: NOW, cursor }),
           // By its name, because jest runs tests in a realm of their own.
-          { name: 'TypeError' },
-          `the cursor ${JSON.stringify(cursor)} must reject with a TypeError, as the fault of whoever sent it`,
+          { name: 'ConfigurationError' },
+          `the cursor ${JSON.stringify(cursor)} must reject with a ConfigurationError, as the fault of whoever sent it`,
         )
     },
-    'list: a cursor that was changed on its way is a position, or rejects with a TypeError': async (store) => {
+    'list: a cursor that was changed on its way is a position, or rejects with a ConfigurationError': async (store) => {
       await createAll(store, numbered(3))
       const { cursor } = await store.list({ subject: 'user-1', limit: 2, now: NOW })
       if (cursor === null) assert.fail('the first of two pages must have a cursor')
@@ -128,7 +128,7 @@ export function listingCases(openStore: OpenStore): StoreCase[] {
         changed.map(async (one) => store.list({ subject: 'user-1', limit: 2, now: NOW, cursor: one })),
       )
       for (const answer of answers)
-        if (answer.status === 'rejected') assert.equal((answer.reason as Error).name, 'TypeError')
+        if (answer.status === 'rejected') assert.equal((answer.reason as Error).name, 'ConfigurationError')
     },
     'list: goes on from a cursor whose family has been purged': async (store) => {
       const records = await createAll(store, numbered(4))

@@ -347,14 +347,14 @@ const reading: BrokenStore[] = [
   ),
   broken(
     'begins again at a cursor that it cannot read',
-    'list: a cursor that the store did not make rejects with a TypeError',
+    'list: a cursor that the store did not make rejects with a ConfigurationError',
     (sound) => ({
       list: ({ cursor, ...query }) => sound.list(cursor?.startsWith('{') === true ? { ...query, cursor } : query),
     }),
   ),
   broken(
     'fails at a cursor that names no number',
-    'list: a cursor that was changed on its way is a position, or rejects with a TypeError',
+    'list: a cursor that was changed on its way is a position, or rejects with a ConfigurationError',
     (sound) => ({
       async list({ cursor, ...query }) {
         if (cursor !== undefined && /[^\x20-\x7e]/.test(cursor)) throw new Error('invalid byte sequence')

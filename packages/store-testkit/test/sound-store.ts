@@ -1,4 +1,4 @@
-import type { Claim, FamilyRecord, TokenStore } from '@baton/core'
+import { type Claim, ConfigurationError, type FamilyRecord, type TokenStore } from '@baton/core'
 import { rotated } from '../src/records.js'
 
 /** What a store keeps. Several connections may share it. */
@@ -89,7 +89,7 @@ function positionOf(cursor: string): Position {
   } catch {
     // No JSON at all.
   }
-  throw new TypeError('cursor: not one that list returned')
+  throw new ConfigurationError('cursor', 'is not one that list returned')
 }
 
 export function put({ families, index }: Shelf, record: FamilyRecord): void {

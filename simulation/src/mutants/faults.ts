@@ -33,7 +33,7 @@ const coreTests = [
   `${CORE}/test/redeem.test.ts`,
   `${CORE}/test/reported-ends.test.ts`,
   `${CORE}/test/numbers.test.ts`,
-  `${CORE}/test/misuse.test.ts`,
+  `${CORE}/test/configuration-error.test.ts`,
 ]
 const memoryTests = ['packages/store-memory/test/memory-store.test.ts']
 const httpTests = ['packages/http/test/']

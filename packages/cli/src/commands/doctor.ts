@@ -1,4 +1,4 @@
-import { createRefreshTokens, MisuseError, type TokenStore } from '@baton/core'
+import { createRefreshTokens, ConfigurationError, type TokenStore } from '@baton/core'
 import { type Command, EXIT, type Input } from '../command.js'
 import { type Opened, secretsOf, STORE_OPTIONS, withStore } from '../settings.js'
 import { table } from '../table.js'
@@ -43,7 +43,7 @@ async function checkAll(input: Input): Promise<Check[]> {
   } catch (failure) {
     // What is wrong on the way to the store is a finding too; what is wrong on the command line is not.
     if (!(failure instanceof Error) || failure.name === 'UsageError') throw failure
-    const check = failure instanceof MisuseError ? failure.option : 'store'
+    const check = failure instanceof ConfigurationError ? failure.option : 'store'
     return [{ check, verdict: 'problem', says: reasonOf(failure) }]
   }
 }

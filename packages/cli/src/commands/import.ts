@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises'
 import { Readable } from 'node:stream'
-import { Fault } from '@baton/core'
+import { OperationalError } from '@baton/core'
 import { type Command, EXIT, type Surroundings, UsageError } from '../command.js'
 import { STORE_OPTIONS, withStore } from '../settings.js'
 import { table } from '../table.js'
@@ -55,7 +55,7 @@ async function judge(tokens: Tokens, token: string): Promise<Omit<Verdict, 'line
     return { subject, verdict: generation === 0 ? 'good' : 'moved' }
   } catch (failure) {
     // One row that cannot be understood says nothing about the others.
-    if (!(failure instanceof Fault) || failure.code !== 'hook_failed') throw failure
+    if (!(failure instanceof OperationalError) || failure.code !== 'hook_failed') throw failure
     const reason = failure.cause instanceof Error ? failure.cause.message : failure.message
     return { subject: null, verdict: `fault: ${reason}` }
   }

@@ -1,4 +1,4 @@
-import { MisuseError } from '../errors.js'
+import { ConfigurationError } from '../errors.js'
 
 /** Captured at import: an app may replace the global timers in its tests, and batched calls must still be run. */
 const { setImmediate } = globalThis
@@ -52,7 +52,7 @@ export function batchCalls<Call, Result>(
   run: (calls: readonly Call[]) => Promise<readonly CallResult<Result>[]>,
   { max, runOne, isRetryable = () => false }: BatchOptions<Call, Result>,
 ): (call: Call) => Promise<Result> {
-  if (!(max >= 1)) throw new MisuseError('max', `must be a number from 1, got ${String(max)}`)
+  if (!(max >= 1)) throw new ConfigurationError('max', `must be a number from 1, got ${String(max)}`)
   let queue: QueuedCall<Call, Result>[] = []
 
   function runAlone({ call, resolve, reject }: QueuedCall<Call, Result>): void {

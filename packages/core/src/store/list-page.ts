@@ -1,3 +1,4 @@
+import { ConfigurationError } from '../errors.js'
 import { type FamilyId, type FamilyRecord, isFamilyId } from '../family.js'
 import { isAlive } from './apply.js'
 
@@ -26,7 +27,7 @@ export function encodeCursor({ createdAt, id }: ListPosition): string {
   return Buffer.from(`${String(createdAt)}.${id}`).toString('base64url')
 }
 
-/** Returns the position that a cursor stands for. Throws `TypeError` for anything that `encodeCursor` does not return. */
+/** Returns the position that a cursor stands for. Throws `ConfigurationError` for anything that `encodeCursor` does not return. */
 export function decodeCursor(cursor: string): ListPosition {
   const [, createdAt, id] = /^(-?\d{1,16})\.(.+)$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
   if (isFamilyId(id)) {
@@ -34,7 +35,7 @@ export function decodeCursor(cursor: string): ListPosition {
     // Buffer ignores invalid characters, so several strings decode to one position. Only the encoder's is accepted.
     if (Number.isSafeInteger(position.createdAt) && encodeCursor(position) === cursor) return position
   }
-  throw new TypeError('cursor: not one that list returned; omit it to get the first page')
+  throw new ConfigurationError('cursor', 'is not one that list returned; omit it to get the first page')
 }
 
 /** Returns the position of a family in the list of its subject. */

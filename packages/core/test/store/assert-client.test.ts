@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { MisuseError } from '../../src/index.js'
+import { ConfigurationError } from '../../src/index.js'
 import { assertClient } from '../../src/store.js'
 
 const requirements = {
-  caller: 'exampleStore',
+  option: 'db',
+  expected: 'a connected Client',
   methods: ['query', ['end', 'close']],
-  advice: 'give a connected Client',
 }
 const method = () => undefined
 
@@ -28,12 +28,13 @@ describe('assertClient', () => {
     ['undefined', undefined],
     ['null', null],
     ['42', 42],
-    ['a promise; await it, and', Promise.resolve({ query: method, end: method })],
+    ['a promise; await it first', Promise.resolve({ query: method, end: method })],
     ['an object without end() or close()', { query: method }],
     ['an object without query() and end() or close()', { query: true }],
   ]
   test.each(rejected)('rejects %s', (what, client) => {
-    const message = `exampleStore: got ${what}${what.endsWith('and') ? ' ' : '; '}give a connected Client`
-    expect(() => assertClient(client, requirements)).toThrow(new MisuseError('exampleStore', message.slice(14)))
+    expect(() => assertClient(client, requirements)).toThrow(
+      new ConfigurationError('db', `must be a connected Client, got ${what}`),
+    )
   })
 })

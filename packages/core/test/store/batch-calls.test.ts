@@ -160,7 +160,7 @@ describe('batchCalls', () => {
 
   test.each([0, -1, NaN])('rejects the option max: %d', (max) => {
     const { run, runOne } = recorded()
-    expect(() => batchCalls(run, { max, runOne })).toThrow(/^max: must be a number from 1/)
+    expect(() => batchCalls(run, { max, runOne })).toThrow(/^option "max" must be a number from 1/)
   })
 })
 

@@ -1,4 +1,4 @@
-import { includesResource, MisuseError, parseScope } from '@baton/core'
+import { includesResource, ConfigurationError, parseScope } from '@baton/core'
 import { freshBytes } from '../fresh.js'
 import { demandIssuer } from '../issuer.js'
 import type { AccessTokenClaims, AccessTokenGrant } from './access-token.js'
@@ -24,7 +24,7 @@ export interface IssuingOptions {
   readonly lifetimeSeconds?: number
 }
 
-/** Checks the options and fills in the default. Throws `MisuseError`. */
+/** Checks the options and fills in the default. Throws `ConfigurationError`. */
 export function checkIssuing({
   issuer,
   audience,
@@ -32,7 +32,7 @@ export function checkIssuing({
 }: IssuingOptions): Required<IssuingOptions> {
   demandIssuer(issuer)
   if (typeof (audience as unknown) !== 'string' || audience === '')
-    throw new MisuseError('audience', 'expected the name of your API, such as https://api.example')
+    throw new ConfigurationError('audience', 'must be the name of your API, such as https://api.example')
   demandLifetime(lifetimeSeconds)
   return { issuer, audience, lifetimeSeconds }
 }
@@ -100,7 +100,7 @@ function isAudience(value: unknown): value is string | string[] {
 
 function demandLifetime(seconds: unknown): void {
   if (Number.isInteger(seconds) && Number(seconds) >= 1 && Number(seconds) <= MOST_LIFETIME_SECONDS) return
-  throw new MisuseError(
+  throw new ConfigurationError(
     'lifetimeSeconds',
     `${String(seconds)} is not a whole number of seconds from 1 to ${MOST_LIFETIME_SECONDS}; a longer life is what refresh tokens are for`,
   )

@@ -1,7 +1,7 @@
 import {
   type Confirmation,
   type Family,
-  MisuseError,
+  ConfigurationError,
   parseScope,
   type RefreshTokens,
   sameConfirmation,
@@ -103,7 +103,7 @@ export function accessTokenGuard<Claims extends BearerClaims = AccessTokenClaims
 ): AccessTokenGuard<Claims> {
   const { clients, tokens } = options
   if (clients !== undefined && tokens === undefined)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'tokens',
       'must be given with clients: the guard finds out from the store when a session began',
     )
@@ -124,7 +124,7 @@ export interface GuardRules<Claims> {
   readonly permits: (claims: Claims, demanded: readonly string[], family: Family | null) => boolean | Promise<boolean>
 }
 
-/** The guard behind `accessTokenGuard`, with rules of its own. Throws `MisuseError`. */
+/** The guard behind `accessTokenGuard`, with rules of its own. Throws `ConfigurationError`. */
 export function guardBy<Claims extends BearerClaims>(
   options: AccessTokenGuardOptions<Claims>,
   { policy, permits }: GuardRules<Claims>,
@@ -134,7 +134,7 @@ export function guardBy<Claims extends BearerClaims>(
   const verify = verifierOf(options)
   const demanded = demandedBy(options.scope ?? '')
   if (!QUOTABLE.test(realm))
-    throw new MisuseError(
+    throw new ConfigurationError(
       'realm',
       `${JSON.stringify(realm)} cannot stand in a challenge; use printable ASCII without " and \\`,
     )
@@ -190,7 +190,7 @@ export function guardBy<Claims extends BearerClaims>(
 function demandedBy(scope: string): readonly string[] {
   const demanded = parseScope(scope)
   if (demanded !== null) return demanded
-  throw new MisuseError('scope', 'breaks the grammar of RFC 6749 section 3.3; separate tokens by single spaces')
+  throw new ConfigurationError('scope', 'breaks the grammar of RFC 6749 section 3.3; separate tokens by single spaces')
 }
 
 function verifierOf<Claims extends BearerClaims>({
@@ -198,7 +198,7 @@ function verifierOf<Claims extends BearerClaims>({
 }: AccessTokenGuardOptions<Claims>): VerifyAccessToken<Claims> {
   if (typeof verify === 'function') return verify
   if (typeof (verify as { verify?: unknown } | undefined)?.verify !== 'function')
-    throw new MisuseError('verify', 'expected what jwtAccessTokens returns, or a function of the access token')
+    throw new ConfigurationError('verify', 'must be what jwtAccessTokens returns, or a function of the access token')
   return (accessToken, now) => verify.verify(accessToken, now)
 }
 

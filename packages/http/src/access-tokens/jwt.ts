@@ -24,7 +24,7 @@ export interface JwtAccessTokens extends AccessTokens {
 
 /**
  * Access tokens that resource servers verify by themselves (RFC 9068). Signs with a local key, and signs once at construction:
- * a key that cannot throws `MisuseError` then, and not after a refresh token has been consumed.
+ * a key that cannot throws `ConfigurationError` then, and not after a refresh token has been consumed.
  */
 export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessTokens {
   demandKnown(options, KNOWN)

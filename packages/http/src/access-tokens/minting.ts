@@ -1,4 +1,4 @@
-import { type Confirmation, type Grant, MisuseError, type Policy } from '@baton/core'
+import { type Confirmation, type Grant, ConfigurationError, type Policy } from '@baton/core'
 import type { AccessTokenFunction, AccessTokenOption, MintedAccessToken } from './access-token.js'
 
 /** What an access token is made for, besides the grant. */
@@ -26,14 +26,14 @@ const MOST_SECONDS_BY_FUNCTION = 3600
 /** RFC 6750 section 2.1. */
 const TOKEN_68 = /^[A-Za-z0-9._~+/-]+=*$/
 
-/** Throws `MisuseError` for what is no access-token option, or lives as long as an idle family. */
+/** Throws `ConfigurationError` for what is no access-token option, or lives as long as an idle family. */
 export function mintingOf(accessToken: AccessTokenOption, policy: Policy): Minting {
   if (typeof accessToken === 'function') {
     const early = minter(accessToken)
     return { lifetimeSeconds: MOST_SECONDS_BY_FUNCTION, defaultAudience: undefined, early, mint: early }
   }
   if (typeof (accessToken as Partial<typeof accessToken> | undefined)?.mint !== 'function')
-    throw new MisuseError('accessToken', 'is neither jwtAccessTokens({ … }) nor a function of the grant')
+    throw new ConfigurationError('accessToken', 'is neither jwtAccessTokens({ … }) nor a function of the grant')
   demandShorterThanIdle(accessToken.lifetimeSeconds, policy)
   const { lifetimeSeconds, audience: defaultAudience } = accessToken
   return { lifetimeSeconds, defaultAudience, mint: minter((grant) => accessToken.mint(grant)) }
@@ -45,9 +45,12 @@ function minter(make: AccessTokenFunction): Minting['mint'] {
     const mostSeconds = secondsUntil(family.expiresAt, now)
     const { accessToken, expiresIn } = await make({ family, scope, audience, claims, confirmation, now, mostSeconds })
     if (typeof accessToken !== 'string' || !TOKEN_68.test(accessToken))
-      throw new MisuseError('accessToken', 'was made with characters that do not fit into an Authorization header')
+      throw new ConfigurationError(
+        'accessToken',
+        'was made with characters that do not fit into an Authorization header',
+      )
     if (!Number.isInteger(expiresIn) || expiresIn < 1)
-      throw new MisuseError(
+      throw new ConfigurationError(
         'accessToken',
         `was made with expiresIn ${String(expiresIn)}, not whole seconds of 1 or more`,
       )
@@ -61,7 +64,7 @@ function demandShorterThanIdle(lifetimeSeconds: number, { idleMs, offline }: Pol
     ['policy.offline.idleSeconds', offline.idleMs],
   ] as const) {
     if (limit !== null && lifetimeSeconds * 1000 >= limit)
-      throw new MisuseError(
+      throw new ConfigurationError(
         'accessToken',
         `lives for ${String(lifetimeSeconds)} seconds and ${name} is ${String(limit / 1000)}: people would expire while their access token still works; shorten it`,
       )

@@ -16,7 +16,7 @@ const MOST_LENGTH = 16_384
 
 /**
  * Access tokens that tell nothing to whom they are handed, and that only this server can read: resource servers ask by
- * introspection, which also asks the store whether the session lives. Nothing is stored. Throws `MisuseError`.
+ * introspection, which also asks the store whether the session lives. Nothing is stored. Throws `ConfigurationError`.
  */
 export function sealedAccessTokens(options: SealedAccessTokensOptions): AccessTokens {
   demandKnown(options, ['secrets', 'issuer', 'audience', 'lifetimeSeconds'])

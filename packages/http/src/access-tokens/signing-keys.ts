@@ -8,7 +8,7 @@ import {
   sign,
   verify,
 } from 'node:crypto'
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { type JsonWebKey, publicMembersOf, thumbprintOf } from '../jwk.js'
 
 /** What Baton signs access tokens with: `ES256` unless you have a reason, `EdDSA` (Ed25519), or `RS256` for old verifiers. */
@@ -65,7 +65,7 @@ function keyPairFor(algorithm: SigningAlgorithm) {
     case 'RS256':
       return generateKeyPairSync('rsa', { modulusLength: LEAST_RSA_BITS })
     default:
-      throw new MisuseError('algorithm', `${JSON.stringify(algorithm)} is none of 'ES256', 'EdDSA', 'RS256'`)
+      throw new ConfigurationError('algorithm', `${JSON.stringify(algorithm)} is none of 'ES256', 'EdDSA', 'RS256'`)
   }
 }
 
@@ -81,9 +81,9 @@ export function deriveSigningKey(secret: string | Uint8Array | undefined): JsonW
   const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret
   // Callers without types reach this with process.env values.
   if (!(bytes instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'secret',
-      `expected at least ${LEAST_SECRET_BYTES} random bytes; make some with: openssl rand -hex 32`,
+      `must be at least ${LEAST_SECRET_BYTES} random bytes; make some with: openssl rand -hex 32`,
     )
   const wide = Buffer.from(hkdfSync('sha256', bytes, 'baton/access-token/v1', 'ES256 signing key', 48))
   const scalar = (BigInt(`0x${wide.toString('hex')}`) % (P256_ORDER - 1n)) + 1n
@@ -104,21 +104,24 @@ export function deriveSigningKey(secret: string | Uint8Array | undefined): JsonW
 
 /**
  * Checks `[current, ...older]`. The first one must be private and is made to sign, so that a wrong key shows here and not
- * after a rotation. Throws `MisuseError`, without key material in its message.
+ * after a rotation. Throws `ConfigurationError`, without key material in its message.
  */
 export function checkKeys(keys: readonly SigningKey[]): readonly [CheckedSigningKey, ...CheckedKey[]] {
   // Callers without types reach this with a single key.
   if (!Array.isArray(keys) || keys.length === 0)
-    throw new MisuseError('keys', 'expected a list of at least one private key; make one with generateSigningKey()')
+    throw new ConfigurationError(
+      'keys',
+      'must be a list of at least one private key; make one with generateSigningKey()',
+    )
   const [first, ...others] = (keys as readonly SigningKey[]).map((key, index) => checkKey(key, `keys[${index}]`))
-  if (first === undefined) throw new MisuseError('keys', 'is empty')
+  if (first === undefined) throw new ConfigurationError('keys', 'is empty')
   const { privateJwk } = first
   if (privateJwk === null)
-    throw new MisuseError('keys[0]', 'is a public key, but the first key signs; put a private key in front')
+    throw new ConfigurationError('keys[0]', 'is a public key, but the first key signs; put a private key in front')
   const kids = [first, ...others].map(({ kid }) => kid)
   const repeated = kids.findIndex((kid, index) => kids.indexOf(kid) !== index)
   if (repeated !== -1)
-    throw new MisuseError(`keys[${repeated}]`, `has the kid ${JSON.stringify(kids[repeated])} of an earlier key`)
+    throw new ConfigurationError(`keys[${repeated}]`, `has the kid ${JSON.stringify(kids[repeated])} of an earlier key`)
   return [{ ...first, privateJwk }, ...others]
 }
 
@@ -130,7 +133,7 @@ function checkKey(key: SigningKey, option: string): CheckedKey {
   const publicKey = keyObject.type === 'private' ? createPublicKey(keyObject) : keyObject
   const jwk = publicKey.export({ format: 'jwk' })
   const checkedKid = kid ?? thumbprintOf(jwk)
-  if (checkedKid === '') throw new MisuseError(option, 'has an empty kid; leave it out to use the thumbprint')
+  if (checkedKid === '') throw new ConfigurationError(option, 'has an empty kid; leave it out to use the thumbprint')
   if (keyObject.type === 'private') demandMatchingHalves(keyObject, publicKey, option)
   return {
     kid: checkedKid,
@@ -143,10 +146,11 @@ function checkKey(key: SigningKey, option: string): CheckedKey {
 function unwrap(key: SigningKey, option: string): { material: KeyMaterial; kid: string | undefined } {
   if (typeof key === 'string' || key instanceof KeyObject) return { material: key, kid: undefined }
   if (typeof (key as unknown) !== 'object' || (key as unknown) === null)
-    throw new MisuseError(option, `expected a JWK, a PEM text or a KeyObject, got ${typeof key}`)
+    throw new ConfigurationError(option, `must be a JWK, a PEM text or a KeyObject, got ${typeof key}`)
   const wrapped = key as { key?: KeyMaterial; kid?: unknown }
   const { kid } = wrapped
-  if (kid !== undefined && typeof kid !== 'string') throw new MisuseError(option, 'has a kid that is not a string')
+  if (kid !== undefined && typeof kid !== 'string')
+    throw new ConfigurationError(option, 'has a kid that is not a string')
   if (wrapped.key === undefined) return { material: key, kid }
   const inner = unwrap(wrapped.key, option)
   return { material: inner.material, kid: kid ?? inner.kid }
@@ -159,9 +163,9 @@ function isJwk(material: KeyMaterial): material is JsonWebKey {
 function keyObjectOf(material: KeyMaterial, option: string): KeyObject {
   if (material instanceof KeyObject) return material
   if (typeof material === 'string' && material.trimStart().startsWith('{'))
-    throw new MisuseError(option, 'is a JWK as text; give JSON.parse of it')
+    throw new ConfigurationError(option, 'is a JWK as text; give JSON.parse of it')
   if (isJwk(material) && material.kty === 'oct')
-    throw new MisuseError(
+    throw new ConfigurationError(
       option,
       'is a symmetric key, which every verifier could sign with; use an EC, Ed25519 or RSA key',
     )
@@ -173,7 +177,10 @@ function keyObjectOf(material: KeyMaterial, option: string): KeyObject {
   } catch (error) {
     // The reason of OpenSSL names what is wrong with the encoding and quotes none of it.
     const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
-    throw new MisuseError(option, `is not a key that can be read (${reason}); an encrypted PEM must be decrypted first`)
+    throw new ConfigurationError(
+      option,
+      `is not a key that can be read (${reason}); an encrypted PEM must be decrypted first`,
+    )
   }
 }
 
@@ -184,19 +191,22 @@ function algorithmOf(key: KeyObject, option: string): SigningAlgorithm {
   if (asymmetricKeyType === 'rsa') {
     const bits = asymmetricKeyDetails?.modulusLength ?? 0
     if (bits >= LEAST_RSA_BITS) return 'RS256'
-    throw new MisuseError(option, `is an RSA key of ${bits} bits; at least ${LEAST_RSA_BITS} are needed`)
+    throw new ConfigurationError(option, `is an RSA key of ${bits} bits; at least ${LEAST_RSA_BITS} are needed`)
   }
   const got = [asymmetricKeyType ?? 'symmetric', asymmetricKeyDetails?.namedCurve].filter(Boolean).join(' ')
-  throw new MisuseError(option, `is a key of type ${got}; use EC P-256 (ES256), Ed25519 (EdDSA) or RSA (RS256)`)
+  throw new ConfigurationError(option, `is a key of type ${got}; use EC P-256 (ES256), Ed25519 (EdDSA) or RSA (RS256)`)
 }
 
 function demandSameUse(jwk: JsonWebKey, alg: SigningAlgorithm, option: string): void {
   const stated = jwk['alg']
   // RFC 9864 gives EdDSA over Ed25519 a name of its own.
   if (stated !== undefined && stated !== alg && !(alg === 'EdDSA' && stated === 'Ed25519'))
-    throw new MisuseError(option, `says alg ${JSON.stringify(stated)}, but keys of its type sign with ${alg} here`)
+    throw new ConfigurationError(
+      option,
+      `says alg ${JSON.stringify(stated)}, but keys of its type sign with ${alg} here`,
+    )
   if (jwk['use'] !== undefined && jwk['use'] !== 'sig')
-    throw new MisuseError(
+    throw new ConfigurationError(
       option,
       `says use ${JSON.stringify(jwk['use'])}, but this key signs; set "sig" or leave it out`,
     )
@@ -211,5 +221,6 @@ function demandMatchingHalves(privateKey: KeyObject, publicKey: KeyObject, optio
   } catch {
     matching = false
   }
-  if (!matching) throw new MisuseError(option, 'cannot sign: its private and its public part do not belong together')
+  if (!matching)
+    throw new ConfigurationError(option, 'cannot sign: its private and its public part do not belong together')
 }

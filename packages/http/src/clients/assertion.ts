@@ -1,5 +1,5 @@
 import { createPublicKey } from 'node:crypto'
-import { MisuseError, type RefreshTokens } from '@baton/core'
+import { ConfigurationError, type RefreshTokens } from '@baton/core'
 import { decodeJwt, importJWK, type JWTPayload, jwtVerify } from 'jose'
 import { PROOF_ALGORITHMS } from '../dpop/proof.js'
 import { isAsymmetric, type JsonWebKey, PRIVATE_MEMBERS } from '../jwk.js'
@@ -123,18 +123,18 @@ function timely({ exp = 0, iat, jti }: JWTPayload, now: number): Claims | null {
   return typeof jti === 'string' && jti !== '' ? { jti, exp } : null
 }
 
-/** Throws `MisuseError` for what is no list of public keys that assertions can be verified with. */
+/** Throws `ConfigurationError` for what is no list of public keys that assertions can be verified with. */
 export function demandClientKeys(option: string, keys: unknown): asserts keys is readonly ClientKey[] {
   if (!Array.isArray(keys) || keys.length === 0 || keys.length > MOST_KEYS)
-    throw new MisuseError(option, `is not a list of 1 to ${String(MOST_KEYS)} public keys (JWK)`)
+    throw new ConfigurationError(option, `is not a list of 1 to ${String(MOST_KEYS)} public keys (JWK)`)
   for (const [index, key] of keys.entries()) demandClientKey(`${option}[${String(index)}]`, key)
 }
 
 function demandClientKey(option: string, key: unknown): void {
   if (typeof key !== 'object' || key === null || !isAsymmetric(key))
-    throw new MisuseError(option, 'is not a JWK of kty EC, OKP or RSA')
+    throw new ConfigurationError(option, 'is not a JWK of kty EC, OKP or RSA')
   if (PRIVATE_MEMBERS.some((name) => name in key))
-    throw new MisuseError(
+    throw new ConfigurationError(
       option,
       'holds private members; register the public half, and keep the private one at the client',
     )
@@ -142,10 +142,10 @@ function demandClientKey(option: string, key: unknown): void {
   try {
     bits = createPublicKey({ key: key as JsonWebKey, format: 'jwk' }).asymmetricKeyDetails?.modulusLength
   } catch (cause) {
-    throw new MisuseError(option, 'is not a key that can be read', { cause })
+    throw new ConfigurationError(option, 'is not a key that can be read', { cause })
   }
   if (bits !== undefined && bits < LEAST_RSA_BITS)
-    throw new MisuseError(
+    throw new ConfigurationError(
       option,
       `is an RSA key of ${String(bits)} bits; at least ${String(LEAST_RSA_BITS)} are needed`,
     )

@@ -1,4 +1,4 @@
-import { type Confirmation, Fault, MisuseError, type RefreshTokens } from '@baton/core'
+import { type Confirmation, OperationalError, ConfigurationError, type RefreshTokens } from '@baton/core'
 import type { Exchange } from '../endpoint.js'
 import type { Form } from '../form.js'
 import { demandIssuer } from '../issuer.js'
@@ -47,12 +47,12 @@ type Authentication =
     }
   | { readonly ok: false; readonly response: PlainResponse }
 
-/** Finds out which client is asking. Rejects with a `Fault` when the registry or the store is out. */
+/** Finds out which client is asking. Rejects with a `OperationalError` when the registry or the store is out. */
 export type ClientAuthenticator = (exchange: Exchange, form: Form) => Promise<Authentication>
 
 /**
  * Authenticates each client in the one way that it has registered. A client that does not exist, a wrong proof, a proof from a public
- * client and none from a confidential one all get the same answer; with secrets, after the same work. Throws `MisuseError`.
+ * client and none from a confidential one all get the same answer; with secrets, after the same work. Throws `ConfigurationError`.
  */
 export function clientAuthenticator(
   memory: Pick<RefreshTokens, 'once'>,
@@ -72,7 +72,10 @@ export function clientAuthenticator(
         const { clientId, keys } = client
         demandClientKeys(`keys of client ${clientId}`, keys)
         if (audience === null)
-          throw new MisuseError('issuer', `is missing, and assertions of client ${clientId} have to be addressed to it`)
+          throw new ConfigurationError(
+            'issuer',
+            `is missing, and assertions of client ${clientId} have to be addressed to it`,
+          )
         return isAssertionOf(credentials.assertion, { clientId, keys, audience, memory, now })
       }
       case 'none':
@@ -133,18 +136,18 @@ function isShown(client: Client, certificate: ClientCertificate | null): boolean
 function hashesOf({ clientId, secretHashes }: Client, now: number): readonly string[] | null {
   if (secretHashes === undefined) return null
   if (!secretHashes.every(isSecretHash))
-    throw new MisuseError('secretHashes', `of client ${clientId} are not all made by hashClientSecret`)
+    throw new ConfigurationError('secretHashes', `of client ${clientId} are not all made by hashClientSecret`)
   return liveHashes(secretHashes, now)
 }
 
-/** Null for an unknown client. Rejects with a `Fault` when the registry is out. */
+/** Null for an unknown client. Rejects with a `OperationalError` when the registry is out. */
 export async function findClient(registry: ClientRegistry, clientId: string): Promise<Client | null> {
   if (!isClientId(clientId)) return null
   let client: Client | null
   try {
     client = await registry.find(clientId)
   } catch (cause) {
-    throw new Fault('hook_failed', 'clients.find threw', { cause })
+    throw new OperationalError('hook_failed', 'clients.find threw', { cause })
   }
   // A registry that compares without case, as some databases do, must not make two ids one.
   return client?.clientId === clientId ? client : null
@@ -155,7 +158,7 @@ function demandSource({ clients, clientCertificates }: ClientOptions): void {
   if (clientCertificates !== undefined || !Array.isArray(clients)) return
   const names = ['tlsSubject', 'certificates', 'certificateBoundAccessTokens']
   if ((clients as readonly object[]).some((client) => names.some((name) => name in client)))
-    throw new MisuseError(
+    throw new ConfigurationError(
       'clientCertificates',
       "is missing, and there are clients with certificates; give 'tls' or a header",
     )
@@ -164,12 +167,12 @@ function demandSource({ clients, clientCertificates }: ClientOptions): void {
 function audienceOf({ clients, issuer, assertionAudiences = [] }: ClientOptions): AssertionAudience | null {
   const others: unknown = assertionAudiences
   if (!Array.isArray(others) || !others.every((name) => typeof name === 'string' && name !== ''))
-    throw new MisuseError('assertionAudiences', 'is not a list of names, such as the URL of the token endpoint')
+    throw new ConfigurationError('assertionAudiences', 'is not a list of names, such as the URL of the token endpoint')
   if (issuer !== undefined) {
     demandIssuer(issuer)
     return { issuer, others: assertionAudiences }
   }
   if (Array.isArray(clients) && clients.some((client) => 'keys' in client))
-    throw new MisuseError('issuer', 'is missing: assertions of clients with keys have to be addressed to it')
+    throw new ConfigurationError('issuer', 'is missing: assertions of clients with keys have to be addressed to it')
   return null
 }

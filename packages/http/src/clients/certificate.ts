@@ -1,6 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
-import { type Confirmation, MisuseError } from '@baton/core'
+import { type Confirmation, ConfigurationError } from '@baton/core'
 import { type PlainRequest, soleHeader } from '../message.js'
 
 /**
@@ -36,7 +36,7 @@ export interface ClientCertificate {
 
 const MOST_HEADER_LENGTH = 16_384
 
-/** Reads certificates from where the program says, and from nowhere else. Throws `MisuseError`. */
+/** Reads certificates from where the program says, and from nowhere else. Throws `ConfigurationError`. */
 export function certificateReader(
   source: CertificateSource | undefined,
   trustProxy = 0,
@@ -49,7 +49,7 @@ export function certificateReader(
     }
   const { header, verified } = demandHeaders(source)
   if (trustProxy < 1)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'clientCertificates',
       'come from a header, which counts only behind a proxy; set trustProxy too',
     )
@@ -64,7 +64,7 @@ function demandHeaders(source: unknown): CertificateHeaders {
   const { header, verified } = Object(source) as { readonly header?: unknown; readonly verified?: unknown }
   const { header: verifiedBy, value } = Object(verified) as { readonly header?: unknown; readonly value?: unknown }
   if (!isHeaderName(header) || (verified !== undefined && (!isHeaderName(verifiedBy) || typeof value !== 'string')))
-    throw new MisuseError(
+    throw new ConfigurationError(
       'clientCertificates',
       "is neither 'tls' nor { header, verified: { header, value } } with names of headers in lower case",
     )
@@ -148,25 +148,26 @@ export function isRegistered({ x509 }: ClientCertificate, certificates: readonly
   return certificates.some((pem) => new X509Certificate(pem).raw.equals(x509.raw))
 }
 
-/** Throws `MisuseError` for what is no single name. */
+/** Throws `ConfigurationError` for what is no single name. */
 export function demandTlsSubject(option: string, subject: unknown): asserts subject is TlsSubject {
   const entries = typeof subject === 'object' && subject !== null ? Object.entries(subject) : []
   const [entry] = entries
   const [kind = '', name] = entry ?? []
   if (entries.length !== 1 || !['dn', 'dns', 'uri', 'ip', 'email'].includes(kind) || typeof name !== 'string' || !name)
-    throw new MisuseError(option, 'is not exactly one of { dn }, { dns }, { uri }, { ip } and { email }')
-  if (kind === 'ip' && isIP(name) === 0) throw new MisuseError(option, `${JSON.stringify(name)} is no IP address`)
+    throw new ConfigurationError(option, 'is not exactly one of { dn }, { dns }, { uri }, { ip } and { email }')
+  if (kind === 'ip' && isIP(name) === 0)
+    throw new ConfigurationError(option, `${JSON.stringify(name)} is no IP address`)
 }
 
-/** Throws `MisuseError` for what is no list of certificates. */
+/** Throws `ConfigurationError` for what is no list of certificates. */
 export function demandCertificates(option: string, certificates: unknown): asserts certificates is readonly string[] {
   if (!Array.isArray(certificates) || certificates.length === 0)
-    throw new MisuseError(option, 'is not a list of certificates in PEM')
+    throw new ConfigurationError(option, 'is not a list of certificates in PEM')
   for (const [index, pem] of certificates.entries()) {
     try {
       new X509Certificate(String(pem))
     } catch (cause) {
-      throw new MisuseError(`${option}[${String(index)}]`, 'is not a certificate in PEM', { cause })
+      throw new ConfigurationError(`${option}[${String(index)}]`, 'is not a certificate in PEM', { cause })
     }
   }
 }

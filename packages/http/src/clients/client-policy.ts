@@ -41,7 +41,7 @@ export type Admission =
 
 /**
  * What follows from the registrations of clients. Every endpoint that issues tokens asks `admit`, and every endpoint that trusts an
- * existing session asks `alive`, so that no rule holds at one endpoint and not at another. Rejects with a `Fault` when the registry fails.
+ * existing session asks `alive`, so that no rule holds at one endpoint and not at another. Rejects with a `OperationalError` when the registry fails.
  */
 export interface ClientPolicy {
   /** Returns the registration of a client, or null for a client without one. */
@@ -56,7 +56,7 @@ export interface ClientPolicy {
   isFirstParty(clientId: string): Promise<boolean>
 }
 
-/** Throws `MisuseError`. */
+/** Throws `ConfigurationError`. */
 export function clientPolicy({ clients, ownClients = [] }: ClientPolicyOptions): ClientPolicy {
   const registry = clients === undefined ? null : clientRegistry(clients)
   const own = new Set([FIRST_PARTY, ...ownClients])

@@ -1,4 +1,4 @@
-import { MisuseError, type Rotation } from '@baton/core'
+import { ConfigurationError, type Rotation } from '@baton/core'
 import type { ClientKey } from './assertion.js'
 import type { TlsSubject } from './certificate.js'
 import type { SecretHash } from './secret.js'
@@ -54,13 +54,16 @@ export function mayUse({ grantTypes = USUAL_GRANT_TYPES }: Client, grantType: st
 
 const WAYS = ['secretHashes', 'keys', 'tlsSubject', 'certificates'] as const
 
-/** The one thing by which a client authenticates; null for a public one. Throws `MisuseError` where there are two: the weaker would count. */
+/** The one thing by which a client authenticates; null for a public one. Throws `ConfigurationError` where there are two: the weaker would count. */
 export function wayOf(client: Client): (typeof WAYS)[number] | null {
   let registered: (typeof WAYS)[number] | null = null
   for (const way of WAYS) {
     if (client[way] === undefined) continue
     if (registered !== null)
-      throw new MisuseError(way, `and ${registered} of client ${client.clientId}: a client authenticates in one way`)
+      throw new ConfigurationError(
+        way,
+        `and ${registered} of client ${client.clientId}: a client authenticates in one way`,
+      )
     registered = way
   }
   return registered

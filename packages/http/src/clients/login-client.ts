@@ -15,12 +15,12 @@ interface ApprovedSignIn {
   readonly credentials: ReadonlyMap<string, unknown> | null
 }
 
-/** Decides whether the client of a sign-in may get tokens. Rejects with a `Fault` when the registry or the store fails. */
+/** Decides whether the client of a sign-in may get tokens. Rejects with a `OperationalError` when the registry or the store fails. */
 export type LoginAdmission = (exchange: Exchange, signIn: ApprovedSignIn) => Promise<Admission>
 
 /**
  * Holds a sign-in to what the registration of its client demands at the token endpoint: a client with credentials authenticates, and
- * a client whose tokens are bound to a key proves it. Throws `MisuseError`.
+ * a client whose tokens are bound to a key proves it. Throws `ConfigurationError`.
  */
 export function loginAdmission(
   tokens: RefreshTokens,

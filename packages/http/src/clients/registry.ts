@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { demandClientKeys } from './assertion.js'
 import { demandCertificates, demandTlsSubject } from './certificate.js'
 import { type Client, type ClientRegistry, wayOf } from './client.js'
@@ -30,18 +30,18 @@ export interface StaticClient extends Client {
 /** Where an endpoint finds clients: a list, or a registry of yours. */
 export type Clients = ClientRegistry | readonly StaticClient[]
 
-/** Turns a list into a registry; a registry passes. Throws `MisuseError` for a list that cannot be meant. */
+/** Turns a list into a registry; a registry passes. Throws `ConfigurationError` for a list that cannot be meant. */
 export function clientRegistry(clients: Clients): ClientRegistry {
   if (!isList(clients)) {
     if (typeof (clients as Partial<ClientRegistry> | null | undefined)?.find === 'function') return clients
-    throw new MisuseError('clients', 'is neither a list of clients nor an object with find(clientId)')
+    throw new ConfigurationError('clients', 'is neither a list of clients nor an object with find(clientId)')
   }
   const byId = new Map<string, Client>()
   for (const [index, client] of clients.entries()) {
     const option = `clients[${String(index)}]`
     checkStatic(client, option)
     if (byId.has(client.clientId))
-      throw new MisuseError(`${option}.clientId`, `${JSON.stringify(client.clientId)} is in the list already`)
+      throw new ConfigurationError(`${option}.clientId`, `${JSON.stringify(client.clientId)} is in the list already`)
     byId.set(client.clientId, withoutSecret(client))
   }
   return { find: async (clientId) => byId.get(clientId) ?? null }
@@ -66,22 +66,25 @@ function withoutSecret({ secret, ...client }: StaticClient): Client {
 function checkStatic(client: StaticClient, option: string): void {
   for (const name of Object.keys(client)) {
     if (!KNOWN.includes(name))
-      throw new MisuseError(`${option}.${name}`, `is not known of a client; known are ${KNOWN.join(', ')}`)
+      throw new ConfigurationError(`${option}.${name}`, `is not known of a client; known are ${KNOWN.join(', ')}`)
   }
   if (!isClientId(client.clientId))
-    throw new MisuseError(`${option}.clientId`, `is not a string of 1 to ${String(MOST_ID_BYTES)} bytes without NUL`)
+    throw new ConfigurationError(
+      `${option}.clientId`,
+      `is not a string of 1 to ${String(MOST_ID_BYTES)} bytes without NUL`,
+    )
   const { introspects }: { readonly introspects?: unknown } = client
   if (
     introspects !== undefined &&
     !(Array.isArray(introspects) && introspects.every((name) => typeof name === 'string'))
   )
-    throw new MisuseError(`${option}.introspects`, 'is not a list of audiences')
+    throw new ConfigurationError(`${option}.introspects`, 'is not a list of audiences')
   const { firstParty }: { readonly firstParty?: unknown } = client
   if (firstParty !== undefined && typeof firstParty !== 'boolean')
-    throw new MisuseError(`${option}.firstParty`, `must be true or false, got ${JSON.stringify(firstParty)}`)
+    throw new ConfigurationError(`${option}.firstParty`, `must be true or false, got ${JSON.stringify(firstParty)}`)
   // An unset environment variable must not turn a confidential client into a public one.
   if ('secret' in client && (typeof client.secret !== 'string' || client.secret === ''))
-    throw new MisuseError(`${option}.secret`, 'is empty; leave it out for a public client')
+    throw new ConfigurationError(`${option}.secret`, 'is empty; leave it out for a public client')
   if ('secretHashes' in client) demandHashes(`${option}.secretHashes`, client.secretHashes)
   if ('keys' in client) demandClientKeys(`${option}.keys`, client.keys)
   if ('tlsSubject' in client) demandTlsSubject(`${option}.tlsSubject`, client.tlsSubject)
@@ -91,7 +94,10 @@ function checkStatic(client: StaticClient, option: string): void {
 
 function demandHashes(option: string, hashes: unknown): void {
   if (Array.isArray(hashes) && hashes.length > 0 && hashes.every(isSecretHash)) return
-  throw new MisuseError(option, 'is not a list of hashes made by hashClientSecret; leave it out for a public client')
+  throw new ConfigurationError(
+    option,
+    'is not a list of hashes made by hashClientSecret; leave it out for a public client',
+  )
 }
 
 function isList(clients: Clients): clients is readonly StaticClient[] {

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 
 /** 160 bits in base64: RFC 6749 section 10.10 wants no less of a secret that nobody has to remember. */
 const LEAST_LENGTH = 27
@@ -17,7 +17,7 @@ const NOBODY = `sha256:${'A'.repeat(43)}`
  */
 export function hashClientSecret(secret: string): string {
   if (typeof secret !== 'string' || secret.length < LEAST_LENGTH)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'secret',
       `is under ${String(LEAST_LENGTH)} characters, so its hash could be guessed back; make one with: openssl rand -hex 32`,
     )

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Confirmation, MisuseError, sameConfirmation } from '@baton/core'
+import { type Confirmation, ConfigurationError, sameConfirmation } from '@baton/core'
 import { demandKnown } from '../endpoint.js'
 import type { PlainRequest } from '../message.js'
 import { createNonces, type NonceOptions } from './nonces.js'
@@ -70,13 +70,13 @@ const OTHER_URL =
 /** Clocks ahead of ours, by their own account. */
 const MOST_AHEAD_MS = 30_000
 
-/** Throws `MisuseError`. */
+/** Throws `ConfigurationError`. */
 export function proofChecker(options: DpopOptions = {}): ProofChecker {
   const { algorithms = PROOF_ALGORITHMS, maxAgeSeconds = 60 } = options
   demandKnown(options, ['algorithms', 'maxAgeSeconds', 'nonce'])
   demandAlgorithms(algorithms)
   if (!Number.isInteger(maxAgeSeconds) || maxAgeSeconds < 5 || maxAgeSeconds > 300)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'dpop.maxAgeSeconds',
       `${String(maxAgeSeconds)} is not a whole number of seconds from 5 to 300`,
     )
@@ -136,5 +136,5 @@ function hashOf(accessToken: string): string {
 function demandAlgorithms(algorithms: unknown): void {
   const known: readonly unknown[] = PROOF_ALGORITHMS
   if (Array.isArray(algorithms) && algorithms.length > 0 && algorithms.every((name) => known.includes(name))) return
-  throw new MisuseError('dpop.algorithms', `is not a list of some of ${PROOF_ALGORITHMS.join(', ')}`)
+  throw new ConfigurationError('dpop.algorithms', `is not a list of some of ${PROOF_ALGORITHMS.join(', ')}`)
 }

@@ -1,5 +1,5 @@
 import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto'
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { demandKnown } from '../endpoint.js'
 
 export interface NonceOptions {
@@ -23,15 +23,18 @@ export interface Nonces {
 const LEAST_SECRET_BYTES = 32
 const NONCE_BYTES = 16
 
-/** Throws `MisuseError`. */
+/** Throws `ConfigurationError`. */
 export function createNonces(options: NonceOptions): Nonces {
   demandKnown(options, ['secrets', 'required', 'seconds'])
   const { required = false, seconds = 300 } = options
   if (!Number.isInteger(seconds) || seconds < 10 || seconds > 3600)
-    throw new MisuseError('dpop.nonce.seconds', `${String(seconds)} is not a whole number of seconds from 10 to 3600`)
+    throw new ConfigurationError(
+      'dpop.nonce.seconds',
+      `${String(seconds)} is not a whole number of seconds from 10 to 3600`,
+    )
   // Callers without types reach this with a variable of the environment.
   if (typeof (required as unknown) !== 'boolean')
-    throw new MisuseError('dpop.nonce.required', 'is neither true nor false')
+    throw new ConfigurationError('dpop.nonce.required', 'is neither true nor false')
   const [current, ...older] = keysOf(options.secrets)
   const slotMs = seconds * 1000
   const slotAt = (now: number) => Math.floor(now / slotMs)
@@ -56,16 +59,16 @@ function keysOf(secrets: NonceOptions['secrets']): readonly [Uint8Array, ...Uint
   const list: readonly unknown[] = Array.isArray(secrets) ? secrets : []
   const [first, ...others] = list.map((secret, index) => keyOf(secret, `dpop.nonce.secrets[${String(index)}]`))
   if (first === undefined)
-    throw new MisuseError('dpop.nonce.secrets', 'expected a list of at least one secret of 32 bytes or more')
+    throw new ConfigurationError('dpop.nonce.secrets', 'must be a list of at least one secret of 32 bytes or more')
   return [first, ...others]
 }
 
 function keyOf(secret: unknown, option: string): Uint8Array {
   const bytes = typeof secret === 'string' ? Buffer.from(secret) : secret
   if (!(bytes instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES)
-    throw new MisuseError(
+    throw new ConfigurationError(
       option,
-      `expected at least ${String(LEAST_SECRET_BYTES)} random bytes; make some with: openssl rand -hex 32`,
+      `must be at least ${String(LEAST_SECRET_BYTES)} random bytes; make some with: openssl rand -hex 32`,
     )
   return new Uint8Array(hkdfSync('sha256', bytes, 'baton/dpop/v1', 'nonce', 32))
 }

@@ -24,7 +24,7 @@ interface Sessions {
 /**
  * Tells what a token is worth at this moment (RFC 7662), asking the store whether its session lives. A resource server is told of
  * access tokens for its own audience (`introspects`), and a client that authenticates of its own tokens; whatever else is asked is
- * `{"active":false}` and nothing more. Throws `MisuseError`.
+ * `{"active":false}` and nothing more. Throws `ConfigurationError`.
  */
 export function introspectionEndpoint(tokens: RefreshTokens, options: IntrospectionOptions): Endpoint {
   const policy = clientPolicy(options)

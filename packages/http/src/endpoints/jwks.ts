@@ -1,14 +1,14 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import type { JwtAccessTokens } from '../access-tokens/jwt.js'
 import type { Endpoint } from '../message.js'
 import { published } from '../published.js'
 
 /**
  * Publishes the keys by which resource servers verify access tokens (RFC 7517): public parts only. Asked anew at every request.
- * Throws `MisuseError`.
+ * Throws `ConfigurationError`.
  */
 export function jwksEndpoint(accessToken: Pick<JwtAccessTokens, 'jwks'>): Endpoint {
   if (typeof (accessToken as Partial<JwtAccessTokens> | null)?.jwks !== 'function')
-    throw new MisuseError('accessToken', 'has no keys to publish; give what jwtAccessTokens(…) returns')
+    throw new ConfigurationError('accessToken', 'has no keys to publish; give what jwtAccessTokens(…) returns')
   return published(() => accessToken.jwks())
 }

@@ -1,4 +1,11 @@
-import { type Confirmation, Fault, FIRST_PARTY, type Issued, MisuseError, type RefreshTokens } from '@baton/core'
+import {
+  type Confirmation,
+  OperationalError,
+  FIRST_PARTY,
+  type Issued,
+  ConfigurationError,
+  type RefreshTokens,
+} from '@baton/core'
 import type { AccessTokenOption, MintedAccessToken } from '../access-tokens/access-token.js'
 import { mintingOf } from '../access-tokens/minting.js'
 import { type CookieCarrier, cookieCarrier } from '../carrier.js'
@@ -81,12 +88,12 @@ const MOST_USER_AGENT_LENGTH = 512
 /**
  * Starts a session from a JSON request, after your own check of who is asking; the answer has the shape of a refresh. Whatever
  * can be refused is refused before the session exists. A session that the cookie carried before ends once the new one stands.
- * Throws `MisuseError`.
+ * Throws `ConfigurationError`.
  */
 export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): Endpoint {
   const { authenticate, accountName = () => null, defaults = {} } = options
   if (typeof (authenticate as unknown) !== 'function')
-    throw new MisuseError('authenticate', 'is missing; give a function that checks name and password')
+    throw new ConfigurationError('authenticate', 'is missing; give a function that checks name and password')
   demandKnown(defaults, ['clientId', 'scope'])
   const minting = mintingOf(options.accessToken, tokens.policy)
   const proofs = proofChecker(options.dpop)
@@ -98,7 +105,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
       const name = accountName(input)
       return typeof name === 'string' ? name : null
     } catch (cause) {
-      throw new Fault('hook_failed', 'accountName threw', { cause })
+      throw new OperationalError('hook_failed', 'accountName threw', { cause })
     }
   }
 
@@ -107,7 +114,9 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     try {
       return await minting.mint({ family, scope, audience, claims }, { confirmation: family.confirmation, now })
     } catch (cause) {
-      throw cause instanceof MisuseError ? cause : new Fault('hook_failed', 'accessToken threw', { cause })
+      throw cause instanceof ConfigurationError
+        ? cause
+        : new OperationalError('hook_failed', 'accessToken threw', { cause })
     }
   }
 
@@ -142,7 +151,10 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     const { deliver = carrier === null ? 'body' : 'cookie' } = signIn
     if (deliver === 'body') return start(asked, signIn, IN_BODY)
     if (carrier === null)
-      throw new MisuseError('cookie', "is not set, but authenticate answered deliver: 'cookie'; give cookie: true")
+      throw new ConfigurationError(
+        'cookie',
+        "is not set, but authenticate answered deliver: 'cookie'; give cookie: true",
+      )
     // A page elsewhere could otherwise sign its visitor in as somebody else (login CSRF).
     const foreign = rejectForeign(request, { transport, allowedOrigins: carrier.allowedOrigins })
     if (foreign !== null) return foreign
@@ -236,7 +248,7 @@ async function ask(
     return await authenticate(input, request)
   } catch (cause) {
     if (cause instanceof BadInput) return cause
-    throw new Fault('hook_failed', 'authenticate threw', { cause })
+    throw new OperationalError('hook_failed', 'authenticate threw', { cause })
   }
 }
 
@@ -275,7 +287,7 @@ async function issue(tokens: RefreshTokens, request: IssueRequest): Promise<Issu
   try {
     return await tokens.issue(request)
   } catch (failure) {
-    const rejection = failure instanceof MisuseError ? REJECTIONS.get(failure.option) : undefined
+    const rejection = failure instanceof ConfigurationError ? REJECTIONS.get(failure.option) : undefined
     if (rejection !== undefined) return rejection
     throw failure
   }

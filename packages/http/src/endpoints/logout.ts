@@ -19,7 +19,7 @@ export interface LogoutOptions extends EndpointOptions {
  * each is revoked. The family must belong to the cookie's client,
  * and a family that is bound to a key needs a proof of that key; otherwise nothing is revoked. A token of the family that has been
  * rotated away revokes it as well: a browser may have missed the last response, and at the refresh endpoint such a token does no
- * less. If the store fails, the cookie stays. Throws `MisuseError`.
+ * less. If the store fails, the cookie stays. Throws `ConfigurationError`.
  */
 export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): Endpoint {
   const carrier = cookieCarrier(options.cookie)

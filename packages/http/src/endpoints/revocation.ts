@@ -1,4 +1,10 @@
-import { type Confirmation, MisuseError, type RefreshTokens, type RevokeOutcome, sameConfirmation } from '@baton/core'
+import {
+  type Confirmation,
+  ConfigurationError,
+  type RefreshTokens,
+  type RevokeOutcome,
+  sameConfirmation,
+} from '@baton/core'
 import { type AccessTokens, demandReadable } from '../access-tokens/access-token.js'
 import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clients/authenticate.js'
 import type { Client } from '../clients/client.js'
@@ -28,7 +34,7 @@ export interface RevocationOptions extends EndpointOptions, ClientOptions {
  * Revokes a family by any of its refresh tokens, or by an access token that has not expired (RFC 7009). The token must have been
  * issued to the client, and a token that is bound to a key needs a proof of that key; otherwise nothing is revoked. An expired access
  * token is already invalid: the response is 200 and the family stays. A 200 means that the token does not work, whether or not it
- * ever did; its body is `{}`, since clients fail on an empty one. Throws `MisuseError`.
+ * ever did; its body is `{}`, since clients fail on an empty one. Throws `ConfigurationError`.
  */
 export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOptions): Endpoint {
   const authenticate = clientAuthenticator(tokens, options)
@@ -36,7 +42,7 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
   const { accessToken, accessTokenEndsSession = true } = options
   demandReadable(accessToken)
   if (options.accessTokenEndsSession === true && accessToken === undefined)
-    throw new MisuseError('accessToken', 'is needed where access tokens end sessions')
+    throw new ConfigurationError('accessToken', 'is needed where access tokens end sessions')
 
   async function isKnown(token: string, now: number): Promise<boolean> {
     return tokens.isAuthentic(token) || ((await accessToken?.read(token, now)) ?? null) !== null

@@ -1,4 +1,4 @@
-import { type Family, MisuseError, type RefreshTokens } from '@baton/core'
+import { type Family, ConfigurationError, type RefreshTokens } from '@baton/core'
 import { type AccessTokenGuardOptions, guardBy, holds } from '../access-tokens/guard.js'
 import type { CertificateSource } from '../clients/certificate.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
@@ -38,7 +38,7 @@ const PAGE = 100
  * Lets users list and revoke their sessions. One endpoint for four paths, told apart by how they end: `GET …/sessions`,
  * `DELETE …/sessions/:id`, `POST …/logout-others`, `POST …/logout-everywhere`. The access token must belong to a client of your own
  * app, or have the `sessionsScope`; any other is rejected with 403 `insufficient_scope`. The caller's own session has to be alive in
- * the store: an access token that outlived its session revokes nothing. Throws `MisuseError`.
+ * the store: an access token that outlived its session revokes nothing. Throws `ConfigurationError`.
  */
 export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions): Endpoint {
   return sessionsEndpointBy(clientPolicy(options), tokens, options)
@@ -72,7 +72,7 @@ export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, 
         const verdict = await guard(request)
         if (!verdict.ok) return verdict.response
         counted.release()
-        if (verdict.family === null) throw new MisuseError('verify', 'let a token pass without its session')
+        if (verdict.family === null) throw new ConfigurationError('verify', 'let a token pass without its session')
         const exhausted = await limits.countAccountRequest(verdict.family.id)
         if (exhausted !== null) return tooManyRequests(exhausted)
         const response = await answer(verdict.family, request)
@@ -132,7 +132,7 @@ async function listSessions(
   do {
     const page = await pageOf(tokens, caller, { cursor, limit: Math.min(PAGE, limit - families.length) }).catch(
       (failure: unknown) => {
-        if (cursor === from && from !== null && failure instanceof MisuseError) return null
+        if (cursor === from && from !== null && failure instanceof ConfigurationError) return null
         throw failure
       },
     )

@@ -1,4 +1,4 @@
-import { MisuseError, type RefreshTokens } from '@baton/core'
+import { ConfigurationError, type RefreshTokens } from '@baton/core'
 import type { AccessTokenOption } from '../access-tokens/access-token.js'
 import { mintingOf } from '../access-tokens/minting.js'
 import type { AuthorizationCodes } from '../authorization-code.js'
@@ -42,12 +42,12 @@ export type RefreshOptions = TokenEndpointOptions | CookieRefreshOptions
 
 /**
  * Exchanges refresh tokens over HTTP: with `cookie` for the pages of your own app, without it as the OAuth token endpoint (RFC 6749
- * section 6), which needs `clients`. A rejected request consumes nothing. Throws `MisuseError`.
+ * section 6), which needs `clients`. A rejected request consumes nothing. Throws `ConfigurationError`.
  */
 export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions): Endpoint {
   if (isForCookies(options)) return cookieRefreshEndpoint(tokens, options)
   if ((options.clients as unknown) === undefined)
-    throw new MisuseError(
+    throw new ConfigurationError(
       'clients',
       'or cookie must be given: clients for OAuth, cookie: true for the pages of your own app',
     )
@@ -105,15 +105,15 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
   })
 }
 
-/** Throws `MisuseError` for anything but codes of this server. */
+/** Throws `ConfigurationError` for anything but codes of this server. */
 function demandCodes(
   codes: AuthorizationCodes,
   { issuer, accessToken }: Pick<TokenEndpointOptions, 'issuer' | 'accessToken'>,
 ): AuthorizationCodes {
   if (typeof (codes as Partial<AuthorizationCodes> | null)?.open !== 'function')
-    throw new MisuseError('codes', 'is not what authorizationCodes(…) returns')
+    throw new ConfigurationError('codes', 'is not what authorizationCodes(…) returns')
   const own = issuer ?? (typeof accessToken === 'function' ? undefined : accessToken.issuer)
   if (own !== undefined && own !== codes.issuer)
-    throw new MisuseError('codes', `must be made with the issuer of this server, ${own}, got ${codes.issuer}`)
+    throw new ConfigurationError('codes', `must be made with the issuer of this server, ${own}, got ${codes.issuer}`)
   return codes
 }

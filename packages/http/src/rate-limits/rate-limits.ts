@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Confirmation, confirmationText, MisuseError, type RefreshTokens } from '@baton/core'
+import { type Confirmation, confirmationText, ConfigurationError, type RefreshTokens } from '@baton/core'
 import { networkOf } from '../transport.js'
 import { warn } from '../warn.js'
 import { type Bucket, createBucket, type Exhausted, type Reservation, type Standing } from './bucket.js'
@@ -131,7 +131,7 @@ const REQUESTS_PER_POINT = 100
 /** Accounts that one address may exhaust before it can try no other. */
 const ACCOUNTS_PER_ADDRESS = 10
 
-/** Creates the limits that endpoints share. Throws `MisuseError`. */
+/** Creates the limits that endpoints share. Throws `ConfigurationError`. */
 export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
   const limits = checked(options)
   const { points, failedAuthentications, requestsPerAddress, announce } = limits
@@ -285,7 +285,7 @@ function sharedBucket(limits: Checked, size: Size): Bucket {
   const limiter = createLimiter({ keyPrefix: `baton:${name}`, points, duration: seconds })
   for (const method of ['consume', 'reward'] as const) {
     if (typeof (limiter as Partial<Limiter> | null)?.[method] !== 'function')
-      throw new MisuseError(
+      throw new ConfigurationError(
         'rateLimits.createLimiter',
         `must return limiters with consume() and reward(), got one without ${method}(); return a class of rate-limiter-flexible`,
       )
@@ -311,7 +311,7 @@ function foldName(account: string): string {
 function checked(options: RateLimitsOptions): Checked {
   for (const name of Object.keys(options)) {
     if (!KNOWN.includes(name))
-      throw new MisuseError(name, `is not an option of rateLimits; known are ${KNOWN.join(', ')}`)
+      throw new ConfigurationError(name, `is not an option of rateLimits; known are ${KNOWN.join(', ')}`)
   }
   const { points = 60, seconds = 60, failedAuthentications = 10, createLimiter, announce = false } = options
   const {
@@ -323,13 +323,13 @@ function checked(options: RateLimitsOptions): Checked {
   for (const [name, value] of Object.entries(counts)) assertCount(`rateLimits.${name}`, value)
   // Callers without types reach this with a variable of the environment.
   if (typeof (announce as unknown) !== 'boolean')
-    throw new MisuseError('rateLimits.announce', 'is neither true nor false')
+    throw new ConfigurationError('rateLimits.announce', 'is neither true nor false')
   return { ...counts, announce, onError, elapsed, createLimiter }
 }
 
 function assertCount(option: string, value: unknown): void {
   if (Number.isInteger(value) && (value as number) >= 1) return
-  throw new MisuseError(
+  throw new ConfigurationError(
     option,
     `must be an integer of at least 1, got ${String(value)}; to limit nothing, give the endpoints rateLimit: false`,
   )

@@ -226,6 +226,6 @@ it.each<[string, object]>([
 ])('misuse of %s throws at construction', (option, bad) => {
   const { accessToken } = createApp()
   expect(() => accessTokenGuard({ verify: accessToken, ...bad })).toThrow(
-    expect.objectContaining({ name: 'MisuseError', option }),
+    expect.objectContaining({ name: 'ConfigurationError', option }),
   )
 })

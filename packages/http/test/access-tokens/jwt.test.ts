@@ -313,6 +313,6 @@ describe('misuse throws at construction', () => {
     ['keys', { keys: [] }],
     ['key', { key: SIGNING_KEY }],
   ])('%s', (option, bad) => {
-    expect(() => issuerWith(bad)).toThrow(expect.objectContaining({ name: 'MisuseError', option }))
+    expect(() => issuerWith(bad)).toThrow(expect.objectContaining({ name: 'ConfigurationError', option }))
   })
 })

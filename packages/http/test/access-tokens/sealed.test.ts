@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { describe, expect, it } from 'vitest'
 import {
   type AccessTokenGrant,
@@ -132,7 +132,7 @@ it('options that cannot be meant are misuse, and quote no secret', () => {
   ]
   for (const change of wrong) {
     const make = () => sealedAccessTokens({ ...right, ...change })
-    expect(make, JSON.stringify(change)).toThrow(MisuseError)
+    expect(make, JSON.stringify(change)).toThrow(ConfigurationError)
     expect(make).not.toThrow(SECRET)
   }
 })

@@ -65,12 +65,12 @@ describe('the default kid is the thumbprint of RFC 7638', () => {
 describe('a key that cannot do its work throws before anything is signed', () => {
   const other = generateSigningKey()
   it.each<[string, readonly SigningKey[], RegExp]>([
-    ['a public key in front', [publicKey], /^keys\[0\]: .*private key in front/],
-    ['halves of two keys', [{ ...MINE, x: other.x, y: other.y } as JsonWebKey], /^keys\[0\]: /],
-    ['the same key twice', [MINE, publicKey], /^keys\[1\]: .*earlier key/],
-    ['one kid twice', [MINE, { key: other, kid: String(MINE['kid']) }], /^keys\[1\]: .*earlier key/],
-    ['an empty kid', [{ key: MINE, kid: '' }], /^keys\[0\]: .*empty kid/],
-    ['a symmetric key', [{ kty: 'oct', k: 'c2VjcmV0' }], /^keys\[0\]: .*symmetric/],
+    ['a public key in front', [publicKey], /^option "keys\[0\]" .*private key in front/],
+    ['halves of two keys', [{ ...MINE, x: other.x, y: other.y } as JsonWebKey], /^option "keys\[0\]" /],
+    ['the same key twice', [MINE, publicKey], /^option "keys\[1\]" .*earlier key/],
+    ['one kid twice', [MINE, { key: other, kid: String(MINE['kid']) }], /^option "keys\[1\]" .*earlier key/],
+    ['an empty kid', [{ key: MINE, kid: '' }], /^option "keys\[0\]" .*empty kid/],
+    ['a symmetric key', [{ kty: 'oct', k: 'c2VjcmV0' }], /^option "keys\[0\]" .*symmetric/],
     ['another curve', [generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey], /secp384r1; use EC P-256/],
     ['a key for agreement', [generateKeyPairSync('x25519').privateKey], /x25519/],
     ['a short RSA key', [generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey], /1024 bits/],
@@ -81,7 +81,7 @@ describe('a key that cannot do its work throws before anything is signed', () =>
     ['an object that is no key', [{ kty: 'EC' }], /not a key that can be read/],
     ['nothing', [undefined as unknown as SigningKey], /got undefined/],
   ])('%s', (_, keys, message) => {
-    expect(() => publish(...keys)).toThrow(expect.objectContaining({ name: 'MisuseError' }))
+    expect(() => publish(...keys)).toThrow(expect.objectContaining({ name: 'ConfigurationError' }))
     expect(() => publish(...keys)).toThrow(message)
   })
 
@@ -115,11 +115,11 @@ describe('deriveSigningKey', () => {
   })
 
   it('refuses short secrets and none', () => {
-    expect(() => deriveSigningKey('short')).toThrow(/secret: .*32 random bytes/)
-    expect(() => deriveSigningKey(undefined as unknown as string)).toThrow(/secret: /)
+    expect(() => deriveSigningKey('short')).toThrow(/^option "secret" .*32 random bytes/)
+    expect(() => deriveSigningKey(undefined as unknown as string)).toThrow(/^option "secret" /)
   })
 })
 
 it('generateSigningKey refuses an algorithm that it does not know', () => {
-  expect(() => generateSigningKey('HS256' as 'ES256')).toThrow(/algorithm: "HS256"/)
+  expect(() => generateSigningKey('HS256' as 'ES256')).toThrow(/^option "algorithm" "HS256"/)
 })

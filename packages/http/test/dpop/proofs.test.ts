@@ -1,5 +1,5 @@
 import { createHmac, createPrivateKey, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type DpopOptions, type Proven, proofChecker } from '../../src/dpop/dpop.js'
@@ -558,5 +558,5 @@ test('options that cannot be meant are misuse', () => {
     { nonce: { secrets, forced: true } },
   ]
   for (const options of wrong)
-    expect(() => proofChecker(options as DpopOptions), JSON.stringify(options)).toThrow(MisuseError)
+    expect(() => proofChecker(options as DpopOptions), JSON.stringify(options)).toThrow(ConfigurationError)
 })

@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
@@ -335,9 +335,9 @@ describe('the shape of the question', () => {
     expect((await ask(rt1, 'cb', CB_SECRET)).body.active).toBe(true)
     const { tokens } = world()
     const accessToken = (async () => ({ accessToken: 'x', expiresIn: 1 })) as never
-    expect(() => introspectionEndpoint(tokens, { clients: CLIENTS, accessToken })).toThrow(MisuseError)
+    expect(() => introspectionEndpoint(tokens, { clients: CLIENTS, accessToken })).toThrow(ConfigurationError)
     expect(() => introspectionEndpoint(tokens, { clients: [{ clientId: 'x', introspects: RS1 as never }] })).toThrow(
-      MisuseError,
+      ConfigurationError,
     )
   })
 })
@@ -388,7 +388,9 @@ describe('revoking an access token', () => {
 
   test('accessTokenEndsSession without access tokens that can be read is misuse', () => {
     const { tokens } = world()
-    expect(() => revocationEndpoint(tokens, { clients: CLIENTS, accessTokenEndsSession: true })).toThrow(MisuseError)
+    expect(() => revocationEndpoint(tokens, { clients: CLIENTS, accessTokenEndsSession: true })).toThrow(
+      ConfigurationError,
+    )
   })
 })
 
@@ -409,6 +411,6 @@ describe('the keys of access tokens', () => {
   })
 
   test('there are none of sealed tokens', () => {
-    expect(() => jwksEndpoint(KINDS['sealed']?.() as never)).toThrow(MisuseError)
+    expect(() => jwksEndpoint(KINDS['sealed']?.() as never)).toThrow(ConfigurationError)
   })
 })

@@ -222,10 +222,10 @@ describe('anything else starts nothing', () => {
   it('a mistake of the program is 500, and told to it', async () => {
     const app = loginApp({}, { subject: '' })
     expect((await app.signIn()).status).toBe(500)
-    expect(app.errors).toMatchObject([{ name: 'MisuseError', option: 'subject' }])
+    expect(app.errors).toMatchObject([{ name: 'ConfigurationError', option: 'subject' }])
     const cookieless = loginApp({}, { deliver: 'cookie' })
     expect((await cookieless.signIn()).status).toBe(500)
-    expect(cookieless.errors).toMatchObject([{ name: 'MisuseError', option: 'cookie' }])
+    expect(cookieless.errors).toMatchObject([{ name: 'ConfigurationError', option: 'cookie' }])
     await nothing(cookieless)
   })
 
@@ -391,5 +391,5 @@ it.each<[string, object]>([
   ['scopes', { defaults: { scope: 'a', scopes: 'b' } }],
   ['cookies', { cookies: true }],
 ])('misuse of %s throws at construction', (option, bad) => {
-  expect(() => loginApp(bad)).toThrow(expect.objectContaining({ name: 'MisuseError', option }))
+  expect(() => loginApp(bad)).toThrow(expect.objectContaining({ name: 'ConfigurationError', option }))
 })

@@ -258,6 +258,6 @@ it.each<[string, object]>([
 ])('misuse of %s throws at construction', (option, bad) => {
   const { tokens, accessToken } = createApp()
   expect(() => sessionsEndpoint(tokens, { verify: accessToken, ...bad })).toThrow(
-    expect.objectContaining({ name: 'MisuseError', option }),
+    expect.objectContaining({ name: 'ConfigurationError', option }),
   )
 })

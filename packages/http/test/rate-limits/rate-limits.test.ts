@@ -1,4 +1,4 @@
-import { MisuseError } from '@baton/core'
+import { ConfigurationError } from '@baton/core'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { parseList } from 'structured-headers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -414,7 +414,7 @@ describe('the limits of an app', () => {
     [{ createLimiter: () => ({ consume: async () => null }) }, 'rateLimits.createLimiter'],
     [{ point: 5 }, 'point'],
   ])('%j is misuse', (options, option) => {
-    expect(() => rateLimits(options as never)).toThrow(MisuseError)
+    expect(() => rateLimits(options as never)).toThrow(ConfigurationError)
     expect(() => rateLimits(options as never)).toThrow(expect.objectContaining({ option }))
   })
 })

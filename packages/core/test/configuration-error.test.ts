@@ -1,27 +1,27 @@
 import { describe, expect, it, vi } from 'vitest'
-import { createRefreshTokens, MisuseError } from '../src/index.js'
+import { createRefreshTokens, ConfigurationError } from '../src/index.js'
 import { createKeyRing } from '../src/keys.js'
 import { NEW_SECRET, OLD_SECRET, seededRandom, testStore, world } from './world.js'
 
 /** The types are for those who have them; everybody else gets these messages. */
 const construct = (options: object) => createRefreshTokens({ store: testStore(), secrets: [OLD_SECRET], ...options })
 
-function misuseOf(run: () => unknown): MisuseError {
+function misuseOf(run: () => unknown): ConfigurationError {
   try {
     run()
   } catch (error) {
-    if (error instanceof MisuseError) return error
+    if (error instanceof ConfigurationError) return error
     throw error
   }
   throw new Error('nothing was thrown')
 }
 
-async function misuseIn(run: () => Promise<unknown>): Promise<MisuseError> {
+async function misuseIn(run: () => Promise<unknown>): Promise<ConfigurationError> {
   const error = await run().then(
     () => new Error('nothing was thrown'),
     (reason: unknown) => reason,
   )
-  if (error instanceof MisuseError) return error
+  if (error instanceof ConfigurationError) return error
   throw error
 }
 
@@ -31,47 +31,51 @@ const COLLIDING = ['collision search, secret number 843', 'collision search, sec
 
 describe('at construction, each message names the option, the value and the mend', () => {
   it.each([
-    ['store', { store: undefined }, /^store: has no method create\(\); pass what a store package returns/],
-    ['store', { store: 'redis://somewhere' }, /^store: has no method create\(\); .* not a driver or a URL/],
-    ['store', { store: { ...testStore(), rotate: undefined } }, /^store: has no method rotate\(\)/],
-    ['secrets', { secrets: undefined }, /^secrets: expected a list .*; give secrets: \[/],
-    ['secrets', { secrets: NEW_SECRET }, /^secrets: expected a list/],
-    ['secrets', { secrets: [] }, /^secrets: expected a list of at least one/],
+    ['store', { store: undefined }, /^option "store" has no method create\(\); pass what a store package returns/],
+    ['store', { store: 'redis://somewhere' }, /^option "store" has no method create\(\); .* not a driver or a URL/],
+    ['store', { store: { ...testStore(), rotate: undefined } }, /^option "store" has no method rotate\(\)/],
+    ['secrets', { secrets: undefined }, /^option "secrets" must be a list .*; give secrets: \[/],
+    ['secrets', { secrets: NEW_SECRET }, /^option "secrets" must be a list/],
+    ['secrets', { secrets: [] }, /^option "secrets" must be a list of at least one/],
     [
       'secrets[0]',
       { secrets: [undefined] },
-      /^secrets\[0\]: expected .*, got undefined; is the environment variable set/,
+      /^option "secrets\[0\]" must be .*, got undefined; is the environment variable set/,
     ],
-    ['secrets[1]', { secrets: [OLD_SECRET, null] }, /^secrets\[1\]: expected .*, got null/],
-    ['secrets[0]', { secrets: [SECRET] }, /^secrets\[0\]: is 18 bytes long, at least 32 .*openssl rand/],
-    ['secrets[0]', { secrets: [new Uint8Array(31)] }, /^secrets\[0\]: is 31 bytes long/],
+    ['secrets[1]', { secrets: [OLD_SECRET, null] }, /^option "secrets\[1\]" must be .*, got null/],
+    ['secrets[0]', { secrets: [SECRET] }, /^option "secrets\[0\]" is 18 bytes long, at least 32 .*openssl rand/],
+    ['secrets[0]', { secrets: [new Uint8Array(31)] }, /^option "secrets\[0\]" is 31 bytes long/],
     [
       'secrets[1]',
       { secrets: [OLD_SECRET, OLD_SECRET] },
-      /^secrets\[1\]: yields the same key id .*remove the duplicate/,
+      /^option "secrets\[1\]" yields the same key id .*remove the duplicate/,
     ],
-    ['secrets[1]', { secrets: [OLD_SECRET, Buffer.from(OLD_SECRET)] }, /^secrets\[1\]: yields the same key id/],
-    ['policy', { policy: null }, /^policy: expected an object, got null/],
-    ['policy', { policy: 'strict' }, /^policy: expected an object, got "strict"/],
+    ['secrets[1]', { secrets: [OLD_SECRET, Buffer.from(OLD_SECRET)] }, /^option "secrets\[1\]" yields the same key id/],
+    ['policy', { policy: null }, /^option "policy" must be an object, got null/],
+    ['policy', { policy: 'strict' }, /^option "policy" must be an object, got "strict"/],
     [
       'policy.graceSecond',
       { policy: { graceSecond: 0 } },
-      /^policy\.graceSecond: is not an option here; known are graceSeconds/,
+      /^option "policy\.graceSecond" is not an option here; known are graceSeconds/,
     ],
     [
       'policy.offline.rotation',
       { policy: { offline: { rotation: 'never' } } },
-      /^policy\.offline\.rotation: is not an option/,
+      /^option "policy\.offline\.rotation" is not an option/,
     ],
-    ['policy.graceSeconds', { policy: { graceSeconds: -1 } }, /^policy\.graceSeconds: -1 is not .* from 0 to 60/],
-    ['policy.graceSeconds', { policy: { graceSeconds: 61 } }, /^policy\.graceSeconds: 61 is not/],
-    ['policy.graceSeconds', { policy: { graceSeconds: 1.5 } }, /^policy\.graceSeconds: 1\.5 is not/],
-    ['policy.graceSeconds', { policy: { graceSeconds: '30' } }, /^policy\.graceSeconds: "30" is not/],
+    [
+      'policy.graceSeconds',
+      { policy: { graceSeconds: -1 } },
+      /^option "policy\.graceSeconds" -1 is not .* from 0 to 60/,
+    ],
+    ['policy.graceSeconds', { policy: { graceSeconds: 61 } }, /^option "policy\.graceSeconds" 61 is not/],
+    ['policy.graceSeconds', { policy: { graceSeconds: 1.5 } }, /^option "policy\.graceSeconds" 1\.5 is not/],
+    ['policy.graceSeconds', { policy: { graceSeconds: '30' } }, /^option "policy\.graceSeconds" "30" is not/],
     ['policy.graceSeconds', { policy: { graceSeconds: 30_000 } }, /30000 is in milliseconds, write 30$/],
     [
       'policy.grace',
       { policy: { grace: 'same' } },
-      /^policy\.grace: expected 'any-attempt' or 'same-attempt', got "same"$/,
+      /^option "policy\.grace" must be 'any-attempt' or 'same-attempt', got "same"$/,
     ],
     [
       'policy.sameAttemptSeconds',
@@ -85,63 +89,71 @@ describe('at construction, each message names the option, the value and the mend
     ['policy.idleSeconds', { policy: { idleSeconds: '1000' } }, /"1000" is not .* \(ten years\)$/],
     ['policy.absoluteSeconds', { policy: { absoluteSeconds: 315_360_500 } }, /315360500 is not .* \(ten years\)$/],
     ['policy.absoluteSeconds', { policy: { absoluteSeconds: 1_000_000_000 } }, /write 1000000$/],
-    ['policy.idleSeconds', { policy: { idleSeconds: 0 } }, /^policy\.idleSeconds: 0 is not .* from 1 to/],
-    ['policy.idleSeconds', { policy: { idleSeconds: '30d' } }, /^policy\.idleSeconds: "30d" is not/],
-    ['policy.idleSeconds', { policy: { idleSeconds: Number.NaN } }, /^policy\.idleSeconds: NaN is not/],
+    ['policy.idleSeconds', { policy: { idleSeconds: 0 } }, /^option "policy\.idleSeconds" 0 is not .* from 1 to/],
+    ['policy.idleSeconds', { policy: { idleSeconds: '30d' } }, /^option "policy\.idleSeconds" "30d" is not/],
+    ['policy.idleSeconds', { policy: { idleSeconds: Number.NaN } }, /^option "policy\.idleSeconds" NaN is not/],
     [
       'policy.idleSeconds',
       { policy: { idleSeconds: 100, absoluteSeconds: 99 } },
       /100 is above absoluteSeconds \(99\).*lower it, or set it to null/,
     ],
-    ['policy.absoluteSeconds', { policy: { absoluteSeconds: Infinity } }, /^policy\.absoluteSeconds: Infinity is not/],
+    [
+      'policy.absoluteSeconds',
+      { policy: { absoluteSeconds: Infinity } },
+      /^option "policy\.absoluteSeconds" Infinity is not/,
+    ],
     ['policy.absoluteSeconds', { policy: { absoluteSeconds: 7_776_000_000 } }, /in milliseconds, write 7776000$/],
     [
       'policy.absoluteSeconds',
       { policy: { absoluteSeconds: 315_360_001 } },
-      /^policy\.absoluteSeconds: 315360001 is not/,
+      /^option "policy\.absoluteSeconds" 315360001 is not/,
     ],
     [
       'policy.absoluteSeconds',
       { policy: { idleSeconds: null, absoluteSeconds: null } },
-      /^policy\.absoluteSeconds: null is not/,
+      /^option "policy\.absoluteSeconds" null is not/,
     ],
-    ['policy.offline', { policy: { offline: true } }, /^policy\.offline: expected an object, got true/],
-    ['policy.offline.idleSeconds', { policy: { offline: { idleSeconds: -5 } } }, /^policy\.offline\.idleSeconds: -5/],
+    ['policy.offline', { policy: { offline: true } }, /^option "policy\.offline" must be an object, got true/],
+    [
+      'policy.offline.idleSeconds',
+      { policy: { offline: { idleSeconds: -5 } } },
+      /^option "policy\.offline\.idleSeconds" -5/,
+    ],
     [
       'policy.offline.absoluteSeconds',
       { policy: { offline: { absoluteSeconds: 0 } } },
-      /^policy\.offline\.absoluteSeconds: 0/,
+      /^option "policy\.offline\.absoluteSeconds" 0/,
     ],
     [
       'policy.rotation',
       { policy: { rotation: 'sometimes' } },
-      /^policy\.rotation: expected 'always' or 'never', got "sometimes"/,
+      /^option "policy\.rotation" must be 'always' or 'never', got "sometimes"/,
     ],
-    ['tokenPrefix', { tokenPrefix: '' }, /^tokenPrefix: "" is not 1 to 16 letters/],
-    ['tokenPrefix', { tokenPrefix: 'acme.' }, /^tokenPrefix: "acme\." is not/],
-    ['tokenPrefix', { tokenPrefix: 'x'.repeat(17) }, /^tokenPrefix: a string of 17 characters is not/],
-    ['tokenPrefix', { tokenPrefix: 'sixteen letters:' }, /^tokenPrefix: "sixteen letters:" is not/],
-    ['tokenPrefix', { tokenPrefix: () => 'brt_' }, /^tokenPrefix: a function is not/],
-    ['tokenPrefix', { tokenPrefix: 1234 }, /^tokenPrefix: 1234 is not/],
-    ['storeTimeoutSeconds', { storeTimeoutSeconds: 0 }, /^storeTimeoutSeconds: 0 is not .*use null/],
-    ['storeTimeoutSeconds', { storeTimeoutSeconds: 5000 }, /^storeTimeoutSeconds: 5000 is not/],
-    ['storeTimeoutSeconds', { storeTimeoutSeconds: '5' }, /^storeTimeoutSeconds: "5" is not/],
-    ['beforeRotate', { beforeRotate: true }, /^beforeRotate: expected a function, got true/],
-    ['onEvent', { onEvent: null }, /^onEvent: expected a function, got null; leave it out/],
-    ['now', { now: 0 }, /^now: expected a function, got 0/],
-    ['random', { random: 'yes' }, /^random: expected a function/],
-    ['onevent', { onevent: () => undefined }, /^onevent: is not an option here; known are store, secrets/],
+    ['tokenPrefix', { tokenPrefix: '' }, /^option "tokenPrefix" "" is not 1 to 16 letters/],
+    ['tokenPrefix', { tokenPrefix: 'acme.' }, /^option "tokenPrefix" "acme\." is not/],
+    ['tokenPrefix', { tokenPrefix: 'x'.repeat(17) }, /^option "tokenPrefix" a string of 17 characters is not/],
+    ['tokenPrefix', { tokenPrefix: 'sixteen letters:' }, /^option "tokenPrefix" "sixteen letters:" is not/],
+    ['tokenPrefix', { tokenPrefix: () => 'brt_' }, /^option "tokenPrefix" a function is not/],
+    ['tokenPrefix', { tokenPrefix: 1234 }, /^option "tokenPrefix" 1234 is not/],
+    ['storeTimeoutSeconds', { storeTimeoutSeconds: 0 }, /^option "storeTimeoutSeconds" 0 is not .*use null/],
+    ['storeTimeoutSeconds', { storeTimeoutSeconds: 5000 }, /^option "storeTimeoutSeconds" 5000 is not/],
+    ['storeTimeoutSeconds', { storeTimeoutSeconds: '5' }, /^option "storeTimeoutSeconds" "5" is not/],
+    ['beforeRotate', { beforeRotate: true }, /^option "beforeRotate" must be a function, got true/],
+    ['onEvent', { onEvent: null }, /^option "onEvent" must be a function, got null; leave it out/],
+    ['now', { now: 0 }, /^option "now" must be a function, got 0/],
+    ['random', { random: 'yes' }, /^option "random" must be a function/],
+    ['onevent', { onevent: () => undefined }, /^option "onevent" is not an option here; known are store, secrets/],
   ])('%s: %o', (option, options, message) => {
     const misuse = misuseOf(() => construct(options))
     expect(misuse.message).toMatch(message)
     expect(misuse.option).toBe(option)
-    expect(misuse.code).toBe('misuse')
+    expect(misuse.code).toBe('invalid_option')
     for (const secret of [OLD_SECRET, NEW_SECRET, SECRET]) expect(misuse.message).not.toContain(secret)
   })
 
   it.each([undefined, null, 'options', 5])('%s instead of options', (options) => {
     expect(misuseOf(() => createRefreshTokens(options as never)).message).toMatch(
-      /^createRefreshTokens: expected an obj/,
+      /^option "createRefreshTokens" must be an obj/,
     )
   })
 
@@ -216,45 +228,49 @@ describe('issue', () => {
   cyclic['self'] = cyclic
 
   it.each([
-    ['issue', undefined, /^issue: expected an object, got undefined/],
+    ['issue', undefined, /^option "issue" must be an object, got undefined/],
     [
       'subject',
       { subject: undefined },
-      /^subject: expected well-formed text of 1 to 1024 bytes without NUL, got undefined/,
+      /^option "subject" must be well-formed text of 1 to 1024 bytes without NUL, got undefined/,
     ],
     ['subject', { subject: '' }, /got a string of 0 bytes/],
     ['subject', { subject: 42 }, /got 42/],
     ['subject', { subject: 'é'.repeat(513) }, /got a string of 1026 bytes/],
-    ['subject', { subject: 'a\0b' }, /^subject: /],
-    ['subject', { subject: 'half \ud83d' }, /^subject: /],
-    ['clientId', { clientId: null }, /^clientId: .* got null/],
-    ['scope', { scope: ['a'] }, /^scope: expected a string, got a list; join/],
-    ['scope', { scope: 'a  b' }, /^scope: breaks the grammar/],
-    ['scope', { scope: 'é' }, /^scope: breaks the grammar/],
-    ['scope', { scope: 'x'.repeat(4097) }, /^scope: is 4097 characters long/],
+    ['subject', { subject: 'a\0b' }, /^option "subject" /],
+    ['subject', { subject: 'half \ud83d' }, /^option "subject" /],
+    ['clientId', { clientId: null }, /^option "clientId" .* got null/],
+    ['scope', { scope: ['a'] }, /^option "scope" must be a string, got a list; join/],
+    ['scope', { scope: 'a  b' }, /^option "scope" breaks the grammar/],
+    ['scope', { scope: 'é' }, /^option "scope" breaks the grammar/],
+    ['scope', { scope: 'x'.repeat(4097) }, /^option "scope" is 4097 characters long/],
     [
       'audience',
       { audience: 'https://api' },
-      /^audience: expected a list .* got a string of 11 characters|"https:\/\/api"/,
+      /^option "audience" must be a list .* got a string of 11 characters|"https:\/\/api"/,
     ],
-    ['audience', { audience: [1] }, /^audience: .* got 1/],
-    ['audience', { audience: ['https://a/#b'] }, /^audience: must not contain a fragment .* "https:\/\/a\/#b"/],
-    ['audience', { audience: ['/api'] }, /^audience: must not contain .* relative reference/],
-    ['audience', { audience: Array.from({ length: 65 }, String) }, /^audience: .* got one of 65/],
-    ['confirmation', { confirmation: 'jkt:thumbprint' }, /^confirmation: expected an object, got "jkt:thumbprint"/],
-    ['confirmation', { confirmation: {} }, /^confirmation: must have one member, jkt or x5t#S256/],
-    ['confirmation', { confirmation: { jkt: 'a', 'x5t#S256': 'b' } }, /^confirmation: must have one member/],
-    ['confirmation', { confirmation: { kid: 'a' } }, /^confirmation: must have one member/],
-    ['confirmation.jkt', { confirmation: { jkt: '' } }, /^confirmation\.jkt: /],
-    ['confirmation.jkt', { confirmation: { jkt: {} } }, /^confirmation\.jkt: .* got an object/],
-    ['offline', { offline: 'false' }, /^offline: expected true or false, got "false"/],
-    ['metadata', { metadata: 'Firefox' }, /^metadata: expected an object, got "Firefox"/],
-    ['metadata', { metadata: [1] }, /^metadata: expected an object, got a list/],
-    ['metadata', { metadata: new Date() }, /^metadata: expected an object/],
-    ['metadata', { metadata: cyclic }, /^metadata: expected an object/],
-    ['metadata', { metadata: { big: 1n } }, /^metadata: expected an object/],
-    ['metadata', { metadata: { toJSON: () => undefined } }, /^metadata: expected an object/],
-    ['metadata', { metadata: { agent: 'x'.repeat(4096) } }, /^metadata: is 4108 bytes of JSON, at most 4096/],
+    ['audience', { audience: [1] }, /^option "audience" .* got 1/],
+    ['audience', { audience: ['https://a/#b'] }, /^option "audience" must not contain a fragment .* "https:\/\/a\/#b"/],
+    ['audience', { audience: ['/api'] }, /^option "audience" must not contain .* relative reference/],
+    ['audience', { audience: Array.from({ length: 65 }, String) }, /^option "audience" .* got one of 65/],
+    [
+      'confirmation',
+      { confirmation: 'jkt:thumbprint' },
+      /^option "confirmation" must be an object, got "jkt:thumbprint"/,
+    ],
+    ['confirmation', { confirmation: {} }, /^option "confirmation" must have one member, jkt or x5t#S256/],
+    ['confirmation', { confirmation: { jkt: 'a', 'x5t#S256': 'b' } }, /^option "confirmation" must have one member/],
+    ['confirmation', { confirmation: { kid: 'a' } }, /^option "confirmation" must have one member/],
+    ['confirmation.jkt', { confirmation: { jkt: '' } }, /^option "confirmation\.jkt" /],
+    ['confirmation.jkt', { confirmation: { jkt: {} } }, /^option "confirmation\.jkt" .* got an object/],
+    ['offline', { offline: 'false' }, /^option "offline" must be true or false, got "false"/],
+    ['metadata', { metadata: 'Firefox' }, /^option "metadata" must be an object, got "Firefox"/],
+    ['metadata', { metadata: [1] }, /^option "metadata" must be an object, got a list/],
+    ['metadata', { metadata: new Date() }, /^option "metadata" must be an object/],
+    ['metadata', { metadata: cyclic }, /^option "metadata" must be an object/],
+    ['metadata', { metadata: { big: 1n } }, /^option "metadata" must be an object/],
+    ['metadata', { metadata: { toJSON: () => undefined } }, /^option "metadata" must be an object/],
+    ['metadata', { metadata: { agent: 'x'.repeat(4096) } }, /^option "metadata" is 4108 bytes of JSON, at most 4096/],
   ])('%s: %o', async (option, request, message) => {
     const here = world()
     const misuse = await misuseIn(() => here.tokens.issue((request && { subject: 'alice', ...request }) as never))
@@ -267,7 +283,9 @@ describe('issue', () => {
   it('refuses a source of randomness that gives too little', async () => {
     for (const random of [() => new Uint8Array(8), () => 'abc', async () => new Uint8Array(16)]) {
       const misuse = await misuseIn(() => world({ random: random as never }).tokens.issue({ subject: 'alice' }))
-      expect(misuse.message).toMatch(/^random: did not give the \d+ bytes that it was asked for; return a Uint8Array/)
+      expect(misuse.message).toMatch(
+        /^option "random" did not give the \d+ bytes that it was asked for; return a Uint8Array/,
+      )
     }
   })
 })
@@ -296,31 +314,35 @@ describe('reserve', () => {
 describe('a message says what was expected, and what came', () => {
   const redemption = { reservation: RESERVATION, matches: true }
   it.each([
-    ['reserve', [undefined], 'reserve: expected an object, got undefined'],
+    ['reserve', [undefined], 'option "reserve" must be an object, got undefined'],
     [
       'reserve',
       [{ subject: 'alice', expiresInSeconds: '60' }],
-      'expiresInSeconds: "60" is not a whole number of seconds from 1 to 600',
+      'option "expiresInSeconds" "60" is not a whole number of seconds from 1 to 600',
     ],
-    ['redeem', [{ ...redemption, mostSeconds: 0.5 }], 'mostSeconds: 0.5 is not a whole number of seconds from 1'],
+    [
+      'redeem',
+      [{ ...redemption, mostSeconds: 0.5 }],
+      'option "mostSeconds" 0.5 is not a whole number of seconds from 1',
+    ],
     [
       'redeem',
       [{ matches: true, reservation: { ...RESERVATION, issuedAt: 1.5 } }],
-      'reservation.issuedAt: expected epoch milliseconds, got 1.5',
+      'option "reservation.issuedAt" must be epoch milliseconds, got 1.5',
     ],
     [
       'redeem',
       [{ matches: true, reservation: { ...RESERVATION, secret: RESERVATION.handle } }],
-      'reservation: is not one that reserve() returned',
+      'option "reservation" is not one that reserve() returned',
     ],
-    ['revoke', [{}], 'revoke: give refreshToken or familyId'],
-    ['once', [{ purpose: 'test', key: 5, expiresAt: 1 }], 'key: expected a string, got 5'],
+    ['revoke', [{}], 'option "refreshToken" is missing; give refreshToken or familyId'],
+    ['once', [{ purpose: 'test', key: 5, expiresAt: 1 }], 'option "key" must be a string, got 5'],
     [
       'once',
       [{ purpose: 'test', key: 'key', expiresAt: '2030' }],
-      'expiresAt: expected epoch milliseconds, got "2030"',
+      'option "expiresAt" must be epoch milliseconds, got "2030"',
     ],
-    ['list', [{ subject: 'alice', limit: 101 }], 'limit: 101 is not a whole number from 1 to 100'],
+    ['list', [{ subject: 'alice', limit: 101 }], 'option "limit" 101 is not a whole number from 1 to 100'],
   ] as const)('%s %j', async (method, given, message) => {
     const tokens = world().tokens as unknown as Record<string, (...given: unknown[]) => unknown>
     expect((await misuseIn(async () => tokens[method]!(...given))).message).toBe(message)
@@ -340,7 +362,7 @@ describe('the other operations', () => {
     ['rotate', 'admit', [{ refreshToken: 'x', admit: true }]],
     ['rotate', 'prepare', [{ refreshToken: 'x', prepare: null }]],
     ['revoke', 'revoke', [undefined]],
-    ['revoke', 'revoke', [{}]],
+    ['revoke', 'refreshToken', [{}]],
     ['revoke', 'clientId', [{ refreshToken: 'x', clientId: 5 }]],
     ['revoke', 'subject', [{ refreshToken: 'x', subject: '' }]],
     ['revoke', 'confirmation', [{ refreshToken: 'x', confirmation: 5 }]],
