@@ -1,4 +1,5 @@
 import { ConfigurationError } from './errors.js'
+import { parseScope } from './scope.js'
 
 /**
  * Declares the options of a function once: their types, names, defaults, checks and error messages.
@@ -116,6 +117,9 @@ type Flat<Type> = { [Name in keyof Type]: Type[Name] }
 /** What `parse` returns. */
 export type Resolved<Fields extends Declaration> = { readonly [Name in keyof Fields]: OutputOf<Fields[Name]> }
 
+/** What `parse` of these options returns. */
+export type ParsedOptions<Declared extends Options<Declaration>> = Resolved<Declared['fields']>
+
 /** An option that has to be given. */
 export function required<Input, Output>(rule: Rule<Input, Output>): Field<Input, Output, true> {
   return { rule, isRequired: true, defaultValue: undefined }
@@ -201,6 +205,53 @@ export function text({
 
 export const matching = (pattern: RegExp, expected: string, fix?: string): Rule<string> =>
   rule(expected, (value) => typeof value === 'string' && pattern.test(value), fix)
+
+/** Scope tokens of RFC 6749 section 3.3, separated by single spaces; empty for none. */
+export const scopeText = (): Rule<string> =>
+  rule(
+    'scope tokens separated by single spaces',
+    (value) => typeof value === 'string' && parseScope(value) !== null,
+    'see RFC 6749 section 3.3 for the characters of a scope token',
+  )
+
+/** A plain object, such as metadata or claims. */
+export const plainObject = (): Rule<Readonly<Record<string, unknown>>> =>
+  rule('an object', (value) => typeof value === 'object' && value !== null && !Array.isArray(value))
+
+const MIN_SECRET_BYTES = 32
+const SECRET_FIX = 'create one with: openssl rand -hex 32'
+
+/** A secret of at least 32 bytes. Messages tell its type and length, never its text. */
+export function secret(): Rule<string | Uint8Array | undefined, Uint8Array> {
+  const expected = `at least ${String(MIN_SECRET_BYTES)} random bytes`
+  return {
+    expected,
+    parse(value, option) {
+      const bytes = typeof value === 'string' ? Buffer.from(value, 'utf8') : value
+      if (bytes instanceof Uint8Array && bytes.length >= MIN_SECRET_BYTES) return bytes
+      const got = bytes instanceof Uint8Array ? `${String(bytes.length)} bytes` : describeValue(value)
+      throw new ConfigurationError(option, `must be ${expected}, got ${got}; ${SECRET_FIX}`)
+    },
+  }
+}
+
+/** `[current, ...older]`, at least 32 bytes each. `undefined`, as of an unset environment variable, compiles and throws. */
+export type Secrets = readonly (string | Uint8Array | undefined)[]
+
+/** A secret ring: the first secret is used for what is new, all of them for what comes back. */
+export function secretRing(): Rule<Secrets, readonly [Uint8Array, ...Uint8Array[]]> {
+  const expected = `a list [current, ...older] of secrets, each ${secret().expected}`
+  return {
+    expected,
+    parse(value, option) {
+      const given: readonly unknown[] = Array.isArray(value) ? value : []
+      const [current, ...older] = given.map((each, index) => secret().parse(each, `${option}[${String(index)}]`))
+      if (current !== undefined) return [current, ...older]
+      const got = Array.isArray(value) ? 'an empty list' : typeof value === 'string' ? 'a string' : describeValue(value)
+      throw new ConfigurationError(option, `must be ${expected}, got ${got}; ${SECRET_FIX}`)
+    },
+  }
+}
 
 /** An object with these methods, such as what a factory of this library returns. */
 export const objectWith = <Value>(methods: readonly string[], expected: string, fix?: string): Rule<Value> =>

@@ -15,6 +15,7 @@ import {
   optional,
   required,
   seconds,
+  secretRing,
   text,
   withDefault,
 } from '../src/options.js'
@@ -142,5 +143,37 @@ describe('declareOptions', () => {
       },
       { name: 'points', expected: 'an integer from 1 to 100', isRequired: false, defaultValue: 60 },
     ])
+  })
+
+  it.each<[string, unknown, string]>([
+    [
+      'keys',
+      'one secret',
+      'option "keys" must be a list [current, ...older] of secrets, each at least 32 random bytes, got a string; create one with: openssl rand -hex 32',
+    ],
+    [
+      'keys',
+      [],
+      'option "keys" must be a list [current, ...older] of secrets, each at least 32 random bytes, got an empty list; create one with: openssl rand -hex 32',
+    ],
+    [
+      'keys[0]',
+      [undefined],
+      'option "keys[0]" must be at least 32 random bytes, got undefined; create one with: openssl rand -hex 32',
+    ],
+    [
+      'keys[1]',
+      ['x'.repeat(32), 'short'],
+      'option "keys[1]" must be at least 32 random bytes, got 5 bytes; create one with: openssl rand -hex 32',
+    ],
+  ])('does not repeat a secret in the message about option %s', (option, keys, message) => {
+    const ring = declareOptions({ keys: required(secretRing()) })
+    expect(() => ring.parse('seal', { keys })).toThrow(expect.objectContaining({ option, message }))
+  })
+
+  it('returns the bytes of secrets that are text', () => {
+    const ring = declareOptions({ keys: required(secretRing()) })
+    const secrets = ['ü'.repeat(16), new Uint8Array(32)] as const
+    expect(ring.parse('seal', { keys: secrets }).keys).toEqual([Buffer.from(secrets[0]), secrets[1]])
   })
 })

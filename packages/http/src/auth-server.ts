@@ -14,7 +14,7 @@ import { logoutEndpoint } from './endpoints/logout.js'
 import { revocationEndpoint } from './endpoints/revocation.js'
 import { sessionsEndpointBy } from './endpoints/sessions.js'
 import { refreshEndpoint } from './endpoints/token.js'
-import { demandIssuer } from './issuer.js'
+import { issuerUrl } from './issuer.js'
 import { type Endpoint, originForm, pathOf, type PlainRequest } from './message.js'
 import { metadataOf, metadataPathOf } from './metadata.js'
 import type { CookieOptions, EndpointOptions } from './options.js'
@@ -227,8 +227,7 @@ function isAt(path: string, asked: string): boolean {
 
 function issuerOf({ issuer, accessToken }: AuthServerOptions): string {
   const itsOwn = isReadable(accessToken) ? accessToken.issuer : undefined
-  const named = issuer ?? itsOwn
-  demandIssuer(named)
+  const named = issuerUrl().parse(issuer ?? itsOwn, 'issuer')
   if (itsOwn !== undefined && itsOwn !== named)
     throw new ConfigurationError('issuer', 'is another than the one that is written into access tokens; leave it out')
   return named

@@ -1,43 +1,82 @@
 import { type Confirmation, ConfigurationError, type RefreshTokens, type Reservation } from '@baton/core'
-import { demandKnown } from './endpoint.js'
-import { demandIssuer } from './issuer.js'
-import { isChallenge } from './pkce.js'
-import { sealing, type Secrets } from './sealing.js'
+import {
+  boolean,
+  declareOptions,
+  listOf,
+  matching,
+  nullable,
+  optional,
+  type OptionsOf,
+  plainObject,
+  required,
+  rule,
+  scopeText,
+  seconds,
+  secretRing,
+  text,
+  withDefault,
+} from '@baton/core/options'
+import { issuerUrl } from './issuer.js'
+import { CODE_CHALLENGE } from './pkce.js'
+import { createSealer } from './sealing.js'
 
-export interface AuthorizationCodesOptions {
-  /** This server, `https://login.example`: a code is rejected by every other issuer, even by one that has the same secrets. */
-  readonly issuer: string
-  /** `[current, ...older]`, at least 32 bytes each, for codes alone: whoever has them can make codes. */
-  readonly secrets: Secrets
-  /** 1 to 600, default 60: a browser needs a moment to carry a code to its client, and no longer. */
-  readonly lifetimeSeconds?: number
-}
+const codesOptions = declareOptions({
+  /** This server, `https://login.example`: every other issuer rejects the code, even one with the same secrets. */
+  issuer: required(issuerUrl()),
+  /** `[current, ...older]`, at least 32 bytes each, used for codes only: the secrets are enough to create codes. */
+  secrets: required(secretRing()),
+  /** How long a code is valid: 1 to 600, default 60. */
+  lifetimeSeconds: withDefault(seconds({ min: 1, max: 600 }), 60),
+})
 
-/** What a person has granted to a client, once your page has found out who it is and asked. */
-export interface CodeRequest {
+export type AuthorizationCodesOptions = OptionsOf<typeof codesOptions>
+
+const DPOP_KEY = /^[A-Za-z0-9_-]{43}$/
+
+const dpopConfirmation = rule<Confirmation>(
+  '{ jkt } with the 43 characters of dpop_jkt',
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    'jkt' in value &&
+    typeof value.jkt === 'string' &&
+    DPOP_KEY.test(value.jkt),
+  'a code cannot be bound to a certificate',
+)
+
+/** What a user has granted to a client, after your page has authenticated the user and asked for consent. */
+const codeRequest = declareOptions({
   /** Your user's id. */
-  readonly subject: string
-  readonly clientId: string
+  subject: required(text()),
+  clientId: required(text()),
   /**
-   * As the authorization request named it, and you have checked it against what is registered; null where the request named none.
-   * The exchange has to name the same.
+   * The `redirect_uri` of the authorization request, which you have compared with the registered ones; null if the request had none.
+   * The token request must contain the same value.
    */
-  readonly redirectUri: string | null
-  /** `code_challenge`, by S256 (RFC 7636). There is no code without one. */
-  readonly codeChallenge: string
-  /** Space-separated: what was granted, which may be less than was asked for. */
-  readonly scope?: string
-  /** Resource servers that were granted (RFC 8707). */
-  readonly audience?: readonly string[]
-  /** Default: whether `scope` holds `offline_access`. */
-  readonly offline?: boolean
-  /** `{ jkt }` of the request's `dpop_jkt` (RFC 9449 section 10): only a proof by that key redeems the code. */
-  readonly confirmation?: Confirmation | null
-  /** Kept with the session, such as `{ userAgent }`; a few hundred bytes, since the code has to fit into a URL. */
-  readonly metadata?: Readonly<Record<string, unknown>>
-}
+  redirectUri: required(nullable(text({ maxBytes: 2048, fix: 'use null if the authorization request had none' }))),
+  /** `code_challenge` with method S256 (RFC 7636). A code without one cannot be issued. */
+  codeChallenge: required(
+    matching(
+      CODE_CHALLENGE,
+      'an S256 code_challenge of 43 base64url characters',
+      'reject authorization requests without one',
+    ),
+  ),
+  /** Space-separated: the granted scope, which may be less than the requested one. */
+  scope: withDefault(scopeText(), ''),
+  /** The granted resource servers (RFC 8707). */
+  audience: withDefault(listOf(text(), { max: 64 }), []),
+  /** Default: whether `scope` contains `offline_access`. */
+  offline: optional(boolean()),
+  /** `{ jkt }` of the request's `dpop_jkt` (RFC 9449 section 10): the token request must prove this key. */
+  confirmation: withDefault(nullable(dpopConfirmation), null),
+  /** Stored with the session, such as `{ userAgent }`. A few hundred bytes, because the code must fit into a URL. */
+  metadata: withDefault(plainObject(), {}),
+})
 
-/** What a code holds. */
+export type CodeRequest = OptionsOf<typeof codeRequest>
+
+/** The content of a code. */
 export interface AuthorizationCode {
   readonly reservation: Reservation
   readonly redirectUri: string | null
@@ -45,72 +84,72 @@ export interface AuthorizationCode {
   readonly confirmation: Confirmation | null
 }
 
-/** Authorization codes that no table has to hold. */
+/** Issues and opens authorization codes. */
 export interface AuthorizationCodes {
-  /** The issuer of the codes. */
+  /** The issuer in the codes. */
   readonly issuer: string
-  /** Makes the `code` of an answer to an authorization request. A secret of its client's. Throws `ConfigurationError`. */
+  /** Returns the `code` of an authorization response. Only the client may receive it. Throws `ConfigurationError`. */
   issue(request: CodeRequest): string
-  /** Returns what is in a code of this issuer, expired or not; null for anything else. */
+  /** Returns the content of a code of this issuer, also of an expired one; null for any other text. */
   open(code: string): AuthorizationCode | null
 }
 
-const KNOWN = ['issuer', 'secrets', 'lifetimeSeconds']
-/** What browsers, proxies and servers carry in a URL without a thought. */
-const MOST_LENGTH = 4096
+/** The length that browsers, proxies and servers accept in a URL. */
+const MAX_LENGTH = 4096
 
 /**
- * Codes for your own authorize page; give them to `refreshEndpoint` as `codes`, which exchanges them. A code is sealed: it can
- * neither be read nor changed on its way. That it works once is kept by the family that it begins. Throws `ConfigurationError`.
+ * Creates the authorization codes of your own authorization endpoint (RFC 6749 section 4.1,
+ * https://www.rfc-editor.org/rfc/rfc6749#section-4.1). Pass them as `codes` to the token endpoint, which exchanges them. A code is
+ * encrypted and authenticated, and nothing is stored until its exchange creates the session. Throws `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * import { createRefreshTokens } from '@baton/core'
+ * import { authorizationCodes } from '@baton/http'
+ * import { memoryStore } from '@baton/store-memory'
+ *
+ * const tokens = createRefreshTokens({ store: memoryStore(), secrets: [process.env['BATON_SECRET']] })
+ * const codes = authorizationCodes(tokens, {
+ *   issuer: 'https://login.example',
+ *   secrets: [process.env['BATON_CODE_SECRET']],
+ * })
+ * const code = codes.issue({
+ *   subject: 'alice',
+ *   clientId: 'mobile-app',
+ *   redirectUri: 'com.example.app:/callback',
+ *   codeChallenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
+ * })
+ * ```
  */
 export function authorizationCodes(tokens: RefreshTokens, options: AuthorizationCodesOptions): AuthorizationCodes {
-  demandKnown(options, KNOWN)
-  const { issuer, secrets, lifetimeSeconds = 60 } = options
-  if (!Number.isInteger(lifetimeSeconds) || lifetimeSeconds < 1 || lifetimeSeconds > 600)
-    throw new ConfigurationError(
-      'lifetimeSeconds',
-      `${String(lifetimeSeconds)} is not a whole number of seconds from 1 to 600`,
-    )
-  const sealed = sealing({ option: 'secrets', secrets, purpose: 'authorization code', prefix: 'bac_' })
-  demandIssuer(issuer)
+  const { issuer, secrets, lifetimeSeconds } = codesOptions.parse('authorizationCodes', options)
+  const sealer = createSealer({ secrets, purpose: 'authorization code', prefix: 'bac_' })
 
   return {
     issuer,
     issue(request) {
-      const { redirectUri, codeChallenge, confirmation = null, scope = '', ...grant } = request
-      const { offline = scope.split(' ').includes('offline_access') } = grant
-      if (!isChallenge(codeChallenge))
-        throw new ConfigurationError(
-          'codeChallenge',
-          'is not a challenge by S256, 43 characters of base64url; refuse authorization requests without one',
-        )
-      if (redirectUri !== null && (typeof redirectUri !== 'string' || redirectUri === ''))
-        throw new ConfigurationError(
-          'redirectUri',
-          'is not a string; give null where the authorization request named none',
-        )
-      if (confirmation !== null && !isDpopKey(confirmation))
-        throw new ConfigurationError('confirmation', 'must be { jkt } with the 43 characters of dpop_jkt, or null')
-      const reservation = tokens.reserve({ ...grant, scope, offline, expiresInSeconds: lifetimeSeconds })
-      const code: AuthorizationCode = { reservation, redirectUri, codeChallenge, confirmation }
-      const text = sealed.seal(JSON.stringify({ iss: issuer, ...code }))
-      if (text.length > MOST_LENGTH)
+      const parsed = codeRequest.parse('issue', request)
+      const { redirectUri, codeChallenge, confirmation, offline, ...grant } = parsed
+      const reservation = tokens.reserve({
+        ...grant,
+        offline: offline ?? grant.scope.split(' ').includes('offline_access'),
+        expiresInSeconds: lifetimeSeconds,
+      })
+      const content: AuthorizationCode = { reservation, redirectUri, codeChallenge, confirmation }
+      const code = sealer.seal(JSON.stringify({ iss: issuer, ...content }))
+      if (code.length > MAX_LENGTH)
         throw new ConfigurationError(
           'metadata',
-          `and the rest make a code of ${String(text.length)} characters, and at most ${String(MOST_LENGTH)} fit into a URL; grant fewer names, or keep less`,
+          `must leave a code of at most ${String(MAX_LENGTH)} characters, got ${String(code.length)}; store less in it, or grant fewer scopes and resources`,
         )
-      return text
+      return code
     },
     open(code) {
-      const content = code.length > MOST_LENGTH ? null : sealed.open(code)
+      const content = code.length > MAX_LENGTH ? null : sealer.open(code)
       if (content === null) return null
-      // Only `issue` seals codes under these secrets, here or at another issuer that shares them.
-      const { iss, ...sealedCode } = JSON.parse(content) as AuthorizationCode & { readonly iss?: string }
-      return iss === issuer ? sealedCode : null
+      // Only `issue` seals for this purpose, here or at another issuer with the same secrets.
+      const { iss, ...opened } = JSON.parse(content) as AuthorizationCode & { readonly iss?: string }
+      return iss === issuer ? opened : null
     },
   }
-}
-
-function isDpopKey(confirmation: Confirmation): boolean {
-  return 'jkt' in confirmation && /^[A-Za-z0-9_-]{43}$/.test(confirmation.jkt)
 }

@@ -1,11 +1,18 @@
-import { ConfigurationError } from '@baton/core'
+import { matching, type Rule } from '@baton/core/options'
 
-/** Throws `ConfigurationError` for what is no issuer identifier (RFC 8414 section 2). */
-export function demandIssuer(issuer: unknown): asserts issuer is string {
-  const url = typeof issuer === 'string' && URL.canParse(issuer) ? new URL(issuer) : null
-  if (url !== null && /^https?:$/.test(url.protocol) && !/[?#]/.test(String(issuer))) return
-  throw new ConfigurationError(
-    'issuer',
-    `${JSON.stringify(issuer)} is not an http(s) URL without query and fragment; give this server's own, such as https://login.example`,
+/** The issuer identifier of an authorization server (RFC 8414 section 2). */
+export function issuerUrl(): Rule<string> {
+  const { expected, parse } = matching(
+    /^https?:\/\/[^?#]+$/,
+    'an http(s) URL without query and fragment',
+    'use the URL of this server, such as https://login.example',
   )
+  return {
+    expected,
+    parse(value, option) {
+      const url = parse(value, option)
+      // Text such as `https://a b` passes the pattern and is no URL.
+      return URL.canParse(url) ? url : parse(undefined, option)
+    },
+  }
 }

@@ -134,7 +134,7 @@ describe('the code exchange', () => {
     here.advance(1)
     expectError(await here.exchange(late), 400, 'invalid_grant')
     expect(() => authorizationCodes(here.tokens, { issuer: AS, secrets: [CODE_SECRET], lifetimeSeconds: 601 })).toThrow(
-      /^option "lifetimeSeconds" 601 is not a whole number of seconds from 1 to 600/,
+      /^option "lifetimeSeconds" must be a whole number of seconds from 1 to 600, got 601/,
     )
   })
 
@@ -406,11 +406,11 @@ describe('a code', () => {
     ['secrets', { secrets: [CODE_SECRET, CODE_SECRET] }],
     ['lifetimeSeconds', { secrets: [CODE_SECRET], lifetimeSeconds: 0 }],
     ['lifetime', { secrets: [CODE_SECRET], lifetime: 5 }],
-    ['issuer', { secrets: [CODE_SECRET] }],
+    ['issuer', { secrets: [CODE_SECRET], issuer: undefined }],
     ['issuer', { secrets: [CODE_SECRET], issuer: 'login.example' }],
-  ])('misuse of %s is named at construction', (option, options) => {
+  ])('rejects an invalid option %s at construction', (option, options) => {
     const { tokens } = world()
-    expect(() => authorizationCodes(tokens, options as never)).toThrow(
+    expect(() => authorizationCodes(tokens, { issuer: AS, ...options } as never)).toThrow(
       expect.objectContaining({ name: 'ConfigurationError', option }),
     )
   })
@@ -423,7 +423,7 @@ describe('a code', () => {
     ['confirmation', { confirmation: { jkt: 'abc' } }],
     ['scope', { scope: 'a  b' }],
     ['metadata', { metadata: { text: 'x'.repeat(4000) } }],
-  ])('misuse of %s is named at issue: %o', (option, request) => {
+  ])('rejects an invalid %s at issue: %o', (option, request) => {
     expect(() => stage().code(request)).toThrow(expect.objectContaining({ name: 'ConfigurationError', option }))
   })
 })

@@ -487,8 +487,8 @@ export const faults: readonly Fault[] = [
   inHttp(
     'a code of another issuer works',
     'authorization-code.ts',
-    'return iss === issuer ? sealedCode : null',
-    'return typeof iss === typeof issuer ? sealedCode : null',
+    'return iss === issuer ? opened : null',
+    'return typeof iss === typeof issuer ? opened : null',
   ),
   inHttp(
     'a page elsewhere needs no header',
@@ -502,7 +502,7 @@ export const faults: readonly Fault[] = [
     "idempotencyKey: soleHeader(request, 'idempotency-key'),",
     'idempotencyKey: null,',
   ),
-  inHttp('a code needs no verifier', GRANT, ' && answers(verifier, opened.codeChallenge)', ''),
+  inHttp('a code needs no verifier', GRANT, ' && isVerifierFor(verifier, opened.codeChallenge)', ''),
   inHttp(
     'a code that is bound to a key needs no proof',
     GRANT,

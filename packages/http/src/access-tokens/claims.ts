@@ -1,78 +1,86 @@
-import { includesResource, ConfigurationError, parseScope } from '@baton/core'
+import { includesResource, parseScope } from '@baton/core'
+import {
+  declareOptions,
+  type OptionsOf,
+  type ParsedOptions,
+  required,
+  seconds,
+  text,
+  withDefault,
+} from '@baton/core/options'
 import { freshBytes } from '../fresh.js'
-import { demandIssuer } from '../issuer.js'
+import { issuerUrl } from '../issuer.js'
 import type { AccessTokenClaims, AccessTokenGrant } from './access-token.js'
 
-const DEFAULT_LIFETIME_SECONDS = 900
-const MOST_LIFETIME_SECONDS = 86_400
+const MAX_LIFETIME_SECONDS = 86_400
 const JTI_BYTES = 20
-const freshId = freshBytes(JTI_BYTES)
+const randomId = freshBytes(JTI_BYTES)
 
-/** Claims that say who, for whom and how long. The app's own claims never take their place. */
-const OWN_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'client_id', 'scope', 'sid', 'cnf']
+/** Claims that Baton sets. Claims of the app never replace them. */
+const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'client_id', 'scope', 'sid', 'cnf']
 
-/** What access tokens of every kind are made by. */
-export interface IssuingOptions {
+/** The options of every kind of access token. */
+export const issuingOptions = declareOptions({
   /** `iss`: this server, a URL without query or fragment (RFC 8414). */
-  readonly issuer: string
+  issuer: required(issuerUrl()),
   /**
    * `aud` of tokens whose grant names no resource, and the resource that `verify` requires in `aud`. URLs that differ only in the
    * case of scheme or host, the default port or an empty path are the same resource (RFC 3986 section 6.2).
    */
-  readonly audience: string
-  /** 1 to 86 400, default 900. Short, because a resource server that does not ask the store trusts a token until it ends. */
-  readonly lifetimeSeconds?: number
-}
+  audience: required(text({ fix: 'use the name of your API, such as https://api.example' })),
+  /**
+   * How long an access token is valid: 1 to 86 400, default 900. A resource server that does not ask the store accepts a token until
+   * it expires, also after its session was revoked.
+   */
+  lifetimeSeconds: withDefault(
+    seconds({ min: 1, max: MAX_LIFETIME_SECONDS, fix: 'refresh tokens keep a session alive for longer' }),
+    900,
+  ),
+})
 
-/** Checks the options and fills in the default. Throws `ConfigurationError`. */
-export function checkIssuing({
-  issuer,
-  audience,
-  lifetimeSeconds = DEFAULT_LIFETIME_SECONDS,
-}: IssuingOptions): Required<IssuingOptions> {
-  demandIssuer(issuer)
-  if (typeof (audience as unknown) !== 'string' || audience === '')
-    throw new ConfigurationError('audience', 'must be the name of your API, such as https://api.example')
-  demandLifetime(lifetimeSeconds)
-  return { issuer, audience, lifetimeSeconds }
-}
+export type IssuingOptions = OptionsOf<typeof issuingOptions>
 
-/** The claims of RFC 9068 section 2.2 for a grant. */
+type Issuing = ParsedOptions<typeof issuingOptions>
+
+/** Returns the claims of an access token for a grant (RFC 9068 section 2.2). */
 export function claimsFor(
   grant: AccessTokenGrant,
-  { issuer, audience, lifetimeSeconds }: Required<IssuingOptions>,
+  { issuer, audience, lifetimeSeconds }: Issuing,
 ): { readonly claims: Record<string, unknown>; readonly expiresIn: number } {
   const { family, scope, confirmation } = grant
   const expiresIn = Math.max(0, Math.min(lifetimeSeconds, grant.mostSeconds))
   const iat = Math.floor(grant.now / 1000)
   const claims = {
-    ...claimsOfTheApp(grant.claims),
+    ...withoutReserved(grant.claims),
     iss: issuer,
     sub: family.subject,
-    aud: audienceOf(grant, audience),
+    aud: audienceFor(grant, audience),
     client_id: family.clientId,
     sid: family.id,
-    // What is undefined is left out of the JSON.
+    // JSON.stringify omits what is undefined.
     scope: scope === '' ? undefined : scope,
     cnf: confirmation ?? undefined,
     iat,
-    // Whole seconds, counted from the beginning of this one: a token may end up to a second early, and never late.
+    // Counted from the start of the current second: a token may expire up to a second early, but never late.
     exp: iat + expiresIn,
-    jti: freshId().toString('base64url'),
+    jti: randomId().toString('base64url'),
   }
   return { claims, expiresIn }
 }
 
 const NO_CLAIMS = {}
 
-function claimsOfTheApp(claims: AccessTokenGrant['claims']): Record<string, unknown> {
+function withoutReserved(claims: AccessTokenGrant['claims']): Record<string, unknown> {
   const entries = Object.entries(claims)
   if (entries.length === 0) return NO_CLAIMS
-  return Object.fromEntries(entries.filter(([name]) => !OWN_CLAIMS.includes(name)))
+  return Object.fromEntries(entries.filter(([name]) => !RESERVED_CLAIMS.includes(name)))
 }
 
-/** A signature or a seal proves that we wrote it; this proves that it was written as an access token, by a version that we understand. */
-export function ourClaims(payload: Readonly<Record<string, unknown>>): AccessTokenClaims | null {
+/**
+ * Returns the claims of a token whose signature or seal is valid, or null if they are not those of an access token: the key proves
+ * who wrote the token, this check proves that it was written as an access token.
+ */
+export function parseClaims(payload: Readonly<Record<string, unknown>>): AccessTokenClaims | null {
   const { iss, sub, aud, exp, iat, jti, client_id: clientId, sid, scope = '' } = payload
   if (!isName(iss) || !isAudience(aud) || typeof exp !== 'number' || typeof iat !== 'number') return null
   if (!isName(sub) || !isName(jti) || !isName(clientId) || !isName(sid)) return null
@@ -85,8 +93,8 @@ export function isFor({ aud }: AccessTokenClaims, resources: readonly string[]):
   return [aud].flat().some((audience) => includesResource(resources, audience))
 }
 
-function audienceOf({ audience }: AccessTokenGrant, byDefault: string): string | string[] {
-  const [first = byDefault, ...others] = audience
+function audienceFor({ audience }: AccessTokenGrant, defaultAudience: string): string | string[] {
+  const [first = defaultAudience, ...others] = audience
   return others.length === 0 ? first : [first, ...others]
 }
 
@@ -96,12 +104,4 @@ function isName(value: unknown): value is string {
 
 function isAudience(value: unknown): value is string | string[] {
   return typeof value === 'string' || (Array.isArray(value) && value.every((name) => typeof name === 'string'))
-}
-
-function demandLifetime(seconds: unknown): void {
-  if (Number.isInteger(seconds) && Number(seconds) >= 1 && Number(seconds) <= MOST_LIFETIME_SECONDS) return
-  throw new ConfigurationError(
-    'lifetimeSeconds',
-    `${String(seconds)} is not a whole number of seconds from 1 to ${MOST_LIFETIME_SECONDS}; a longer life is what refresh tokens are for`,
-  )
 }

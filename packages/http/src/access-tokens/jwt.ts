@@ -1,49 +1,60 @@
+import { type OptionsOf, required } from '@baton/core/options'
 import { importJWK, jwtVerify } from 'jose'
-import { demandKnown } from '../endpoint.js'
 import type { AccessTokenClaims, AccessTokenGrant, AccessTokens, MintedAccessToken } from './access-token.js'
-import { checkIssuing, claimsFor, isFor, type IssuingOptions, ourClaims } from './claims.js'
+import { claimsFor, isFor, issuingOptions, parseClaims } from './claims.js'
 import { signerOf } from './signer.js'
-import { checkKeys, type PublicJwk, type SigningKey } from './signing-keys.js'
+import { type PublicJwk, signingKeys } from './signing-keys.js'
 
 const TYPE = 'at+jwt'
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
-const KNOWN = ['issuer', 'audience', 'keys', 'lifetimeSeconds']
 
-export interface JwtAccessTokensOptions extends IssuingOptions {
+const jwtOptions = issuingOptions.extend({
   /**
-   * `[current, ...others]`. The first one signs, all of them verify and are published. To change keys without refusing a single
-   * token, deploy `[old, new]`, once every verifier has fetched the new set `[new, old]`, and drop the old one after `lifetimeSeconds`.
+   * `[current, ...others]`. The first key signs; all keys verify and are published. To change keys without rejecting a valid token,
+   * deploy `[old, new]`, then `[new, old]` once every verifier has fetched the new set, and remove the old key after `lifetimeSeconds`.
    */
-  readonly keys: readonly SigningKey[]
-}
+  keys: required(signingKeys()),
+})
+
+export type JwtAccessTokensOptions = OptionsOf<typeof jwtOptions>
 
 export interface JwtAccessTokens extends AccessTokens {
-  /** The public keys (RFC 7517), to be served to resource servers. */
+  /** Returns the public keys for resource servers, as a JWK set (RFC 7517). */
   jwks(): { readonly keys: readonly PublicJwk[] }
 }
 
 /**
- * Access tokens that resource servers verify by themselves (RFC 9068). Signs with a local key, and signs once at construction:
- * a key that cannot throws `ConfigurationError` then, and not after a refresh token has been consumed.
+ * Issues access tokens that resource servers verify without asking this server (RFC 9068, https://www.rfc-editor.org/rfc/rfc9068).
+ * Signs with a local key. Each key is tested once here, so that an unusable key throws `ConfigurationError` at construction and not
+ * after a refresh token was consumed.
+ *
+ * @example
+ * ```ts
+ * import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+ *
+ * const accessTokens = jwtAccessTokens({
+ *   issuer: 'https://login.example',
+ *   audience: 'https://api.example',
+ *   keys: [deriveSigningKey(process.env['BATON_SIGNING_SECRET'])],
+ * })
+ * ```
  */
 export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessTokens {
-  demandKnown(options, KNOWN)
-  const issuing = checkIssuing(options)
-  const { issuer, audience, lifetimeSeconds } = issuing
-  const keys = checkKeys(options.keys)
+  const parsed = jwtOptions.parse('jwtAccessTokens', options)
+  const { issuer, audience, lifetimeSeconds, keys } = parsed
   const [current] = keys
   const sign = signerOf(current, TYPE)
   const verifyingKeys = new Map(
-    keys.map((key) => [key.kid, { alg: key.alg, load: once(() => importJWK(key.publicJwk, key.alg)) }]),
+    keys.map((key) => [key.kid, { alg: key.alg, load: cached(() => importJWK(key.publicJwk, key.alg)) }]),
   )
 
   async function mint(grant: AccessTokenGrant): Promise<MintedAccessToken> {
-    const { claims, expiresIn } = claimsFor(grant, issuing)
+    const { claims, expiresIn } = claimsFor(grant, parsed)
     return { accessToken: await sign(claims), expiresIn }
   }
 
   async function read(accessToken: string, now: number): Promise<AccessTokenClaims | null> {
-    // Decoders forgive white space; a token has one spelling.
+    // Decoders ignore white space; a token has exactly one spelling.
     if (!COMPACT.test(accessToken)) return null
     try {
       const { payload } = await jwtVerify(
@@ -61,9 +72,9 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
           requiredClaims: ['exp', 'iat', 'sub', 'jti', 'client_id', 'sid'],
         },
       )
-      return ourClaims(payload)
+      return parseClaims(payload)
     } catch {
-      // Everything that can go wrong here is the token's fault: the keys are local and were tried at construction.
+      // Only the token can cause an error here: the keys are local and were tested at construction.
       return null
     }
   }
@@ -84,8 +95,8 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
 
 class UnknownKey extends Error {}
 
-/** Imports a key at its first use and keeps it. */
-function once<Value>(load: () => Promise<Value>): () => Promise<Value> {
+/** Caches the result of the first call. */
+function cached<Value>(load: () => Promise<Value>): () => Promise<Value> {
   let loaded: Promise<Value> | undefined
   return () => (loaded ??= load())
 }

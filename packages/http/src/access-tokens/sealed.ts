@@ -1,33 +1,46 @@
-import { demandKnown } from '../endpoint.js'
-import { sealing, type Secrets } from '../sealing.js'
+import { type OptionsOf, required, secretRing } from '@baton/core/options'
+import { createSealer } from '../sealing.js'
 import type { AccessTokenClaims, AccessTokens } from './access-token.js'
-import { checkIssuing, claimsFor, isFor, type IssuingOptions, ourClaims } from './claims.js'
+import { claimsFor, isFor, issuingOptions, parseClaims } from './claims.js'
 
-export interface SealedAccessTokensOptions extends IssuingOptions {
+const sealedOptions = issuingOptions.extend({
   /**
-   * `[current, ...older]`, at least 32 random bytes each, the same on every instance, and for access tokens alone: whoever has them
-   * can make access tokens. To change, deploy `[old, new]` everywhere, then `[new, old]`, and drop the old one after `lifetimeSeconds`.
+   * `[current, ...older]`, at least 32 random bytes each, the same on every instance and used for access tokens only: the secrets
+   * are enough to create access tokens. To change a secret, deploy `[old, new]` everywhere, then `[new, old]`, and remove the old one
+   * after `lifetimeSeconds`.
    */
-  readonly secrets: Secrets
-}
+  secrets: required(secretRing()),
+})
 
-/** Longer than any that we make; what comes in may be of any length. */
-const MOST_LENGTH = 16_384
+export type SealedAccessTokensOptions = OptionsOf<typeof sealedOptions>
+
+/** Longer than any token that `mint` returns; a request may bring a text of any length. */
+const MAX_LENGTH = 16_384
 
 /**
- * Access tokens that tell nothing to whom they are handed, and that only this server can read: resource servers ask by
- * introspection, which also asks the store whether the session lives. Nothing is stored. Throws `ConfigurationError`.
+ * Issues encrypted access tokens that only this server can read. Resource servers use introspection (RFC 7662), which also asks the
+ * store whether the session is active. Nothing is stored. Throws `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * import { sealedAccessTokens } from '@baton/http'
+ *
+ * const accessTokens = sealedAccessTokens({
+ *   issuer: 'https://login.example',
+ *   audience: 'https://api.example',
+ *   secrets: [process.env['BATON_ACCESS_TOKEN_SECRET']],
+ * })
+ * ```
  */
 export function sealedAccessTokens(options: SealedAccessTokensOptions): AccessTokens {
-  demandKnown(options, ['secrets', 'issuer', 'audience', 'lifetimeSeconds'])
-  const issuing = checkIssuing(options)
-  const { issuer, audience, lifetimeSeconds } = issuing
-  const sealed = sealing({ option: 'secrets', secrets: options.secrets, purpose: 'access token', prefix: 'bat_' })
+  const parsed = sealedOptions.parse('sealedAccessTokens', options)
+  const { issuer, audience, lifetimeSeconds, secrets } = parsed
+  const sealer = createSealer({ secrets, purpose: 'access token', prefix: 'bat_' })
 
   async function read(accessToken: string, now: number): Promise<AccessTokenClaims | null> {
-    const content = accessToken.length > MOST_LENGTH ? null : sealed.open(accessToken)
-    // Nobody else can have sealed it, and `mint` seals nothing else; another server's may share our secrets.
-    const claims = content === null ? null : ourClaims(JSON.parse(content) as Record<string, unknown>)
+    const content = accessToken.length > MAX_LENGTH ? null : sealer.open(accessToken)
+    // Only `mint` seals for this purpose, but a server with another issuer may share the secrets.
+    const claims = content === null ? null : parseClaims(JSON.parse(content) as Record<string, unknown>)
     return claims !== null && claims.iss === issuer && now < claims.exp * 1000 ? claims : null
   }
 
@@ -36,8 +49,8 @@ export function sealedAccessTokens(options: SealedAccessTokensOptions): AccessTo
     audience,
     lifetimeSeconds,
     async mint(grant) {
-      const { claims, expiresIn } = claimsFor(grant, issuing)
-      return { accessToken: sealed.seal(JSON.stringify(claims)), expiresIn }
+      const { claims, expiresIn } = claimsFor(grant, parsed)
+      return { accessToken: sealer.seal(JSON.stringify(claims)), expiresIn }
     },
     async verify(accessToken, now) {
       const claims = await read(accessToken, now)

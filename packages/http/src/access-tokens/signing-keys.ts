@@ -9,18 +9,19 @@ import {
   verify,
 } from 'node:crypto'
 import { ConfigurationError } from '@baton/core'
+import { describeValue, oneOf, type Rule, secret as secretRule } from '@baton/core/options'
 import { type JsonWebKey, publicMembersOf, thumbprintOf } from '../jwk.js'
 
-/** What Baton signs access tokens with: `ES256` unless you have a reason, `EdDSA` (Ed25519), or `RS256` for old verifiers. */
+/** The signature algorithm of access tokens: `ES256` by default, `EdDSA` (Ed25519), or `RS256` for old verifiers. */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'RS256'
 
-/** A JWK (with `kid` and `alg` if you like), a PEM text, or a `KeyObject` of `node:crypto`. */
+/** A JWK (optionally with `kid` and `alg`), a PEM text, or a `KeyObject` of `node:crypto`. */
 export type KeyMaterial = JsonWebKey | string | KeyObject
 
-/** A key, or a key with the `kid` that it is published under. Default: its thumbprint (RFC 7638). */
+/** A key, or a key with the `kid` under which it is published. Default `kid`: its thumbprint (RFC 7638). */
 export type SigningKey = KeyMaterial | { readonly key: KeyMaterial; readonly kid?: string }
 
-/** A public key as it stands in a JWK set: no private member, with `kid`, `alg` and `use`. */
+/** A public key of a JWK set: no private member, with `kid`, `alg` and `use`. */
 export type PublicJwk = Readonly<Record<string, string>> & {
   readonly kty: string
   readonly kid: string
@@ -28,7 +29,7 @@ export type PublicJwk = Readonly<Record<string, string>> & {
   readonly use: 'sig'
 }
 
-/** One key of the ring, checked. */
+/** A validated key of the ring. */
 export interface CheckedKey {
   readonly kid: string
   readonly alg: SigningAlgorithm
@@ -41,50 +42,41 @@ export interface CheckedSigningKey extends CheckedKey {
   readonly privateJwk: JsonWebKey
 }
 
-const LEAST_RSA_BITS = 2048
-const LEAST_SECRET_BYTES = 32
+const MIN_RSA_BITS = 2048
+const signingAlgorithm = oneOf('ES256', 'EdDSA', 'RS256')
 /** The order of P-256's base point (FIPS 186-4, D.1.2.3). */
 const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
 
 /**
- * Makes a private signing key, as a JWK that survives `JSON.stringify`. Keep it as you keep any secret, and give every instance
- * the same one: a key made anew at each start refuses all access tokens from before it.
+ * Generates a private signing key as a JWK that can be stored as JSON. Store it like any other secret and configure every instance
+ * with the same key: with a new key at each start, earlier access tokens are rejected.
  */
 export function generateSigningKey(algorithm: SigningAlgorithm = 'ES256'): JsonWebKey {
-  const { privateKey } = keyPairFor(algorithm)
+  const { privateKey } = generateKeyPair(signingAlgorithm.parse(algorithm, 'algorithm'))
   const jwk = privateKey.export({ format: 'jwk' })
   return { ...jwk, kid: thumbprintOf(jwk), alg: algorithm, use: 'sig' }
 }
 
-function keyPairFor(algorithm: SigningAlgorithm) {
+function generateKeyPair(algorithm: SigningAlgorithm) {
   switch (algorithm) {
     case 'ES256':
       return generateKeyPairSync('ec', { namedCurve: 'P-256' })
     case 'EdDSA':
       return generateKeyPairSync('ed25519')
     case 'RS256':
-      return generateKeyPairSync('rsa', { modulusLength: LEAST_RSA_BITS })
-    default:
-      throw new ConfigurationError('algorithm', `${JSON.stringify(algorithm)} is none of 'ES256', 'EdDSA', 'RS256'`)
+      return generateKeyPairSync('rsa', { modulusLength: MIN_RSA_BITS })
   }
 }
 
 /**
- * Derives a private ES256 key from a secret: the same secret always yields the same key, so there is no key file to keep. The
- * derivation (HKDF-SHA-256 with a label of its own, reduced modulo the curve's order from 128 bits more than it has) tells
- * nothing about other keys derived from that secret. The secret must be at least 32 bytes and *random*: the public key is
- * published, so a passphrase could be guessed against it. Use a separate secret, not one of the refresh tokens: a reader of this
- * secret can forge access tokens, and a reader of the other one can forge nothing.
- * A ring is `signingSecrets.map((secret) => deriveSigningKey(secret))`.
+ * Derives a private ES256 key from a secret. The same secret always yields the same key, so no key file is needed. The derivation is
+ * HKDF-SHA-256 with its own label, reduced modulo the order of the curve from 128 extra bits. It reveals nothing about other keys
+ * derived from the secret. The secret must be at least 32 bytes and *random*: the public key is published, so a passphrase could be
+ * guessed. Use a separate secret, not one of the refresh tokens: this secret is enough to forge access tokens.
+ * For a key ring, use `signingSecrets.map((secret) => deriveSigningKey(secret))`.
  */
 export function deriveSigningKey(secret: string | Uint8Array | undefined): JsonWebKey {
-  const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret
-  // Callers without types reach this with process.env values.
-  if (!(bytes instanceof Uint8Array) || bytes.length < LEAST_SECRET_BYTES)
-    throw new ConfigurationError(
-      'secret',
-      `must be at least ${LEAST_SECRET_BYTES} random bytes; make some with: openssl rand -hex 32`,
-    )
+  const bytes = secretRule().parse(secret, 'secret')
   const wide = Buffer.from(hkdfSync('sha256', bytes, 'baton/access-token/v1', 'ES256 signing key', 48))
   const scalar = (BigInt(`0x${wide.toString('hex')}`) % (P256_ORDER - 1n)) + 1n
   const d = Buffer.from(scalar.toString(16).padStart(64, '0'), 'hex')
@@ -103,38 +95,53 @@ export function deriveSigningKey(secret: string | Uint8Array | undefined): JsonW
 }
 
 /**
- * Checks `[current, ...older]`. The first one must be private and is made to sign, so that a wrong key shows here and not
- * after a rotation. Throws `ConfigurationError`, without key material in its message.
+ * A key ring `[current, ...older]`. The first key must be private and is tested by a signature, so that a wrong key is detected here
+ * and not after a rotation. Messages contain no key material.
  */
-export function checkKeys(keys: readonly SigningKey[]): readonly [CheckedSigningKey, ...CheckedKey[]] {
-  // Callers without types reach this with a single key.
-  if (!Array.isArray(keys) || keys.length === 0)
+export function signingKeys(): Rule<readonly SigningKey[], readonly [CheckedSigningKey, ...CheckedKey[]]> {
+  const expected = 'a list of at least one key, the first one private'
+  return {
+    expected,
+    parse(value, option) {
+      if (!Array.isArray(value) || value.length === 0)
+        throw new ConfigurationError(
+          option,
+          `must be ${expected}, got ${Array.isArray(value) ? 'an empty list' : describeValue(value)}; create a key with generateSigningKey()`,
+        )
+      return checkKeys(value as readonly SigningKey[], option)
+    },
+  }
+}
+
+function checkKeys(keys: readonly SigningKey[], option: string): readonly [CheckedSigningKey, ...CheckedKey[]] {
+  const [first, ...others] = keys.map((key, index) => checkKey(key, `${option}[${String(index)}]`))
+  const privateJwk = first?.privateJwk ?? null
+  if (first === undefined || privateJwk === null)
     throw new ConfigurationError(
-      'keys',
-      'must be a list of at least one private key; make one with generateSigningKey()',
+      `${option}[0]`,
+      'must be a private key, got a public key; the first key signs, so put a private key in front',
     )
-  const [first, ...others] = (keys as readonly SigningKey[]).map((key, index) => checkKey(key, `keys[${index}]`))
-  if (first === undefined) throw new ConfigurationError('keys', 'is empty')
-  const { privateJwk } = first
-  if (privateJwk === null)
-    throw new ConfigurationError('keys[0]', 'is a public key, but the first key signs; put a private key in front')
   const kids = [first, ...others].map(({ kid }) => kid)
   const repeated = kids.findIndex((kid, index) => kids.indexOf(kid) !== index)
   if (repeated !== -1)
-    throw new ConfigurationError(`keys[${repeated}]`, `has the kid ${JSON.stringify(kids[repeated])} of an earlier key`)
+    throw new ConfigurationError(
+      `${option}[${String(repeated)}]`,
+      `must have its own kid, got ${JSON.stringify(kids[repeated])}, the kid of an earlier key`,
+    )
   return [{ ...first, privateJwk }, ...others]
 }
 
 function checkKey(key: SigningKey, option: string): CheckedKey {
-  const { material, kid } = unwrap(key, option)
-  const keyObject = keyObjectOf(material, option)
-  const alg = algorithmOf(keyObject, option)
-  if (isJwk(material)) demandSameUse(material, alg, option)
+  const { material, kid } = unwrapKey(key, option)
+  const keyObject = toKeyObject(material, option)
+  const alg = algorithmFor(keyObject, option)
+  if (isJwk(material)) assertSameUse(material, alg, option)
   const publicKey = keyObject.type === 'private' ? createPublicKey(keyObject) : keyObject
   const jwk = publicKey.export({ format: 'jwk' })
   const checkedKid = kid ?? thumbprintOf(jwk)
-  if (checkedKid === '') throw new ConfigurationError(option, 'has an empty kid; leave it out to use the thumbprint')
-  if (keyObject.type === 'private') demandMatchingHalves(keyObject, publicKey, option)
+  if (checkedKid === '')
+    throw new ConfigurationError(option, 'must have a kid, got an empty kid; omit it to use the thumbprint')
+  if (keyObject.type === 'private') assertMatchingParts(keyObject, publicKey, option)
   return {
     kid: checkedKid,
     alg,
@@ -143,16 +150,16 @@ function checkKey(key: SigningKey, option: string): CheckedKey {
   }
 }
 
-function unwrap(key: SigningKey, option: string): { material: KeyMaterial; kid: string | undefined } {
+function unwrapKey(key: SigningKey, option: string): { material: KeyMaterial; kid: string | undefined } {
   if (typeof key === 'string' || key instanceof KeyObject) return { material: key, kid: undefined }
   if (typeof (key as unknown) !== 'object' || (key as unknown) === null)
-    throw new ConfigurationError(option, `must be a JWK, a PEM text or a KeyObject, got ${typeof key}`)
+    throw new ConfigurationError(option, `must be a JWK, a PEM text or a KeyObject, got ${describeValue(key)}`)
   const wrapped = key as { key?: KeyMaterial; kid?: unknown }
   const { kid } = wrapped
   if (kid !== undefined && typeof kid !== 'string')
-    throw new ConfigurationError(option, 'has a kid that is not a string')
+    throw new ConfigurationError(option, `must have text as kid, got ${describeValue(kid)}`)
   if (wrapped.key === undefined) return { material: key, kid }
-  const inner = unwrap(wrapped.key, option)
+  const inner = unwrapKey(wrapped.key, option)
   return { material: inner.material, kid: kid ?? inner.kid }
 }
 
@@ -160,14 +167,14 @@ function isJwk(material: KeyMaterial): material is JsonWebKey {
   return typeof material !== 'string' && !(material instanceof KeyObject)
 }
 
-function keyObjectOf(material: KeyMaterial, option: string): KeyObject {
+function toKeyObject(material: KeyMaterial, option: string): KeyObject {
   if (material instanceof KeyObject) return material
   if (typeof material === 'string' && material.trimStart().startsWith('{'))
-    throw new ConfigurationError(option, 'is a JWK as text; give JSON.parse of it')
+    throw new ConfigurationError(option, 'must be a JWK as an object, got JSON text; use JSON.parse')
   if (isJwk(material) && material.kty === 'oct')
     throw new ConfigurationError(
       option,
-      'is a symmetric key, which every verifier could sign with; use an EC, Ed25519 or RSA key',
+      'must be an EC, Ed25519 or RSA key, got a symmetric key, with which every verifier could sign',
     )
   try {
     if (typeof material === 'string')
@@ -175,44 +182,39 @@ function keyObjectOf(material: KeyMaterial, option: string): KeyObject {
     const input = { key: material, format: 'jwk' } as const
     return material.d === undefined ? createPublicKey(input) : createPrivateKey(input)
   } catch (error) {
-    // The reason of OpenSSL names what is wrong with the encoding and quotes none of it.
-    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
+    // The error code of OpenSSL describes the encoding and contains no key material.
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable'
     throw new ConfigurationError(
       option,
-      `is not a key that can be read (${reason}); an encrypted PEM must be decrypted first`,
+      `must be a JWK, a PEM text or a KeyObject, got a text or an object that cannot be parsed (${code}); decrypt an encrypted PEM first`,
     )
   }
 }
 
-function algorithmOf(key: KeyObject, option: string): SigningAlgorithm {
+function algorithmFor(key: KeyObject, option: string): SigningAlgorithm {
   const { asymmetricKeyType, asymmetricKeyDetails } = key
   if (asymmetricKeyType === 'ec' && asymmetricKeyDetails?.namedCurve === 'prime256v1') return 'ES256'
   if (asymmetricKeyType === 'ed25519') return 'EdDSA'
-  if (asymmetricKeyType === 'rsa') {
-    const bits = asymmetricKeyDetails?.modulusLength ?? 0
-    if (bits >= LEAST_RSA_BITS) return 'RS256'
-    throw new ConfigurationError(option, `is an RSA key of ${bits} bits; at least ${LEAST_RSA_BITS} are needed`)
-  }
-  const got = [asymmetricKeyType ?? 'symmetric', asymmetricKeyDetails?.namedCurve].filter(Boolean).join(' ')
-  throw new ConfigurationError(option, `is a key of type ${got}; use EC P-256 (ES256), Ed25519 (EdDSA) or RSA (RS256)`)
+  const bits = asymmetricKeyDetails?.modulusLength ?? 0
+  if (asymmetricKeyType === 'rsa' && bits >= MIN_RSA_BITS) return 'RS256'
+  const type = [asymmetricKeyType ?? 'symmetric', asymmetricKeyDetails?.namedCurve].filter(Boolean).join(' ')
+  const got = asymmetricKeyType === 'rsa' ? `an RSA key of ${String(bits)} bits` : `a key of type ${type}`
+  throw new ConfigurationError(
+    option,
+    `must be a key of EC P-256 (ES256), Ed25519 (EdDSA) or RSA with ${String(MIN_RSA_BITS)} bits or more (RS256), got ${got}`,
+  )
 }
 
-function demandSameUse(jwk: JsonWebKey, alg: SigningAlgorithm, option: string): void {
+function assertSameUse(jwk: JsonWebKey, alg: SigningAlgorithm, option: string): void {
   const stated = jwk['alg']
-  // RFC 9864 gives EdDSA over Ed25519 a name of its own.
+  // RFC 9864 defines the name Ed25519 for EdDSA over Ed25519.
   if (stated !== undefined && stated !== alg && !(alg === 'EdDSA' && stated === 'Ed25519'))
-    throw new ConfigurationError(
-      option,
-      `says alg ${JSON.stringify(stated)}, but keys of its type sign with ${alg} here`,
-    )
+    throw new ConfigurationError(option, `must have the alg of its key type, ${alg}, got alg ${JSON.stringify(stated)}`)
   if (jwk['use'] !== undefined && jwk['use'] !== 'sig')
-    throw new ConfigurationError(
-      option,
-      `says use ${JSON.stringify(jwk['use'])}, but this key signs; set "sig" or leave it out`,
-    )
+    throw new ConfigurationError(option, `must have use "sig" or none, got use ${JSON.stringify(jwk['use'])}`)
 }
 
-function demandMatchingHalves(privateKey: KeyObject, publicKey: KeyObject, option: string): void {
+function assertMatchingParts(privateKey: KeyObject, publicKey: KeyObject, option: string): void {
   const message = Buffer.from('baton')
   const digest = privateKey.asymmetricKeyType === 'ed25519' ? null : 'sha256'
   let matching: boolean
@@ -222,5 +224,8 @@ function demandMatchingHalves(privateKey: KeyObject, publicKey: KeyObject, optio
     matching = false
   }
   if (!matching)
-    throw new ConfigurationError(option, 'cannot sign: its private and its public part do not belong together')
+    throw new ConfigurationError(
+      option,
+      'must have a private and a public part of one key, got parts that do not match',
+    )
 }

@@ -1,7 +1,7 @@
 import { type Confirmation, OperationalError, ConfigurationError, type RefreshTokens } from '@baton/core'
 import type { Exchange } from '../endpoint.js'
 import type { Form } from '../form.js'
-import { demandIssuer } from '../issuer.js'
+import { issuerUrl } from '../issuer.js'
 import type { PlainResponse } from '../message.js'
 import type { TransportOptions } from '../options.js'
 import { invalidClient, tooManyRequests } from '../respond.js'
@@ -169,8 +169,7 @@ function audienceOf({ clients, issuer, assertionAudiences = [] }: ClientOptions)
   if (!Array.isArray(others) || !others.every((name) => typeof name === 'string' && name !== ''))
     throw new ConfigurationError('assertionAudiences', 'is not a list of names, such as the URL of the token endpoint')
   if (issuer !== undefined) {
-    demandIssuer(issuer)
-    return { issuer, others: assertionAudiences }
+    return { issuer: issuerUrl().parse(issuer, 'issuer'), others: assertionAudiences }
   }
   if (Array.isArray(clients) && clients.some((client) => 'keys' in client))
     throw new ConfigurationError('issuer', 'is missing: assertions of clients with keys have to be addressed to it')

@@ -2,7 +2,7 @@ import { ConfigurationError } from '@baton/core'
 import { demandClientKeys } from './assertion.js'
 import { demandCertificates, demandTlsSubject } from './certificate.js'
 import { type Client, type ClientRegistry, wayOf } from './client.js'
-import { hashOf, isSecretHash } from './secret.js'
+import { hashSecret, isSecretHash } from './secret.js'
 
 const MOST_ID_BYTES = 1024
 const KNOWN = [
@@ -60,7 +60,7 @@ export function isClientId(clientId: unknown): clientId is string {
 
 function withoutSecret({ secret, ...client }: StaticClient): Client {
   if (secret === undefined) return client
-  return { ...client, secretHashes: [...(client.secretHashes ?? []), hashOf(secret)] }
+  return { ...client, secretHashes: [...(client.secretHashes ?? []), hashSecret(secret)] }
 }
 
 function checkStatic(client: StaticClient, option: string): void {

@@ -1,20 +1,31 @@
 import { createHash } from 'node:crypto'
-import { type Confirmation, ConfigurationError, sameConfirmation } from '@baton/core'
-import { demandKnown } from '../endpoint.js'
+import { type Confirmation, sameConfirmation } from '@baton/core'
+import {
+  declareOptions,
+  listOf,
+  nested,
+  oneOf,
+  optional,
+  type OptionsOf,
+  seconds,
+  withDefault,
+} from '@baton/core/options'
 import type { PlainRequest } from '../message.js'
-import { createNonces, type NonceOptions } from './nonces.js'
+import { createNonces, nonceOptions } from './nonces.js'
 import { type Proof, PROOF_ALGORITHMS, type ProofAlgorithm, readProof } from './proof.js'
 import { isTarget, normalTarget } from './target.js'
 
-/** How proofs of keys are judged (RFC 9449). */
-export interface DpopOptions {
-  /** Default: ES256, Ed25519 (also as EdDSA), ES384, PS256 and RS256. */
-  readonly algorithms?: readonly ProofAlgorithm[]
-  /** How old a proof may be by its own `iat`, in seconds: 5 to 300, default 60. One with a nonce is as old as that. */
-  readonly maxAgeSeconds?: number
-  /** Makes proofs as fresh as our own clock says, whatever the client's clock does. Default: no nonces. */
-  readonly nonce?: NonceOptions
-}
+/** How DPoP proofs are verified (RFC 9449). */
+export const dpopOptions = declareOptions({
+  /** The accepted signature algorithms. Default: ES256, Ed25519 (also as EdDSA), ES384, PS256 and RS256. */
+  algorithms: withDefault(listOf(oneOf(...PROOF_ALGORITHMS), { min: 1 }), PROOF_ALGORITHMS),
+  /** The maximum age of a proof by its `iat`, in seconds: 5 to 300, default 60. For a proof with a nonce, the nonce decides. */
+  maxAgeSeconds: withDefault(seconds({ min: 5, max: 300 }), 60),
+  /** Enables nonces, which do not depend on the clock of the client (RFC 9449 section 8). Default: no nonces. */
+  nonce: optional(nested(nonceOptions)),
+})
+
+export type DpopOptions = OptionsOf<typeof dpopOptions>
 
 /** Remembers what was used, `tokens` for example. `expiresAt` is whole epoch milliseconds. */
 export interface UsedOnce {
@@ -68,26 +79,19 @@ const OTHER_URL =
   'The DPoP proof was made for another URL (htu). This server is known by the option publicUrl, else by the Host header.'
 
 /** Clocks ahead of ours, by their own account. */
-const MOST_AHEAD_MS = 30_000
+const MAX_CLOCK_SKEW_MS = 30_000
 
 /** Throws `ConfigurationError`. */
 export function proofChecker(options: DpopOptions = {}): ProofChecker {
-  const { algorithms = PROOF_ALGORITHMS, maxAgeSeconds = 60 } = options
-  demandKnown(options, ['algorithms', 'maxAgeSeconds', 'nonce'])
-  demandAlgorithms(algorithms)
-  if (!Number.isInteger(maxAgeSeconds) || maxAgeSeconds < 5 || maxAgeSeconds > 300)
-    throw new ConfigurationError(
-      'dpop.maxAgeSeconds',
-      `${String(maxAgeSeconds)} is not a whole number of seconds from 5 to 300`,
-    )
-  const nonces = options.nonce === undefined ? null : createNonces(options.nonce)
+  const { algorithms, maxAgeSeconds, nonce } = dpopOptions.parse('dpop', options, 'dpop.')
+  const nonces = nonce === undefined ? null : createNonces(nonce)
 
   /** Until when the proof would be accepted if it came again, or what to answer. */
   function freshness({ iat, nonce }: Proof, now: number): number | Proven {
     if (nonces !== null && nonce !== null) return nonces.acceptableUntil(nonce, now) ?? askForNonce()
     if (nonces?.required === true) return askForNonce()
     const until = iat * 1000 + maxAgeSeconds * 1000
-    if (now < until && iat * 1000 <= now + MOST_AHEAD_MS) return until
+    if (now < until && iat * 1000 <= now + MAX_CLOCK_SKEW_MS) return until
     // A clock that is wrong will be wrong again, and with a nonce it does not matter.
     return nonces === null
       ? refuse('The DPoP proof is too old, or the clock of its client is wrong (iat).')
@@ -131,10 +135,4 @@ function askForNonce(): Proven {
 
 function hashOf(accessToken: string): string {
   return createHash('sha256').update(accessToken).digest('base64url')
-}
-
-function demandAlgorithms(algorithms: unknown): void {
-  const known: readonly unknown[] = PROOF_ALGORITHMS
-  if (Array.isArray(algorithms) && algorithms.length > 0 && algorithms.every((name) => known.includes(name))) return
-  throw new ConfigurationError('dpop.algorithms', `is not a list of some of ${PROOF_ALGORITHMS.join(', ')}`)
 }

@@ -20,18 +20,18 @@ export interface Proof {
 }
 
 /** A proof by an RSA key of 4096 bits takes about 2500. */
-const MOST_LENGTH = 4096
+const MAX_LENGTH = 4096
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 const TYPE = 'dpop+jwt'
 
 /** 4096 bits: checking a signature by a longer key would be work that anybody can order. */
-const MOST_MODULUS_LENGTH = 683
+const MAX_MODULUS_LENGTH = 683
 /** Four bytes: with a long exponent, checking takes as long as signing. */
-const MOST_EXPONENT_LENGTH = 6
+const MAX_EXPONENT_LENGTH = 6
 
 /** Reads a proof and verifies its signature (RFC 9449 sections 4.2 and 4.3); null for anything that is none. Never rejects. */
 export async function readProof(text: string, algorithms: readonly ProofAlgorithm[]): Promise<Proof | null> {
-  if (text.length > MOST_LENGTH || !COMPACT.test(text)) return null
+  if (text.length > MAX_LENGTH || !COMPACT.test(text)) return null
   const header = membersOf(Buffer.from(text.slice(0, text.indexOf('.')), 'base64url'))
   if (header === null || !isJwtType(header['typ'], TYPE)) return null
   const algorithm = algorithms.find((candidate) => candidate === header['alg'])
@@ -68,7 +68,7 @@ function publicKeyOf(value: unknown, algorithm: string): ReturnType<typeof publi
   const jwk = publicMembersOf(stated)
   const { kty, crv = '', ...numbers } = jwk
   if (typeof kty !== 'string' || typeof crv !== 'string' || !Object.values(numbers).every(isCanonical)) return null
-  const isBounded = (jwk.n ?? '').length <= MOST_MODULUS_LENGTH && (jwk.e ?? '').length <= MOST_EXPONENT_LENGTH
+  const isBounded = (jwk.n ?? '').length <= MAX_MODULUS_LENGTH && (jwk.e ?? '').length <= MAX_EXPONENT_LENGTH
   return isBounded ? jwk : null
 }
 

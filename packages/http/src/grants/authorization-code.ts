@@ -4,7 +4,7 @@ import type { Minting } from '../access-tokens/minting.js'
 import type { AuthorizationCode, AuthorizationCodes } from '../authorization-code.js'
 import { mayUse } from '../clients/client.js'
 import { type PlainResponse, soleHeader } from '../message.js'
-import { answers } from '../pkce.js'
+import { isVerifierFor } from '../pkce.js'
 import type { Exhausted } from '../rate-limits/bucket.js'
 import { declined } from '../refresh.js'
 import { invalidGrant, invalidRequest } from '../respond.js'
@@ -32,7 +32,7 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
     let exhausted: Exhausted = null
     const outcome = await tokens.redeem<MintedAccessToken>({
       reservation: opened.reservation,
-      matches: matches(opened, request) && answers(verifier, opened.codeChallenge),
+      matches: matches(opened, request) && isVerifierFor(verifier, opened.codeChallenge),
       // A client that authenticates may change its key: the family is bound to the client (RFC 9449 section 5).
       confirmation: confidential ? null : confirmation,
       idempotencyKey: soleHeader(exchange.request, 'idempotency-key'),
