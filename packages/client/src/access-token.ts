@@ -1,37 +1,43 @@
-import type { Environment } from './environment.js'
 import type { LiveSession } from './record.js'
-import { fraction } from './timing.js'
 
-/** A session whose access token this page holds. */
+/** The readings of both clocks at one moment, in milliseconds. */
+export interface Clock {
+  /** The wall clock: epoch milliseconds. It may jump. */
+  readonly now: number
+  /** The monotonic clock. */
+  readonly elapsed: number
+}
+
+/** A session whose access token this page has. */
 export interface AccessToken extends LiveSession {
   readonly accessToken: string
-  /** Its end on the clock that never goes back: the wall clock may be set back meanwhile. */
+  /** Expiry on the monotonic clock. The wall clock may be set back. */
   readonly expiresElapsed: number
-  /** How much before its end it should be replaced. Not the same for all tabs. */
+  /** How long before its expiry the token is refreshed. Each tab draws its own value. */
   readonly earlyMs: number
 }
 
-const MOST_EARLY_MS = 60_000
+const MAX_EARLY_MS = 60_000
 
-/** Null where the session comes without its access token. */
-export function accessTokenOf(environment: Environment, session: LiveSession): AccessToken | null {
+/** Returns null if the session has no access token. `fraction` is random, from 0 to 1. */
+export function toAccessToken(session: LiveSession, clock: Clock, fraction: number): AccessToken | null {
   const { accessToken, lifetimeMs } = session
   if (!accessToken) return null
   const lifetime = lifetimeMs ?? Infinity
   return {
     ...session,
     accessToken,
-    expiresElapsed: environment.elapsed() + Math.min(lifetime, leftOnWall(session, environment.now())),
-    earlyMs: Math.min(MOST_EARLY_MS, lifetime / 10) * (1 - fraction(environment) / 2),
+    expiresElapsed: clock.elapsed + Math.min(lifetime, remainingOnWallMs(session, clock.now)),
+    earlyMs: Math.min(MAX_EARLY_MS, lifetime / 10) * (1 - fraction / 2),
   }
 }
 
-/** What is left by the clock that is ahead, in milliseconds; Infinity where the server did not say. */
-export function leftOf(environment: Environment, token: AccessToken): number {
-  return Math.min(leftOnWall(token, environment.now()), token.expiresElapsed - environment.elapsed())
+/** The remaining lifetime by the clock that is ahead. Infinity if the server did not state a lifetime. */
+export function remainingMs(token: AccessToken, { now, elapsed }: Clock): number {
+  return Math.min(remainingOnWallMs(token, now), token.expiresElapsed - elapsed)
 }
 
-/** What is left by the wall clock, in milliseconds; Infinity where the server did not say. */
-export function leftOnWall({ expiresAt }: LiveSession, now: number): number {
+/** The remaining lifetime by the wall clock. Infinity if the server did not state a lifetime. */
+export function remainingOnWallMs({ expiresAt }: LiveSession, now: number): number {
   return (expiresAt ?? Infinity) - now
 }

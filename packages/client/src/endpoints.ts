@@ -1,8 +1,7 @@
 import type { Answer, Circumstances } from './answer.js'
 import type { PendingRevocation } from './record.js'
-import type { Base } from './refresh-state.js'
+import type { Base, Refresh } from './refresh-state.js'
 import type { Setup } from './setup.js'
-import type { Transport } from './transport.js'
 import type { Vault } from './vault.js'
 
 /** A POST. */
@@ -40,7 +39,9 @@ export interface Endpoints {
 
 /** Sends requests and parses responses for one session. */
 export interface Connection {
-  readonly transport: Transport
+  readonly refresh: Refresh
+  /** Sends another grant. It is repeated only if the request has an Idempotency-Key. */
+  readonly exchange: (parameters: Readonly<Record<string, string>>, key: string) => Promise<Answer>
   /** Runs a sign-in or a sign-out. In cookie mode they must not overlap, in any page. */
   readonly run: RunRequest
   /** Sends the revocations that the server has not confirmed yet. */

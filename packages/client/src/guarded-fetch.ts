@@ -18,16 +18,22 @@ export type GuardedFetch = (
 /** Where access tokens come from. */
 export interface TokenSource {
   /** Rejects with a `SessionError` where there is none. `early` demands one that is not about to end. */
-  readonly get: (options: { readonly early: boolean }) => Promise<AccessToken>
+  readonly getToken: (options: { readonly early: boolean }) => Promise<AccessToken>
   /** Another token of the same session, after this one was rejected; or why there is none. Never rejects. */
-  readonly instead: (rejected: AccessToken) => Promise<AccessToken | SessionError>
+  readonly replaceRejected: (rejected: AccessToken) => Promise<AccessToken | SessionError>
 }
 
 /** How long a token that was rejected at once is not replaced again. */
 const QUIET_MS = 30_000
 
 /** A `fetch` that attaches the access token, to the named origins only, and recovers from one 401. */
-export function guardedFetch({ environment, proofs, get, instead, allowedOrigins }: Setup & TokenSource): GuardedFetch {
+export function guardedFetch({
+  environment,
+  proofs,
+  getToken,
+  replaceRejected,
+  allowedOrigins,
+}: Setup & TokenSource): GuardedFetch {
   /** By URL without query: the last token that was to replace a rejected one there, until it is accepted. */
   const replacements = new Map<string, { readonly attempt: string; readonly until: number }>()
 
@@ -55,7 +61,7 @@ export function guardedFetch({ environment, proofs, get, instead, allowedOrigins
     }
 
     try {
-      const token = await unlessAborted(get({ early: isOneShot }), signal)
+      const token = await unlessAborted(getToken({ early: isOneShot }), signal)
       const response = await send(token)
       const challenge = response.headers.get('www-authenticate') ?? ''
       const isOurs = !response.redirected || isAllowed(response.url)
@@ -64,7 +70,7 @@ export function guardedFetch({ environment, proofs, get, instead, allowedOrigins
       const last = replacements.get(place)
       // This one has just replaced a rejected token: another one would fare no better.
       if (last?.attempt === token.attempt && environment.elapsed() < last.until) return response
-      const other = instead(token).then((renewed) => {
+      const other = replaceRejected(token).then((renewed) => {
         const now = environment.elapsed()
         for (const [old, { until }] of replacements) if (until <= now) replacements.delete(old)
         if ('attempt' in renewed) replacements.set(place, { ...renewed, until: now + QUIET_MS })

@@ -1,6 +1,6 @@
 export { createSession, type Session, type SessionOptions, type TokenResponse } from './session.js'
 export type { Call, Endpoints } from './endpoints.js'
-export type { SessionSnapshot, SessionStatus } from './keeper.js'
+export type { SessionSnapshot, SessionStatus } from './token-state.js'
 export type { FetchOptions, GuardedFetch } from './guarded-fetch.js'
 export type { SessionEvent, SessionEvents, SessionListener, SignedIn } from './events.js'
 export type { LiveSession, PendingRevocation, SignedOutReason, UnknownSession } from './record.js'

@@ -1,3 +1,4 @@
+import type { Grant } from './answer.js'
 import { isObject, parseJson } from './json.js'
 
 /** A session as it is stored. Everything that uses one storage shares it: tabs, workers, processes. Instants are epoch milliseconds. */
@@ -97,4 +98,19 @@ export function parse(text: string | null | undefined): SessionRecord | null {
 /** A record is written as a whole, and by nobody else: one that has all of its parts is ours, and right. */
 function isRecord(value: unknown): value is SessionRecord {
   return isObject(value) && isObject(value['session']) && Array.isArray(value['revocations'])
+}
+
+/** The generation after `base`, or the first one where nothing was known. */
+export function successorOf(base: SessionRecord['session'], grant: Grant, attempt: string): LiveSession {
+  const { sid, generation = -1, refreshToken = null, scope = null }: Known = base
+  return {
+    ...grant,
+    state: 'live',
+    // Only Baton servers return one.
+    sid: sid ?? grant.sid ?? base.attempt ?? attempt,
+    generation: generation + 1,
+    attempt,
+    refreshToken: grant.refreshToken ?? refreshToken,
+    scope: grant.scope ?? scope,
+  }
 }

@@ -1,7 +1,15 @@
-import { leftOnWall } from './access-token.js'
-import type { Answer, Grant } from './answer.js'
-import { SessionError } from './errors.js'
-import type { EndedSession, Known, LiveSession, RefreshRequest, SessionRecord, UnknownSession } from './record.js'
+import { remainingOnWallMs } from './access-token.js'
+import type { Answer } from './answer.js'
+import { SessionError } from '@baton/client'
+import {
+  type EndedSession,
+  type Known,
+  type LiveSession,
+  type RefreshRequest,
+  type SessionRecord,
+  successorOf,
+  type UnknownSession,
+} from './record.js'
 
 /*
  * A refresh in two decisions, one before the POST and one after. Both are pure and total: no clock, no randomness, no I/O.
@@ -18,6 +26,13 @@ export interface Refreshed {
   readonly type: 'refreshed' | 'adopted'
   readonly session: LiveSession
 }
+
+/** Resolves with a session other than the stale one, or with why there is none. Never rejects. */
+export type Refresh = (
+  stale: Seen | null,
+  held: () => Seen | null,
+  asksCookie: boolean,
+) => Promise<Refreshed | SessionError>
 
 /** A session whose refresh is about to be sent. */
 export interface Reserved extends SessionRecord {
@@ -51,7 +66,7 @@ export function consider(
   if (session.state === 'ended' && (!asksCookie || revocations[0]))
     return new SessionError('signed_out', session.reason)
   if (session.state === 'live' && session.attempt !== stale?.attempt) {
-    const works = session.accessToken && leftOnWall(session, now) > 0
+    const works = session.accessToken && remainingOnWallMs(session, now) > 0
     // Or somebody has signed in here while we waited for the lock.
     if (works || held?.attempt === session.attempt) return { type: 'adopted', session }
   }
@@ -102,19 +117,4 @@ export function weigh(record: SessionRecord, base: Base, { answer, now, attempt 
   if (session.state === 'ended') return record
   const why = !sid ? 'no_session' : reason === 'not_renewable' ? reason : 'refused'
   return { ...record, session: { state: 'ended', reason: why, attempt, endedSid: sid } }
-}
-
-/** The generation after `base`, or the first one where nothing was known. */
-export function successorOf(base: Base, grant: Grant, attempt: string): LiveSession {
-  const { sid, generation = -1, refreshToken = null, scope = null }: Known = base
-  return {
-    ...grant,
-    state: 'live',
-    // Only Baton servers return one.
-    sid: sid ?? grant.sid ?? base.attempt ?? attempt,
-    generation: generation + 1,
-    attempt,
-    refreshToken: grant.refreshToken ?? refreshToken,
-    scope: grant.scope ?? scope,
-  }
 }

@@ -1,6 +1,6 @@
-import { SessionError } from './errors.js'
+import { SessionError } from '@baton/client'
 import { locked, type LockState } from './locked.js'
-import { consider, type Refreshed, reserve, type Seen, weigh } from './refresh-state.js'
+import { consider, type Refresh, type Refreshed, reserve, weigh } from './refresh-state.js'
 import type { SessionRecord } from './record.js'
 import { retry } from './retry.js'
 import type { Setup } from './setup.js'
@@ -12,13 +12,6 @@ interface RefreshSetup extends Setup {
   readonly vault: Vault
   readonly transport: Transport
 }
-
-/** Resolves with a session other than the stale one, or with why there is none. Never rejects. */
-export type Refresh = (
-  stale: Seen | null,
-  held: () => Seen | null,
-  asksCookie: boolean,
-) => Promise<Refreshed | SessionError>
 
 /** Does what `refresh-state.ts` decides. */
 export function createRefresh(setup: RefreshSetup): Refresh {

@@ -1,4 +1,4 @@
-import { SessionError } from './errors.js'
+import { SessionError } from '@baton/client'
 import type { Setup } from './setup.js'
 import { fraction } from './timing.js'
 

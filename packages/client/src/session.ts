@@ -4,13 +4,12 @@ import { createEnvironment, type Environment } from './environment.js'
 import { SessionError } from './errors.js'
 import { createEmitter, type SessionEvent, type SessionListener } from './events.js'
 import { type GuardedFetch, guardedFetch } from './guarded-fetch.js'
-import { createKeeper, type SessionSnapshot } from './keeper.js'
+import { createTokenManager } from './token-manager.js'
+import type { SessionSnapshot } from './token-state.js'
 import { unlessAborted } from './lock.js'
 import { ConfigurationError } from './configuration-error.js'
 import type { Proofs } from './proofs.js'
-import type { Known, LiveSession } from './record.js'
-import { successorOf } from './refresh-state.js'
-import { retry } from './retry.js'
+import { type Known, type LiveSession, successorOf } from './record.js'
 import type { Setup } from './setup.js'
 import { memoryStorage, type SessionStorage } from './storage.js'
 import { beginning, randomText } from './timing.js'
@@ -110,9 +109,9 @@ export function createSession(options: SessionOptions): Session {
     if (!(seconds > 0 && seconds <= 600)) throw new ConfigurationError(option, `${seconds} is not between 0 and 600`)
   }
   const vault = createVault(setup)
-  const { transport, run, flush, readGrant } = endpoints.connect({ ...setup, vault })
-  const keeper = createKeeper({ ...setup, vault, transport, flush })
-  const { get, snapshot, start, dispose } = keeper
+  const { refresh, exchange, run, flush, readGrant } = endpoints.connect({ ...setup, vault })
+  const tokens = createTokenManager({ ...setup, vault, refresh, flush })
+  const { getToken, snapshot, start, dispose } = tokens
 
   /** Puts a session, or its end, in the place of what is stored: from here on no answer that is under way can bring that back. */
   function replace(next: LiveSession | null): Promise<unknown> {
@@ -143,28 +142,23 @@ export function createSession(options: SessionOptions): Session {
       throw answer.code === 'signed_out' ? new SessionError('bad_answer', answer.reason) : answer
     const session = successorOf({ state: 'unknown', attempt: randomText(environment) }, answer, randomText(environment))
     await replace(session)
-    keeper.enter(session)
+    tokens.signIn(session)
     void flush()
   }
 
   return {
-    fetch: guardedFetch({ ...setup, ...keeper }),
-    getAccessToken: async ({ signal } = {}) => (await unlessAborted(get({ early: false }), signal)).accessToken,
+    fetch: guardedFetch({ ...setup, ...tokens }),
+    getAccessToken: async ({ signal } = {}) => (await unlessAborted(getToken({ early: false }), signal)).accessToken,
     login: (answer) =>
       run(async (signal) => {
         const began = beginning(environment)
         const members = typeof answer === 'function' ? await answer(signal) : answer
         await begin(readGrant(members, { scheme: proofs.scheme, sentAt: began() }))
       }),
-    async loginWithGrant(parameters, key = randomText(environment)) {
-      const call = endpoints.exchange(parameters, key)
-      const send = async () => (await transport(call, { isBound: false })).answer
-      // Without the key a repetition could be taken for reuse of the code.
-      await begin(await (call?.headers['idempotency-key'] ? retry(setup, send) : send()))
-    },
+    loginWithGrant: async (parameters, key = randomText(environment)) => begin(await exchange(parameters, key)),
     async logout() {
       await replace(null)
-      keeper.leave()
+      tokens.signOut()
       return { revoked: await flush() }
     },
     on,

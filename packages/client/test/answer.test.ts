@@ -131,9 +131,8 @@ describe('what an answer of the token endpoint means', () => {
       allowedOrigins: [],
       emit: () => undefined,
     }
-    const { transport } = endpoints.connect({ ...setup, vault: createVault(setup) })
-    const { answer } = await transport(endpoints.exchange({}, 'key'), {})
-    expect(answer).toMatchObject(expected)
+    const { exchange } = endpoints.connect({ ...setup, vault: createVault(setup) })
+    expect(await exchange({}, 'key')).toMatchObject(expected)
   })
 
   test('whatever comes, only invalid_grant in a JSON object signs anybody out', async () => {

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Answer, Grant } from '../src/answer.js'
 import { SessionError } from '../src/errors.js'
-import type { LiveSession, SessionRecord } from '../src/record.js'
-import { type Base, consider, reserve, type Seen, successorOf, weigh } from '../src/refresh-state.js'
+import { type LiveSession, type SessionRecord, successorOf } from '../src/record.js'
+import { type Base, consider, reserve, type Seen, weigh } from '../src/refresh-state.js'
 
 const NOW = 1_000_000
 

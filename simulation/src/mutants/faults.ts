@@ -37,7 +37,9 @@ const coreTests = [
 ]
 const memoryTests = ['packages/store-memory/test/memory-store.test.ts']
 const httpTests = ['packages/http/test/']
-const clientTests = ['refresh-state', 'session', 'sign-in-and-out'].map((one) => `packages/client/test/${one}.test.ts`)
+const clientTests = ['refresh-state', 'token-state', 'session', 'sign-in-and-out'].map(
+  (one) => `packages/client/test/${one}.test.ts`,
+)
 
 function inCore(name: string, file: string, find: string, replace: string): Fault {
   return { name, file, find, replace, tests: coreTests }
@@ -581,7 +583,7 @@ export const faults: readonly Fault[] = [
   inClient('the lock is kept', 'locked.ts', 'release?.()', 'void release'),
   inClient(
     'the old refresh token is kept',
-    'refresh-state.ts',
+    'record.ts',
     'refreshToken: grant.refreshToken ?? refreshToken,',
     'refreshToken: refreshToken ?? grant.refreshToken,',
   ),
@@ -605,9 +607,9 @@ export const faults: readonly Fault[] = [
   ),
   inClient(
     'a page speaks for whoever is signed in by now',
-    'keeper.ts',
-    "shown.reason ?? (believed && believed !== shown.sid ? 'replaced' : null)",
-    'shown.reason',
+    'token-state.ts',
+    "snapshot.reason ?? (sid && sid !== snapshot.sid ? 'replaced' : null)",
+    'snapshot.reason',
   ),
   inClient(
     'whoever is replaced stays signed in at the server',

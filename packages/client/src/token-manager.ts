@@ -1,0 +1,149 @@
+import type { AccessToken } from './access-token.js'
+import { SessionError } from './errors.js'
+import type { TokenSource } from './guarded-fetch.js'
+import type { LiveSession } from './record.js'
+import type { Refresh, Seen } from './refresh-state.js'
+import type { Setup } from './setup.js'
+import { fraction } from './timing.js'
+import {
+  createState,
+  findObstacle,
+  findUsable,
+  mayAskCookie,
+  needsRefresh,
+  QUIET_MS,
+  reduce,
+  type SessionSnapshot,
+  type TokenEvent,
+} from './token-state.js'
+import type { Vault } from './vault.js'
+
+/** Holds the access token of this page. All callers that need another token share one refresh. */
+export interface TokenManager extends TokenSource {
+  readonly snapshot: () => SessionSnapshot
+  /** Shows a session that was signed in on this page. The result of a refresh that started earlier is ignored. */
+  signIn(session: LiveSession): void
+  /** Shows that the user signed out on this page. */
+  signOut(): void
+  readonly start: () => void
+  readonly dispose: () => void
+}
+
+interface TokenManagerSetup extends Setup {
+  readonly vault: Vault
+  readonly refresh: Refresh
+  /** Sends the pending revocations. */
+  readonly flush: () => Promise<unknown>
+}
+
+/** Runs the effects that `token-state.ts` returns. */
+export function createTokenManager(setup: TokenManagerSetup): TokenManager {
+  const { environment, endpoints, storage, emit, vault, flush } = setup
+  let state = createState(endpoints.isCookie)
+  let refreshing: Promise<SessionError | null> | null = null
+  let stop: (() => void) | null = null
+  let cancelRetry: () => void = () => undefined
+
+  const clock = () => ({ now: environment.now(), elapsed: environment.elapsed() })
+
+  async function dispatch(event: TokenEvent): Promise<void> {
+    const { state: next, effects = [] } = reduce(state, event, { ...clock(), fraction: fraction(environment) })
+    state = next
+    for (const effect of effects) {
+      if (effect.type === 'emit') emit(effect.name, effect.event)
+      else if (effect.type === 'read') await readStorage(true)
+      else void flush()
+    }
+  }
+
+  async function readStorage(isRejected = false): Promise<void> {
+    const { epoch } = state
+    await dispatch({ type: 'read', record: await vault.read(), epoch, isRejected })
+  }
+
+  /** Resolves with why there is no other token than the stale one. All callers share one refresh. */
+  function refresh(stale: Seen | null): Promise<SessionError | null> {
+    const { epoch } = state
+    refreshing ??= setup
+      .refresh(stale, () => findUsable(state, clock()), mayAskCookie(state))
+      .finally(() => (refreshing = null))
+      .then(async (result) => {
+        await dispatch({ type: 'refreshed', result, epoch })
+        return result instanceof SessionError ? result : null
+      })
+    return refreshing
+  }
+
+  /** Resolves with a token of the session `sid` (null: any) other than `stale`. Rejects with a `SessionError`. */
+  async function renew(stale: Seen | null, sid: string | null): Promise<AccessToken> {
+    for (;;) {
+      const error = await refresh(stale)
+      const usable = current(sid)
+      // A new token is returned even if it has expired: a server that issues such tokens would be asked forever.
+      const token = error ? usable : state.token
+      if (token && token.attempt !== stale?.attempt) return token
+      // Otherwise this refresh had started for another session.
+      if (error) throw error
+    }
+  }
+
+  /** Returns the token unless it has expired. Throws if it belongs to another session than the one in which the call started. */
+  function current(sid: string | null): AccessToken | null {
+    const reason = findObstacle(state, sid)
+    if (reason) throw new SessionError('signed_out', reason)
+    return findUsable(state, clock())
+  }
+
+  async function getToken({ early }: { readonly early: boolean }): Promise<AccessToken> {
+    const { sid } = state.snapshot
+    if (!stop || !sid) await readStorage()
+    const token = current(sid)
+    if (token && !needsRefresh(state, token, clock())) return token
+    const renewed = renew(state.token, sid)
+    if (!token) return renewed
+    // A failed refresh has no effect on callers before the token has expired.
+    const either = renewed.catch(() => current(sid) ?? token)
+    either.catch(() => undefined)
+    return early ? either : token
+  }
+
+  async function replaceRejected(rejected: AccessToken): Promise<AccessToken | SessionError> {
+    try {
+      const token = current(rejected.sid)
+      return token && token.attempt !== rejected.attempt ? token : await renew(rejected, rejected.sid)
+    } catch (error) {
+      if (error instanceof SessionError) return error
+      throw error
+    }
+  }
+
+  /** Reads the storage and refreshes if necessary. Repeats until the status is known. */
+  function wake(): void {
+    cancelRetry()
+    readStorage()
+      .then(() => getToken({ early: true }))
+      .catch(() => {
+        if (stop && state.snapshot.status === 'unknown')
+          cancelRetry = environment.setTimer(QUIET_MS, wake, 'background')
+      })
+    void flush()
+  }
+
+  return {
+    getToken,
+    replaceRejected,
+    snapshot: () => state.snapshot,
+    signIn: (session) => void dispatch({ type: 'signedIn', session }),
+    signOut: () => void dispatch({ type: 'signedOut' }),
+    start() {
+      if (stop) return
+      const stops = [storage.listen?.(() => void readStorage()), environment.onWake(wake), () => cancelRetry()]
+      stop = () => stops.forEach((call) => call?.())
+      wake()
+    },
+    dispose() {
+      stop?.()
+      stop = null
+    },
+  }
+}
