@@ -1,29 +1,29 @@
 import * as crypto from 'node:crypto'
 
-/** What a digest is over: text in UTF-8, bytes as they are, a number as four bytes. */
+/** Input of a hash: text in UTF-8, bytes, or a number as four bytes. */
 export type Part = string | Uint8Array | number
 
-/** The first `size` bytes of the SHA-256 over parts, for one purpose: no two purposes and no two lists of parts share a hash. */
+/** Returns the first `size` bytes of the SHA-256 over the parts. No two domains and no two lists of parts share an encoding. */
 export function hash(domain: string, parts: readonly Part[], size: number): Uint8Array {
   return put(sha256(framed(domain, parts), 'binary'), new Uint8Array(size), 0)
 }
 
-/** The first 16 bytes of such a hash, in base64url. */
+/** Returns the first 16 bytes of such a hash in base64url. */
 export function fingerprint(domain: string, parts: readonly Part[]): string {
   const text = sha256(framed(domain, parts), 'base64url')
-  // Of the 22nd character only two bits are of the sixteenth byte.
+  // Of the 22nd character, two bits belong to the sixteenth byte.
   return text.slice(0, 21) + (TWO_BITS.get(text.charAt(21)) ?? '')
 }
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-/** Each character without the lower four of its six bits. */
+/** Maps each character to the one with the same upper two bits and four zero bits. */
 const TWO_BITS = new Map(
   Array.from(ALPHABET, (character, bits): [string, string] => [character, ALPHABET.charAt(bits & 0b110000)]),
 )
 
 /**
- * One call where the runtime has it, at a third of the price. As text, which costs less to hand over than a new Buffer: `binary` has
- * one character for each byte.
+ * SHA-256 by `crypto.hash` where the runtime has it, otherwise by `createHash`, which costs four times as much. The result is a string
+ * (`binary` has one character per byte), because a new Buffer costs more (decisions/018).
  */
 type Sha256 = (bytes: Uint8Array, encoding: 'binary' | 'base64url') => string
 const { hash: oneShot } = crypto as { readonly hash?: typeof crypto.hash }
@@ -32,13 +32,13 @@ const sha256: Sha256 =
     ? (bytes, encoding) => crypto.createHash('sha256').update(bytes).digest(encoding)
     : (bytes, encoding) => oneShot('sha256', bytes, encoding)
 
-/** Fills `bytes` from `start` on with as many characters as there is room for. */
+/** Writes one byte per character, from `start` to the end of `bytes`. */
 function put<Bytes extends Uint8Array>(latin1: string, bytes: Bytes, start: number): Bytes {
   for (let at = start; at < bytes.length; at += 1) bytes[at] = latin1.charCodeAt(at - start)
   return bytes
 }
 
-/** The first `size` bytes of the HMAC-SHA-256 under one key. */
+/** Returns the first `size` bytes of the HMAC-SHA-256 under one key. */
 export type Mac = (message: Uint8Array, size: number) => Uint8Array
 
 const BLOCK_BYTES = 64
@@ -46,10 +46,7 @@ const HASH_BYTES = 32
 const INNER = 0x36
 const OUTER = 0x5c
 
-/**
- * HMAC-SHA-256 (RFC 2104) under a key of at most one block. A `createHmac` for every token costs more than all else that is done
- * with it; the two hashes that it stands for are cheap.
- */
+/** HMAC-SHA-256 (RFC 2104) with a key of at most 64 bytes, as two hashes: `createHmac` makes a rotation 13 % slower (decisions/018). */
 export function macUnder(key: Uint8Array): Mac {
   if (key.length > BLOCK_BYTES) throw new RangeError('a key longer than a block would have to be hashed first')
   let inner = padded(key, INNER, BLOCK_BYTES)
@@ -63,7 +60,7 @@ export function macUnder(key: Uint8Array): Mac {
   }
 }
 
-/** The key in its first block, and room for as many bytes behind it. */
+/** Returns the padded key, with space for a message of `room` bytes after it. */
 function padded(key: Uint8Array, pad: number, room: number): Buffer {
   const bytes = Buffer.alloc(BLOCK_BYTES + room, pad)
   for (const [index, byte] of key.entries()) bytes[index] = byte ^ pad
@@ -71,15 +68,15 @@ function padded(key: Uint8Array, pad: number, room: number): Buffer {
 }
 
 const LENGTH_BYTES = 4
-/** UTF-8 never takes more for one unit of UTF-16. */
-const MOST_BYTES_PER_UNIT = 3
+/** UTF-8 needs at most three bytes for one UTF-16 code unit. */
+const MAX_BYTES_PER_UNIT = 3
 
-/** Parts are put together here: nothing waits between framing and hashing, so one room serves all. */
+/** One buffer for all encodings: the caller hashes each of them synchronously. */
 let room = Buffer.alloc(1024)
 
 /**
- * Every part behind its length, so that no two lists of parts share an encoding. Good until the next call: hash it at once and
- * keep nothing.
+ * Encodes each part after its length in four bytes, so that no two lists of parts share an encoding. The next call overwrites the
+ * returned bytes. A new buffer per call makes a rotation 20 % slower (decisions/018).
  */
 export function framed(domain: string, parts: readonly Part[]): Uint8Array {
   let end = frame(0, domain)
@@ -87,7 +84,7 @@ export function framed(domain: string, parts: readonly Part[]): Uint8Array {
   return room.subarray(0, end)
 }
 
-/** Writes one part and returns where the next one begins. */
+/** Writes one part and returns the offset of the next one. */
 function frame(at: number, part: Part): number {
   const start = at + LENGTH_BYTES
   if (typeof part === 'number') {
@@ -95,7 +92,7 @@ function frame(at: number, part: Part): number {
     room.writeUInt32BE(4, at)
     return room.writeUInt32BE(part, start)
   }
-  reserve(start + part.length * MOST_BYTES_PER_UNIT)
+  reserve(start + part.length * MAX_BYTES_PER_UNIT)
   const length = typeof part === 'string' ? room.write(part, start) : part.length
   if (typeof part !== 'string') room.set(part, start)
   room.writeUInt32BE(length, at)

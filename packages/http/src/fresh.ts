@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto'
 
-const AT_ONCE = 128
+const VALUES_PER_DRAW = 128
 
 /**
- * Makes values of `size` random bytes of which none comes twice. Not for secrets: they are drawn many at a time, because each draw
- * has its price, and wait in memory until they are used. Good until the next call.
+ * Returns a function that returns `size` random bytes. Not for secrets: many values are drawn at once and stay in memory until they are
+ * used. The next call may overwrite the returned bytes. A `randomBytes` for each value makes a rotation 8 % slower (decisions/018).
  */
 export function freshBytes(size: number): () => Buffer {
   let drawn = Buffer.alloc(0)
   let used = 0
   return () => {
     if (used === drawn.length) {
-      drawn = randomBytes(AT_ONCE * size)
+      drawn = randomBytes(VALUES_PER_DRAW * size)
       used = 0
     }
     used += size

