@@ -1,23 +1,33 @@
 import { ConfigurationError, type RefreshTokens } from '@baton/core'
+import {
+  boolean,
+  declareOptions,
+  listOf,
+  matching,
+  nested,
+  optional,
+  type OptionsOf,
+  text,
+  withDefault,
+} from '@baton/core/options'
 import type { AccessTokenOption, AccessTokens } from './access-tokens/access-token.js'
 import type { JwtAccessTokens } from './access-tokens/jwt.js'
-import type { AuthorizationCodes } from './authorization-code.js'
-import type { ClientOptions } from './clients/authenticate.js'
+import { cookieOption } from './carrier.js'
+import { clientOptions } from './clients/authenticate.js'
 import { clientPolicy } from './clients/client-policy.js'
-import { type CorsOptions, withCors } from './cors.js'
-import { type DpopOptions, proofChecker } from './dpop/dpop.js'
-import { demandKnown } from './endpoint.js'
+import { corsOptions, withCors } from './cors.js'
+import { proofChecker } from './dpop/dpop.js'
 import { introspectionEndpoint } from './endpoints/introspection.js'
 import { jwksEndpoint } from './endpoints/jwks.js'
-import { loginEndpoint, type LoginOptions } from './endpoints/login.js'
+import { loginEndpoint, loginOptions } from './endpoints/login.js'
 import { logoutEndpoint } from './endpoints/logout.js'
 import { revocationEndpoint } from './endpoints/revocation.js'
 import { sessionsEndpointBy } from './endpoints/sessions.js'
+import { codesField, dpopField, issuedAccessToken, scopeText } from './endpoints/shared-options.js'
 import { refreshEndpoint } from './endpoints/token.js'
-import { issuerUrl } from './issuer.js'
 import { type Endpoint, originForm, pathOf, type PlainRequest } from './message.js'
 import { metadataOf, metadataPathOf } from './metadata.js'
-import type { CookieOptions, EndpointOptions } from './options.js'
+import { endpointOptions } from './options.js'
 import { published } from './published.js'
 import { error } from './respond.js'
 
@@ -25,40 +35,62 @@ import { error } from './respond.js'
 export type Route =
   'token' | 'revocation' | 'introspection' | 'jwks' | 'login' | 'refresh' | 'logout' | 'account' | 'metadata'
 
-export interface AuthServerOptions extends EndpointOptions, ClientOptions {
-  /** Default: that of `accessToken`. */
-  readonly issuer?: string
-  readonly accessToken: AccessTokenOption
-  /** Serves the authorization-code grant. Takes `authorizationEndpoint` as well. */
-  readonly codes?: AuthorizationCodes
-  /** The URL of your authorize page, for the metadata. */
-  readonly authorizationEndpoint?: string
-  readonly dpop?: DpopOptions
-  /** Lets pages of other origins call the token and the revocation endpoint. */
-  readonly cors?: CorsOptions
-  readonly accessTokenEndsSession?: boolean
+/** A path without a slash at its end. */
+const path = () =>
+  matching(/^(\/[A-Za-z0-9._~-]+)*$/, 'a path such as "/auth"', 'start it with a slash and end it without one')
+
+const pathsOptions = declareOptions({
+  token: optional(path()),
+  revocation: optional(path()),
+  introspection: optional(path()),
+  jwks: optional(path()),
+  login: optional(path()),
+  refresh: optional(path()),
+  logout: optional(path()),
+  account: optional(path()),
+})
+
+export const authServerOptions = endpointOptions.extend({
+  ...clientOptions.fields,
+  /** Default: the issuer of `accessToken`. */
+  issuer: clientOptions.fields.issuer,
+  accessToken: issuedAccessToken,
+  /** Serves the authorization-code grant. Requires `authorizationEndpoint`. */
+  codes: codesField,
+  /** The URL of your authorization page, for the metadata. */
+  authorizationEndpoint: optional(text({ maxBytes: 2048 })),
+  dpop: dpopField,
+  /** Lets pages of other origins call the token endpoint and the revocation endpoint. */
+  cors: optional(nested(corsOptions)),
+  /** As at the revocation endpoint. */
+  accessTokenEndsSession: optional(boolean()),
   /**
    * A space-separated scope with which the tokens of any client may list and revoke the sessions of their user. Default: none, so that
-   * only the clients of your own app may: those with `firstParty`, the client of the cookie, and the default client of the sign-in.
+   * only first-party clients may: those with `firstParty`, the client of the cookie, and the default client of logins.
    */
-  readonly sessionsScope?: string
-  /** Serves the pages of your own app: refresh and sign-out by a cookie that no script can read. */
-  readonly cookie?: CookieOptions | true
-  /** Serves the sign-in. */
-  readonly authenticate?: LoginOptions['authenticate']
-  /** As at the sign-in endpoint. */
-  readonly accountName?: NonNullable<LoginOptions['accountName']>
-  readonly defaults?: NonNullable<LoginOptions['defaults']>
-  /** The scopes that clients may know of, for the metadata. */
-  readonly scopes?: readonly string[]
+  sessionsScope: optional(scopeText()),
+  /** Serves the pages of your own app: refresh and logout by a cookie that no script can read. */
+  cookie: optional(cookieOption()),
+  /** Serves the login. */
+  authenticate: optional(loginOptions.fields.authenticate.rule),
+  /** As at the login endpoint. */
+  accountName: loginOptions.fields.accountName,
+  /** As at the login endpoint. */
+  defaults: loginOptions.fields.defaults,
+  /** The scopes that clients may know, for the metadata. */
+  scopes: withDefault(listOf(text()), []),
   /**
-   * The beginning of the paths, from the root of the origin, for the metadata as well. If the app mounts the handler below a prefix
-   * and no client reads the metadata, it may be relative to the prefix. Default `/auth`.
+   * The start of all paths, from the root of the origin; also in the metadata. If the app mounts the handler below a prefix and no client
+   * reads the metadata, it may be relative to the prefix. Default `/auth`.
    */
-  readonly basePath?: string
-  /** Whole paths, instead of those below `basePath`. The path of the metadata follows from the issuer. */
-  readonly paths?: Partial<Record<Movable, string>>
-}
+  basePath: withDefault(path(), '/auth'),
+  /** Whole paths, instead of those below `basePath`. The path of the metadata is derived from the issuer. */
+  paths: optional(nested(pathsOptions)),
+})
+
+export type AuthServerOptions = OptionsOf<typeof authServerOptions>
+
+type ResolvedOptions = ReturnType<typeof authServerOptions.parse>
 
 export interface AuthServer {
   /** What is served, and where. A segment `:id` stands for any. Serve each path with one trailing slash too, as `find` does. */
@@ -73,22 +105,6 @@ export interface AuthServer {
   /** Answers every request: 404 for a path that is none of ours. */
   readonly endpoint: Endpoint
 }
-
-const KNOWN = [
-  ...['rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now', 'clients', 'issuer'],
-  ...['assertionAudiences', 'clientCertificates'],
-  ...[
-    'accessToken',
-    'codes',
-    'authorizationEndpoint',
-    'dpop',
-    'cors',
-    'accessTokenEndsSession',
-    'sessionsScope',
-    'cookie',
-  ],
-  ...['authenticate', 'accountName', 'defaults', 'scopes', 'basePath', 'paths'],
-]
 
 type Movable = Exclude<Route, 'metadata'>
 
@@ -110,53 +126,54 @@ const OF_ACCOUNT = ['/sessions', '/sessions/:id', '/logout-others', '/logout-eve
  * so that it cannot say anything else. Throws `ConfigurationError`.
  */
 export function authServer(tokens: RefreshTokens, options: AuthServerOptions): AuthServer {
-  demandKnown(options, KNOWN)
-  const { accessToken, clients, codes, authorizationEndpoint, cookie, authenticate, cors, scopes = [] } = options
-  const issuer = issuerOf(options)
+  const resolved = authServerOptions.parse('authServer', options)
+  const { accessToken, clients, codes, authorizationEndpoint, cookie, cors, scopes, dpop } = resolved
+  const issuer = issuerOf(resolved)
   if ((codes === undefined) !== (authorizationEndpoint === undefined))
-    throw new ConfigurationError('authorizationEndpoint', 'and codes: give both, or neither')
-  const shared = given(options, ['rateLimit', 'trustProxy', 'onError', 'now'])
-  const publicUrl = options.publicUrl ?? new URL(issuer).origin
-  const common = { ...shared, publicUrl }
-  const ofClients = { ...common, clients, issuer, ...given(options, ['assertionAudiences', 'clientCertificates']) }
-  const ownClients = [cookie === true ? undefined : cookie?.clientId, options.defaults?.clientId]
-  const policy = clientPolicy({ clients, ownClients })
-  const proving = given(options, ['dpop'])
-  const readable = isReadable(accessToken) ? { accessToken } : {}
-  const forPages = (endpoint: Endpoint) => (cors === undefined ? endpoint : withCors(endpoint, cors))
-  const pathOfRoute = pathsOf(options)
+    throw new ConfigurationError('authorizationEndpoint', 'must be set if and only if codes is set')
+  const { rateLimit, trustProxy, onError, now, assertionAudiences, clientCertificates } = resolved
+  const publicUrl = resolved.publicUrl ?? new URL(issuer).origin
+  const common = { rateLimit, trustProxy, onError, now, publicUrl, dpop }
+  const { dpop: _dpop, ...withoutDpop } = common
+  const clientAuthentication = { clients, issuer, assertionAudiences, clientCertificates }
+  const policy = clientPolicy({ clients, ownClients: [cookie?.clientId, resolved.defaults.clientId] })
+  const readable = isReadable(accessToken) ? accessToken : undefined
+  const withPageAccess = (endpoint: Endpoint) => (cors === undefined ? endpoint : withCors(endpoint, cors))
+  const pathOfRoute = pathsOf(resolved)
 
   const endpoints: Partial<Record<Route, Endpoint>> = {
-    token: forPages(refreshEndpoint(tokens, { ...ofClients, ...proving, accessToken, ...given(options, ['codes']) })),
-    revocation: forPages(
+    token: withPageAccess(refreshEndpoint(tokens, { ...common, ...clientAuthentication, accessToken, codes })),
+    revocation: withPageAccess(
       revocationEndpoint(tokens, {
-        ...ofClients,
-        ...proving,
-        ...readable,
-        ...given(options, ['accessTokenEndsSession']),
+        ...common,
+        ...clientAuthentication,
+        accessToken: readable,
+        accessTokenEndsSession: resolved.accessTokenEndsSession,
       }),
     ),
-    introspection: introspectionEndpoint(tokens, { ...ofClients, ...readable }),
+    introspection: introspectionEndpoint(tokens, { ...withoutDpop, ...clientAuthentication, accessToken: readable }),
   }
-  if (isReadable(accessToken))
+  if (readable !== undefined)
     endpoints.account = sessionsEndpointBy(policy, tokens, {
       ...common,
-      ...proving,
-      ...given(options, ['clientCertificates', 'sessionsScope']),
-      verify: accessToken,
+      clientCertificates,
+      sessionsScope: resolved.sessionsScope,
+      verify: readable,
     })
   if (hasKeys(accessToken)) endpoints.jwks = jwksEndpoint(accessToken)
   if (cookie !== undefined) {
-    endpoints.refresh = refreshEndpoint(tokens, { ...common, ...proving, clients, accessToken, cookie })
-    endpoints.logout = logoutEndpoint(tokens, { ...common, ...proving, cookie })
+    endpoints.refresh = refreshEndpoint(tokens, { ...common, clients, accessToken, cookie })
+    endpoints.logout = logoutEndpoint(tokens, { ...common, cookie })
   }
-  if (authenticate !== undefined)
+  if (resolved.authenticate !== undefined)
     endpoints.login = loginEndpoint(tokens, {
-      ...ofClients,
-      ...proving,
+      ...common,
+      ...clientAuthentication,
       accessToken,
-      authenticate,
-      ...given(options, ['cookie', 'accountName', 'defaults']),
+      authenticate: resolved.authenticate,
+      accountName: resolved.accountName,
+      defaults: resolved.defaults,
+      cookie,
     })
   const urlOf = (route: Movable) => publicUrl.replace(/\/$/, '') + pathOfRoute(route)
   const metadata = metadataOf({
@@ -169,8 +186,8 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
       jwks: endpoints.jwks === undefined ? undefined : urlOf('jwks'),
     },
     authenticatesByKey: !Array.isArray(clients) || clients.some((client) => 'keys' in client),
-    seesCertificates: options.clientCertificates !== undefined,
-    proofAlgorithms: proofChecker(options.dpop).algorithms,
+    seesCertificates: clientCertificates !== undefined,
+    proofAlgorithms: proofChecker(dpop).algorithms,
     scopes,
   })
 
@@ -225,11 +242,16 @@ function isAt(path: string, asked: string): boolean {
   return wanted.length === given.length && wanted.every(isSame)
 }
 
-function issuerOf({ issuer, accessToken }: AuthServerOptions): string {
-  const itsOwn = isReadable(accessToken) ? accessToken.issuer : undefined
-  const named = issuerUrl().parse(issuer ?? itsOwn, 'issuer')
-  if (itsOwn !== undefined && itsOwn !== named)
-    throw new ConfigurationError('issuer', 'is another than the one that is written into access tokens; leave it out')
+function issuerOf({ issuer, accessToken }: ResolvedOptions): string {
+  const ofAccessTokens = isReadable(accessToken) ? accessToken.issuer : undefined
+  const named = issuer ?? ofAccessTokens
+  if (named === undefined)
+    throw new ConfigurationError('issuer', 'must be set if access tokens are issued by a function')
+  if (ofAccessTokens !== undefined && ofAccessTokens !== named)
+    throw new ConfigurationError(
+      'issuer',
+      `must be the issuer of accessToken, ${ofAccessTokens}, got ${named}; omit it`,
+    )
   return named
 }
 
@@ -241,32 +263,11 @@ function hasKeys(accessToken: AccessTokenOption): accessToken is JwtAccessTokens
   return 'jwks' in accessToken && typeof accessToken.jwks === 'function'
 }
 
-/** The paths of the routes. Throws `ConfigurationError`. */
-function pathsOf({ basePath = '/auth', paths = {} }: AuthServerOptions): (route: Movable) => string {
-  demandPath('basePath', basePath)
-  demandKnown(paths, MOVABLE)
-  for (const [route, path] of Object.entries(paths)) demandPath(`paths.${route}`, path)
-  return (route) => paths[route] ?? basePath + USUAL_PATHS[route]
-}
-
-function demandPath(option: string, path: unknown): void {
-  if (typeof path === 'string' && /^(\/[A-Za-z0-9._~-]+)*$/.test(path)) return
-  throw new ConfigurationError(
-    option,
-    `${JSON.stringify(path)} is not a path such as /auth, without a slash at its end`,
-  )
+function pathsOf({ basePath, paths }: ResolvedOptions): (route: Movable) => string {
+  return (route) => paths?.[route] ?? basePath + USUAL_PATHS[route]
 }
 
 function demandDistinct(paths: readonly string[]): void {
   const twice = paths.find((path, index) => paths.indexOf(path) !== index)
   if (twice !== undefined) throw new ConfigurationError('paths', `has ${twice} twice`)
-}
-
-/** Those of the options that have been given: an endpoint takes none that is undefined. */
-function given<Options extends object, Name extends keyof Options>(
-  options: Options,
-  names: readonly Name[],
-): { [Given in Name]?: Exclude<Options[Given], undefined> } {
-  const entries = names.filter((name) => options[name] !== undefined).map((name) => [name, options[name]])
-  return Object.fromEntries(entries) as { [Given in Name]?: Exclude<Options[Given], undefined> }
 }

@@ -1,10 +1,55 @@
-import { type Family, FIRST_PARTY, ConfigurationError } from '@baton/core'
+import { type Family, FIRST_PARTY } from '@baton/core'
+import {
+  boolean,
+  declareOptions,
+  listOf,
+  optional,
+  type OptionsOf,
+  type Resolved,
+  type Rule,
+  rule,
+  text,
+  withDefault,
+} from '@baton/core/options'
 import { parseCookie, stringifySetCookie } from 'cookie'
-import { legacyCookie } from './legacy-cookie.js'
+import { legacyCookie, legacyCookieOption } from './legacy-cookie.js'
 import type { PlainRequest } from './message.js'
-import type { CookieOptions } from './options.js'
-import { demandOrigin } from './origin.js'
+import { origin } from './origin.js'
 import type { Transport } from './transport.js'
+
+const cookieOptions = declareOptions({
+  /** Without the `__Host-` prefix, which is added wherever the cookie is Secure. Default `baton`. */
+  name: withDefault(
+    rule<string>(
+      '1 to 64 letters, digits, - or _ without a prefix',
+      (name) => typeof name === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(name) && !/^__(host|secure)-/i.test(name),
+      '__Host- is added automatically',
+    ),
+    'baton',
+  ),
+  /** The client to which cookie sessions are issued. Default `first-party`. */
+  clientId: withDefault(text(), FIRST_PARTY),
+  /** Exact origins in addition to the server's own whose pages may refresh and log out: `https://app.example`, `capacitor://localhost`. */
+  allowedOrigins: withDefault(listOf(origin()), []),
+  /** True for apps in frames of other sites: `SameSite=None; Partitioned` instead of `SameSite=Strict`. */
+  embedded: withDefault(boolean(), false),
+  /**
+   * The cookie in which your previous system stores its refresh token: its name, or also its path and domain. It is used if the browser
+   * has no cookie of Baton and `accept` of `createRefreshTokens` accepts the token; tokens of Baton are never accepted there. Every
+   * response that sets or clears Baton's cookie expires it. Remove the option once no token of that system is valid any more.
+   */
+  legacyCookie: optional(legacyCookieOption()),
+})
+
+export type CookieOptions = OptionsOf<typeof cookieOptions>
+
+type ResolvedCookieOptions = Resolved<(typeof cookieOptions)['fields']>
+
+/** Accepts the options of the cookie, or `true` for the defaults. */
+export const cookieOption = (): Rule<CookieOptions | true, ResolvedCookieOptions> => ({
+  expected: 'true or an object',
+  parse: (value, option) => cookieOptions.parse(option, value === true ? {} : value, `${option}.`),
+})
 
 type SetCookieHeader = readonly ['set-cookie', string]
 
@@ -44,24 +89,16 @@ export interface CookieCarrier {
 
 /** Each value may cost a read of the store. */
 const MAX_VALUES = 8
-const KNOWN = ['name', 'clientId', 'allowedOrigins', 'embedded', 'legacyCookie']
 
-/** Throws `ConfigurationError`. */
-export function cookieCarrier(cookie: CookieOptions | true): CookieCarrier {
-  const options = cookie === true ? {} : cookie
-  for (const option of Object.keys(options)) {
-    if (!KNOWN.includes(option))
-      throw new ConfigurationError(`cookie.${option}`, `is not an option of cookies; known are ${KNOWN.join(', ')}`)
-  }
-  const { name = 'baton', clientId = FIRST_PARTY, allowedOrigins = [], embedded = false } = options
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name) || /^__(host|secure)-/i.test(name))
-    throw new ConfigurationError(
-      'cookie.name',
-      `${JSON.stringify(name)} is not 1 to 64 letters, digits, - or _ without a prefix; __Host- is added by itself`,
-    )
-  for (const origin of allowedOrigins) demandOrigin('cookie.allowedOrigins', origin)
-  const legacy =
-    options.legacyCookie === undefined ? null : legacyCookie(options.legacyCookie, [name, `__Host-${name}`])
+/** Throws `ConfigurationError` if the legacy cookie has the same name. */
+export function cookieCarrier({
+  name,
+  clientId,
+  allowedOrigins,
+  embedded,
+  legacyCookie: legacyOptions,
+}: ResolvedCookieOptions): CookieCarrier {
+  const legacy = legacyOptions === undefined ? null : legacyCookie(legacyOptions, [name, `__Host-${name}`])
 
   // Browsers accept neither the prefix nor SameSite=None without Secure. Plain http is for development on one machine.
   const nameFor = ({ scheme }: Transport) => (scheme === 'https' ? `__Host-${name}` : name)

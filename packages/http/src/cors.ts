@@ -1,54 +1,53 @@
-import { ConfigurationError } from '@baton/core'
-import { demandKnown } from './endpoint.js'
+import { declareOptions, listOf, type OptionsOf, required } from '@baton/core/options'
 import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from './message.js'
-import { demandOrigin } from './origin.js'
+import { origin } from './origin.js'
 
-export interface CorsOptions {
-  /** Origins whose pages may call, exact: `https://app.example`, `capacitor://localhost`. */
-  readonly origins: readonly string[]
-}
+export const corsOptions = declareOptions({
+  /** The exact origins whose pages may call: `https://app.example`, `capacitor://localhost`. */
+  origins: required(listOf(origin())),
+})
+
+export type CorsOptions = OptionsOf<typeof corsOptions>
 
 type Header = PlainResponse['headers'][number]
 
-/** What pages may send besides what every page may: credentials of clients, proofs, and the key of a retry. */
+/** Headers that pages may send in addition to the safelisted ones: client credentials, DPoP proofs, and the key of a retry. */
 const REQUEST_HEADERS = 'authorization, content-type, dpop, idempotency-key'
-/** What pages get to see besides what every page does. */
-const EXPOSED = 'date, dpop-nonce, www-authenticate, retry-after, ratelimit, ratelimit-policy'
+/** Headers that pages may read in addition to the safelisted ones. */
+const EXPOSED_HEADERS = 'date, dpop-nonce, www-authenticate, retry-after, ratelimit, ratelimit-policy'
 const PREFLIGHT_SECONDS = '600'
 
 /**
- * Lets pages of other origins call an endpoint that takes `POST` and no cookie, and lets them read its errors too. Never with
- * credentials: no cookie rides along. Not for your authorize page, which people visit and scripts do not (RFC 9700 section 2.6).
+ * Adds CORS to an endpoint that accepts `POST` and no cookie: pages of the listed origins may call it and read its errors, always
+ * without credentials. Do not use it for your authorization page, which users visit and scripts do not (RFC 9700 section 2.6).
  * Throws `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * const token = withCors(refreshEndpoint(tokens, { accessToken, clients }), { origins: ['https://spa.example'] })
+ * ```
  */
 export function withCors(endpoint: Endpoint, options: CorsOptions): Endpoint {
-  demandKnown(options, ['origins'])
-  const origins = originsOf(options.origins)
+  const origins = new Set(corsOptions.parse('withCors', options).origins)
   return async (request) => {
-    const origin = soleHeader(request, 'origin')
-    // An origin that is not on the list is never repeated, not even to refuse it.
-    const allowed = origin !== null && origins.has(origin) ? origin : null
-    if (allowed !== null && isPreflight(request)) return preflight(allowed)
+    const requestOrigin = soleHeader(request, 'origin')
+    // An origin that is not on the list is never repeated in a response.
+    const allowed = requestOrigin !== null && origins.has(requestOrigin) ? requestOrigin : null
+    if (allowed !== null && isPreflight(request)) return preflightResponse(allowed)
     const { headers, ...response } = await endpoint(request)
     return { ...response, headers: [...headers, ...(allowed === null ? [] : readableBy(allowed)), ['vary', 'Origin']] }
   }
-}
-
-function originsOf(origins: unknown): ReadonlySet<string> {
-  if (!Array.isArray(origins)) throw new ConfigurationError('cors.origins', 'is not a list of origins')
-  for (const origin of origins) demandOrigin('cors.origins', origin)
-  return new Set(origins as string[])
 }
 
 function isPreflight({ method, headers }: PlainRequest): boolean {
   return method === 'OPTIONS' && headers['access-control-request-method'] !== undefined
 }
 
-function preflight(origin: string): PlainResponse {
+function preflightResponse(allowedOrigin: string): PlainResponse {
   return {
     status: 204,
     headers: [
-      ['access-control-allow-origin', origin],
+      ['access-control-allow-origin', allowedOrigin],
       ['access-control-allow-methods', 'POST'],
       ['access-control-allow-headers', REQUEST_HEADERS],
       ['access-control-max-age', PREFLIGHT_SECONDS],
@@ -58,9 +57,9 @@ function preflight(origin: string): PlainResponse {
   }
 }
 
-function readableBy(origin: string): readonly Header[] {
+function readableBy(allowedOrigin: string): readonly Header[] {
   return [
-    ['access-control-allow-origin', origin],
-    ['access-control-expose-headers', EXPOSED],
+    ['access-control-allow-origin', allowedOrigin],
+    ['access-control-expose-headers', EXPOSED_HEADERS],
   ]
 }

@@ -1,6 +1,7 @@
-import { OperationalError, ConfigurationError, type RefreshTokens } from '@baton/core'
+import { ConfigurationError, OperationalError, type RefreshTokens } from '@baton/core'
+import type { OptionsOf } from '@baton/core/options'
 import type { Endpoint, PlainRequest, PlainResponse } from './message.js'
-import type { EndpointOptions } from './options.js'
+import { type EndpointOptions, endpointOptions, type ResolvedEndpointOptions, transportOptions } from './options.js'
 import { type CountedRequest, defaultRateLimits, noRateLimits, type RateLimits } from './rate-limits/rate-limits.js'
 import {
   invalidRequest,
@@ -11,7 +12,7 @@ import {
   unavailable,
 } from './respond.js'
 import { type Transport, transportReader } from './transport.js'
-import { report, warn } from './warn.js'
+import { report } from './warn.js'
 
 /** A request that has passed what every endpoint checks. */
 export interface Exchange {
@@ -26,10 +27,7 @@ export interface Exchange {
 
 export interface EndpointDefinition {
   readonly tokens: RefreshTokens
-  /** As the app gave them, checked here. */
-  readonly options: EndpointOptions
-  /** Options of this endpoint besides those of every endpoint. */
-  readonly ownOptions: readonly string[]
+  readonly options: ResolvedEndpointOptions
   readonly methods: readonly string[]
   /**
    * True if `answer` serves requests that prove to be legitimate (`rejectUnproven`) even if their address has no points left.
@@ -39,16 +37,13 @@ export interface EndpointDefinition {
   readonly answer: (exchange: Exchange) => Promise<PlainResponse>
 }
 
-const KNOWN = ['rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now']
-
 /**
- * What all endpoints have in common: method, transport and the limit per address come before their own business, and whatever
- * breaks in it is answered once. Throws `ConfigurationError` for bad options.
+ * Creates an endpoint. Method, transport and the limit per address are checked before `answer` is called. Errors are reported and sent
+ * as 500 or 503 in one place.
  */
 export function endpoint(definition: EndpointDefinition): Endpoint {
-  const { tokens, options, ownOptions, methods, acceptsProof = false, answer } = definition
-  const { rateLimit, onError = warn, now = Date.now } = options
-  demandKnown(options, [...ownOptions, ...KNOWN])
+  const { tokens, options, methods, acceptsProof = false, answer } = definition
+  const { rateLimit, onError, now } = options
   const transportOf = transportReader(options)
   const limits = limitsOf(tokens, rateLimit)
 
@@ -84,14 +79,19 @@ export function endpoint(definition: EndpointDefinition): Endpoint {
   }
 }
 
+export const requestCounterOptions = transportOptions.extend({ rateLimit: endpointOptions.fields.rateLimit })
+
+export type RequestCounterOptions = OptionsOf<typeof requestCounterOptions>
+
 /**
  * Counts the requests of an endpoint of your own under their addresses, in the same buckets as the endpoints over `tokens`: reject a
  * request with `exhausted`, call `release` once it has proved to be legitimate, and `settle` when it ends. Throws `ConfigurationError`.
  */
 export function requestCounter(
   tokens: RefreshTokens,
-  { rateLimit, ...transport }: Pick<EndpointOptions, 'rateLimit' | 'trustProxy' | 'publicUrl'> = {},
+  options: RequestCounterOptions = {},
 ): (request: PlainRequest) => Promise<CountedRequest> {
+  const { rateLimit, ...transport } = requestCounterOptions.parse('requestCounter', options)
   const transportOf = transportReader(transport)
   const limits = limitsOf(tokens, rateLimit)
   return async (request) => limits.countRequest(transportOf(request).address, 'inTurn')

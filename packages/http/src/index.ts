@@ -1,6 +1,7 @@
 export type { Endpoint, PeerCertificate, PlainBody, PlainRequest, PlainResponse } from './message.js'
 export type { LegacyCookieOptions } from './legacy-cookie.js'
-export type { CookieOptions, EndpointOptions, TransportOptions } from './options.js'
+export type { CookieOptions } from './carrier.js'
+export type { EndpointOptions, TransportOptions } from './options.js'
 export type { ClientKey } from './clients/assertion.js'
 export type { CertificateHeaders, CertificateSource, TlsSubject } from './clients/certificate.js'
 export type { ClientOptions } from './clients/authenticate.js'
@@ -52,7 +53,7 @@ export {
 } from './node.js'
 export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './web.js'
 export { BadInput, loginEndpoint, type LoginOptions, type SignIn } from './endpoints/login.js'
-export { requestCounter } from './endpoint.js'
+export { requestCounter, type RequestCounterOptions } from './endpoint.js'
 export { pageGuard } from './page-guard.js'
 export { readJson, type ReadJson } from './json.js'
 export { sessionsEndpoint, type SessionsOptions } from './endpoints/sessions.js'
@@ -68,12 +69,8 @@ export type { DpopOptions } from './dpop/dpop.js'
 export type { NonceOptions } from './dpop/nonces.js'
 export type { ProofAlgorithm } from './dpop/proof.js'
 export { hashClientSecret, type SecretHash } from './clients/secret.js'
-export {
-  type CookieRefreshOptions,
-  refreshEndpoint,
-  type RefreshOptions,
-  type TokenEndpointOptions,
-} from './endpoints/token.js'
+export type { CookieRefreshOptions } from './endpoints/cookie-refresh.js'
+export { refreshEndpoint, type RefreshOptions, type TokenEndpointOptions } from './endpoints/token.js'
 export { revocationEndpoint, type RevocationOptions } from './endpoints/revocation.js'
 export { introspectionEndpoint, type IntrospectionOptions } from './endpoints/introspection.js'
 export { jwksEndpoint } from './endpoints/jwks.js'

@@ -1,18 +1,14 @@
-import { matching, type Rule } from '@baton/core/options'
+import { rule, type Rule } from '@baton/core/options'
 
 /** The issuer identifier of an authorization server (RFC 8414 section 2). */
-export function issuerUrl(): Rule<string> {
-  const { expected, parse } = matching(
-    /^https?:\/\/[^?#]+$/,
+export const issuerUrl = (): Rule<string> =>
+  rule(
     'an http(s) URL without query and fragment',
+    isIssuer,
     'use the URL of this server, such as https://login.example',
   )
-  return {
-    expected,
-    parse(value, option) {
-      const url = parse(value, option)
-      // Text such as `https://a b` passes the pattern and is no URL.
-      return URL.canParse(url) ? url : parse(undefined, option)
-    },
-  }
+
+function isIssuer(issuer: unknown): boolean {
+  const url = typeof issuer === 'string' && URL.canParse(issuer) ? new URL(issuer) : null
+  return url !== null && /^https?:$/.test(url.protocol) && !/[?#]/.test(String(issuer))
 }

@@ -1,43 +1,68 @@
-import type { LegacyCookieOptions } from './legacy-cookie.js'
+import {
+  declareOptions,
+  func,
+  integer,
+  literalOr,
+  objectWith,
+  optional,
+  type OptionsOf,
+  type Resolved,
+  rule,
+  withDefault,
+} from '@baton/core/options'
+import { isLoopbackName } from './ip-address.js'
 import type { RateLimits } from './rate-limits/rate-limits.js'
+import { warn } from './warn.js'
 
 /** How requests reach this server. */
-export interface TransportOptions {
+export const transportOptions = declareOptions({
   /**
-   * How many proxies of yours stand in front, each appending to X-Forwarded-For. 0 (the default) trusts no forwarding header.
-   * The client's address and scheme are then taken from where the outermost of them wrote.
+   * The number of your reverse proxies in front of this server, each of which appends to X-Forwarded-For. The client's address and
+   * scheme are taken from the entry of the outermost one. Default 0: forwarding headers are ignored.
    */
-  readonly trustProxy?: number
+  trustProxy: withDefault(
+    integer({ min: 0, max: 100, fix: 'pass the number of your proxies in front of this server' }),
+    0,
+  ),
   /**
-   * Where clients find your `/`, such as `https://login.example`; with the path in front that a proxy of yours cuts off, if one
-   * does. DPoP proofs must be made for it. Default: what the Host header says, which anybody can write.
+   * The URL under which clients reach the path `/` of this server, such as `https://login.example`; with the path that a proxy
+   * removes, if one does. DPoP proofs must be made for it. Default: from the Host header, which every client can set.
    */
-  readonly publicUrl?: string
-}
+  publicUrl: optional(
+    rule<string>(
+      'the https URL under which clients reach this server, such as "https://login.example"',
+      isPublicUrl,
+      'http is accepted for loopback hosts only',
+    ),
+  ),
+})
 
-/** What every endpoint understands. */
-export interface EndpointOptions extends TransportOptions {
-  /** `rateLimits({ … })`, the same for all endpoints so that they count together; false for none. Default: one per `RefreshTokens`. */
-  readonly rateLimit?: RateLimits | false
-  /** Told of every error that was answered with 500 or 503. Default: a process warning with the error's name and code. */
-  readonly onError?: (error: unknown) => unknown
-  /** Epoch milliseconds. Default `Date.now`. */
-  readonly now?: () => number
-}
+export type TransportOptions = OptionsOf<typeof transportOptions>
 
-export interface CookieOptions {
-  /** Without the `__Host-` prefix, which is added wherever the cookie is Secure. Default `baton`. */
-  readonly name?: string
-  /** The client that cookie sessions are issued to. Default `first-party`. */
-  readonly clientId?: string
-  /** Origins besides the server's own that may refresh and sign out, exact: `https://app.example`, `capacitor://localhost`. */
-  readonly allowedOrigins?: readonly string[]
-  /** True for apps that live in other people's frames: `SameSite=None; Partitioned` instead of `SameSite=Strict`. */
-  readonly embedded?: boolean
+/** What every endpoint accepts. */
+export const endpointOptions = transportOptions.extend({
   /**
-   * The cookie in which the system you come from keeps its refresh token: its name, or also its path and domain. A browser without
-   * Baton's cookie is let in by it, if `accept` of `createRefreshTokens` accepts the token. Tokens of Baton are never accepted there.
-   * Every response that sets or clears Baton's cookie expires it. Remove the option once no token of that system is left.
+   * What `rateLimits(…)` returns, the same for all endpoints, so that they count together; false for no limits. Default: one for each
+   * `RefreshTokens`.
    */
-  readonly legacyCookie?: string | LegacyCookieOptions
+  rateLimit: optional(
+    literalOr(false, objectWith<RateLimits>(['countRequest', 'countRefresh'], 'what rateLimits() returns')),
+  ),
+  /** Called with every error that is sent as a response of 500 or 503. Default: a process warning with the name and code of the error. */
+  onError: withDefault(func<(error: unknown) => unknown>(), warn),
+  /** The current time in epoch milliseconds. Default `Date.now`. */
+  now: withDefault(func<() => number>(), Date.now),
+})
+
+export type EndpointOptions = OptionsOf<typeof endpointOptions>
+
+/** The options of every endpoint with their defaults. */
+export type ResolvedEndpointOptions = Resolved<(typeof endpointOptions)['fields']>
+
+function isPublicUrl(value: unknown): boolean {
+  if (typeof value !== 'string' || !URL.canParse(value) || /[?#]/.test(value)) return false
+  const { protocol, hostname, username, password } = new URL(value)
+  // Requests over http from other hosts are rejected in any case.
+  const isLoopbackHttp = protocol === 'http:' && isLoopbackName(hostname)
+  return (protocol === 'https:' || isLoopbackHttp) && username === '' && password === ''
 }

@@ -1,27 +1,26 @@
-import { ConfigurationError } from '@baton/core'
-import { isLoopbackName } from './loopback.js'
+import { rule, type Rule } from '@baton/core/options'
+import { isLoopbackName } from './ip-address.js'
 
-/** Schemes of URLs that have no origin of their own, or none that browsers send over HTTP. */
+/** Schemes whose URLs have no origin, or none that browsers send over HTTP. */
 const WITHOUT_ORIGIN: ReadonlySet<string> = new Set([
   ...['about:', 'blob:', 'data:', 'file:', 'filesystem:', 'ftp:', 'javascript:', 'view-source:', 'ws:', 'wss:'],
 ])
 
 /**
- * Throws `ConfigurationError` for anything but an exact origin as browsers send it: https, http on this machine, or an app shell such as
- * `capacitor://localhost`. Rejects `null`, which every opaque origin shares.
+ * Accepts an exact origin as browsers send it: https, http on a loopback host, or an app shell such as `capacitor://localhost`. Rejects
+ * `null`, which all opaque origins share.
  */
-export function demandOrigin(option: string, origin: unknown): void {
-  if (typeof origin === 'string' && isOrigin(origin)) return
-  throw new ConfigurationError(
-    option,
-    `${JSON.stringify(origin)} is not an exact origin; write it as browsers send it, like https://app.example or capacitor://localhost`,
+export const origin = (): Rule<string> =>
+  rule(
+    'an exact origin as browsers send it, such as "https://app.example" or "capacitor://localhost"',
+    isOrigin,
+    'omit path and trailing slash; http is accepted for loopback hosts only',
   )
-}
 
-function isOrigin(text: string): boolean {
-  if (!URL.canParse(text)) return false
-  const { protocol, host, hostname } = new URL(text)
+function isOrigin(value: unknown): boolean {
+  if (typeof value !== 'string' || !URL.canParse(value)) return false
+  const { protocol, host, hostname } = new URL(value)
   // `URL.origin` is "null" for app shells; this is how browsers serialize theirs.
-  if (`${protocol}//${host}` !== text || host === '' || WITHOUT_ORIGIN.has(protocol)) return false
+  if (`${protocol}//${host}` !== value || host === '' || WITHOUT_ORIGIN.has(protocol)) return false
   return protocol !== 'http:' || isLoopbackName(hostname)
 }

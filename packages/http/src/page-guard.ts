@@ -1,19 +1,25 @@
-import { demandKnown } from './endpoint.js'
 import { rejectForged } from './csrf.js'
 import type { PlainRequest, PlainResponse } from './message.js'
-import type { TransportOptions } from './options.js'
+import { type TransportOptions, transportOptions } from './options.js'
 import { invalidRequest } from './respond.js'
 import { transportReader } from './transport.js'
 
 /**
- * For an endpoint of your own that acts for whoever a cookie names: the refusal of a request that came over plain http from another
- * machine, or that no page of this origin has made with `X-Baton: 1`; null for one that may go on. Throws `ConfigurationError` for bad options.
+ * Creates a check for your own endpoints that a cookie authenticates. It returns the response that rejects a request over http from
+ * another machine, or one that no page of this origin has sent with the header `X-Baton: 1`; null for all other requests. Throws
+ * `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * const rejectCsrf = pageGuard()
+ * const rejection = rejectCsrf(readNodeRequest(request))
+ * if (rejection !== null) return writeNodeResponse(response, rejection)
+ * ```
  */
 export function pageGuard(options: TransportOptions = {}): (request: PlainRequest) => PlainResponse | null {
-  demandKnown(options, ['trustProxy', 'publicUrl'])
-  const transportOf = transportReader(options)
+  const readTransport = transportReader(transportOptions.parse('pageGuard', options))
   return (request) => {
-    const transport = transportOf(request)
+    const transport = readTransport(request)
     if (!transport.acceptable) return invalidRequest(transport.advice())
     return rejectForged(request, { transport, allowedOrigins: new Set() })
   }

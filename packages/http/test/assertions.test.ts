@@ -357,7 +357,9 @@ describe('registration of keys', () => {
     expect(() => construct({}, { issuer: undefined })).toThrow(/^option "issuer" /)
     for (const issuer of ['as.example', 'https://as.example?x', 5])
       expect(() => construct({}, { issuer })).toThrow(/^option "issuer" /)
-    expect(() => construct({}, { issuer: ISSUER, assertionAudiences: [''] })).toThrow(/^option "assertionAudiences" /)
+    expect(() => construct({}, { issuer: ISSUER, assertionAudiences: [''] })).toThrow(
+      /^option "assertionAudiences\[0\]" /,
+    )
   })
 
   it('of a registry is looked at when its client comes: a mistake is the server’s, and lets nobody in', async () => {

@@ -241,12 +241,12 @@ describe('H-03: the cookie', () => {
     ['a prefixed name', { name: '__Host-baton' }, 'cookie.name'],
     ['a name with a space', { name: 'a b' }, 'cookie.name'],
     ['no name', { name: '' }, 'cookie.name'],
-    ['an origin with a path', { allowedOrigins: ['https://app.example/'] }, 'cookie.allowedOrigins'],
-    ['an origin in capitals', { allowedOrigins: ['https://App.example'] }, 'cookie.allowedOrigins'],
-    ['an origin with the usual port', { allowedOrigins: ['https://app.example:443'] }, 'cookie.allowedOrigins'],
-    ['an origin without TLS', { allowedOrigins: ['http://app.example'] }, 'cookie.allowedOrigins'],
-    ['a wildcard', { allowedOrigins: ['*'] }, 'cookie.allowedOrigins'],
-    ['null', { allowedOrigins: ['null'] }, 'cookie.allowedOrigins'],
+    ['an origin with a path', { allowedOrigins: ['https://app.example/'] }, 'cookie.allowedOrigins[0]'],
+    ['an origin in capitals', { allowedOrigins: ['https://App.example'] }, 'cookie.allowedOrigins[0]'],
+    ['an origin with the usual port', { allowedOrigins: ['https://app.example:443'] }, 'cookie.allowedOrigins[0]'],
+    ['an origin without TLS', { allowedOrigins: ['http://app.example'] }, 'cookie.allowedOrigins[0]'],
+    ['a wildcard', { allowedOrigins: ['*'] }, 'cookie.allowedOrigins[0]'],
+    ['null', { allowedOrigins: ['null'] }, 'cookie.allowedOrigins[0]'],
     ['a misspelt option', { allowOrigins: [] } as never, 'cookie.allowOrigins'],
   ])('%s is misuse', (_name, cookie, option) => {
     const make = () => logoutEndpoint(world().tokens, { cookie })

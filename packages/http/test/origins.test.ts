@@ -9,7 +9,7 @@ const nothing: Endpoint = async () => ({ status: 204, headers: [], body: null })
 
 /** Every option that takes origins. */
 const lists: readonly (readonly [string, (origin: string) => unknown])[] = [
-  ['cors.origins', (origin) => withCors(nothing, { origins: [origin] })],
+  ['origins', (origin) => withCors(nothing, { origins: [origin] })],
   ['cookie.allowedOrigins', (origin) => logoutEndpoint(tokens, { cookie: { allowedOrigins: [origin] } })],
   ['cookie.allowedOrigins', (origin) => refreshEndpoint(tokens, { accessToken, cookie: { allowedOrigins: [origin] } })],
   [
@@ -71,7 +71,7 @@ describe.each(lists)('%s', (option, build) => {
 
   test.each(NO_ORIGINS)('rejects %j', (origin) => {
     expect(() => build(origin)).toThrow(ConfigurationError)
-    expect(() => build(origin)).toThrow(expect.objectContaining({ option }))
+    expect(() => build(origin)).toThrow(expect.objectContaining({ option: `${option}[0]` }))
   })
 })
 

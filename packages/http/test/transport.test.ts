@@ -2,7 +2,8 @@ import { ConfigurationError } from '@baton/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { logoutEndpoint, refreshEndpoint, revocationEndpoint } from '../src/index.js'
-import { networkOf, transportReader, urlOf } from '../src/transport.js'
+import { toNetwork } from '../src/ip-address.js'
+import { transportReader, urlOf } from '../src/transport.js'
 import {
   CLIENTS,
   expectError,
@@ -182,21 +183,21 @@ describe('addresses as buckets', () => {
     ['::1', '0:0:0:0::/64'],
     ['64:ff9b::203.0.113.7', '64:ff9b:0:0::/64'],
   ])('%s counts as %s', (address, network) => {
-    expect(networkOf(address)).toBe(network)
+    expect(toNetwork(address)).toBe(network)
   })
 
   test('all addresses of one /64 share a bucket, however they are written', () => {
     fc.assert(
       fc.property(fc.ipV6(), fc.ipV4(), (v6, v4) => {
-        expect(networkOf(v6)).toMatch(/^([0-9a-f]{1,4}:){4}:\/64$|^\d+\.\d+\.\d+\.\d+$/)
-        expect(networkOf(`::ffff:${v4}`)).toBe(networkOf(v4))
+        expect(toNetwork(v6)).toMatch(/^([0-9a-f]{1,4}:){4}:\/64$|^\d+\.\d+\.\d+\.\d+$/)
+        expect(toNetwork(`::ffff:${v4}`)).toBe(toNetwork(v4))
       }),
     )
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 0xffff }), { minLength: 8, maxLength: 8 }), (groups) => {
         const text = groups.map((group) => group.toString(16))
         const other = [...text.slice(0, 4), '1', '2', '3', '4']
-        expect(networkOf(text.join(':').toUpperCase())).toBe(networkOf(other.join(':')))
+        expect(toNetwork(text.join(':').toUpperCase())).toBe(toNetwork(other.join(':')))
       }),
     )
   })

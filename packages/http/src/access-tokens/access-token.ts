@@ -1,4 +1,4 @@
-import { type Confirmation, type Grant, ConfigurationError } from '@baton/core'
+import type { Confirmation, Grant } from '@baton/core'
 
 /** What an access token is made from. */
 export interface AccessTokenGrant extends Grant {
@@ -54,9 +54,3 @@ export interface AccessTokens {
 export type AccessTokenFunction = (grant: AccessTokenGrant) => Promise<MintedAccessToken>
 
 export type AccessTokenOption = AccessTokens | AccessTokenFunction
-
-/** Throws `ConfigurationError` for access tokens that this server cannot read, such as those that a function makes. */
-export function demandReadable(accessToken: Partial<AccessTokens> | undefined): void {
-  if (accessToken === undefined || typeof accessToken.read === 'function') return
-  throw new ConfigurationError('accessToken', 'has no read(); leave it out if access tokens are made by a function')
-}

@@ -12,7 +12,7 @@ import type { Clients } from '../clients/registry.js'
 import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
 import { demandKnown } from '../endpoint.js'
 import { type PlainRequest, type PlainResponse, queryOf } from '../message.js'
-import type { TransportOptions } from '../options.js'
+import { type TransportOptions, transportOptions } from '../options.js'
 import { unavailable } from '../respond.js'
 import { transportReader, urlOf } from '../transport.js'
 import { report, warn } from '../warn.js'
@@ -40,23 +40,23 @@ export interface AccessTokenGuardOptions<Claims extends BearerClaims = AccessTok
    * Asks the store about every request, so that a revoked session ends at once and not when its access token does, and that a
    * proof works once and not for as long as it is fresh.
    */
-  readonly tokens?: Pick<RefreshTokens, 'find' | 'once'>
+  readonly tokens?: Pick<RefreshTokens, 'find' | 'once'> | undefined
   /**
    * Registered clients. With `tokens`, a session that the `validAfter` of its client revoked is rejected.
    */
-  readonly clients?: Clients
+  readonly clients?: Clients | undefined
   /** How proofs of keys are judged. */
-  readonly dpop?: DpopOptions
+  readonly dpop?: DpopOptions | undefined
   /** Where certificates come from, for tokens that are bound to one (RFC 8705). Without it such a token is worth nothing here. */
-  readonly clientCertificates?: CertificateSource
+  readonly clientCertificates?: CertificateSource | undefined
   /** Space-separated; all of it is demanded. */
-  readonly scope?: string
+  readonly scope?: string | undefined
   /** Names what is protected, in challenges. Default `api`. */
-  readonly realm?: string
+  readonly realm?: string | undefined
   /** Told of every error that was answered with 503. Default: a process warning with the error's name and code. */
-  readonly onError?: (error: unknown) => unknown
+  readonly onError?: ((error: unknown) => unknown) | undefined
   /** Epoch milliseconds. Default `Date.now`. */
-  readonly now?: () => number
+  readonly now?: (() => number) | undefined
 }
 
 export type GuardOutcome<Claims> =
@@ -139,7 +139,8 @@ export function guardBy<Claims extends BearerClaims>(
       `${JSON.stringify(realm)} cannot stand in a challenge; use printable ASCII without " and \\`,
     )
   const proofs = proofChecker(options.dpop)
-  const transportOf = transportReader(options)
+  const { trustProxy, publicUrl } = options
+  const transportOf = transportReader(transportOptions.parse('accessTokenGuard', { trustProxy, publicUrl }))
   const certificateIn = certificateReader(options.clientCertificates, options.trustProxy)
   const refuse = refusals({ realm, demanded, algorithms: proofs.algorithms })
 

@@ -1,4 +1,14 @@
-import { type Confirmation, OperationalError, ConfigurationError, type RefreshTokens } from '@baton/core'
+import { ConfigurationError, type Confirmation, OperationalError, type RefreshTokens } from '@baton/core'
+import {
+  declareOptions,
+  listOf,
+  optional,
+  type OptionsOf,
+  required,
+  rule,
+  text,
+  withDefault,
+} from '@baton/core/options'
 import type { Exchange } from '../endpoint.js'
 import type { Form } from '../form.js'
 import { issuerUrl } from '../issuer.js'
@@ -20,21 +30,31 @@ import { type Credentials, credentialsOf } from './credentials.js'
 import { type Clients, clientRegistry, isClientId } from './registry.js'
 import { isSecretHash, isSecretOf, liveHashes } from './secret.js'
 
-/** How an endpoint finds out who is asking. */
-export interface ClientOptions {
-  readonly clients: Clients
-  /** This server's issuer, `https://login.example`: what assertions of clients with `keys` have to be addressed to, as `aud`. */
-  readonly issuer?: string
+/** How an endpoint authenticates clients. */
+export const clientOptions = declareOptions({
+  clients: required(
+    rule<Clients>(
+      'a list of clients or an object with find(clientId)',
+      (clients) => Array.isArray(clients) || typeof (clients as Partial<ClientRegistry> | null)?.find === 'function',
+    ),
+  ),
+  /** The issuer of this server, `https://login.example`: the `aud` that assertions of clients with `keys` must have. */
+  issuer: optional(issuerUrl()),
   /**
-   * Other names that an assertion may be addressed to, such as the URL of the token endpoint, for clients of RFC 7523 before its
-   * revision. A name that another server might share lets assertions for that server work here. Default: none.
+   * Other accepted values of `aud`, such as the URL of the token endpoint, for clients of RFC 7523 before its revision. An assertion for
+   * another server that has one of these names is accepted here too. Default: none.
    */
-  readonly assertionAudiences?: readonly string[]
+  assertionAudiences: withDefault(listOf(text()), []),
   /** Where certificates come from, for clients that have registered some, or whose tokens are bound to theirs. Default: from nowhere. */
-  readonly clientCertificates?: CertificateSource
-}
+  clientCertificates: optional(
+    rule<CertificateSource>(
+      '"tls" or { header, verified: { header, value } }',
+      (source) => source === 'tls' || (typeof source === 'object' && source !== null),
+    ),
+  ),
+})
 
-export const CLIENT_OPTIONS = ['clients', 'issuer', 'assertionAudiences', 'clientCertificates'] as const
+export type ClientOptions = OptionsOf<typeof clientOptions>
 
 type Authentication =
   | {
@@ -165,12 +185,7 @@ function demandSource({ clients, clientCertificates }: ClientOptions): void {
 }
 
 function audienceOf({ clients, issuer, assertionAudiences = [] }: ClientOptions): AssertionAudience | null {
-  const others: unknown = assertionAudiences
-  if (!Array.isArray(others) || !others.every((name) => typeof name === 'string' && name !== ''))
-    throw new ConfigurationError('assertionAudiences', 'is not a list of names, such as the URL of the token endpoint')
-  if (issuer !== undefined) {
-    return { issuer: issuerUrl().parse(issuer, 'issuer'), others: assertionAudiences }
-  }
+  if (issuer !== undefined) return { issuer, others: assertionAudiences }
   if (Array.isArray(clients) && clients.some((client) => 'keys' in client))
     throw new ConfigurationError('issuer', 'is missing: assertions of clients with keys have to be addressed to it')
   return null

@@ -5,6 +5,7 @@ import type { TransportOptions } from '../options.js'
 import { clientAuthenticator, type ClientOptions } from './authenticate.js'
 import { type Client, wayOf } from './client.js'
 import { type Admission, clientPolicy } from './client-policy.js'
+import type { Clients } from './registry.js'
 
 /** A sign-in that the app has approved, and the client that is to get its tokens. */
 interface ApprovedSignIn {
@@ -24,7 +25,7 @@ export type LoginAdmission = (exchange: Exchange, signIn: ApprovedSignIn) => Pro
  */
 export function loginAdmission(
   tokens: RefreshTokens,
-  options: Partial<ClientOptions> & TransportOptions,
+  options: Omit<ClientOptions, 'clients'> & { readonly clients: Clients | undefined } & TransportOptions,
   ownClients: readonly (string | undefined)[],
 ): LoginAdmission {
   const { clients } = options

@@ -1,31 +1,46 @@
 import type { RefreshTokens } from '@baton/core'
+import { optional, type OptionsOf, required } from '@baton/core/options'
 import { mintingOf } from '../access-tokens/minting.js'
-import { cookieCarrier } from '../carrier.js'
+import { cookieCarrier, cookieOption } from '../carrier.js'
+import { clientOptions } from '../clients/authenticate.js'
 import { clientPolicy } from '../clients/client-policy.js'
 import { proofChecker } from '../dpop/dpop.js'
 import { withOptionalProof } from '../dpop/with-proof.js'
 import { endpoint } from '../endpoint.js'
 import type { Endpoint } from '../message.js'
+import { endpointOptions } from '../options.js'
 import { refresh } from '../refresh.js'
 import { signedOut } from '../respond.js'
 import { readCookieSession, tokenToRefresh } from '../session-cookie.js'
 import { tokenAnswer } from '../token-answer.js'
-import type { CookieRefreshOptions } from './token.js'
+import { dpopField, issuedAccessToken } from './shared-options.js'
+
+export const cookieRefreshOptions = endpointOptions.extend({
+  accessToken: issuedAccessToken,
+  cookie: required(cookieOption()),
+  /** As at the token endpoint. */
+  dpop: dpopField,
+  /** The registry of the cookie's client, if it is registered: its `validAfter` and the keys that it must prove apply here too. */
+  clients: optional(clientOptions.fields.clients.rule),
+})
+
+/** For the pages of your own app: the refresh token is in a cookie that no script can read. */
+export type CookieRefreshOptions = OptionsOf<typeof cookieRefreshOptions>
 
 /**
  * The refresh of a page that cannot see its own refresh token. No refusal sets or clears the cookie: a late verdict would otherwise
  * wipe a newer sign-in, and a dead cookie is harmless.
  */
 export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefreshOptions): Endpoint {
-  const carrier = cookieCarrier(options.cookie)
-  const policy = clientPolicy({ clients: options.clients, ownClients: [carrier.clientId] })
-  const proofs = proofChecker(options.dpop)
-  const issuer = { tokens, minting: mintingOf(options.accessToken, tokens.policy) }
+  const resolved = cookieRefreshOptions.parse('refreshEndpoint', options)
+  const carrier = cookieCarrier(resolved.cookie)
+  const policy = clientPolicy({ clients: resolved.clients, ownClients: [carrier.clientId] })
+  const proofs = proofChecker(resolved.dpop)
+  const issuer = { tokens, minting: mintingOf(resolved.accessToken, tokens.policy) }
 
   return endpoint({
     tokens,
-    options,
-    ownOptions: ['accessToken', 'cookie', 'clients', 'dpop'],
+    options: resolved,
     methods: ['POST'],
     acceptsProof: true,
     async answer(exchange) {

@@ -1,20 +1,25 @@
 import type { RefreshTokens } from '@baton/core'
-import { type AccessTokenClaims, type AccessTokens, demandReadable } from '../access-tokens/access-token.js'
+import type { OptionsOf } from '@baton/core/options'
+import type { AccessTokenClaims } from '../access-tokens/access-token.js'
 import { isFor } from '../access-tokens/claims.js'
 import { tokenTypeOf } from '../token-type.js'
-import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clients/authenticate.js'
+import { clientAuthenticator, clientOptions } from '../clients/authenticate.js'
 import type { Client } from '../clients/client.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
 import { endpoint } from '../endpoint.js'
 import { type Form, readForm } from '../form.js'
 import type { Endpoint, PlainRequest } from '../message.js'
-import type { EndpointOptions } from '../options.js'
+import { endpointOptions } from '../options.js'
 import { invalidClient, invalidRequest, json } from '../respond.js'
+import { readableAccessToken } from './shared-options.js'
 
-export interface IntrospectionOptions extends EndpointOptions, ClientOptions {
-  /** What makes the access tokens. Left out, only refresh tokens are known here. */
-  readonly accessToken?: AccessTokens
-}
+export const introspectionOptions = endpointOptions.extend({
+  ...clientOptions.fields,
+  /** The access tokens of this server. Default: none, so that only refresh tokens are active. */
+  accessToken: readableAccessToken,
+})
+
+export type IntrospectionOptions = OptionsOf<typeof introspectionOptions>
 
 interface Sessions {
   readonly tokens: RefreshTokens
@@ -27,15 +32,14 @@ interface Sessions {
  * `{"active":false}` and nothing more. Throws `ConfigurationError`.
  */
 export function introspectionEndpoint(tokens: RefreshTokens, options: IntrospectionOptions): Endpoint {
-  const policy = clientPolicy(options)
-  const authenticate = clientAuthenticator(tokens, options)
-  const { accessToken } = options
-  demandReadable(accessToken)
+  const resolved = introspectionOptions.parse('introspectionEndpoint', options)
+  const policy = clientPolicy(resolved)
+  const authenticate = clientAuthenticator(tokens, resolved)
+  const { accessToken } = resolved
 
   return endpoint({
     tokens,
-    options,
-    ownOptions: [...CLIENT_OPTIONS, 'accessToken'],
+    options: resolved,
     methods: ['POST'],
     acceptsProof: true,
     async answer(exchange) {

@@ -1,26 +1,36 @@
 import {
+  ConfigurationError,
   type Confirmation,
-  OperationalError,
   FIRST_PARTY,
   type Issued,
-  ConfigurationError,
+  OperationalError,
   type RefreshTokens,
 } from '@baton/core'
-import type { AccessTokenOption, MintedAccessToken } from '../access-tokens/access-token.js'
+import {
+  declareOptions,
+  func,
+  nested,
+  optional,
+  type OptionsOf,
+  required,
+  text,
+  withDefault,
+} from '@baton/core/options'
+import type { MintedAccessToken } from '../access-tokens/access-token.js'
 import { mintingOf } from '../access-tokens/minting.js'
-import { type CookieCarrier, cookieCarrier } from '../carrier.js'
-import { CLIENT_OPTIONS, type ClientOptions } from '../clients/authenticate.js'
+import { type CookieCarrier, cookieCarrier, cookieOption } from '../carrier.js'
+import { clientOptions } from '../clients/authenticate.js'
 import { loginAdmission } from '../clients/login-client.js'
-import type { Clients } from '../clients/registry.js'
 import { rejectForeign } from '../csrf.js'
-import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
+import { proofChecker } from '../dpop/dpop.js'
 import { withProof } from '../dpop/with-proof.js'
-import { demandKnown, endpoint, type Exchange } from '../endpoint.js'
+import { endpoint, type Exchange } from '../endpoint.js'
 import { readJson } from '../json.js'
 import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from '../message.js'
-import type { CookieOptions, EndpointOptions } from '../options.js'
+import { endpointOptions } from '../options.js'
 import { error, json, tooManyRequests } from '../respond.js'
 import { tokenAnswer } from '../token-answer.js'
+import { dpopField, issuedAccessToken, scopeText } from './shared-options.js'
 
 /** Who signed in, and what the session is for. */
 export interface SignIn {
@@ -47,29 +57,41 @@ export interface SignIn {
   readonly deliver?: 'cookie' | 'body'
 }
 
-export interface LoginOptions extends EndpointOptions, Partial<ClientOptions> {
+const loginDefaults = declareOptions({
+  clientId: optional(text()),
+  scope: optional(scopeText()),
+})
+
+export const loginOptions = endpointOptions.extend({
+  ...clientOptions.fields,
   /**
    * Registered clients, as at the token endpoint. A client with credentials then gets tokens only if the request has them too, as HTTP
    * Basic or as members of the JSON body; a client whose tokens are bound to a key only with a proof of a key.
    */
-  readonly clients?: Clients
-  readonly accessToken: AccessTokenOption
+  clients: optional(clientOptions.fields.clients.rule),
+  accessToken: issuedAccessToken,
   /**
-   * Checks the members of the JSON body, whatever they are, in your own way. Null is a wrong name or password: answer it as late
-   * as a right one, or names can be told apart. Throw `BadInput` for what no person typed. Any other error is an outage: 503.
+   * Checks the members of the JSON body. Null means a wrong name or password: return it as late as a success, or an attacker can tell
+   * which names exist. Throw `BadInput` for a request that is malformed. Any other error is an outage: 503.
    */
-  readonly authenticate: (input: Readonly<Record<string, unknown>>, request: PlainRequest) => Promise<SignIn | null>
+  authenticate:
+    required(func<(input: Readonly<Record<string, unknown>>, request: PlainRequest) => Promise<SignIn | null>>()),
   /**
-   * Returns the account that a sign-in is for, such as `(input) => input.username`: failed sign-ins are then limited per account and
-   * address. Default: per address, so that a few wrong passwords delay everybody who shares the address.
+   * Returns the account that a login is for, such as `(input) => input.username`: failed logins are then limited per account and
+   * address. Default: per address, so that a few wrong passwords delay all users who share the address.
    */
-  readonly accountName?: (input: Readonly<Record<string, unknown>>) => unknown
-  /** The same as at the refresh endpoint. */
-  readonly cookie?: CookieOptions | true
+  accountName: optional(func<(input: Readonly<Record<string, unknown>>) => unknown>()),
   /** As at the refresh endpoint. */
-  readonly dpop?: DpopOptions
-  readonly defaults?: { readonly clientId?: string; readonly scope?: string }
-}
+  cookie: optional(cookieOption()),
+  /** As at the refresh endpoint. */
+  dpop: dpopField,
+  /** The client and the scope of logins for which `authenticate` returns none. */
+  defaults: withDefault(nested(loginDefaults), { clientId: undefined, scope: undefined }),
+})
+
+export type LoginOptions = OptionsOf<typeof loginOptions>
+
+type Authenticate = LoginOptions['authenticate']
 
 /** Thrown by `authenticate`: the request makes no sense. Its message is sent to the caller, so repeat nothing of the request in it. */
 export class BadInput extends Error {
@@ -91,14 +113,12 @@ const MOST_USER_AGENT_LENGTH = 512
  * Throws `ConfigurationError`.
  */
 export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): Endpoint {
-  const { authenticate, accountName = () => null, defaults = {} } = options
-  if (typeof (authenticate as unknown) !== 'function')
-    throw new ConfigurationError('authenticate', 'is missing; give a function that checks name and password')
-  demandKnown(defaults, ['clientId', 'scope'])
-  const minting = mintingOf(options.accessToken, tokens.policy)
-  const proofs = proofChecker(options.dpop)
-  const carrier = options.cookie === undefined ? null : cookieCarrier(options.cookie)
-  const admit = loginAdmission(tokens, options, [defaults.clientId, carrier?.clientId])
+  const resolved = loginOptions.parse('loginEndpoint', options)
+  const { authenticate, accountName = () => null, defaults } = resolved
+  const minting = mintingOf(resolved.accessToken, tokens.policy)
+  const proofs = proofChecker(resolved.dpop)
+  const carrier = resolved.cookie === undefined ? null : cookieCarrier(resolved.cookie)
+  const admit = loginAdmission(tokens, resolved, [defaults.clientId, carrier?.clientId])
 
   function nameIn(input: Readonly<Record<string, unknown>>): string | null {
     try {
@@ -163,8 +183,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
 
   return endpoint({
     tokens,
-    options,
-    ownOptions: [...CLIENT_OPTIONS, 'accessToken', 'authenticate', 'accountName', 'cookie', 'dpop', 'defaults'],
+    options: resolved,
     methods: ['POST'],
     async answer(exchange) {
       const { request, transport, limits, counted } = exchange
@@ -240,7 +259,7 @@ function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { exchange, con
 }
 
 async function ask(
-  authenticate: LoginOptions['authenticate'],
+  authenticate: Authenticate,
   input: Readonly<Record<string, unknown>>,
   request: PlainRequest,
 ): Promise<SignIn | BadInput | null> {
@@ -257,7 +276,7 @@ type IssueRequest = Parameters<RefreshTokens['issue']>[0]
 function requestOf(
   { request }: Exchange,
   signIn: SignIn,
-  defaults: NonNullable<LoginOptions['defaults']>,
+  defaults: { readonly scope: string | undefined },
 ): IssueRequest {
   const { scope = defaults.scope ?? '', audience } = signIn
   const { offline = scope.split(' ').includes('offline_access') } = signIn

@@ -1,18 +1,22 @@
 import type { RefreshTokens, RevokeRequest } from '@baton/core'
-import { type CarriedToken, cookieCarrier } from '../carrier.js'
-import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
+import { type OptionsOf, required } from '@baton/core/options'
+import { type CarriedToken, cookieCarrier, cookieOption } from '../carrier.js'
+import { proofChecker } from '../dpop/dpop.js'
 import { unconfirmed, withOptionalProof } from '../dpop/with-proof.js'
 import { endpoint, type Exchange } from '../endpoint.js'
 import type { Endpoint } from '../message.js'
-import type { CookieOptions, EndpointOptions } from '../options.js'
+import { endpointOptions } from '../options.js'
 import { noContent, otherSession } from '../respond.js'
 import { readCookieSession, type SessionCookies } from '../session-cookie.js'
+import { dpopField } from './shared-options.js'
 
-export interface LogoutOptions extends EndpointOptions {
-  readonly cookie: CookieOptions | true
+export const logoutOptions = endpointOptions.extend({
+  cookie: required(cookieOption()),
   /** As at the refresh endpoint. A session that is bound to a key is revoked only with a proof of that key. */
-  readonly dpop?: DpopOptions
-}
+  dpop: dpopField,
+})
+
+export type LogoutOptions = OptionsOf<typeof logoutOptions>
 
 /**
  * Revokes the family of the cookie and clears the cookie; 204 also without a cookie. With several cookies of the name, the family of
@@ -22,13 +26,13 @@ export interface LogoutOptions extends EndpointOptions {
  * less. If the store fails, the cookie stays. Throws `ConfigurationError`.
  */
 export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): Endpoint {
-  const carrier = cookieCarrier(options.cookie)
-  const proofs = proofChecker(options.dpop)
+  const resolved = logoutOptions.parse('logoutEndpoint', options)
+  const carrier = cookieCarrier(resolved.cookie)
+  const proofs = proofChecker(resolved.dpop)
 
   return endpoint({
     tokens,
-    options,
-    ownOptions: ['cookie', 'dpop'],
+    options: resolved,
     methods: ['POST'],
     acceptsProof: true,
     async answer(exchange) {

@@ -5,31 +5,34 @@ import {
   type RevokeOutcome,
   sameConfirmation,
 } from '@baton/core'
-import { type AccessTokens, demandReadable } from '../access-tokens/access-token.js'
-import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clients/authenticate.js'
+import { boolean, optional, type OptionsOf } from '@baton/core/options'
+import { clientAuthenticator, clientOptions } from '../clients/authenticate.js'
 import type { Client } from '../clients/client.js'
-import { type DpopOptions, proofChecker, type Proven } from '../dpop/dpop.js'
+import { proofChecker, type Proven } from '../dpop/dpop.js'
 import { unconfirmed, withOptionalProof } from '../dpop/with-proof.js'
 import { endpoint, type Exchange, rejectUnproven } from '../endpoint.js'
 import { readForm } from '../form.js'
 import type { Endpoint, PlainResponse } from '../message.js'
-import type { EndpointOptions } from '../options.js'
+import { endpointOptions } from '../options.js'
 import { error, invalidRequest, json } from '../respond.js'
+import { dpopField, readableAccessToken } from './shared-options.js'
 
-export interface RevocationOptions extends EndpointOptions, ClientOptions {
-  /** Reads the access tokens of this server. Without it, an access token is unknown here: the response is 200 and nothing ends. */
-  readonly accessToken?: AccessTokens
+export const revocationOptions = endpointOptions.extend({
+  ...clientOptions.fields,
+  /** The access tokens of this server. Without it, an access token is unknown: the response is 200 and nothing is revoked. */
+  accessToken: readableAccessToken,
   /**
    * True: revoking an access token ends its whole session, as RFC 7009 section 2.1 allows. Access tokens are not stored, so one
    * cannot be revoked alone. Resource servers that ask the store (introspection, or a guard with `tokens`) reject the session's
-   * access tokens at once. False: the response is `unsupported_token_type` and nothing ends. Default true.
+   * access tokens at once. False: the response is `unsupported_token_type` and nothing is revoked. Default true.
    */
-  readonly accessTokenEndsSession?: boolean
+  accessTokenEndsSession: optional(boolean()),
   /** As at the token endpoint. A token that is bound to a key is revoked only with a proof of that key. */
-  readonly dpop?: DpopOptions
-}
+  dpop: dpopField,
+})
 
-/**
+export type RevocationOptions = OptionsOf<typeof revocationOptions>
+
 /**
  * Revokes a family by any of its refresh tokens, or by an access token that has not expired (RFC 7009). The token must have been
  * issued to the client, and a token that is bound to a key needs a proof of that key; otherwise nothing is revoked. An expired access
@@ -37,12 +40,12 @@ export interface RevocationOptions extends EndpointOptions, ClientOptions {
  * ever did; its body is `{}`, since clients fail on an empty one. Throws `ConfigurationError`.
  */
 export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOptions): Endpoint {
-  const authenticate = clientAuthenticator(tokens, options)
-  const proofs = proofChecker(options.dpop)
-  const { accessToken, accessTokenEndsSession = true } = options
-  demandReadable(accessToken)
-  if (options.accessTokenEndsSession === true && accessToken === undefined)
-    throw new ConfigurationError('accessToken', 'is needed where access tokens end sessions')
+  const resolved = revocationOptions.parse('revocationEndpoint', options)
+  const authenticate = clientAuthenticator(tokens, resolved)
+  const proofs = proofChecker(resolved.dpop)
+  const { accessToken, accessTokenEndsSession = true } = resolved
+  if (resolved.accessTokenEndsSession === true && accessToken === undefined)
+    throw new ConfigurationError('accessToken', 'must be set if accessTokenEndsSession is true')
 
   async function isKnown(token: string, now: number): Promise<boolean> {
     return tokens.isAuthentic(token) || ((await accessToken?.read(token, now)) ?? null) !== null
@@ -72,8 +75,7 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
 
   return endpoint({
     tokens,
-    options,
-    ownOptions: [...CLIENT_OPTIONS, 'accessToken', 'accessTokenEndsSession', 'dpop'],
+    options: resolved,
     methods: ['POST'],
     acceptsProof: true,
     async answer(exchange) {

@@ -1,34 +1,36 @@
-import { type Family, ConfigurationError, type RefreshTokens } from '@baton/core'
+import { ConfigurationError, type Family, type RefreshTokens } from '@baton/core'
+import { optional, type OptionsOf, required, rule } from '@baton/core/options'
 import { type AccessTokenGuardOptions, guardBy, holds } from '../access-tokens/guard.js'
-import type { CertificateSource } from '../clients/certificate.js'
+import { clientOptions } from '../clients/authenticate.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
-import type { Clients } from '../clients/registry.js'
-import type { DpopOptions } from '../dpop/dpop.js'
-import { demandKnown, endpoint } from '../endpoint.js'
+import { endpoint } from '../endpoint.js'
 import { type Endpoint, pathOf, type PlainRequest, type PlainResponse, queryOf } from '../message.js'
-import type { EndpointOptions } from '../options.js'
+import { endpointOptions } from '../options.js'
 import { error, invalidRequest, json, noContent, tooManyRequests } from '../respond.js'
+import { dpopField, scopeText } from './shared-options.js'
 
-export interface SessionsOptions extends EndpointOptions {
-  /** As at the guard: `jwtAccessTokens(…)`, or a function of your own whose claims have `sid`. */
-  readonly verify: AccessTokenGuardOptions['verify']
+export const sessionsOptions = endpointOptions.extend({
+  /** As at the guard: what `jwtAccessTokens(…)` returns, or a function of your own whose claims have `sid`. */
+  verify: required(
+    rule<AccessTokenGuardOptions['verify']>(
+      'what jwtAccessTokens() returns, or a function of the access token',
+      (verify) => typeof verify === 'function' || typeof (verify as { verify?: unknown } | null)?.verify === 'function',
+    ),
+  ),
   /** As at the guard. */
-  readonly dpop?: DpopOptions
+  dpop: dpopField,
   /** As at the guard. */
-  readonly clientCertificates?: CertificateSource
+  clientCertificates: clientOptions.fields.clientCertificates,
   /**
    * Registered clients. Those with `firstParty` may list and revoke the sessions of their user; so may `first-party`, without a
    * registration. Sessions that the `validAfter` of their client ended are not listed.
    */
-  readonly clients?: Clients
-  /**
-   * A space-separated scope with which the tokens of any other client are accepted too. Default: none, so that only the clients of
-   * your own app may list and revoke sessions.
-   */
-  readonly sessionsScope?: string
-}
+  clients: optional(clientOptions.fields.clients.rule),
+  /** A space-separated scope with which the tokens of any other client are accepted too. Default: none, so that only first-party clients are. */
+  sessionsScope: optional(scopeText()),
+})
 
-const GUARDING = ['verify', 'clients', 'dpop', 'clientCertificates']
+export type SessionsOptions = OptionsOf<typeof sessionsOptions>
 
 /** How many sessions one answer lists, and how many `tokens.list` gives at a time. */
 const MOST_LISTED = 500
@@ -41,17 +43,15 @@ const PAGE = 100
  * the store: an access token that outlived its session revokes nothing. Throws `ConfigurationError`.
  */
 export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions): Endpoint {
-  return sessionsEndpointBy(clientPolicy(options), tokens, options)
+  return sessionsEndpointBy(clientPolicy(sessionsOptions.parse('sessionsEndpoint', options)), tokens, options)
 }
 
 /** `sessionsEndpoint` with the policy of a server that knows its own clients. */
 export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, options: SessionsOptions): Endpoint {
-  demandKnown(options, [...GUARDING, 'sessionsScope', 'rateLimit', 'trustProxy', 'publicUrl', 'onError', 'now'])
-  const { sessionsScope: scope, rateLimit: _limits, ...guarding } = options
-  const { verify: _verify, clients: _clients, dpop: _dpop, clientCertificates: _source, ...rest } = options
-  const { sessionsScope: _scope, ...shared } = rest
+  const resolved = sessionsOptions.parse('sessionsEndpoint', options)
+  const { verify, dpop, clientCertificates, sessionsScope: scope, trustProxy, publicUrl, onError, now } = resolved
   const guard = guardBy(
-    { tokens, ...guarding, ...(scope === undefined ? {} : { scope }) },
+    { tokens, verify, dpop, clientCertificates, scope, trustProxy, publicUrl, onError, now },
     {
       policy,
       async permits(claims, demanded, family) {
@@ -64,8 +64,7 @@ export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, 
   const guarded = (method: string, answer: (caller: Family, request: PlainRequest) => Promise<PlainResponse>) =>
     endpoint({
       tokens,
-      options: shared,
-      ownOptions: [],
+      options: resolved,
       methods: [method],
       acceptsProof: true,
       async answer({ request, limits, counted }) {

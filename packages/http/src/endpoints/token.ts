@@ -1,10 +1,11 @@
 import { ConfigurationError, type RefreshTokens } from '@baton/core'
+import type { OptionsOf } from '@baton/core/options'
 import type { AccessTokenOption } from '../access-tokens/access-token.js'
 import { mintingOf } from '../access-tokens/minting.js'
 import type { AuthorizationCodes } from '../authorization-code.js'
-import { CLIENT_OPTIONS, clientAuthenticator, type ClientOptions } from '../clients/authenticate.js'
+import { clientAuthenticator, clientOptions } from '../clients/authenticate.js'
 import { clientPolicy } from '../clients/client-policy.js'
-import { type DpopOptions, proofChecker } from '../dpop/dpop.js'
+import { proofChecker } from '../dpop/dpop.js'
 import { withOptionalProof } from '../dpop/with-proof.js'
 import { endpoint, rejectUnproven } from '../endpoint.js'
 import { type Form, readForm } from '../form.js'
@@ -12,31 +13,22 @@ import type { GrantHandler } from '../grants/grant.js'
 import { authorizationCodeGrant } from '../grants/authorization-code.js'
 import { refreshTokenGrant } from '../grants/refresh-token.js'
 import type { Endpoint } from '../message.js'
-import type { CookieOptions, EndpointOptions } from '../options.js'
+import { endpointOptions } from '../options.js'
 import { error, invalidRequest } from '../respond.js'
-import type { Clients } from '../clients/registry.js'
-import { cookieRefreshEndpoint } from './cookie-refresh.js'
+import { cookieRefreshEndpoint, type CookieRefreshOptions } from './cookie-refresh.js'
+import { codesField, dpopField, issuedAccessToken } from './shared-options.js'
 
-/** For the OAuth token endpoint: forms, and clients that identify themselves. */
-export interface TokenEndpointOptions extends EndpointOptions, ClientOptions {
-  readonly accessToken: AccessTokenOption
-  /** `authorizationCodes(…)`: serves `grant_type=authorization_code` as well. */
-  readonly codes?: AuthorizationCodes
-  /** How proofs of keys are judged (RFC 9449). A request that brings one gets an access token that is bound to its key. */
-  readonly dpop?: DpopOptions
-  readonly cookie?: never
-}
+export const tokenOptions = endpointOptions.extend({
+  ...clientOptions.fields,
+  accessToken: issuedAccessToken,
+  /** What `authorizationCodes(…)` returns: serves `grant_type=authorization_code` as well. */
+  codes: codesField,
+  /** How DPoP proofs are verified (RFC 9449). A request with a proof gets an access token that is bound to its key. */
+  dpop: dpopField,
+})
 
-/** For the pages of one's own app: the refresh token in a cookie that no script can read. */
-export interface CookieRefreshOptions extends EndpointOptions {
-  readonly accessToken: AccessTokenOption
-  readonly cookie: CookieOptions | true
-  /** As at the token endpoint. */
-  readonly dpop?: DpopOptions
-  /** The registry of the cookie's client, if it is registered: its `validAfter` and the keys that it must prove hold here too. */
-  readonly clients?: Clients
-  readonly codes?: never
-}
+/** For the OAuth token endpoint. */
+export type TokenEndpointOptions = OptionsOf<typeof tokenOptions> & { readonly cookie?: never }
 
 export type RefreshOptions = TokenEndpointOptions | CookieRefreshOptions
 
@@ -51,7 +43,8 @@ export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions):
       'clients',
       'or cookie must be given: clients for OAuth, cookie: true for the pages of your own app',
     )
-  return tokenEndpoint(tokens, options)
+  const { cookie: _cookie, ...others } = options
+  return tokenEndpoint(tokens, others)
 }
 
 function isForCookies(options: RefreshOptions): options is CookieRefreshOptions {
@@ -60,14 +53,15 @@ function isForCookies(options: RefreshOptions): options is CookieRefreshOptions 
 
 /** Checks in one order, so that a request with several faults always gets the same answer: shape, client, grant type, proof, grant. */
 function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): Endpoint {
-  const authenticate = clientAuthenticator(tokens, options)
-  const policy = clientPolicy(options)
-  const proofs = proofChecker(options.dpop)
-  const issuer = { tokens, minting: mintingOf(options.accessToken, tokens.policy) }
-  const { codes } = options
+  const resolved = tokenOptions.parse('refreshEndpoint', options)
+  const authenticate = clientAuthenticator(tokens, resolved)
+  const policy = clientPolicy(resolved)
+  const proofs = proofChecker(resolved.dpop)
+  const issuer = { tokens, minting: mintingOf(resolved.accessToken, tokens.policy) }
+  const { codes } = resolved
+  if (codes !== undefined) assertSameIssuer(codes, resolved)
   const grants = new Map<string, GrantHandler>([['refresh_token', refreshTokenGrant(issuer)]])
-  if (codes !== undefined)
-    grants.set('authorization_code', authorizationCodeGrant({ ...issuer, codes: demandCodes(codes, options) }))
+  if (codes !== undefined) grants.set('authorization_code', authorizationCodeGrant({ ...issuer, codes }))
 
   /** The request brings a token or a code of this server, whether or not it is still valid. */
   function bringsProof(form: Form): boolean {
@@ -78,8 +72,7 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
 
   return endpoint({
     tokens,
-    options,
-    ownOptions: [...CLIENT_OPTIONS, 'accessToken', 'codes', 'cookie', 'dpop'],
+    options: resolved,
     methods: ['POST'],
     acceptsProof: true,
     async answer(exchange) {
@@ -105,15 +98,12 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
   })
 }
 
-/** Throws `ConfigurationError` for anything but codes of this server. */
-function demandCodes(
+/** Throws `ConfigurationError` for codes of another issuer. */
+function assertSameIssuer(
   codes: AuthorizationCodes,
-  { issuer, accessToken }: Pick<TokenEndpointOptions, 'issuer' | 'accessToken'>,
-): AuthorizationCodes {
-  if (typeof (codes as Partial<AuthorizationCodes> | null)?.open !== 'function')
-    throw new ConfigurationError('codes', 'is not what authorizationCodes(…) returns')
+  { issuer, accessToken }: { readonly issuer: string | undefined; readonly accessToken: AccessTokenOption },
+): void {
   const own = issuer ?? (typeof accessToken === 'function' ? undefined : accessToken.issuer)
   if (own !== undefined && own !== codes.issuer)
     throw new ConfigurationError('codes', `must be made with the issuer of this server, ${own}, got ${codes.issuer}`)
-  return codes
 }

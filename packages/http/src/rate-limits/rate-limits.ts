@@ -1,6 +1,16 @@
 import { createHash } from 'node:crypto'
 import { type Confirmation, confirmationText, ConfigurationError, type RefreshTokens } from '@baton/core'
-import { networkOf } from '../transport.js'
+import {
+  boolean,
+  declareOptions,
+  func,
+  integer,
+  optional,
+  type OptionsOf,
+  seconds,
+  withDefault,
+} from '@baton/core/options'
+import { toNetwork } from '../ip-address.js'
 import { warn } from '../warn.js'
 import { type Bucket, createBucket, type Exhausted, type Reservation, type Standing } from './bucket.js'
 import { fixedWindowCounter } from './fixed-window-counter.js'
@@ -32,24 +42,28 @@ import { localCounter, sharedCounter } from './shared-counter.js'
  * An address is one IPv4 address or one IPv6 /64. Where the address is unknown, nothing is limited by address.
  */
 
-export interface RateLimitsOptions {
-  /** Requests without proof per address, refreshes per family and sign-ins per subject, in one window. Default 60. */
-  readonly points?: number
-  /** The window. Default 60. */
-  readonly seconds?: number
+const COUNT = { min: 1, max: 1_000_000_000, fix: 'for no limits, set rateLimit: false at the endpoints' }
+
+export const rateLimitsOptions = declareOptions({
+  /** Requests without proof per address, refreshes per family and logins per subject, in one window. Default 60. */
+  points: withDefault(integer(COUNT), 60),
+  /** The length of the window. Default 60. */
+  seconds: withDefault(seconds({ min: 1, max: 366 * 86_400 }), 60),
   /** Failed authentications of one client or account from one address in one window. Default 10. */
-  readonly failedAuthentications?: number
+  failedAuthentications: withDefault(integer(COUNT), 10),
   /** All requests of one address in one window and process, except those of authenticated clients. Default 100 times `points`. */
-  readonly requestsPerAddress?: number
-  /** Creates the limiters, one for each bucket, if counts are to be shared between processes. Default: memory of this process. */
-  readonly createLimiter?: (options: LimiterOptions) => Limiter
-  /** True puts the RateLimit fields on every response, so that clients can slow down in time; 429 always has them. Default false. */
-  readonly announce?: boolean
+  requestsPerAddress: optional(integer(COUNT)),
+  /** Creates one limiter for each bucket, to share the counts between processes. Default: memory of this process. */
+  createLimiter: optional(func<(options: LimiterOptions) => Limiter>()),
+  /** True adds the RateLimit fields to every response, so that clients can slow down in time; 429 always has them. Default false. */
+  announce: withDefault(boolean(), false),
   /** Called when a limiter of `createLimiter` fails; this process then counts for itself. Default: a process warning. */
-  readonly onError?: (error: unknown) => unknown
-  /** Milliseconds of a clock that never goes back. Default `performance.now`. */
-  readonly elapsed?: () => number
-}
+  onError: withDefault(func<(error: unknown) => unknown>(), warn),
+  /** Milliseconds of a monotonic clock. Default `performance.now`. */
+  elapsed: withDefault(func<() => number>(), () => performance.now()),
+})
+
+export type RateLimitsOptions = OptionsOf<typeof rateLimitsOptions>
 
 /** A request that is counted under its address until it is settled. */
 export interface CountedRequest {
@@ -115,17 +129,6 @@ export interface RateLimits {
   ): Promise<Attempt<Result | null>>
 }
 
-const KNOWN: readonly string[] = [
-  'points',
-  'seconds',
-  'failedAuthentications',
-  'requestsPerAddress',
-  'createLimiter',
-  'announce',
-  'onError',
-  'elapsed',
-] satisfies (keyof RateLimitsOptions)[]
-
 /** Requests that one address may send for each that it may send without proof. */
 const REQUESTS_PER_POINT = 100
 /** Accounts that one address may exhaust before it can try no other. */
@@ -133,8 +136,8 @@ const ACCOUNTS_PER_ADDRESS = 10
 
 /** Creates the limits that endpoints share. Throws `ConfigurationError`. */
 export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
-  const limits = checked(options)
-  const { points, failedAuthentications, requestsPerAddress, announce } = limits
+  const limits = rateLimitsOptions.parse('rateLimits', options)
+  const { points, failedAuthentications, requestsPerAddress = points * REQUESTS_PER_POINT, announce } = limits
   const requests = localBucket(limits, { name: 'requests', points: requestsPerAddress })
   const addresses = sharedBucket(limits, { name: 'address', points })
   const families = sharedBucket(limits, { name: 'family', points })
@@ -146,7 +149,7 @@ export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
     announces: announce,
     countRequest(address, mode) {
       if (address === null) return UNCOUNTED
-      const network = networkOf(address)
+      const network = toNetwork(address)
       return andThen(requests.take(network), (total) => {
         if (total.exhausted !== null) return rejectedRequest(total)
         const point = mode === 'inTurn' ? addresses.takeInTurn(network) : addresses.take(network)
@@ -160,10 +163,10 @@ export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
     authenticateClient: ({ clientId, address }, check) =>
       address === null
         ? unlimited(check)
-        : attempt([[failures, keyOf(`client ${networkOf(address)}`, clientId)]], check),
+        : attempt([[failures, keyOf(`client ${toNetwork(address)}`, clientId)]], check),
     authenticateUser({ account, address }, check) {
       if (address === null) return unlimited(check)
-      const network = networkOf(address)
+      const network = toNetwork(address)
       const byAccount: Place = [failures, keyOf(`account ${network}`, account === null ? '' : foldName(account))]
       return attempt(account === null ? [byAccount] : [[signIns, network], byAccount], check)
     },
@@ -268,17 +271,15 @@ async function unlimited<Result>(check: () => Promise<Result>): Promise<Attempt<
   return { exhausted: null, result: await check() }
 }
 
-interface Checked extends Required<Omit<RateLimitsOptions, 'createLimiter'>> {
-  readonly createLimiter: RateLimitsOptions['createLimiter'] | undefined
-}
+type Resolved = ReturnType<typeof rateLimitsOptions.parse>
 type Size = Pick<Standing, 'name' | 'points'>
 
-function localBucket({ seconds, elapsed }: Checked, size: Size): Bucket {
+function localBucket({ seconds, elapsed }: Resolved, size: Size): Bucket {
   return createBucket(localCounter(fixedWindowCounter({ windowMs: seconds * 1000, elapsed })), { ...size, seconds })
 }
 
 /** A bucket in a limiter of the app, if it gives any. */
-function sharedBucket(limits: Checked, size: Size): Bucket {
+function sharedBucket(limits: Resolved, size: Size): Bucket {
   const { seconds, elapsed, createLimiter, onError } = limits
   if (createLimiter === undefined) return localBucket(limits, size)
   const { name, points } = size
@@ -286,7 +287,7 @@ function sharedBucket(limits: Checked, size: Size): Bucket {
   for (const method of ['consume', 'reward'] as const) {
     if (typeof (limiter as Partial<Limiter> | null)?.[method] !== 'function')
       throw new ConfigurationError(
-        'rateLimits.createLimiter',
+        'createLimiter',
         `must return limiters with consume() and reward(), got one without ${method}(); return a class of rate-limiter-flexible`,
       )
   }
@@ -306,31 +307,4 @@ function keyOf(scope: string, name: string): string {
 /** Spellings that an app may take for the same account share a bucket. */
 function foldName(account: string): string {
   return account.normalize('NFKC').trim().toLowerCase()
-}
-
-function checked(options: RateLimitsOptions): Checked {
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.includes(name))
-      throw new ConfigurationError(name, `is not an option of rateLimits; known are ${KNOWN.join(', ')}`)
-  }
-  const { points = 60, seconds = 60, failedAuthentications = 10, createLimiter, announce = false } = options
-  const {
-    requestsPerAddress = points * REQUESTS_PER_POINT,
-    onError = warn,
-    elapsed = () => performance.now(),
-  } = options
-  const counts = { points, seconds, failedAuthentications, requestsPerAddress }
-  for (const [name, value] of Object.entries(counts)) assertCount(`rateLimits.${name}`, value)
-  // Callers without types reach this with a variable of the environment.
-  if (typeof (announce as unknown) !== 'boolean')
-    throw new ConfigurationError('rateLimits.announce', 'is neither true nor false')
-  return { ...counts, announce, onError, elapsed, createLimiter }
-}
-
-function assertCount(option: string, value: unknown): void {
-  if (Number.isInteger(value) && (value as number) >= 1) return
-  throw new ConfigurationError(
-    option,
-    `must be an integer of at least 1, got ${String(value)}; to limit nothing, give the endpoints rateLimit: false`,
-  )
 }

@@ -388,7 +388,7 @@ it.each<[string, object]>([
   ['authenticate', { authenticate: undefined }],
   ['accessToken', { accessToken: {} }],
   ['cookie.name', { cookie: { name: 'a b' } }],
-  ['scopes', { defaults: { scope: 'a', scopes: 'b' } }],
+  ['defaults.scopes', { defaults: { scope: 'a', scopes: 'b' } }],
   ['cookies', { cookies: true }],
 ])('misuse of %s throws at construction', (option, bad) => {
   expect(() => loginApp(bad)).toThrow(expect.objectContaining({ name: 'ConfigurationError', option }))

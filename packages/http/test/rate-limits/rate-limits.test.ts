@@ -405,13 +405,13 @@ describe('the limits of an app', () => {
   })
 
   test.each([
-    [{ points: 0 }, 'rateLimits.points'],
-    [{ points: 1.5 }, 'rateLimits.points'],
-    [{ points: '60' }, 'rateLimits.points'],
-    [{ seconds: 0 }, 'rateLimits.seconds'],
-    [{ failedAuthentications: -1 }, 'rateLimits.failedAuthentications'],
-    [{ requestsPerAddress: 0 }, 'rateLimits.requestsPerAddress'],
-    [{ createLimiter: () => ({ consume: async () => null }) }, 'rateLimits.createLimiter'],
+    [{ points: 0 }, 'points'],
+    [{ points: 1.5 }, 'points'],
+    [{ points: '60' }, 'points'],
+    [{ seconds: 0 }, 'seconds'],
+    [{ failedAuthentications: -1 }, 'failedAuthentications'],
+    [{ requestsPerAddress: 0 }, 'requestsPerAddress'],
+    [{ createLimiter: () => ({ consume: async () => null }) }, 'createLimiter'],
     [{ point: 5 }, 'point'],
   ])('%j is misuse', (options, option) => {
     expect(() => rateLimits(options as never)).toThrow(ConfigurationError)

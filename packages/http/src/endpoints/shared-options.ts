@@ -1,0 +1,40 @@
+import { parseScope } from '@baton/core'
+import { nested, objectWith, optional, required, type Rule, rule } from '@baton/core/options'
+import type { AccessTokenOption, AccessTokens } from '../access-tokens/access-token.js'
+import type { AuthorizationCodes } from '../authorization-code.js'
+import { dpopOptions } from '../dpop/dpop.js'
+
+/** Access tokens that this server issues. */
+export const issuedAccessToken = required(
+  rule<AccessTokenOption>(
+    'what jwtAccessTokens() or sealedAccessTokens() returns, or a function of the grant',
+    (value) => typeof value === 'function' || hasMethod(value, 'mint'),
+  ),
+)
+
+/** Access tokens that this server can read. */
+export const readableAccessToken = optional(
+  rule<AccessTokens>(
+    'what jwtAccessTokens() or sealedAccessTokens() returns',
+    (value) => hasMethod(value, 'read'),
+    'omit it if access tokens are issued by a function',
+  ),
+)
+
+export const dpopField = optional(nested(dpopOptions))
+
+export const codesField = optional(
+  objectWith<AuthorizationCodes>(['open', 'issue'], 'what authorizationCodes() returns'),
+)
+
+/** A scope that may be empty. */
+export const scopeText = (): Rule<string> =>
+  rule(
+    'a scope (RFC 6749 section 3.3)',
+    (scope) => typeof scope === 'string' && parseScope(scope) !== null,
+    'separate its tokens by single spaces',
+  )
+
+function hasMethod(value: unknown, name: string): boolean {
+  return typeof value === 'object' && value !== null && typeof (value as Record<string, unknown>)[name] === 'function'
+}

@@ -1,0 +1,123 @@
+import { ConfigurationError } from '@baton/core'
+import { describe, expect, it } from 'vitest'
+import { authServer, authServerOptions } from '../src/auth-server.js'
+import { corsOptions, withCors } from '../src/cors.js'
+import { requestCounter, requestCounterOptions } from '../src/endpoint.js'
+import { cookieRefreshEndpoint, cookieRefreshOptions } from '../src/endpoints/cookie-refresh.js'
+import { introspectionEndpoint, introspectionOptions } from '../src/endpoints/introspection.js'
+import { loginEndpoint, loginOptions } from '../src/endpoints/login.js'
+import { logoutEndpoint, logoutOptions } from '../src/endpoints/logout.js'
+import { revocationEndpoint, revocationOptions } from '../src/endpoints/revocation.js'
+import { sessionsEndpoint, sessionsOptions } from '../src/endpoints/sessions.js'
+import { refreshEndpoint, tokenOptions } from '../src/endpoints/token.js'
+import { transportOptions } from '../src/options.js'
+import { pageGuard } from '../src/page-guard.js'
+import { rateLimits, rateLimitsOptions } from '../src/rate-limits/rate-limits.js'
+import { CLIENTS, legibleAccessTokens, world } from './wire.js'
+
+const { tokens } = world()
+const accessToken = legibleAccessTokens()
+const authenticate = async () => null
+
+interface PublicFunction {
+  readonly declared: { describe(): readonly { readonly name: string; readonly isRequired: boolean }[] }
+  readonly valid: object
+  readonly call: (options: never) => unknown
+}
+
+const FUNCTIONS: Readonly<Record<string, PublicFunction>> = {
+  authServer: {
+    declared: authServerOptions,
+    valid: { accessToken, clients: CLIENTS },
+    call: (options) => authServer(tokens, options),
+  },
+  refreshEndpoint: {
+    declared: tokenOptions,
+    valid: { accessToken, clients: CLIENTS },
+    call: (options) => refreshEndpoint(tokens, options),
+  },
+  'refreshEndpoint with a cookie': {
+    declared: cookieRefreshOptions,
+    valid: { accessToken, cookie: true },
+    call: (options) => cookieRefreshEndpoint(tokens, options),
+  },
+  revocationEndpoint: {
+    declared: revocationOptions,
+    valid: { clients: CLIENTS },
+    call: (options) => revocationEndpoint(tokens, options),
+  },
+  introspectionEndpoint: {
+    declared: introspectionOptions,
+    valid: { clients: CLIENTS },
+    call: (options) => introspectionEndpoint(tokens, options),
+  },
+  loginEndpoint: {
+    declared: loginOptions,
+    valid: { accessToken, authenticate },
+    call: (options) => loginEndpoint(tokens, options),
+  },
+  logoutEndpoint: {
+    declared: logoutOptions,
+    valid: { cookie: true },
+    call: (options) => logoutEndpoint(tokens, options),
+  },
+  sessionsEndpoint: {
+    declared: sessionsOptions,
+    valid: { verify: authenticate },
+    call: (options) => sessionsEndpoint(tokens, options),
+  },
+  rateLimits: { declared: rateLimitsOptions, valid: {}, call: (options) => rateLimits(options) },
+  requestCounter: {
+    declared: requestCounterOptions,
+    valid: {},
+    call: (options) => requestCounter(tokens, options),
+  },
+  pageGuard: { declared: transportOptions, valid: {}, call: (options) => pageGuard(options) },
+  withCors: {
+    declared: corsOptions,
+    valid: { origins: [] },
+    call: (options) => withCors(async () => ({ status: 200, headers: [], body: null }), options),
+  },
+}
+
+function errorOf(call: () => unknown): unknown {
+  try {
+    call()
+  } catch (error) {
+    return error
+  }
+  return undefined
+}
+
+describe.each(Object.entries(FUNCTIONS))('%s', (_name, { declared, valid, call }) => {
+  const callWith = (changes: object) => () => call({ ...valid, ...changes } as never)
+  const rows = declared.describe()
+
+  it('accepts its required options, and treats undefined options as missing', () => {
+    const missing = Object.fromEntries(rows.map(({ name }) => [name, undefined]))
+    expect(errorOf(callWith({}))).toBeUndefined()
+    expect(errorOf(() => call({ ...missing, ...valid } as never))).toBeUndefined()
+  })
+
+  it.each(rows)('rejects a misspelt $name and names the option that was meant', ({ name }) => {
+    const misspelt = `${name}x`
+    const error = errorOf(callWith({ [misspelt]: 1 }))
+    expect(error).toBeInstanceOf(ConfigurationError)
+    expect(error).toMatchObject({ option: misspelt, message: expect.stringContaining(`did you mean "${name}"?`) })
+  })
+
+  it.each(rows)('rejects a value of another type for $name and says what it must be', ({ name }) => {
+    const error = errorOf(callWith({ [name]: Symbol('other') }))
+    expect(error).toBeInstanceOf(ConfigurationError)
+    expect(error).toMatchObject({
+      option: name,
+      message: expect.stringMatching(/^option ".*" must be .*, got a symbol/),
+    })
+  })
+
+  it.each(rows.filter(({ isRequired }) => isRequired))('rejects a missing $name', ({ name }) => {
+    const error = errorOf(callWith({ [name]: undefined }))
+    expect(error).toBeInstanceOf(ConfigurationError)
+    expect(error).toMatchObject({ option: name })
+  })
+})
