@@ -411,7 +411,7 @@ export const faults: readonly Fault[] = [
   inHttp(
     'an outage is invalid_grant',
     'endpoint.ts',
-    'failure instanceof Fault ? unavailable() : serverError()',
+    'failure instanceof OperationalError ? unavailable() : serverError()',
     'invalidRequest(String(failure))',
   ),
   inHttp(
