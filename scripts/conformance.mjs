@@ -35,7 +35,7 @@ function pageOf() {
   )
   const introduction = [
     'What the standards of OAuth 2 ask of an authorization server that hands out refresh tokens, line by line, and the test that',
-    'shows it. Where they contradict each other or say nothing, `decisions/007-what-the-standards-leave-to-the-endpoints.md` says',
+    'shows it. Where they contradict each other or say nothing, `decisions/007-choices-where-standards-differ.md` says',
     'what was chosen and why. This page is made from the names of the tests by `node scripts/conformance.mjs`.',
   ].join('\n')
   return ['# Conformance', introduction, ...sections].join('\n\n')

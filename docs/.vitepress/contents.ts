@@ -27,10 +27,13 @@ const GUIDES = [
 ]
 
 const pages = markdownBelow('docs')
-/** Pages that are new and named nowhere above are guides. */
+/** Pages that are new and not listed above are guides. */
 const further = pages.filter(
-  (page) => ![...CONCEPTS, ...GUIDES, 'index'].includes(page) && !/^(api|quick-start)\//.test(page),
+  (page) => ![...CONCEPTS, ...GUIDES, 'index'].includes(page) && !/^(api|internal|quick-start)\//.test(page),
 )
+
+/** Pages for contributors. */
+const internal = pages.filter((page) => page.startsWith('internal/'))
 
 export const navigation = [
   { text: 'Quick start', link: '/quick-start/express', activeMatch: '^/quick-start/' },
@@ -60,6 +63,7 @@ export const sidebar = [
       { text: 'Examples', link: '/examples' },
       { text: 'Contributing', link: '/contributing' },
       { text: 'Code of conduct', link: '/conduct' },
+      ...internal.map(pageOf),
     ],
   },
   { text: 'Decisions', collapsed: true, items: decisions() },
