@@ -1,21 +1,22 @@
 import { createHash } from 'node:crypto'
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import { boolean, declareOptions, type OptionsOf, withDefault } from '@baton/core/options'
-import { batchCalls, decodeCursor, retryOnConflict, rotationApplies, toPage, writeOrFind } from '@baton/core/store'
-import { ask, assertQueryable, assertSingleConnection, inTurn, isPool, type Queryable, stateOf } from './client.js'
-import { purgeOf } from './purge.js'
 import {
+  batchCalls,
+  conditionalWrites,
+  decodeCursor,
+  errorCode,
+  FAMILY_COLUMNS,
   type FamilyRow,
-  isFamily,
-  type ReadRow,
-  recordOf,
-  type Swap,
-  swapsValues,
-  swapValues,
-  valuesOf,
-} from './rows.js'
+  fromRow,
+  purgeInSteps,
+  retryOnConflict,
+  toPage,
+  toRow,
+} from '@baton/core/store'
+import { assertQueryable, assertSingleConnection, isPool, type Queryable, queueQueries, runQuery } from './client.js'
 import { migrate, quoted, schemaName } from './schema.js'
-import { type StatementName, statementsOn } from './statements.js'
+import { rotateManyParameters, rotateParameters, type StatementName, statementsOn, type Swap } from './statements.js'
 
 const OPTIONS = declareOptions({
   /** The schema of the tables. Default `baton`. */
@@ -48,115 +49,117 @@ export interface PostgresStore extends TokenStore {
  * `UPDATE … RETURNING`, as durable as `synchronous_commit` makes it. Needs no session state. Call `migrate()` first.
  *
  * Throws `ConfigurationError` unless `db` is a Pool or a connected Client, and for unknown or invalid options.
+ *
+ * @example
+ * ```ts
+ * import { postgresStore } from '@baton/store-postgres'
+ * import pg from 'pg'
+ *
+ * const store = postgresStore(new pg.Pool({ connectionString: process.env['DATABASE_URL'] }))
+ * await store.migrate()
+ * ```
  */
 export function postgresStore(db: Queryable, options: PostgresStoreOptions = {}): PostgresStore {
   assertQueryable(db)
-  return open(db, OPTIONS.parse('postgresStore', options), retryOnSerializationFailure)
+  return createStore(db, OPTIONS.parse('postgresStore', options), retryOnSerializationFailure)
 }
 
-function open(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, retry: Retry): PostgresStore {
+/** A statement of this size takes a few milliseconds. */
+const MAX_SWAPS_PER_STATEMENT = 128
+const MAX_ROWS_PER_DELETE = 500
+const PAGES_PER_RANGE = 256
+
+function createStore(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, retry: Retry): PostgresStore {
   const { schema, namedStatements } = options
   const sql = statementsOn(quoted(schema))
-  const queue = inTurn(db)
+  const queue = queueQueries(db)
 
-  async function run(
-    name: StatementName,
-    values: unknown[],
-    attempts = retry,
-  ): Promise<{ rows: unknown[]; count: number }> {
+  async function run(name: StatementName, values: unknown[], policy = retry) {
     const text = sql[name]
     const query = namedStatements ? { name: nameOf(text), text, values } : { text, values }
     try {
-      return await attempts(() => ask(queue, query))
+      return await policy(() => runQuery(queue, query))
     } catch (error) {
-      throw TABLES_MISSING.includes(stateOf(error)) ? withoutTables(schema, error) : error
+      throw TABLES_MISSING.includes(errorCode(error)) ? tablesMissing(schema, error) : error
     }
   }
 
-  async function family(name: StatementName, values: unknown[]): Promise<FamilyRecord | null> {
+  async function runForRecord(name: StatementName, values: unknown[]): Promise<FamilyRecord | null> {
     const { rows } = await run(name, values)
-    return rows[0] === undefined ? null : recordOf(rows[0] as FamilyRow)
+    return rows[0] === undefined ? null : fromRow(rows[0] as FamilyRow)
   }
 
-  const count = async (name: StatementName, values: unknown[]) => (await run(name, values)).count
+  const runForCount = async (name: StatementName, values: unknown[]) => (await run(name, values)).count
 
-  /** Rejects on a standby, whose rows may be old: what it lacks would count as unknown and sign a user out. */
+  /** Rejects on a standby, whose rows may be old: a family that it lacks would be unknown, and its user signed out. */
   async function readOnPrimary(name: 'find' | 'list', values: unknown[]): Promise<FamilyRecord[]> {
     const { rows } = await run(name, values)
-    const found = rows as ReadRow[]
+    const found = rows as ({ is_standby: boolean } & (FamilyRow | { id: null }))[]
     if (found[0]?.is_standby !== false)
       throw new Error('postgresStore: the server is a standby, whose rows may be old; connect to the primary')
-    return found.filter(isFamily).map(recordOf)
+    return found.filter((row): row is typeof row & FamilyRow => row.id !== null).map(fromRow)
   }
 
   const find = async (id: FamilyId) => (await readOnPrimary('find', [id]))[0] ?? null
 
-  const rotateOne = (swap: Swap) => family('rotate', swapValues(swap))
+  const rotateOne = (swap: Swap) => runForRecord('rotate', rotateParameters(swap))
 
   /** Returns null for swaps that do not apply, and for those of rows that another transaction is writing. */
   async function rotateMany(swaps: readonly Swap[]): Promise<PromiseSettledResult<FamilyRecord | null>[]> {
-    const { rows } = await run('rotateMany', swapsValues(swaps), once)
-    const applied = new Map(rows.map((row) => [(row as FamilyRow).verifier, recordOf(row as FamilyRow)]))
+    const { rows } = await run('rotateMany', rotateManyParameters(swaps), runOnce)
+    const applied = new Map((rows as FamilyRow[]).map((row) => [row.verifier, fromRow(row)]))
     return swaps.map(({ next }) => ({ status: 'fulfilled', value: applied.get(next.verifier) ?? null }))
   }
 
   const rotateInBatch = batchCalls(rotateMany, {
     max: MAX_SWAPS_PER_STATEMENT,
     runOne: rotateOne,
-    // An error of the server's rolled the statement back, and any of the swaps may have caused it.
-    isRetryable: (error) => stateOf(error) !== '',
+    // The server rolled the statement back, and any of the swaps may have caused the error.
+    isRetryable: (error) => errorCode(error) !== '',
   })
-  const rotateFirst = isPool(db) ? rotateInBatch : rotateOne
+
+  async function* pageRanges(from: number) {
+    const { rows } = await run('countPages', [])
+    const count = Number((rows[0] as { pages: unknown }).pages)
+    for (let page = from; page < count; page += PAGES_PER_RANGE)
+      yield { from: page, to: Math.min(page + PAGES_PER_RANGE, count) }
+  }
 
   return {
-    create(record) {
-      return writeOrFind({
-        write: () => family('create', valuesOf(record)),
-        find: () => find(record.id),
-        // The record that was there has been purged since.
-        applies: (found) => found === null,
-        ...CONTEXT,
-      })
-    },
-
     find,
 
-    rotate({ id, expect, next, now }) {
-      return writeOrFind({
-        write(attempt) {
-          if (next === null) return family('renew', [id, expect, now])
-          return attempt === 1 ? rotateFirst({ id, expect, next, now }) : rotateOne({ id, expect, next, now })
-        },
-        find: () => find(id),
-        applies: (found) => rotationApplies(found, { expect, now }),
-        ...CONTEXT,
-      })
-    },
-
-    revoke(id, revocation) {
-      return writeOrFind({
-        write: () => family('revoke', [id, JSON.stringify(revocation)]),
-        find: () => find(id),
-        applies: (found) => found?.revocation === null,
-        ...CONTEXT,
-      })
-    },
+    ...conditionalWrites({
+      async insert(record) {
+        const row = toRow(record)
+        const values = FAMILY_COLUMNS.map((name) => row[name])
+        return runForRecord('insert', values)
+      },
+      async rotate({ id, expect, next, now }, attempt) {
+        if (next === null) return runForRecord('renew', [id, expect, now])
+        return (attempt === 1 && isPool(db) ? rotateInBatch : rotateOne)({ id, expect, next, now })
+      },
+      revoke: (id, revocation) => runForRecord('revoke', [id, JSON.stringify(revocation)]),
+      find,
+      caller: 'postgresStore',
+      advice: 'let the role write all rows (row-level security, triggers, rules), and send reads to the primary too',
+    }),
 
     async list({ subject, cursor, limit, now }) {
-      const { createdAt, id } = cursor === undefined ? START : decodeCursor(cursor)
+      const { createdAt, id } = decodeCursor(cursor)
       const families = await readOnPrimary('list', [subject, createdAt, id, now, limit + 1])
       // SQL promises an order for the inner SELECT only.
       return toPage(families.sort(compareInListOrder), limit)
     },
 
-    purge: purgeOf({
-      forget: (now, most) => count('forget', [now, most]),
-      deleteEnded: (now, most) => count('deleteEnded', [now, most]),
-      deleteDead: (now, most, from, to) => count('deleteDead', [now, most, from, to]),
-      async pages() {
-        const { rows } = await run('pages', [])
-        return Number((rows[0] as { pages: unknown }).pages)
-      },
+    purge: purgeInSteps({
+      maxRows: MAX_ROWS_PER_DELETE,
+      deleteByIndex: [
+        (now, limit) => runForCount('deleteKeys', [now, limit]),
+        (now, limit) => runForCount('deleteExpired', [now, limit]),
+      ],
+      ranges: pageRanges,
+      deleteInRange: ({ from, to }, now, limit) =>
+        runForCount('deleteInPages', [now, limit, `(${String(from)},0)`, `(${String(to)},0)`]),
     }),
 
     async remember({ key, by, expiresAt }, now) {
@@ -168,13 +171,10 @@ function open(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, retry: R
 
     within(client) {
       assertSingleConnection(client)
-      return open(client, options, once)
+      return createStore(client, options, runOnce)
     },
   }
 }
-
-/** A statement of this size takes a few milliseconds. */
-const MAX_SWAPS_PER_STATEMENT = 128
 
 /** As the statement sorts: newest first, ties by descending id. Ids are ASCII, which sorts as the collation C does. */
 function compareInListOrder(one: FamilyRecord, other: FamilyRecord): number {
@@ -182,45 +182,34 @@ function compareInListOrder(one: FamilyRecord, other: FamilyRecord): number {
   return one.id < other.id ? 1 : -1
 }
 
-/** Before every position of a list. */
-const START = { createdAt: Number.MAX_SAFE_INTEGER, id: '' }
-
 const SERIALIZATION_FAILURE = '40001'
 const TRANSACTION_ABORTED = '25P02'
-const MAX_ATTEMPTS = 10
 
 type Retry = <Result>(run: () => Promise<Result>) => Promise<Result>
 
 /** Runs a statement again that the server rolled back because of a concurrent write. */
 const retryOnSerializationFailure: Retry = async (run) => {
   let conflict: unknown
+  const isConflict = (error: unknown) => {
+    if (errorCode(error) !== SERIALIZATION_FAILURE) return false
+    conflict ??= error
+    return true
+  }
   try {
-    return await retryOnConflict(run, {
-      maxAttempts: MAX_ATTEMPTS,
-      isConflict(error) {
-        if (stateOf(error) !== SERIALIZATION_FAILURE) return false
-        conflict ??= error
-        return true
-      },
-    })
+    return await retryOnConflict(run, { maxAttempts: 10, isConflict })
   } catch (error) {
-    // A Client may be in a transaction of the caller's, which the conflict has ended.
-    throw stateOf(error) === TRANSACTION_ABORTED ? (conflict ?? error) : error
+    // A Client may be in a transaction of the caller, which the conflict has ended.
+    throw errorCode(error) === TRANSACTION_ABORTED ? (conflict ?? error) : error
   }
 }
 
-/** Inside a transaction of the caller's only the whole transaction could run again. */
-const once: Retry = (run) => run()
-
-const CONTEXT = {
-  caller: 'postgresStore',
-  advice: 'let the role write all rows (row-level security, triggers, rules), and send reads to the primary too',
-}
+/** In a transaction of the caller, only the whole transaction could run again. */
+const runOnce: Retry = (run) => run()
 
 /** No such table, schema or column. */
 const TABLES_MISSING = ['42P01', '3F000', '42703']
 
-function withoutTables(schema: string, cause: unknown): Error {
+function tablesMissing(schema: string, cause: unknown): Error {
   const message = cause instanceof Error ? cause.message : String(cause)
   return new Error(
     `schema ${schema} lacks the tables of this @baton/store-postgres (${message}); call await store.migrate() once, or run migrationSql()`,
@@ -228,7 +217,7 @@ function withoutTables(schema: string, cause: unknown): Error {
   )
 }
 
-/** The same text has the same name on every connection and in every version of this package, and no other text has it. */
+/** Returns a name that stands for this text only, on every connection and in every version of this package. */
 function nameOf(text: string): string {
   return `baton_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
 }

@@ -37,6 +37,20 @@ async function filled(): Promise<string> {
   return schema
 }
 
+/** The columns and indexes of all tables, without the order of the columns. */
+async function definition(schema: string): Promise<unknown[]> {
+  const { rows: columns } = await pool.query(
+    `SELECT table_name, column_name, data_type, is_nullable, collation_name FROM information_schema.columns
+      WHERE table_schema = $1 ORDER BY 1, 2`,
+    [schema],
+  )
+  const { rows: indexes } = await pool.query(
+    `SELECT replace(indexdef, $1, 'schema') AS definition FROM pg_indexes WHERE schemaname = $1 ORDER BY 1`,
+    [schema],
+  )
+  return [columns, indexes]
+}
+
 describe('a schema of version 1', () => {
   async function migrated() {
     const schema = await filled()
@@ -69,6 +83,12 @@ describe('a schema of version 1', () => {
     await store.migrate()
     const { rows } = await pool.query(`SELECT version FROM ${schema}.schema_versions ORDER BY version`)
     expect(rows).toEqual([{ version: 1 }, { version: 2 }])
+  })
+
+  test('has the columns and indexes of a new schema after the migration', async () => {
+    const schema = freshSchema()
+    await postgresStore(pool, { schema }).migrate()
+    expect(await definition((await migrated()).schema)).toEqual(await definition(schema))
   })
 
   test('keeps its privileges, its free space and its indexes, and leaves no dead rows', async () => {

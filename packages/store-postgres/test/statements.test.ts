@@ -3,8 +3,8 @@ import { type PostgresServer, startPostgres, until } from '@baton/test-servers'
 import type pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type PostgresStore, postgresStore } from '../src/index.js'
-import { swapsValues } from '../src/rows.js'
-import { statementsOn } from '../src/statements.js'
+
+import { rotateManyParameters, statementsOn } from '../src/statements.js'
 import {
   DAY,
   familyOf,
@@ -154,24 +154,24 @@ describe('plans, among 20 000 families', () => {
     const plans = {
       find: await planOf(sql.find, [id]),
       rotate: await planOf(sql.rotate, [id, 'verifier pattern', NOW, 'v', '{}']),
-      rotateMany: await planOf(sql.rotateMany, swapsValues(manySwaps)),
+      rotateMany: await planOf(sql.rotateMany, rotateManyParameters(manySwaps)),
       revoke: await planOf(sql.revoke, [id, '{}']),
       list: await planOf(sql.list, ['subject 77', Number.MAX_SAFE_INTEGER, '', NOW, 51]),
-      deleteEnded: await planOf(sql.deleteEnded, [NOW, 500]),
-      deleteDead: await planOf(sql.deleteDead, [NOW, 500, '(0,0)', '(256,0)']),
+      deleteExpired: await planOf(sql.deleteExpired, [NOW, 500]),
+      deleteInPages: await planOf(sql.deleteInPages, [NOW, 500, '(0,0)', '(256,0)']),
     }
     expect(plans.find).toMatch(/Index Scan using families_pkey/)
     expect(plans.rotate).toMatch(/Index Scan using families_pkey/)
     expect(plans.rotateMany).toMatch(/Index Scan (using|on) families_pkey/)
     expect(plans.revoke).toMatch(/Index Scan using families_pkey/)
     expect(plans.list).toMatch(/families_by_subject.*\n\s+Index Cond:.*subject.*ROW\(created_at/)
-    expect(plans.deleteDead).toMatch(/Tid Range Scan/)
-    expect(`${plans.list}${plans.deleteDead}${plans.rotateMany}`).not.toMatch(/Seq Scan/)
+    expect(plans.deleteInPages).toMatch(/Tid Range Scan/)
+    expect(`${plans.list}${plans.deleteInPages}${plans.rotateMany}`).not.toMatch(/Seq Scan/)
     // Without statistics the server sorts the few rows that it expects.
     if (when === 'before') return
     expect(plans.list).not.toMatch(/Sort/)
-    expect(plans.deleteEnded).toMatch(/families_by_absolute_end/)
-    expect(plans.deleteEnded).not.toMatch(/Seq Scan/)
+    expect(plans.deleteExpired).toMatch(/families_by_absolute_end/)
+    expect(plans.deleteExpired).not.toMatch(/Seq Scan/)
   })
 
   test('all of them die of idleness, and three purges find every one on its page', async () => {

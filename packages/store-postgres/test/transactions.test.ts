@@ -136,5 +136,7 @@ async function someoneWaits(): Promise<void> {
 }
 
 test('a pool is no transaction', () => {
-  expect(() => store.within(pool)).toThrow(/^option "within" got a Pool.*await pool\.connect\(\)/)
+  expect(() => store.within(pool)).toThrow(
+    /^option "client" must be the Client that runs the transaction, got a Pool.*await pool\.connect\(\)/,
+  )
 })

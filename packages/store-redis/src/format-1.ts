@@ -1,7 +1,7 @@
-import type { FamilyRecord, RevocationReason } from '@baton/core'
+import type { FamilyRecord } from '@baton/core'
 
 /*
- * Reads what earlier versions of this package wrote:
+ * The format of earlier versions of this package:
  *
  *     1|verifier|generation|nonce|keyId|rotatedAt|retryKey|expiresAt|idleMs|absoluteExpiresAt|keepUntil|revocation
  *     ["subject","clientId","scope",createdAt,audience?,boundKey?,offline?,metadata?]
@@ -9,10 +9,10 @@ import type { FamilyRecord, RevocationReason } from '@baton/core'
 export const FORMAT_1 = '1'
 
 const TEXT = '([^|\\n]*)'
-const WHOLE = '(-?\\d+)'
-const HEAD = new RegExp(
-  `^${[FORMAT_1, TEXT, WHOLE, TEXT, TEXT, WHOLE, TEXT, WHOLE, `${WHOLE}?`, WHOLE, WHOLE, TEXT].join('\\|')}\\n`,
-)
+const INTEGER = '(-?\\d+)'
+const HEAD = [FORMAT_1, TEXT, INTEGER, TEXT, TEXT, INTEGER, TEXT, INTEGER, `${INTEGER}?`, INTEGER, INTEGER].join('\\|')
+const REVOCATION = '(?:([^|\\n,]*),(-?\\d+),([a-z_]+))?'
+const RECORD = new RegExp(`^${HEAD}\\|${REVOCATION}\\n(.*)$`, 's')
 
 type Body = [
   subject: string,
@@ -27,19 +27,18 @@ type Body = [
 
 /** Returns a record with the members that it had then, or null for anything but a record in this format. */
 export function decodeFormat1(id: FamilyRecord['id'], text: string): object | null {
-  const match = HEAD.exec(text)
+  const match = RECORD.exec(text)
   if (match === null) return null
-  const [head, verifier = '', generation, nonce = '', keyId = '', rotatedAt, retryKey = '', ...rest] = match
-  const [expiresAt, idleMs, absoluteExpiresAt, keepUntil, revocation = ''] = rest
-  const body = bodyIn(text.slice(head.length))
-  const revoked = revocation === '' ? null : revocationIn(revocation)
-  if (body === null || revoked === undefined) return null
-  const [subject, clientId, scope, createdAt, audience = [], boundKey = null, offline = 0, metadata = {}] = body
+  const [, verifier, generation, nonce, keyId, rotatedAt, retryKey, expiresAt, idleMs, ...rest] = match
+  const [absoluteExpiresAt, keepUntil, revocationId, revokedAt, reason, json = ''] = rest
+  const [subject, clientId, scope, createdAt, audience = [], boundKey = null, offline = 0, metadata = {}] = JSON.parse(
+    json,
+  ) as Body
   return {
     id,
     current: {
       generation: Number(generation),
-      verifier: verifier as FamilyRecord['current']['verifier'],
+      verifier,
       nonce,
       keyId,
       rotatedAt: Number(rotatedAt),
@@ -50,7 +49,7 @@ export function decodeFormat1(id: FamilyRecord['id'], text: string): object | nu
       clientId,
       scope,
       audience,
-      confirmation: boundKey === null ? null : confirmationIn(boundKey),
+      confirmation: boundKey === null ? null : toConfirmation(boundKey),
       offline: offline === 1,
       metadata,
       createdAt,
@@ -61,34 +60,12 @@ export function decodeFormat1(id: FamilyRecord['id'], text: string): object | nu
       keepUntil: Number(keepUntil),
     },
     expiresAt: Number(expiresAt),
-    revocation: revoked,
+    revocation: revocationId === undefined ? null : { id: revocationId, at: Number(revokedAt), reason },
   }
 }
 
-function bodyIn(json: string): Body | null {
-  try {
-    const body: unknown = JSON.parse(json)
-    return isBody(body) ? body : null
-  } catch {
-    return null
-  }
-}
-
-function isBody(body: unknown): body is Body {
-  if (!Array.isArray(body)) return false
-  const [subject, clientId, scope, createdAt] = body as unknown[]
-  return [subject, clientId, scope].every((part) => typeof part === 'string') && typeof createdAt === 'number'
-}
-
-/** `jkt:…` or `x5t#S256:…`, as core checked it. */
-function confirmationIn(boundKey: string): FamilyRecord['grant']['confirmation'] {
-  const colon = boundKey.indexOf(':')
-  const thumbprint = boundKey.slice(colon + 1)
-  return boundKey.slice(0, colon) === 'jkt' ? { jkt: thumbprint } : { 'x5t#S256': thumbprint }
-}
-
-/** Undefined for what is no revocation. */
-function revocationIn(text: string): FamilyRecord['revocation'] | undefined {
-  const [id = '', at = '', reason] = text.split(',')
-  return /^-?\d+$/.test(at) ? { id, at: Number(at), reason: reason as RevocationReason } : undefined
+/** Converts `jkt:…` or `x5t#S256:…`, which core checked. */
+function toConfirmation(boundKey: string): FamilyRecord['grant']['confirmation'] {
+  const [kind, thumbprint] = boundKey.split(/:(.*)/s)
+  return kind === 'jkt' ? { jkt: thumbprint ?? '' } : { 'x5t#S256': thumbprint ?? '' }
 }

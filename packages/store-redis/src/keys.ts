@@ -2,13 +2,13 @@ import { createHash } from 'node:crypto'
 import type { FamilyId } from '@baton/core'
 import type { ListPosition } from '@baton/core/store'
 
-/** Names every key that the store writes. Each holds what lives and dies alone, so that each may sit in a cluster slot of its own. */
+/** Returns the functions that name every key of the store. Scripts use one key each, so any two keys may be on two nodes of a cluster. */
 export function keyspace(prefix: string) {
   return {
     family: (id: FamilyId) => `${prefix}f:${id}`,
-    /** Of a hash: subjects may be long, and are none of the business of whoever lists keys. */
+    /** A hash, because subjects may be long, and key names appear in logs. */
     subject: (subject: string) => `${prefix}s:${digest(subject)}`,
-    remembered: (key: string) => `${prefix}r:${digest(key)}`,
+    oneTimeKey: (key: string) => `${prefix}r:${digest(key)}`,
   }
 }
 
@@ -19,12 +19,12 @@ function digest(text: string): string {
 /** Nine characters in base 36 hold every instant until the year 5188. */
 const INSTANT_LENGTH = 9
 
-/** An entry of a subject's index: sorts by age, and contains the id of the family. */
+/** Returns the entry of a family in the index of its subject, which sorts by age. */
 export function indexEntry({ createdAt, id }: ListPosition): string {
   return createdAt.toString(36).padStart(INSTANT_LENGTH, '0') + id
 }
 
+/** Returns the family of an entry that `indexEntry` returned. */
 export function familyOfEntry(entry: string): FamilyId {
-  // Entries are made by indexEntry alone.
   return entry.slice(INSTANT_LENGTH) as FamilyId
 }

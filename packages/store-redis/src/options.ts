@@ -11,9 +11,9 @@ import {
   withDefault,
 } from '@baton/core/options'
 import { assertClient } from '@baton/core/store'
-import type { RedisClient, ReplicaQuorum } from './client.js'
+import type { RedisClient } from './client.js'
 
-const replicaOptions = declareOptions({
+const REPLICA_OPTIONS = declareOptions({
   count: required(integer({ min: 1, max: 1000 })),
   // WAIT takes 0 for no limit, and then delays every other command of the connection.
   timeoutSeconds: required(
@@ -24,23 +24,17 @@ const replicaOptions = declareOptions({
   ),
 })
 
-export const redisOptions = declareOptions({
+export const OPTIONS = declareOptions({
   /** The start of every key. Default `baton:`. Two apps on one server need two prefixes. */
   prefix: withDefault(text({ maxBytes: 64, fix: 'omit it for "baton:"' }), 'baton:'),
   /**
-   * Issue and revoke resolve only once this many replicas have the write, and reject if that takes longer: then a fail-over undoes no
-   * sign-out. Rotations never wait, since Baton heals one that was lost. Default: none.
+   * `issue` and `revoke` resolve only once this many replicas have the write, and reject if that takes longer: then a fail-over undoes
+   * no sign-out. Rotations never wait, because Baton recovers from the loss of one. Default: none.
    */
-  waitForReplicas: optional(nested(replicaOptions)),
+  waitForReplicas: optional(nested(REPLICA_OPTIONS)),
 })
 
-export type RedisStoreOptions = OptionsOf<typeof redisOptions>
-
-export function toQuorum(waitForReplicas: RedisStoreOptions['waitForReplicas']): ReplicaQuorum | null {
-  if (waitForReplicas === undefined) return null
-  const { count, timeoutSeconds } = waitForReplicas
-  return { count, timeoutMs: Math.round(timeoutSeconds * 1000) }
-}
+export type RedisStoreOptions = OptionsOf<typeof OPTIONS>
 
 const CLIENT = {
   option: 'client',
@@ -52,15 +46,9 @@ const CLIENT = {
 /** Asserts that `client` can run the commands of the store. */
 export function assertRedisClient(client: unknown): asserts client is RedisClient {
   assertClient(client, CLIENT)
-  const { isPipeline, execAsPipeline, mode } = client as Suspect
-  if (isPipeline === true || typeof execAsPipeline === 'function')
+  if (('isPipeline' in client && client.isPipeline === true) || 'execAsPipeline' in client)
     throw new ConfigurationError('client', 'must not be a pipeline; pass the client that created it')
+  const mode = 'mode' in client ? client.mode : undefined
   if (mode === 'subscriber' || mode === 'monitor')
     throw new ConfigurationError('client', `must not be in ${mode} mode; pass another connection, such as duplicate()`)
-}
-
-interface Suspect {
-  readonly isPipeline?: unknown
-  readonly execAsPipeline?: unknown
-  readonly mode?: unknown
 }

@@ -1,11 +1,11 @@
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import { decodeCursor, isAlive, positionOf, toPage } from '@baton/core/store'
 import { checkServers, type Finding } from './check.js'
-import { commandsOf, type RedisClient, type Run } from './client.js'
-import { decode, encode, encodeCurrent, isEarlierFormat, plain } from './codec.js'
+import { createRunners, type RedisClient, type Run } from './client.js'
+import { assertNoSeparator, decode, encode, encodeCurrent, isEarlierFormat } from './codec.js'
 import { familyOfEntry, indexEntry, keyspace } from './keys.js'
-import { assertRedisClient, redisOptions, type RedisStoreOptions, toQuorum } from './options.js'
-import { CREATE, ENTRIES, FIND, INDEX, REMEMBER, REVOKE, ROTATE, type Script, UPGRADE } from './scripts.lua.js'
+import { assertRedisClient, OPTIONS, type RedisStoreOptions } from './options.js'
+import { ADD_ENTRY, CREATE, FIND, LIST_ENTRIES, REMEMBER, REVOKE, ROTATE, type Script, UPGRADE } from './scripts.lua.js'
 
 export interface RedisStore extends TokenStore {
   /**
@@ -18,28 +18,37 @@ export interface RedisStore extends TokenStore {
 /**
  * Stores families in Redis or Valkey, single, replicated or clustered, through a connected `ioredis` or `redis` client, which the app
  * closes. One script call per rotation; Redis deletes expired records. As durable as the server's persistence: with
- * `appendfsync everysec` a crash may lose a second or two of rotations, of which Baton heals one per family.
+ * `appendfsync everysec` a crash may lose a second or two of rotations, of which Baton recovers one per family.
  *
  * Throws `ConfigurationError` unless `client` is such a client, and for unknown or invalid options.
+ *
+ * @example
+ * ```ts
+ * import { redisStore } from '@baton/store-redis'
+ * import { Redis } from 'ioredis'
+ *
+ * const store = redisStore(new Redis('redis://localhost:6379'))
+ * for (const { setting, value, advice } of await store.check()) console.warn(setting, value, advice)
+ * ```
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): RedisStore {
   assertRedisClient(client)
-  const { prefix, waitForReplicas } = redisOptions.parse('redisStore', options)
+  const { prefix, waitForReplicas } = OPTIONS.parse('redisStore', options)
   const keys = keyspace(prefix)
-  const { run, runReplicated } = commandsOf(client, toQuorum(waitForReplicas))
-  const find = async (id: FamilyId) => recordIn(id, await run(FIND, keys.family(id)))
+  const { run, runReplicated } = createRunners(client, waitForReplicas)
+  const find = async (id: FamilyId) => toRecord(id, await run(FIND, keys.family(id)))
 
-  /** Runs a script that writes to one family. A record in an earlier format is replaced first, in a step of its own, once. */
-  async function write(send: Run, script: Script, id: FamilyId, ...args: (string | number)[]) {
+  /** Runs a script that writes one family. Replaces a record in an earlier format first, once, with a script of its own. */
+  async function write(runScript: Run, script: Script, id: FamilyId, ...args: (string | number)[]) {
     const key = keys.family(id)
-    const reply = await send(script, key, ...args)
-    if (typeof reply !== 'string' || !isEarlierFormat(reply)) return recordIn(id, reply)
-    await send(UPGRADE, key, reply, encode(decode(id, reply)))
-    return recordIn(id, await send(script, key, ...args))
+    const reply = await runScript(script, key, ...args)
+    if (typeof reply !== 'string' || !isEarlierFormat(reply)) return toRecord(id, reply)
+    await runScript(UPGRADE, key, reply, encode(decode(id, reply)))
+    return toRecord(id, await runScript(script, key, ...args))
   }
 
-  /** Returns the family of an index entry if it is alive and the entry is its own; a `create` that lost leaves another entry. */
-  async function living(entry: string, subject: string, now: number): Promise<FamilyRecord | null> {
+  /** Returns the family of an index entry if it is alive. A `create` that lost a race leaves an entry that is not of its family. */
+  async function findListed(entry: string, subject: string, now: number): Promise<FamilyRecord | null> {
     const record = await find(familyOfEntry(entry))
     if (record === null || !isAlive(record, now)) return null
     return record.grant.subject === subject && indexEntry(positionOf(record)) === entry ? record : null
@@ -49,20 +58,21 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     async create(record, now) {
       const { id, grant, lifetime, expiresAt } = record
       const { absoluteExpiresAt, keepUntil } = lifetime
-      const text = encode(record)
+      const encoded = encode(record)
       // The index first: an entry without a family is skipped, but a family without an entry could not be listed and revoked.
-      const lasts = lasting(absoluteExpiresAt, now)
       const index = keys.subject(grant.subject)
-      await runReplicated(INDEX, index, indexEntry(positionOf(record)), absoluteExpiresAt, now, lasts)
-      const stored = await write(runReplicated, CREATE, id, text, lasting(Math.max(expiresAt, keepUntil), now))
-      if (stored === null) throw unexpected(stored)
+      const entry = indexEntry(positionOf(record))
+      await runReplicated(ADD_ENTRY, index, entry, absoluteExpiresAt, now, timeToLive(absoluteExpiresAt, now))
+      const ttl = timeToLive(Math.max(expiresAt, keepUntil), now)
+      const stored = await write(runReplicated, CREATE, id, encoded, ttl)
+      if (stored === null) throw unexpectedReply(stored)
       return stored
     },
 
     find,
 
     async rotate({ id, expect, next, now }) {
-      const successor = next === null ? [] : [plain(next.verifier), encodeCurrent(next)]
+      const successor = next === null ? [] : [assertNoSeparator(next.verifier), encodeCurrent(next)]
       return write(run, ROTATE, id, expect, now, ...successor)
     },
 
@@ -71,28 +81,26 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     },
 
     async list({ subject, cursor, limit, now }) {
-      const end = cursor === undefined ? null : indexEntry(decodeCursor(cursor))
-      const entries = await run(ENTRIES, keys.subject(subject), now)
-      if (!isList(entries)) throw unexpected(entries)
-      const rest = entries.filter((entry) => end === null || entry < end).sort()
+      const before = cursor === undefined ? null : indexEntry(decodeCursor(cursor))
+      const entries = await run(LIST_ENTRIES, keys.subject(subject), now)
+      if (!isListOfText(entries)) throw unexpectedReply(entries)
+      const rest = entries.filter((entry) => before === null || entry < before).sort()
       const found: FamilyRecord[] = []
       // Entries outlive their families, so a page may take several reads. One record beyond the limit shows that another page follows.
       while (rest.length > 0 && found.length <= limit) {
         const batch = rest.splice(-(limit + 1)).reverse()
-        const records = await Promise.all(batch.map((entry) => living(entry, subject, now)))
+        const records = await Promise.all(batch.map((entry) => findListed(entry, subject, now)))
         found.push(...records.filter((record) => record !== null))
       }
       return toPage(found, limit)
     },
 
-    purge() {
-      // Every key has a time to live.
-      return Promise.resolve(0)
-    },
+    /** Every key has a time to live. */
+    purge: () => Promise.resolve(0),
 
     async remember({ key, by, expiresAt }, now) {
-      const reply = await run(REMEMBER, keys.remembered(key), by, lasting(expiresAt, now))
-      if (typeof reply !== 'string') throw unexpected(reply)
+      const reply = await run(REMEMBER, keys.oneTimeKey(key), by, timeToLive(expiresAt, now))
+      if (typeof reply !== 'string') throw unexpectedReply(reply)
       return reply
     },
 
@@ -100,25 +108,25 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   }
 }
 
-/** Returns a time to live. It is relative, so that the clock of the server does not matter. */
-function lasting(until: number, now: number): number {
-  return Math.max(1, Math.ceil(until - now))
+/** Returns milliseconds from now: relative, so that the clock of the server does not matter. */
+function timeToLive(expiresAt: number, now: number): number {
+  return Math.max(1, Math.ceil(expiresAt - now))
 }
 
-/** Only null means that there is no record; any other reply that is not a record throws. */
-function recordIn(id: FamilyId, reply: unknown): FamilyRecord | null {
+/** Only null means that there is no record. Throws for any other reply that is not a record. */
+function toRecord(id: FamilyId, reply: unknown): FamilyRecord | null {
   if (reply === null) return null
-  if (typeof reply !== 'string') throw unexpected(reply)
+  if (typeof reply !== 'string') throw unexpectedReply(reply)
   return decode(id, reply)
 }
 
-function isList(reply: unknown): reply is string[] {
+function isListOfText(reply: unknown): reply is string[] {
   return Array.isArray(reply) && reply.every((entry) => typeof entry === 'string')
 }
 
-function unexpected(reply: unknown): TypeError {
+function unexpectedReply(reply: unknown): TypeError {
   const kind = Buffer.isBuffer(reply) ? 'a Buffer' : `a reply of type ${typeof reply}`
   return new TypeError(
-    `redisStore: the client answered with ${kind}; give a client that answers with promises of strings, without a type mapping`,
+    `redisStore: the client returned ${kind}; pass a client that returns promises of strings, without a type mapping`,
   )
 }

@@ -469,9 +469,8 @@ describe('misuse', () => {
         () => store.rotate(rotationOf(record)),
         () => store.create(record, NOW),
       ]
-      for (const call of calls)
-        await expect(call()).rejects.toThrow(/give a client that answers with promises of strings/)
-      await expect(store.list({ subject: 'a', limit: 1, now: NOW })).rejects.toThrow(/give a client that answers/)
+      for (const call of calls) await expect(call()).rejects.toThrow(/pass a client that returns promises of strings/)
+      await expect(store.list({ subject: 'a', limit: 1, now: NOW })).rejects.toThrow(/pass a client that returns/)
     }
   })
 })

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '@baton/core'
-import { assertClient, retryOnConflict } from '@baton/core/store'
+import { assertClient, errorCode, retryOnConflict } from '@baton/core/store'
 
 /** Values by the names that they have in the statement. */
 export type SqliteParameters = Readonly<Record<string, string | number | null>>
@@ -21,42 +21,36 @@ const CLIENT = {
   methods: ['exec', 'prepare'],
 }
 
+const mustBe = (rest: string) => new ConfigurationError('db', `must be ${rest}`)
+
 /** Asserts that `db` is an open connection for writing whose driver is synchronous. */
 export function assertDatabase(db: unknown): asserts db is SqliteDatabase {
   assertClient(db, CLIENT)
   // better-sqlite3 has a property `open`, node:sqlite a method of that name and a property `isOpen`.
   if (('open' in db && db.open === false) || ('isOpen' in db && db.isOpen === false))
-    throw new ConfigurationError('db', 'must be open, got a closed database; close it when the program ends')
-  if ('readonly' in db && db.readonly === true)
-    throw new ConfigurationError('db', 'must be open for writing, got a read-only database')
-  assertSynchronous(db as SqliteDatabase)
-}
-
-/**
- * Drivers with callbacks or promises have the same method names. This pragma does not read the file, which another process may have
- * locked while the connection has no busy timeout yet.
- */
-function assertSynchronous(db: SqliteDatabase): void {
-  const statement: Partial<SqliteStatement> | undefined = db.prepare('PRAGMA busy_timeout')
+    throw mustBe('open, got a closed database; close it when the program ends')
+  if ('readonly' in db && db.readonly === true) throw mustBe('open for writing, got a read-only database')
+  // Drivers with callbacks or promises have the same method names. This pragma reads no file, which may be locked.
+  const statement: Partial<SqliteStatement> | undefined = (db as SqliteDatabase).prepare('PRAGMA busy_timeout')
   const rows: unknown = statement.all?.({})
   const [row] = Array.isArray(rows) ? (rows as unknown[]) : []
-  if (typeof row === 'object' && row !== null && 'timeout' in row) return
-  throw new ConfigurationError('db', `must be ${CLIENT.expected}, got a driver that does not return rows synchronously`)
+  if (typeof row !== 'object' || row === null || !('timeout' in row))
+    throw mustBe(`${CLIENT.expected}, got a driver that does not return rows synchronously`)
 }
 
-/** Reads a pragma, or sets it and reads what it has become. */
+/** Reads a pragma, or sets it and reads its new value. */
 export function pragma(db: SqliteDatabase, text: string): unknown {
   const [row] = db.prepare(`PRAGMA ${text}`).all({})
   return Object.values(row ?? {})[0]
 }
 
 const BUSY = 5
-const BUSY_RECOVERY = BUSY | (1 << 8)
-const BUSY_SNAPSHOT = BUSY | (2 << 8)
+/** SQLite does not wait for busy_timeout if the log is being recovered (1), or if the connection still reads an older state (2). */
+const BUSY_AT_ONCE = [BUSY | (1 << 8), BUSY | (2 << 8), 'SQLITE_BUSY_RECOVERY', 'SQLITE_BUSY_SNAPSHOT']
 
 /** Returns true if another connection held the file for all of busy_timeout, or if SQLite did not wait because waiting is useless. */
 export function isBusy(error: unknown): boolean {
-  return codeOf(error).startsWith('SQLITE_BUSY') || (numberOf(error) & 0xff) === BUSY
+  return errorCode(error).startsWith('SQLITE_BUSY') || (errorNumber(error) & 0xff) === BUSY
 }
 
 /**
@@ -64,26 +58,13 @@ export function isBusy(error: unknown): boolean {
  * this process was blocked meanwhile.
  */
 export function retryWhileBusy<Result>(run: () => Result): Promise<Result> {
-  return retryOnConflict(run, { maxAttempts: 3, isConflict: isBusyAtOnce })
+  return retryOnConflict(run, {
+    maxAttempts: 3,
+    isConflict: (error) => BUSY_AT_ONCE.includes(errorCode(error)) || BUSY_AT_ONCE.includes(errorNumber(error)),
+  })
 }
 
-/** The connection still reads an older state, or the log is being recovered. */
-function isBusyAtOnce(error: unknown): boolean {
-  const [code, number] = [codeOf(error), numberOf(error)]
-  return (
-    code === 'SQLITE_BUSY_SNAPSHOT' ||
-    code === 'SQLITE_BUSY_RECOVERY' ||
-    number === BUSY_SNAPSHOT ||
-    number === BUSY_RECOVERY
-  )
-}
-
-/** better-sqlite3 names its errors. */
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
-}
-
-/** node:sqlite numbers them. */
-function numberOf(error: unknown): number {
+/** better-sqlite3 gives its errors a `code`, node:sqlite a number. */
+function errorNumber(error: unknown): number {
   return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' ? error.errcode : 0
 }

@@ -15,29 +15,16 @@ type Run = () => unknown[]
  * write runs alone, so that an error reaches only the call that caused it.
  */
 export function groupCommit(db: SqliteDatabase): Write {
-  const write = batchCalls((runs: readonly Run[]) => retryWhileBusy(() => runInTransaction(db, runs)), {
-    max: MAX_WRITES_PER_TRANSACTION,
-    runOne: (run: Run) => retryWhileBusy(run),
-    // If another process held the file for all of busy_timeout, each write alone would block this process for as long again.
-    isRetryable: (error) => !isBusy(error),
-  })
+  const write = batchCalls(
+    (runs: readonly Run[]) => retryWhileBusy(() => runInTransaction(db, () => runs.map(settle))),
+    {
+      max: MAX_WRITES_PER_TRANSACTION,
+      runOne: (run: Run) => retryWhileBusy(run),
+      // If another process held the file for all of busy_timeout, each write alone would block this process for as long again.
+      isRetryable: (error) => !isBusy(error),
+    },
+  )
   return (statement, parameters) => write(() => statement.all(parameters))
-}
-
-/**
- * Runs without a pause, so that no other use of this connection becomes part of the transaction. Some errors, such as a full disk, end
- * the transaction: then the commit fails, and running each write again does not repeat what has been written since.
- */
-function runInTransaction(db: SqliteDatabase, runs: readonly Run[]): PromiseSettledResult<unknown[]>[] {
-  db.exec('BEGIN IMMEDIATE')
-  try {
-    const results = runs.map(settle)
-    db.exec('COMMIT')
-    return results
-  } catch (error) {
-    rollBack(db)
-    throw error
-  }
 }
 
 function settle(run: Run): PromiseSettledResult<unknown[]> {
@@ -48,10 +35,27 @@ function settle(run: Run): PromiseSettledResult<unknown[]> {
   }
 }
 
+/**
+ * Runs without a pause, so that no other use of this connection becomes part of the transaction. Some errors, such as a full disk, end
+ * the transaction: then the commit fails, and running each write again does not repeat what has been written since.
+ */
+export function runInTransaction<Result>(db: SqliteDatabase, run: () => Result): Result {
+  // IMMEDIATE takes the write lock before the first read, so that a second process reads what the first one wrote.
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    const result = run()
+    db.exec('COMMIT')
+    return result
+  } catch (error) {
+    rollBack(db)
+    throw error
+  }
+}
+
 function rollBack(db: SqliteDatabase): void {
   try {
     db.exec('ROLLBACK')
   } catch {
-    // Some errors, such as a full disk, end the transaction by themselves. ROLLBACK fails for no other reason.
+    // The error has ended the transaction already. ROLLBACK fails for no other reason.
   }
 }

@@ -1,50 +1,11 @@
 import { isBusy, pragma, type SqliteDatabase } from './database.js'
+import { runInTransaction } from './group-commit.js'
 
 /**
- * Each entry brings the schema from the version of its index to the next. Never edit one that was released.
- *
- * Families are ordinary rowid tables: their rows are wide, and new ones go to the end. `expires_at` is in no index, so that a
- * rotation writes one page of the table and nothing else.
+ * `current` and `grant` hold the parts of the record as JSON; statements compare, sort by or compute the other columns. An ordinary rowid
+ * table, because its rows are wide and new ones go to the end. No index has `expires_at`, so that a rotation writes one page.
  */
-const MIGRATIONS: readonly string[] = [
-  `
-  CREATE TABLE baton_families (
-    position INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    generation INTEGER NOT NULL,
-    verifier TEXT NOT NULL,
-    nonce TEXT NOT NULL,
-    key_id TEXT NOT NULL,
-    rotated_at INTEGER NOT NULL,
-    retry_key TEXT,
-    idle_ms INTEGER,
-    expires_at INTEGER NOT NULL,
-    absolute_expires_at INTEGER NOT NULL,
-    keep_until INTEGER NOT NULL,
-    revocation_id TEXT,
-    revoked_at INTEGER,
-    revocation_reason TEXT,
-    created_at INTEGER NOT NULL,
-    subject TEXT NOT NULL,
-    client_id TEXT NOT NULL,
-    scope TEXT NOT NULL,
-    audience TEXT NOT NULL,
-    bound_key TEXT,
-    offline INTEGER NOT NULL,
-    metadata TEXT NOT NULL
-  ) STRICT;
-  CREATE INDEX baton_families_by_subject ON baton_families (subject, created_at DESC, id);
-  CREATE INDEX baton_families_by_absolute_end ON baton_families (absolute_expires_at);
-  CREATE TABLE baton_remembered (
-    key TEXT PRIMARY KEY,
-    claimed_by TEXT NOT NULL,
-    expires_at INTEGER NOT NULL
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX baton_remembered_by_end ON baton_remembered (expires_at);
-  `,
-  // "current" and "grant" hold the parts of the record as JSON; the other columns are what statements compare, sort by or compute.
-  `
-  ALTER TABLE baton_families RENAME TO baton_families_1;
+const FAMILIES = `
   CREATE TABLE baton_families (
     position INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -59,6 +20,26 @@ const MIGRATIONS: readonly string[] = [
     expires_at INTEGER NOT NULL,
     revocation TEXT
   ) STRICT;
+`
+const FAMILY_INDEXES = `
+  CREATE INDEX baton_families_by_subject ON baton_families (subject, created_at DESC, id);
+  CREATE INDEX baton_families_by_absolute_end ON baton_families (absolute_expires_at);
+`
+const ONE_TIME_KEYS = `
+  CREATE TABLE baton_remembered (
+    key TEXT PRIMARY KEY,
+    claimed_by TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX baton_remembered_by_end ON baton_remembered (expires_at);
+`
+
+/** The first entry upgrades version 1 to 2, the next one version 2 to 3, and so on. Never edit one that was released. */
+const UPGRADES: readonly string[] = [
+  // Version 1 had a column for each member of the record.
+  `
+  ALTER TABLE baton_families RENAME TO baton_families_1;
+  ${FAMILIES}
   INSERT INTO baton_families
   SELECT position, id, verifier,
     json_object(
@@ -78,52 +59,41 @@ const MIGRATIONS: readonly string[] = [
     END
   FROM baton_families_1 ORDER BY position;
   DROP TABLE baton_families_1;
-  CREATE INDEX baton_families_by_subject ON baton_families (subject, created_at DESC, id);
-  CREATE INDEX baton_families_by_absolute_end ON baton_families (absolute_expires_at);
+  ${FAMILY_INDEXES}
   `,
 ]
 
+const NEWEST = UPGRADES.length + 1
 const BUSY_TIMEOUT_MS = 5000
 const EXTRA = 3
 
-/** Prepares connection and file: safe to call from any number of processes at once, and changes nothing that is newer than itself. */
+/** Prepares connection and file. Any number of processes may call it at once. It changes nothing in a file of a newer version. */
 export function setUp(db: SqliteDatabase): void {
   if (Number(pragma(db, 'busy_timeout')) < BUSY_TIMEOUT_MS) db.exec(`PRAGMA busy_timeout = ${String(BUSY_TIMEOUT_MS)}`)
-  migrate(db)
-  demandWal(db)
-  // Some builds make NORMAL the default in WAL, with which a power failure takes back rotations that clients have seen.
+  runInTransaction(db, () => {
+    migrate(db)
+  })
+  assertWal(db)
+  // In WAL some builds default to NORMAL, with which a power failure undoes rotations that clients have received.
   if (Number(pragma(db, 'synchronous')) !== EXTRA) db.exec('PRAGMA synchronous = FULL')
 }
 
 function migrate(db: SqliteDatabase): void {
-  // Before anything is read, so that of several processes the second one finds the work of the first.
-  db.exec('BEGIN IMMEDIATE')
-  try {
-    db.exec('CREATE TABLE IF NOT EXISTS baton_schema (version INTEGER NOT NULL) STRICT')
-    db.exec('INSERT INTO baton_schema SELECT 0 WHERE NOT EXISTS (SELECT * FROM baton_schema)')
-    const version = versionOf(db)
-    if (version > MIGRATIONS.length)
-      throw new Error(
-        `the file has schema version ${String(version)} and this @baton/store-sqlite knows none above ${String(MIGRATIONS.length)}; update the package, nothing was changed`,
-      )
-    for (const migration of MIGRATIONS.slice(version)) db.exec(migration)
-    db.exec(
-      `UPDATE baton_schema SET version = ${String(MIGRATIONS.length)} WHERE version < ${String(MIGRATIONS.length)}`,
-    )
-    db.exec('COMMIT')
-  } catch (error) {
-    db.exec('ROLLBACK')
-    throw error
-  }
-}
-
-function versionOf(db: SqliteDatabase): number {
+  db.exec('CREATE TABLE IF NOT EXISTS baton_schema (version INTEGER NOT NULL) STRICT')
+  db.exec('INSERT INTO baton_schema SELECT 0 WHERE NOT EXISTS (SELECT * FROM baton_schema)')
   const [row] = db.prepare('SELECT max(version) AS version FROM baton_schema').all({})
-  return Number((row as { version: number | bigint }).version)
+  const version = Number((row as { version: number | bigint }).version)
+  if (version > NEWEST)
+    throw new Error(
+      `the file has schema version ${String(version)} and this @baton/store-sqlite knows none above ${String(NEWEST)}; update the package, nothing was changed`,
+    )
+  const steps = version === 0 ? [FAMILIES, FAMILY_INDEXES, ONE_TIME_KEYS] : UPGRADES.slice(version - 1)
+  for (const sql of steps) db.exec(sql)
+  db.exec(`UPDATE baton_schema SET version = ${String(NEWEST)} WHERE version < ${String(NEWEST)}`)
 }
 
-/** In memory there is no log, and none is needed. */
-function demandWal(db: SqliteDatabase): void {
+/** A database in memory has no log and needs none. */
+function assertWal(db: SqliteDatabase): void {
   if (['wal', 'memory'].includes(String(pragma(db, 'journal_mode')))) return
   const mode = String(switchToWal(db))
   if (mode !== 'wal')
@@ -135,16 +105,16 @@ function demandWal(db: SqliteDatabase): void {
 const PAUSE_MS = 10
 
 /**
- * Where several connections do this at the same moment SQLite lets one of them go on and fails the others without waiting,
- * whatever busy_timeout says, because each has begun to read. The winner needs a moment.
+ * Switches to WAL. If several connections do so at once, SQLite fails all but one without waiting for busy_timeout, because each has
+ * begun to read.
  */
 function switchToWal(db: SqliteDatabase): unknown {
-  const givesUpAt = performance.now() + BUSY_TIMEOUT_MS
+  const deadline = performance.now() + BUSY_TIMEOUT_MS
   for (;;) {
     try {
       return pragma(db, 'journal_mode = WAL')
     } catch (error) {
-      if (!isBusy(error) || performance.now() >= givesUpAt) throw error
+      if (!isBusy(error) || performance.now() >= deadline) throw error
     }
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS)
   }

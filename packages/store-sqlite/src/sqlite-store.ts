@@ -1,5 +1,6 @@
+import { setImmediate } from 'node:timers/promises'
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
-import { decodeCursor, rotationApplies, toPage, writeOrFind } from '@baton/core/store'
+import { conditionalWrites, decodeCursor, purgeInSteps, toCurrentColumns, toPage, toRow } from '@baton/core/store'
 import {
   assertDatabase,
   retryWhileBusy,
@@ -8,81 +9,97 @@ import {
   type SqliteStatement,
 } from './database.js'
 import { groupCommit } from './group-commit.js'
-import { purgeOf } from './purge.js'
-import { toCurrent, toRecord, toRow } from './rows.js'
 import { setUp } from './schema.js'
-import { prepareAll } from './statements.js'
+import { prepareAll, toRecord } from './statements.js'
+
+/** One transaction deletes at most this many rows, in a few milliseconds. */
+const MAX_ROWS_PER_DELETE = 200
+/** One statement reads at most this many rows, without a lock. */
+const ROWS_PER_RANGE = 1000
 
 /**
- * Keeps families in a SQLite file, or in memory, through a connected better-sqlite3 `Database` or node:sqlite `DatabaseSync`, which
- * stays yours to close. Creates and migrates its own tables (`baton_…`) and sets the connection to WAL, `synchronous = FULL` and a
- * busy timeout of at least 5 seconds. One statement per rotation, and one commit for all that wait together; safe for any number of
- * processes on one file.
+ * Stores families in a SQLite file, or in memory, through a better-sqlite3 `Database` or node:sqlite `DatabaseSync` that the app
+ * closes. Creates and migrates its tables (`baton_…`) and sets the connection to WAL, `synchronous = FULL` and a busy timeout of at
+ * least 5 seconds. One statement per rotation, and one commit for all writes that wait together; any number of processes may use one file.
  *
- * Throws at once for anything but an open, writable connection outside of a transaction, and for a file whose tables a newer
- * version of this package made.
+ * Throws `ConfigurationError` unless `db` is an open, writable connection, and an `Error` inside a transaction or if a newer version of
+ * this package created the tables.
+ *
+ * @example
+ * ```ts
+ * import { sqliteStore } from '@baton/store-sqlite'
+ * import Database from 'better-sqlite3'
+ *
+ * const store = sqliteStore(new Database('sessions.db'))
+ * ```
  */
 export function sqliteStore(db: SqliteDatabase): TokenStore {
   assertDatabase(db)
   try {
     setUp(db)
   } catch (cause) {
-    throw new Error(
-      `sqliteStore: cannot use this database: ${cause instanceof Error ? cause.message : String(cause)}`,
-      {
-        cause,
-      },
-    )
+    const message = cause instanceof Error ? cause.message : String(cause)
+    throw new Error(`sqliteStore: cannot use this database: ${message}`, { cause })
   }
   const statements = prepareAll(db)
   const write = groupCommit(db)
 
-  async function find(id: FamilyId): Promise<FamilyRecord | null> {
-    const [row] = await retryWhileBusy(() => statements.find.all({ id }))
-    return row === undefined ? null : toRecord(row)
-  }
+  const read = (statement: SqliteStatement, parameters: SqliteParameters) =>
+    retryWhileBusy(() => statement.all(parameters))
 
-  async function writeFamily(statement: SqliteStatement, parameters: SqliteParameters): Promise<FamilyRecord | null> {
-    const [row] = await write(statement, parameters)
-    return row === undefined ? null : toRecord(row)
+  const firstRecord = ([row]: unknown[]): FamilyRecord | null => (row === undefined ? null : toRecord(row))
+
+  const find = async (id: FamilyId) => firstRecord(await read(statements.find, { id }))
+
+  /** Deletes in a transaction of its own. */
+  const deleteRows =
+    (statement: SqliteStatement) =>
+    async (now: number, limit: number, range: SqliteParameters = {}) =>
+      (await retryWhileBusy(() => statement.all({ ...range, now, limit }))).length
+
+  const deleteInRange = deleteRows(statements.deleteInRange)
+
+  async function* ranges(start: number, now: number) {
+    for (let from = start; ;) {
+      const [range] = await read(statements.findRange, { from, now, limit: ROWS_PER_RANGE })
+      const { to, deletable } = range as { to: number | bigint | null; deletable: number | bigint }
+      if (to === null) return
+      if (Number(deletable) > 0) yield { from, to: Number(to) }
+      from = Number(to)
+      await setImmediate()
+    }
   }
 
   return {
-    async create(record) {
-      const [row] = await write(statements.create, toRow(record))
-      return toRecord(row)
-    },
-
     find,
 
-    rotate({ id, expect, next, now }) {
-      return writeOrFind({
-        write: () =>
+    ...conditionalWrites({
+      insert: async (record) => firstRecord(await write(statements.create, toRow(record))),
+      rotate: async ({ id, expect, next, now }) =>
+        firstRecord(
           next === null
-            ? writeFamily(statements.renew, { id, expect, now })
-            : writeFamily(statements.rotate, { id, expect, now, ...toCurrent(next) }),
-        find: () => find(id),
-        applies: (found) => rotationApplies(found, { expect, now }),
-        ...CONTEXT,
-      })
-    },
-
-    revoke(id, revocation) {
-      return writeOrFind({
-        write: () => writeFamily(statements.revoke, { id, revocation: JSON.stringify(revocation) }),
-        find: () => find(id),
-        applies: (found) => found?.revocation === null,
-        ...CONTEXT,
-      })
-    },
+            ? await write(statements.renew, { id, expect, now })
+            : await write(statements.rotate, { id, expect, now, ...toCurrentColumns(next) }),
+        ),
+      revoke: async (id, revocation) =>
+        firstRecord(await write(statements.revoke, { id, revocation: JSON.stringify(revocation) })),
+      find,
+      caller: 'sqliteStore',
+      advice: 'is there a trigger on baton_families that ignores updates?',
+    }),
 
     async list({ subject, cursor, limit, now }) {
-      const { createdAt, id } = cursor === undefined ? START : decodeCursor(cursor)
-      const rows = await retryWhileBusy(() => statements.list.all({ subject, createdAt, id, now, most: limit + 1 }))
+      const { createdAt, id } = decodeCursor(cursor)
+      const rows = await read(statements.list, { subject, createdAt, id, now, limit: limit + 1 })
       return toPage(rows.map(toRecord), limit)
     },
 
-    purge: purgeOf(statements),
+    purge: purgeInSteps({
+      maxRows: MAX_ROWS_PER_DELETE,
+      deleteByIndex: [deleteRows(statements.deleteKeys), deleteRows(statements.deleteExpired)],
+      ranges,
+      deleteInRange: ({ from, to }, now, limit) => deleteInRange(now, limit, { from, to }),
+    }),
 
     async remember({ key, by, expiresAt }, now) {
       const [row] = await write(statements.remember, { key, by, expiresAt, now })
@@ -90,8 +107,3 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
     },
   }
 }
-
-/** Before every position of a list. */
-const START = { createdAt: Number.MAX_SAFE_INTEGER, id: '' }
-
-const CONTEXT = { caller: 'sqliteStore', advice: 'is there a trigger on baton_families that ignores updates?' }

@@ -1,35 +1,58 @@
-import type { SqliteDatabase } from './database.js'
-import { RECORD } from './rows.js'
+import type { FamilyRecord } from '@baton/core'
+import { FAMILY_COLUMNS } from '@baton/core/store'
+import type { SqliteDatabase, SqliteStatement } from './database.js'
 
-/*
- * Everything that writes is one statement, so that no lock is taken for reading and upgraded later, and is run with `all`: with
- * `get` drivers stop at the first row, and an error of the commit that follows it would be lost.
+/**
+ * Selects a family as one JSON text in the order of `Parts`, because a driver takes longer to make an object of several columns than
+ * SQLite to find and change the row. The parts that are JSON already are inserted as they are.
  */
+const RECORD = `'[' || json_quote(id) || ',' || "current" || ',' || "grant" || ',' || coalesce(idle_ms, 'null') || ','
+  || absolute_expires_at || ',' || keep_until || ',' || expires_at || ',' || coalesce(revocation, 'null') || ']' AS record`
+
+type Parts = [
+  id: FamilyRecord['id'],
+  current: FamilyRecord['current'],
+  grant: FamilyRecord['grant'],
+  idleMs: number | null,
+  absoluteExpiresAt: number,
+  keepUntil: number,
+  expiresAt: number,
+  revocation: FamilyRecord['revocation'],
+]
+
+/** Returns the record of a row with the column `RECORD`. Its contents have the types that this package wrote. */
+export function toRecord(row: unknown): FamilyRecord {
+  const { record } = row as { readonly record: string }
+  const parts = JSON.parse(record) as Parts
+  const [id, current, grant, idleMs, absoluteExpiresAt, keepUntil, expiresAt, revocation] = parts
+  return { id, current, grant, lifetime: { idleMs, absoluteExpiresAt, keepUntil }, expiresAt, revocation }
+}
 
 const ALIVE = 'revocation IS NULL AND expires_at > :now'
-const MAY_GO = 'keep_until <= :now AND (revocation IS NOT NULL OR expires_at <= :now)'
-const NEW_END = 'expires_at = coalesce(min(:now + idle_ms, absolute_expires_at), absolute_expires_at)'
+const DELETABLE = 'keep_until <= :now AND (revocation IS NOT NULL OR expires_at <= :now)'
+const RENEW = 'expires_at = coalesce(min(:now + idle_ms, absolute_expires_at), absolute_expires_at)'
 
-const TEXTS = {
-  // The update changes nothing: it makes the row that is there come back, in the same step.
+/*
+ * Each write is one statement, so that SQLite never has to upgrade a read lock. `all` runs it: with `get` drivers stop at the first
+ * row, and an error of the commit that follows would be lost.
+ */
+const SQL = {
+  // The update changes nothing: RETURNING returns only rows that the statement wrote.
   create: `
-    INSERT INTO baton_families (
-      id, verifier, "current", subject, created_at, "grant", idle_ms, absolute_expires_at, keep_until, expires_at, revocation
-    ) VALUES (
-      :id, :verifier, :current, :subject, :created_at, :grant, :idle_ms, :absolute_expires_at, :keep_until, :expires_at, :revocation
-    )
+    INSERT INTO baton_families (${FAMILY_COLUMNS.map((name) => `"${name}"`).join(', ')})
+    VALUES (${FAMILY_COLUMNS.map((name) => `:${name}`).join(', ')})
     ON CONFLICT (id) DO UPDATE SET id = id
     RETURNING ${RECORD}`,
 
   find: `SELECT ${RECORD} FROM baton_families WHERE id = :id`,
 
   rotate: `
-    UPDATE baton_families SET verifier = :verifier, "current" = :current, ${NEW_END}
+    UPDATE baton_families SET verifier = :verifier, "current" = :current, ${RENEW}
     WHERE id = :id AND verifier = :expect AND ${ALIVE}
     RETURNING ${RECORD}`,
 
   renew: `
-    UPDATE baton_families SET ${NEW_END}
+    UPDATE baton_families SET ${RENEW}
     WHERE id = :id AND verifier = :expect AND ${ALIVE}
     RETURNING ${RECORD}`,
 
@@ -41,9 +64,9 @@ const TEXTS = {
   list: `
     SELECT ${RECORD} FROM baton_families
     WHERE subject = :subject AND created_at <= :createdAt AND (created_at < :createdAt OR id > :id) AND ${ALIVE}
-    ORDER BY created_at DESC, id LIMIT :most`,
+    ORDER BY created_at DESC, id LIMIT :limit`,
 
-  // As with create, a claim that stands is written as it is, so that it comes back.
+  // As in create, a key that is taken is written with its own values.
   remember: `
     INSERT INTO baton_remembered (key, claimed_by, expires_at) VALUES (:key, :by, :expiresAt)
     ON CONFLICT (key) DO UPDATE SET
@@ -51,49 +74,36 @@ const TEXTS = {
       expires_at = CASE WHEN expires_at <= :now THEN excluded.expires_at ELSE expires_at END
     RETURNING claimed_by AS claimedBy`,
 
-  forget: `
+  deleteKeys: `
     DELETE FROM baton_remembered
-    WHERE key IN (SELECT key FROM baton_remembered WHERE expires_at <= :now LIMIT :most)
+    WHERE key IN (SELECT key FROM baton_remembered WHERE expires_at <= :now LIMIT :limit)
     RETURNING key`,
 
-  deleteEnded: `
+  deleteExpired: `
     DELETE FROM baton_families
     WHERE position IN (
-      SELECT position FROM baton_families WHERE absolute_expires_at <= :now AND ${MAY_GO} LIMIT :most
+      SELECT position FROM baton_families WHERE absolute_expires_at <= :now AND ${DELETABLE} LIMIT :limit
     )
     RETURNING position`,
 
-  // Only reads, so it keeps nobody from writing.
-  look: `
-    SELECT max(position) AS upTo, count(*) FILTER (WHERE ${MAY_GO}) AS dead
+  // A read, which does not block writers.
+  findRange: `
+    SELECT max(position) AS "to", count(*) FILTER (WHERE ${DELETABLE}) AS deletable
     FROM (
       SELECT position, keep_until, revocation, expires_at FROM baton_families
-      WHERE position > :from ORDER BY position LIMIT :most
+      WHERE position > :from ORDER BY position LIMIT :limit
     )`,
 
-  deleteDead: `
+  deleteInRange: `
     DELETE FROM baton_families
     WHERE position IN (
-      SELECT position FROM baton_families WHERE position > :from AND position <= :upTo AND ${MAY_GO} LIMIT :most
+      SELECT position FROM baton_families WHERE position > :from AND position <= :to AND ${DELETABLE} LIMIT :limit
     )
     RETURNING position`,
 } as const
 
-export type Statements = ReturnType<typeof prepareAll>
-
 /** Prepares every statement of the store, once for the life of the connection. */
-export function prepareAll(db: SqliteDatabase) {
-  return {
-    create: db.prepare(TEXTS.create),
-    find: db.prepare(TEXTS.find),
-    rotate: db.prepare(TEXTS.rotate),
-    renew: db.prepare(TEXTS.renew),
-    revoke: db.prepare(TEXTS.revoke),
-    list: db.prepare(TEXTS.list),
-    remember: db.prepare(TEXTS.remember),
-    forget: db.prepare(TEXTS.forget),
-    deleteEnded: db.prepare(TEXTS.deleteEnded),
-    look: db.prepare(TEXTS.look),
-    deleteDead: db.prepare(TEXTS.deleteDead),
-  }
+export function prepareAll(db: SqliteDatabase): Readonly<Record<keyof typeof SQL, SqliteStatement>> {
+  const prepared = Object.entries(SQL).map(([name, sql]) => [name, db.prepare(sql)])
+  return Object.fromEntries(prepared) as Record<keyof typeof SQL, SqliteStatement>
 }

@@ -48,6 +48,13 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))(
       }
     })
 
+    test('has the tables and indexes of a new file after the migration', () => {
+      const fresh = driver.onDisk()
+      sqliteStore(fresh)
+      const definition = `SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name`
+      expect(migrated().db.prepare(definition).all({})).toEqual(fresh.prepare(definition).all({}))
+    })
+
     test('keeps one-time keys, purges, and is migrated once', async () => {
       const { db, store, tokens } = migrated()
       expect(await tokens.once(usedOnce)).toBe(false)

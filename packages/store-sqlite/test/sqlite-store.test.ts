@@ -176,7 +176,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       const watched = { exec: db.exec.bind(db), prepare: (sql: string) => (statements.push(sql), db.prepare(sql)) }
       sqliteStore(watched)
       const list = statements.find((sql) => sql.includes('ORDER BY created_at DESC, id')) ?? ''
-      const parameters = { subject: 'a', createdAt: NOW, id: '', now: NOW, most: 2 }
+      const parameters = { subject: 'a', createdAt: NOW, id: '', now: NOW, limit: 2 }
       const plan = db.prepare(`EXPLAIN QUERY PLAN ${list}`).all(parameters) as { detail: string }[]
       expect(plan.map(({ detail }) => detail)).toEqual([
         expect.stringMatching(

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../errors.js'
-import { type FamilyId, type FamilyRecord, isFamilyId } from '../family.js'
+import { type FamilyRecord, isFamilyId } from '../family.js'
 import { isAlive } from './apply.js'
 
 /** A page of `list`. */
@@ -12,8 +12,11 @@ export interface Page<Item> {
 /** The position of a family in the list of its subject. */
 export interface ListPosition {
   readonly createdAt: number
-  readonly id: FamilyId
+  readonly id: string
 }
+
+/** Precedes every position. */
+const START: ListPosition = { createdAt: Number.MAX_SAFE_INTEGER, id: '' }
 
 /** Sorts positions as `list` does: newest first, then by id. */
 export function compareNewestFirst(one: ListPosition, other: ListPosition): number {
@@ -27,8 +30,12 @@ export function encodeCursor({ createdAt, id }: ListPosition): string {
   return Buffer.from(`${String(createdAt)}.${id}`).toString('base64url')
 }
 
-/** Returns the position that a cursor stands for. Throws `ConfigurationError` for anything that `encodeCursor` does not return. */
-export function decodeCursor(cursor: string): ListPosition {
+/**
+ * Returns the position behind which a page begins. Without a cursor it precedes all others. Throws `ConfigurationError` for a cursor that
+ * `encodeCursor` does not return.
+ */
+export function decodeCursor(cursor?: string): ListPosition {
+  if (cursor === undefined) return START
   const [, createdAt, id] = /^(-?\d{1,16})\.(.+)$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
   if (isFamilyId(id)) {
     const position = { createdAt: Number(createdAt), id }
@@ -58,9 +65,9 @@ export function pageOf(
   records: readonly FamilyRecord[],
   { cursor, limit, now }: { readonly cursor?: string; readonly limit: number; readonly now: number },
 ): Page<FamilyRecord> {
-  const after = cursor === undefined ? null : decodeCursor(cursor)
+  const after = decodeCursor(cursor)
   const rest = records
-    .filter((record) => isAlive(record, now) && (after === null || compareNewestFirst(after, positionOf(record)) < 0))
+    .filter((record) => isAlive(record, now) && compareNewestFirst(after, positionOf(record)) < 0)
     .sort((one, other) => compareNewestFirst(positionOf(one), positionOf(other)))
   return toPage(rest, limit)
 }

@@ -1,7 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import type { FamilyRecord } from '../../src/index.js'
-import { retryOnConflict, writeOrFind } from '../../src/store.js'
-import { NOW, recordAt } from './record.js'
+import { errorCode, retryOnConflict } from '../../src/store.js'
 
 const CONFLICT = new Error('conflict')
 
@@ -43,44 +41,9 @@ describe('retryOnConflict', () => {
   })
 })
 
-describe('writeOrFind', () => {
-  const context = { caller: 'exampleStore', advice: 'is there a trigger?' }
-  const [written, found] = [recordAt(NOW, 'a'), recordAt(NOW, 'b')]
-  const never = vi.fn(() => Promise.resolve(found))
-
-  test('returns what the write returned, without a read', async () => {
-    const options = { write: async () => written, find: never, applies: () => true, ...context }
-    expect(await writeOrFind(options)).toBe(written)
-    expect(never).not.toHaveBeenCalled()
-  })
-
-  test.each([found, null])('returns what is stored if the write does not apply to it', async (stored) => {
-    const write = vi.fn(async () => null)
-    expect(await writeOrFind({ write, find: async () => stored, applies: () => false, ...context })).toBe(stored)
-    expect(write).toHaveBeenCalledTimes(1)
-  })
-
-  test('writes again while the stored record contradicts the write, and numbers the attempts', async () => {
-    const attempts: number[] = []
-    const result = writeOrFind({
-      async write(attempt): Promise<FamilyRecord | null> {
-        attempts.push(attempt)
-        return attempt === 3 ? written : null
-      },
-      find: async () => found,
-      applies: (record) => record === found,
-      ...context,
-    })
-    expect(await result).toBe(written)
-    expect(attempts).toEqual([1, 2, 3])
-  })
-
-  test('rejects with the advice if the contradiction remains', async () => {
-    const write = vi.fn(async () => null)
-    const result = writeOrFind({ write, find: async () => found, applies: () => true, ...context })
-    await expect(result).rejects.toThrow(
-      'exampleStore: the engine finds the family and does not change it; is there a trigger?',
-    )
-    expect(write).toHaveBeenCalledTimes(10)
-  })
+test('errorCode returns the code of an error, and an empty string for all else', () => {
+  expect(errorCode(Object.assign(new Error('conflict'), { code: '40001' }))).toBe('40001')
+  expect(
+    [new Error('no code'), Object.assign(new Error('number'), { code: 5 }), { code: '40001' }, null].map(errorCode),
+  ).toEqual(['', '', '', ''])
 })

@@ -1,0 +1,71 @@
+import type { CurrentToken, FamilyGrant, FamilyId, FamilyRecord, Revocation } from '../family.js'
+
+/** A family as columns of a SQL table. Drivers return integers of 64 bits as numbers, bigints or text. */
+export interface FamilyRow {
+  readonly id: string
+  readonly verifier: string
+  /** JSON, as are `grant` and `revocation`. */
+  readonly current: string
+  readonly subject: string
+  readonly created_at: SqlInteger
+  readonly grant: string
+  readonly idle_ms: SqlInteger | null
+  readonly absolute_expires_at: SqlInteger
+  readonly keep_until: SqlInteger
+  readonly expires_at: SqlInteger
+  readonly revocation: string | null
+}
+
+export type SqlInteger = number | bigint | string
+
+/** The names of the columns. `current` and `grant` are reserved words in SQL. */
+export const FAMILY_COLUMNS = [
+  'id',
+  'verifier',
+  'current',
+  'subject',
+  'created_at',
+  'grant',
+  'idle_ms',
+  'absolute_expires_at',
+  'keep_until',
+  'expires_at',
+  'revocation',
+] as const satisfies readonly (keyof FamilyRow)[]
+
+/** Returns the columns of a new row. */
+export function toRow({ id, current, grant, lifetime, expiresAt, revocation }: FamilyRecord) {
+  return {
+    id,
+    ...toCurrentColumns(current),
+    subject: grant.subject,
+    created_at: grant.createdAt,
+    grant: JSON.stringify(grant),
+    idle_ms: lifetime.idleMs,
+    absolute_expires_at: lifetime.absoluteExpiresAt,
+    keep_until: lifetime.keepUntil,
+    expires_at: expiresAt,
+    revocation: revocation === null ? null : JSON.stringify(revocation),
+  }
+}
+
+/** Returns the columns that a rotation replaces, beside `expires_at`. */
+export function toCurrentColumns(current: CurrentToken) {
+  return { verifier: current.verifier as string, current: JSON.stringify(current) }
+}
+
+/** Returns the record of a row. Only for rows that `toRow` and `toCurrentColumns` wrote: their contents have the types that went in. */
+export function fromRow(row: FamilyRow): FamilyRecord {
+  return {
+    id: row.id as FamilyId,
+    current: JSON.parse(row.current) as CurrentToken,
+    grant: JSON.parse(row.grant) as FamilyGrant,
+    lifetime: {
+      idleMs: row.idle_ms === null ? null : Number(row.idle_ms),
+      absoluteExpiresAt: Number(row.absolute_expires_at),
+      keepUntil: Number(row.keep_until),
+    },
+    expiresAt: Number(row.expires_at),
+    revocation: row.revocation === null ? null : (JSON.parse(row.revocation) as Revocation),
+  }
+}
