@@ -27,14 +27,15 @@ function declarations(compilerOptions: Record<string, unknown> = {}, entry?: rea
 }
 
 /**
- * A published package with subpaths: `src/store.ts` is `name/store`. Each subpath is bundled by itself, except for the error classes,
- * which it takes from the main entry, so that each class exists once. The declarations are built together, so that each type exists
- * once: branded types that are declared twice are not assignable to each other.
+ * A published package with subpaths: `src/store.ts` is `name/store`. Each subpath is bundled by itself, except for the modules that
+ * match `shared`, which it takes from the main entry, so that each error class exists once. The declarations are built together, so
+ * that each type exists once: branded types that are declared twice are not assignable to each other.
  */
-export const libraryWithSubpaths = (subpaths: readonly string[]) =>
+const withSubpaths = (subpaths: readonly string[], options: Options, shared: RegExp) =>
   defineConfig([
     {
       ...common,
+      ...options,
       entry: ['src/index.ts'],
       format: ['esm', 'cjs'],
       clean: subpaths.map((name) => `!${name}.*`),
@@ -42,19 +43,24 @@ export const libraryWithSubpaths = (subpaths: readonly string[]) =>
     },
     {
       ...common,
+      ...options,
       entry: subpaths.map((name) => `src/${name}.ts`),
       format: ['esm', 'cjs'],
       clean: false,
-      esbuildPlugins: [errorsOfMainEntry],
+      esbuildPlugins: [fromMainEntry(shared)],
     },
   ])
 
-const errorsOfMainEntry: Plugins[number] = {
-  name: 'errors-of-main-entry',
-  setup(build) {
-    const path = build.initialOptions.format === 'cjs' ? './index.cjs' : './index.js'
-    build.onResolve({ filter: /\/errors\.js$/ }, () => ({ path, external: true }))
-  },
+export const libraryWithSubpaths = (subpaths: readonly string[]) => withSubpaths(subpaths, {}, /\/errors\.js$/)
+
+function fromMainEntry(modules: RegExp): Plugins[number] {
+  return {
+    name: 'from-main-entry',
+    setup(build) {
+      const path = build.initialOptions.format === 'cjs' ? './index.cjs' : './index.js'
+      build.onResolve({ filter: modules }, () => ({ path, external: true }))
+    },
+  }
 }
 
 /** A published package: ESM and CommonJS, each with its own declarations. `plugins` are for what is no TypeScript. */
@@ -101,20 +107,14 @@ function copyLicense(name: string): void {
   copyFileSync(join(dirname(manifest), 'LICENSE.md'), `dist/${name}.LICENSE.md`)
 }
 
-/** A published package for browsers as well, with several doors: `src/web-storage.ts` is `name/web-storage`. */
-export const webLibrary = (name: string, doors: readonly string[]) =>
-  defineConfig({
-    ...common,
-    platform: 'neutral',
-    // The oldest supported browsers.
-    target: ['chrome91', 'firefox79', 'safari14.1'],
-    entry: doors.map((door) => `src/${door}.ts`),
-    // Doors import the whole by its name, so that there is one of it whichever are loaded.
-    external: [name, /^node:/],
-    format: ['esm', 'cjs'],
-    // Its own name is not built yet.
-    dts: declarations({ paths: { [name]: ['./src/index.ts'] } }),
-  })
+/** A published package with subpaths for browsers as well. */
+export const webLibraryWithSubpaths = (subpaths: readonly string[]) =>
+  withSubpaths(
+    subpaths,
+    // Browsers resolve no `node:` modules; only subpaths for Node import them. The targets are the oldest supported browsers.
+    { platform: 'neutral', target: ['chrome91', 'firefox79', 'safari14.1'], external: [/^node:/] },
+    /\/(errors|environment)\.js$/,
+  )
 
 /** A private library: ESM only. */
 export const internal = defineConfig({

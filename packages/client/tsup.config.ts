@@ -1,7 +1,6 @@
-import { webLibrary } from '../../tsup.base.ts'
+import { webLibraryWithSubpaths } from '../../tsup.base.ts'
 
-export default webLibrary('@baton/client', [
-  'index',
+export default webLibraryWithSubpaths([
   'authorization',
   'axios',
   'cookie',

@@ -36,11 +36,8 @@ const SECURITY = {
 /** Answers for the page itself and for `/demo/…`, what the demo tells it; everything else is the example server's. */
 export function servePage(facts: PageFacts) {
   const files = new Map(FILES.map((name) => [`/${name}`, readFileSync(new URL(`../page/${name}`, import.meta.url))]))
-  // As it is published: the page needs no build of its own. Browsers resolve no package names, and the policy allows no import map.
-  for (const [path, url] of CLIENT) {
-    const script = readFileSync(new URL(url), 'utf8').replaceAll('"@baton/client"', '"./index.js"')
-    files.set(path, Buffer.from(script))
-  }
+  // The published files run in a browser as they are: they import each other by relative paths.
+  for (const [path, url] of CLIENT) files.set(path, readFileSync(new URL(url)))
   const home = files.get('/index.html')
   if (home !== undefined) files.set('/', home)
 

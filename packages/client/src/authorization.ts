@@ -1,7 +1,9 @@
-import { createEnvironment, type Environment, type Session, SessionError } from '@baton/client'
-import { hashOf } from './encoding.js'
-import { secureUrl } from './secure-url.js'
-import { randomText } from './timing.js'
+import { createEnvironment, type Environment } from './platform/environment.js'
+import type { Session } from './session/session.js'
+import { SessionError } from './platform/errors.js'
+import { hashOf } from './protocol/encoding.js'
+import { secureUrl } from './protocol/secure-url.js'
+import { randomText } from './platform/timing.js'
 
 export interface AuthorizationOptions {
   readonly authorizationEndpoint: string | URL

@@ -1,4 +1,4 @@
-import type { Session } from '@baton/client'
+import type { Session } from './session/session.js'
 import type { AxiosInstance } from 'axios'
 
 /**

@@ -1,7 +1,8 @@
-import type { Call, Endpoints } from '@baton/client'
-import { connectWith } from './connection.js'
-import { oneAtATime } from './cookie-requests.js'
-import { secureUrl } from './secure-url.js'
+import type { Call } from './protocol/requests.js'
+import type { Endpoints } from './session/connection.js'
+import { connectWith } from './session/connection.js'
+import { oneAtATime } from './session/exclusive-requests.js'
+import { secureUrl } from './protocol/secure-url.js'
 
 export interface CookieOptions {
   readonly refreshEndpoint: string | URL
@@ -43,10 +44,7 @@ export function cookieEndpoints(options: CookieOptions): Endpoints {
     isCookie: true,
     connect: connectWith(oneAtATime),
     withhold: (name, value) => (name === 'accessToken' && !shareAccessToken ? null : value),
-    refresh(session, key) {
-      const sid = session.state === 'live' ? session.sid : null
-      return write(refresh, sid, { 'idempotency-key': key })
-    },
+    refresh: ({ sid }, key) => write(refresh, sid, { 'idempotency-key': key }),
     revoke: ({ sid }) => write(logout, sid),
     // The server exchanges the code, and answers with a cookie.
     exchange: () => null,

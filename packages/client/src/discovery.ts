@@ -1,7 +1,8 @@
-import { createEnvironment, type Environment, SessionError } from '@baton/client'
-import { isObject, parseJson, textOf } from './json.js'
-import { ConfigurationError } from './configuration-error.js'
-import { isSecure, parseUrl } from './secure-url.js'
+import { createEnvironment, type Environment } from './platform/environment.js'
+import { SessionError } from './platform/errors.js'
+import { isObject, parseJson, textOf } from './platform/json.js'
+import { ConfigurationError } from './platform/errors.js'
+import { isSecure, parseUrl } from './protocol/secure-url.js'
 
 export interface DiscoveryOptions {
   readonly environment?: Pick<Environment, 'fetch'>

@@ -1,11 +1,13 @@
-import { createEnvironment, type Environment, type Proofs, type ProofSubject, SessionError } from '@baton/client'
-import { indexedDbPlace, type KeyPair, type KeyPlace, makeKey } from './dpop-key.js'
-import { base64url, hashOf, webCrypto } from './encoding.js'
-import { unlessAborted } from './lock.js'
-import { ConfigurationError } from './configuration-error.js'
-import { randomText } from './timing.js'
+import { createEnvironment, type Environment } from './platform/environment.js'
+import type { Proofs, ProofSubject } from './protocol/proofs.js'
+import { SessionError } from './platform/errors.js'
+import { indexedDbPlace, type KeyPair, type KeyPlace, makeKey } from './protocol/dpop-key.js'
+import { base64url, hashOf, webCrypto } from './protocol/encoding.js'
+import { unlessAborted } from './platform/lock.js'
+import { ConfigurationError } from './platform/errors.js'
+import { randomText } from './platform/timing.js'
 
-export type { KeyPair } from './dpop-key.js'
+export type { KeyPair } from './protocol/dpop-key.js'
 
 export interface DpopOptions {
   /**

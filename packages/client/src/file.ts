@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { type FileHandle, open, readdir, readFile, rename, rm, utimes } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { setTimeout as elapse } from 'node:timers/promises'
-import type { SessionStorage } from '@baton/client'
+import type { SessionStorage } from './platform/storage.js'
 
 export interface SessionFileOptions {
   /** A lock whose holder has not moved for so long is taken over, in seconds. Default 10. */

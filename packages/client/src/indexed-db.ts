@@ -1,6 +1,6 @@
-import type { SessionStorage } from '@baton/client'
-import { type Table, transact } from './database.js'
-import { readUnlessDenied } from './denied.js'
+import type { SessionStorage } from './platform/storage.js'
+import { type Table, transact } from './platform/idb.js'
+import { readUnlessDenied } from './platform/denied-storage.js'
 import { platformSharing } from './sharing.js'
 
 export interface IndexedDbOptions {

@@ -1,4 +1,5 @@
-import { type Session, SessionError } from '@baton/client'
+import type { Session } from './session/session.js'
+import { SessionError } from './platform/errors.js'
 import type { Options } from 'ky'
 
 /**

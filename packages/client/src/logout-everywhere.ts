@@ -1,4 +1,5 @@
-import { type Session, SessionError } from '@baton/client'
+import type { Session } from './session/session.js'
+import { SessionError } from './platform/errors.js'
 
 /**
  * Ends all sessions of this person, then this one here: `endpoint` is `/auth/logout-everywhere` of a Baton server, or what does the

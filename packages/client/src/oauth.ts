@@ -1,8 +1,9 @@
-import type { Call, Endpoints } from '@baton/client'
-import type { ErrorCodeOf } from './answer.js'
-import { connectWith } from './connection.js'
-import { ConfigurationError } from './configuration-error.js'
-import { secureUrl } from './secure-url.js'
+import type { Call } from './protocol/requests.js'
+import type { Endpoints } from './session/connection.js'
+import type { ErrorCodeOf } from './protocol/token-response.js'
+import { connectWith } from './session/connection.js'
+import { ConfigurationError } from './platform/errors.js'
+import { secureUrl } from './protocol/secure-url.js'
 
 export interface OAuthOptions {
   readonly tokenEndpoint: string | URL
@@ -58,10 +59,9 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
     origin: new URL(token).origin,
     isCookie: false,
     connect: connectWith(() => (send) => send(new AbortController().signal), errorCode),
-    refresh(session, key) {
-      if (session.state !== 'live' || session.refreshToken === null) return null
-      const form = { grant_type: 'refresh_token', refresh_token: session.refreshToken }
-      return write(token, form, headerOf(key))
+    refresh({ refreshToken }, key) {
+      if (refreshToken === null) return null
+      return write(token, { grant_type: 'refresh_token', refresh_token: refreshToken }, headerOf(key))
     },
     revoke({ refreshToken }) {
       if (revocation === null || refreshToken === null) return null

@@ -1,4 +1,5 @@
-import type { Session, SessionSnapshot } from '@baton/client'
+import type { Session } from './session/session.js'
+import type { SessionSnapshot } from './session/token-state.js'
 import { useCallback, useSyncExternalStore } from 'react'
 
 const ON_THE_SERVER: SessionSnapshot = { status: 'unknown', sid: null, scope: null, reason: null }

@@ -1,8 +1,8 @@
-import type { SessionStorage } from '@baton/client'
-import { leaseLock } from './lease.js'
-import { type Lock, localLock } from './lock.js'
+import type { SessionStorage } from './platform/storage.js'
+import { leaseLock } from './platform/lease-lock.js'
+import { type Lock, localLock } from './platform/lock.js'
 
-export { localLock } from './lock.js'
+export { localLock } from './platform/lock.js'
 
 interface WebLockManager {
   request(name: string, options: { signal: AbortSignal }, hold: () => Promise<void>): Promise<unknown>

@@ -1,5 +1,5 @@
-import type { SessionStorage } from '@baton/client'
-import { notAvailable, readUnlessDenied } from './denied.js'
+import type { SessionStorage } from './platform/storage.js'
+import { notAvailable, readUnlessDenied } from './platform/denied-storage.js'
 import { platformSharing } from './sharing.js'
 
 export interface WebStorageOptions {

@@ -4,8 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { beginAuthorization } from '../src/authorization.js'
 import { discover } from '../src/discovery.js'
-import type { LiveSession } from '../src/index.js'
-import { ConfigurationError } from '../src/configuration-error.js'
+import { ConfigurationError } from '../src/platform/errors.js'
 import { oauthEndpoints } from '../src/oauth.js'
 import { startForeignServer } from './foreign-server.js'
 
@@ -71,7 +70,7 @@ describe('discovery', () => {
     answers[OAUTH] = { body: metadata(origin, { idempotency_key_supported: supported }) }
     const found = await discover(origin)
     expect(found).toEqual({ issuer: origin, tokenEndpoint: `${origin}/token`, ...expected })
-    const session = { state: 'live', refreshToken: 'rt' } as LiveSession
+    const session = { refreshToken: 'rt', sid: null }
     const call = oauthEndpoints({ ...found, clientId: 'web' }).refresh(session, 'key')
     expect(call?.headers['idempotency-key']).toBe(supported === true ? 'key' : undefined)
   })

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { dpopProofs, type KeyPair } from '../src/dpop.js'
 import { createSession, type SessionOptions } from '../src/index.js'
-import { ConfigurationError } from '../src/configuration-error.js'
+import { ConfigurationError } from '../src/platform/errors.js'
 import { oauthEndpoints } from '../src/oauth.js'
 import { createClock } from './clock.js'
 import { CLIENT, type ServerOptions, startServer, type TestServer } from './server.js'

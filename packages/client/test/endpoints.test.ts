@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { cookieEndpoints } from '../src/cookie.js'
 import { createSession } from '../src/index.js'
-import { ConfigurationError } from '../src/configuration-error.js'
+import { ConfigurationError } from '../src/platform/errors.js'
 import { oauthEndpoints } from '../src/oauth.js'
 
 const PATHS = { refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }
@@ -46,7 +46,7 @@ describe('a relative endpoint is resolved as fetch resolves it', () => {
   ])('%s', (_name, surroundings, refreshEndpoint, expected) => {
     for (const [name, value] of Object.entries(surroundings)) vi.stubGlobal(name, value)
     const endpoints = cookieEndpoints({ ...PATHS, refreshEndpoint })
-    expect(endpoints.refresh({ state: 'unknown', attempt: 'a' }, 'key')?.url).toBe(expected)
+    expect(endpoints.refresh({ refreshToken: null, sid: null }, 'key')?.url).toBe(expected)
   })
 })
 

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { createEnvironment } from '../src/environment.js'
+import { createEnvironment } from '../src/platform/environment.js'
 
 afterEach(() => {
   vi.unstubAllGlobals()

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { cookieEndpoints } from '../src/cookie.js'
 import { memoryStorage, type Session, type SessionStorage } from '../src/index.js'
-import { localLock } from '../src/lock.js'
+import { localLock } from '../src/platform/lock.js'
 import { gate } from './server.js'
 import { createWorld, listen, type World } from './world.js'
 

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createEnvironment, memoryStorage, type SessionStorage } from '../src/index.js'
-import { localLock } from '../src/lock.js'
+import { localLock } from '../src/platform/lock.js'
 import { oauthEndpoints } from '../src/oauth.js'
-import type { SessionRecord } from '../src/record.js'
-import { createVault } from '../src/vault.js'
+import type { SessionRecord } from '../src/session/record.js'
+import { createRecordStore } from '../src/session/record-store.js'
 import { webStorage } from '../src/web-storage.js'
 
 describe('a storage that fails', () => {
@@ -22,17 +22,13 @@ describe('a storage that fails', () => {
       },
     }
     const errors: unknown[] = []
-    const vault = createVault({
+    const records = createRecordStore({
       environment: createEnvironment(),
       endpoints: oauthEndpoints({ tokenEndpoint: 'https://login.example/token', clientId: 'web' }),
       storage: faulty,
-      proofs: { scheme: 'Bearer', send: (build) => fetch(build()) },
-      lockTimeoutSeconds: 1,
-      requestTimeoutSeconds: 1,
-      allowedOrigins: [],
       emit: (_type, event) => errors.push(event),
     })
-    return { storage, outage, errors, vault }
+    return { storage, outage, errors, records }
   }
 
   const record = (sid: string): SessionRecord => ({
@@ -42,28 +38,31 @@ describe('a storage that fails', () => {
   })
 
   test('what could not be written is remembered, and written once it can be', async () => {
-    const { storage, outage, errors, vault } = failing()
-    await vault.change(() => record('one'))
+    const { storage, outage, errors, records } = failing()
+    await records.change(() => record('one'))
     outage.writing = true
-    await vault.change(() => record('two'))
-    expect(await vault.read()).toEqual(record('two'))
+    await records.change(() => record('two'))
+    expect(await records.read()).toEqual(record('two'))
     expect(await storage.read()).toContain('one')
     outage.writing = false
-    await vault.change((found) => ({ ...record('three'), ...(found?.session === undefined ? {} : { before: found }) }))
+    await records.change((found) => ({
+      ...record('three'),
+      ...(found?.session === undefined ? {} : { before: found }),
+    }))
     expect(await storage.read()).toMatch(/three.*two/)
     expect(errors).toHaveLength(1)
   })
 
   test('… unless somebody else has written meanwhile', async () => {
-    const { storage, outage, vault } = failing()
-    await vault.change(() => record('one'))
+    const { storage, outage, records } = failing()
+    await records.change(() => record('one'))
     outage.writing = true
-    await vault.change(() => record('two'))
+    await records.change(() => record('two'))
     await storage.swap(await storage.read(), JSON.stringify(record('somebody else')))
-    expect(await vault.read()).toEqual(record('somebody else'))
+    expect(await records.read()).toEqual(record('somebody else'))
     outage.writing = false
     const seen: unknown[] = []
-    await vault.change((found) => {
+    await records.change((found) => {
       seen.push(found)
       return record('three')
     })
@@ -71,21 +70,21 @@ describe('a storage that fails', () => {
   })
 
   test('two who write at once while it fails do not write over each other', async () => {
-    const { outage, vault } = failing()
-    await vault.change(() => record(''))
+    const { outage, records } = failing()
+    await records.change(() => record(''))
     outage.writing = true
-    const add = (letter: string) => vault.change((found) => record(`${found?.revocations[0]?.sid ?? ''}${letter}`))
+    const add = (letter: string) => records.change((found) => record(`${found?.revocations[0]?.sid ?? ''}${letter}`))
     await Promise.all([add('a'), add('b'), add('c')])
-    const stored = await vault.read()
+    const stored = await records.read()
     // In whatever order, but all of them.
     expect(stored?.revocations[0]).toMatchObject({ sid: expect.stringMatching(/^(?=.*a)(?=.*b)(?=.*c)...$/) })
   })
 
   test('what cannot be read has not been emptied', async () => {
-    const { outage, vault } = failing()
-    await vault.change(() => record('one'))
+    const { outage, records } = failing()
+    await records.change(() => record('one'))
     outage.reading = true
-    expect(await vault.read()).toEqual(record('one'))
+    expect(await records.read()).toEqual(record('one'))
   })
 })
 

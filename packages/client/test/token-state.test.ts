@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { toAccessToken } from '../src/access-token.js'
-import { SessionError } from '../src/errors.js'
-import type { LiveSession, SessionRecord } from '../src/record.js'
+import { toAccessToken } from '../src/session/access-token.js'
+import { SessionError } from '../src/platform/errors.js'
+import type { LiveSession, SessionRecord } from '../src/session/record.js'
 import {
   createState,
   type Effect,
@@ -14,7 +14,7 @@ import {
   reduce,
   type TokenEvent,
   type TokenState,
-} from '../src/token-state.js'
+} from '../src/session/token-state.js'
 
 const NOW = 1_000_000
 const ELAPSED = 5000

@@ -37,7 +37,7 @@ const coreTests = [
 ]
 const memoryTests = ['packages/store-memory/test/memory-store.test.ts']
 const httpTests = ['packages/http/test/']
-const clientTests = ['refresh-state', 'token-state', 'session', 'sign-in-and-out'].map(
+const clientTests = ['refresh-decisions', 'token-state', 'session', 'sign-in-and-out'].map(
   (one) => `packages/client/test/${one}.test.ts`,
 )
 
@@ -546,74 +546,74 @@ export const faults: readonly Fault[] = [
   // The client.
   inClient(
     'an answer is stored over what has come meanwhile, and a late refusal ends it',
-    'refresh-state.ts',
+    'session/refresh-decisions.ts',
     'const isStill = session.attempt === base.attempt',
     "const isStill = session.state !== 'ended'",
   ),
   inClient(
     'an answer undoes a sign-out',
-    'refresh-state.ts',
+    'session/refresh-decisions.ts',
     'const isStill = session.attempt === base.attempt',
     "const isStill = session.state === 'ended' || session.attempt === base.attempt",
   ),
   inClient(
     'every try is an attempt of its own',
-    'refresh.ts',
-    'endpoints.refresh(base, key)',
-    'endpoints.refresh(base, randomText(environment))',
+    'session/refresh.ts',
+    'endpoints.refresh({ refreshToken, sid }, key)',
+    'endpoints.refresh({ refreshToken, sid }, randomText(environment))',
   ),
   inClient(
     'an answer that never came is a refusal',
-    'transport.ts',
+    'protocol/transport.ts',
     "new SessionError('unavailable', 'no answer')",
     "new SessionError('signed_out', 'refused')",
   ),
   inClient(
     'an outage is a refusal',
-    'answer.ts',
+    'protocol/token-response.ts',
     '|| LATER.test(inShort)) return later(inShort)',
     "|| LATER.test(inShort)) return new SessionError('signed_out', 'refused')",
   ),
   inClient(
     'nobody takes the lock',
-    'locked.ts',
+    'session/with-lock.ts',
     'await storage.lock(signal)',
     'await Promise.resolve(() => undefined)',
   ),
-  inClient('the lock is kept', 'locked.ts', 'release?.()', 'void release'),
+  inClient('the lock is kept', 'session/with-lock.ts', 'release?.()', 'void release'),
   inClient(
     'the old refresh token is kept',
-    'record.ts',
+    'session/record.ts',
     'refreshToken: grant.refreshToken ?? refreshToken,',
     'refreshToken: refreshToken ?? grant.refreshToken,',
   ),
   inClient(
     'a refresh token that came too late is forgotten',
-    'refresh-state.ts',
+    'session/refresh-decisions.ts',
     ': { ...record, revocations: [...revocations, { refreshToken, sid: null }] }',
     ': record',
   ),
   inClient(
     'a sign-out leaves no tombstone',
-    'session.ts',
+    'session/session.ts',
     "session: next ?? {\n          state: 'ended',",
     "session: next ?? record?.session ?? {\n          state: 'ended',",
   ),
   inClient(
     'a late answer is stored over the session of somebody else',
-    'refresh-state.ts',
+    'session/refresh-decisions.ts',
     'const isStill = session.attempt === base.attempt',
     "const isStill = session.attempt === base.attempt || (session.state === 'live' && session.sid !== sid)",
   ),
   inClient(
     'a page speaks for whoever is signed in by now',
-    'token-state.ts',
+    'session/token-state.ts',
     "snapshot.reason ?? (sid && sid !== snapshot.sid ? 'replaced' : null)",
     'snapshot.reason',
   ),
   inClient(
     'whoever is replaced stays signed in at the server',
-    'session.ts',
+    'session/session.ts',
     'const isKept = sid ? refreshToken === next?.refreshToken :',
     'const isKept = sid ? refreshToken === next?.refreshToken || next !== null :',
   ),
@@ -625,13 +625,13 @@ export const faults: readonly Fault[] = [
   ),
   inClient(
     'a sign-out that was not heard ends the next session',
-    'session.ts',
+    'session/session.ts',
     'next && endpoints.isCookie ? [] : untold',
     'untold',
   ),
   inClient(
     'a sign-out is claimed before the server has heard of it',
-    'session.ts',
+    'session/session.ts',
     'return { revoked: await flush() }',
     'return { revoked: (await flush()) || true }',
   ),
@@ -643,7 +643,7 @@ export const faults: readonly Fault[] = [
   ),
   inClient(
     'a sign-in request is sent while another one is in flight',
-    'cookie-requests.ts',
+    'session/exclusive-requests.ts',
     "if (lock !== 'held' && (await isBusy())) return null\n",
     '',
   ),

@@ -1,5 +1,5 @@
-import type { Setup } from './setup.js'
-import { within } from './timing.js'
+import type { SessionContext } from './context.js'
+import { within } from '../platform/timing.js'
 
 /** Whether the lock was granted, was not granted in time, or does not work. */
 export type LockState = 'held' | 'taken' | 'failed'
@@ -11,7 +11,7 @@ export async function locked<T>(
     storage,
     lockTimeoutSeconds,
     emit,
-  }: Pick<Setup, 'environment' | 'storage' | 'lockTimeoutSeconds' | 'emit'>,
+  }: Pick<SessionContext, 'environment' | 'storage' | 'lockTimeoutSeconds' | 'emit'>,
   work: (lock: LockState) => Promise<T>,
 ): Promise<T> {
   let state: LockState = 'taken'

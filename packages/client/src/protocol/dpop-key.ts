@@ -1,4 +1,4 @@
-import { transact } from './database.js'
+import { transact } from '../platform/idb.js'
 import { webCrypto } from './encoding.js'
 
 /** The platform's own key, by whatever name its types have. */

@@ -1,14 +1,14 @@
-import { SessionError } from '@baton/client'
-import { type Answer, type ErrorCodeOf, readAnswer } from './answer.js'
-import type { Call } from './endpoints.js'
-import type { ProofSubject } from './proofs.js'
-import type { Setup } from './setup.js'
-import { beginning, within } from './timing.js'
+import { SessionError } from '../platform/errors.js'
+import { type ErrorCodeOf, readAnswer, type TokenResult } from './token-response.js'
+import type { Call } from './requests.js'
+import type { Proofs, ProofSubject } from './proofs.js'
+import type { Environment } from '../platform/environment.js'
+import { beginning, within } from '../platform/timing.js'
 
 /** What came back. `ok` is that of the response. */
 interface Reply {
   readonly ok: boolean
-  readonly answer: Answer
+  readonly answer: TokenResult
 }
 
 /**
@@ -17,8 +17,14 @@ interface Reply {
  */
 export type Transport = (call: Call | null, proof: Pick<ProofSubject, 'isBound' | 'isOptional'>) => Promise<Reply>
 
+interface TransportContext {
+  readonly environment: Environment
+  readonly proofs: Proofs
+  readonly requestTimeoutSeconds: number
+}
+
 export function createTransport(
-  { environment, proofs, requestTimeoutSeconds }: Setup,
+  { environment, proofs, requestTimeoutSeconds }: TransportContext,
   errorCode: ErrorCodeOf | undefined,
 ): Transport {
   return async (call, proof) => {

@@ -1,14 +1,13 @@
 import { remainingOnWallMs } from './access-token.js'
-import type { Answer } from './answer.js'
-import { SessionError } from '@baton/client'
+import type { TokenResult } from '../protocol/token-response.js'
+import { SessionError } from '../platform/errors.js'
 import {
-  type EndedSession,
   type Known,
   type LiveSession,
   type RefreshRequest,
   type SessionRecord,
+  type StoredSession,
   successorOf,
-  type UnknownSession,
 } from './record.js'
 
 /*
@@ -17,9 +16,6 @@ import {
 
 /** Which generation of which session: an attempt is of one only. */
 export type Seen = Pick<LiveSession, 'attempt'>
-
-/** What is sent; nothing else is replaced by what comes of it. */
-export type Base = LiveSession | UnknownSession | EndedSession
 
 /** Whether we have exchanged the refresh token, or somebody else had. */
 export interface Refreshed {
@@ -36,7 +32,7 @@ export type Refresh = (
 
 /** A session whose refresh is about to be sent. */
 export interface Reserved extends SessionRecord {
-  readonly session: Base & { readonly request: RefreshRequest }
+  readonly session: StoredSession & { readonly request: RefreshRequest }
 }
 
 export interface Need {
@@ -51,7 +47,7 @@ export interface Need {
 }
 
 export interface Answered {
-  readonly answer: Answer
+  readonly answer: TokenResult
   readonly now: number
   /** 128 random bits as text: the identifier of the next generation. */
   readonly attempt: string
@@ -61,7 +57,7 @@ export interface Answered {
 export function consider(
   { session, pause, revocations }: SessionRecord,
   { stale, held, now, asksCookie }: Need,
-): Refreshed | Base | SessionError {
+): Refreshed | StoredSession | SessionError {
   // While the server has not confirmed a sign-out, the cookie may be of the session that has ended.
   if (session.state === 'ended' && (!asksCookie || revocations[0]))
     return new SessionError('signed_out', session.reason)
@@ -85,7 +81,7 @@ const MAX_KEY_AGE_MS = 86_400_000
  */
 export function reserve(
   { session, ...rest }: SessionRecord,
-  base: Base,
+  base: StoredSession,
   { key, now }: { readonly key: string; readonly now: number },
 ): Reserved | null {
   if (session.attempt !== base.attempt) return null
@@ -95,7 +91,11 @@ export function reserve(
 }
 
 /** What to store now that `base` has been answered; null for nothing. An answer changes only what is still what was sent. */
-export function weigh(record: SessionRecord, base: Base, { answer, now, attempt }: Answered): SessionRecord | null {
+export function weigh(
+  record: SessionRecord,
+  base: StoredSession,
+  { answer, now, attempt }: Answered,
+): SessionRecord | null {
   const { session, revocations } = record
   const { sid, endedSid }: Known = base
   const isStill = session.attempt === base.attempt

@@ -1,6 +1,6 @@
-import { SessionError } from '@baton/client'
-import type { Setup } from './setup.js'
-import { fraction } from './timing.js'
+import { SessionError } from '../platform/errors.js'
+import type { SessionContext } from './context.js'
+import { fraction } from '../platform/timing.js'
 
 /** How often a request is sent before its error is returned; the session stays. */
 const TRIES = 3
@@ -11,7 +11,7 @@ const PATIENCE_MS = 15_000
 
 /** Repeats what resolves with `unavailable`, with full jitter, on top of what the server asked for. */
 export async function retry<T>(
-  { environment, emit }: Setup,
+  { environment, emit }: SessionContext,
   send: () => Promise<T | SessionError>,
 ): Promise<T | SessionError> {
   for (let tries = 1; ; tries += 1) {

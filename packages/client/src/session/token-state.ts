@@ -1,8 +1,8 @@
 import { type AccessToken, type Clock, remainingMs, toAccessToken } from './access-token.js'
-import { SessionError } from './errors.js'
-import type { SessionEvents } from './events.js'
-import type { LiveSession, SessionRecord, SignedOutReason } from './record.js'
-import type { Refreshed } from './refresh-state.js'
+import { SessionError } from '../platform/errors.js'
+import type { SessionEvents, SignedOutReason } from '../platform/events.js'
+import type { LiveSession, SessionRecord } from './record.js'
+import type { Refreshed } from './refresh-decisions.js'
 
 /*
  * What a page knows of its session, as a pure reducer: no clock, no randomness, no I/O. `token-manager.ts` runs the effects.

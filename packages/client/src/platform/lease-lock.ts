@@ -1,4 +1,4 @@
-import { transact } from './database.js'
+import { transact } from './idb.js'
 import { textOf } from './json.js'
 import type { Lock } from './lock.js'
 

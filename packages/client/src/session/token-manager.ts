@@ -1,10 +1,10 @@
 import type { AccessToken } from './access-token.js'
-import { SessionError } from './errors.js'
-import type { TokenSource } from './guarded-fetch.js'
+import { SessionError } from '../platform/errors.js'
+import type { TokenSource } from './authorized-fetch.js'
 import type { LiveSession } from './record.js'
-import type { Refresh, Seen } from './refresh-state.js'
-import type { Setup } from './setup.js'
-import { fraction } from './timing.js'
+import type { Refresh, Seen } from './refresh-decisions.js'
+import type { SessionContext } from './context.js'
+import { fraction } from '../platform/timing.js'
 import {
   createState,
   findObstacle,
@@ -16,7 +16,6 @@ import {
   type SessionSnapshot,
   type TokenEvent,
 } from './token-state.js'
-import type { Vault } from './vault.js'
 
 /** Holds the access token of this page. All callers that need another token share one refresh. */
 export interface TokenManager extends TokenSource {
@@ -29,8 +28,7 @@ export interface TokenManager extends TokenSource {
   readonly dispose: () => void
 }
 
-interface TokenManagerSetup extends Setup {
-  readonly vault: Vault
+interface TokenManagerSetup extends SessionContext {
   readonly refresh: Refresh
   /** Sends the pending revocations. */
   readonly flush: () => Promise<unknown>
@@ -38,7 +36,7 @@ interface TokenManagerSetup extends Setup {
 
 /** Runs the effects that `token-state.ts` returns. */
 export function createTokenManager(setup: TokenManagerSetup): TokenManager {
-  const { environment, endpoints, storage, emit, vault, flush } = setup
+  const { environment, endpoints, storage, emit, records, flush } = setup
   let state = createState(endpoints.isCookie)
   let refreshing: Promise<SessionError | null> | null = null
   let stop: (() => void) | null = null
@@ -58,7 +56,7 @@ export function createTokenManager(setup: TokenManagerSetup): TokenManager {
 
   async function readStorage(isRejected = false): Promise<void> {
     const { epoch } = state
-    await dispatch({ type: 'read', record: await vault.read(), epoch, isRejected })
+    await dispatch({ type: 'read', record: await records.read(), epoch, isRejected })
   }
 
   /** Resolves with why there is no other token than the stale one. All callers share one refresh. */

@@ -1,5 +1,5 @@
-import { createEnvironment } from '@baton/client'
-import { notAvailable } from './denied.js'
+import { createEnvironment } from './environment.js'
+import { notAvailable } from './denied-storage.js'
 import { within } from './timing.js'
 
 /** The little of IndexedDB that is used here. What is called at an event is only ever set, whatever its type. */

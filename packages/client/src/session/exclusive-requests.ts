@@ -1,7 +1,7 @@
-import { SessionError } from '@baton/client'
-import type { RunRequest, SharedState } from './endpoints.js'
-import { locked } from './locked.js'
-import { randomText, within } from './timing.js'
+import { SessionError } from '../platform/errors.js'
+import type { RunRequest, SessionContext } from './context.js'
+import { locked } from './with-lock.js'
+import { randomText, within } from '../platform/timing.js'
 
 /** The longest time that a request which sets the cookie may take. */
 const MAX_SECONDS = 60
@@ -12,16 +12,16 @@ const POLL_MS = 1000
  * end a session whose cookie was overwritten by that of another one. If the lock is not granted in time, the request is sent
  * without it, unless the storage says that another one is in flight.
  */
-export function oneAtATime(state: SharedState): RunRequest {
-  const { environment, vault } = state
+export function oneAtATime(state: SessionContext): RunRequest {
+  const { environment, records } = state
 
   function begin(inFlight: string): Promise<unknown> {
     const session = { state: 'unknown', attempt: inFlight } as const
-    return vault.change((record) => ({ session, revocations: [], ...record, inFlight }))
+    return records.change((record) => ({ session, revocations: [], ...record, inFlight }))
   }
 
   function end(inFlight: string): Promise<unknown> {
-    return vault.change((record) => (record?.inFlight === inFlight ? { ...record, inFlight: undefined } : null))
+    return records.change((record) => (record?.inFlight === inFlight ? { ...record, inFlight: undefined } : null))
   }
 
   /** Whether another request is in flight. One that was seen for as long as a request can take was left behind by a page. */
@@ -29,7 +29,7 @@ export function oneAtATime(state: SharedState): RunRequest {
     let seen: string | undefined
     let since = 0
     return async () => {
-      const inFlight = (await vault.read())?.inFlight
+      const inFlight = (await records.read())?.inFlight
       // By the clock that cannot be set.
       if (inFlight !== seen) since = environment.elapsed()
       seen = inFlight

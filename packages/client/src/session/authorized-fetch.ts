@@ -1,7 +1,7 @@
 import type { AccessToken } from './access-token.js'
-import type { SessionError } from './errors.js'
-import { unlessAborted } from './lock.js'
-import type { Setup } from './setup.js'
+import type { SessionError } from '../platform/errors.js'
+import { unlessAborted } from '../platform/lock.js'
+import type { SessionContext } from './context.js'
 
 /** What `session.fetch` is told beside what `fetch` is told. */
 export interface FetchOptions {
@@ -33,7 +33,7 @@ export function guardedFetch({
   getToken,
   replaceRejected,
   allowedOrigins,
-}: Setup & TokenSource): GuardedFetch {
+}: SessionContext & TokenSource): GuardedFetch {
   /** By URL without query: the last token that was to replace a rejected one there, until it is accepted. */
   const replacements = new Map<string, { readonly attempt: string; readonly until: number }>()
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Answer, Grant } from '../src/answer.js'
-import { SessionError } from '../src/errors.js'
-import { type LiveSession, type SessionRecord, successorOf } from '../src/record.js'
-import { type Base, consider, reserve, type Seen, weigh } from '../src/refresh-state.js'
+import type { Grant, TokenResult } from '../src/protocol/token-response.js'
+import { SessionError } from '../src/platform/errors.js'
+import { type LiveSession, type SessionRecord, type StoredSession, successorOf } from '../src/session/record.js'
+import { consider, reserve, type Seen, weigh } from '../src/session/refresh-decisions.js'
 
 const NOW = 1_000_000
 
@@ -105,7 +105,7 @@ describe('before a request is sent', () => {
   const DAY = 86_400_000
   const next = { key: 'new', now: NOW }
   const sentAt = (ms: number) => ({ request: { key: 'old', sentAt: ms } })
-  test.each<[string, Stored, string | undefined, Base?]>([
+  test.each<[string, Stored, string | undefined, StoredSession?]>([
     ['the first try gets a key of its own', live(), 'new'],
     ['a repetition sends the key of the try before it', live(sentAt(NOW - DAY + 1)), 'old'],
     ['also where the clock was set back meanwhile', live(sentAt(NOW + DAY)), 'old'],
@@ -138,11 +138,11 @@ const granted = (changes: Partial<Grant> = {}): Grant => ({
 })
 const refused = new SessionError('signed_out', 'refused')
 const otherSession = new SessionError('signed_out', 'replaced')
-const weighed = (record: SessionRecord, answer: Answer, base: Base = live()) =>
+const weighed = (record: SessionRecord, answer: TokenResult, base: StoredSession = live()) =>
   weigh(record, base, { answer, now: NOW, attempt: 'fresh' })
 
 describe('what an answer leads to', () => {
-  test.each<[string, SessionRecord, Answer, object | null, Base?]>([
+  test.each<[string, SessionRecord, TokenResult, object | null, StoredSession?]>([
     [
       'CL-01 the successor replaces what was sent, with an attempt of its own',
       stored(live()),
@@ -293,7 +293,7 @@ describe('whatever happens', () => {
     // Of one generation of one session only.
     .map((session) => ({ ...session, attempt: `${session.sid} ${String(session.generation)}` }))
   const unknowns = fc.record({ state: fc.constant('unknown' as const), attempt: fc.constantFrom('a', 'b') })
-  const bases: fc.Arbitrary<Base> = fc.oneof(lives, unknowns)
+  const bases: fc.Arbitrary<StoredSession> = fc.oneof(lives, unknowns)
   const sessions: fc.Arbitrary<Stored> = fc.oneof(
     bases,
     fc.record({ state: fc.constant('ended' as const), reason: fc.constant('logout' as const) }),
@@ -318,9 +318,11 @@ describe('whatever happens', () => {
     scope: fc.constant(null),
     sid: fc.option(sids),
   })
-  const answers: fc.Arbitrary<Answer> = fc.oneof(errors, grants)
+  const answers: fc.Arbitrary<TokenResult> = fc.oneof(errors, grants)
 
-  const always = (holds: (before: SessionRecord, base: Base, answer: Answer, after: SessionRecord | null) => void) =>
+  const always = (
+    holds: (before: SessionRecord, base: StoredSession, answer: TokenResult, after: SessionRecord | null) => void,
+  ) =>
     fc.assert(
       fc.property(records, bases, answers, (record, base, answer) =>
         holds(record, base, answer, weighed(record, answer, base)),

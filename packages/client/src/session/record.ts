@@ -1,5 +1,7 @@
-import type { Grant } from './answer.js'
-import { isObject, parseJson } from './json.js'
+import type { Grant } from '../protocol/token-response.js'
+import type { SignedOutReason } from '../platform/events.js'
+import type { SessionCredentials } from '../protocol/requests.js'
+import { isObject, parseJson } from '../platform/json.js'
 
 /** A session as it is stored. Everything that uses one storage shares it: tabs, workers, processes. Instants are epoch milliseconds. */
 export interface LiveSession {
@@ -54,39 +56,20 @@ export interface EndedSession {
 /** What is known of a session whatever its state: all, its attempt, or nothing. */
 export type Known = Partial<Omit<LiveSession, 'state'> & { readonly state: string } & Pick<EndedSession, 'endedSid'>>
 
-/** Why nobody is signed in. */
-export type SignedOutReason =
-  /** Nobody has signed in here. */
-  | 'no_session'
-  /** `logout` or `logoutEverywhere`, in any tab. */
-  | 'logout'
-  /** The server refused the refresh token: expired, revoked or stolen. */
-  | 'refused'
-  /** The access token is over, and no refresh token came with it. */
-  | 'not_renewable'
-  /** Somebody else has signed in meanwhile. */
-  | 'replaced'
-  /** The storage was emptied. */
-  | 'cleared'
-
 /** Nobody asks the server before `until`; a clock that was set back to before `from` makes it void. */
 interface Pause {
   readonly from: number
   readonly until: number
 }
 
-/** A session that is over here and that the server has still to be told about. */
-export interface PendingRevocation {
-  readonly refreshToken: string | null
-  readonly sid: string | null
-}
+export type StoredSession = LiveSession | UnknownSession | EndedSession
 
 export interface SessionRecord {
-  readonly session: LiveSession | UnknownSession | EndedSession
+  readonly session: StoredSession
   readonly pause?: Pause | null | undefined
   /** In cookie mode, names the request that sets the cookie and is in flight. Absent: none is. */
   readonly inFlight?: string | undefined
-  readonly revocations: readonly PendingRevocation[]
+  readonly revocations: readonly SessionCredentials[]
 }
 
 /** Null for what is no record: somebody else's text, or half of ours. Members that this version does not know are kept. */
@@ -101,7 +84,7 @@ function isRecord(value: unknown): value is SessionRecord {
 }
 
 /** The generation after `base`, or the first one where nothing was known. */
-export function successorOf(base: SessionRecord['session'], grant: Grant, attempt: string): LiveSession {
+export function successorOf(base: StoredSession, grant: Grant, attempt: string): LiveSession {
   const { sid, generation = -1, refreshToken = null, scope = null }: Known = base
   return {
     ...grant,

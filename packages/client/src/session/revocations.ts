@@ -1,12 +1,9 @@
-import { SessionError } from '@baton/client'
-import type { RunRequest } from './endpoints.js'
-import type { PendingRevocation } from './record.js'
-import type { Setup } from './setup.js'
-import type { Transport } from './transport.js'
-import type { Vault } from './vault.js'
+import { SessionError } from '../platform/errors.js'
+import type { SessionCredentials } from '../protocol/requests.js'
+import type { RunRequest, SessionContext } from './context.js'
+import type { Transport } from '../protocol/transport.js'
 
-interface RevocationsSetup extends Setup {
-  readonly vault: Vault
+interface RevocationsSetup extends SessionContext {
   readonly transport: Transport
   readonly run: RunRequest
 }
@@ -18,14 +15,14 @@ const RETRY_MS = 60_000
  * whether everything that there was to tell has been heard. Never rejects.
  */
 export function createRevocations(setup: RevocationsSetup): () => Promise<boolean> {
-  const { environment, endpoints, emit, vault, transport, run } = setup
+  const { environment, endpoints, emit, records, transport, run } = setup
   let last = Promise.resolve(true)
   let cancelRetry: () => void = () => undefined
 
   async function tellAll(): Promise<boolean> {
     let pending = 0
     let isHeard = true
-    for (const revocation of (await vault.read())?.revocations ?? []) {
+    for (const revocation of (await records.read())?.revocations ?? []) {
       const { ok, answer } = await run(() =>
         transport(endpoints.revoke(revocation), { isBound: true, isOptional: true }),
       )
@@ -43,9 +40,9 @@ export function createRevocations(setup: RevocationsSetup): () => Promise<boolea
     return isHeard
   }
 
-  function forget({ refreshToken, sid }: PendingRevocation): Promise<unknown> {
-    const isOther = (other: PendingRevocation) => other.refreshToken !== refreshToken || other.sid !== sid
-    return vault.change((record) => record && { ...record, revocations: record.revocations.filter(isOther) })
+  function forget({ refreshToken, sid }: SessionCredentials): Promise<unknown> {
+    const isOther = (other: SessionCredentials) => other.refreshToken !== refreshToken || other.sid !== sid
+    return records.change((record) => record && { ...record, revocations: record.revocations.filter(isOther) })
   }
 
   /** One after the other: who asks while another one runs wants to know about what has been added since. */

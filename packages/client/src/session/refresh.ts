@@ -1,21 +1,19 @@
-import { SessionError } from '@baton/client'
-import { locked, type LockState } from './locked.js'
-import { consider, type Refresh, type Refreshed, reserve, weigh } from './refresh-state.js'
-import type { SessionRecord } from './record.js'
+import { SessionError } from '../platform/errors.js'
+import { locked, type LockState } from './with-lock.js'
+import { consider, type Refresh, type Refreshed, reserve, weigh } from './refresh-decisions.js'
+import type { Known, SessionRecord } from './record.js'
 import { retry } from './retry.js'
-import type { Setup } from './setup.js'
-import { randomText } from './timing.js'
-import type { Transport } from './transport.js'
-import type { Vault } from './vault.js'
+import type { SessionContext } from './context.js'
+import { randomText } from '../platform/timing.js'
+import type { Transport } from '../protocol/transport.js'
 
-interface RefreshSetup extends Setup {
-  readonly vault: Vault
+interface RefreshSetup extends SessionContext {
   readonly transport: Transport
 }
 
-/** Does what `refresh-state.ts` decides. */
+/** Runs what `refresh-decisions.ts` decides. */
 export function createRefresh(setup: RefreshSetup): Refresh {
-  const { environment, endpoints, vault, transport } = setup
+  const { environment, endpoints, records, transport } = setup
 
   return async (stale, held, asksCookie) => {
     /** One turn with the lock, around re-read, POST and commit only. */
@@ -27,20 +25,24 @@ export function createRefresh(setup: RefreshSetup): Refresh {
           : { state: 'ended', reason: stale ? 'cleared' : 'no_session' },
         revocations: [],
       }
-      const stored = await vault.read()
+      const stored = await records.read()
       if (stored === undefined && !endpoints.isCookie) return new SessionError('unavailable', 'storage failed')
       const record = stored ?? initial
       const base = consider(record, { stale, held: held(), now: environment.now(), asksCookie })
       if (base instanceof SessionError || 'type' in base) return base
       if (lock === 'taken') return new SessionError('timeout', 'lock taken')
       const next = { key: randomText(environment), now: environment.now() }
-      const reserved = await vault.change((other) => reserve(other ?? initial, base, next))
+      const reserved = await records.change((other) => reserve(other ?? initial, base, next))
       if (!reserved) return new SessionError('unavailable', 'contended')
       const { key } = reserved.session.request
-      const { answer } = await transport(endpoints.refresh(base, key), { isBound: base.state === 'live' })
+      const sent: Known = base
+      const { refreshToken = null, sid = null } = sent
+      const { answer } = await transport(endpoints.refresh({ refreshToken, sid }, key), {
+        isBound: base.state === 'live',
+      })
       const attempt = randomText(environment)
       const answered = { answer, now: environment.now(), attempt }
-      const revised = await vault.change((other) => other && weigh(other, base, answered))
+      const revised = await records.change((other) => other && weigh(other, base, answered))
       const session = revised?.session
       if (session?.state === 'live' && session.attempt === attempt) return { type: 'refreshed', session }
       // What is said of something that is not stored any more says nothing of what is.

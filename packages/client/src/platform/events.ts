@@ -1,5 +1,19 @@
 import { callObserver } from './observer.js'
-import type { SignedOutReason } from './record.js'
+
+/** Why nobody is signed in. */
+export type SignedOutReason =
+  /** Nobody has signed in here. */
+  | 'no_session'
+  /** `logout` or `logoutEverywhere`, in any tab. */
+  | 'logout'
+  /** The server refused the refresh token: expired, revoked or stolen. */
+  | 'refused'
+  /** The access token is over, and no refresh token came with it. */
+  | 'not_renewable'
+  /** Somebody else has signed in meanwhile. */
+  | 'replaced'
+  /** The storage was emptied. */
+  | 'cleared'
 
 /** Who is signed in. */
 export interface SignedIn {

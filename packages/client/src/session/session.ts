@@ -1,19 +1,19 @@
-import type { Answer } from './answer.js'
-import type { Endpoints } from './endpoints.js'
-import { createEnvironment, type Environment } from './environment.js'
-import { SessionError } from './errors.js'
-import { createEmitter, type SessionEvent, type SessionListener } from './events.js'
-import { type GuardedFetch, guardedFetch } from './guarded-fetch.js'
+import type { TokenResult } from '../protocol/token-response.js'
+import type { Endpoints } from './connection.js'
+import { createEnvironment, type Environment } from '../platform/environment.js'
+import { SessionError } from '../platform/errors.js'
+import { createEmitter, type SessionEvent, type SessionListener } from '../platform/events.js'
+import { type GuardedFetch, guardedFetch } from './authorized-fetch.js'
 import { createTokenManager } from './token-manager.js'
 import type { SessionSnapshot } from './token-state.js'
-import { unlessAborted } from './lock.js'
-import { ConfigurationError } from './configuration-error.js'
-import type { Proofs } from './proofs.js'
+import { unlessAborted } from '../platform/lock.js'
+import { ConfigurationError } from '../platform/errors.js'
+import type { Proofs } from '../protocol/proofs.js'
 import { type Known, type LiveSession, successorOf } from './record.js'
-import type { Setup } from './setup.js'
-import { memoryStorage, type SessionStorage } from './storage.js'
-import { beginning, randomText } from './timing.js'
-import { createVault } from './vault.js'
+import type { SessionContext } from './context.js'
+import { memoryStorage, type SessionStorage } from '../platform/storage.js'
+import { beginning, randomText } from '../platform/timing.js'
+import { createRecordStore } from './record-store.js'
 
 export interface SessionOptions {
   /** `oauthEndpoints()` of `@baton/client/oauth`, or `cookieEndpoints()` of `@baton/client/cookie`. */
@@ -93,7 +93,7 @@ export function createSession(options: SessionOptions): Session {
     allowedOrigins = [environment.origin?.startsWith('http') ? environment.origin : endpoints.origin],
   } = options
   const { on, emit } = createEmitter()
-  const setup: Setup = {
+  const setup = {
     endpoints,
     environment,
     storage,
@@ -108,14 +108,15 @@ export function createSession(options: SessionOptions): Session {
     // Nobody waits for longer: who gives more has given milliseconds.
     if (!(seconds > 0 && seconds <= 600)) throw new ConfigurationError(option, `${seconds} is not between 0 and 600`)
   }
-  const vault = createVault(setup)
-  const { refresh, exchange, run, flush, readGrant } = endpoints.connect({ ...setup, vault })
-  const tokens = createTokenManager({ ...setup, vault, refresh, flush })
+  const records = createRecordStore(setup)
+  const context: SessionContext = { ...setup, records }
+  const { refresh, exchange, run, flush, readGrant } = endpoints.connect(context)
+  const tokens = createTokenManager({ ...context, refresh, flush })
   const { getToken, snapshot, start, dispose } = tokens
 
   /** Puts a session, or its end, in the place of what is stored: from here on no answer that is under way can bring that back. */
   function replace(next: LiveSession | null): Promise<unknown> {
-    return vault.change((record) => {
+    return records.change((record) => {
       const before: Known = record?.session ?? {}
       const { state, sid = null, refreshToken = null, endedSid } = before
       // Without a marker there may still be a cookie.
@@ -136,7 +137,7 @@ export function createSession(options: SessionOptions): Session {
     })
   }
 
-  async function begin(answer: Answer): Promise<void> {
+  async function begin(answer: TokenResult): Promise<void> {
     // A refusal here says nothing about who was signed in before.
     if (answer instanceof SessionError)
       throw answer.code === 'signed_out' ? new SessionError('bad_answer', answer.reason) : answer
@@ -147,7 +148,7 @@ export function createSession(options: SessionOptions): Session {
   }
 
   return {
-    fetch: guardedFetch({ ...setup, ...tokens }),
+    fetch: guardedFetch({ ...context, ...tokens }),
     getAccessToken: async ({ signal } = {}) => (await unlessAborted(getToken({ early: false }), signal)).accessToken,
     login: (answer) =>
       run(async (signal) => {

@@ -1,5 +1,5 @@
-import { SessionError } from '@baton/client'
-import { isObject, parseJson, textOf } from './json.js'
+import { SessionError } from '../platform/errors.js'
+import { isObject, parseJson, textOf } from '../platform/json.js'
 
 /** What the server handed out. */
 export interface Grant {
@@ -19,7 +19,7 @@ export interface Grant {
  * What an answer of the token endpoint means. `unavailable` says nothing about the session, `misconfigured` comes however often one
  * asks, and `signed_out` is the verdict on what was sent: `refused`, or `replaced` where the cookie is of another session.
  */
-export type Answer = Grant | SessionError
+export type TokenResult = Grant | SessionError
 
 /** Instants are epoch milliseconds. */
 export interface Circumstances {
@@ -51,7 +51,7 @@ export async function readAnswer(
   response: Response,
   circumstances: Circumstances,
   errorCodeOf: ErrorCodeOf = () => undefined,
-): Promise<Answer> {
+): Promise<TokenResult> {
   const { ok, status, headers } = response
   const members = parseJson(await response.text())
   const inShort = `status ${status}`
@@ -68,7 +68,7 @@ export async function readAnswer(
   return LATER.test(error) ? later(error) : new SessionError('misconfigured', error)
 }
 
-export function readGrant(answer: unknown, { scheme, sentAt }: Omit<Circumstances, 'now'>): Answer {
+export function readGrant(answer: unknown, { scheme, sentAt }: Omit<Circumstances, 'now'>): TokenResult {
   const members = isObject(answer) ? answer : {}
   const accessToken = textOf(members['access_token'])
   if (!accessToken) return new SessionError('bad_answer', 'no access_token')

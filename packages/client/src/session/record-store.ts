@@ -1,15 +1,25 @@
 import { parse, type SessionRecord } from './record.js'
-import type { Setup } from './setup.js'
-import { within } from './timing.js'
+import type { Environment } from '../platform/environment.js'
+import type { Emit } from '../platform/events.js'
+import type { SessionStorage } from '../platform/storage.js'
+import type { RequestBuilder } from '../protocol/requests.js'
+import { within } from '../platform/timing.js'
 
 type Revise<Revised extends SessionRecord | null = SessionRecord | null> = (record: SessionRecord | null) => Revised
 
 /** The stored session. Never rejects and never waits forever: while the storage fails, the session continues in memory. */
-export interface Vault {
+export interface RecordStore {
   /** Undefined if the storage has failed at every read so far: whether there is a session is unknown. */
   read(): Promise<SessionRecord | null | undefined>
   /** Stores what `revise` returns for the current record, retrying while others write, and resolves to it; null changes nothing. */
   change<Revised extends SessionRecord | null>(revise: Revise<Revised>): Promise<Revised>
+}
+
+interface RecordStoreContext {
+  readonly environment: Environment
+  readonly storage: SessionStorage
+  readonly endpoints: Pick<RequestBuilder, 'withhold'>
+  readonly emit: Emit
 }
 
 /** A storage that takes longer counts as failed. */
@@ -19,7 +29,7 @@ const SILENT_MS = 30_000
 /** A storage that rejects that many swaps of what it has just returned does not work. */
 const SWAPS = 100
 
-export function createVault({ environment, storage, endpoints, emit }: Setup): Vault {
+export function createRecordStore({ environment, storage, endpoints, emit }: RecordStoreContext): RecordStore {
   /** The text in the storage; undefined until it has been read. */
   let found: string | null | undefined
   /** The current text: `found`, or what could not be written over it. */

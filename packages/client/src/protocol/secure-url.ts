@@ -1,4 +1,4 @@
-import { ConfigurationError } from './configuration-error.js'
+import { ConfigurationError } from '../platform/errors.js'
 
 interface Surroundings {
   readonly fetch: unknown

@@ -1,11 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { readAnswer } from '../src/answer.js'
+import { readAnswer } from '../src/protocol/token-response.js'
 import { createEnvironment, memoryStorage, SessionError } from '../src/index.js'
 import { oauthEndpoints } from '../src/oauth.js'
-import { parse, type SessionRecord } from '../src/record.js'
-import type { Setup } from '../src/setup.js'
-import { createVault } from '../src/vault.js'
+import { parse, type SessionRecord } from '../src/session/record.js'
+import type { SessionContext } from '../src/session/context.js'
+import { createRecordStore } from '../src/session/record-store.js'
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5)
 const GRANT = {
@@ -121,7 +121,7 @@ describe('what an answer of the token endpoint means', () => {
       errorCode: ({ error, errors }) => (error === 'bad_refresh_token' || errors ? 'invalid_grant' : undefined),
     })
     const environment = { ...createEnvironment(), now: () => NOW - 50, elapsed: () => 0 }
-    const setup: Setup = {
+    const setup: Omit<SessionContext, 'records'> = {
       endpoints,
       environment,
       storage: memoryStorage(),
@@ -131,7 +131,7 @@ describe('what an answer of the token endpoint means', () => {
       allowedOrigins: [],
       emit: () => undefined,
     }
-    const { exchange } = endpoints.connect({ ...setup, vault: createVault(setup) })
+    const { exchange } = endpoints.connect({ ...setup, records: createRecordStore(setup) })
     expect(await exchange({}, 'key')).toMatchObject(expected)
   })
 
