@@ -3,7 +3,7 @@ import { fuzz } from '../src/fuzz/fuzz.js'
 import { createRawTargets } from '../src/fuzz/raw-http.js'
 import { createTargets, type FuzzTarget } from '../src/fuzz/targets.js'
 
-const limits = { seed: 'test', mostMs: Infinity }
+const limits = { seed: 'test', maxMs: Infinity }
 
 describe('all that reads what strangers write', async () => {
   const targets = await createTargets()

@@ -74,6 +74,6 @@ describe('the model', () => {
     const setup = setups.find(({ name }) => name === world)!
     const { finding } = await explore(setup, { depth: 1000, states: 2 * STATES, store })
     expect(finding).toMatchObject({ invariant })
-    expect(finding!.story.length).toBeGreaterThan(0)
+    expect(finding!.steps.length).toBeGreaterThan(0)
   })
 })

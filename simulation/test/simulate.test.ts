@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { planOf } from '../src/simulate/plan.js'
+import { createPlan } from '../src/simulate/plan.js'
 import { run } from '../src/simulate/run.js'
-import { nameOf, playAll } from '../src/simulate/schedules.js'
-import { cutPlan, shrink, WHOLE } from '../src/simulate/shrink.js'
+import { scheduleSeed, playAll } from '../src/simulate/schedules.js'
+import { cutPlan, shrink, NO_CUT } from '../src/simulate/shrink.js'
 
 /** A short form of the proof: `pnpm proofs`, which CI runs, plays 10 000. */
 const SCHEDULES = 1_500
@@ -26,7 +26,7 @@ describe('the simulation', () => {
   it('plays the same plan the same way, to the last line', async () => {
     const met = new Set<string>()
     for (let schedule = 0; schedule < 20; schedule += 1) {
-      const plan = planOf(nameOf('again', schedule))
+      const plan = createPlan(scheduleSeed('again', schedule))
       const [one, other] = [await run(plan), await run(plan)]
       expect(one.lines.length).toBeGreaterThan(2)
       expect(other).toEqual(one)
@@ -36,21 +36,23 @@ describe('the simulation', () => {
   })
 
   it('plays another plan another way', async () => {
-    const digests = await Promise.all([1, 2, 3].map(async (one) => (await run(planOf(nameOf('other', one)))).digest))
+    const digests = await Promise.all(
+      [1, 2, 3].map(async (one) => (await run(createPlan(scheduleSeed('other', one)))).digest),
+    )
     expect(new Set(digests).size).toBe(3)
   })
 })
 
 describe('a cut', () => {
   it('leaves out what it names and nothing else', () => {
-    const plan = planOf('cut/1')
-    expect(cutPlan(plan, WHOLE)).toEqual(plan)
+    const plan = createPlan('cut/1')
+    expect(cutPlan(plan, NO_CUT)).toEqual(plan)
     const cut = cutPlan(plan, { without: [0], calm: ['slow'], lengthMs: null })
     expect(cut.incidents).toEqual(plan.incidents.slice(1))
     expect(cut.rates).toEqual({ ...plan.rates, slow: 0 })
   })
 
   it('of a plan that breaks nothing is none', async () => {
-    expect(await shrink(planOf('cut/2'), 'I1')).toEqual(WHOLE)
+    expect(await shrink(createPlan('cut/2'), 'I1')).toEqual(NO_CUT)
   })
 })

@@ -1,12 +1,12 @@
-import { chancesOf } from '../simulate/chances.js'
-import { mutated } from './mutations.js'
+import { createRng } from '../simulate/rng.js'
+import { mutate } from './mutations.js'
 import type { FuzzTarget } from './targets.js'
 
 export interface FuzzLimits {
   readonly seed: string
   /** Whichever comes first ends it. */
   readonly inputs: number
-  readonly mostMs: number
+  readonly maxMs: number
 }
 
 export interface FuzzReport {
@@ -16,19 +16,19 @@ export interface FuzzReport {
   readonly failure: { readonly message: string; readonly input: string } | null
 }
 
-const MOST_KEPT = 200
-const LONGEST = 4096
+const MAX_POOL_SIZE = 200
+const MAX_INPUT_LENGTH = 4096
 
 /** Feeds one target with its seeds and with what can be made of them. The same seed makes the same inputs. */
-export async function fuzz(target: FuzzTarget, { seed, inputs, mostMs }: FuzzLimits): Promise<FuzzReport> {
-  const chances = chancesOf(`${seed}/${target.name}`)
+export async function fuzz(target: FuzzTarget, { seed, inputs, maxMs }: FuzzLimits): Promise<FuzzReport> {
+  const rng = createRng(`${seed}/${target.name}`)
   const pool: Uint8Array[] = target.seeds.map((text) => Buffer.from(text))
   const startedAt = performance.now()
   let fed = 0
   let slowestMs = 0
-  for (; fed < inputs && performance.now() - startedAt < mostMs; fed += 1) {
-    const from = pool[chances.between(0, pool.length - 1)] ?? new Uint8Array()
-    const input = fed < target.seeds.length ? (pool[fed] ?? from) : mutated(from, pool, chances)
+  for (; fed < inputs && performance.now() - startedAt < maxMs; fed += 1) {
+    const from = pool[rng.between(0, pool.length - 1)] ?? new Uint8Array()
+    const input = fed < target.seeds.length ? (pool[fed] ?? from) : mutate(from, pool, rng)
     const before = performance.now()
     try {
       await target.feed(input)
@@ -38,8 +38,8 @@ export async function fuzz(target: FuzzTarget, { seed, inputs, mostMs }: FuzzLim
     }
     slowestMs = Math.max(slowestMs, performance.now() - before)
     // Grown from one another, inputs move away from what is well formed; not too far, or they are only noise.
-    if (chances.happens(0.1) && input.length < LONGEST)
-      pool[pool.length < MOST_KEPT ? pool.length : chances.between(target.seeds.length, MOST_KEPT - 1)] = input
+    if (rng.chance(0.1) && input.length < MAX_INPUT_LENGTH)
+      pool[pool.length < MAX_POOL_SIZE ? pool.length : rng.between(target.seeds.length, MAX_POOL_SIZE - 1)] = input
   }
   return { inputs: fed, slowestMs, failure: null }
 }

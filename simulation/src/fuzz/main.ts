@@ -25,7 +25,7 @@ else await main()
 
 async function main(): Promise<void> {
   const { seed } = values
-  const limits = { seed, inputs: Infinity, mostMs: Number(values.seconds) * 1000 }
+  const limits = { seed, inputs: Infinity, maxMs: Number(values.seconds) * 1000 }
   const raw = await createRawTargets()
   const targets = [...(await createTargets()), ...raw.targets].filter(({ name }) => name.includes(values.target))
   console.log(`seed ${seed}\n  inputs  slowest ms  target`)

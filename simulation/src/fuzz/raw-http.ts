@@ -15,7 +15,7 @@ import type { FuzzTarget } from './targets.js'
 
 const NOW = Date.UTC(2030, 0, 1)
 const PATH = '/oauth/token'
-const MOST_MS = 60_000
+const TIMEOUT_MS = 60_000
 
 const REQUESTS = [
   'POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 51\r\n\r\ngrant_type=refresh_token&client_id=a&refresh_token=b',
@@ -64,18 +64,18 @@ export async function createRawTargets(): Promise<{ targets: readonly FuzzTarget
 
 /** Whatever the bytes are, nobody is served and nothing breaks: every answer that comes is a refusal, and then the server lives. */
 async function feed(port: number, input: Uint8Array): Promise<void> {
-  demandRefusals(await exchange(port, input))
+  assertRejections(await exchange(port, input))
   const [request = ''] = REQUESTS
-  demandRefusals(await exchange(port, Buffer.from(request)), 1)
+  assertRejections(await exchange(port, Buffer.from(request)), 1)
 }
 
-function demandRefusals(answer: string, least = 0): void {
-  const statuses = [...answer.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
-  if (statuses.length < least) throw new Error('the server does not answer any more')
+function assertRejections(response: string, minCount = 0): void {
+  const statuses = [...response.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
+  if (statuses.length < minCount) throw new Error('the server does not answer any more')
   // Express answers OPTIONS by itself, and an adapter lets what is not its own business pass.
   const wrong = statuses.find((status) => status >= 500 && status !== 501 && status !== 505)
   if (wrong !== undefined) throw new Error(`it was answered with ${String(wrong)}`)
-  if (/"access_token"|refresh_token":/.test(answer)) throw new Error('somebody was served')
+  if (/"access_token"|refresh_token":/.test(response)) throw new Error('somebody was served')
 }
 
 /** Says it, hangs up, and hears what comes. */
@@ -90,7 +90,7 @@ function exchange(port: number, bytes: Uint8Array): Promise<string> {
     socket.once('close', () => {
       resolve(Buffer.concat(chunks).toString('latin1'))
     })
-    socket.setTimeout(MOST_MS, () => {
+    socket.setTimeout(TIMEOUT_MS, () => {
       reject(new Error('the server keeps the connection open and says nothing'))
       socket.destroy()
     })

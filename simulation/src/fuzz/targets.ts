@@ -17,7 +17,7 @@ const SECRET = 'the secret of the fuzz targets, long enough.'
 const CLIENT_SECRET = 'a secret that no fuzzer finds by chance'
 const NOW = Date.UTC(2030, 0, 1)
 /** Of the processor's time: a busy machine makes nothing slow here. */
-const MOST_CPU_MS = 1000
+const MAX_CPU_MS = 1000
 
 /** Targets on one server, whose only family nothing may change. */
 export async function createTargets(): Promise<readonly FuzzTarget[]> {
@@ -45,16 +45,16 @@ export async function createTargets(): Promise<readonly FuzzTarget[]> {
   const { refreshToken: cookie } = await tokens.issue({ subject: 'alice' })
 
   /** Whatever it was, it is answered, in time, as a refusal that says nothing of itself and changes nothing. */
-  async function refuses(endpoint: Endpoint, request: PlainRequest): Promise<void> {
+  async function assertRejected(endpoint: Endpoint, request: PlainRequest): Promise<void> {
     const before = writes
     const startedAt = process.cpuUsage()
     const response = await endpoint(request)
     const { user, system } = process.cpuUsage(startedAt)
-    const took = (user + system) / 1000
-    demand(response.status >= 400 && response.status < 500, () => `it was answered with ${String(response.status)}`)
-    demand(took < MOST_CPU_MS, () => `it took ${String(Math.round(took))} ms`)
-    demand(writes === before, () => 'it changed something')
-    demandDecent(response)
+    const cpuMs = (user + system) / 1000
+    assert(response.status >= 400 && response.status < 500, () => `it was answered with ${String(response.status)}`)
+    assert(cpuMs < MAX_CPU_MS, () => `it took ${String(Math.round(cpuMs))} ms`)
+    assert(writes === before, () => 'it changed something')
+    assertSafeErrorResponse(response)
   }
 
   const form = (fields: Readonly<Record<string, string>>) => new URLSearchParams(fields).toString()
@@ -67,50 +67,53 @@ export async function createTargets(): Promise<readonly FuzzTarget[]> {
       name: 'refresh token',
       seeds: [refreshToken.slice(0, -1), `${refreshToken}A`, refreshToken.toUpperCase(), 'brt_', ''],
       async feed(input) {
-        const text = textOf(input)
+        const text = toText(input)
         if (text === refreshToken || text === cookie) return
         const outcome = await tokens.inspect(text)
-        demand(!outcome.active && ['malformed', 'unknown_key'].includes(outcome.reason), () => JSON.stringify(outcome))
+        assert(!outcome.active && ['malformed', 'unknown_key'].includes(outcome.reason), () => JSON.stringify(outcome))
       },
     },
     {
       // The client has no credentials here, so that nothing that is sent may succeed.
       name: 'form of the token endpoint',
       seeds: [form(refresh), form({ ...refresh, scope: 'a', resource: 'https://a' }), 'a=b&a=%zz&&=&+', 'scope[]=a'],
-      feed: (input) => refuses(token, requestOf({ headers: formType, body: input })),
+      feed: (input) => assertRejected(token, createRequest({ headers: formType, body: input })),
     },
     {
       name: 'form of the revocation endpoint',
       seeds: [form({ token: refreshToken, client_id: 'web', token_type_hint: 'refresh_token' }), 'token=%00&token='],
-      feed: (input) => refuses(revoke, requestOf({ headers: formType, body: input })),
+      feed: (input) => assertRejected(revoke, createRequest({ headers: formType, body: input })),
     },
     {
       name: 'Basic credentials',
       seeds: [basic('web:wrong'), basic('web:'), basic(':'), 'bAsIc d2Vi', 'Basic', basic('%77eb:a+b%zz')],
       feed: (input) =>
-        refuses(
+        assertRejected(
           token,
-          requestOf({ headers: { ...formType, authorization: [headerOf(input)] }, body: Buffer.from(form(refresh)) }),
+          createRequest({
+            headers: { ...formType, authorization: [toHeader(input)] },
+            body: Buffer.from(form(refresh)),
+          }),
         ),
     },
     {
       name: 'cookie header',
       seeds: [`__Host-baton=${cookie.slice(0, -1)}`, '__Host-baton=a; __Host-baton=b', 'a=b;;=;"', '__Host-baton="x"'],
       async feed(input) {
-        const header = headerOf(input)
+        const header = toHeader(input)
         if (header.includes(cookie)) return
         const headers = { cookie: [header], 'x-baton': ['1'], 'sec-fetch-site': ['same-origin'] }
-        await refuses(page, requestOf({ headers, body: new Uint8Array() }))
+        await assertRejected(page, createRequest({ headers, body: new Uint8Array() }))
       },
     },
     {
       name: 'origin of a request with a cookie',
       seeds: ['https://app.example.evil', 'null', 'https://app.example@evil', 'HTTPS://APP.EXAMPLE'],
       async feed(input) {
-        const origin = headerOf(input)
+        const origin = toHeader(input)
         if (origin === 'https://app.example') return
         const headers = { cookie: [`__Host-baton=${cookie}`], 'x-baton': ['1'], origin: [origin] }
-        await refuses(page, requestOf({ headers, body: new Uint8Array() }))
+        await assertRejected(page, createRequest({ headers, body: new Uint8Array() }))
       },
     },
     {
@@ -122,11 +125,11 @@ export async function createTargets(): Promise<readonly FuzzTarget[]> {
         '',
       ],
       feed: (input) =>
-        refuses(
+        assertRejected(
           token,
-          requestOf({
+          createRequest({
             // The proof is looked at before the token is.
-            headers: { ...formType, dpop: [headerOf(input)] },
+            headers: { ...formType, dpop: [toHeader(input)] },
             body: Buffer.from(form({ ...refresh, client_id: 'pub', refresh_token: 'brt_no' })),
           }),
         ),
@@ -148,12 +151,12 @@ export async function createTargets(): Promise<readonly FuzzTarget[]> {
 
 /** Half an answer, or anybody else's, signs nobody out: that takes a JSON object that says `invalid_grant`. */
 async function feedClient(input: Uint8Array): Promise<void> {
-  const body = textOf(input)
+  const body = toText(input)
   const storage = memoryStorage()
   let isSent = false
   const environment: Environment = {
     fetch: async () => {
-      demand(!isSent, () => 'it was asked for twice')
+      assert(!isSent, () => 'it was asked for twice')
       isSent = true
       // Patience would take real time: what is "later" is so late that nobody waits.
       return new Response(body, { status: 400, headers: { 'retry-after': '600' } })
@@ -175,10 +178,10 @@ async function feedClient(input: Uint8Array): Promise<void> {
     () => undefined,
   )
   const isOut = session.snapshot().status === 'signedOut'
-  demand(!isOut || saysInvalidGrant(body), () => 'it signed somebody out')
+  assert(!isOut || isInvalidGrant(body), () => 'it signed somebody out')
 }
 
-function saysInvalidGrant(body: string): boolean {
+function isInvalidGrant(body: string): boolean {
   try {
     const members: unknown = JSON.parse(body)
     return typeof members === 'object' && members !== null && 'error' in members && members.error === 'invalid_grant'
@@ -187,7 +190,7 @@ function saysInvalidGrant(body: string): boolean {
   }
 }
 
-function requestOf({ headers, body }: Pick<PlainRequest, 'headers'> & { readonly body: Uint8Array }): PlainRequest {
+function createRequest({ headers, body }: Pick<PlainRequest, 'headers'> & { readonly body: Uint8Array }): PlainRequest {
   return {
     method: 'POST',
     url: '/',
@@ -199,16 +202,16 @@ function requestOf({ headers, body }: Pick<PlainRequest, 'headers'> & { readonly
 }
 
 /** What a server may say about what it does not understand: an error of the RFC's characters, never to be stored, and no cookie. */
-function demandDecent({ headers, body }: PlainResponse): void {
+function assertSafeErrorResponse({ headers, body }: PlainResponse): void {
   const names = headers.map(([name]) => name)
-  demand(!names.includes('set-cookie'), () => 'a refusal set a cookie')
-  demand(
+  assert(!names.includes('set-cookie'), () => 'a refusal set a cookie')
+  assert(
     headers.some(([name, value]) => name === 'cache-control' && value === 'no-store'),
     () => 'it may be cached',
   )
   const { error, error_description: description = '' } = JSON.parse(body ?? '{}') as Record<string, unknown>
-  demand(typeof error === 'string' && /^[a-z_]+$/.test(error), () => `the error is ${String(error)}`)
-  demand(
+  assert(typeof error === 'string' && /^[a-z_]+$/.test(error), () => `the error is ${String(error)}`)
+  assert(
     /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/.test(String(description)),
     () => `the description is ${String(description)}`,
   )
@@ -219,18 +222,18 @@ function jws(header: object): string {
   return `${encode(header)}.${encode({ jti: 'a', htm: 'POST', htu: 'https://app.example/', iat: NOW / 1000 })}.AAAA`
 }
 
-function textOf(input: Uint8Array): string {
+function toText(input: Uint8Array): string {
   return Buffer.from(input).toString()
 }
 
 /** As Node hands headers on: bytes as they come, without line breaks. */
-function headerOf(input: Uint8Array): string {
+function toHeader(input: Uint8Array): string {
   return Buffer.from(input)
     .toString('latin1')
     .replace(/[\0\r\n]/g, '')
     .trim()
 }
 
-function demand(holds: boolean, complaint: () => string): void {
+function assert(holds: boolean, complaint: () => string): void {
   if (!holds) throw new Error(complaint())
 }

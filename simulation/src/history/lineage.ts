@@ -16,43 +16,43 @@ export interface Link {
  */
 export interface Lineage {
   /** The rotation that a token came from. Undefined for a token that was never handed out. */
-  birthOf(text: string): string | undefined
-  linkOf(verifier: string): Link | undefined
-  parentOf(verifier: string): string | undefined
+  findSource(text: string): string | undefined
+  findLink(verifier: string): Link | undefined
+  findParent(verifier: string): string | undefined
   /** Notes a rotation. */
   noteLink(link: Link, parent: string | null): void
   /** Notes an answer; returns the token that the same rotation gave to somebody before, where it differs. */
-  noteAnswer(verifier: string, text: string): string | null
+  noteToken(verifier: string, text: string): string | null
   /** A short name for stories: `#2` is of the second generation, `#2'` another one of it. */
-  nameOf(text: string): string
+  describeToken(text: string): string
 }
 
 export function createLineage(): Lineage {
-  const births = new Map<string, string>()
-  const answers = new Map<string, string>()
+  const sources = new Map<string, string>()
+  const issuedTokens = new Map<string, string>()
   const links = new Map<string, { link: Link; parent: string | null; generation: number }>()
   const names = new Map<string, string>()
   const named = new Map<number, number>()
   return {
-    birthOf: (text) => births.get(text),
-    linkOf: (verifier) => links.get(verifier)?.link,
-    parentOf: (verifier) => links.get(verifier)?.parent ?? undefined,
+    findSource: (text) => sources.get(text),
+    findLink: (verifier) => links.get(verifier)?.link,
+    findParent: (verifier) => links.get(verifier)?.parent ?? undefined,
     noteLink(link, parent) {
       if (links.has(link.verifier)) return
       const generation = parent === null ? 0 : (links.get(parent)?.generation ?? -1) + 1
       links.set(link.verifier, { link, parent, generation })
     },
-    noteAnswer(verifier, text) {
-      const before = answers.get(verifier)
+    noteToken(verifier, text) {
+      const before = issuedTokens.get(verifier)
       if (before !== undefined) return before === text ? null : before
-      answers.set(verifier, text)
-      births.set(text, verifier)
+      issuedTokens.set(verifier, text)
+      sources.set(text, verifier)
       const generation = links.get(verifier)?.generation ?? 0
       const count = named.get(generation) ?? 0
       named.set(generation, count + 1)
       names.set(text, `#${String(generation)}${"'".repeat(count)}`)
       return null
     },
-    nameOf: (text) => names.get(text) ?? 'a token that was never handed out',
+    describeToken: (text) => names.get(text) ?? 'a token that was never handed out',
   }
 }

@@ -16,7 +16,7 @@ import {
 } from '@baton/core'
 
 /** What a call asks of the world before it can go on. */
-export type Question =
+export type WorldCall =
   | { readonly method: 'create'; readonly record: FamilyRecord }
   | { readonly method: 'find'; readonly id: FamilyId }
   | { readonly method: 'rotate'; readonly command: RotateCommand }
@@ -42,7 +42,7 @@ export interface CallRequest {
   readonly confirmation: Confirmation | null
   readonly confidential: boolean
   /** The app has work to do before every answer. */
-  readonly prepares: boolean
+  readonly hasHook: boolean
   /** Which of the processes serves it. */
   readonly process: number
   readonly arrivedAt: number
@@ -53,8 +53,8 @@ export interface CallRequest {
 export type CallOutcome = RotateOutcome | RedeemOutcome | RevokeOutcome
 
 type CallStep =
-  | { readonly kind: 'asks'; readonly question: Question }
-  | { readonly kind: 'answers'; readonly outcome: CallOutcome }
+  | { readonly kind: 'calls'; readonly worldCall: WorldCall }
+  | { readonly kind: 'returns'; readonly outcome: CallOutcome }
   | { readonly kind: 'throws'; readonly error: unknown }
 
 /** A call into the core, stopped where it waits for the world. It is a value: resume it twice, and there are two futures. */
@@ -81,16 +81,16 @@ export interface CoreOptions {
 export type Origin = 'a token' | 'a code' | 'a token of another system'
 
 /** What the first holder has. */
-interface Beginning {
+interface FirstToken {
   readonly text: string
   /** Null where no family has been made of it yet. */
   readonly record: FamilyRecord | null
   /** When it ends, if it is a code. */
-  readonly endsAt: number | null
+  readonly expiresAt: number | null
 }
 
 export interface ResumableCore {
-  begin(origin: Origin, at: number): Promise<Beginning>
+  begin(origin: Origin, at: number): Promise<FirstToken>
   start(request: CallRequest): Promise<CoreCall>
   resume(call: CoreCall, reply: Reply): Promise<CoreCall>
 }
@@ -100,13 +100,13 @@ interface Run {
   readonly request: Pick<CallRequest, 'seed' | 'arrivedAt'>
   readonly replies: readonly Reply[]
   readonly events: RefreshEvent[]
-  readonly stop: (question: Question) => void
+  readonly stop: (worldCall: WorldCall) => void
   clock: number
   replied: number
   drawn: number
 }
 
-const MOST_REMEMBERED = 200_000
+const MAX_CACHED_CALLS = 200_000
 const CODE = 'the code that everything begins with'
 const FOREIGN = 'the token of another system'
 const CODE_SECONDS = 60
@@ -119,16 +119,16 @@ const ISSUE = 'issue'
  * with all of these brings it back to the same place. That is what lets a search go back and try another order.
  */
 export function resumableCore({ processes, confirmation, ...policy }: CoreOptions): ResumableCore {
-  let run = runOf({ seed: ISSUE, arrivedAt: 0 }, [], () => undefined)
-  let remembered = new Map<string, CoreCall>()
+  let run = createRun({ seed: ISSUE, arrivedAt: 0 }, [], () => undefined)
+  let cache = new Map<string, CoreCall>()
   let issued: FamilyRecord | undefined
   let reservation: Reservation | undefined
 
-  function ask<Answer>(question: Question, read: (reply: Reply) => Answer): Promise<Answer> {
+  function callWorld<Result>(worldCall: WorldCall, read: (reply: Reply) => Result): Promise<Result> {
     const mine = run
     const reply = mine.replies[mine.replied]
     if (reply === undefined) {
-      mine.stop(question)
+      mine.stop(worldCall)
       return new Promise(() => undefined)
     }
     mine.replied += 1
@@ -143,10 +143,10 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
     createRefreshTokens({
       store: {
         create: async (record) =>
-          run.request.seed === ISSUE ? (issued = record) : ask({ method: 'create', record }, demandRecordIn),
-        find: (id) => ask({ method: 'find', id }, recordIn),
-        rotate: (command) => ask({ method: 'rotate', command }, recordIn),
-        revoke: (id, revocation) => ask({ method: 'revoke', id, revocation }, recordIn),
+          run.request.seed === ISSUE ? (issued = record) : callWorld({ method: 'create', record }, getExistingRecord),
+        find: (id) => callWorld({ method: 'find', id }, getRecord),
+        rotate: (command) => callWorld({ method: 'rotate', command }, getRecord),
+        revoke: (id, revocation) => callWorld({ method: 'revoke', id, revocation }, getRecord),
         list: async () => ({ items: [], cursor: null }),
         purge: async () => 0,
         remember: async ({ by }) => by,
@@ -155,25 +155,25 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
       policy,
       accept: {
         identify: (token) => (token === FOREIGN ? token : null),
-        find: () => ask({ method: 'accept' }, ({ kind }) => (kind === 'unknown' ? null : FOREIGN_GRANT)),
+        find: () => callWorld({ method: 'accept' }, ({ kind }) => (kind === 'unknown' ? null : FOREIGN_GRANT)),
       },
       storeTimeoutSeconds: null,
       now: () => run.clock,
-      random: (size) => bytesOf(run, size),
+      random: (size) => drawBytes(run, size),
       onEvent: (event) => run.events.push(event),
     }),
   )
 
-  function coreOf(process: number): RefreshTokens {
+  function getCore(process: number): RefreshTokens {
     const core = cores[process]
     if (core === undefined) throw new Error(`there is no process ${String(process)}`)
     return core
   }
 
   async function invoke(request: CallRequest): Promise<CallOutcome> {
-    const { kind, text, clientId, confidential, idempotencyKey, matches, prepares, confirmation: provenKey } = request
-    const core = coreOf(request.process)
-    const work = prepares ? { prepare: () => ask({ method: 'prepare' }, () => undefined) } : {}
+    const { kind, text, clientId, confidential, idempotencyKey, matches, hasHook, confirmation: provenKey } = request
+    const core = getCore(request.process)
+    const work = hasHook ? { prepare: () => callWorld({ method: 'prepare' }, () => undefined) } : {}
     switch (kind) {
       case 'revoke':
         return core.revoke({ refreshToken: text, reason: 'logout' })
@@ -194,13 +194,13 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
 
   async function play(request: CallRequest, replies: readonly Reply[]): Promise<CoreCall> {
     const { step, events } = await new Promise<Pick<CoreCall, 'step' | 'events'>>((resolve) => {
-      const mine = runOf(request, replies, (question) => {
-        resolve({ step: { kind: 'asks', question }, events: [...mine.events] })
+      const mine = createRun(request, replies, (worldCall) => {
+        resolve({ step: { kind: 'calls', worldCall }, events: [...mine.events] })
       })
       run = mine
       invoke(request).then(
         (outcome) => {
-          resolve({ step: { kind: 'answers', outcome }, events: mine.events })
+          resolve({ step: { kind: 'returns', outcome }, events: mine.events })
         },
         (error: unknown) => {
           resolve({ step: { kind: 'throws', error }, events: mine.events })
@@ -212,27 +212,27 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
 
   return {
     async begin(origin, at) {
-      run = runOf({ seed: ISSUE, arrivedAt: at }, [], () => undefined)
-      if (origin === 'a token of another system') return { text: FOREIGN, record: null, endsAt: null }
+      run = createRun({ seed: ISSUE, arrivedAt: at }, [], () => undefined)
+      if (origin === 'a token of another system') return { text: FOREIGN, record: null, expiresAt: null }
       if (origin === 'a code') {
-        reservation = coreOf(0).reserve({ subject: 'alice', expiresInSeconds: CODE_SECONDS })
-        return { text: CODE, record: null, endsAt: reservation.expiresAt }
+        reservation = getCore(0).reserve({ subject: 'alice', expiresInSeconds: CODE_SECONDS })
+        return { text: CODE, record: null, expiresAt: reservation.expiresAt }
       }
-      const { refreshToken } = await coreOf(0).issue({ subject: 'alice', confirmation })
+      const { refreshToken } = await getCore(0).issue({ subject: 'alice', confirmation })
       if (issued === undefined) throw new Error('issue created nothing')
-      return { text: refreshToken, record: issued, endsAt: null }
+      return { text: refreshToken, record: issued, expiresAt: null }
     },
     async start(request) {
       const key = JSON.stringify(request)
-      const known = remembered.get(key)
+      const known = cache.get(key)
       if (known !== undefined) return known
-      if (remembered.size > MOST_REMEMBERED) remembered = new Map()
+      if (cache.size > MAX_CACHED_CALLS) cache = new Map()
       const call = await play(request, [])
-      remembered.set(key, call)
+      cache.set(key, call)
       return call
     },
     async resume(call, reply) {
-      const key = keyOf(reply)
+      const key = describeReply(reply)
       const known = call.futures.get(key)
       if (known !== undefined) return known
       const next = await play(call.request, [...call.replies, reply])
@@ -242,11 +242,11 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
   }
 }
 
-function runOf(request: Run['request'], replies: readonly Reply[], stop: Run['stop']): Run {
+function createRun(request: Run['request'], replies: readonly Reply[], stop: Run['stop']): Run {
   return { request, replies, stop, events: [], clock: request.arrivedAt, replied: 0, drawn: 0 }
 }
 
-function bytesOf(run: Run, size: number): Uint8Array {
+function drawBytes(run: Run, size: number): Uint8Array {
   run.drawn += 1
   const bytes = createHash('sha256')
     .update(`${run.request.seed}/${String(run.drawn)}`)
@@ -254,19 +254,19 @@ function bytesOf(run: Run, size: number): Uint8Array {
   return new Uint8Array(bytes.subarray(0, size))
 }
 
-function recordIn(reply: Reply): FamilyRecord | null {
+function getRecord(reply: Reply): FamilyRecord | null {
   if (reply.kind !== 'record') throw new Error(`a store answers with a record, not with ${reply.kind}`)
   return reply.record
 }
 
-function demandRecordIn(reply: Reply): FamilyRecord {
-  const record = recordIn(reply)
+function getExistingRecord(reply: Reply): FamilyRecord {
+  const record = getRecord(reply)
   if (record === null) throw new Error('a store answers a create with a record')
   return record
 }
 
 /** Two records with the same verifier, end and revocation are the same: a verifier is made once. */
-function keyOf(reply: Reply): string {
+function describeReply(reply: Reply): string {
   if (reply.kind !== 'record') return `${String(reply.at)} ${reply.kind}`
   if (reply.record === null) return `${String(reply.at)} nothing`
   const { current, expiresAt, revocation } = reply.record

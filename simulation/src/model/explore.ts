@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { resumableCore } from './core-call.js'
-import { identityOf } from './identity.js'
+import { canonicalForm } from './identity.js'
 import { createJudge, type Occasion } from './judge.js'
 import { createLineage } from '../history/lineage.js'
-import { type Move, movesOf, type Rules } from './moves.js'
+import { type Move, listMoves, type Rules } from './moves.js'
 import { Violation } from '../history/violation.js'
 import type { ModelStore } from './store.js'
 import type { Setup, World } from './world.js'
@@ -21,7 +21,7 @@ interface Finding {
   readonly invariant: string
   readonly message: string
   /** The shortest way there. */
-  readonly story: readonly string[]
+  readonly steps: readonly string[]
 }
 
 export interface SearchReport {
@@ -45,10 +45,10 @@ export async function explore(setup: Setup, limits: SearchLimits): Promise<Searc
   const rules: Rules = { setup, core, lineage, judge }
   const first = await firstWorld(rules)
 
-  const seen = new Set([digestOf(identityOf(first, lineage))])
+  const seen = new Set([hash(canonicalForm(first, lineage))])
   /** For each state, the state before it and which of its moves led here. */
   const parents = [-1]
-  const turns = [0]
+  const moveIndexes = [0]
   let level: { world: World; index: number }[] = [{ world: first, index: 0 }]
   let transitions = 0
   let depth = 0
@@ -65,21 +65,21 @@ export async function explore(setup: Setup, limits: SearchLimits): Promise<Searc
   while (level.length > 0 && depth < limits.depth) {
     const next: typeof level = []
     for (const { world, index } of level) {
-      for (const [turn, move] of movesOf(rules, world).entries()) {
+      for (const [moveIndex, move] of listMoves(rules, world).entries()) {
         transitions += 1
         let after: World
         try {
           after = await move.make()
         } catch (error) {
           if (!(error instanceof Violation)) throw error
-          const story = [...(await retell(rules, first, wayTo(parents, turns, index))), move.words()]
-          return report(false, { invariant: error.invariant, message: error.message, story })
+          const steps = [...(await replayPath(rules, first, pathTo(parents, moveIndexes, index))), move.words()]
+          return report(false, { invariant: error.invariant, message: error.message, steps })
         }
-        const digest = digestOf(identityOf(after, lineage))
-        if (seen.has(digest)) continue
-        seen.add(digest)
+        const key = hash(canonicalForm(after, lineage))
+        if (seen.has(key)) continue
+        seen.add(key)
         parents.push(index)
-        turns.push(turn)
+        moveIndexes.push(moveIndex)
         next.push({ world: after, index: parents.length - 1 })
       }
       if (seen.size >= limits.states) return report(false, null)
@@ -94,47 +94,47 @@ export async function explore(setup: Setup, limits: SearchLimits): Promise<Searc
 const ORIGIN = 'the origin'
 
 async function firstWorld({ setup, core, lineage }: Rules): Promise<World> {
-  const { text, record, endsAt } = await core.begin(setup.begins, BORN_AT)
+  const { text, record, expiresAt } = await core.begin(setup.startsFrom, BORN_AT)
   const verifier = record?.current.verifier ?? ORIGIN
   const link = { verifier, presented: null, madeAt: BORN_AT, appliedAt: BORN_AT, key: null }
   lineage.noteLink(link, null)
-  lineage.noteAnswer(verifier, text)
+  lineage.noteToken(verifier, text)
   return {
     now: BORN_AT,
-    code: endsAt === null ? null : { text, endsAt },
+    code: expiresAt === null ? null : { text, expiresAt },
     fallbacks: 0,
     sent: 0,
-    left: setup.budget,
+    remaining: setup.budget,
     record,
     chain: [link],
     verdict: false,
     reported: false,
     past: [],
     places: { 'shared storage': text, 'storage of tab C': text },
-    hoard: [],
+    stolenTokens: [],
     stolenKey: null,
     flights: [],
   }
 }
 
-function wayTo(parents: readonly number[], turns: readonly number[], index: number): number[] {
+function pathTo(parents: readonly number[], moveIndexes: readonly number[], index: number): number[] {
   const way: number[] = []
-  for (let at = index; at > 0; at = parents[at] ?? 0) way.unshift(turns[at] ?? 0)
+  for (let at = index; at > 0; at = parents[at] ?? 0) way.unshift(moveIndexes[at] ?? 0)
   return way
 }
 
-async function retell(rules: Rules, first: World, way: readonly number[]): Promise<string[]> {
-  const story: string[] = []
+async function replayPath(rules: Rules, first: World, way: readonly number[]): Promise<string[]> {
+  const steps: string[] = []
   let world = first
-  for (const turn of way) {
-    const move: Move | undefined = movesOf(rules, world)[turn]
+  for (const moveIndex of way) {
+    const move: Move | undefined = listMoves(rules, world)[moveIndex]
     if (move === undefined) throw new Error('the way back leads nowhere')
-    story.push(move.words())
+    steps.push(move.words())
     world = await move.make()
   }
-  return story
+  return steps
 }
 
-function digestOf(identity: string): string {
+function hash(identity: string): string {
   return createHash('md5').update(identity).digest('base64')
 }

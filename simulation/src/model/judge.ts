@@ -1,7 +1,7 @@
 import type { FamilyRecord, MintOutcome, RedeemOutcome, RotateOutcome } from '@baton/core'
 import type { CallOutcome } from './core-call.js'
 import type { Lineage, Link } from '../history/lineage.js'
-import { demandBirth, extended, type Standing, standingOf } from '../history/standing.js'
+import { requireSource, extendChain, type ChainPosition, findPosition } from '../history/chain-position.js'
 import { Violation } from '../history/violation.js'
 import type { Flight, Setup, World } from './world.js'
 import { applyTo, type ModelStore, type StoreCall } from './store.js'
@@ -32,53 +32,55 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     const expired = before !== null && world.now >= before.expiresAt
     if (call.method === 'revoke') {
       const ended = flight.ended || record !== before
-      return { world: changed(world, { record }), flight: { ...flight, ended } }
+      return { world: updateWorld(world, { record }), flight: { ...flight, ended } }
     }
-    const standing = standingOf(world.chain, lineage, flight.text)
+    const position = findPosition(world.chain, lineage, flight.text)
     const seen: Flight = {
       ...flight,
-      sight: { standing, revoked: before !== null && before.revocation !== null, expired },
+      observed: { position, revoked: before !== null && before.revocation !== null, expired },
       swaps: flight.swaps + (call.method === 'rotate' ? 1 : 0),
       // What the store has forgotten since was not written.
-      wrote: world.chain.some(({ verifier }) => verifier === flight.wrote) ? flight.wrote : null,
+      writtenVerifier: world.chain.some(({ verifier }) => verifier === flight.writtenVerifier)
+        ? flight.writtenVerifier
+        : null,
     }
     if (call.method === 'find' || record === null || record === before) return { world, flight: seen }
 
-    demandEntitled(setup, flight)
+    assertAuthorized(setup, flight)
     if (before?.revocation != null) throw new Violation('I5', 'a dead family was written to')
     if (record.expiresAt > record.lifetime.absoluteExpiresAt)
       throw new Violation('I10', 'the idle end passed the absolute end')
     if (call.method === 'create') {
-      if (world.code !== null && arrivalOf(flight) >= world.code.endsAt)
+      if (world.code !== null && getArrival(flight) >= world.code.expiresAt)
         throw new Violation('I17', 'a code began a family after its end')
       const { verifier, rotatedAt: madeAt } = call.record.current
-      return linked(world, seen, { record, verifier, madeAt, standing })
+      return applyExchange(world, seen, { record, verifier, madeAt, position })
     }
     const { next, now: madeAt } = call.command
     if (before !== null && madeAt >= before.expiresAt) throw new Violation('I10', 'a family went on after its end')
     if (next === null) {
-      if (standing.kind !== 'current') throw new Violation('I1', `a token that is ${standing.kind} was renewed`)
-      return { world: changed(world, { record }), flight: { ...seen, wrote: record.current.verifier } }
+      if (position.kind !== 'current') throw new Violation('I1', `a token that is ${position.kind} was renewed`)
+      return { world: updateWorld(world, { record }), flight: { ...seen, writtenVerifier: record.current.verifier } }
     }
     if (setup.core.rotation === 'never') throw new Violation('I4', 'a token rotated that must stay')
-    return linked(world, seen, { record, verifier: next.verifier, madeAt, standing })
+    return applyExchange(world, seen, { record, verifier: next.verifier, madeAt, position })
   }
 
   /** An exchange that the store has carried out. */
-  function linked(
+  function applyExchange(
     world: World,
     flight: Flight,
-    { record, verifier, madeAt, standing }: Exchange,
+    { record, verifier, madeAt, position }: Exchange,
   ): { world: World; flight: Flight } {
-    if (standing.kind !== 'current' && standing.kind !== 'ahead')
+    if (position.kind !== 'current' && position.kind !== 'ahead')
       throw flight.kind === 'redeem'
         ? new Violation('I17', 'a code made two families')
-        : new Violation('I1', `a token that is ${standing.kind} was exchanged, which makes a second successor`)
+        : new Violation('I1', `a token that is ${position.kind} was exchanged, which makes a second successor`)
     const { text, key } = flight
     const link: Link = { verifier, presented: text, madeAt, appliedAt: world.now, key }
-    const birth = demandBirth(lineage, text)
-    lineage.noteLink(link, birth)
-    const chain = extended(world.chain, lineage, { link, standing, birth })
+    const source = requireSource(lineage, text)
+    lineage.noteLink(link, source)
+    const chain = extendChain(world.chain, lineage, { link, position, source })
     // The family of a code begins with it.
     const rotations = chain.length - (world.code === null ? 1 : 2)
     const { generation, nonce, verifier: stored, retryKey } = record.current
@@ -87,10 +89,10 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     for (const hash of [nonce, stored, retryKey ?? '', record.id]) {
       if (hash.length >= 32) throw new Violation('I13', 'the record holds more than hashes')
     }
-    return { world: changed(world, { record, chain }), flight: { ...flight, wrote: verifier } }
+    return { world: updateWorld(world, { record, chain }), flight: { ...flight, writtenVerifier: verifier } }
   }
 
-  function changed(world: World, change: Partial<Pick<World, 'record' | 'chain'>>): World {
+  function updateWorld(world: World, change: Partial<Pick<World, 'record' | 'chain'>>): World {
     if (change.record === world.record) return world
     const { record, chain, verdict, reported } = world
     return { ...world, ...change, past: [{ record, chain, verdict, reported }, ...world.past].slice(0, 2) }
@@ -105,93 +107,93 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     if (isConfirmed && world.reported) throw new Violation('I15', 'one end of a family was reported twice')
     if (reports.length > 1) throw new Violation('I15', 'one call reported an end twice')
     if (flight.ended && reports.length === 0) throw new Violation('I19', 'the end of a family went unreported')
-    if (!flight.hurt && reports.length > 0 && !isConfirmed)
+    if (!flight.faultInjected && reports.length > 0 && !isConfirmed)
       throw new Violation('I19', 'an end that the store confirmed was reported as unconfirmed')
     const after = isConfirmed ? { ...world, reported: true } : world
     switch (step.kind) {
-      case 'asks':
+      case 'calls':
         throw new Error('a flight that waits for the store has no answer')
       case 'throws':
-        demandCause(flight, step.error)
+        assertCause(flight, step.error)
         count('faults')
         return after
-      case 'answers':
-        return judged(after, flight, step.outcome)
+      case 'returns':
+        return judgeOutcome(after, flight, step.outcome)
     }
   }
 
-  function judged(world: World, flight: Flight, outcome: CallOutcome): World {
+  function judgeOutcome(world: World, flight: Flight, outcome: CallOutcome): World {
     if (flight.kind === 'revoke') {
       if (!outcome.ok) throw new Violation('I14', `a sign-out was refused as ${outcome.reason}`)
-      if (isAlive(world) && !fellBackSince(world, flight))
+      if (isAlive(world) && !rolledBackSince(world, flight))
         throw new Violation('I14', 'a sign-out left the family alive')
       count('revoked')
       return world
     }
     if (outcome.ok) {
       if (!('refreshToken' in outcome)) throw new Violation('I2', 'a refresh was answered without a token')
-      demandJustSuccess(world, flight, outcome)
+      assertValidSuccess(world, flight, outcome)
       return world
     }
     const { reason } = outcome
-    demandJustRefusal(world, flight, reason)
+    assertValidRejection(world, flight, reason)
     count(reason === 'reuse' || reason === 'lost' ? reason : 'refused')
     const isVerdict = reason === 'reuse' || reason === 'lost'
     return isVerdict && !isAlive(world) ? { ...world, verdict: true } : world
   }
 
-  function demandJustSuccess(world: World, flight: Flight, { outcome, refreshToken }: Success): void {
-    demandEntitled(setup, flight)
-    const { sight, wrote } = flight
+  function assertValidSuccess(world: World, flight: Flight, { outcome, refreshToken }: Success): void {
+    assertAuthorized(setup, flight)
+    const { observed, writtenVerifier } = flight
     if (flight.afterVerdict && world.verdict)
       throw new Violation('I5', 'a request that began after the verdict was served')
     count(outcome)
     if (setup.core.rotation === 'never') {
-      if (wrote === null) throw new Violation('I10', 'a renewal was promised that the store has not made')
+      if (writtenVerifier === null) throw new Violation('I10', 'a renewal was promised that the store has not made')
       if (refreshToken !== flight.text) throw new Violation('I2', 'a renewal gave another token')
       return
     }
-    if (wrote !== null) {
-      noteAnswer(wrote, refreshToken)
+    if (writtenVerifier !== null) {
+      noteToken(writtenVerifier, refreshToken)
       return
     }
-    if (sight === null) throw new Violation('I1', 'a token was handed out without asking the store')
-    const { standing, revoked, expired } = sight
+    if (observed === null) throw new Violation('I1', 'a token was handed out without asking the store')
+    const { position, revoked, expired } = observed
     if (revoked) throw new Violation('I5', 'a dead family got a token')
     if (expired) throw new Violation('I10', 'a family got a token after its end')
-    if (standing.kind !== 'spent')
-      throw new Violation('I1', `a token that is ${standing.kind} was exchanged for nothing`)
-    if (standing.isUsedUp) throw new Violation('I6', 'a predecessor succeeded after its successor had been used')
-    const { link } = standing
-    const inTime = hasGrace(flight, link) && arrivalOf(flight) < link.appliedAt + graceMs
+    if (position.kind !== 'spent')
+      throw new Violation('I1', `a token that is ${position.kind} was exchanged for nothing`)
+    if (position.isUsedUp) throw new Violation('I6', 'a predecessor succeeded after its successor had been used')
+    const { link } = position
+    const inTime = hasGrace(flight, link) && getArrival(flight) < link.appliedAt + graceMs
     if (!inTime && !isSameAttempt(flight, link))
       throw flight.kind === 'redeem'
         ? new Violation('I17', 'a code was good twice')
         : new Violation('I6', 'a bare predecessor succeeded after its window had closed')
-    noteAnswer(link.verifier, refreshToken)
+    noteToken(link.verifier, refreshToken)
   }
 
-  function noteAnswer(verifier: string, refreshToken: string): void {
-    const other = lineage.noteAnswer(verifier, refreshToken)
+  function noteToken(verifier: string, refreshToken: string): void {
+    const other = lineage.noteToken(verifier, refreshToken)
     if (other !== null) throw new Violation('I2', 'one rotation was answered with two different tokens')
   }
 
-  function demandJustRefusal(world: World, flight: Flight, reason: string): void {
-    const isEntitled = !flight.pretends
+  function assertValidRejection(world: World, flight: Flight, reason: string): void {
+    const isEntitled = !flight.impersonates
     // A code that is over is refused before the store is asked, whoever brings it.
-    if (flight.kind === 'redeem' && reason === 'expired' && world.now >= (world.code?.endsAt ?? Infinity)) return
+    if (flight.kind === 'redeem' && reason === 'expired' && world.now >= (world.code?.expiresAt ?? Infinity)) return
     if (!isEntitled && reason !== 'mismatch') throw new Violation('I11', `a pretender was told ${reason}`)
     if (isEntitled && reason === 'mismatch') throw new Violation('I3', 'the rightful client was taken for another')
     if (reason === 'mismatch') return
-    const { sight } = flight
-    if (sight === null) throw new Violation('I3', `an authentic token was refused as ${reason}`)
-    const { standing, revoked, expired } = sight
+    const { observed } = flight
+    if (observed === null) throw new Violation('I3', `an authentic token was refused as ${reason}`)
+    const { position, revoked, expired } = observed
     switch (reason) {
       case 'revoked':
         // Also where this call's verdict came second: then the family is dead by somebody else's.
-        if (!revoked && isAlive(world) && !fellBackSince(world, flight))
+        if (!revoked && isAlive(world) && !rolledBackSince(world, flight))
           throw new Violation('I3', 'a living family was called revoked')
-        if (!revoked && isRightful(flight, standing))
+        if (!revoked && isLegitimate(flight, position))
           throw new Violation('I3', 'a rightful holder was taken for a thief')
         return
       case 'expired':
@@ -200,10 +202,10 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
       case 'reuse':
       case 'lost':
         if (revoked || expired) throw new Violation('I15', 'a dead family was ended again')
-        if (isRightful(flight, standing)) throw new Violation('I3', 'a rightful holder was taken for a thief')
-        if (isAlive(world) && !fellBackSince(world, flight))
+        if (isLegitimate(flight, position)) throw new Violation('I3', 'a rightful holder was taken for a thief')
+        if (isAlive(world) && !rolledBackSince(world, flight))
           throw new Violation('I7', 'a verdict left the family alive')
-        if (reason === 'lost' && standing.kind !== 'severed')
+        if (reason === 'lost' && position.kind !== 'severed')
           throw new Violation('I7', 'a theft was called a loss of the store')
         return
       default:
@@ -212,11 +214,11 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
   }
 
   /** It is the current token, or a retry inside its window, or the store has forgotten its birth. */
-  function isRightful(flight: Flight, standing: Standing): boolean {
-    if (standing.kind === 'current' || standing.kind === 'ahead') return true
-    if (standing.kind === 'severed' || standing.isUsedUp) return false
-    const { link } = standing
-    return (hasGrace(flight, link) && arrivalOf(flight) < link.madeAt + graceMs) || isSameAttempt(flight, link)
+  function isLegitimate(flight: Flight, position: ChainPosition): boolean {
+    if (position.kind === 'current' || position.kind === 'ahead') return true
+    if (position.kind === 'severed' || position.isUsedUp) return false
+    const { link } = position
+    return (hasGrace(flight, link) && getArrival(flight) < link.madeAt + graceMs) || isSameAttempt(flight, link)
   }
 
   /** The second use of a code by its owner cannot be told from the first by a thief; of attempts with keys, some can. */
@@ -232,14 +234,14 @@ interface Exchange {
   readonly record: FamilyRecord
   readonly verifier: string
   readonly madeAt: number
-  readonly standing: Standing
+  readonly position: ChainPosition
 }
 
 function isAlive({ record }: World): boolean {
   return record?.revocation === null
 }
 
-function arrivalOf({ call }: Flight): number {
+function getArrival({ call }: Flight): number {
   if (call === null) throw new Error('this flight has not arrived')
   return call.request.arrivedAt
 }
@@ -249,21 +251,21 @@ function isSameAttempt(flight: Flight, link: Link): boolean {
 }
 
 /** The store has lost what this flight wrote, or what it saw. */
-function fellBackSince(world: World, flight: Flight): boolean {
+function rolledBackSince(world: World, flight: Flight): boolean {
   return world.fallbacks > flight.fallbacks
 }
 
-function demandEntitled(setup: Setup, flight: Flight): void {
-  if (!flight.pretends) return
+function assertAuthorized(setup: Setup, flight: Flight): void {
+  if (!flight.impersonates) return
   throw setup.core.confirmation === null
     ? new Violation('I11', 'another client changed the family')
     : new Violation('I16', 'a bound family was served without the proof of its key')
 }
 
 /** A fault is somebody's: injected here, or three others who each won a round. */
-function demandCause({ hurt, swaps }: Flight, error: unknown): void {
+function assertCause({ faultInjected, swaps }: Flight, error: unknown): void {
   const code = error instanceof Error && 'code' in error ? error.code : String(error)
-  if (hurt && (code === 'store_failed' || code === 'hook_failed')) return
+  if (faultInjected && (code === 'store_failed' || code === 'hook_failed')) return
   if (code === 'contended' && swaps >= 3) return
   throw new Violation('I12', `a call failed without a cause: ${String(code)}`)
 }

@@ -32,9 +32,9 @@ async function main(): Promise<void> {
     const seconds = (performance.now() - startedAt) / 1000
     if (report.finding !== null) violations += 1
     states += report.states
-    console.log(lineOf(setup.name, report, seconds))
+    console.log(formatRow(setup.name, report, seconds))
     if (report.finding !== null) {
-      tell(report.finding)
+      printFinding(report.finding)
       break
     }
   }
@@ -42,7 +42,7 @@ async function main(): Promise<void> {
   process.exitCode = violations === 0 ? 0 : 1
 }
 
-function lineOf(
+function formatRow(
   name: string,
   { depth, isComplete, states, transitions, finding, occasions }: SearchReport,
   seconds: number,
@@ -58,8 +58,8 @@ function lineOf(
   return `${columns.join(' ')}  ${name} (${met})`
 }
 
-function tell({ invariant, message, story }: NonNullable<SearchReport['finding']>): void {
+function printFinding({ invariant, message, steps }: NonNullable<SearchReport['finding']>): void {
   console.log(`\n${invariant}: ${message}. The shortest way there:`)
-  for (const [index, line] of story.entries()) console.log(`  ${String(index + 1).padStart(2)}. ${line}`)
+  for (const [index, line] of steps.entries()) console.log(`  ${String(index + 1).padStart(2)}. ${line}`)
   console.log()
 }

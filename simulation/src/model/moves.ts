@@ -1,8 +1,8 @@
-import { keyOf } from './attempt.js'
-import type { CallRequest, CoreCall, Question, Reply, ResumableCore } from './core-call.js'
+import { createAttemptKey } from './attempt.js'
+import type { CallRequest, CoreCall, WorldCall, Reply, ResumableCore } from './core-call.js'
 import type { Judge } from './judge.js'
 import type { Lineage } from '../history/lineage.js'
-import { type Budget, type Flight, type Holder, placeOf, type Setup, type World } from './world.js'
+import { type Budget, type Flight, type Holder, getPlace, type Setup, type World } from './world.js'
 
 /** One thing that may happen next. */
 export interface Move {
@@ -17,10 +17,10 @@ export interface Rules {
   readonly judge: Judge
 }
 
-const MOST_HOARDED = 3
+const MAX_STOLEN_TOKENS = 3
 
 /** All that may happen next in a world, always in the same order. */
-export function movesOf(rules: Rules, world: World): Move[] {
+export function listMoves(rules: Rules, world: World): Move[] {
   return [
     ...world.flights.flatMap((flight) => flightMoves(rules, world, flight)),
     ...rules.setup.holders.flatMap((holder) => holderMoves(rules, world, holder)),
@@ -29,30 +29,30 @@ export function movesOf(rules: Rules, world: World): Move[] {
 }
 
 function flightMoves(rules: Rules, world: World, flight: Flight): Move[] {
-  const who = nameOf(rules, flight)
+  const who = describeRequest(rules, flight)
   const moves: Move[] = []
   if (flight.phase === 'travels')
     moves.push({ words: () => `${who} arrives`, make: () => arrive(rules, without(world, flight), flight) })
-  if (flight.phase === 'is served') moves.push(...servingMoves(rules, world, flight))
-  if (flight.phase === 'is answered')
+  if (flight.phase === 'is in progress') moves.push(...servingMoves(rules, world, flight))
+  if (flight.phase === 'has completed')
     moves.push({
-      words: () => `the answer reaches ${flight.holder}: ${answerIn(flight)}`,
+      words: () => `the answer reaches ${flight.holder}: ${describeResponse(flight)}`,
       make: async () => receive(without(world, flight), flight),
     })
-  if (flight.awaited && world.left.losses > 0) {
-    const poorer = spend(world, 'losses')
-    moves.push({ words: () => `${who} is lost on its way`, make: async () => without(poorer, flight) })
-    if (flight.phase !== 'is answered')
+  if (flight.awaited && world.remaining.losses > 0) {
+    const rest = spend(world, 'losses')
+    moves.push({ words: () => `${who} is lost on its way`, make: async () => without(rest, flight) })
+    if (flight.phase !== 'has completed')
       moves.push({
         words: () => `${flight.holder} waits no longer for ${who}, which goes on`,
-        make: async () => replace(poorer, flight, { ...flight, awaited: false }),
+        make: async () => replace(rest, flight, { ...flight, awaited: false }),
       })
   }
-  if (world.left.copies > 0 && flight.kind !== 'revoke' && hasRoom(rules, world))
+  if (world.remaining.copies > 0 && flight.kind !== 'revoke' && hasCapacity(rules, world))
     moves.push({
       words: () => `the network makes a copy of ${who}`,
       make: async () => {
-        const copy: Flight = { ...departing(spend(world, 'copies'), flight), awaited: false }
+        const copy: Flight = { ...createCopy(spend(world, 'copies'), flight), awaited: false }
         return { ...spend(world, 'copies'), sent: world.sent + 1, flights: [...world.flights, copy] }
       },
     })
@@ -60,45 +60,45 @@ function flightMoves(rules: Rules, world: World, flight: Flight): Move[] {
 }
 
 function servingMoves(rules: Rules, world: World, flight: Flight): Move[] {
-  const who = nameOf(rules, flight)
-  const { step } = demandCall(flight)
-  if (step.kind !== 'asks') return []
-  const { question } = step
+  const who = describeRequest(rules, flight)
+  const { step } = getCall(flight)
+  if (step.kind !== 'calls') return []
+  const { worldCall } = step
   const moves: Move[] = [
     {
-      words: () => `${verbOf(question)} for ${who}${flight.repeating ? ', again' : ''}`,
+      words: () => `${describeCall(worldCall)} for ${who}${flight.repeating ? ', again' : ''}`,
       make: () => serve(rules, world, flight, { again: false }),
     },
   ]
-  if (question.method === 'prepare' || question.method === 'accept') {
-    if (world.left.faults > 0)
+  if (worldCall.method === 'prepare' || worldCall.method === 'accept') {
+    if (world.remaining.faults > 0)
       moves.push({
         words: () => `the app's work for ${who} fails`,
         make: () => fail(rules, spend(world, 'faults'), flight, { written: false }),
       })
     // It may forget a token as soon as a family stands for it.
-    if (question.method === 'accept' && world.record !== null)
+    if (worldCall.method === 'accept' && world.record !== null)
       moves.push({
         words: () => `the other system has forgotten the token of ${who}`,
-        make: () => tell(rules, world, flight, 'unknown'),
+        make: () => resumeWith(rules, world, flight, 'unknown'),
       })
     return moves
   }
-  if (world.left.faults > 0) {
-    const poorer = spend(world, 'faults')
+  if (world.remaining.faults > 0) {
+    const rest = spend(world, 'faults')
     moves.push({
-      words: () => `the store fails before the ${question.method} for ${who}`,
-      make: () => fail(rules, poorer, flight, { written: false }),
+      words: () => `the store fails before the ${worldCall.method} for ${who}`,
+      make: () => fail(rules, rest, flight, { written: false }),
     })
-    if (question.method !== 'find')
+    if (worldCall.method !== 'find')
       moves.push({
-        words: () => `the store carries out the ${question.method} for ${who} and fails to say so`,
-        make: () => fail(rules, poorer, flight, { written: true }),
+        words: () => `the store carries out the ${worldCall.method} for ${who} and fails to say so`,
+        make: () => fail(rules, rest, flight, { written: true }),
       })
   }
-  if (world.left.repeats > 0 && !flight.repeating && question.method !== 'find')
+  if (world.remaining.repeats > 0 && !flight.repeating && worldCall.method !== 'find')
     moves.push({
-      words: () => `${verbOf(question)} for ${who}; the driver will send it once more`,
+      words: () => `${describeCall(worldCall)} for ${who}; the driver will send it once more`,
       make: () => serve(rules, spend(world, 'repeats'), flight, { again: true }),
     })
   return moves
@@ -107,19 +107,19 @@ function servingMoves(rules: Rules, world: World, flight: Flight): Move[] {
 function holderMoves(rules: Rules, world: World, holder: Holder): Move[] {
   const { setup, lineage } = rules
   const waits = (who: Holder) => world.flights.some((flight) => flight.holder === who && flight.awaited)
-  if (waits(holder) || !hasRoom(rules, world)) return []
+  if (waits(holder) || !hasCapacity(rules, world)) return []
   // Of two tabs that are alike, one is enough.
   if (holder === 'tab B' && !waits('tab A')) return []
-  const place = placeOf(holder)
-  const texts = place === null ? world.hoard : [world.places[place]]
+  const place = getPlace(holder)
+  const texts = place === null ? world.stolenTokens : [world.places[place]]
   return texts.flatMap((text) => {
     if (text === null) return []
     const moves: Move[] = []
-    const send = (more: Partial<Pick<Flight, 'pretends' | 'process'>>, how: string): void => {
+    const send = (more: Partial<Pick<Flight, 'impersonates' | 'process'>>, how: string): void => {
       const flight = newFlight(setup, world, { holder, text, ...more })
-      const words = `${holder} sends ${lineage.nameOf(text)}${flight.key === null ? '' : ' with its key'}${how}`
+      const words = `${holder} sends ${lineage.describeToken(text)}${flight.key === null ? '' : ' with its key'}${how}`
       moves.push({ words: () => words, make: () => arrive(rules, { ...world, sent: world.sent + 1 }, flight) })
-      if (world.left.delays > 0)
+      if (world.remaining.delays > 0)
         moves.push({
           words: () => `${words}; it travels`,
           make: async () => ({
@@ -131,10 +131,10 @@ function holderMoves(rules: Rules, world: World, holder: Holder): Move[] {
     }
     for (let process = 0; process < setup.core.processes.length; process += 1)
       send({ process }, process === 0 ? '' : ` to process ${String(process)}`)
-    if (holder === 'thief' && setup.thiefPretends) send({ pretends: true }, ' as somebody else')
-    if (place === 'shared storage' && world.left.logouts > 0 && text !== world.code?.text)
+    if (holder === 'attacker' && setup.attackerImpersonates) send({ impersonates: true }, ' as somebody else')
+    if (place === 'shared storage' && world.remaining.logouts > 0 && text !== world.code?.text)
       moves.push({
-        words: () => `${holder} signs out with ${lineage.nameOf(text)}`,
+        words: () => `${holder} signs out with ${lineage.describeToken(text)}`,
         make: () => {
           const flight: Flight = { ...newFlight(setup, world, { holder, text }), kind: 'revoke' }
           return arrive(rules, { ...spend(world, 'logouts'), sent: world.sent + 1 }, flight)
@@ -147,22 +147,22 @@ function holderMoves(rules: Rules, world: World, holder: Holder): Move[] {
 function worldMoves({ setup, lineage }: Rules, world: World): Move[] {
   const moves: Move[] = []
   const shared = world.places['shared storage']
-  if (world.left.clock > 0)
+  if (world.remaining.clock > 0)
     for (const tick of setup.ticks)
       moves.push({
         words: () => `${String(tick / 1000)} s pass`,
         make: async () => ({ ...spend(world, 'clock'), now: world.now + tick }),
       })
-  if (world.left.steals > 0 && shared !== null)
+  if (world.remaining.steals > 0 && shared !== null)
     moves.push({
-      words: () => `the thief copies ${lineage.nameOf(shared)}`,
+      words: () => `the thief copies ${lineage.describeToken(shared)}`,
       make: async () => ({
         ...spend(world, 'steals'),
-        hoard: [shared],
-        stolenKey: setup.thiefCopiesKey ? keyOf('shared storage', shared) : null,
+        stolenTokens: [shared],
+        stolenKey: setup.attackerCopiesKey ? createAttemptKey('shared storage', shared) : null,
       }),
     })
-  if (world.left.rollbacks > 0)
+  if (world.remaining.rollbacks > 0)
     for (const [place, snapshot] of world.past.entries())
       moves.push({
         words: () => `the store forgets its last ${place === 0 ? 'write' : '2 writes'}`,
@@ -178,32 +178,32 @@ function worldMoves({ setup, lineage }: Rules, world: World): Move[] {
 
 async function arrive(rules: Rules, world: World, flight: Flight): Promise<World> {
   const { setup, core } = rules
-  const { kind, text, key, pretends, process, seed } = flight
+  const { kind, text, key, impersonates, process, seed } = flight
   const { confirmation } = setup.core
   const request: CallRequest = {
     kind,
     text,
     idempotencyKey: key,
-    matches: !pretends,
-    clientId: pretends && confirmation === null ? 'another' : 'first-party',
-    confirmation: pretends ? null : confirmation,
+    matches: !impersonates,
+    clientId: impersonates && confirmation === null ? 'another' : 'first-party',
+    confirmation: impersonates ? null : confirmation,
     confidential: setup.confidential,
-    prepares: setup.prepares,
+    hasHook: setup.hasHook,
     process,
     arrivedAt: world.now,
     seed,
   }
   const call = await core.start(request)
   const { verdict: afterVerdict, fallbacks } = world
-  const served: Flight = { ...flight, phase: 'is served', call, afterVerdict, fallbacks }
+  const served: Flight = { ...flight, phase: 'is in progress', call, afterVerdict, fallbacks }
   return settle(rules, { ...world, flights: [...world.flights, served] }, served)
 }
 
 /** Answers the question that a flight waits with. */
 async function serve(rules: Rules, world: World, flight: Flight, { again }: { again: boolean }): Promise<World> {
-  const { question, call } = demandQuestion(flight)
-  if (question.method === 'prepare' || question.method === 'accept') return tell(rules, world, flight, 'done')
-  const done = rules.judge.carryOut(world, flight, question)
+  const { worldCall, call } = getWorldCall(flight)
+  if (worldCall.method === 'prepare' || worldCall.method === 'accept') return resumeWith(rules, world, flight, 'done')
+  const done = rules.judge.carryOut(world, flight, worldCall)
   if (again) return replace(done.world, flight, { ...done.flight, repeating: true })
   const reply: Reply = { at: world.now, kind: 'record', record: done.world.record }
   const next: Flight = { ...done.flight, call: await rules.core.resume(call, reply), repeating: false }
@@ -211,21 +211,21 @@ async function serve(rules: Rules, world: World, flight: Flight, { again }: { ag
 }
 
 /** The answer of somebody else than the store. */
-async function tell(rules: Rules, world: World, flight: Flight, kind: 'done' | 'unknown'): Promise<World> {
-  const next = { ...flight, call: await rules.core.resume(demandCall(flight), { at: world.now, kind }) }
+async function resumeWith(rules: Rules, world: World, flight: Flight, kind: 'done' | 'unknown'): Promise<World> {
+  const next = { ...flight, call: await rules.core.resume(getCall(flight), { at: world.now, kind }) }
   return settle(rules, replace(world, flight, next), next)
 }
 
 async function fail(rules: Rules, world: World, flight: Flight, { written }: { written: boolean }): Promise<World> {
-  const { question, call } = demandQuestion(flight)
+  const { worldCall, call } = getWorldCall(flight)
   const done =
-    written && question.method !== 'prepare' && question.method !== 'accept'
-      ? rules.judge.carryOut(world, flight, question)
+    written && worldCall.method !== 'prepare' && worldCall.method !== 'accept'
+      ? rules.judge.carryOut(world, flight, worldCall)
       : { world, flight }
   const next: Flight = {
     ...done.flight,
     call: await rules.core.resume(call, { at: world.now, kind: 'failure' }),
-    hurt: true,
+    faultInjected: true,
     repeating: false,
   }
   return settle(rules, replace(done.world, flight, next), next)
@@ -233,20 +233,22 @@ async function fail(rules: Rules, world: World, flight: Flight, { written }: { w
 
 /** Has a flight judged that the core is done with; nobody waits for the answer of one that was given up. */
 function settle({ judge }: Rules, world: World, flight: Flight): World {
-  if (demandCall(flight).step.kind === 'asks') return world
-  const judged = judge.conclude(world, flight)
-  return flight.awaited ? replace(judged, flight, { ...flight, phase: 'is answered' }) : without(judged, flight)
+  if (getCall(flight).step.kind === 'calls') return world
+  const judgeOutcome = judge.conclude(world, flight)
+  return flight.awaited
+    ? replace(judgeOutcome, flight, { ...flight, phase: 'has completed' })
+    : without(judgeOutcome, flight)
 }
 
 /** What the client's own rules make of an answer: commit what was meant for the token that is still there, drop the rest. */
 function receive(world: World, { holder, text, call, kind }: Flight): World {
   const step = call?.step
-  if (step?.kind !== 'answers') return world
+  if (step?.kind !== 'returns') return world
   const { outcome } = step
-  const place = placeOf(holder)
+  const place = getPlace(holder)
   if (place === null) {
-    if (!outcome.ok || !('refreshToken' in outcome) || world.hoard.includes(outcome.refreshToken)) return world
-    return { ...world, hoard: [outcome.refreshToken, ...world.hoard].slice(0, MOST_HOARDED) }
+    if (!outcome.ok || !('refreshToken' in outcome) || world.stolenTokens.includes(outcome.refreshToken)) return world
+    return { ...world, stolenTokens: [outcome.refreshToken, ...world.stolenTokens].slice(0, MAX_STOLEN_TOKENS) }
   }
   if (world.places[place] !== text) return world
   const next = outcome.ok && 'refreshToken' in outcome ? outcome.refreshToken : null
@@ -256,15 +258,15 @@ function receive(world: World, { holder, text, call, kind }: Flight): World {
 function newFlight(
   { idempotencyKeys }: Pick<Setup, 'idempotencyKeys'>,
   world: World,
-  { holder, text, ...more }: Pick<Flight, 'holder' | 'text'> & Partial<Pick<Flight, 'pretends' | 'process'>>,
+  { holder, text, ...more }: Pick<Flight, 'holder' | 'text'> & Partial<Pick<Flight, 'impersonates' | 'process'>>,
 ): Flight {
-  const place = placeOf(holder)
-  const ownKey = idempotencyKeys && place !== null ? keyOf(place, text) : null
+  const place = getPlace(holder)
+  const ownKey = idempotencyKeys && place !== null ? createAttemptKey(place, text) : null
   return {
     holder,
     text,
-    key: holder === 'thief' ? world.stolenKey : ownKey,
-    pretends: false,
+    key: holder === 'attacker' ? world.stolenKey : ownKey,
+    impersonates: false,
     kind: text === world.code?.text ? 'redeem' : 'rotate',
     process: 0,
     seed: `${holder} ${String(world.sent)} ${text}`,
@@ -272,10 +274,10 @@ function newFlight(
     awaited: true,
     call: null,
     afterVerdict: false,
-    hurt: false,
+    faultInjected: false,
     repeating: false,
-    sight: null,
-    wrote: null,
+    observed: null,
+    writtenVerifier: null,
     swaps: 0,
     ended: false,
     fallbacks: 0,
@@ -284,17 +286,17 @@ function newFlight(
 }
 
 /** The same request, as if it had only just been sent. */
-function departing(world: World, { holder, text, key, pretends, process }: Flight): Flight {
-  const fresh = newFlight({ idempotencyKeys: false }, world, { holder, text, pretends, process })
+function createCopy(world: World, { holder, text, key, impersonates, process }: Flight): Flight {
+  const fresh = newFlight({ idempotencyKeys: false }, world, { holder, text, impersonates, process })
   return { ...fresh, key }
 }
 
-function hasRoom({ setup }: Rules, world: World): boolean {
-  return world.flights.length < setup.mostInFlight
+function hasCapacity({ setup }: Rules, world: World): boolean {
+  return world.flights.length < setup.maxInFlight
 }
 
 function spend(world: World, what: keyof Budget): World {
-  return { ...world, left: { ...world.left, [what]: world.left[what] - 1 } }
+  return { ...world, remaining: { ...world.remaining, [what]: world.remaining[what] - 1 } }
 }
 
 function without(world: World, flight: Flight): World {
@@ -305,23 +307,23 @@ function replace(world: World, flight: Flight, by: Flight): World {
   return { ...world, flights: world.flights.map((other) => (other.seed === flight.seed ? by : other)) }
 }
 
-function demandCall({ call }: Flight): CoreCall {
+function getCall({ call }: Flight): CoreCall {
   if (call === null) throw new Error('this flight has not arrived')
   return call
 }
 
-function demandQuestion(flight: Flight): { question: Question; call: CoreCall } {
-  const call = demandCall(flight)
-  if (call.step.kind !== 'asks') throw new Error('this flight asks for nothing')
-  return { question: call.step.question, call }
+function getWorldCall(flight: Flight): { worldCall: WorldCall; call: CoreCall } {
+  const call = getCall(flight)
+  if (call.step.kind !== 'calls') throw new Error('this flight asks for nothing')
+  return { worldCall: call.step.worldCall, call }
 }
 
-function nameOf({ lineage }: Rules, { holder, text, kind, awaited }: Flight): string {
-  const what = kind === 'revoke' ? 'the sign-out' : lineage.nameOf(text)
+function describeRequest({ lineage }: Rules, { holder, text, kind, awaited }: Flight): string {
+  const what = kind === 'revoke' ? 'the sign-out' : lineage.describeToken(text)
   return awaited ? `${holder}'s ${what}` : `a stray ${what} of ${holder}`
 }
 
-function verbOf({ method }: Question): string {
+function describeCall({ method }: WorldCall): string {
   switch (method) {
     case 'create':
       return 'the store creates'
@@ -338,9 +340,9 @@ function verbOf({ method }: Question): string {
   }
 }
 
-function answerIn({ call }: Flight): string {
+function describeResponse({ call }: Flight): string {
   const step = call?.step
-  if (step?.kind === 'answers')
+  if (step?.kind === 'returns')
     return step.outcome.ok ? ('outcome' in step.outcome ? step.outcome.outcome : 'done') : step.outcome.reason
   return '503'
 }

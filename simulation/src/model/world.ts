@@ -1,10 +1,10 @@
 import type { FamilyRecord } from '@baton/core'
 import type { CoreCall, CoreOptions, Origin } from './core-call.js'
 import type { Link } from '../history/lineage.js'
-import type { Standing } from '../history/standing.js'
+import type { ChainPosition } from '../history/chain-position.js'
 
 /** Tabs A and B share their storage; tab C was duplicated from them and keeps its own. */
-export type Holder = 'tab A' | 'tab B' | 'tab C' | 'thief'
+export type Holder = 'tab A' | 'tab B' | 'tab C' | 'attacker'
 
 /** Where honest holders keep their token. */
 export type Place = 'shared storage' | 'storage of tab C'
@@ -33,27 +33,27 @@ export interface Budget {
 export interface Setup {
   readonly name: string
   readonly core: CoreOptions
-  readonly begins: Origin
+  readonly startsFrom: Origin
   readonly holders: readonly Holder[]
   /** Honest holders send an Idempotency-Key, one for each token and storage. */
   readonly idempotencyKeys: boolean
   /** The thief copies the key of the attempt along with the token. */
-  readonly thiefCopiesKey: boolean
+  readonly attackerCopiesKey: boolean
   /** The thief also tries as another client, and without the key of a bound family. */
-  readonly thiefPretends: boolean
+  readonly attackerImpersonates: boolean
   readonly confidential: boolean
   /** The app works before every answer. */
-  readonly prepares: boolean
+  readonly hasHook: boolean
   /** How far the clock may step, in milliseconds. */
   readonly ticks: readonly number[]
   readonly budget: Budget
   /** Requests that are on their way or being served at the same time. */
-  readonly mostInFlight: number
+  readonly maxInFlight: number
 }
 
 /** What the store held when it last decided about a presented token, in the terms of history. */
-interface Sight {
-  readonly standing: Standing
+interface Observation {
+  readonly position: ChainPosition
   readonly revoked: boolean
   readonly expired: boolean
 }
@@ -63,12 +63,12 @@ export interface Flight {
   readonly holder: Holder
   readonly text: string
   readonly key: string | null
-  readonly pretends: boolean
+  readonly impersonates: boolean
   readonly kind: 'rotate' | 'redeem' | 'revoke'
   readonly process: number
   /** Of this flight alone: where its randomness comes from. */
   readonly seed: string
-  readonly phase: 'travels' | 'is served' | 'is answered'
+  readonly phase: 'travels' | 'is in progress' | 'has completed'
   /** Its sender still waits for the answer. */
   readonly awaited: boolean
   /** Null until it arrives. */
@@ -76,12 +76,12 @@ export interface Flight {
   /** It arrived after a verdict of reuse had been given. */
   readonly afterVerdict: boolean
   /** A fault was put in its way. */
-  readonly hurt: boolean
+  readonly faultInjected: boolean
   /** The driver has executed its pending command once already. */
   readonly repeating: boolean
-  readonly sight: Sight | null
+  readonly observed: Observation | null
   /** The verifier of the swap that it made. */
-  readonly wrote: string | null
+  readonly writtenVerifier: string | null
   readonly swaps: number
   /** It set the revocation that the store holds. */
   readonly ended: boolean
@@ -101,22 +101,22 @@ export interface Snapshot {
 export interface World extends Snapshot {
   readonly now: number
   /** What the family begins with, if that is a code. */
-  readonly code: { readonly text: string; readonly endsAt: number } | null
+  readonly code: { readonly text: string; readonly expiresAt: number } | null
   /** How often the store has fallen back. */
   readonly fallbacks: number
   /** How many requests have been sent. */
   readonly sent: number
-  readonly left: Budget
+  readonly remaining: Budget
   /** The last two states of the store, latest first. */
   readonly past: readonly Snapshot[]
   readonly places: Readonly<Record<Place, string | null>>
   /** Every token that the thief has had, latest first. */
-  readonly hoard: readonly string[]
+  readonly stolenTokens: readonly string[]
   readonly stolenKey: string | null
   readonly flights: readonly Flight[]
 }
 
-export function placeOf(holder: Holder): Place | null {
-  if (holder === 'thief') return null
+export function getPlace(holder: Holder): Place | null {
+  if (holder === 'attacker') return null
   return holder === 'tab C' ? 'storage of tab C' : 'shared storage'
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
-import { catchersFor } from './catchers.js'
+import { createDetectors } from './detectors.js'
 import { type Fault, faults } from './faults.js'
-import { type Copy, createCopy } from './working-copy.js'
+import { type WorkingCopy, createCopy } from './working-copy.js'
 
 const USAGE = `pnpm mutants -- [--only TEXT] [--all] [--workers N]
 
@@ -21,7 +21,7 @@ const { values } = parseArgs({
 
 interface Verdict {
   readonly fault: Fault
-  readonly caughtBy: readonly string[]
+  readonly detectedBy: readonly string[]
   readonly seconds: number
 }
 
@@ -38,11 +38,11 @@ async function main(): Promise<void> {
     const copy = await createCopy()
     try {
       // What fails without a fault notices everything and shows nothing. One after another: they need the machine.
-      await (worksAt = worksAt.then(() => demandGreen(copy, waiting[0])))
+      await (worksAt = worksAt.then(() => assertBaseline(copy, waiting[0])))
       for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
         const verdict = await judge(copy, fault)
-        if (verdict.caughtBy.length === 0) survivors.push(fault.name)
-        console.log(lineOf(verdict))
+        if (verdict.detectedBy.length === 0) survivors.push(fault.name)
+        console.log(formatRow(verdict))
       }
     } finally {
       await copy.remove()
@@ -56,29 +56,29 @@ async function main(): Promise<void> {
   process.exitCode = survivors.length === 0 ? 0 : 1
 }
 
-async function demandGreen(copy: Copy, fault: Fault | undefined): Promise<void> {
+async function assertBaseline(copy: WorkingCopy, fault: Fault | undefined): Promise<void> {
   if (fault === undefined) return
-  for (const catcher of catchersFor(fault)) {
-    if (await catcher.notices(copy)) throw new Error(`${catcher.name} fails without any fault; mend that first`)
+  for (const detector of createDetectors(fault)) {
+    if (await detector.detects(copy)) throw new Error(`${detector.name} fails without any fault; mend that first`)
   }
 }
 
-async function judge(copy: Copy, fault: Fault): Promise<Verdict> {
+async function judge(copy: WorkingCopy, fault: Fault): Promise<Verdict> {
   const startedAt = performance.now()
-  const restore = await copy.put(fault)
-  const caughtBy: string[] = []
+  const restore = await copy.inject(fault)
+  const detectedBy: string[] = []
   try {
-    for (const catcher of catchersFor(fault)) {
-      if (await catcher.notices(copy)) caughtBy.push(catcher.name)
-      if (caughtBy.length > 0 && !values.all) break
+    for (const detector of createDetectors(fault)) {
+      if (await detector.detects(copy)) detectedBy.push(detector.name)
+      if (detectedBy.length > 0 && !values.all) break
     }
   } finally {
     await restore()
   }
-  return { fault, caughtBy, seconds: (performance.now() - startedAt) / 1000 }
+  return { fault, detectedBy, seconds: (performance.now() - startedAt) / 1000 }
 }
 
-function lineOf({ fault, caughtBy, seconds }: Verdict): string {
-  const by = caughtBy.length === 0 ? 'NOBODY' : caughtBy.join(', ')
+function formatRow({ fault, detectedBy, seconds }: Verdict): string {
+  const by = detectedBy.length === 0 ? 'NOBODY' : detectedBy.join(', ')
   return `${seconds.toFixed(1).padStart(7)}  ${by.padEnd(21)}  ${fault.name} (${fault.file})`
 }

@@ -4,29 +4,32 @@ import { basename, join } from 'node:path'
 import type { Fault } from './faults.js'
 
 /** The sources and their tests in a folder of their own, with the dependencies of the original. */
-export interface Copy {
+export interface WorkingCopy {
   readonly folder: string
   /** Writes the fault into its file and returns what takes it out again. Throws where it no longer fits. */
-  put(fault: Fault): Promise<() => Promise<void>>
+  inject(fault: Fault): Promise<() => Promise<void>>
   remove(): Promise<void>
 }
 
 const FILES = ['package.json', 'vitest.config.ts', 'tsconfig.json', 'tsconfig.base.json']
 
 /** What no source needs. */
-const MADE = ['node_modules', 'dist', 'coverage', '.turbo', '.stryker']
+const GENERATED = ['node_modules', 'dist', 'coverage', '.turbo', '.stryker']
 
-export async function createCopy(): Promise<Copy> {
+export async function createCopy(): Promise<WorkingCopy> {
   const folder = await mkdtemp(join(tmpdir(), 'baton-mutants-'))
   for (const file of FILES) await cp(file, join(folder, file))
   await link('node_modules', folder)
-  for (const room of await rooms()) {
-    await cp(room, join(folder, room), { recursive: true, filter: (path) => !MADE.includes(basename(path)) })
-    await link(join(room, 'node_modules'), folder)
+  for (const directory of await listDirectories()) {
+    await cp(directory, join(folder, directory), {
+      recursive: true,
+      filter: (path) => !GENERATED.includes(basename(path)),
+    })
+    await link(join(directory, 'node_modules'), folder)
   }
   return {
     folder,
-    async put({ file, find, replace, name }) {
+    async inject({ file, find, replace, name }) {
       const path = join(folder, file)
       const source = await readFile(path, 'utf8')
       if (source.split(find).length !== 2) throw new Error(`the fault no longer fits into ${file}: ${name}`)
@@ -40,7 +43,7 @@ export async function createCopy(): Promise<Copy> {
   }
 }
 
-async function rooms(): Promise<string[]> {
+async function listDirectories(): Promise<string[]> {
   const packages = await readdir('packages')
   return [...packages.map((name) => join('packages', name)), 'simulation']
 }

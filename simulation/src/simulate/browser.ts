@@ -9,13 +9,13 @@ import {
 import { cookieEndpoints } from '@baton/client/cookie'
 import { oauthEndpoints } from '@baton/client/oauth'
 import type { PlainRequest, PlainResponse } from '@baton/http'
-import { chancesOf } from './chances.js'
-import type { Chronicle } from './chronicle.js'
+import { createRng } from './rng.js'
+import type { Recorder } from './recorder.js'
 import type { VirtualClock } from './clock.js'
 import type { Network } from './network.js'
 import type { Plan } from './plan.js'
 import { createProver } from './prover.js'
-import { CLIENT, type CodeWanted, ORIGIN } from './server.js'
+import { CLIENT, type CodeRequest, ORIGIN } from './server.js'
 import type { SessionJudge } from './session-judge.js'
 import { type PendingCode, signInByCode } from './sign-in.js'
 
@@ -36,13 +36,13 @@ export interface Browser {
   signIn(tab: Tab, subject: string): Promise<void>
   goOffline(ms: number): void
   /** Sets the wall clock; time goes on as before. */
-  jump(ms: number): void
+  shiftWallClock(ms: number): void
   /** All that a thief finds who copies the disk. */
   readonly stored: () => { refreshToken: string | null; key: string | null }
   /** Puts another system's token where a session is kept. */
-  plant(text: string): void
+  storeLegacyToken(text: string): void
   /** The API answers 401 to the access tokens of before now. */
-  refuseTokens(): void
+  rejectAccessTokens(): void
   /** What the last sign-in by code was made with; null before there is one. */
   readonly lastCode: () => PendingCode | null
 }
@@ -51,8 +51,8 @@ interface BrowserWorld {
   readonly plan: Plan
   readonly clock: VirtualClock
   readonly network: Network
-  readonly chronicle: Chronicle
-  readonly authorize: (wanted: CodeWanted) => string
+  readonly recorder: Recorder
+  readonly authorize: (wanted: CodeRequest) => string
   /** Told what is stored, what is in the cookie jar, and what tabs say. */
   readonly judge: SessionJudge
 }
@@ -62,15 +62,15 @@ const SIGN_IN_MS = 30_000
 
 /** One browser: tabs that share a storage, a cookie jar and, if they are lucky, a lock. The client in each of them is the real one. */
 export function createBrowser(world: BrowserWorld): Browser {
-  const { plan, clock, network, chronicle, authorize, judge } = world
-  const chances = chancesOf(`${plan.seed}/browser`)
+  const { plan, clock, network, recorder, authorize, judge } = world
+  const rng = createRng(`${plan.seed}/browser`)
   const disk = new Map<string, string>()
   const jar = new Map<string, string>()
   const listeners = new Set<{ tab: string; call: () => void }>()
   const lock = createLock()
   const tabs: (Tab | undefined)[] = []
   const seen = new Set<string>()
-  const refused = new Set<string>()
+  const rejected = new Set<string>()
   let wallMs = 0
   let offlineUntil = 0
   let opened = 0
@@ -79,7 +79,7 @@ export function createBrowser(world: BrowserWorld): Browser {
   const prover =
     plan.proofs === 'none'
       ? null
-      : createProver({ chances: chancesOf(`${plan.seed}/key`), now: wallClock, fractions: plan.fractions })
+      : createProver({ rng: createRng(`${plan.seed}/key`), now: wallClock, fractions: plan.fractions })
 
   function receive({ headers }: PlainResponse): void {
     for (const [name, value] of headers) {
@@ -93,7 +93,7 @@ export function createBrowser(world: BrowserWorld): Browser {
     }
   }
 
-  function requestOf(url: URL, init: RequestInit): PlainRequest {
+  function toPlainRequest(url: URL, init: RequestInit): PlainRequest {
     const given = new Headers(init.headers)
     const headers: Record<string, readonly string[]> = { host: [url.host] }
     for (const [name, value] of given) headers[name] = [value]
@@ -121,58 +121,58 @@ export function createBrowser(world: BrowserWorld): Browser {
     tabs[place]?.crash()
     opened += 1
     const name = `tab ${String(place)} (${String(opened)})`
-    const life = { isOver: false, holds: new Set<() => void>() }
+    const life = { isEnded: false, holds: new Set<() => void>() }
     const never = new Promise<never>(() => undefined)
     const openedAt = clock.now()
 
     const environment: Environment = {
       fetch: async (input, init = {}) => {
         const url = new URL(input instanceof Request ? input.url : input)
-        const sent = input instanceof Request ? await partsOf(input) : init
-        if (life.isOver) return never
+        const sent = input instanceof Request ? await toRequestInit(input) : init
+        if (life.isEnded) return never
         if (url.pathname === '/api') return api(sent)
         return new Promise((resolve, reject) => {
           const flight = { isAwaited: true }
           const fail = (error: Error) => {
             flight.isAwaited = false
-            if (!life.isOver) reject(error)
+            if (!life.isEnded) reject(error)
           }
           sent.signal?.addEventListener('abort', () => {
             fail(new Error('aborted'))
           })
-          const isStray = () => life.isOver || !flight.isAwaited
+          const isOrphaned = () => life.isEnded || !flight.isAwaited
           network.send({
-            request: requestOf(url, sent),
+            request: toPlainRequest(url, sent),
             isOffline: clock.now() < offlineUntil,
-            isStray,
-            pretends: false,
+            isOrphaned,
+            impersonates: false,
             onFailure: () => {
               fail(new TypeError('the network is gone'))
             },
-            onAnswer: (answer) => {
+            onResponse: (response) => {
               // Browsers cancel what is aborted and what belonged to a page that is gone: its cookies never arrive.
-              if (isStray()) return
-              receive(answer)
-              resolve(responseOf(answer))
+              if (isOrphaned()) return
+              receive(response)
+              resolve(toResponse(response))
             },
           })
         })
       },
       now: wallClock,
       elapsed: () => clock.now() - openedAt,
-      random: (size) => chances.bytes(size),
+      random: (size) => rng.bytes(size),
       setTimer: (ms, call) =>
         clock.after(ms, () => {
-          if (!life.isOver) call()
+          if (!life.isEnded) call()
         }),
       onWake: () => () => undefined,
       origin: ORIGIN,
     }
-    const alive = <Value>(value: Value): Promise<Value> => (life.isOver ? never : Promise.resolve(value))
+    const alive = <Value>(value: Value): Promise<Value> => (life.isEnded ? never : Promise.resolve(value))
     const ownLock: Lock = (signal) => {
-      if (life.isOver) return never
+      if (life.isEnded) return never
       return lock(plan.sharedLock ? 'shared' : name, signal).then((release) => {
-        if (life.isOver) {
+        if (life.isEnded) {
           release()
           return never
         }
@@ -186,7 +186,7 @@ export function createBrowser(world: BrowserWorld): Browser {
     const storage: SessionStorage = {
       read: () => alive(disk.get(STORED) ?? null),
       swap(before, after) {
-        if (life.isOver) return never
+        if (life.isEnded) return never
         if ((disk.get(STORED) ?? null) !== before) return alive(false)
         disk.set(STORED, after)
         judge.stored(after)
@@ -194,13 +194,13 @@ export function createBrowser(world: BrowserWorld): Browser {
       },
       lock: ownLock,
       announce: () => {
-        for (const listener of listeners) if (listener.tab !== name) clock.after(chances.between(1, 5), listener.call)
+        for (const listener of listeners) if (listener.tab !== name) clock.after(rng.between(1, 5), listener.call)
       },
       listen: (call) => {
         const listener = {
           tab: name,
           call: () => {
-            if (!life.isOver) call()
+            if (!life.isEnded) call()
           },
         }
         listeners.add(listener)
@@ -212,11 +212,11 @@ export function createBrowser(world: BrowserWorld): Browser {
     async function api({ headers }: RequestInit): Promise<Response> {
       const token = new Headers(headers).get('authorization') ?? ''
       seen.add(token)
-      await clock.sleep(chances.between(5, 50))
-      if (life.isOver) return never
-      return refused.has(token)
-        ? responseOf({ status: 401, headers: [['www-authenticate', 'Bearer error="invalid_token"']], body: '{}' })
-        : responseOf({ status: 200, headers: [], body: token })
+      await clock.sleep(rng.between(5, 50))
+      if (life.isEnded) return never
+      return rejected.has(token)
+        ? toResponse({ status: 401, headers: [['www-authenticate', 'Bearer error="invalid_token"']], body: '{}' })
+        : toResponse({ status: 200, headers: [], body: token })
     }
 
     const proofs: Proofs | null = prover && {
@@ -247,22 +247,22 @@ export function createBrowser(world: BrowserWorld): Browser {
             shareAccessToken: true,
           })
     const session = createSession({ endpoints, storage, environment, ...(proofs === null ? {} : { proofs }) })
-    let believed: string | null = null
+    let knownSid: string | null = null
     session.on('signedOut', ({ reason }) => {
-      chronicle.note(clock.now(), `${name} is signed out: ${reason}`)
-      judge.signedOut(believed, reason)
-      believed = null
+      recorder.note(clock.now(), `${name} is signed out: ${reason}`)
+      judge.signedOut(knownSid, reason)
+      knownSid = null
     })
     for (const type of ['signedIn', 'refreshed', 'adopted'] as const)
       session.on(type, ({ sid }) => {
-        believed = sid
+        knownSid = sid
       })
     const tab: Tab = {
       name,
       session,
-      isDead: () => life.isOver,
+      isDead: () => life.isEnded,
       crash() {
-        life.isOver = true
+        life.isEnded = true
         session.dispose()
         for (const release of life.holds) release()
       },
@@ -274,19 +274,19 @@ export function createBrowser(world: BrowserWorld): Browser {
 
   async function signIn(tab: Tab, subject: string): Promise<void> {
     browser.subject = subject
-    judge.signInTried()
+    judge.signInAttempted()
     if (plan.signIn === 'code') {
-      const answer = await signInByCode(
+      const response = await signInByCode(
         {
-          ...{ plan, clock, chances, network, prover, authorize },
+          ...{ plan, clock, rng, network, prover, authorize },
           isOffline: () => clock.now() < offlineUntil,
-          isOver: tab.isDead,
+          isEnded: tab.isDead,
           onCode: (pending) => (lastCode = pending),
         },
         subject,
       )
       if (tab.isDead()) throw new Error('the page is gone')
-      await tab.session.login(answer)
+      await tab.session.login(response)
       return
     }
     await tab.session.login(
@@ -294,7 +294,7 @@ export function createBrowser(world: BrowserWorld): Browser {
         new Promise((resolve, reject) => {
           const body = JSON.stringify({ username: subject })
           let isAwaited = true
-          const isStray = () => tab.isDead() || !isAwaited
+          const isOrphaned = () => tab.isDead() || !isAwaited
           const fail = (message: string) => {
             isAwaited = false
             reject(new Error(message))
@@ -308,24 +308,24 @@ export function createBrowser(world: BrowserWorld): Browser {
               fail('no answer')
             })
           network.send({
-            request: requestOf(new URL(`${ORIGIN}/login`), {
+            request: toPlainRequest(new URL(`${ORIGIN}/login`), {
               method: 'POST',
               headers: { 'content-type': 'application/json', 'x-baton': '1' },
               credentials: 'include',
               body,
             }),
             isOffline: clock.now() < offlineUntil,
-            isStray,
-            pretends: false,
+            isOrphaned,
+            impersonates: false,
             onFailure: () => {
               fail('the network is gone')
             },
-            onAnswer: (answer) => {
+            onResponse: (response) => {
               if (!isAwaited) return
               // A page may be gone before it has read what came with its cookie.
-              receive(answer)
-              if (answer.status === 200) resolve(JSON.parse(answer.body ?? '{}') as Record<string, unknown>)
-              else fail(`the sign-in was answered with ${String(answer.status)}`)
+              receive(response)
+              if (response.status === 200) resolve(JSON.parse(response.body ?? '{}') as Record<string, unknown>)
+              else fail(`the sign-in was answered with ${String(response.status)}`)
             },
           })
         }),
@@ -340,45 +340,45 @@ export function createBrowser(world: BrowserWorld): Browser {
     goOffline(ms) {
       offlineUntil = Math.max(offlineUntil, clock.now() + ms)
     },
-    jump(ms) {
+    shiftWallClock(ms) {
       wallMs += ms
     },
     stored() {
       const { refreshToken = null, request } = storedSession()
       return { refreshToken: jar.get('__Host-baton') ?? refreshToken, key: request?.key ?? null }
     },
-    plant(text) {
+    storeLegacyToken(text) {
       const session = {
         state: 'live',
         sid: 'of another system',
         generation: 0,
-        attempt: chances.text(),
+        attempt: rng.text(),
         refreshToken: text,
         accessToken: null,
         expiresAt: null,
         lifetimeMs: null,
         scope: null,
       }
-      const planted = JSON.stringify({ session, pause: null, revocations: [] })
-      disk.set(STORED, planted)
-      judge.stored(planted)
+      const content = JSON.stringify({ session, pause: null, revocations: [] })
+      disk.set(STORED, content)
+      judge.stored(content)
     },
-    refuseTokens() {
-      for (const token of seen) refused.add(token)
+    rejectAccessTokens() {
+      for (const token of seen) rejected.add(token)
       const { accessToken } = storedSession()
-      if (accessToken != null) refused.add(`${prover === null ? 'Bearer' : 'DPoP'} ${accessToken}`)
+      if (accessToken != null) rejected.add(`${prover === null ? 'Bearer' : 'DPoP'} ${accessToken}`)
     },
     lastCode: () => lastCode,
   }
   return browser
 }
 
-async function partsOf(request: Request): Promise<RequestInit> {
+async function toRequestInit(request: Request): Promise<RequestInit> {
   const { method, headers, signal, credentials } = request
   return { method, headers, signal, credentials, body: await request.text() }
 }
 
-function responseOf({ status, headers, body }: PlainResponse): Response {
+function toResponse({ status, headers, body }: PlainResponse): Response {
   const response = new Response(null, { status, headers: headers.map(([name, value]) => [name, value]) })
   // What it would do by itself, for a tenth of the time.
   return Object.assign(response, { text: async () => body ?? '' })

@@ -11,26 +11,26 @@ export interface VirtualClock {
   runUntil(instant: number): Promise<void>
 }
 
-interface Appointment {
+interface Timer {
   readonly at: number
   readonly call: () => void
 }
 
 export function createClock(start: number): VirtualClock {
   let now = start
-  let held: Promise<void> | null = null
+  let currentSession: Promise<void> | null = null
   /** Sorted by time, the next one last; of one instant, first come, first served. */
-  const appointments: Appointment[] = []
+  const timers: Timer[] = []
 
   function after(ms: number, call: () => void): () => void {
     // Like a real timer: whole milliseconds, and never too early.
-    const appointment = { at: now + Math.max(0, Math.ceil(ms)), call }
-    let place = appointments.length
-    while (place > 0 && (appointments[place - 1]?.at ?? 0) <= appointment.at) place -= 1
-    appointments.splice(place, 0, appointment)
+    const timer = { at: now + Math.max(0, Math.ceil(ms)), call }
+    let place = timers.length
+    while (place > 0 && (timers[place - 1]?.at ?? 0) <= timer.at) place -= 1
+    timers.splice(place, 0, timer)
     return () => {
-      const index = appointments.indexOf(appointment)
-      if (index !== -1) appointments.splice(index, 1)
+      const index = timers.indexOf(timer)
+      if (index !== -1) timers.splice(index, 1)
     }
   }
 
@@ -42,23 +42,23 @@ export function createClock(start: number): VirtualClock {
         after(ms, resolve)
       }),
     hold() {
-      if (held !== null) throw new Error('two things at a time would end in any order')
+      if (currentSession !== null) throw new Error('two things at a time would end in any order')
       let release: (() => void) | undefined
-      held = new Promise((resolve) => {
+      currentSession = new Promise((resolve) => {
         release = resolve
       })
       return () => {
-        held = null
+        currentSession = null
         release?.()
       }
     },
     async runUntil(instant) {
       for (;;) {
-        await everybodyWaits()
-        while (held !== null) await held.then(everybodyWaits)
-        const next = appointments.at(-1)
+        await drainPromises()
+        while (currentSession !== null) await currentSession.then(drainPromises)
+        const next = timers.at(-1)
         if (next === undefined || next.at > instant) break
-        appointments.pop()
+        timers.pop()
         now = next.at
         next.call()
       }
@@ -68,7 +68,7 @@ export function createClock(start: number): VirtualClock {
 }
 
 /** Whatever does real I/O holds the clock: once all promises have run, everything else waits for it. */
-function everybodyWaits(): Promise<void> {
+function drainPromises(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve)
   })

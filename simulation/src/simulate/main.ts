@@ -2,9 +2,9 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { planOf } from './plan.js'
+import { createPlan } from './plan.js'
 import { run } from './run.js'
-import { add, type Failure, nameOf, NOTHING_YET, playAll, type Range, type Tally } from './schedules.js'
+import { add, type Failure, scheduleSeed, EMPTY_TALLY, playAll, type Range, type Tally } from './schedules.js'
 import { type Cut, cutPlan, shrink } from './shrink.js'
 
 const USAGE = `pnpm simulate -- [--schedules N] [--seed S] [--workers N]
@@ -31,9 +31,9 @@ const { values } = parseArgs({
   },
 })
 
-const MOST_SHRUNK = 3
+const MAX_SHRUNK = 3
 /** What a worker plays at a time. */
-const SHARE = 200
+const BATCH_SIZE = 200
 
 if (values.worker) work()
 else if (values.help) console.log(USAGE)
@@ -50,28 +50,28 @@ function work(): void {
 async function main(): Promise<void> {
   const { seed } = values
   const schedules = Number(values.schedules)
-  let tally = NOTHING_YET
+  let tally = EMPTY_TALLY
   let first = 0
-  async function handOut(): Promise<void> {
+  async function runWorker(): Promise<void> {
     const worker = fork(fileURLToPath(import.meta.url), ['--worker'])
     while (first < schedules) {
-      const range = { seed, first, count: Math.min(SHARE, schedules - first) }
+      const range = { seed, first, count: Math.min(BATCH_SIZE, schedules - first) }
       first += range.count
-      const share = await played(worker, range)
+      const share = await playInWorker(worker, range)
       tally = add(tally, share)
       for (const { schedule, invariant, message } of share.failures)
         console.log(`schedule ${String(schedule)}: ${invariant}: ${message}`)
-      console.error(summaryOf(tally))
+      console.error(formatSummary(tally))
     }
     worker.disconnect()
   }
-  await Promise.all(Array.from({ length: Number(values.workers) }, handOut))
-  console.log(summaryOf(tally))
-  for (const failure of tally.failures.slice(0, MOST_SHRUNK)) await tell(failure)
+  await Promise.all(Array.from({ length: Number(values.workers) }, runWorker))
+  console.log(formatSummary(tally))
+  for (const failure of tally.failures.slice(0, MAX_SHRUNK)) await printFailure(failure)
   process.exitCode = tally.failures.length === 0 ? 0 : 1
 }
 
-function played(worker: ChildProcess, range: Range): Promise<Tally> {
+function playInWorker(worker: ChildProcess, range: Range): Promise<Tally> {
   return new Promise((resolve, reject) => {
     const onExit = (code: number | null) => {
       reject(new Error(`a worker ended with ${String(code)}`))
@@ -85,7 +85,7 @@ function played(worker: ChildProcess, range: Range): Promise<Tally> {
   })
 }
 
-function summaryOf(tally: Tally): string {
+function formatSummary(tally: Tally): string {
   const { schedules, requests, codes, imports, rotations, proofs, retries, heals, reuses, faults, failures } = tally
   return [
     `${String(schedules)} schedules`,
@@ -102,9 +102,9 @@ function summaryOf(tally: Tally): string {
   ].join(', ')
 }
 
-async function tell({ schedule, invariant, message }: Failure): Promise<void> {
+async function printFailure({ schedule, invariant, message }: Failure): Promise<void> {
   console.log(`\n${invariant}: ${message} (schedule ${String(schedule)})`)
-  console.log(`  ${commandFor(schedule, await shrink(planOf(nameOf(values.seed, schedule)), invariant))}`)
+  console.log(`  ${commandFor(schedule, await shrink(createPlan(scheduleSeed(values.seed, schedule)), invariant))}`)
 }
 
 function commandFor(schedule: number, { without, calm, lengthMs }: Cut): string {
@@ -118,12 +118,12 @@ function commandFor(schedule: number, { without, calm, lengthMs }: Cut): string 
 }
 
 async function replay(schedule: number): Promise<void> {
-  const plan = planOf(nameOf(values.seed, schedule))
-  const listed = (text: string) => text.split(',').filter((part) => part !== '')
+  const plan = createPlan(scheduleSeed(values.seed, schedule))
+  const splitList = (text: string) => text.split(',').filter((part) => part !== '')
   const rates = Object.keys(plan.rates) as (keyof typeof plan.rates)[]
   const cut = {
-    without: listed(values.without).map(Number),
-    calm: rates.filter((rate) => listed(values.calm).includes(rate)),
+    without: splitList(values.without).map(Number),
+    calm: rates.filter((rate) => splitList(values.calm).includes(rate)),
     lengthMs: values.length === undefined ? null : Number(values.length),
   }
   const chosen = cutPlan(plan, cut)

@@ -1,5 +1,5 @@
 import type { PlainRequest, PlainResponse } from '@baton/http'
-import { chancesOf } from './chances.js'
+import { createRng } from './rng.js'
 import type { VirtualClock } from './clock.js'
 import type { Plan, Rates } from './plan.js'
 import type { Server } from './server.js'
@@ -7,77 +7,77 @@ import type { Server } from './server.js'
 interface Message {
   readonly request: PlainRequest
   readonly isOffline: boolean
-  readonly isStray: () => boolean
-  readonly pretends: boolean
+  readonly isOrphaned: () => boolean
+  readonly impersonates: boolean
   readonly onFailure: () => void
-  readonly onAnswer: (answer: PlainResponse) => void
+  readonly onResponse: (response: PlainResponse) => void
 }
 
 export interface Network {
   send(message: Message): void
   /** From here on it loses and delays as planned; before, somebody signs in. */
-  unleash(): void
+  enableFaults(): void
   /** From here on it loses nothing. */
-  heal(): void
+  disableFaults(): void
 }
 
-const SLOWEST_MS = 60_000
+const MAX_DELAY_MS = 60_000
 
 /** Loses, delays, copies and overtakes, in both directions. */
-const CALM = { lostRequest: 0, lostAnswer: 0, copied: 0, slow: 0 }
+const NO_FAULTS = { lostRequest: 0, lostResponse: 0, copied: 0, slow: 0 }
 
 export interface NetworkWorld {
   readonly plan: Plan
   readonly clock: VirtualClock
   readonly server: Server
   /** The server has thrown, which it never may. */
-  readonly onBroken: (error: unknown) => void
+  readonly onServerError: (error: unknown) => void
 }
 
-export function createNetwork({ plan, clock, server, onBroken }: NetworkWorld): Network {
-  const chances = chancesOf(`${plan.seed}/network`)
-  let rates: Pick<Rates, 'lostRequest' | 'lostAnswer' | 'copied' | 'slow'> = CALM
-  const delay = () => (chances.happens(rates.slow) ? chances.between(500, SLOWEST_MS) : chances.between(10, 120))
+export function createNetwork({ plan, clock, server, onServerError }: NetworkWorld): Network {
+  const rng = createRng(`${plan.seed}/network`)
+  let rates: Pick<Rates, 'lostRequest' | 'lostResponse' | 'copied' | 'slow'> = NO_FAULTS
+  const delay = () => (rng.chance(rates.slow) ? rng.between(500, MAX_DELAY_MS) : rng.between(10, 120))
 
   /** An error that the sender sees, or nothing at all. */
   function fail({ onFailure }: Message): void {
-    if (chances.happens(0.5)) clock.after(chances.between(1, 500), onFailure)
+    if (rng.chance(0.5)) clock.after(rng.between(1, 500), onFailure)
   }
 
   function deliver(message: Message, isCopy: boolean): void {
-    const { request, pretends } = message
-    const isStray = () => isCopy || message.isStray()
-    server.serve({ request, pretends, isStray }).then((answer) => {
+    const { request, impersonates } = message
+    const isOrphaned = () => isCopy || message.isOrphaned()
+    server.serve({ request, impersonates, isOrphaned }).then((response) => {
       if (isCopy) return
-      if (chances.happens(rates.lostAnswer)) {
+      if (rng.chance(rates.lostResponse)) {
         fail(message)
         return
       }
       clock.after(delay(), () => {
-        message.onAnswer(answer)
+        message.onResponse(response)
       })
-    }, onBroken)
+    }, onServerError)
   }
 
   return {
     send(message) {
-      if (message.isOffline || chances.happens(rates.lostRequest)) {
+      if (message.isOffline || rng.chance(rates.lostRequest)) {
         fail(message)
         return
       }
       clock.after(delay(), () => {
         deliver(message, false)
       })
-      if (chances.happens(rates.copied))
-        clock.after(delay() + chances.between(0, SLOWEST_MS), () => {
+      if (rng.chance(rates.copied))
+        clock.after(delay() + rng.between(0, MAX_DELAY_MS), () => {
           deliver(message, true)
         })
     },
-    unleash() {
+    enableFaults() {
       rates = plan.rates
     },
-    heal() {
-      rates = CALM
+    disableFaults() {
+      rates = NO_FAULTS
     },
   }
 }

@@ -1,5 +1,5 @@
 import type { Grace } from '@baton/core'
-import { type Chances, chancesOf } from './chances.js'
+import { type Rng, createRng } from './rng.js'
 
 /** One thing that befalls the world at a certain time. */
 export type Incident = { readonly atMs: number } & (
@@ -23,7 +23,7 @@ export type Incident = { readonly atMs: number } & (
 /** How often something goes wrong with each message or command, of one. */
 export interface Rates {
   readonly lostRequest: number
-  readonly lostAnswer: number
+  readonly lostResponse: number
   readonly copied: number
   readonly slow: number
   readonly storeFails: number
@@ -69,26 +69,26 @@ export interface Plan {
 }
 
 /** In these shares. */
-const WAYS_IN = ['password', 'password', 'password', 'code', 'code', 'code', 'token of another system'] as const
+const SIGN_IN_METHODS = ['password', 'password', 'password', 'code', 'code', 'code', 'token of another system'] as const
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
 
-export function planOf(seed: string): Plan {
-  const chances = chancesOf(`${seed}/plan`)
-  const lengthMs = chances.between(2, 8) * MINUTE
-  const tabs = chances.between(1, 3)
-  const engine = chances.oneOf(['memory', 'sqlite', 'postgres', 'redis', 'redis'])
-  const carrier = chances.oneOf(['token', 'token', 'cookie'])
-  const signIn = carrier === 'cookie' ? 'password' : chances.oneOf(WAYS_IN)
-  const proofs = signIn === 'code' ? chances.oneOf(['none', 'none', 'plain', 'with nonces']) : 'none'
-  const isCalm = chances.happens(0.2)
+export function createPlan(seed: string): Plan {
+  const rng = createRng(`${seed}/plan`)
+  const lengthMs = rng.between(2, 8) * MINUTE
+  const tabs = rng.between(1, 3)
+  const engine = rng.pick(['memory', 'sqlite', 'postgres', 'redis', 'redis'])
+  const carrier = rng.pick(['token', 'token', 'cookie'])
+  const signIn = carrier === 'cookie' ? 'password' : rng.pick(SIGN_IN_METHODS)
+  const proofs = signIn === 'code' ? rng.pick(['none', 'none', 'plain', 'with nonces']) : 'none'
+  const isCalm = rng.chance(0.2)
   // A source of its own, so that other plans stay as they were.
-  const graceChances = chancesOf(`${seed}/grace`)
-  const grace = graceChances.happens(0.2) ? 'same-attempt' : 'any-attempt'
-  const faultChances = chancesOf(`${seed}/further faults`)
-  const upTo = (most: number) => (isCalm || chances.happens(0.4) ? 0 : chances.fraction() * most)
-  const hasShortLife = chances.happens(0.15)
+  const graceChances = createRng(`${seed}/grace`)
+  const grace = graceChances.chance(0.2) ? 'same-attempt' : 'any-attempt'
+  const faultChances = createRng(`${seed}/further faults`)
+  const upTo = (most: number) => (isCalm || rng.chance(0.4) ? 0 : rng.fraction() * most)
+  const hasShortLife = rng.chance(0.15)
   return {
     seed,
     engine,
@@ -96,57 +96,57 @@ export function planOf(seed: string): Plan {
     tabs,
     lengthMs,
     grace,
-    graceSeconds: chances.oneOf([30, 30, 30, 10, 0]),
+    graceSeconds: rng.pick([30, 30, 30, 10, 0]),
     idleSeconds: hasShortLife ? 150 : 3600,
-    absoluteSeconds: hasShortLife ? chances.between(200, 400) : 7200,
-    accessSeconds: chances.oneOf([30, 60, 90]),
-    keyService: chances.happens(0.25),
+    absoluteSeconds: hasShortLife ? rng.between(200, 400) : 7200,
+    accessSeconds: rng.pick([30, 60, 90]),
+    keyService: rng.chance(0.25),
     signIn,
-    codeKeys: chances.happens(0.6),
+    codeKeys: rng.chance(0.6),
     proofs,
-    sharedLock: chances.happens(0.85),
-    fractions: faultChances.happens(0.5),
-    failingCallbacks: faultChances.happens(0.1),
-    signInLimit: faultChances.happens(0.5),
-    skewsMs: Array.from({ length: 3 }, () => (isCalm ? 0 : chances.between(-1000, 1000))),
+    sharedLock: rng.chance(0.85),
+    fractions: faultChances.chance(0.5),
+    failingCallbacks: faultChances.chance(0.1),
+    signInLimit: faultChances.chance(0.5),
+    skewsMs: Array.from({ length: 3 }, () => (isCalm ? 0 : rng.between(-1000, 1000))),
     rates: {
       lostRequest: upTo(0.2),
-      lostAnswer: upTo(0.25),
+      lostResponse: upTo(0.25),
       copied: upTo(0.1),
       slow: upTo(0.15),
       storeFails: upTo(0.1),
       storeFailsLate: upTo(0.1),
       storeRepeats: upTo(0.15),
-      revokeRejects: faultChances.happens(0.5) ? 0 : faultChances.fraction() * 0.5,
+      revokeRejects: faultChances.chance(0.5) ? 0 : faultChances.fraction() * 0.5,
     },
     incidents: [
-      ...incidentsOf(chances, { lengthMs, tabs, engine, signIn, proofs }),
-      ...(grace === 'same-attempt' ? followingOf(graceChances, { lengthMs, tabs }) : []),
+      ...createIncidents(rng, { lengthMs, tabs, engine, signIn, proofs }),
+      ...(grace === 'same-attempt' ? createFollowingAttacker(graceChances, { lengthMs, tabs }) : []),
     ].sort((one, other) => one.atMs - other.atMs),
   }
 }
 
 /** A thief that presents the predecessor just after the owner has refreshed. */
-function followingOf(chances: Chances, { lengthMs, tabs }: Pick<Plan, 'lengthMs' | 'tabs'>): Incident[] {
-  if (!chances.happens(0.5)) return []
-  const refreshAt = chances.between(SECOND, lengthMs)
+function createFollowingAttacker(rng: Rng, { lengthMs, tabs }: Pick<Plan, 'lengthMs' | 'tabs'>): Incident[] {
+  if (!rng.chance(0.5)) return []
+  const refreshAt = rng.between(SECOND, lengthMs)
   return [
     { atMs: refreshAt - 1, kind: 'the thief copies all that is stored' },
-    { atMs: refreshAt, kind: 'a tab is told 401', tab: chances.between(0, tabs - 1) },
-    { atMs: refreshAt + chances.between(0, 20 * SECOND), kind: 'the thief refreshes' },
+    { atMs: refreshAt, kind: 'a tab is told 401', tab: rng.between(0, tabs - 1) },
+    { atMs: refreshAt + rng.between(0, 20 * SECOND), kind: 'the thief refreshes' },
   ]
 }
 
-function incidentsOf(
-  chances: Chances,
+function createIncidents(
+  rng: Rng,
   { lengthMs, tabs, engine, signIn, proofs }: Pick<Plan, 'lengthMs' | 'tabs' | 'engine' | 'signIn' | 'proofs'>,
 ): Incident[] {
-  const atMs = () => chances.between(SECOND, lengthMs)
-  const tab = () => chances.between(0, tabs - 1)
+  const atMs = () => rng.between(SECOND, lengthMs)
+  const tab = () => rng.between(0, tabs - 1)
   const incidents: Incident[] = []
   const some = (likelihood: number, most: number, make: () => Incident) => {
-    if (!chances.happens(likelihood)) return
-    for (let count = chances.between(1, most); count > 0; count -= 1) incidents.push(make())
+    if (!rng.chance(likelihood)) return
+    for (let count = rng.between(1, most); count > 0; count -= 1) incidents.push(make())
   }
   some(1, 30, () => ({ atMs: atMs(), kind: 'a tab asks for a token', tab: tab() }))
   some(0.4, 3, () => ({ atMs: atMs(), kind: 'a tab is told 401', tab: tab() }))
@@ -158,40 +158,40 @@ function incidentsOf(
   const startsOf = (kind: Incident['kind']) => incidents.filter((one) => one.kind === kind).map((one) => one.atMs)
   for (const signOutAt of startsOf('sign-out')) {
     // What the server could not be told then, it is told when somebody else is there.
-    if (chances.happens(0.3))
-      incidents.push({ atMs: signOutAt - SECOND, kind: 'the store is out', ms: chances.between(2, 30) * SECOND })
-    if (chances.happens(0.5))
-      incidents.push({ atMs: chances.between(signOutAt, lengthMs), kind: 'sign-in as somebody else', tab: tab() })
+    if (rng.chance(0.3))
+      incidents.push({ atMs: signOutAt - SECOND, kind: 'the store is out', ms: rng.between(2, 30) * SECOND })
+    if (rng.chance(0.5))
+      incidents.push({ atMs: rng.between(signOutAt, lengthMs), kind: 'sign-in as somebody else', tab: tab() })
   }
   for (const signInAt of startsOf('sign-in as somebody else')) {
     // A refresh for who was there before is under way.
-    if (chances.happens(0.6))
-      incidents.push({ atMs: signInAt - chances.between(0, SECOND / 4), kind: 'a tab is told 401', tab: tab() })
+    if (rng.chance(0.6))
+      incidents.push({ atMs: signInAt - rng.between(0, SECOND / 4), kind: 'a tab is told 401', tab: tab() })
   }
-  some(0.3, 2, () => ({ atMs: atMs(), kind: 'the browser is offline', ms: chances.between(1, 90) * SECOND }))
-  some(0.3, 2, () => ({ atMs: atMs(), kind: 'the store is out', ms: chances.between(1, 30) * SECOND }))
-  some(0.2, 1, () => ({ atMs: atMs(), kind: 'the key service is out', ms: chances.between(1, 30) * SECOND }))
+  some(0.3, 2, () => ({ atMs: atMs(), kind: 'the browser is offline', ms: rng.between(1, 90) * SECOND }))
+  some(0.3, 2, () => ({ atMs: atMs(), kind: 'the store is out', ms: rng.between(1, 30) * SECOND }))
+  some(0.2, 1, () => ({ atMs: atMs(), kind: 'the key service is out', ms: rng.between(1, 30) * SECOND }))
   if (engine === 'redis')
-    some(0.5, 2, () => ({ atMs: atMs(), kind: 'fail-over', lagMs: chances.oneOf([50, 500, 2000, 90 * SECOND]) }))
+    some(0.5, 2, () => ({ atMs: atMs(), kind: 'fail-over', lagMs: rng.pick([50, 500, 2000, 90 * SECOND]) }))
   // Without a nonce, a proof is as old as the wall clock says, and nobody gets on before that is set right.
   if (proofs !== 'plain')
-    some(0.2, 1, () => ({ atMs: atMs(), kind: 'the wall clock jumps', ms: chances.between(-3600, 3600) * SECOND }))
+    some(0.2, 1, () => ({ atMs: atMs(), kind: 'the wall clock jumps', ms: rng.between(-3600, 3600) * SECOND }))
   some(0.07, 1, () => ({ atMs: atMs(), kind: 'all sessions are ended' }))
   some(0.2, 1, () => ({ atMs: atMs(), kind: 'purge' }))
   some(0.3, 1, () => ({ atMs: atMs(), kind: 'the sessions are listed' }))
   some(0.2, 2, () => ({ atMs: atMs(), kind: 'somebody sends rubbish' }))
-  if (chances.happens(0.35)) {
+  if (rng.chance(0.35)) {
     const stolenAt = atMs()
-    const later = () => chances.between(stolenAt, lengthMs)
+    const later = () => rng.between(stolenAt, lengthMs)
     incidents.push({ atMs: stolenAt, kind: 'the thief copies all that is stored' })
     some(0.8, 4, () => ({ atMs: later(), kind: 'the thief refreshes' }))
     some(0.3, 2, () => ({ atMs: later(), kind: 'the thief tries an older token' }))
     some(0.3, 2, () => ({ atMs: later(), kind: 'the thief pretends to be another client' }))
   }
-  if (signIn === 'code' && chances.happens(0.3)) {
+  if (signIn === 'code' && rng.chance(0.3)) {
     // Whoever reads codes has them at once.
     const [signInAt] = startsOf('sign-in as somebody else')
-    const soon = () => chances.between(0, 2 * SECOND) + (signInAt ?? chances.between(0, 60) * SECOND)
+    const soon = () => rng.between(0, 2 * SECOND) + (signInAt ?? rng.between(0, 60) * SECOND)
     some(0.7, 2, () => ({ atMs: soon(), kind: 'the thief redeems the code' }))
     some(0.5, 2, () => ({ atMs: soon(), kind: 'the thief has the code and no verifier' }))
   }

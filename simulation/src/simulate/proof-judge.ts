@@ -1,76 +1,76 @@
 import { type FamilyRecord, sameConfirmation } from '@baton/core'
 import { Violation } from '../history/violation.js'
 import type { Plan } from './plan.js'
-import type { Answer, Visit } from './visit.js'
+import type { ResponseSummary, RequestTrace } from './trace.js'
 
 /** Judges what is done with proofs of keys, by when they were made and whether they were seen before. */
 export interface ProofJudge {
   /** Notes that a request has come. */
-  arrived(visit: Visit): void
+  requestArrived(trace: RequestTrace): void
   /** Throws unless the visit proves the key that the family is bound to. */
-  demandProven(visit: Visit, record: FamilyRecord): void
+  assertProven(trace: RequestTrace, record: FamilyRecord): void
   /** Throws for a success with a proof that has had one before. */
-  demandFresh(visit: Visit): void
+  assertFresh(trace: RequestTrace): void
   /** Throws for a refusal of a proof that was good. */
-  demandJustRefusal(visit: Visit, answer: Answer): void
+  assertValidRejection(trace: RequestTrace, response: ResponseSummary): void
   /** Notes the nonce of an answer. */
-  answered(answer: Answer): void
+  responseSent(response: ResponseSummary): void
 }
 
 export const PROOF_ERRORS: readonly unknown[] = ['invalid_dpop_proof', 'use_dpop_nonce']
 
 /** The server's own limits, less what its clocks may be off. */
 const SKEW_MS = 1000
-const LEAST_AGE_MS = 60_000 - 1000 - SKEW_MS
-const LEAST_AHEAD_MS = 30_000 - SKEW_MS
-const LEAST_NONCE_MS = 300_000 - SKEW_MS
+const MIN_AGE_MS = 60_000 - 1000 - SKEW_MS
+const MIN_AHEAD_MS = 30_000 - SKEW_MS
+const MIN_NONCE_AGE_MS = 300_000 - SKEW_MS
 
 export function createProofJudge({ proofs }: Plan): ProofJudge {
-  const seen = new Map<string, Visit>()
+  const seen = new Map<string, RequestTrace>()
   const served = new Set<string>()
   const nonces = new Map<string, number>()
 
-  function isOfGoodTime({ proof, arrivedAt }: Visit): boolean {
+  function isTimely({ proof, arrivedAt }: RequestTrace): boolean {
     if (proof === null) return false
     const age = arrivedAt - proof.madeAt
-    return age < LEAST_AGE_MS && age > -LEAST_AHEAD_MS
+    return age < MIN_AGE_MS && age > -MIN_AHEAD_MS
   }
 
-  function hasGoodNonce({ proof, arrivedAt }: Visit): boolean {
+  function hasGoodNonce({ proof, arrivedAt }: RequestTrace): boolean {
     const given = nonces.get(proof?.nonce ?? '')
-    return given !== undefined && arrivedAt < given + LEAST_NONCE_MS
+    return given !== undefined && arrivedAt < given + MIN_NONCE_AGE_MS
   }
 
   return {
-    arrived(visit) {
-      const { proof } = visit
-      if (proof !== null && !seen.has(proof.jti)) seen.set(proof.jti, visit)
+    requestArrived(trace) {
+      const { proof } = trace
+      if (proof !== null && !seen.has(proof.jti)) seen.set(proof.jti, trace)
     },
-    demandProven({ proof }, { grant: { confirmation } }) {
+    assertProven({ proof }, { grant: { confirmation } }) {
       if (confirmation !== null && !sameConfirmation(confirmation, proof?.confirmation ?? null))
         throw new Violation('I16', 'a bound family was served without the proof of its key')
     },
-    demandFresh({ proof }) {
+    assertFresh({ proof }) {
       if (proof === null) return
       if (served.has(proof.jti)) throw new Violation('I16', 'one proof was good twice')
       served.add(proof.jti)
     },
-    demandJustRefusal(visit, { error }) {
-      const { proof, sight, hurt } = visit
-      if (sight !== null || visit.swaps > 0)
+    assertValidRejection(trace, { error }) {
+      const { proof, observed, faultInjected } = trace
+      if (observed !== null || trace.swaps > 0)
         throw new Violation('I11', 'the store was asked before the proof was judged')
-      if (hurt) throw new Violation('I12', 'a failing store was answered with the refusal of a proof')
+      if (faultInjected) throw new Violation('I12', 'a failing store was answered with the refusal of a proof')
       if (proof === null) throw new Violation('I3', `without a proof, the answer was ${String(error)}`)
       if (error === 'use_dpop_nonce') {
         if (proofs !== 'with nonces') throw new Violation('I3', 'a nonce was demanded where there are none')
-        if (hasGoodNonce(visit)) throw new Violation('I3', 'a good nonce was refused')
+        if (hasGoodNonce(trace)) throw new Violation('I3', 'a good nonce was refused')
         return
       }
-      if (seen.get(proof.jti) !== visit) return
-      if (proofs === 'with nonces' ? hasGoodNonce(visit) : isOfGoodTime(visit))
+      if (seen.get(proof.jti) !== trace) return
+      if (proofs === 'with nonces' ? hasGoodNonce(trace) : isTimely(trace))
         throw new Violation('I3', 'a good proof was refused')
     },
-    answered({ at, nonce }) {
+    responseSent({ at, nonce }) {
       if (nonce !== null) nonces.set(nonce, at)
     },
   }

@@ -1,6 +1,6 @@
 import { createECDH, createHash, createPrivateKey, type KeyObject, sign } from 'node:crypto'
 import type { Confirmation } from '@baton/core'
-import type { Chances } from './chances.js'
+import type { Rng } from './rng.js'
 
 /** What a proof is about. */
 interface ProofRequest {
@@ -18,7 +18,7 @@ export interface Prover {
 }
 
 interface ProverWorld {
-  readonly chances: Chances
+  readonly rng: Rng
   /** Epoch milliseconds, as whoever has the key believes. */
   readonly now: () => number
   /** `iat` is a number with a fraction, as from `time.time()` of Python. */
@@ -29,32 +29,32 @@ interface ProverWorld {
  * Signs on the thread of the simulation, where the platform's own crypto would take another one: what comes of it is then a matter
  * of this clock alone. Signatures differ from run to run, and nothing depends on how.
  */
-export function createProver({ chances, now, fractions }: ProverWorld): Prover {
-  const { key, jwk } = keyOf(chances)
+export function createProver({ rng, now, fractions }: ProverWorld): Prover {
+  const { key, jwk } = createKey(rng)
   let nonce: string | null = null
   return {
-    confirmation: { jkt: thumbprintOf(jwk) },
+    confirmation: { jkt: computeThumbprint(jwk) },
     prove({ method, url, accessToken }) {
       const { origin, pathname } = new URL(url)
       const claims = {
-        jti: chances.text(),
+        jti: rng.text(),
         htm: method,
         htu: origin + pathname,
         iat: fractions ? (now() + 0.1234) / 1000 : Math.floor(now() / 1000),
-        ...(accessToken === null ? {} : { ath: hashOf(accessToken) }),
+        ...(accessToken === null ? {} : { ath: sha256(accessToken) }),
         ...(nonce === null ? {} : { nonce }),
       }
-      const text = `${encoded({ typ: 'dpop+jwt', alg: 'ES256', jwk })}.${encoded(claims)}`
+      const text = `${encodeJson({ typ: 'dpop+jwt', alg: 'ES256', jwk })}.${encodeJson(claims)}`
       return `${text}.${sign('sha256', Buffer.from(text), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
     },
-    remember(given) {
-      nonce = given ?? nonce
+    remember(received) {
+      nonce = received ?? nonce
     },
   }
 }
 
 /** What a proof says, whether or not it is true. */
-export interface Claimed {
+export interface ProofClaims {
   readonly confirmation: Confirmation
   readonly jti: string
   /** Epoch milliseconds. */
@@ -62,11 +62,11 @@ export interface Claimed {
   readonly nonce: string | null
 }
 
-export function claimsIn(proof: string): Claimed {
+export function decodeClaims(proof: string): ProofClaims {
   const [header, claims] = proof.split('.').map((part) => Buffer.from(part, 'base64url').toString())
   const { jwk } = JSON.parse(header ?? '') as { jwk: PublicKey }
   const { jti, iat, nonce = null } = JSON.parse(claims ?? '') as { jti: string; iat: number; nonce?: string | null }
-  return { confirmation: { jkt: thumbprintOf(jwk) }, jti, madeAt: iat * 1000, nonce }
+  return { confirmation: { jkt: computeThumbprint(jwk) }, jti, madeAt: iat * 1000, nonce }
 }
 
 /** In the order of RFC 7638. */
@@ -77,8 +77,8 @@ interface PublicKey {
   readonly y: string
 }
 
-function keyOf(chances: Chances): { readonly key: KeyObject; readonly jwk: PublicKey } {
-  const secret = Buffer.from(chances.bytes(32))
+function createKey(rng: Rng): { readonly key: KeyObject; readonly jwk: PublicKey } {
+  const secret = Buffer.from(rng.bytes(32))
   // Below the order of the curve.
   secret[0] = 1
   const pair = createECDH('prime256v1')
@@ -93,14 +93,14 @@ function keyOf(chances: Chances): { readonly key: KeyObject; readonly jwk: Publi
   return { key: createPrivateKey({ key: { ...jwk, d: secret.toString('base64url') }, format: 'jwk' }), jwk }
 }
 
-function thumbprintOf({ crv, kty, x, y }: PublicKey): string {
-  return hashOf(JSON.stringify({ crv, kty, x, y }))
+function computeThumbprint({ crv, kty, x, y }: PublicKey): string {
+  return sha256(JSON.stringify({ crv, kty, x, y }))
 }
 
-function hashOf(text: string): string {
+function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
 }
 
-function encoded(value: object): string {
+function encodeJson(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url')
 }

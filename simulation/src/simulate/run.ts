@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import { Violation } from '../history/violation.js'
 import { createBrowser, type Tab } from './browser.js'
-import { type Counts, createChronicle } from './chronicle.js'
+import { type Counts, createRecorder } from './recorder.js'
 import { createClock } from './clock.js'
 import { createNetwork } from './network.js'
 import type { Incident, Plan } from './plan.js'
 import { createServer, ORIGIN } from './server.js'
 import { createSessionJudge } from './session-judge.js'
-import { createThief } from './thief.js'
+import { createAttacker } from './attacker.js'
 import { silenceWarnings } from './warnings.js'
 
 export interface RunReport {
@@ -21,8 +21,8 @@ export interface RunReport {
 const SECOND = 1000
 const START = Date.UTC(2030, 0, 1)
 /** By then the first sign-in is done, however slow its keys are. */
-const BEGUN = START + 10 * SECOND
-const SLOWEST_MS = 130 * SECOND
+const INCIDENTS_START = START + 10 * SECOND
+const MAX_DELAY_MS = 130 * SECOND
 const FOREIGN = 'foreign-token-of-the-system-before'
 
 /** Plays one plan from beginning to end. Nothing but the plan goes in. */
@@ -37,28 +37,32 @@ export async function run(plan: Plan): Promise<RunReport> {
 
 async function play(plan: Plan): Promise<RunReport> {
   const clock = createClock(START)
-  const chronicle = createChronicle(plan)
-  const server = createServer({ plan, clock, chronicle })
+  const recorder = createRecorder(plan)
+  const server = createServer({ plan, clock, recorder })
   const broken: unknown[] = []
-  const network = createNetwork({ plan, clock, server, onBroken: (error) => broken.push(error) })
-  const judge = createSessionJudge({ plan, clock, chronicle, onViolation: (violation) => broken.push(violation) })
+  const network = createNetwork({ plan, clock, server, onServerError: (error) => broken.push(error) })
+  const judge = createSessionJudge({ plan, clock, recorder, onViolation: (violation) => broken.push(violation) })
   const browser = createBrowser({
     plan,
     clock,
     network,
-    chronicle,
+    recorder,
     authorize: (wanted) => server.authorize(wanted),
     judge,
   })
-  const thief = createThief({ plan, clock, browser, network, chronicle })
+  const attacker = createAttacker({ plan, clock, browser, network, recorder })
 
   async function begin(): Promise<void> {
     const tab = browser.open(0)
     if (plan.signIn === 'token of another system') {
-      chronicle.noteForeign(FOREIGN)
-      server.foreign.set(FOREIGN, { subject: 'user 1', clientId: 'app', expiresAt: START + 90 * 24 * 3600 * SECOND })
+      recorder.noteLegacyToken(FOREIGN)
+      server.legacyTokens.set(FOREIGN, {
+        subject: 'user 1',
+        clientId: 'app',
+        expiresAt: START + 90 * 24 * 3600 * SECOND,
+      })
       browser.subject = 'user 1'
-      browser.plant(FOREIGN)
+      browser.storeLegacyToken(FOREIGN)
       browser.open(0)
     } else await browser.signIn(tab, 'user 1')
     for (let place = 1; place < plan.tabs; place += 1) browser.open(place)
@@ -66,23 +70,23 @@ async function play(plan: Plan): Promise<RunReport> {
 
   async function ask({ session }: Tab): Promise<void> {
     const { sid } = session.snapshot()
-    judge.tokenGiven(sid, familyIn(await session.getAccessToken()))
+    judge.accessTokenReceived(sid, parseFamilyId(await session.getAccessToken()))
   }
 
   async function call({ session }: Tab): Promise<void> {
     const { sid } = session.snapshot()
-    const answer = await session.fetch(`${ORIGIN}/api`)
-    if (answer.ok) judge.tokenGiven(sid, familyIn(await answer.text()))
+    const response = await session.fetch(`${ORIGIN}/api`)
+    if (response.ok) judge.accessTokenReceived(sid, parseFamilyId(await response.text()))
   }
 
   async function signOut({ session }: Tab): Promise<void> {
-    const held = judge.held()
+    const currentSession = judge.currentSession()
     const { revoked } = await session.logout()
-    if (revoked && held !== null) judge.signOutClaimed(held)
+    if (revoked && currentSession !== null) judge.signOutConfirmed(currentSession)
   }
 
-  function befall(incident: Incident): void {
-    chronicle.note(clock.now(), incident.kind)
+  function applyIncident(incident: Incident): void {
+    recorder.note(clock.now(), incident.kind)
     const tab = 'tab' in incident ? browser.tabs[incident.tab] : undefined
     const act = (work: (tab: Tab) => Promise<unknown>) => {
       if (tab !== undefined && !tab.isDead()) work(tab).catch(ignore)
@@ -92,7 +96,7 @@ async function play(plan: Plan): Promise<RunReport> {
         act(ask)
         break
       case 'a tab is told 401':
-        browser.refuseTokens()
+        browser.rejectAccessTokens()
         act(call)
         break
       case 'a tab crashes':
@@ -121,25 +125,25 @@ async function play(plan: Plan): Promise<RunReport> {
         server.store.failOver(incident.lagMs)
         break
       case 'the wall clock jumps':
-        browser.jump(incident.ms)
+        browser.shiftWallClock(incident.ms)
         break
       case 'the thief copies all that is stored':
-        thief.copy()
+        attacker.copy()
         break
       case 'the thief refreshes':
-        thief.refresh().catch(ignore)
+        attacker.refresh().catch(ignore)
         break
       case 'the thief tries an older token':
-        thief.refresh({ older: true }).catch(ignore)
+        attacker.refresh({ older: true }).catch(ignore)
         break
       case 'the thief pretends to be another client':
-        thief.refresh({ pretends: true }).catch(ignore)
+        attacker.refresh({ impersonates: true }).catch(ignore)
         break
       case 'the thief redeems the code':
-        thief.redeem().catch(ignore)
+        attacker.redeem().catch(ignore)
         break
       case 'the thief has the code and no verifier':
-        thief.redeem({ withoutVerifier: true }).catch(ignore)
+        attacker.redeem({ withoutVerifier: true }).catch(ignore)
         break
       case 'somebody sends rubbish':
         network.send(rubbish())
@@ -157,7 +161,7 @@ async function play(plan: Plan): Promise<RunReport> {
   }
 
   async function endAll(): Promise<void> {
-    const before = [...chronicle.families.values()].filter(({ subject }) => subject === browser.subject)
+    const before = [...recorder.families.values()].filter(({ subject }) => subject === browser.subject)
     const losses = before.map((family) => family.losses)
     await server.asAdministrator((tokens) => tokens.revokeSubject(browser.subject))
     for (const [index, family] of before.entries()) {
@@ -169,7 +173,7 @@ async function play(plan: Plan): Promise<RunReport> {
   }
 
   async function lookForSessions(): Promise<void> {
-    const before = [...chronicle.families.values()].filter(
+    const before = [...recorder.families.values()].filter(
       ({ subject, record }) => subject === browser.subject && record?.revocation === null,
     )
     const { items } = await server.asAdministrator((tokens) => tokens.list({ subject: browser.subject }))
@@ -182,39 +186,44 @@ async function play(plan: Plan): Promise<RunReport> {
 
   /** Everything works again: whoever did nothing wrong is signed in, and of a thief and an owner not both. */
   async function end(): Promise<void> {
-    network.heal()
-    server.heal()
-    await clock.runUntil(clock.now() + SLOWEST_MS)
-    const held = judge.held()
+    network.disableFaults()
+    server.disableFaults()
+    await clock.runUntil(clock.now() + MAX_DELAY_MS)
+    const currentSession = judge.currentSession()
     const owner = async (): Promise<boolean> => {
       const tab = browser.tabs.find((one) => one !== undefined && !one.isDead())
       if (tab === undefined) return false
-      browser.refuseTokens()
+      browser.rejectAccessTokens()
       const { ok } = await tab.session.fetch(`${ORIGIN}/api`).catch(() => ({ ok: false }))
       return ok
     }
     const isAlive = await within(owner())
-    if (held !== null && judge.isInnocent(held) && !isAlive && browser.tabs.some((tab) => tab?.isDead() === false))
+    if (
+      currentSession !== null &&
+      judge.mustBeAlive(currentSession) &&
+      !isAlive &&
+      browser.tabs.some((tab) => tab?.isDead() === false)
+    )
       broken.push(new Violation('I3', 'a session that nothing has ended does not go on'))
-    await endOfThief(owner)
+    await competeWithAttacker(owner)
     // Who comes next tells the server what nobody could tell it before.
     browser.open(0)
-    await clock.runUntil(clock.now() + SLOWEST_MS)
-    judge.demandEnds()
-    if (!chronicle.isAllReported()) broken.push(new Violation('I19', 'the end of a family went unreported'))
+    await clock.runUntil(clock.now() + MAX_DELAY_MS)
+    judge.assertSessionsEnded()
+    if (!recorder.isAllReported()) broken.push(new Violation('I19', 'the end of a family went unreported'))
   }
 
-  async function endOfThief(owner: () => Promise<boolean>): Promise<void> {
-    if (!thief.hasAny()) return
-    let isThiefOn = false
-    let isOwnerOn = false
+  async function competeWithAttacker(owner: () => Promise<boolean>): Promise<void> {
+    if (!attacker.hasToken()) return
+    let attackerSucceeds = false
+    let ownerSucceeds = false
     for (let round = 0; round < 3; round += 1) {
       await clock.runUntil(clock.now() + (plan.graceSeconds + 5) * SECOND)
-      isOwnerOn = await within(owner())
+      ownerSucceeds = await within(owner())
       await clock.runUntil(clock.now() + (plan.graceSeconds + 5) * SECOND)
-      isThiefOn = await within(thief.refresh())
+      attackerSucceeds = await within(attacker.refresh())
     }
-    if (isThiefOn && isOwnerOn && thief.family() === judge.held()?.family)
+    if (attackerSucceeds && ownerSucceeds && attacker.family() === judge.currentSession()?.family)
       broken.push(new Violation('I6', 'a thief and the owner both go on'))
   }
 
@@ -226,32 +235,32 @@ async function play(plan: Plan): Promise<RunReport> {
     return outcome
   }
 
-  function unleash(): void {
-    network.unleash()
-    server.store.unleash()
+  function enableFaults(): void {
+    network.enableFaults()
+    server.store.enableFaults()
   }
 
-  const isOver = () => chronicle.violation() !== null || broken.length > 0
-  const isRough = plan.signIn === 'code'
-  if (isRough) unleash()
+  const isEnded = () => recorder.violation() !== null || broken.length > 0
+  const faultsDuringSignIn = plan.signIn === 'code'
+  if (faultsDuringSignIn) enableFaults()
   const beginning = begin()
   beginning.catch(ignore)
-  await clock.runUntil(BEGUN)
-  if (!isRough && !isOver()) await beginning
-  unleash()
+  await clock.runUntil(INCIDENTS_START)
+  if (!faultsDuringSignIn && !isEnded()) await beginning
+  enableFaults()
   for (const incident of plan.incidents) {
-    if (isOver()) break
-    await clock.runUntil(BEGUN + incident.atMs)
-    befall(incident)
+    if (isEnded()) break
+    await clock.runUntil(INCIDENTS_START + incident.atMs)
+    applyIncident(incident)
   }
-  if (!isOver()) await clock.runUntil(BEGUN + plan.lengthMs)
-  if (!isOver()) await end()
+  if (!isEnded()) await clock.runUntil(INCIDENTS_START + plan.lengthMs)
+  if (!isEnded()) await end()
   return report()
 
   function report(): RunReport {
-    const found = chronicle.violation() ?? broken[0] ?? null
+    const found = recorder.violation() ?? broken[0] ?? null
     if (found !== null && !(found instanceof Violation)) throw new Error('the server threw', { cause: found })
-    const { lines, counts } = chronicle
+    const { lines, counts } = recorder
     return {
       counts,
       lines,
@@ -273,15 +282,15 @@ function rubbish(): Parameters<ReturnType<typeof createNetwork>['send']>[0] {
       encrypted: true,
     },
     isOffline: false,
-    isStray: () => true,
-    pretends: false,
+    isOrphaned: () => true,
+    impersonates: false,
     onFailure: ignore,
-    onAnswer: ignore,
+    onResponse: ignore,
   }
 }
 
 /** Whose an access token is. */
-function familyIn(token: string): string {
+function parseFamilyId(token: string): string {
   return token.slice(token.lastIndexOf('.') + 1)
 }
 

@@ -1,5 +1,5 @@
-import type { Counts } from './chronicle.js'
-import { planOf } from './plan.js'
+import type { Counts } from './recorder.js'
+import { createPlan } from './plan.js'
 import { run } from './run.js'
 
 export interface Failure {
@@ -18,10 +18,10 @@ export interface Range {
   readonly first: number
   readonly count: number
   /** No new one begins later than this, by the real clock. */
-  readonly mostMs?: number
+  readonly maxMs?: number
 }
 
-export const NOTHING_YET: Tally = {
+export const EMPTY_TALLY: Tally = {
   schedules: 0,
   failures: [],
   rotations: 0,
@@ -36,17 +36,17 @@ export const NOTHING_YET: Tally = {
   requests: 0,
 }
 
-export function nameOf(seed: string, schedule: number): string {
+export function scheduleSeed(seed: string, schedule: number): string {
   return `${seed}/${String(schedule)}`
 }
 
 /** Plays schedules one after another. The same range of the same seed plays the same ones. */
-export async function playAll({ seed, first, count, mostMs = Infinity }: Range): Promise<Tally> {
+export async function playAll({ seed, first, count, maxMs = Infinity }: Range): Promise<Tally> {
   const startedAt = performance.now()
-  let tally = NOTHING_YET
+  let tally = EMPTY_TALLY
   for (let schedule = first; schedule < first + count; schedule += 1) {
-    if (performance.now() - startedAt > mostMs) break
-    const { counts, violation } = await run(planOf(nameOf(seed, schedule)))
+    if (performance.now() - startedAt > maxMs) break
+    const { counts, violation } = await run(createPlan(scheduleSeed(seed, schedule)))
     const failures = violation === null ? [] : [{ schedule, ...violation }]
     tally = add(tally, { ...counts, schedules: 1, failures })
   }

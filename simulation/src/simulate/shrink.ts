@@ -9,7 +9,7 @@ export interface Cut {
   readonly lengthMs: number | null
 }
 
-export const WHOLE: Cut = { without: [], calm: [], lengthMs: null }
+export const NO_CUT: Cut = { without: [], calm: [], lengthMs: null }
 
 export function cutPlan(plan: Plan, { without, calm, lengthMs }: Cut): Plan {
   const rates = { ...plan.rates }
@@ -26,7 +26,7 @@ export function cutPlan(plan: Plan, { without, calm, lengthMs }: Cut): Plan {
 
 /** The smallest cut that still breaks the same invariant, as far as leaving out one thing after another finds it. */
 export async function shrink(plan: Plan, invariant: string): Promise<Cut> {
-  let best = WHOLE
+  let best = NO_CUT
   const tryCut = async (cut: Cut): Promise<boolean> => {
     const { violation } = await run(cutPlan(plan, cut))
     if (violation?.invariant !== invariant) return false

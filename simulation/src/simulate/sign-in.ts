@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto'
 import type { PlainRequest, PlainResponse } from '@baton/http'
-import type { Chances } from './chances.js'
+import type { Rng } from './rng.js'
 import type { VirtualClock } from './clock.js'
 import type { Network } from './network.js'
 import type { Plan } from './plan.js'
 import type { Prover } from './prover.js'
-import { CLIENT, type CodeWanted, ORIGIN } from './server.js'
+import { CLIENT, type CodeRequest, ORIGIN } from './server.js'
 
 /** What it takes to redeem a code. */
 export interface PendingCode {
@@ -16,40 +16,40 @@ export interface PendingCode {
 interface CodeWorld {
   readonly plan: Plan
   readonly clock: VirtualClock
-  readonly chances: Chances
+  readonly rng: Rng
   readonly network: Network
   readonly prover: Prover | null
   readonly isOffline: () => boolean
   /** The page is gone. */
-  readonly isOver: () => boolean
+  readonly isEnded: () => boolean
   /** What the authorize page hands out once somebody has signed in there. */
-  readonly authorize: (wanted: CodeWanted) => string
+  readonly authorize: (wanted: CodeRequest) => string
   readonly onCode: (pending: PendingCode) => void
 }
 
-const TRIES = 3
-const PATIENCE_MS = 10_000
-const MOST_PAUSE_MS = 5000
+const MAX_ATTEMPTS = 3
+const RESPONSE_TIMEOUT_MS = 10_000
+const MAX_PAUSE_MS = 5000
 
 /**
  * Signs in with an authorization code, as an app does that tries once more with the same code where no answer came. Resolves to the
  * token response; rejects where nothing came of it.
  */
 export async function signInByCode(world: CodeWorld, subject: string): Promise<Record<string, unknown>> {
-  const { plan, clock, chances, prover } = world
-  const verifier = chances.text() + chances.text()
+  const { plan, clock, rng, prover } = world
+  const verifier = rng.text() + rng.text()
   const codeChallenge = createHash('sha256').update(verifier).digest('base64url')
   const code = world.authorize({ subject, codeChallenge, confirmation: prover?.confirmation ?? null })
   world.onCode({ code, verifier })
-  const key = plan.codeKeys ? chances.text() : null
-  for (let tries = 0; tries < TRIES; tries += 1) {
-    if (tries > 0) await clock.sleep(chances.between(0, MOST_PAUSE_MS))
+  const key = plan.codeKeys ? rng.text() : null
+  for (let tries = 0; tries < MAX_ATTEMPTS; tries += 1) {
+    if (tries > 0) await clock.sleep(rng.between(0, MAX_PAUSE_MS))
     const request = codeRequest({ code, verifier }, { key, proof: prover?.prove(TOKEN_REQUEST) ?? null })
-    const answer = await answerTo(world, request)
-    prover?.remember(answer?.headers.find(([name]) => name === 'dpop-nonce')?.[1] ?? null)
-    const members = JSON.parse(answer?.body ?? '{}') as Record<string, unknown>
-    if (answer?.status === 200) return members
-    if (answer !== null && answer.status < 500 && members['error'] !== 'use_dpop_nonce')
+    const response = await sendAndWait(world, request)
+    prover?.remember(response?.headers.find(([name]) => name === 'dpop-nonce')?.[1] ?? null)
+    const members = JSON.parse(response?.body ?? '{}') as Record<string, unknown>
+    if (response?.status === 200) return members
+    if (response !== null && response.status < 500 && members['error'] !== 'use_dpop_nonce')
       throw new Error(`the code was answered with ${String(members['error'])}`)
   }
   throw new Error('the network is gone')
@@ -79,28 +79,28 @@ export function codeRequest(
 }
 
 /** Null where none came in time. */
-function answerTo(
-  { clock, network, isOffline, isOver }: CodeWorld,
+function sendAndWait(
+  { clock, network, isOffline, isEnded }: CodeWorld,
   request: PlainRequest,
 ): Promise<PlainResponse | null> {
   return new Promise((resolve) => {
     let isAwaited = true
-    const settle = (answer: PlainResponse | null) => {
+    const settle = (response: PlainResponse | null) => {
       isAwaited = false
-      resolve(answer)
+      resolve(response)
     }
-    clock.after(PATIENCE_MS, () => {
+    clock.after(RESPONSE_TIMEOUT_MS, () => {
       settle(null)
     })
     network.send({
       request,
       isOffline: isOffline(),
-      isStray: () => !isAwaited || isOver(),
-      pretends: false,
+      isOrphaned: () => !isAwaited || isEnded(),
+      impersonates: false,
       onFailure: () => {
         settle(null)
       },
-      onAnswer: settle,
+      onResponse: settle,
     })
   })
 }

@@ -1,39 +1,39 @@
 import type { FamilyRecord, TokenStore } from '@baton/core'
 import { applyRevocation, applyRotation, deletableAt, pageOf } from '@baton/core/store'
-import { type Chances, chancesOf } from './chances.js'
-import type { Chronicle } from './chronicle.js'
+import { type Rng, createRng } from './rng.js'
+import type { Recorder } from './recorder.js'
 import type { VirtualClock } from './clock.js'
 import type { Plan, Rates } from './plan.js'
-import type { Visit } from './visit.js'
+import type { RequestTrace } from './trace.js'
 
-const CALM = { storeFails: 0, storeFailsLate: 0, storeRepeats: 0, revokeRejects: 0 }
+const NO_FAULTS = { storeFails: 0, storeFailsLate: 0, storeRepeats: 0, revokeRejects: 0 }
 
 export interface SimulatedStore {
   /** The store as one desk sees it: what is asked through it is asked for the visit that stands there. */
-  storeAt(desk: StoreDesk): TokenStore
+  storeFor(slot: StoreSlot): TokenStore
   /** Nothing answers for so long. */
   fail(ms: number): void
   /** The last writes are gone, and nothing answers until the replica has taken over. */
   failOver(lagMs: number): void
   /** From here on things go wrong as planned; before, somebody signs in. */
-  unleash(): void
+  enableFaults(): void
   /** From here on nothing goes wrong by itself. */
-  heal(): void
+  disableFaults(): void
   readonly rows: ReadonlyMap<string, FamilyRecord>
 }
 
 /** Who asks. */
-interface StoreDesk {
-  readonly visit: Visit
+interface StoreSlot {
+  readonly trace: RequestTrace
   /** Called when the store is asked. */
-  settle(): void
+  resumeClock(): void
 }
 
 interface StoreWorld {
   readonly plan: Plan
   readonly clock: VirtualClock
-  readonly chances: Chances
-  readonly chronicle: Chronicle
+  readonly rng: Rng
+  readonly recorder: Recorder
 }
 
 /** How long core's own limit would wait for a store; its timers are real ones, so that the simulation keeps the time instead. */
@@ -45,85 +45,85 @@ const TAKE_OVER_MS = 2000
  * after it, answers that never come while the command takes effect later, and drivers that send one twice. As Redis it may also
  * forget its last writes when a replica takes over.
  */
-export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld): SimulatedStore {
+export function createSimulatedStore({ plan, clock, rng, recorder }: StoreWorld): SimulatedStore {
   const rows = new Map<string, FamilyRecord>()
-  const remembered = new Map<string, { by: string; expiresAt: number }>()
+  const oneTimeKeys = new Map<string, { by: string; expiresAt: number }>()
   const undo: { at: number; id: string; row: FamilyRecord | undefined; forget: () => void }[] = []
-  let rates: Pick<Rates, keyof typeof CALM> = CALM
-  const replicas = chancesOf(`${plan.seed}/replicas`)
+  let rates: Pick<Rates, keyof typeof NO_FAULTS> = NO_FAULTS
+  const replicas = createRng(`${plan.seed}/replicas`)
   let outUntil = 0
-  const latency = () => clock.sleep(plan.engine === 'memory' ? 0 : chances.between(1, 8))
+  const latency = () => clock.sleep(plan.engine === 'memory' ? 0 : rng.between(1, 8))
 
-  async function execute<Answer>(desk: StoreDesk, isWrite: boolean, command: () => Answer): Promise<Answer> {
-    const { visit } = desk
-    desk.settle()
-    const hurt = (message: string): Error => {
-      visit.hurt = true
+  async function execute<Result>(slot: StoreSlot, isWrite: boolean, command: () => Result): Promise<Result> {
+    const { trace } = slot
+    slot.resumeClock()
+    const faultInjected = (message: string): Error => {
+      trace.faultInjected = true
       return new Error(message)
     }
     await latency()
     if (clock.now() < outUntil) {
-      await clock.sleep(chances.oneOf([5, TIMEOUT_MS]))
-      throw hurt('no connection')
+      await clock.sleep(rng.pick([5, TIMEOUT_MS]))
+      throw faultInjected('no connection')
     }
-    if (chances.happens(rates.storeFails)) throw hurt('the connection broke')
-    if (isWrite && chances.happens(rates.storeFailsLate)) {
-      if (chances.happens(0.5)) command()
-      else clock.after(chances.between(100, 40_000), command)
-      await clock.sleep(chances.oneOf([20, TIMEOUT_MS]))
-      throw hurt('no answer')
+    if (rng.chance(rates.storeFails)) throw faultInjected('the connection broke')
+    if (isWrite && rng.chance(rates.storeFailsLate)) {
+      if (rng.chance(0.5)) command()
+      else clock.after(rng.between(100, 40_000), command)
+      await clock.sleep(rng.pick([20, TIMEOUT_MS]))
+      throw faultInjected('no answer')
     }
-    let answer = command()
-    if (isWrite && chances.happens(rates.storeRepeats)) {
-      await clock.sleep(chances.between(1, 3000))
-      answer = command()
+    let result = command()
+    if (isWrite && rng.chance(rates.storeRepeats)) {
+      await clock.sleep(rng.between(1, 3000))
+      result = command()
     }
     await latency()
-    return answer
+    return result
   }
 
   function put(id: string, record: FamilyRecord | null, note: () => void): void {
-    undo.push({ at: clock.now(), id, row: rows.get(id), forget: chronicle.checkpoint(id) })
+    undo.push({ at: clock.now(), id, row: rows.get(id), forget: recorder.checkpoint(id) })
     note()
     if (record === null) rows.delete(id)
     else rows.set(id, Object.freeze(record))
   }
 
-  const storeAt = (desk: StoreDesk): TokenStore => ({
+  const storeFor = (slot: StoreSlot): TokenStore => ({
     create(record) {
-      demandIntegers(record)
-      const { visit } = desk
-      return execute(desk, true, () => {
-        const standing = rows.get(record.id)
-        if (standing !== undefined) {
-          chronicle.looked(visit, { before: standing, after: standing, madeAt: 0, at: clock.now(), isSwap: true })
-          return standing
+      assertIntegers(record)
+      const { trace } = slot
+      return execute(slot, true, () => {
+        const stored = rows.get(record.id)
+        if (stored !== undefined) {
+          recorder.storeAccessed(trace, { before: stored, after: stored, madeAt: 0, at: clock.now(), isSwap: true })
+          return stored
         }
         put(record.id, { ...record }, () => {
-          chronicle.created(visit, record, clock.now())
+          recorder.created(trace, record, clock.now())
         })
         return record
       })
     },
     find(id) {
-      const { visit } = desk
-      return execute(desk, false, () => {
+      const { trace } = slot
+      return execute(slot, false, () => {
         const row = rows.get(id) ?? null
         if (row !== null)
-          chronicle.looked(visit, { before: row, after: row, madeAt: 0, at: clock.now(), isSwap: false })
+          recorder.storeAccessed(trace, { before: row, after: row, madeAt: 0, at: clock.now(), isSwap: false })
         return row
       })
     },
     rotate(command) {
       const { id, next, now } = command
-      demandIntegers({ ...next, now })
-      const { visit } = desk
-      return execute(desk, true, () => {
+      assertIntegers({ ...next, now })
+      const { trace } = slot
+      return execute(slot, true, () => {
         const before = rows.get(id)
         if (before === undefined) return null
         const after = applyRotation(before, command)
         const note = () => {
-          chronicle.looked(visit, { before, after, madeAt: now, at: clock.now(), isSwap: true })
+          recorder.storeAccessed(trace, { before, after, madeAt: now, at: clock.now(), isSwap: true })
         }
         if (after !== before) put(id, after, note)
         else note()
@@ -131,53 +131,53 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
       })
     },
     revoke(id, revocation) {
-      demandIntegers(revocation)
-      const { visit } = desk
-      const revoked = execute(desk, true, () => {
+      assertIntegers(revocation)
+      const { trace } = slot
+      const revoked = execute(slot, true, () => {
         const before = rows.get(id)
         if (before === undefined) return null
         const after = applyRevocation(before, revocation)
         if (after === before) return before
         put(id, after, () => {
-          chronicle.revoked(visit, { before, after })
+          recorder.revoked(trace, { before, after })
         })
         return after
       })
       return revoked.then((record) => {
-        if (!replicas.happens(rates.revokeRejects)) return record
-        visit.hurt = true
+        if (!replicas.chance(rates.revokeRejects)) return record
+        trace.faultInjected = true
         throw new Error('too few replicas have the write')
       })
     },
     list: (query) =>
-      execute(desk, false, () =>
+      execute(slot, false, () =>
         pageOf(
           [...rows.values()].filter(({ grant }) => grant.subject === query.subject),
           query,
         ),
       ),
     purge: (now, limit) =>
-      execute(desk, true, () => {
+      execute(slot, true, () => {
         const dead = [...rows.values()].filter((row) => deletableAt(row) <= now)
         for (const row of dead.slice(0, limit))
           put(row.id, null, () => {
-            chronicle.deleted(row, now)
+            recorder.deleted(row, now)
           })
         return Math.min(dead.length, limit)
       }),
     remember({ key, by, expiresAt }, now) {
-      demandIntegers({ expiresAt, now })
-      return execute(desk, true, () => {
-        const known = remembered.get(key)
+      assertIntegers({ expiresAt, now })
+      return execute(slot, true, () => {
+        const known = oneTimeKeys.get(key)
         if (known !== undefined && known.expiresAt > now) return known.by
-        remembered.set(key, { by, expiresAt })
+        oneTimeKeys.set(key, { by, expiresAt })
         return by
       })
     },
   })
 
   return {
-    storeAt,
+    storeFor,
     rows,
     fail(ms) {
       outUntil = Math.max(outUntil, clock.now() + ms)
@@ -191,18 +191,18 @@ export function simulatedStore({ plan, clock, chances, chronicle }: StoreWorld):
         else rows.set(last.id, last.row)
       }
     },
-    unleash() {
+    enableFaults() {
       rates = plan.rates
     },
-    heal() {
+    disableFaults() {
       outUntil = 0
-      rates = CALM
+      rates = NO_FAULTS
     },
   }
 }
 
 /** A column for integers rejects everything else, and nothing is wrong with the store: core must not send it. */
-function demandIntegers(command: object): void {
+function assertIntegers(command: object): void {
   for (const [name, value] of Object.entries(command)) {
     if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new Error(`${name} is no integer`)
   }

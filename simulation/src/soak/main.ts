@@ -2,10 +2,10 @@ import { parseArgs } from 'node:util'
 import { createRefreshTokens, type RefreshTokens } from '@baton/core'
 import { redisStore } from '@baton/store-redis'
 import { type FaultProxy, type RedisCluster, startFaultProxy, startRedisCluster } from '@baton/test-servers'
-import { chancesOf } from '../simulate/chances.js'
-import { createPerson, type Person } from './people.js'
+import { createRng } from '../simulate/rng.js'
+import { createSoakUser, type SoakUser } from './users.js'
 import { serve } from './server.js'
-import { ACCESS_SECONDS, GRACE_SECONDS, type Orders, policy, SECRETS } from './shared.js'
+import { ACCESS_SECONDS, GRACE_SECONDS, type WorkerOptions, policy, SECRETS } from './shared.js'
 import { startWorker, type Worker } from './workers.js'
 
 const USAGE = `pnpm soak -- [--minutes N] [--people N] [--seed S]
@@ -18,7 +18,7 @@ Three processes on a Redis Cluster, real clients with two tabs each, thieves, an
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '2' },
-    people: { type: 'string', default: '200' },
+    users: { type: 'string', default: '200' },
     seed: { type: 'string', default: '1' },
     worker: { type: 'string' },
     help: { type: 'boolean', default: false },
@@ -26,11 +26,11 @@ const { values } = parseArgs({
 })
 
 const WORKERS = 3
-const CALM_MS = 30_000
+const RECOVERY_MS = 30_000
 /** Of a process that has warmed up: beyond this it leaks. */
-const MOST_GROWTH = 1.5
+const MAX_MEMORY_GROWTH = 1.5
 
-if (values.worker !== undefined) serve(JSON.parse(values.worker) as Orders)
+if (values.worker !== undefined) serve(JSON.parse(values.worker) as WorkerOptions)
 else if (values.help) console.log(USAGE)
 else await main()
 
@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   const cluster = await startRedisCluster({ nodes: 3, appendonly: 'always' })
   const workers: Worker[] = []
   const proxies: FaultProxy[] = []
-  let people: readonly Person[] = []
+  let users: readonly SoakUser[] = []
   try {
     for (let count = 0; count < WORKERS; count += 1) {
       const worker = await startWorker(cluster.nodes.map(({ port }) => port))
@@ -52,160 +52,160 @@ async function main(): Promise<void> {
       proxies.push(await startFaultProxy({ target: { port: worker.port } }))
     }
     const service = { cluster, workers, proxies }
-    people = await signIn(service)
-    process.exitCode = (await soak(service, people)) === 0 ? 0 : 1
+    users = await signIn(service)
+    process.exitCode = (await soak(service, users)) === 0 ? 0 : 1
   } finally {
-    for (const person of people) person.stop()
+    for (const user of users) user.stop()
     for (const worker of workers) worker.stop()
     for (const proxy of proxies) await proxy.stop()
     await cluster.stop()
   }
 }
 
-async function signIn({ proxies }: Service): Promise<readonly Person[]> {
-  const chances = chancesOf(`${values.seed}/people`)
-  const origin = () => `http://127.0.0.1:${String(proxies[chances.between(0, proxies.length - 1)]?.port)}`
-  const people: Person[] = []
-  for (let count = 0; count < Number(values.people); count += 1)
-    people.push(await createPerson({ name: `person ${String(count)}`, origin, chance: () => chances.fraction() }))
-  for (const person of people) person.start()
-  return people
+async function signIn({ proxies }: Service): Promise<readonly SoakUser[]> {
+  const rng = createRng(`${values.seed}/people`)
+  const origin = () => `http://127.0.0.1:${String(proxies[rng.between(0, proxies.length - 1)]?.port)}`
+  const users: SoakUser[] = []
+  for (let count = 0; count < Number(values.users); count += 1)
+    users.push(await createSoakUser({ name: `person ${String(count)}`, origin, chance: () => rng.fraction() }))
+  for (const user of users) user.start()
+  return users
 }
 
 /** Returns how many things were found wrong. */
-async function soak(service: Service, people: readonly Person[]): Promise<number> {
+async function soak(service: Service, users: readonly SoakUser[]): Promise<number> {
   const endsAt = performance.now() + Number(values.minutes) * 60_000
   await sleep(5000)
-  const before = await memoryOf(service)
-  const faults = await breakThings(service, people, endsAt)
-  await calm(service)
-  await sleep(CALM_MS)
+  const before = await measureMemory(service)
+  const faults = await injectFaults(service, users, endsAt)
+  await restoreService(service)
+  await sleep(RECOVERY_MS)
 
   const tokens = createRefreshTokens({ store: redisStore(service.cluster.connect()), secrets: SECRETS, policy })
-  await letThievesGoOn(people)
-  const findings = await audit(people, tokens)
-  const after = await memoryOf(service)
-  if (after > before * MOST_GROWTH && after - before > 100e6)
-    findings.push(`memory grew from ${inMegabytes(before)} to ${inMegabytes(after)}`)
-  const keys = await keysIn(service)
+  await refreshAsAttackers(users)
+  const findings = await audit(users, tokens)
+  const after = await measureMemory(service)
+  if (after > before * MAX_MEMORY_GROWTH && after - before > 100e6)
+    findings.push(`memory grew from ${formatMegabytes(before)} to ${formatMegabytes(after)}`)
+  const keys = await countKeys(service)
   // A family and the place of its subject in the list; whatever is dead has been ended or runs out.
-  if (keys > people.length * 2) findings.push(`${String(keys)} keys for ${String(people.length)} families`)
+  if (keys > users.length * 2) findings.push(`${String(keys)} keys for ${String(users.length)} families`)
 
-  const stolen = people.filter((person) => person.isStolen()).length
+  const stolen = users.filter((user) => user.isStolen()).length
   console.log(
-    `${String(people.length)} people, ${String(stolen)} robbed, ${String(faults)} faults, ${String(keys)} keys, ` +
-      `${inMegabytes(before)} at first and ${inMegabytes(after)} in the end, ${String(findings.length)} findings`,
+    `${String(users.length)} people, ${String(stolen)} robbed, ${String(faults)} faults, ${String(keys)} keys, ` +
+      `${formatMegabytes(before)} at first and ${formatMegabytes(after)} in the end, ${String(findings.length)} findings`,
   )
   for (const finding of findings) console.log(`  ${finding}`)
   return findings.length
 }
 
-async function breakThings(service: Service, people: readonly Person[], endsAt: number): Promise<number> {
-  const chances = chancesOf(`${values.seed}/faults`)
+async function injectFaults(service: Service, users: readonly SoakUser[], endsAt: number): Promise<number> {
+  const rng = createRng(`${values.seed}/faults`)
   const { cluster, workers, proxies } = service
   const faults: Readonly<Record<string, () => Promise<unknown>>> = {
-    'a process is killed': async () => one(workers).kill9(),
+    'a process is killed': async () => pick(workers).kill9(),
     'a Redis node is killed and comes back': async () => {
-      const node = one(cluster.nodes)
+      const node = pick(cluster.nodes)
       await node.kill9()
-      await sleep(chances.between(100, 3000))
+      await sleep(rng.between(100, 3000))
       await node.restart()
     },
     'a Redis node hangs': async () => {
-      const node = one(cluster.nodes)
+      const node = pick(cluster.nodes)
       node.pause()
-      await sleep(chances.between(500, 4000))
+      await sleep(rng.between(500, 4000))
       node.resume()
     },
-    'answers are late': async () => briefly(one(proxies), (proxy) => proxy.delayAnswers(chances.between(100, 4000))),
-    'answers never come': async () => briefly(one(proxies), (proxy) => proxy.blackHole()),
-    'a process cannot be reached': async () => briefly(one(proxies), (proxy) => proxy.refuse()),
+    'answers are late': async () => temporarily(pick(proxies), (proxy) => proxy.delayAnswers(rng.between(100, 4000))),
+    'answers never come': async () => temporarily(pick(proxies), (proxy) => proxy.blackHole()),
+    'a process cannot be reached': async () => temporarily(pick(proxies), (proxy) => proxy.refuse()),
     'connections are cut': async () => {
-      one(proxies).cutAll()
+      pick(proxies).cutAll()
     },
     'an answer is destroyed': async () => {
-      void one(proxies).destroyNextAnswer((request) => request.includes('/oauth/token'))
+      void pick(proxies).destroyNextAnswer((request) => request.includes('/oauth/token'))
     },
     'a thief comes': async () => {
       // Most are never robbed, so that there is somebody whom nothing may sign out.
-      await people[chances.between(0, Math.floor(people.length / 5))]?.steal()
+      await users[rng.between(0, Math.floor(users.length / 5))]?.steal()
     },
   }
-  function one<Item>(items: readonly Item[]): Item {
-    const item = items[chances.between(0, items.length - 1)]
+  function pick<Item>(items: readonly Item[]): Item {
+    const item = items[rng.between(0, items.length - 1)]
     if (item === undefined) throw new Error('there is nothing to choose from')
     return item
   }
-  async function briefly(proxy: FaultProxy, begin: (proxy: FaultProxy) => Promise<void>): Promise<void> {
+  async function temporarily(proxy: FaultProxy, begin: (proxy: FaultProxy) => Promise<void>): Promise<void> {
     await begin(proxy)
-    await sleep(chances.between(500, 4000))
+    await sleep(rng.between(500, 4000))
     await proxy.pass()
   }
 
   let count = 0
   while (performance.now() < endsAt) {
-    const [name, fault] = one(Object.entries(faults))
+    const [name, fault] = pick(Object.entries(faults))
     console.log(`${new Date().toISOString()} ${name}`)
     await fault()
     count += 1
-    await sleep(chances.between(500, 3000))
+    await sleep(rng.between(500, 3000))
   }
   return count
 }
 
-async function calm({ cluster, proxies }: Service): Promise<void> {
+async function restoreService({ cluster, proxies }: Service): Promise<void> {
   for (const proxy of proxies) await proxy.pass()
   for (const node of cluster.nodes) node.resume()
   await cluster.healthy()
 }
 
 /** The thief and the owner both go on, each after the other's window has closed. */
-async function letThievesGoOn(people: readonly Person[]): Promise<void> {
-  const robbed = people.filter((person) => person.isStolen())
+async function refreshAsAttackers(users: readonly SoakUser[]): Promise<void> {
+  const compromised = users.filter((user) => user.isStolen())
   for (let round = 0; round < 2; round += 1) {
-    await Promise.all(robbed.map((person) => person.thiefRefreshes()))
+    await Promise.all(compromised.map((user) => user.refreshAsAttacker()))
     await sleep((GRACE_SECONDS + ACCESS_SECONDS + 1) * 1000)
   }
-  await Promise.all(robbed.map((person) => person.thiefRefreshes()))
+  await Promise.all(compromised.map((user) => user.refreshAsAttacker()))
 }
 
-async function audit(people: readonly Person[], tokens: RefreshTokens): Promise<string[]> {
+async function audit(users: readonly SoakUser[], tokens: RefreshTokens): Promise<string[]> {
   const findings: string[] = []
-  for (const person of people) person.stop()
+  for (const user of users) user.stop()
   await sleep((ACCESS_SECONDS + 1) * 1000)
   await Promise.all(
-    people.map(async (person) => {
-      const isAlive = (await tokens.find(person.familyId)) !== null
-      if (person.isStolen()) {
-        if (isAlive) findings.push(`${person.name} was robbed and the family lives`)
+    users.map(async (user) => {
+      const isAlive = (await tokens.find(user.familyId)) !== null
+      if (user.isStolen()) {
+        if (isAlive) findings.push(`${user.name} was robbed and the family lives`)
         return
       }
-      const reason = person.signedOut()
-      if (reason !== null) findings.push(`${person.name} was signed out: ${reason}`)
-      else if (!isAlive) findings.push(`the family of ${person.name} is dead, and no thief was near`)
-      else if (!(await isListed(person, tokens))) findings.push(`the family of ${person.name} is not listed`)
-      else if (!(await person.renew())) findings.push(`${person.name} is not signed in any more`)
+      const reason = user.signedOut()
+      if (reason !== null) findings.push(`${user.name} was signed out: ${reason}`)
+      else if (!isAlive) findings.push(`the family of ${user.name} is dead, and no thief was near`)
+      else if (!(await isListed(user, tokens))) findings.push(`the family of ${user.name} is not listed`)
+      else if (!(await user.renew())) findings.push(`${user.name} is not signed in any more`)
     }),
   )
   return findings
 }
 
-async function isListed({ name, familyId }: Person, tokens: RefreshTokens): Promise<boolean> {
+async function isListed({ name, familyId }: SoakUser, tokens: RefreshTokens): Promise<boolean> {
   const { items } = await tokens.list({ subject: name })
   return items.some(({ id }) => id === familyId)
 }
 
-async function memoryOf({ workers }: Service): Promise<number> {
+async function measureMemory({ workers }: Service): Promise<number> {
   const sizes = await Promise.all(workers.map((worker) => worker.memory()))
   return Math.max(...sizes.map((size) => size ?? 0))
 }
 
-async function keysIn({ cluster }: Service): Promise<number> {
+async function countKeys({ cluster }: Service): Promise<number> {
   const counts = await Promise.all(cluster.nodes.map((node) => node.connect().dbsize()))
   return counts.reduce((sum, count) => sum + count, 0)
 }
 
-function inMegabytes(bytes: number): string {
+function formatMegabytes(bytes: number): string {
   return `${String(Math.round(bytes / 1e6))} MB`
 }
 

@@ -3,10 +3,10 @@ import { createRefreshTokens } from '@baton/core'
 import { type Endpoint, loginEndpoint, refreshEndpoint, toNodeHandler } from '@baton/http'
 import { redisStore } from '@baton/store-redis'
 import { Cluster } from 'ioredis'
-import { accessTokens, CLIENT, type Orders, policy, SECRETS } from './shared.js'
+import { accessTokens, CLIENT, type WorkerOptions, policy, SECRETS } from './shared.js'
 
 /** One process of the service. It is ended with kill -9 whenever it pleases, so that it has nothing to lose. */
-export function serve({ port, nodes }: Orders): void {
+export function serve({ port, nodes }: WorkerOptions): void {
   const redis = new Cluster(
     nodes.map((nodePort) => ({ host: '127.0.0.1', port: nodePort })),
     { redisOptions: { maxRetriesPerRequest: 1 } },

@@ -1,7 +1,7 @@
 import type { AccessTokenFunction } from '@baton/http'
 
 /** What a process of the service is told. */
-export interface Orders {
+export interface WorkerOptions {
   readonly port: number
   /** Ports of the cluster. */
   readonly nodes: readonly number[]

@@ -12,7 +12,7 @@ export interface Worker {
   stop(): void
 }
 
-const PATIENCE_MS = 5000
+const RESPONSE_TIMEOUT_MS = 5000
 
 export async function startWorker(nodes: readonly number[]): Promise<Worker> {
   const port = await freePort()
@@ -35,8 +35,8 @@ export async function startWorker(nodes: readonly number[]): Promise<Worker> {
     },
     async memory() {
       child.send('memory')
-      const answer = once(child, 'message', { signal: AbortSignal.timeout(PATIENCE_MS) })
-      const [message] = (await answer.catch(() => [null])) as [{ rss: number } | null]
+      const response = once(child, 'message', { signal: AbortSignal.timeout(RESPONSE_TIMEOUT_MS) })
+      const [message] = (await response.catch(() => [null])) as [{ rss: number } | null]
       return message?.rss ?? null
     },
     stop() {

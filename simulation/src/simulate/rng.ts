@@ -1,20 +1,20 @@
 import { createHash } from 'node:crypto'
 
 /** A stream of choices that its name determines. */
-export interface Chances {
+export interface Rng {
   /** From 0 up to but not including 1. */
   fraction(): number
   /** A whole number from `least` to `most`, both included. */
   between(least: number, most: number): number
   /** True that often, of one. */
-  happens(likelihood: number): boolean
-  oneOf<const Item>(items: readonly [Item, ...Item[]]): Item
+  chance(likelihood: number): boolean
+  pick<const Item>(items: readonly [Item, ...Item[]]): Item
   bytes(size: number): Uint8Array
   text(): string
 }
 
 /** Small and fast, and of good enough quality for dice (sfc32); what is unguessable elsewhere must be repeatable here. */
-export function chancesOf(name: string): Chances {
+export function createRng(name: string): Rng {
   const seed = createHash('sha256').update(name).digest()
   let [a, b, c, d] = [seed.readInt32LE(0), seed.readInt32LE(4), seed.readInt32LE(8), seed.readInt32LE(12)]
 
@@ -39,8 +39,8 @@ export function chancesOf(name: string): Chances {
     fraction,
     between,
     bytes,
-    happens: (likelihood) => fraction() < likelihood,
-    oneOf: (items) => items[between(0, items.length - 1)] ?? items[0],
+    chance: (likelihood) => fraction() < likelihood,
+    pick: (items) => items[between(0, items.length - 1)] ?? items[0],
     text: () => Buffer.from(bytes(18)).toString('base64url'),
   }
 }

@@ -1,79 +1,79 @@
 import type { PlainRequest, PlainResponse } from '@baton/http'
-import { chancesOf } from './chances.js'
+import { createRng } from './rng.js'
 import type { Browser } from './browser.js'
-import type { Chronicle } from './chronicle.js'
+import type { Recorder } from './recorder.js'
 import type { Network } from './network.js'
 import type { VirtualClock } from './clock.js'
 import type { Plan } from './plan.js'
 import { createProver } from './prover.js'
-import { CLIENT, refreshTokenIn } from './server.js'
+import { CLIENT, findRefreshToken } from './server.js'
 import { codeRequest, TOKEN_REQUEST } from './sign-in.js'
-import type { FamilyHistory } from './visit.js'
+import type { FamilyHistory } from './trace.js'
 
-export interface Thief {
+export interface Attacker {
   /** Copies what the browser has stored; from then on the family is a stolen one. */
   copy(): void
   /** Shows his latest token; resolves to whether he got another one. */
-  refresh(how?: { older?: boolean; pretends?: boolean }): Promise<boolean>
+  refresh(how?: { older?: boolean; impersonates?: boolean }): Promise<boolean>
   /** Redeems the code of the last sign-in. */
   redeem(how?: { withoutVerifier?: boolean }): Promise<void>
-  readonly hasAny: () => boolean
+  readonly hasToken: () => boolean
   /** Whose his latest token is. */
   readonly family: () => FamilyHistory | undefined
 }
 
-interface ThiefWorld {
+interface AttackerWorld {
   readonly plan: Plan
   readonly clock: VirtualClock
   readonly browser: Browser
   readonly network: Network
-  readonly chronicle: Chronicle
+  readonly recorder: Recorder
 }
 
 /** Somebody with a copy of what one browser had. He is no browser, and writes what he likes into his requests. */
-export function createThief({ plan, clock, browser, network, chronicle }: ThiefWorld): Thief {
-  const chances = chancesOf(`${plan.seed}/thief`)
+export function createAttacker({ plan, clock, browser, network, recorder }: AttackerWorld): Attacker {
+  const rng = createRng(`${plan.seed}/thief`)
   /** The browser's cannot be copied, which makes him a pretender; null where no key is asked for. */
   const ownKey =
-    plan.proofs === 'none' ? null : createProver({ chances, now: () => clock.now(), fractions: plan.fractions })
+    plan.proofs === 'none' ? null : createProver({ rng, now: () => clock.now(), fractions: plan.fractions })
   /** Latest first. */
-  const hoard: string[] = []
+  const stolenTokens: string[] = []
 
-  const proof = () => (ownKey === null || chances.happens(0.5) ? null : ownKey.prove(TOKEN_REQUEST))
+  const proof = () => (ownKey === null || rng.chance(0.5) ? null : ownKey.prove(TOKEN_REQUEST))
 
-  function send(request: PlainRequest, pretends: boolean): Promise<PlainResponse | null> {
+  function send(request: PlainRequest, impersonates: boolean): Promise<PlainResponse | null> {
     return new Promise((resolve) => {
       network.send({
         request,
         isOffline: false,
-        isStray: () => false,
-        pretends,
+        isOrphaned: () => false,
+        impersonates,
         onFailure: () => {
           resolve(null)
         },
-        onAnswer: (answer) => {
-          ownKey?.remember(answer.headers.find(([name]) => name === 'dpop-nonce')?.[1] ?? null)
-          resolve(answer)
+        onResponse: (response) => {
+          ownKey?.remember(response.headers.find(([name]) => name === 'dpop-nonce')?.[1] ?? null)
+          resolve(response)
         },
       })
     })
   }
 
-  function keep(answer: PlainResponse | null): boolean {
-    const next = answer?.status === 200 ? refreshTokenIn(answer) : null
+  function rememberSession(response: PlainResponse | null): boolean {
+    const next = response?.status === 200 ? findRefreshToken(response) : null
     if (next === null) return false
-    if (!hoard.includes(next)) hoard.unshift(next)
+    if (!stolenTokens.includes(next)) stolenTokens.unshift(next)
     return true
   }
 
-  function requestWith(text: string, pretends: boolean): PlainRequest {
-    const clientId = pretends ? 'another' : CLIENT
+  function requestWith(text: string, impersonates: boolean): PlainRequest {
+    const clientId = impersonates ? 'another' : CLIENT
     // What belongs to a cookie is asked for at its endpoint; there is only one client there to be.
-    const isForm = plan.carrier === 'token' || pretends
+    const isForm = plan.carrier === 'token' || impersonates
     const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: text, client_id: clientId })
     const bytes = Buffer.from(isForm ? form.toString() : '')
-    const shown = isForm ? proof() : null
-    const common = { host: ['app.example'], ...(shown === null ? {} : { dpop: [shown] }) }
+    const presented = isForm ? proof() : null
+    const common = { host: ['app.example'], ...(presented === null ? {} : { dpop: [presented] }) }
     return {
       method: 'POST',
       url: isForm ? '/oauth/token' : '/auth/refresh',
@@ -87,25 +87,25 @@ export function createThief({ plan, clock, browser, network, chronicle }: ThiefW
   }
 
   return {
-    hasAny: () => hoard.length > 0,
-    family: () => chronicle.familyOf(hoard[0] ?? ''),
+    hasToken: () => stolenTokens.length > 0,
+    family: () => recorder.familyOf(stolenTokens[0] ?? ''),
     copy() {
       const { refreshToken } = browser.stored()
       if (refreshToken === null) return
-      const family = chronicle.familyOf(refreshToken)
+      const family = recorder.familyOf(refreshToken)
       if (family !== undefined && ownKey === null) family.isStolen = true
-      hoard.unshift(refreshToken)
+      stolenTokens.unshift(refreshToken)
     },
-    async refresh({ older = false, pretends = false } = {}) {
-      const text = hoard[older ? 1 : 0]
+    async refresh({ older = false, impersonates = false } = {}) {
+      const text = stolenTokens[older ? 1 : 0]
       if (text === undefined) return false
-      return keep(await send(requestWith(text, pretends), pretends || ownKey !== null))
+      return rememberSession(await send(requestWith(text, impersonates), impersonates || ownKey !== null))
     },
     async redeem({ withoutVerifier = false } = {}) {
       const pending = browser.lastCode()
       if (pending === null) return
-      const known = withoutVerifier ? { ...pending, verifier: chances.text() + chances.text() } : pending
-      keep(await send(codeRequest(known, { key: null, proof: proof() }), withoutVerifier || ownKey !== null))
+      const known = withoutVerifier ? { ...pending, verifier: rng.text() + rng.text() } : pending
+      rememberSession(await send(codeRequest(known, { key: null, proof: proof() }), withoutVerifier || ownKey !== null))
     },
   }
 }

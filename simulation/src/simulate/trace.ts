@@ -1,10 +1,10 @@
 import type { FamilyRecord } from '@baton/core'
 import type { Link } from '../history/lineage.js'
-import type { Standing } from '../history/standing.js'
-import type { Claimed } from './prover.js'
+import type { ChainPosition } from '../history/chain-position.js'
+import type { ProofClaims } from './prover.js'
 
 /** One request at the server, and what has become of it so far. */
-export interface Visit {
+export interface RequestTrace {
   /** In the order of their arrival. */
   readonly order: number
   readonly purpose: 'refresh' | 'code' | 'other'
@@ -12,24 +12,24 @@ export interface Visit {
   readonly text: string | null
   readonly key: string | null
   /** Its proof of a key. */
-  readonly proof: Claimed | null
+  readonly proof: ProofClaims | null
   /** It lacks something that it takes: it comes from another client, or without the verifier or the key. */
-  readonly pretends: boolean
+  readonly impersonates: boolean
   /** By the clock that nobody has. */
   readonly arrivedAt: number
   /** Nobody waits for its answer any more, or it is a copy that the network has made. */
-  readonly isStray: () => boolean
+  readonly isOrphaned: () => boolean
   /** Losses of the store before it came. */
   readonly losses: number
   /** A fault was put in its way. */
-  hurt: boolean
+  faultInjected: boolean
   /** How the store looked when it was last asked about the token. */
-  sight: Sight | null
+  observed: Observation | null
   /** The verifier of the swap that it made. */
-  wrote: string | null
+  writtenVerifier: string | null
   swaps: number
   /** The family whose revocation it set. */
-  ended: FamilyHistory | null
+  endedFamily: FamilyHistory | null
   reports: number
   /** What the server's events say about it. */
   reason: string | null
@@ -37,15 +37,15 @@ export interface Visit {
   issued: string | null
 }
 
-interface Sight {
+interface Observation {
   readonly at: number
-  readonly standing: Standing
+  readonly position: ChainPosition
   readonly revoked: boolean
   readonly expiresAt: number
 }
 
 /** What came back to the sender, as far as it matters here. */
-export interface Answer {
+export interface ResponseSummary {
   readonly at: number
   readonly status: number
   readonly error: string | null

@@ -1,41 +1,41 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import type { Fault } from './faults.js'
-import type { Copy } from './working-copy.js'
+import type { WorkingCopy } from './working-copy.js'
 
 /** Something that may notice a fault. */
-export interface Catcher {
+export interface Detector {
   readonly name: string
-  notices(copy: Copy): Promise<boolean>
+  detects(copy: WorkingCopy): Promise<boolean>
 }
 
 /** Beyond what any of them takes on a busy machine: whatever is longer hangs. */
-const PATIENCE_MS = 900_000
+const TIMEOUT_MS = 900_000
 
 /** In the order of their price; the model knows core alone, and neither it nor the simulation uses a real store. */
-export function catchersFor({ tests, file }: Fault): readonly Catcher[] {
-  const model = running('model', 'tsx', ['simulation/src/model/main.ts', '--states', '4000'])
-  const simulation = running('simulation', 'tsx', [
+export function createDetectors({ tests, file }: Fault): readonly Detector[] {
+  const model = createDetector('model', 'tsx', ['simulation/src/model/main.ts', '--states', '4000'])
+  const simulation = createDetector('simulation', 'tsx', [
     'simulation/src/simulate/main.ts',
     '--schedules',
     '300',
     '--workers',
     '1',
   ])
-  const vitest = running('tests', 'vitest', ['run', '--project', 'packages', '--bail', '1', ...tests])
+  const vitest = createDetector('tests', 'vitest', ['run', '--project', 'packages', '--bail', '1', ...tests])
   if (file.startsWith('packages/core/')) return [model, simulation, vitest]
   return file.startsWith('packages/store-') ? [vitest] : [simulation, vitest]
 }
 
-function running(name: string, command: string, args: readonly string[]): Catcher {
-  return { name, notices: (copy) => fails(copy, command, args) }
+function createDetector(name: string, command: string, args: readonly string[]): Detector {
+  return { name, detects: (copy) => fails(copy, command, args) }
 }
 
 /** Whether the command fails, or hangs. */
-function fails({ folder }: Copy, command: string, args: readonly string[]): Promise<boolean> {
+function fails({ folder }: WorkingCopy, command: string, args: readonly string[]): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const child = spawn(join(folder, 'node_modules', '.bin', command), args, { cwd: folder, stdio: 'ignore' })
-    const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
+    const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS)
     child.once('error', reject)
     child.once('exit', (code) => {
       clearTimeout(timer)

@@ -3,14 +3,14 @@ import { oauthEndpoints } from '@baton/client/oauth'
 import { CLIENT } from './shared.js'
 
 /** Somebody with two tabs on one storage; at some time perhaps a thief. */
-export interface Person {
+export interface SoakUser {
   readonly name: string
   /** Both tabs go about their business until this is stopped. */
   start(): void
   stop(): void
   /** Copies the refresh token, and uses it at once. */
   steal(): Promise<void>
-  thiefRefreshes(): Promise<boolean>
+  refreshAsAttacker(): Promise<boolean>
   readonly isStolen: () => boolean
   /** Why a tab said that nobody is signed in, if one did. */
   readonly signedOut: () => string | null
@@ -20,17 +20,17 @@ export interface Person {
 }
 
 /** A service that is overrun answers late; that is no sign-out. */
-const MOST_TRIES = 10
+const MAX_ATTEMPTS = 10
 const PAUSE_MS = 2000
 
-interface PersonWorld {
+interface SoakUserOptions {
   readonly name: string
   /** One of the ways to the service, another one each time. */
   readonly origin: () => string
   readonly chance: () => number
 }
 
-export async function createPerson({ name, origin, chance }: PersonWorld): Promise<Person> {
+export async function createSoakUser({ name, origin, chance }: SoakUserOptions): Promise<SoakUser> {
   const storage = memoryStorage()
   const environment = {
     ...createEnvironment(),
@@ -68,20 +68,20 @@ export async function createPerson({ name, origin, chance }: PersonWorld): Promi
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ username: name }),
   })
-  const answered = (await response.json()) as Record<string, unknown>
-  await first.login(answered)
+  const tokenResponse = (await response.json()) as Record<string, unknown>
+  await first.login(tokenResponse)
   // Access tokens of this service are named after their family.
-  const familyId = String(answered['access_token']).replace(/^at\./, '')
+  const familyId = String(tokenResponse['access_token']).replace(/^at\./, '')
 
   async function refreshWith(refreshToken: string): Promise<string | null> {
     const body = new URLSearchParams({ grant_type: 'refresh_token', client_id: CLIENT, refresh_token: refreshToken })
-    const answer = await fetch(`${origin()}/oauth/token`, {
+    const response = await fetch(`${origin()}/oauth/token`, {
       method: 'POST',
       body,
       signal: AbortSignal.timeout(5000),
     }).catch(() => null)
-    if (answer?.status !== 200) return null
-    const members = (await answer.json()) as { refresh_token?: string }
+    if (response?.status !== 200) return null
+    const members = (await response.json()) as { refresh_token?: string }
     return members.refresh_token ?? null
   }
 
@@ -93,7 +93,7 @@ export async function createPerson({ name, origin, chance }: PersonWorld): Promi
     return { refreshToken, generation }
   }
 
-  async function thiefRefreshes(): Promise<boolean> {
+  async function refreshAsAttacker(): Promise<boolean> {
     const next = stolen === null ? null : await refreshWith(stolen)
     stolen = next ?? stolen
     return next !== null
@@ -132,14 +132,14 @@ export async function createPerson({ name, origin, chance }: PersonWorld): Promi
       if (refreshToken === null) return
       stolen = refreshToken
       isStolen = true
-      await thiefRefreshes()
+      await refreshAsAttacker()
     },
-    thiefRefreshes,
+    refreshAsAttacker,
     isStolen: () => isStolen,
     signedOut: () => signedOut,
     async renew() {
       const { generation } = await stored()
-      for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+      for (let tries = 0; tries < MAX_ATTEMPTS; tries += 1) {
         await tabs[1]?.getAccessToken().catch(() => null)
         if ((await stored()).generation > generation) return true
         await new Promise((resolve) => {
