@@ -24,9 +24,9 @@ export const clientsOf = (origin: string): readonly StaticClient[] => [
   { clientId: 'other' },
   { clientId: 'backend', secret: 'backend-secret', firstParty: true },
   { clientId: 'native', dpopBoundAccessTokens: true },
-  { clientId: 'service', keys: [publicKeyOfService()] },
+  { clientId: 'service', jwks: { keys: [publicKeyOfService()] } },
   // A resource server, which may ask what the tokens that it is sent are worth.
-  { clientId: 'api', secret: 'api-secret', grantTypes: [], introspects: [origin] },
+  { clientId: 'api', secret: 'api-secret', grantTypes: [], introspectionAudiences: [origin] },
 ]
 
 /** All of their names. */

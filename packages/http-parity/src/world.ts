@@ -33,7 +33,7 @@ const CLIENTS: readonly StaticClient[] = [
   { clientId: 'other' },
   { clientId: 'codes-only', grantTypes: ['authorization_code'] },
   { clientId: 'backend', secret: BACKEND_SECRET },
-  { clientId: 'api', secret: BACKEND_SECRET, introspects: ['https://api.example'] },
+  { clientId: 'api', secret: BACKEND_SECRET, introspectionAudiences: ['https://api.example'] },
 ]
 
 /** All that a server needs to play its part, the same to the last byte wherever it is made: time stands still and chance is counted. */
@@ -148,7 +148,7 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
   const misbehaving: AccessTokenFunction = async () => ({ accessToken: 'not fit for a header', expiresIn: 900 })
   const whole = authHandler(working, {
     ...common,
-    clients: [...CLIENTS, { clientId: 'service', keys: [SERVICE_KEY] }],
+    clients: [...CLIENTS, { clientId: 'service', jwks: { keys: [SERVICE_KEY] } }],
     accessToken: readable,
     cookie: pages.cookie,
     authenticate,

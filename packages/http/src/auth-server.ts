@@ -15,6 +15,7 @@ import type { JwtAccessTokens } from './access-tokens/jwt.js'
 import { cookieOption } from './carrier.js'
 import { clientOptions } from './clients/authenticate.js'
 import { clientPolicy } from './clients/client-policy.js'
+import { mayHaveAuthMethod } from './clients/registry.js'
 import { corsOptions, withCors } from './cors.js'
 import { proofChecker } from './dpop/dpop.js'
 import { introspectionEndpoint } from './endpoints/introspection.js'
@@ -185,7 +186,7 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
       introspection: urlOf('introspection'),
       jwks: endpoints.jwks === undefined ? undefined : urlOf('jwks'),
     },
-    authenticatesByKey: !Array.isArray(clients) || clients.some((client) => 'keys' in client),
+    authenticatesByKey: mayHaveAuthMethod(clients, 'private_key_jwt'),
     seesCertificates: clientCertificates !== undefined,
     proofAlgorithms: proofChecker(dpop).algorithms,
     scopes,

@@ -2,10 +2,10 @@ export type { Endpoint, PeerCertificate, PlainBody, PlainRequest, PlainResponse 
 export type { LegacyCookieOptions } from './legacy-cookie.js'
 export type { CookieOptions } from './carrier.js'
 export type { EndpointOptions, TransportOptions } from './options.js'
-export type { ClientKey } from './clients/assertion.js'
-export type { CertificateHeaders, CertificateSource, TlsSubject } from './clients/certificate.js'
+export { certificateToJwk, type ClientKey, type JwkSet } from './clients/jwks.js'
+export type { CertificateHeaders, CertificateSource } from './clients/certificate.js'
 export type { ClientOptions } from './clients/authenticate.js'
-export type { Client, ClientRegistry } from './clients/client.js'
+export type { Client, ClientRegistry, TokenEndpointAuthMethod } from './clients/client.js'
 export type { Confirmation } from '@baton/core'
 export type {
   AccessTokenClaims,

@@ -27,8 +27,8 @@ beforeAll(async () => {
 
 function stage(more: Record<string, unknown> = {}, client: Partial<StaticClient> = {}) {
   const clients = [
-    { clientId: 'cj', keys: [pairs['ES256']!.jwk], ...client },
-    { clientId: 'cj2', keys: [pairs['ES384']!.jwk] },
+    { clientId: 'cj', jwks: { keys: [pairs['ES256']!.jwk] }, ...client },
+    { clientId: 'cj2', jwks: { keys: [pairs['ES384']!.jwk] } },
     { clientId: 'cb', secret: CB_SECRET },
     { clientId: 'pub' },
   ]
@@ -86,7 +86,7 @@ describe('private_key_jwt', () => {
       ...tokens,
       once: (request: Parameters<typeof tokens.once>[0]) => (ends.push(request.expiresAt), tokens.once(request)),
     }
-    const clients = [{ clientId: 'cj', keys: [pairs['ES256']!.jwk] }]
+    const clients = [{ clientId: 'cj', jwks: { keys: [pairs['ES256']!.jwk] } }]
     const revoke = revocationEndpoint(memory, { clients, issuer: ISSUER, rateLimit: false, now: () => START })
     const text = await assertion({ claims: { exp: SECONDS + 60.1234567 } })
     const request = { client_assertion_type: TYPE, client_assertion: text, token: 'x' }
@@ -96,7 +96,7 @@ describe('private_key_jwt', () => {
   })
 
   it.each(['ES256', 'ES384', 'Ed25519', 'EdDSA', 'RS256', 'PS256'])('J-05: takes %s', async (alg) => {
-    const here = stage({}, { keys: [pairs[alg]!.jwk] })
+    const here = stage({}, { jwks: { keys: [pairs[alg]!.jwk] } })
     expect((await here.sendAssertion(await assertion({ alg }))).status).toBe(200)
   })
 
@@ -184,7 +184,7 @@ describe('private_key_jwt', () => {
 
   it('J-05: the signature is by a registered key and an asymmetric algorithm', async () => {
     const rsa = pairs['RS256']!
-    const here = stage({}, { keys: [pairs['ES256']!.jwk, rsa.jwk] })
+    const here = stage({}, { jwks: { keys: [pairs['ES256']!.jwk, rsa.jwk] } })
     const payload = { iss: 'cj', sub: 'cj', aud: ISSUER, jti: 'x', exp: SECONDS + 60 }
     const none = `${encoded({ alg: 'none' })}.${encoded(payload)}.`
     const noneSigned = `${encoded({ alg: 'none' })}.${encoded(payload)}.AAAA`
@@ -222,7 +222,7 @@ describe('private_key_jwt', () => {
   })
 
   it('J-05: a key that is registered for one algorithm verifies no other', async () => {
-    const here = stage({}, { keys: [{ ...pairs['RS256']!.jwk, alg: 'RS256' }] })
+    const here = stage({}, { jwks: { keys: [{ ...pairs['RS256']!.jwk, alg: 'RS256' }] } })
     const { SignJWT: Sign, importJWK } = await import('jose')
     const key = await importJWK(await exportJWK(pairs['RS256']!.privateKey), 'PS256')
     const text = await new Sign({ iss: 'cj', sub: 'cj', aud: ISSUER, jti: 'x', exp: SECONDS + 60 })
@@ -341,13 +341,13 @@ describe('registration of keys', () => {
     stage(more as Record<string, unknown>, { clientId: 'cj', ...client })
 
   it.each<[string, () => object]>([
-    ['an empty list', () => ({ keys: [] })],
-    ['no list', () => ({ keys: pairs['ES256']!.jwk })],
-    ['a PEM', () => ({ keys: ['-----BEGIN PUBLIC KEY-----'] })],
-    ['a symmetric key', () => ({ keys: [{ kty: 'oct', k: 'AAAA' }] })],
-    ['a private key', () => ({ keys: [{ ...pairs['ES256']!.jwk, d: 'AAAA' }] })],
-    ['a broken key', () => ({ keys: [{ kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }] })],
-    ['more keys than anybody needs', () => ({ keys: Array.from({ length: 17 }, () => pairs['ES256']!.jwk) })],
+    ['an empty list', () => ({ jwks: { keys: [] } })],
+    ['no list', () => ({ jwks: { keys: pairs['ES256']!.jwk } })],
+    ['a PEM', () => ({ jwks: { keys: ['-----BEGIN PUBLIC KEY-----'] } })],
+    ['a symmetric key', () => ({ jwks: { keys: [{ kty: 'oct', k: 'AAAA' }] } })],
+    ['a private key', () => ({ jwks: { keys: [{ ...pairs['ES256']!.jwk, d: 'AAAA' }] } })],
+    ['a broken key', () => ({ jwks: { keys: [{ kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }] } })],
+    ['more keys than anybody needs', () => ({ jwks: { keys: Array.from({ length: 17 }, () => pairs['ES256']!.jwk) } })],
     ['a secret as well', () => ({ secret: CB_SECRET })],
   ])('%s is misuse', (_name, client) => {
     expect(() => construct(client())).toThrow(expect.objectContaining({ name: 'ConfigurationError' }))
@@ -363,13 +363,13 @@ describe('registration of keys', () => {
   })
 
   it('of a registry is looked at when its client comes: a mistake is the server’s, and lets nobody in', async () => {
-    const both: Client = { clientId: 'cj', keys: [pairs['ES256']!.jwk], secretHashes: [] }
-    const broken: Client = { clientId: 'cj', keys: [{ kty: 'oct' }] }
+    const both: Client = { clientId: 'cj', jwks: { keys: [pairs['ES256']!.jwk] }, secretHashes: [] }
+    const broken: Client = { clientId: 'cj', jwks: { keys: [{ kty: 'oct' }] } }
     for (const client of [both, broken]) {
       const here = stage({ clients: { find: async () => client } })
       expectError(await here.sendAssertion(await assertion()), 500, 'server_error')
     }
-    const fine = stage({ clients: { find: async () => ({ clientId: 'cj', keys: [pairs['ES256']!.jwk] }) } })
+    const fine = stage({ clients: { find: async () => ({ clientId: 'cj', jwks: { keys: [pairs['ES256']!.jwk] } }) } })
     expect((await fine.sendAssertion(await assertion())).status).toBe(200)
   })
 })

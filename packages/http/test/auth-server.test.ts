@@ -22,7 +22,7 @@ const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256
 const CLIENTS = [
   { clientId: 'pub' },
   { clientId: 'cb', secret: CB_SECRET },
-  { clientId: 'cj', keys: [publicKey.export({ format: 'jwk' })] },
+  { clientId: 'cj', jwks: { keys: [publicKey.export({ format: 'jwk' })] } },
 ]
 const SPA = 'https://spa.example'
 

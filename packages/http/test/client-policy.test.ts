@@ -38,7 +38,7 @@ async function setUp(options: Partial<AuthServerOptions> = {}) {
   const registered = new Map<string, Client>([
     ['app', { clientId: 'app' }],
     ['other', { clientId: 'other' }],
-    ['api', { clientId: 'api', secretHashes: [hashClientSecret(`${SECRET}.`)], introspects: [ISSUER] }],
+    ['api', { clientId: 'api', secretHashes: [hashClientSecret(`${SECRET}.`)], introspectionAudiences: [ISSUER] }],
   ])
   const clients = { find: async (clientId: string) => registered.get(clientId) ?? null }
   const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
@@ -265,7 +265,7 @@ describe.each(ISSUERS)('%s, %s', (path, name, issue) => {
 
   test('issues none without a certificate to a client with certificate-bound tokens', async () => {
     const here = await setUp()
-    here.registered.set('app', { clientId: 'app', certificateBoundAccessTokens: true })
+    here.registered.set('app', { clientId: 'app', tlsClientCertificateBoundAccessTokens: true })
     const response = await issue(here)
     expect([response.status, jsonOf(response).error]).toEqual([400, 'invalid_request'])
     await nothingIssued(here)

@@ -1,6 +1,6 @@
 import { OperationalError, ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
-import { type Client, hashClientSecret, refreshEndpoint, revocationEndpoint } from '../src/index.js'
+import { type Client, hashClientSecret, refreshEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
 import { parseBasic } from '../src/clients/credentials.js'
 import { isSecretOf } from '../src/clients/secret.js'
 import {
@@ -208,9 +208,21 @@ describe('registries', () => {
     ['an empty secret', [{ clientId: 'a', secret: '' }], 'clients[0].secret'],
     ['no hashes', [{ clientId: 'a', secretHashes: [] }], 'clients[0].secretHashes'],
     ['unset hashes', [{ clientId: 'a', secretHashes: undefined }], 'clients[0].secretHashes'],
-    ['plain text for a hash', [{ clientId: 'a', secretHashes: [CB_SECRET] }], 'clients[0].secretHashes'],
+    ['plain text for a hash', [{ clientId: 'a', secretHashes: [CB_SECRET] }], 'clients[0].secretHashes[0]'],
+    ['an unset key set', [{ clientId: 'a', jwks: undefined }], 'clients[0].jwks'],
+    ['a relative redirect URI', [{ clientId: 'a', redirectUris: ['/callback'] }], 'clients[0].redirectUris[0]'],
+    [
+      'a method without credentials',
+      [{ clientId: 'a', tokenEndpointAuthMethod: 'private_key_jwt' }],
+      'clients[0].tokenEndpointAuthMethod',
+    ],
+    [
+      'a public client with a secret',
+      [{ clientId: 'a', tokenEndpointAuthMethod: 'none', secret: CB_SECRET }],
+      'clients[0].tokenEndpointAuthMethod',
+    ],
     ['a misspelt member', [{ clientId: 'a', secretHash: 'x' }], 'clients[0].secretHash'],
-  ])('%s is misuse that names its place', (_name, clients, option) => {
+  ])('rejects %s and names the option', (_name, clients, option) => {
     expect(() => endpointWith(clients)).toThrow(ConfigurationError)
     expect(() => endpointWith(clients)).toThrow(expect.objectContaining({ option }))
   })
@@ -259,6 +271,27 @@ describe('registries', () => {
     expectError(await post(revoke, { client_id: 'a', token: 'x' }), 503, 'temporarily_unavailable')
     expect(errors).toEqual([expect.objectContaining({ code: 'hook_failed', cause })])
     expect(errors[0]).toBeInstanceOf(OperationalError)
+  })
+})
+
+describe('tokenEndpointAuthMethod', () => {
+  test.each<[StaticClient['tokenEndpointAuthMethod'], number, number]>([
+    [undefined, 200, 200],
+    ['client_secret_basic', 200, 400],
+    ['client_secret_post', 401, 200],
+  ])('%s accepts the secret by that method only', async (tokenEndpointAuthMethod, byBasic, byPost) => {
+    const client: StaticClient = { clientId: 'cb', secret: CB_SECRET }
+    const here = world({
+      clients: [tokenEndpointAuthMethod === undefined ? client : { ...client, tokenEndpointAuthMethod }],
+    })
+    expect((await asCb(here, {}, { authorization: basic('cb', CB_SECRET) })).status).toBe(byBasic)
+    expect((await asCb(here, { client_id: 'cb', client_secret: CB_SECRET })).status).toBe(byPost)
+  })
+
+  test('a public client may register keys for other purposes', async () => {
+    const jwks = { keys: [{ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }] }
+    const here = world({ clients: [{ clientId: 'cb', tokenEndpointAuthMethod: 'none', jwks }] })
+    expect((await asCb(here, { client_id: 'cb' })).status).toBe(200)
   })
 })
 

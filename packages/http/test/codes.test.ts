@@ -126,6 +126,23 @@ describe('the code exchange', () => {
     expect((await here.exchange(without, { redirect_uri: undefined })).status).toBe(200)
   })
 
+  it.each<[string, readonly string[] | undefined, string | null, number]>([
+    ['any URI if the client has registered none', undefined, REDIRECT_URI, 200],
+    ['a registered URI', ['https://app.example/other', REDIRECT_URI], REDIRECT_URI, 200],
+    ['another port of a loopback address', ['http://127.0.0.1/callback'], 'http://127.0.0.1:49152/callback', 200],
+    ['no URI if one is registered', [REDIRECT_URI], null, 200],
+    ['no URI if several are registered', ['https://app.example/other', REDIRECT_URI], null, 400],
+    ['a URI that is not registered', ['https://app.example/other'], REDIRECT_URI, 400],
+    ['another port of another host', ['https://app.example:8443/callback'], REDIRECT_URI, 400],
+    ['another path of a loopback address', ['http://127.0.0.1/callback'], 'http://127.0.0.1:49152/other', 400],
+    ['a host that begins like a loopback address', ['http://127.0.0.1/'], 'http://127.0.0.1:1.evil.example/', 400],
+  ])('G-05: redeems or rejects a code with %s', async (_name, redirectUris, redirectUri, status) => {
+    const client = { clientId: 'pub' }
+    const here = stage({ clients: [redirectUris === undefined ? client : { ...client, redirectUris }] })
+    const answer = await here.exchange(here.code({ redirectUri }), { redirect_uri: redirectUri ?? undefined })
+    expect(answer.status).toBe(status)
+  })
+
   it('G-06: a code lives for a minute, and for ten at most', async () => {
     const here = stage()
     const [early, late] = [here.code(), here.code()]

@@ -1,7 +1,7 @@
 import { isSameResource, parseScope } from '@baton/core'
 import { expect, test } from 'vitest'
 import { accessTokenGuard, introspectionEndpoint, refreshEndpoint } from '../src/index.js'
-import { urisOf } from '../src/clients/certificate.js'
+import { urisIn } from '../src/clients/certificate.js'
 import { parseBasic } from '../src/clients/credentials.js'
 import { normalTarget } from '../src/dpop/target.js'
 import { parseForm } from '../src/form.js'
@@ -44,7 +44,7 @@ const { token, refreshCookie, logout } = world()
 const app = createApp()
 const guard = accessTokenGuard({ verify: app.accessToken, now: () => app.clock.now, trustProxy: 1 })
 const certificates = { clientCertificates: { header: 'x-cert', verified: { header: 'x-verified', value: 'yes' } } }
-const clients = [{ clientId: 'c', tlsSubject: { dn: 'CN=c' } }, { clientId: 'pub' }]
+const clients = [{ clientId: 'c', tlsClientAuthSubjectDn: 'CN=c' }, { clientId: 'pub' }]
 const byCertificate = refreshEndpoint(app.tokens, {
   ...{ ...app.shared, ...certificates, clients, accessToken: app.accessToken, trustProxy: 1 },
 })
@@ -81,8 +81,8 @@ const readers: readonly (readonly [string, Run])[] = [
     headerReader(name),
   ),
   ...['', ':', '-----BEGIN CERTIFICATE-----'].map(certificateReader),
-  ['the names of a certificate', (hostile) => urisOf({ subjectAltName: hostile })],
-  ['a quoted name of a certificate', (hostile) => urisOf({ subjectAltName: `URI:"${hostile}` })],
+  ['the names of a certificate', (hostile) => urisIn({ subjectAltName: hostile })],
+  ['a quoted name of a certificate', (hostile) => urisIn({ subjectAltName: `URI:"${hostile}` })],
   [
     'a cookie',
     async (hostile) => {

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import {
   accessTokenGuard,
   authorizationCodes,
+  certificateToJwk,
   deriveSigningKey,
   jwtAccessTokens,
   type PlainRequest,
@@ -32,10 +33,17 @@ const ISSUER = 'https://as.example'
 const SECRET = 'the signing secret of these tests, 40 bytes!'
 const DN = 'CN=billing,O=Example\\, Inc.,C=SE'
 
+const SELF_KEY = certificateToJwk(SELF_SIGNED.cert)
+const SELF: StaticClient = {
+  clientId: 'self',
+  tokenEndpointAuthMethod: 'self_signed_tls_client_auth',
+  jwks: { keys: [SELF_KEY] },
+}
+
 const CLIENTS: readonly StaticClient[] = [
-  { clientId: 'billing', tlsSubject: { dn: DN } },
-  { clientId: 'self', certificates: [SELF_SIGNED.cert] },
-  { clientId: 'bound', certificateBoundAccessTokens: true, firstParty: true },
+  { clientId: 'billing', tlsClientAuthSubjectDn: DN },
+  SELF,
+  { clientId: 'bound', tlsClientCertificateBoundAccessTokens: true, firstParty: true },
   { clientId: 'cb', secret: CB_SECRET },
   { clientId: 'pub' },
 ]
@@ -87,36 +95,49 @@ describe('tls_client_auth', () => {
   })
 
   it.each<[string, object, string, number]>([
-    ['a name in DNS', { dns: 'billing.example' }, BILLING.cert, 200],
-    ['another', { dns: 'example' }, BILLING.cert, 400],
-    ['one that a wildcard would cover', { dns: 'billing.example' }, OTHER.cert, 400],
-    ['a URI', { uri: 'spiffe://example/billing' }, BILLING.cert, 200],
-    ['a URI that another one contains', { uri: 'spiffe://example/billing' }, OTHER.cert, 400],
-    ['an address', { ip: '192.0.2.1' }, BILLING.cert, 200],
-    ['another address', { ip: '192.0.2.2' }, BILLING.cert, 400],
-    ['an e-mail address', { email: 'billing@example.com' }, BILLING.cert, 200],
-    ['another e-mail address', { email: 'other@example.com' }, BILLING.cert, 400],
-    ['a part of the subject', { dn: 'CN=billing' }, BILLING.cert, 400],
-    ['the subject, the other way round', { dn: 'C=SE,O=Example\\, Inc.,CN=billing' }, BILLING.cert, 400],
-    ['the common name as a name in DNS', { dns: 'billing' }, BILLING.cert, 400],
-    ['a subject that the certificate does not have', { dn: DN }, WITHOUT_SUBJECT, 400],
-    ['a name in DNS of a certificate without a subject', { dns: 'nameless.example' }, WITHOUT_SUBJECT, 200],
-  ])('M-02: %s', async (_name, tlsSubject, cert, status) => {
-    const here = stage('tls', {}, [{ clientId: 'billing', tlsSubject }])
+    ['a name in DNS', { tlsClientAuthSanDns: 'billing.example' }, BILLING.cert, 200],
+    ['another', { tlsClientAuthSanDns: 'example' }, BILLING.cert, 400],
+    ['one that a wildcard would cover', { tlsClientAuthSanDns: 'billing.example' }, OTHER.cert, 400],
+    ['a URI', { tlsClientAuthSanUri: 'spiffe://example/billing' }, BILLING.cert, 200],
+    ['a URI that another one contains', { tlsClientAuthSanUri: 'spiffe://example/billing' }, OTHER.cert, 400],
+    ['an address', { tlsClientAuthSanIp: '192.0.2.1' }, BILLING.cert, 200],
+    ['another address', { tlsClientAuthSanIp: '192.0.2.2' }, BILLING.cert, 400],
+    ['an e-mail address', { tlsClientAuthSanEmail: 'billing@example.com' }, BILLING.cert, 200],
+    ['another e-mail address', { tlsClientAuthSanEmail: 'other@example.com' }, BILLING.cert, 400],
+    ['a part of the subject', { tlsClientAuthSubjectDn: 'CN=billing' }, BILLING.cert, 400],
+    [
+      'the subject, the other way round',
+      { tlsClientAuthSubjectDn: 'C=SE,O=Example\\, Inc.,CN=billing' },
+      BILLING.cert,
+      400,
+    ],
+    ['the common name as a name in DNS', { tlsClientAuthSanDns: 'billing' }, BILLING.cert, 400],
+    ['a subject that the certificate does not have', { tlsClientAuthSubjectDn: DN }, WITHOUT_SUBJECT, 400],
+    [
+      'a name in DNS of a certificate without a subject',
+      { tlsClientAuthSanDns: 'nameless.example' },
+      WITHOUT_SUBJECT,
+      200,
+    ],
+  ])('M-02: %s', async (_name, registered, cert, status) => {
+    const here = stage('tls', {}, [{ clientId: 'billing', ...registered }])
     expect((await here.refresh('billing', showing(cert))).status).toBe(status)
   })
 
   it.each([
-    { tlsSubject: {} },
-    { tlsSubject: { dn: DN, dns: 'billing.example' } },
-    { tlsSubject: { cn: 'billing' } },
-    { tlsSubject: { dn: '' } },
-    { tlsSubject: { ip: 'billing' } },
-    { tlsSubject: { dn: DN }, secret: CB_SECRET },
-    { tlsSubject: { dn: DN }, certificates: [SELF_SIGNED.cert] },
-    { certificates: [] },
-    { certificates: ['not a PEM'] },
-  ])('M-02: registering %o is misuse', (client) => {
+    { tokenEndpointAuthMethod: 'tls_client_auth' },
+    { tlsClientAuthSubjectDn: DN, tlsClientAuthSanDns: 'billing.example' },
+    { tlsClientAuthSubjectCn: 'billing' },
+    { tlsClientAuthSubjectDn: '' },
+    { tlsClientAuthSanIp: 'billing' },
+    { tlsClientAuthSubjectDn: DN, secret: CB_SECRET },
+    { tlsClientAuthSubjectDn: DN, jwks: SELF.jwks },
+    { tokenEndpointAuthMethod: 'self_signed_tls_client_auth' },
+    { ...SELF, jwks: { keys: [] } },
+    { ...SELF, jwks: { keys: [{ ...SELF_KEY, x5c: undefined }] } },
+    { ...SELF, jwks: { keys: [{ ...SELF_KEY, x5c: ['not a certificate'] }] } },
+    { ...SELF, jwks: { keys: [{ ...SELF_KEY, x5c: certificateToJwk(BILLING.cert).x5c }] } },
+  ])('M-02: rejects the registration %o', (client) => {
     expect(() => stage('tls', {}, [{ clientId: 'billing', ...client }])).toThrow(
       expect.objectContaining({ name: 'ConfigurationError' }),
     )
@@ -267,10 +288,10 @@ describe('behind a proxy', () => {
   })
 
   it.each([
-    [{ clientId: 'billing', tlsSubject: { dn: DN } }],
-    [{ clientId: 'self', certificates: [SELF_SIGNED.cert] }],
-    [{ clientId: 'bound', certificateBoundAccessTokens: true }],
-  ])('a client with a certificate and no source for it is misuse: %o', (client) => {
+    [{ clientId: 'billing', tlsClientAuthSubjectDn: DN }],
+    [SELF],
+    [{ clientId: 'bound', tlsClientCertificateBoundAccessTokens: true }],
+  ])('rejects a client with a certificate if there is no source of certificates: %o', (client) => {
     const { tokens } = world()
     const accessToken = legibleAccessTokens()
     expect(() => refreshEndpoint(tokens, { accessToken, clients: [client] })).toThrow(

@@ -40,8 +40,8 @@ async function start() {
     { clientId: 'web' },
     { clientId: 'native', dpopBoundAccessTokens: true },
     { clientId: 'backend', secret: BACKEND_SECRET },
-    { clientId: 'service', keys: [await exportJWK(keys.publicKey)] },
-    { clientId: 'api', secret: BACKEND_SECRET, introspects: [issuer] },
+    { clientId: 'service', jwks: { keys: [await exportJWK(keys.publicKey)] } },
+    { clientId: 'api', secret: BACKEND_SECRET, introspectionAudiences: [issuer] },
   ]
   const tokens = createRefreshTokens({ store: memoryStore(), secrets: [SECRET] })
   const accessToken = jwtAccessTokens({ issuer, audience: issuer, keys: [deriveSigningKey(SECRET)] })

@@ -119,7 +119,7 @@ describe.each(Object.keys(KINDS))('the audience of %s access tokens', (kind) => 
     for (const granted of SPELLINGS) {
       const { grants, tokens, clock, accessToken } = server('https://default.example', kind)
       const { body } = await grants.refresh_token([granted], {})
-      const clients = [{ clientId: 'rs', secret: RS_SECRET, introspects: [registered] }]
+      const clients = [{ clientId: 'rs', secret: RS_SECRET, introspectionAudiences: [registered] }]
       const introspect = introspectionEndpoint(tokens, {
         clients,
         accessToken,

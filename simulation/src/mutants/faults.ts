@@ -477,7 +477,7 @@ export const faults: readonly Fault[] = [
   inHttp(
     'tokens are issued to a client that must authenticate and has not',
     POLICY,
-    "if (!confidential && wayOf(client) !== null) return reject(invalidClient('body'))\n",
+    "if (!confidential && isConfidential(client)) return reject(invalidClient('body'))\n",
     '',
   ),
   inHttp(

@@ -1,18 +1,9 @@
-import { createPublicKey } from 'node:crypto'
-import { ConfigurationError, type RefreshTokens } from '@baton/core'
+import type { RefreshTokens } from '@baton/core'
 import { decodeJwt, importJWK, type JWTPayload, jwtVerify } from 'jose'
 import { PROOF_ALGORITHMS } from '../dpop/proof.js'
-import { isAsymmetric, type JsonWebKey, PRIVATE_MEMBERS } from '../jwk.js'
+import { publicMembersOf } from '../jwk.js'
 import { isJwtType } from '../jwt-type.js'
-
-/** A public key of a client's, as a JWK. */
-export interface ClientKey {
-  readonly kty?: string
-  /** Assertions that name one are verified with that key alone. */
-  readonly kid?: string
-  /** Assertions by it bear this algorithm, if it is given. */
-  readonly alg?: string
-}
+import type { ClientKey } from './jwks.js'
 
 /** Who is to be believed, and when. */
 export interface AssertionContext {
@@ -35,18 +26,16 @@ export interface AssertionAudience {
 }
 
 /** Far above what a key of 4096 bits needs. */
-const MOST_LENGTH = 8192
-const MOST_KEYS = 16
-const LEAST_RSA_BITS = 2048
+const MAX_LENGTH = 8192
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 /** Clocks of clients, against ours. */
 const TOLERANCE_SECONDS = 30
 /** An assertion is made for one request; one that is good for longer is a secret lying around, and has to be remembered. */
-const MOST_LIFETIME_SECONDS = 3600
+const MAX_LIFETIME_SECONDS = 3600
 
 /** The client that an assertion says it is from. Nothing has been verified; null for what is no assertion. Pure, and total. */
 export function assertedClient(assertion: string): string | null {
-  if (assertion.length > MOST_LENGTH || !COMPACT.test(assertion)) return null
+  if (assertion.length > MAX_LENGTH || !COMPACT.test(assertion)) return null
   try {
     const { iss, sub } = decodeJwt(assertion)
     return typeof sub === 'string' && sub !== '' && iss === sub ? sub : null
@@ -83,7 +72,7 @@ async function verified(assertion: string, context: AssertionContext): Promise<C
           const isMeant = kid === undefined || key.kid === kid
           const isFit = key.alg === undefined || key.alg === alg
           if (!isMeant || !isFit) throw new OtherKey()
-          return importJWK(key, alg)
+          return importJWK({ ...publicMembersOf(key) }, alg)
         },
         {
           // None of them is symmetric.
@@ -118,35 +107,7 @@ function isAddressed({ aud }: JWTPayload, { issuer, others }: AssertionAudience)
 
 function timely({ exp = 0, iat, jti }: JWTPayload, now: number): Claims | null {
   const seconds = now / 1000
-  if (exp > seconds + MOST_LIFETIME_SECONDS + TOLERANCE_SECONDS) return null
+  if (exp > seconds + MAX_LIFETIME_SECONDS + TOLERANCE_SECONDS) return null
   if (iat !== undefined && iat > seconds + TOLERANCE_SECONDS) return null
   return typeof jti === 'string' && jti !== '' ? { jti, exp } : null
-}
-
-/** Throws `ConfigurationError` for what is no list of public keys that assertions can be verified with. */
-export function demandClientKeys(option: string, keys: unknown): asserts keys is readonly ClientKey[] {
-  if (!Array.isArray(keys) || keys.length === 0 || keys.length > MOST_KEYS)
-    throw new ConfigurationError(option, `is not a list of 1 to ${String(MOST_KEYS)} public keys (JWK)`)
-  for (const [index, key] of keys.entries()) demandClientKey(`${option}[${String(index)}]`, key)
-}
-
-function demandClientKey(option: string, key: unknown): void {
-  if (typeof key !== 'object' || key === null || !isAsymmetric(key))
-    throw new ConfigurationError(option, 'is not a JWK of kty EC, OKP or RSA')
-  if (PRIVATE_MEMBERS.some((name) => name in key))
-    throw new ConfigurationError(
-      option,
-      'holds private members; register the public half, and keep the private one at the client',
-    )
-  let bits: number | undefined
-  try {
-    bits = createPublicKey({ key: key as JsonWebKey, format: 'jwk' }).asymmetricKeyDetails?.modulusLength
-  } catch (cause) {
-    throw new ConfigurationError(option, 'is not a key that can be read', { cause })
-  }
-  if (bits !== undefined && bits < LEAST_RSA_BITS)
-    throw new ConfigurationError(
-      option,
-      `is an RSA key of ${String(bits)} bits; at least ${String(LEAST_RSA_BITS)} are needed`,
-    )
 }

@@ -15,20 +15,19 @@ import { issuerUrl } from '../issuer.js'
 import type { PlainResponse } from '../message.js'
 import type { TransportOptions } from '../options.js'
 import { invalidClient, tooManyRequests } from '../respond.js'
-import { type AssertionAudience, demandClientKeys, isAssertionOf } from './assertion.js'
+import { type AssertionAudience, isAssertionOf } from './assertion.js'
 import {
   type CertificateSource,
   certificateReader,
   type ClientCertificate,
-  demandCertificates,
-  demandTlsSubject,
   isIssuedTo,
-  isRegistered,
+  isOneOf,
 } from './certificate.js'
-import { type Client, type ClientRegistry, wayOf } from './client.js'
+import { authMethods, type Client, clientMetadata, type ClientRegistry, isConfidential } from './client.js'
 import { type Credentials, credentialsOf } from './credentials.js'
-import { type Clients, clientRegistry, isClientId } from './registry.js'
-import { isSecretHash, isSecretOf, liveHashes } from './secret.js'
+import { certificatesIn } from './jwks.js'
+import { type Clients, clientRegistry, isClientId, isList, mayHaveAuthMethod } from './registry.js'
+import { isSecretOf, liveHashes, secretHash } from './secret.js'
 
 /** How an endpoint authenticates clients. */
 export const clientOptions = declareOptions({
@@ -38,7 +37,7 @@ export const clientOptions = declareOptions({
       (clients) => Array.isArray(clients) || typeof (clients as Partial<ClientRegistry> | null)?.find === 'function',
     ),
   ),
-  /** The issuer of this server, `https://login.example`: the `aud` that assertions of clients with `keys` must have. */
+  /** The issuer of this server, `https://login.example`: the `aud` of assertions of clients with `private_key_jwt`. */
   issuer: optional(issuerUrl()),
   /**
    * Other accepted values of `aud`, such as the URL of the token endpoint, for clients of RFC 7523 before its revision. An assertion for
@@ -81,28 +80,31 @@ export function clientAuthenticator(
   const registry = clientRegistry(options.clients)
   const audience = audienceOf(options)
   const certificateIn = certificateReader(options.clientCertificates, options.trustProxy)
-  demandSource(options)
+  assertCertificateSource(options)
 
   /** Whether the client is who it says it is, by what the request brings. */
   async function isGenuine(client: Client | null, credentials: Named, { request, now }: Exchange): Promise<boolean> {
-    const way = client && wayOf(client)
+    const methods = client === null ? [] : authMethods(client)
     switch (credentials.method) {
       case 'private_key_jwt': {
-        if (client === null || way !== 'keys') return false
-        const { clientId, keys } = client
-        demandClientKeys(`keys of client ${clientId}`, keys)
+        if (client === null || !methods.includes('private_key_jwt')) return false
+        const { clientId } = client
+        const { keys } = parseJwks(client)
         if (audience === null)
           throw new ConfigurationError(
             'issuer',
-            `is missing, and assertions of client ${clientId} have to be addressed to it`,
+            `is missing; assertions of client ${JSON.stringify(clientId)} must have it as aud`,
           )
         return isAssertionOf(credentials.assertion, { clientId, keys, audience, memory, now })
       }
       case 'none':
-        return client !== null && isShown(client, certificateIn(request))
+        return client !== null && hasRegisteredCertificate(client, certificateIn(request))
       default:
-        // As much work for an unknown client, and for one that has no secret, as for any other.
-        return isSecretOf(client && hashesOf(client, now), credentials.secret)
+        // Takes the same time for an unknown client, and for a client with another method.
+        return isSecretOf(
+          client !== null && methods.includes(credentials.method) ? activeHashes(client, now) : null,
+          credentials.secret,
+        )
     }
   }
 
@@ -113,7 +115,7 @@ export function clientAuthenticator(
     const { clientId, method, via } = credentials
     const named = method === 'none' ? await findClient(registry, clientId) : null
     if (method === 'none' && named === null) return { ok: false, response: invalidClient(via) }
-    if (named !== null && wayOf(named) === null) return authenticated(named, false, certificateIn(request))
+    if (named !== null && !isConfidential(named)) return authenticated(named, false, certificateIn(request))
 
     // Only requests with credentials are attempts: users of a public client share no bucket.
     const attempt = await limits.authenticateClient({ clientId, address: transport.address }, async () => {
@@ -130,7 +132,7 @@ export function clientAuthenticator(
 type Named = Extract<Credentials, { ok: true }>
 
 function authenticated(client: Client, confidential: boolean, certificate: ClientCertificate | null): Authentication {
-  const isBound = client.certificateBoundAccessTokens === true
+  const isBound = client.tlsClientCertificateBoundAccessTokens === true
   return {
     ok: true,
     client,
@@ -139,25 +141,24 @@ function authenticated(client: Client, confidential: boolean, certificate: Clien
   }
 }
 
-/** Whether this is the certificate that the client has registered, by name or byte for byte. */
-function isShown(client: Client, certificate: ClientCertificate | null): boolean {
-  const { clientId, tlsSubject, certificates } = client
+function hasRegisteredCertificate(client: Client, certificate: ClientCertificate | null): boolean {
   if (certificate === null) return false
-  if (tlsSubject !== undefined) {
-    demandTlsSubject(`tlsSubject of client ${clientId}`, tlsSubject)
-    return isIssuedTo(certificate, tlsSubject)
-  }
-  if (certificates === undefined) return false
-  demandCertificates(`certificates of client ${clientId}`, certificates)
-  return isRegistered(certificate, certificates)
+  const methods = authMethods(client)
+  if (methods.includes('tls_client_auth')) return isIssuedTo(certificate, client)
+  return methods.includes('self_signed_tls_client_auth') && isOneOf(certificate, certificatesIn(parseJwks(client)))
 }
 
-/** Null for a client that has no secrets. */
-function hashesOf({ clientId, secretHashes }: Client, now: number): readonly string[] | null {
-  if (secretHashes === undefined) return null
-  if (!secretHashes.every(isSecretHash))
-    throw new ConfigurationError('secretHashes', `of client ${clientId} are not all made by hashClientSecret`)
-  return liveHashes(secretHashes, now)
+/** Validates the keys of a client, which a registry may have returned. */
+function parseJwks({ clientId, jwks }: Client) {
+  return clientMetadata.fields.jwks.rule.parse(jwks, `jwks of client ${clientId}`)
+}
+
+/** Returns the hashes that are accepted at `now`. */
+function activeHashes({ clientId, secretHashes = [] }: Client, now: number): readonly string[] {
+  return liveHashes(
+    secretHashes.map((hash) => secretHash().parse(hash, `secretHashes of client ${clientId}`)),
+    now,
+  )
 }
 
 /** Null for an unknown client. Rejects with a `OperationalError` when the registry is out. */
@@ -173,20 +174,22 @@ export async function findClient(registry: ClientRegistry, clientId: string): Pr
   return client?.clientId === clientId ? client : null
 }
 
-/** A client that nobody could ever authenticate as is a mistake, not a locked door. */
-function demandSource({ clients, clientCertificates }: ClientOptions): void {
-  if (clientCertificates !== undefined || !Array.isArray(clients)) return
-  const names = ['tlsSubject', 'certificates', 'certificateBoundAccessTokens']
-  if ((clients as readonly object[]).some((client) => names.some((name) => name in client)))
+/** Throws `ConfigurationError` if a client needs a certificate and there is no source of certificates. */
+function assertCertificateSource({ clients, clientCertificates }: ClientOptions): void {
+  if (clientCertificates !== undefined || !isList(clients)) return
+  const needsCertificate = (client: Client) =>
+    client.tlsClientCertificateBoundAccessTokens === true ||
+    authMethods(client).some((method) => method === 'tls_client_auth' || method === 'self_signed_tls_client_auth')
+  if (clients.some(needsCertificate))
     throw new ConfigurationError(
       'clientCertificates',
-      "is missing, and there are clients with certificates; give 'tls' or a header",
+      'is missing; a client authenticates with a certificate, so set "tls" or the header of your proxy',
     )
 }
 
 function audienceOf({ clients, issuer, assertionAudiences = [] }: ClientOptions): AssertionAudience | null {
   if (issuer !== undefined) return { issuer, others: assertionAudiences }
-  if (Array.isArray(clients) && clients.some((client) => 'keys' in client))
-    throw new ConfigurationError('issuer', 'is missing: assertions of clients with keys have to be addressed to it')
+  if (isList(clients) && mayHaveAuthMethod(clients, 'private_key_jwt'))
+    throw new ConfigurationError('issuer', 'is missing; assertions of clients with private_key_jwt must have it as aud')
   return null
 }

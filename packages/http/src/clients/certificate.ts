@@ -1,7 +1,7 @@
 import { createHash, X509Certificate } from 'node:crypto'
-import { isIP } from 'node:net'
 import { type Confirmation, ConfigurationError } from '@baton/core'
 import { type PlainRequest, soleHeader } from '../message.js'
+import type { TlsClientName } from './client.js'
 
 /**
  * Where the certificates of clients come from: `tls`, the connection itself, or a header of the proxy that ends TLS. Such a header has
@@ -12,18 +12,9 @@ export type CertificateSource = 'tls' | CertificateHeaders
 export interface CertificateHeaders {
   /** Holds the certificate: PEM, also percent-encoded, or base64 of its bytes, also between colons (RFC 9440). */
   readonly header: string
-  /** Says, with this very value, that the proxy has verified the chain: needed for clients with a `tlsSubject`. */
+  /** Says, with this very value, that the proxy has verified the chain: needed for clients with `tls_client_auth`. */
   readonly verified?: { readonly header: string; readonly value: string }
 }
-
-/** The one name in a certificate that a client is known by (RFC 8705 section 2.1.2). */
-export type TlsSubject =
-  /** As RFC 4514 writes it, the most specific part first: `CN=billing,O=Example,C=SE`. */
-  | { readonly dn: string }
-  | { readonly dns: string }
-  | { readonly uri: string }
-  | { readonly ip: string }
-  | { readonly email: string }
 
 /** The certificate of a request. */
 export interface ClientCertificate {
@@ -34,7 +25,7 @@ export interface ClientCertificate {
   readonly confirmation: Confirmation
 }
 
-const MOST_HEADER_LENGTH = 16_384
+const MAX_HEADER_LENGTH = 16_384
 
 /** Reads certificates from where the program says, and from nowhere else. Throws `ConfigurationError`. */
 export function certificateReader(
@@ -80,7 +71,7 @@ const PEM_END = '-----END CERTIFICATE-----'
 
 /** Every pattern here repeats one class of characters only, so that no header takes more than linear time. */
 function bytesOf(text: string): Uint8Array | null {
-  if (text.length > MOST_HEADER_LENGTH) return null
+  if (text.length > MAX_HEADER_LENGTH) return null
   const isBetweenColons = text.length > 2 && text.startsWith(':') && text.endsWith(':')
   const base64 = isBetweenColons ? text.slice(1, -1) : base64Of(text)
   // Proxies fold the lines of a PEM in more than one way.
@@ -114,19 +105,21 @@ function parsed(der: Uint8Array, isVerified: boolean): ClientCertificate | null 
   }
 }
 
-/** Claims that the certificate bears the subject's one name, and that its chain was verified. */
-export function isIssuedTo({ x509, isVerified }: ClientCertificate, subject: TlsSubject): boolean {
+/** Returns true if the certificate was verified and has the registered name (RFC 8705 section 2.1). */
+export function isIssuedTo({ x509, isVerified }: ClientCertificate, name: TlsClientName): boolean {
   if (!isVerified) return false
-  if ('dn' in subject) return distinguishedNameOf(x509) === subject.dn
-  const exactly = { subject: 'never', wildcards: false, partialWildcards: false } as const
-  if ('dns' in subject) return x509.checkHost(subject.dns, exactly) !== undefined
-  if ('email' in subject) return x509.checkEmail(subject.email, exactly) !== undefined
-  if ('ip' in subject) return x509.checkIP(subject.ip) !== undefined
-  return urisOf(x509).includes(subject.uri)
+  const { tlsClientAuthSubjectDn: dn, tlsClientAuthSanDns: dns, tlsClientAuthSanEmail: email } = name
+  const { tlsClientAuthSanIp: ip, tlsClientAuthSanUri: uri } = name
+  const exact = { subject: 'never', wildcards: false, partialWildcards: false } as const
+  if (dn !== undefined) return distinguishedName(x509) === dn
+  if (dns !== undefined) return x509.checkHost(dns, exact) !== undefined
+  if (email !== undefined) return x509.checkEmail(email, exact) !== undefined
+  if (ip !== undefined) return x509.checkIP(ip) !== undefined
+  return uri !== undefined && urisIn(x509).includes(uri)
 }
 
 /** In the order of RFC 4514. A certificate may have no subject, only alternative names (RFC 5280 section 4.2.1.6). */
-function distinguishedNameOf({ subject }: { readonly subject: string | undefined }): string | null {
+function distinguishedName({ subject }: { readonly subject: string | undefined }): string | null {
   return subject?.split('\n').reverse().join(',') ?? null
 }
 
@@ -134,7 +127,7 @@ function distinguishedNameOf({ subject }: { readonly subject: string | undefined
 const NAME_PARTS = /"(?:[^"\\]|\\.)*"?|[^",]+|,/gs
 
 /** The URIs of a `subjectAltName` as Node writes it: separated by commas, with quotes around what could be taken for another name. */
-export function urisOf({ subjectAltName = '' }: Pick<X509Certificate, 'subjectAltName'>): string[] {
+export function urisIn({ subjectAltName = '' }: Pick<X509Certificate, 'subjectAltName'>): string[] {
   const names = ['']
   for (const part of subjectAltName.match(NAME_PARTS) ?? []) {
     if (part === ',') names.push('')
@@ -143,31 +136,7 @@ export function urisOf({ subjectAltName = '' }: Pick<X509Certificate, 'subjectAl
   return names.flatMap((name) => /^ ?URI:([^"]+)$/.exec(name)?.[1] ?? [])
 }
 
-/** Claims that the certificate is one of these, byte for byte. Its chain and its names are of no concern (RFC 8705 section 2.2). */
-export function isRegistered({ x509 }: ClientCertificate, certificates: readonly string[]): boolean {
-  return certificates.some((pem) => new X509Certificate(pem).raw.equals(x509.raw))
-}
-
-/** Throws `ConfigurationError` for what is no single name. */
-export function demandTlsSubject(option: string, subject: unknown): asserts subject is TlsSubject {
-  const entries = typeof subject === 'object' && subject !== null ? Object.entries(subject) : []
-  const [entry] = entries
-  const [kind = '', name] = entry ?? []
-  if (entries.length !== 1 || !['dn', 'dns', 'uri', 'ip', 'email'].includes(kind) || typeof name !== 'string' || !name)
-    throw new ConfigurationError(option, 'is not exactly one of { dn }, { dns }, { uri }, { ip } and { email }')
-  if (kind === 'ip' && isIP(name) === 0)
-    throw new ConfigurationError(option, `${JSON.stringify(name)} is no IP address`)
-}
-
-/** Throws `ConfigurationError` for what is no list of certificates. */
-export function demandCertificates(option: string, certificates: unknown): asserts certificates is readonly string[] {
-  if (!Array.isArray(certificates) || certificates.length === 0)
-    throw new ConfigurationError(option, 'is not a list of certificates in PEM')
-  for (const [index, pem] of certificates.entries()) {
-    try {
-      new X509Certificate(String(pem))
-    } catch (cause) {
-      throw new ConfigurationError(`${option}[${String(index)}]`, 'is not a certificate in PEM', { cause })
-    }
-  }
+/** Returns true if the certificate is one of these, byte for byte. Its chain and its names do not count (RFC 8705 section 2.2). */
+export function isOneOf({ x509 }: ClientCertificate, certificates: readonly X509Certificate[]): boolean {
+  return certificates.some(({ raw }) => raw.equals(x509.raw))
 }

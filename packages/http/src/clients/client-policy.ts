@@ -3,7 +3,7 @@ import type { Proven } from '../dpop/dpop.js'
 import { proofError } from '../dpop/with-proof.js'
 import type { PlainResponse } from '../message.js'
 import { error, invalidClient, invalidRequest } from '../respond.js'
-import { type Client, mayUse, wayOf } from './client.js'
+import { type Client, isConfidential, mayUse } from './client.js'
 import { findClient } from './authenticate.js'
 import { type Clients, clientRegistry } from './registry.js'
 
@@ -109,13 +109,13 @@ function admitUnregistered({ proven, certificateConfirmation }: TokenRequestFact
 /** In a fixed order, so that a request with several faults always gets the same response: client, grant type, proof, key. */
 function admitRegistered(client: Client, facts: TokenRequestFacts): Admission {
   const { grantType, confidential, proven, certificateConfirmation } = facts
-  if (!confidential && wayOf(client) !== null) return reject(invalidClient('body'))
+  if (!confidential && isConfidential(client)) return reject(invalidClient('body'))
   if (!mayUse(client, grantType))
     return reject(error('unauthorized_client', { description: 'The client is not registered for this grant type.' }))
   if (!proven.ok) return reject(proofError(proven))
   if (proven.confirmation === null && client.dpopBoundAccessTokens)
     return reject(error('invalid_dpop_proof', { description: 'This client must send a DPoP proof.' }))
-  if (certificateConfirmation === null && client.certificateBoundAccessTokens)
+  if (certificateConfirmation === null && client.tlsClientCertificateBoundAccessTokens)
     return reject(invalidRequest('This client must present its certificate.'))
   if (certificateConfirmation !== null && proven.confirmation !== null)
     return reject(invalidRequest('The tokens of this client are bound to its certificate; send no DPoP proof.'))

@@ -1,75 +1,196 @@
-import { ConfigurationError, type Rotation } from '@baton/core'
-import type { ClientKey } from './assertion.js'
-import type { TlsSubject } from './certificate.js'
-import type { SecretHash } from './secret.js'
+import { isIP } from 'node:net'
+import { ConfigurationError } from '@baton/core'
+import {
+  boolean,
+  declareOptions,
+  listOf,
+  oneOf,
+  optional,
+  type OptionsOf,
+  required,
+  rule,
+  text,
+} from '@baton/core/options'
+import { certificatesIn, jwkSet } from './jwks.js'
+import { secretHash } from './secret.js'
+
+const AUTH_METHODS = [
+  'none',
+  'client_secret_basic',
+  'client_secret_post',
+  'private_key_jwt',
+  'tls_client_auth',
+  'self_signed_tls_client_auth',
+] as const
+
+/** A method of client authentication (RFC 7591 section 2, RFC 8705 section 2). */
+export type TokenEndpointAuthMethod = (typeof AUTH_METHODS)[number]
 
 /**
- * A registered OAuth client. It authenticates by the one thing that it has registered, `secretHashes`, `keys`, `tlsSubject` or
- * `certificates`, and in no other way; one that has none of them is public, and known by its client_id alone.
+ * The metadata of a registered client, in camelCase: RFC 7591 section 2 (https://www.rfc-editor.org/rfc/rfc7591#section-2), RFC 8705 and
+ * RFC 9449.
  */
-export interface Client {
-  readonly clientId: string
+export const clientMetadata = declareOptions({
+  clientId: required(text()),
   /**
-   * Made by `hashClientSecret`: at least one for a confidential client, two while a secret is being changed. An empty list is a
-   * confidential client that nobody can authenticate as, never a public one.
+   * The method by which the client authenticates. Default: derived from the credentials that are registered. With `secretHashes` it is
+   * `client_secret_basic` and `client_secret_post`, with `jwks` `private_key_jwt`, with a `tlsClientAuth…` name `tls_client_auth`, with
+   * none of them `none`, a public client. Must be given for `self_signed_tls_client_auth`, and if there are several kinds of credentials.
    */
-  readonly secretHashes?: readonly SecretHash[]
-  /** Public keys (JWK) for `private_key_jwt` (RFC 7523): nothing secret is registered, and nothing secret is sent. */
-  readonly keys?: readonly ClientKey[]
-  /** For `tls_client_auth`: the name in a certificate of an authority that your TLS server trusts (RFC 8705 section 2.1). */
-  readonly tlsSubject?: TlsSubject
-  /** For `self_signed_tls_client_auth`: the client's own certificates, in PEM (RFC 8705 section 2.2). */
-  readonly certificates?: readonly string[]
-  /** True: no token without a certificate, to which it is then bound (RFC 8705 section 3). */
-  readonly certificateBoundAccessTokens?: boolean
-  /** True: no token without a proof of a key (RFC 9449 section 5.2). */
-  readonly dpopBoundAccessTokens?: boolean
-  /** Default: `refresh_token` and `authorization_code`. Without `refresh_token` a code earns an access token alone. */
-  readonly grantTypes?: readonly string[]
+  tokenEndpointAuthMethod: optional(oneOf(...AUTH_METHODS)),
   /**
-   * What a resource server is told of (RFC 7662): access tokens whose `aud` holds one of these. Only for a client that authenticates.
+   * Hashes from `hashClientSecret`: one, or two while the secret is changed. A client from `find` with an empty list cannot
+   * authenticate; it is not a public client.
    */
-  readonly introspects?: readonly string[]
+  secretHashes: optional(listOf(secretHash(), { min: 1, max: 16 })),
+  /** The public keys of the client, for `private_key_jwt` (RFC 7523) and, with `x5c`, for `self_signed_tls_client_auth`. */
+  jwks: optional(jwkSet()),
+  /** For `tls_client_auth`: the subject of the certificate as in RFC 4514, most specific part first: `CN=billing,O=Example,C=SE`. */
+  tlsClientAuthSubjectDn: optional(text()),
+  /** For `tls_client_auth`: a DNS name of the certificate. Wildcards do not match. */
+  tlsClientAuthSanDns: optional(text()),
+  /** For `tls_client_auth`: a URI of the certificate. */
+  tlsClientAuthSanUri: optional(text()),
+  /** For `tls_client_auth`: an IP address of the certificate. */
+  tlsClientAuthSanIp: optional(
+    rule<string>('an IP address', (value) => typeof value === 'string' && isIP(value) !== 0),
+  ),
+  /** For `tls_client_auth`: an e-mail address of the certificate. */
+  tlsClientAuthSanEmail: optional(text()),
+  /** True: tokens are issued only with a client certificate, to which they are bound (RFC 8705 section 3). */
+  tlsClientCertificateBoundAccessTokens: optional(boolean()),
+  /** True: tokens are issued only with a DPoP proof, to whose key they are bound (RFC 9449 section 5.2). */
+  dpopBoundAccessTokens: optional(boolean()),
   /**
-   * True for a client of your own app, whose tokens may list and revoke all sessions of their user at the sessions endpoint. Leave it
-   * out for every client of somebody else.
+   * If given, a code is exchanged only if its redirect URI is one of these. Compared as text, except for the port of a loopback address
+   * (RFC 8252 section 7.3).
    */
-  readonly firstParty?: boolean
+  redirectUris: optional(
+    listOf(
+      rule<string>(
+        'an absolute URI without fragment',
+        (value) => typeof value === 'string' && URL.canParse(value) && !value.includes('#'),
+      ),
+      { min: 1 },
+    ),
+  ),
+  /** Default: `refresh_token` and `authorization_code`. Without `refresh_token` a code is exchanged for an access token only. */
+  grantTypes: optional(listOf(text())),
+  /** The audiences whose access tokens the client may introspect (RFC 7662), for a resource server that authenticates. */
+  introspectionAudiences: optional(listOf(text())),
   /**
-   * Families created before this instant (epoch milliseconds) are rejected at every endpoint that is given `clients`: it ends
-   * everything of a client at once.
+   * True for a client of your own app: its tokens may list and revoke all sessions of their user at the sessions endpoint. Leave it out for
+   * clients of third parties.
    */
-  readonly validAfter?: number
-  /** Overrides the policy; `never` has an effect only for clients that authenticate or prove a key. */
-  readonly rotation?: Rotation
-}
+  firstParty: optional(boolean()),
+  /**
+   * Sessions created before this instant (epoch milliseconds) are rejected at every endpoint and guard that has `clients`: this ends all
+   * sessions of a client at once.
+   */
+  validAfter: optional(rule<number>('epoch milliseconds', Number.isFinite, 'use getTime() of a Date')),
+  /** Overrides the policy. `never` applies only to clients that authenticate or prove a key. */
+  rotation: optional(oneOf('always', 'never')),
+})
 
-/** Of a client that lists none. */
-const USUAL_GRANT_TYPES: readonly string[] = ['refresh_token', 'authorization_code']
+/** A registered OAuth client. */
+export type Client = OptionsOf<typeof clientMetadata>
 
-/** Claims that the client is registered for this grant type. One for `refresh_token` gets refresh tokens; any other does not. */
-export function mayUse({ grantTypes = USUAL_GRANT_TYPES }: Client, grantType: string): boolean {
+/** Of a client without `grantTypes`. */
+const DEFAULT_GRANT_TYPES: readonly string[] = ['refresh_token', 'authorization_code']
+
+/** Returns true if the client is registered for this grant type. Only a client with `refresh_token` receives refresh tokens. */
+export function mayUse({ grantTypes = DEFAULT_GRANT_TYPES }: Client, grantType: string): boolean {
   return grantTypes.includes(grantType)
 }
 
-const WAYS = ['secretHashes', 'keys', 'tlsSubject', 'certificates'] as const
-
-/** The one thing by which a client authenticates; null for a public one. Throws `ConfigurationError` where there are two: the weaker would count. */
-export function wayOf(client: Client): (typeof WAYS)[number] | null {
-  let registered: (typeof WAYS)[number] | null = null
-  for (const way of WAYS) {
-    if (client[way] === undefined) continue
-    if (registered !== null)
-      throw new ConfigurationError(
-        way,
-        `and ${registered} of client ${client.clientId}: a client authenticates in one way`,
-      )
-    registered = way
-  }
-  return registered
+/** Returns true if the client may receive a code at this redirect URI; null is an authorization request without one. */
+export function mayRedirectTo({ redirectUris }: Client, redirectUri: string | null): boolean {
+  if (redirectUris === undefined) return true
+  // An authorization request may omit the only registered URI (RFC 6749 section 3.1.2.3).
+  if (redirectUri === null) return redirectUris.length === 1
+  return redirectUris.some((registered) => withoutLoopbackPort(registered) === withoutLoopbackPort(redirectUri))
 }
 
-/** Finds clients wherever you keep them. Rejecting is an outage, answered with 503; null is an unknown client. */
+/** A native app listens on any free port of the loopback address (RFC 8252 section 7.3). */
+function withoutLoopbackPort(uri: string): string {
+  return uri.replace(/^(http:\/\/(?:127\.0\.0\.1|\[::1\])):\d{1,5}(?=[/?]|$)/, '$1')
+}
+
+/** A registered client, or one of a list with its secret. */
+type Registration = Client & { readonly secret?: string | undefined }
+
+const TLS_NAMES = [
+  'tlsClientAuthSubjectDn',
+  'tlsClientAuthSanDns',
+  'tlsClientAuthSanUri',
+  'tlsClientAuthSanIp',
+  'tlsClientAuthSanEmail',
+] as const
+
+/** The registered names of a client for `tls_client_auth`. */
+export type TlsClientName = Pick<Client, (typeof TLS_NAMES)[number]>
+
+/** The kinds of credentials, and the methods that each of them is for by default. */
+const CREDENTIALS: readonly {
+  readonly name: string
+  readonly methods: readonly TokenEndpointAuthMethod[]
+  readonly isRegistered: (client: Registration) => boolean
+}[] = [
+  {
+    name: 'secretHashes',
+    methods: ['client_secret_basic', 'client_secret_post'],
+    isRegistered: ({ secretHashes, secret }) => secretHashes !== undefined || secret !== undefined,
+  },
+  { name: 'jwks', methods: ['private_key_jwt'], isRegistered: ({ jwks }) => jwks !== undefined },
+  {
+    name: 'tlsClientAuth…',
+    methods: ['tls_client_auth'],
+    isRegistered: (client) => TLS_NAMES.some((name) => client[name] !== undefined),
+  },
+]
+
+/**
+ * Returns the methods by which a client may authenticate; `['none']` for a public client. Throws `ConfigurationError` if the method
+ * is ambiguous or its credentials are missing. `path` is put before option names.
+ */
+export function authMethods(client: Registration, path = ''): readonly TokenEndpointAuthMethod[] {
+  const { clientId, tokenEndpointAuthMethod: method } = client
+  const invalid = (message: string) =>
+    new ConfigurationError(`${path}tokenEndpointAuthMethod`, `of client ${JSON.stringify(clientId)} ${message}`)
+  const registered = CREDENTIALS.filter(({ isRegistered }) => isRegistered(client))
+  if (method === undefined) {
+    const [only, another] = registered
+    if (another === undefined) return assertOneTlsName(only?.methods ?? ['none'], client, path)
+    throw invalid(`must be given, got none; the client has ${registered.map(({ name }) => name).join(' and ')}`)
+  }
+  // A key set may serve other purposes than authentication; a secret or a certificate name may not.
+  if (method === 'none' && registered.some(({ name }) => name !== 'jwks'))
+    throw invalid('must name a method with credentials, got "none"; remove the credentials of a public client')
+  const isComplete =
+    method === 'none' ||
+    (method === 'self_signed_tls_client_auth'
+      ? client.jwks !== undefined && certificatesIn(client.jwks).length > 0
+      : registered.some(({ methods }) => methods.includes(method)))
+  if (!isComplete) throw invalid(`must fit the registered credentials, got ${JSON.stringify(method)}`)
+  return assertOneTlsName([method], client, path)
+}
+
+/** RFC 8705 section 2.1.2: exactly one name. */
+function assertOneTlsName(methods: readonly TokenEndpointAuthMethod[], client: Client, path: string) {
+  const [, second] = TLS_NAMES.filter((name) => client[name] !== undefined)
+  if (second === undefined || !methods.includes('tls_client_auth')) return methods
+  throw new ConfigurationError(
+    path + second,
+    `must be the only tlsClientAuth… name of client ${JSON.stringify(client.clientId)}`,
+  )
+}
+
+/** Returns true if the client must authenticate. Throws `ConfigurationError`. */
+export function isConfidential(client: Client): boolean {
+  return !authMethods(client).includes('none')
+}
+
+/** Looks up clients in your own storage. An error is a 503 response; null is an unknown client. */
 export interface ClientRegistry {
   find(clientId: string): Promise<Client | null>
 }

@@ -3,7 +3,7 @@ import type { Exchange } from '../endpoint.js'
 import type { Form } from '../form.js'
 import type { TransportOptions } from '../options.js'
 import { clientAuthenticator, type ClientOptions } from './authenticate.js'
-import { type Client, wayOf } from './client.js'
+import { type Client, isConfidential } from './client.js'
 import { type Admission, clientPolicy } from './client-policy.js'
 import type { Clients } from './registry.js'
 
@@ -54,7 +54,7 @@ export function loginAdmission(
 
 /** Authentication also reads the certificate that tokens are bound to. */
 function mustAuthenticate(client: Client): boolean {
-  return wayOf(client) !== null || client.certificateBoundAccessTokens === true
+  return isConfidential(client) || client.tlsClientCertificateBoundAccessTokens === true
 }
 
 /** The members of a JSON object, read like the parameters of a form. The client is the one that the app has named. */

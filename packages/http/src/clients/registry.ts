@@ -1,105 +1,91 @@
 import { ConfigurationError } from '@baton/core'
-import { demandClientKeys } from './assertion.js'
-import { demandCertificates, demandTlsSubject } from './certificate.js'
-import { type Client, type ClientRegistry, wayOf } from './client.js'
-import { hashSecret, isSecretHash } from './secret.js'
+import { describeValue, optional, type OptionsOf, type Rule, text } from '@baton/core/options'
+import {
+  authMethods,
+  type Client,
+  clientMetadata,
+  type ClientRegistry,
+  type TokenEndpointAuthMethod,
+} from './client.js'
+import { hashSecret } from './secret.js'
 
-const MOST_ID_BYTES = 1024
-const KNOWN = [
-  'clientId',
-  'secret',
-  'secretHashes',
-  'keys',
-  'tlsSubject',
-  'certificates',
-  'certificateBoundAccessTokens',
-  'grantTypes',
-  'dpopBoundAccessTokens',
-  'introspects',
-  'firstParty',
-  'validAfter',
-  'rotation',
-]
+const staticClient = clientMetadata.extend({
+  /** The secret itself, for small set-ups. It is hashed at once and not kept. */
+  secret: optional(plainSecret()),
+})
 
 /** A client in a list. */
-export interface StaticClient extends Client {
-  /** The secret itself, for small set-ups: hashed at once and not kept. */
-  readonly secret?: string
-}
+export type StaticClient = OptionsOf<typeof staticClient>
 
-/** Where an endpoint finds clients: a list, or a registry of yours. */
+/** Where an endpoint looks up clients: a list, or your own registry. */
 export type Clients = ClientRegistry | readonly StaticClient[]
 
-/** Turns a list into a registry; a registry passes. Throws `ConfigurationError` for a list that cannot be meant. */
+/** A secret of any length: its hash never leaves this process. */
+function plainSecret(): Rule<string> {
+  const expected = 'text that is not empty'
+  return {
+    expected,
+    parse(value, option) {
+      if (typeof value === 'string' && value !== '') return value
+      throw new ConfigurationError(
+        option,
+        `must be ${expected}, got ${describeValue(value)}; omit it for a public client`,
+      )
+    },
+  }
+}
+
+/** Returns a registry for a list of clients, or the given registry. Throws `ConfigurationError` for an invalid list. */
 export function clientRegistry(clients: Clients): ClientRegistry {
   if (!isList(clients)) {
     if (typeof (clients as Partial<ClientRegistry> | null | undefined)?.find === 'function') return clients
-    throw new ConfigurationError('clients', 'is neither a list of clients nor an object with find(clientId)')
+    throw new ConfigurationError(
+      'clients',
+      `must be a list of clients or an object with find(clientId), got ${describeValue(clients)}`,
+    )
   }
   const byId = new Map<string, Client>()
-  for (const [index, client] of clients.entries()) {
-    const option = `clients[${String(index)}]`
-    checkStatic(client, option)
+  for (const [index, given] of clients.entries()) {
+    const client = parseStaticClient(given, `clients[${String(index)}]`)
     if (byId.has(client.clientId))
-      throw new ConfigurationError(`${option}.clientId`, `${JSON.stringify(client.clientId)} is in the list already`)
-    byId.set(client.clientId, withoutSecret(client))
+      throw new ConfigurationError(
+        `clients[${String(index)}].clientId`,
+        `must be unique, got ${JSON.stringify(client.clientId)}, the id of an earlier client`,
+      )
+    byId.set(client.clientId, client)
   }
   return { find: async (clientId) => byId.get(clientId) ?? null }
 }
 
-/** An id longer than any client can have need not be looked up. */
+/** Returns true if a client of these may authenticate by this method. The clients of a registry are not known beforehand. */
+export function mayHaveAuthMethod(clients: Clients, method: TokenEndpointAuthMethod): boolean {
+  return !isList(clients) || clients.some((client) => authMethods(client).includes(method))
+}
+
+/** Returns true if `clientId` can be the id of a client, so that the registry is asked. */
 export function isClientId(clientId: unknown): clientId is string {
-  return (
-    typeof clientId === 'string' &&
-    clientId !== '' &&
-    Buffer.byteLength(clientId) <= MOST_ID_BYTES &&
-    // NUL, or half of a surrogate pair, which only a body parser lets through.
-    !/[\0\p{Surrogate}]/u.test(clientId)
-  )
-}
-
-function withoutSecret({ secret, ...client }: StaticClient): Client {
-  if (secret === undefined) return client
-  return { ...client, secretHashes: [...(client.secretHashes ?? []), hashSecret(secret)] }
-}
-
-function checkStatic(client: StaticClient, option: string): void {
-  for (const name of Object.keys(client)) {
-    if (!KNOWN.includes(name))
-      throw new ConfigurationError(`${option}.${name}`, `is not known of a client; known are ${KNOWN.join(', ')}`)
+  try {
+    text().parse(clientId, 'clientId')
+    return true
+  } catch {
+    return false
   }
-  if (!isClientId(client.clientId))
-    throw new ConfigurationError(
-      `${option}.clientId`,
-      `is not a string of 1 to ${String(MOST_ID_BYTES)} bytes without NUL`,
-    )
-  const { introspects }: { readonly introspects?: unknown } = client
-  if (
-    introspects !== undefined &&
-    !(Array.isArray(introspects) && introspects.every((name) => typeof name === 'string'))
-  )
-    throw new ConfigurationError(`${option}.introspects`, 'is not a list of audiences')
-  const { firstParty }: { readonly firstParty?: unknown } = client
-  if (firstParty !== undefined && typeof firstParty !== 'boolean')
-    throw new ConfigurationError(`${option}.firstParty`, `must be true or false, got ${JSON.stringify(firstParty)}`)
+}
+
+const CREDENTIALS = ['secret', 'secretHashes', 'jwks', 'tokenEndpointAuthMethod'] as const
+
+function parseStaticClient(given: StaticClient, option: string): Client {
+  const { secret, ...client } = staticClient.parse('a client', given, `${option}.`)
   // An unset environment variable must not turn a confidential client into a public one.
-  if ('secret' in client && (typeof client.secret !== 'string' || client.secret === ''))
-    throw new ConfigurationError(`${option}.secret`, 'is empty; leave it out for a public client')
-  if ('secretHashes' in client) demandHashes(`${option}.secretHashes`, client.secretHashes)
-  if ('keys' in client) demandClientKeys(`${option}.keys`, client.keys)
-  if ('tlsSubject' in client) demandTlsSubject(`${option}.tlsSubject`, client.tlsSubject)
-  if ('certificates' in client) demandCertificates(`${option}.certificates`, client.certificates)
-  wayOf(withoutSecret(client))
+  for (const name of CREDENTIALS)
+    if (name in given && given[name] === undefined)
+      throw new ConfigurationError(`${option}.${name}`, 'must not be undefined; omit it for a public client')
+  authMethods({ ...client, secret }, `${option}.`)
+  return secret === undefined
+    ? client
+    : { ...client, secretHashes: [...(client.secretHashes ?? []), hashSecret(secret)] }
 }
 
-function demandHashes(option: string, hashes: unknown): void {
-  if (Array.isArray(hashes) && hashes.length > 0 && hashes.every(isSecretHash)) return
-  throw new ConfigurationError(
-    option,
-    'is not a list of hashes made by hashClientSecret; leave it out for a public client',
-  )
-}
-
-function isList(clients: Clients): clients is readonly StaticClient[] {
+export function isList(clients: Clients): clients is readonly StaticClient[] {
   return Array.isArray(clients)
 }

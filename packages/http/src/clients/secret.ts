@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { ConfigurationError } from '@baton/core'
-import { describeValue } from '@baton/core/options'
+import { describeValue, type Rule } from '@baton/core/options'
 
 /** 160 bits in base64, the minimum of RFC 6749 section 10.10 for generated credentials. */
 const MIN_LENGTH = 27
@@ -40,7 +40,20 @@ export function hashSecret(secret: string): string {
   return `sha256:${createHash('sha256').update('baton/client-secret/v1\0').update(secret).digest('base64url')}`
 }
 
-export function isSecretHash(value: unknown): value is SecretHash {
+/** A hash from `hashClientSecret`. Messages do not repeat the value, which may be a secret in plain text. */
+export function secretHash(): Rule<SecretHash> {
+  const expected = 'a hash from hashClientSecret, or { hash, expiresAt }'
+  return {
+    expected,
+    parse(value, option) {
+      if (isSecretHash(value)) return value
+      const got = typeof value === 'string' ? 'other text' : describeValue(value)
+      throw new ConfigurationError(option, `must be ${expected}, got ${got}`)
+    },
+  }
+}
+
+function isSecretHash(value: unknown): value is SecretHash {
   if (typeof value === 'string') return HASH.test(value)
   if (typeof value !== 'object' || value === null || !('hash' in value) || !('expiresAt' in value)) return false
   return typeof value.hash === 'string' && HASH.test(value.hash) && Number.isFinite(value.expiresAt)

@@ -28,7 +28,7 @@ interface Sessions {
 
 /**
  * Tells what a token is worth at this moment (RFC 7662), asking the store whether its session lives. A resource server is told of
- * access tokens for its own audience (`introspects`), and a client that authenticates of its own tokens; whatever else is asked is
+ * access tokens for its own audience (`introspectionAudiences`), and a client that authenticates of its own tokens; whatever else is asked is
  * `{"active":false}` and nothing more. Throws `ConfigurationError`.
  */
 export function introspectionEndpoint(tokens: RefreshTokens, options: IntrospectionOptions): Endpoint {
@@ -98,7 +98,7 @@ async function aboutAccessToken(
   claims: AccessTokenClaims,
   caller: Client,
 ): Promise<object | null> {
-  if (!isFor(claims, caller.introspects ?? []) && claims.client_id !== caller.clientId) return null
+  if (!isFor(claims, caller.introspectionAudiences ?? []) && claims.client_id !== caller.clientId) return null
   const family = await policy.alive(await tokens.find(claims.sid))
   if (family === null) return null
   const { scope, cnf } = claims

@@ -2,7 +2,7 @@ import { type RedeemOutcome, type RefreshTokens, sameConfirmation } from '@baton
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
 import type { Minting } from '../access-tokens/minting.js'
 import type { AuthorizationCode, AuthorizationCodes } from '../authorization-code.js'
-import { mayUse } from '../clients/client.js'
+import { mayRedirectTo, mayUse } from '../clients/client.js'
 import { type PlainResponse, soleHeader } from '../message.js'
 import { isVerifierFor } from '../pkce.js'
 import type { Exhausted } from '../rate-limits/bucket.js'
@@ -57,7 +57,7 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
 /** The request is from whom and for where the code was made, and proves the key that the code demands. */
 function matches(code: AuthorizationCode, { client, form, admission }: TokenRequest): boolean {
   if (code.reservation.grant.clientId !== client.clientId) return false
-  if (code.redirectUri !== form.get('redirect_uri')) return false
+  if (code.redirectUri !== form.get('redirect_uri') || !mayRedirectTo(client, code.redirectUri)) return false
   return code.confirmation === null || sameConfirmation(code.confirmation, admission.confirmation)
 }
 

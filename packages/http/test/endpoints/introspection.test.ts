@@ -33,8 +33,8 @@ import {
 const [RS1, RS2] = ['https://rs1.example', 'https://rs2.example'] as const
 const RS_SECRET = 'secret-of-a-resource-server-0123'
 const RESOURCE_SERVERS: readonly StaticClient[] = [
-  { clientId: 'rs1', secret: RS_SECRET, introspects: [RS1] },
-  { clientId: 'rs2', secret: RS_SECRET, introspects: [RS2] },
+  { clientId: 'rs1', secret: RS_SECRET, introspectionAudiences: [RS1] },
+  { clientId: 'rs2', secret: RS_SECRET, introspectionAudiences: [RS2] },
 ]
 
 const KINDS: Readonly<Record<string, () => AccessTokens>> = {
@@ -336,9 +336,9 @@ describe('the shape of the question', () => {
     const { tokens } = world()
     const accessToken = (async () => ({ accessToken: 'x', expiresIn: 1 })) as never
     expect(() => introspectionEndpoint(tokens, { clients: CLIENTS, accessToken })).toThrow(ConfigurationError)
-    expect(() => introspectionEndpoint(tokens, { clients: [{ clientId: 'x', introspects: RS1 as never }] })).toThrow(
-      ConfigurationError,
-    )
+    expect(() =>
+      introspectionEndpoint(tokens, { clients: [{ clientId: 'x', introspectionAudiences: RS1 as never }] }),
+    ).toThrow(ConfigurationError)
   })
 })
 
