@@ -7,14 +7,14 @@ const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}
 
 describe('mutants', () => {
   it.each(faults.map((fault) => [fault.name, fault] as const))(
-    'fits its file: %s',
+    'replaces text that occurs exactly once: %s',
     (_name, { file, find, replace }) => {
       expect(read(file).split(find)).toHaveLength(2)
       expect(replace).not.toBe(find)
     },
   )
 
-  it('no two faults have one name', () => {
+  it('gives every fault a unique name', () => {
     expect(new Set(faults.map(({ name }) => name)).size).toBe(faults.length)
   })
 })

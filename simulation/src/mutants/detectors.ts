@@ -3,16 +3,16 @@ import { join } from 'node:path'
 import type { Fault } from './faults.js'
 import type { WorkingCopy } from './working-copy.js'
 
-/** Something that may notice a fault. */
+/** A program that may detect a fault. */
 export interface Detector {
   readonly name: string
   detects(copy: WorkingCopy): Promise<boolean>
 }
 
-/** Beyond what any of them takes on a busy machine: whatever is longer hangs. */
+/** Longer than any of them takes on a busy machine. A longer run counts as a hang. */
 const TIMEOUT_MS = 900_000
 
-/** In the order of their price; the model knows core alone, and neither it nor the simulation uses a real store. */
+/** Ordered by duration. The model covers core only; neither the model nor the simulation uses a real store. */
 export function createDetectors({ tests, file }: Fault): readonly Detector[] {
   const model = createDetector('model', 'tsx', ['simulation/src/model/main.ts', '--states', '4000'])
   const simulation = createDetector('simulation', 'tsx', [
@@ -31,7 +31,7 @@ function createDetector(name: string, command: string, args: readonly string[]):
   return { name, detects: (copy) => fails(copy, command, args) }
 }
 
-/** Whether the command fails, or hangs. */
+/** Returns true if the command fails or hangs. */
 function fails({ folder }: WorkingCopy, command: string, args: readonly string[]): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const child = spawn(join(folder, 'node_modules', '.bin', command), args, { cwd: folder, stdio: 'ignore' })

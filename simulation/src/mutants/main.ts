@@ -5,10 +5,10 @@ import { type WorkingCopy, createCopy } from './working-copy.js'
 
 const USAGE = `pnpm mutants -- [--only TEXT] [--all] [--workers N]
 
-Puts one fault after another into a copy of the sources and looks who notices.
-  --only     only the faults whose name this regular expression matches
-  --all      asks every catcher, also once one of them has noticed
-  --workers  how many copies at a time; default 2`
+Inserts one fault at a time into a copy of the sources and reports which program detects it.
+  --only     only faults whose name matches this regular expression
+  --all      run every detector, even after the first one has detected the fault
+  --workers  number of copies in parallel; default 2`
 
 const { values } = parseArgs({
   options: {
@@ -37,7 +37,8 @@ async function main(): Promise<void> {
   async function work(): Promise<void> {
     const copy = await createCopy()
     try {
-      // What fails without a fault notices everything and shows nothing. One after another: they need the machine.
+      // A detector that fails without a fault would detect everything. One copy at a time: the detectors need the whole
+      // machine.
       await (worksAt = worksAt.then(() => assertBaseline(copy, waiting[0])))
       for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
         const verdict = await judge(copy, fault)
@@ -49,17 +50,17 @@ async function main(): Promise<void> {
     }
   }
 
-  console.log('seconds  caught by              fault')
+  console.log('seconds  detected by            fault')
   await Promise.all(Array.from({ length: Number(values.workers) }, work))
-  console.log(`${String(chosen.length)} faults, ${String(chosen.length - survivors.length)} caught`)
-  for (const name of survivors) console.log(`NOT CAUGHT: ${name}`)
+  console.log(`${String(chosen.length)} faults, ${String(chosen.length - survivors.length)} detected`)
+  for (const name of survivors) console.log(`NOT DETECTED: ${name}`)
   process.exitCode = survivors.length === 0 ? 0 : 1
 }
 
 async function assertBaseline(copy: WorkingCopy, fault: Fault | undefined): Promise<void> {
   if (fault === undefined) return
   for (const detector of createDetectors(fault)) {
-    if (await detector.detects(copy)) throw new Error(`${detector.name} fails without any fault; mend that first`)
+    if (await detector.detects(copy)) throw new Error(`${detector.name} fails without a fault; fix that first`)
   }
 }
 
@@ -79,6 +80,6 @@ async function judge(copy: WorkingCopy, fault: Fault): Promise<Verdict> {
 }
 
 function formatRow({ fault, detectedBy, seconds }: Verdict): string {
-  const by = detectedBy.length === 0 ? 'NOBODY' : detectedBy.join(', ')
-  return `${seconds.toFixed(1).padStart(7)}  ${by.padEnd(21)}  ${fault.name} (${fault.file})`
+  const names = detectedBy.length === 0 ? 'none' : detectedBy.join(', ')
+  return `${seconds.toFixed(1).padStart(7)}  ${names.padEnd(21)}  ${fault.name} (${fault.file})`
 }

@@ -3,17 +3,20 @@ import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import type { Fault } from './faults.js'
 
-/** The sources and their tests in a folder of their own, with the dependencies of the original. */
+/** The sources and tests in a temporary directory, with the installed dependencies of the original. */
 export interface WorkingCopy {
   readonly folder: string
-  /** Writes the fault into its file and returns what takes it out again. Throws where it no longer fits. */
+  /**
+   * Writes the fault into its file and returns a function that removes it. Throws if the text to replace is not found
+   * exactly once.
+   */
   inject(fault: Fault): Promise<() => Promise<void>>
   remove(): Promise<void>
 }
 
 const FILES = ['package.json', 'vitest.config.ts', 'tsconfig.json', 'tsconfig.base.json']
 
-/** What no source needs. */
+/** Generated directories. */
 const GENERATED = ['node_modules', 'dist', 'coverage', '.turbo', '.stryker']
 
 export async function createCopy(): Promise<WorkingCopy> {
@@ -32,7 +35,8 @@ export async function createCopy(): Promise<WorkingCopy> {
     async inject({ file, find, replace, name }) {
       const path = join(folder, file)
       const source = await readFile(path, 'utf8')
-      if (source.split(find).length !== 2) throw new Error(`the fault no longer fits into ${file}: ${name}`)
+      if (source.split(find).length !== 2)
+        throw new Error(`the text to replace does not occur exactly once in ${file}: ${name}`)
       await writeFile(
         path,
         source.replace(find, () => replace),
