@@ -27,8 +27,11 @@ export default {
       name: 'no-internals-of-other-packages',
       comment: 'Import another package by its name or by a subpath of its "exports".',
       severity: 'error',
-      from: { path: '^(packages|examples)/([^/]+)/|^(simulation|benchmarks)/' },
-      to: { path: '^packages/([^/]+)/(?!src/[^/]+\\.ts$)', pathNot: '^packages/$2/|node_modules' },
+      from: { path: '^(packages|internal|examples)/([^/]+)/' },
+      to: {
+        path: '^(packages|internal)/([^/]+)/(?!src/[^/]+\\.ts$)',
+        pathNot: '^(packages|internal)/$2/|node_modules',
+      },
     },
   ],
   options: {

@@ -44,7 +44,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['packages/**/*.ts', 'examples/**/*.ts', 'simulation/**/*.ts', 'benchmarks/**/*.ts'],
+    files: ['packages/**/*.ts', 'examples/**/*.ts', 'internal/**/*.ts'],
     rules: {
       'no-restricted-imports': [
         'error',

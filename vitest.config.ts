@@ -6,7 +6,7 @@ import { pageAsTextInVite } from './packages/console/page-as-text.ts'
 /** Ends what hangs. Real servers and noisy machines have their own idea of time, and no test is about speed. */
 const patience = { testTimeout: 120_000, hookTimeout: 120_000 }
 
-const sources = fileURLToPath(new URL('./packages/', import.meta.url))
+const root = fileURLToPath(new URL('./', import.meta.url))
 
 export default defineConfig({
   test: {
@@ -19,13 +19,17 @@ export default defineConfig({
         // Sources stand in for the builds, so that unit tests need none.
         resolve: {
           alias: [
-            { find: /^@baton\/([^/]+)$/, replacement: `${sources}$1/src/index.ts` },
-            { find: /^@baton\/(client|core)\/(.+)$/, replacement: `${sources}$1/src/$2.ts` },
+            {
+              find: /^@baton\/(http-parity|test-processes|test-servers)$/,
+              replacement: `${root}internal/$1/src/index.ts`,
+            },
+            { find: /^@baton\/([^/]+)$/, replacement: `${root}packages/$1/src/index.ts` },
+            { find: /^@baton\/(client|core)\/(.+)$/, replacement: `${root}packages/$1/src/$2.ts` },
           ],
         },
         test: {
           name: 'packages',
-          include: ['packages/*/test/**/*.test.ts', 'simulation/test/**/*.test.ts'],
+          include: ['packages/*/test/**/*.test.ts', 'internal/{http-parity,simulation,test-*}/test/**/*.test.ts'],
           ...patience,
         },
       },
@@ -33,7 +37,7 @@ export default defineConfig({
         // Examples are whole processes and run what users install: the builds.
         test: {
           name: 'examples',
-          include: ['examples/*/test/**/*.test.ts', 'benchmarks/test/**/*.test.ts'],
+          include: ['examples/*/test/**/*.test.ts', 'internal/benchmarks/test/**/*.test.ts'],
           ...patience,
         },
       },

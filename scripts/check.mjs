@@ -7,7 +7,7 @@ import { hasSubpaths, pack, publishedPackages, tarballOf, tryTarballs } from './
 await bootstrap()
 
 const folder = mkdtempSync(join(tmpdir(), 'baton-check-'))
-const SOURCES = ['packages', 'examples', 'simulation', 'benchmarks']
+const SOURCES = ['packages', 'internal', 'examples']
 const published = publishedPackages()
 const steps = [
   ['format', () => run('prettier', ['--check', '--log-level=warn', '.'])],

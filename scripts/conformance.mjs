@@ -72,7 +72,9 @@ function testsById() {
 }
 
 function testFiles() {
-  const folders = readdirSync('packages').map((name) => `packages/${name}/test`)
+  const folders = ['packages', 'internal'].flatMap((parent) =>
+    readdirSync(parent).map((name) => `${parent}/${name}/test`),
+  )
   return folders.flatMap(filesBelow).filter((file) => file.endsWith('.test.ts'))
 }
 

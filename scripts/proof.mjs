@@ -7,4 +7,4 @@ const [proof, ...args] = process.argv.slice(2)
 if (!PROOFS.includes(proof)) fail(`Which proof? One of ${PROOFS.join(', ')}.`)
 
 await bootstrap()
-process.exitCode = await run('tsx', [`simulation/src/${proof}/main.ts`, ...args.filter((arg) => arg !== '--')])
+process.exitCode = await run('tsx', [`internal/simulation/src/${proof}/main.ts`, ...args.filter((arg) => arg !== '--')])

@@ -19,7 +19,7 @@ const IDLE_MS = 500
  */
 export async function runPrograms(programs) {
   await provideParts(['Redis or Valkey'])
-  const { startPostgres, startRedis } = await import('../packages/test-servers/dist/index.js')
+  const { startPostgres, startRedis } = await import('../internal/test-servers/dist/index.js')
   const [redis, postgres] = await Promise.all([startRedis({}), startPostgres({ settings: { fsync: 'off' } })])
   const folder = emptyProject()
   const data = mkdtempSync(join(tmpdir(), 'baton-programs-'))

@@ -40,8 +40,8 @@ export async function tryTarballs(names, folder, runtimes = []) {
   const project = join(folder, 'project')
   mkdirSync(project)
   writeProgram(project, 'imports', importsOf(names))
-  writeProgram(project, 'smoke', readFileSync('packages/smoke/src/index.ts', 'utf8'))
-  writeFileSync(join(project, 'baton.test.cts'), readFileSync('packages/smoke/src/in-jest.ts', 'utf8'))
+  writeProgram(project, 'smoke', readFileSync('internal/smoke/src/index.ts', 'utf8'))
+  writeFileSync(join(project, 'baton.test.cts'), readFileSync('internal/smoke/src/in-jest.ts', 'utf8'))
   writeFileSync(
     join(project, 'imports.test.cts'),
     "declare const test: Function\ntest('every package can be required', () => void require('./imports.cjs'))\n",
@@ -124,7 +124,7 @@ function companionsOf(names) {
     const wanted = peers.flatMap((peer) => [peer, `@types/${peer}`]).filter((peer) => peer in devDependencies)
     return wanted.map((peer) => `${peer}@${installedVersion(join('packages', name), peer)}`)
   })
-  const servers = SMOKE_SERVERS.map((name) => `${name}@${installedVersion('packages/smoke', name)}`)
+  const servers = SMOKE_SERVERS.map((name) => `${name}@${installedVersion('internal/smoke', name)}`)
   return [...new Set([...companions, ...servers, `@types/node@${installedVersion('.', '@types/node')}`, UNTYPED])]
 }
 

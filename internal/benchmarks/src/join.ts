@@ -4,7 +4,7 @@ import { plotOf } from './report/plot.js'
 import type { Summary } from './report/summary.js'
 
 /*
- * Writes one table and one plot for several runs: `node benchmarks/dist/join.js name run.json … [-- rows of the plot]`. Of a row that
+ * Writes one table and one plot for several runs: `node internal/benchmarks/dist/join.js name run.json … [-- rows of the plot]`. Of a row that
  * is in several of them the fastest one counts, for every row alike: neighbours on the machine only ever take away.
  */
 

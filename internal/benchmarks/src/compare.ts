@@ -8,8 +8,8 @@ import { rowsNamed } from './row.js'
  * Lets rows take turns that are too short for the machine to change its mood in between: what one costs more than another shows to a
  * microsecond, on a machine whose neighbours make each of them a third slower now and then.
  *
- *   node benchmarks/dist/compare.js bare/node baton/node/memory/sealed
- *   node benchmarks/dist/compare.js baton/node/redis/sealed --with=../another-checkout
+ *   node internal/benchmarks/dist/compare.js bare/node baton/node/memory/sealed
+ *   node internal/benchmarks/dist/compare.js baton/node/redis/sealed --with=../another-checkout
  */
 
 const { values: flags, positionals: names } = parseArgs({
@@ -28,7 +28,7 @@ const checkouts = [
   { label: '', folder: {} },
   ...(flags.with === undefined
     ? []
-    : [{ label: ` of ${flags.with}`, folder: { folder: pathToFileURL(`${flags.with}/benchmarks/dist/`) } }]),
+    : [{ label: ` of ${flags.with}`, folder: { folder: pathToFileURL(`${flags.with}/internal/benchmarks/dist/`) } }]),
 ]
 
 interface Turn {

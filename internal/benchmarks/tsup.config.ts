@@ -1,5 +1,5 @@
 import { defineConfig, type Options } from 'tsup'
-import { program } from '../tsup.base.ts'
+import { program } from '../../tsup.base.ts'
 
 /** The harness, and the processes that it starts. */
 export default defineConfig({

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const packages = fileURLToPath(new URL('../../', import.meta.url))
+const root = fileURLToPath(new URL('../../../', import.meta.url))
 
 export interface BuiltProgram {
   readonly path: string
@@ -30,8 +30,12 @@ export async function buildProgram(
     logLevel: 'error',
     resolve: {
       alias: [
-        { find: /^@baton\/([^/]+)$/, replacement: `${packages}$1/src/index.ts` },
-        { find: /^@baton\/([^/]+)\/(.+)$/, replacement: `${packages}$1/src/$2.ts` },
+        {
+          find: /^@baton\/(http-parity|test-processes|test-servers)$/,
+          replacement: `${root}internal/$1/src/index.ts`,
+        },
+        { find: /^@baton\/([^/]+)$/, replacement: `${root}packages/$1/src/index.ts` },
+        { find: /^@baton\/([^/]+)\/(.+)$/, replacement: `${root}packages/$1/src/$2.ts` },
       ],
     },
     ssr: { external: [...external, 'vite'] },

@@ -14,9 +14,9 @@ const TIMEOUT_MS = 900_000
 
 /** Ordered by duration. The model covers core only; neither the model nor the simulation uses a real store. */
 export function createDetectors({ tests, file }: Fault): readonly Detector[] {
-  const model = createDetector('model', 'tsx', ['simulation/src/model/main.ts', '--states', '4000'])
+  const model = createDetector('model', 'tsx', ['internal/simulation/src/model/main.ts', '--states', '4000'])
   const simulation = createDetector('simulation', 'tsx', [
-    'simulation/src/simulate/main.ts',
+    'internal/simulation/src/simulate/main.ts',
     '--schedules',
     '300',
     '--workers',

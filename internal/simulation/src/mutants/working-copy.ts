@@ -49,7 +49,8 @@ export async function createCopy(): Promise<WorkingCopy> {
 
 async function listDirectories(): Promise<string[]> {
   const packages = await readdir('packages')
-  return [...packages.map((name) => join('packages', name)), 'simulation']
+  const internal = ['http-parity', 'simulation', 'test-processes', 'test-servers']
+  return [...packages.map((name) => join('packages', name)), ...internal.map((name) => join('internal', name))]
 }
 
 async function link(path: string, folder: string): Promise<void> {
