@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config'
 
-/** The tests that say what core does, one rule at a time. Long random runs stay out: they would be repeated for every mutant. */
+/**
+ * The tests that specify core rule by rule. Long random runs are excluded, because they would be repeated for every
+ * mutant.
+ */
 export default defineConfig({
   test: {
     root: '.',

@@ -5,11 +5,14 @@ import { createTargets, type FuzzTarget } from '../src/fuzz/targets.js'
 
 const limits = { seed: 'test', maxMs: Infinity }
 
-describe('all that reads what strangers write', async () => {
+describe('every parser of untrusted input', async () => {
   const targets = await createTargets()
-  it.each(targets.map((target) => [target.name, target] as const))('refuses, in time: %s', async (_name, target) => {
-    expect(await fuzz(target, { ...limits, inputs: 1500 })).toMatchObject({ inputs: 1500, failure: null })
-  })
+  it.each(targets.map((target) => [target.name, target] as const))(
+    'a parser rejects random input in time: %s',
+    async (_name, target) => {
+      expect(await fuzz(target, { ...limits, inputs: 1500 })).toMatchObject({ inputs: 1500, failure: null })
+    },
+  )
 })
 
 describe('every adapter', () => {
@@ -19,7 +22,7 @@ describe('every adapter', () => {
   })
   afterAll(() => raw.close())
 
-  it('survives whatever comes over a socket', async () => {
+  it('every adapter survives random bytes on a socket', async () => {
     expect(raw.targets).toHaveLength(4)
     for (const target of raw.targets)
       expect(await fuzz(target, { ...limits, inputs: 150 })).toMatchObject({ inputs: 150, failure: null })
@@ -28,20 +31,20 @@ describe('every adapter', () => {
 
 describe('the fuzzer', () => {
   const careless: FuzzTarget = {
-    name: 'a parser that falls over a quotation mark',
+    name: 'a parser that fails on a quotation mark',
     seeds: ['abc'],
     async feed(input) {
-      if (Buffer.from(input).includes('"')) throw new Error('fell over')
+      if (Buffer.from(input).includes('"')) throw new Error('unexpected quotation mark')
     },
   }
 
-  it('finds what a parser falls over, and says with what', async () => {
+  it('the fuzzer finds the input on which a parser fails', async () => {
     const { failure } = await fuzz(careless, { ...limits, inputs: 100_000 })
-    expect(failure).toMatchObject({ message: 'Error: fell over' })
+    expect(failure).toMatchObject({ message: 'Error: unexpected quotation mark' })
     expect(Buffer.from(failure!.input, 'base64').toString()).toContain('"')
   })
 
-  it('makes the same inputs of the same seed', async () => {
+  it('the fuzzer makes the same inputs from the same seed', async () => {
     const again = () => fuzz(careless, { ...limits, inputs: 100_000 })
     const [one, other] = [await again(), await again()]
     expect(other.failure).toEqual(one.failure)

@@ -4,14 +4,14 @@ import { run } from '../src/simulate/run.js'
 import { scheduleSeed, playAll } from '../src/simulate/schedules.js'
 import { cutPlan, shrink, NO_CUT } from '../src/simulate/shrink.js'
 
-/** A short form of the proof: `pnpm proofs`, which CI runs, plays 10 000. */
+/** A short form of the proof. `pnpm proofs`, which CI runs, plays 10 000 schedules. */
 const SCHEDULES = 1_500
 /** The limit for a machine that runs other tests at the same time. */
 const BUSY_MACHINE_MS = 600_000
 
 describe('the simulation', () => {
   it(
-    'breaks no invariant, and meets all that it is about',
+    'the simulation violates no invariant and meets every kind of event',
     async () => {
       const tally = await playAll({ seed: 'test', first: 0, count: SCHEDULES })
       expect(tally.failures).toEqual([])
@@ -23,7 +23,7 @@ describe('the simulation', () => {
     BUSY_MACHINE_MS,
   )
 
-  it('plays the same plan the same way, to the last line', async () => {
+  it('the simulation plays the same plan the same way, down to the last line', async () => {
     const met = new Set<string>()
     for (let schedule = 0; schedule < 20; schedule += 1) {
       const plan = createPlan(scheduleSeed('again', schedule))
@@ -35,7 +35,7 @@ describe('the simulation', () => {
     expect(met.size).toBe(6)
   })
 
-  it('plays another plan another way', async () => {
+  it('the simulation plays another plan in another way', async () => {
     const digests = await Promise.all(
       [1, 2, 3].map(async (one) => (await run(createPlan(scheduleSeed('other', one)))).digest),
     )
@@ -44,7 +44,7 @@ describe('the simulation', () => {
 })
 
 describe('a cut', () => {
-  it('leaves out what it names and nothing else', () => {
+  it('a cut leaves out only what it names', () => {
     const plan = createPlan('cut/1')
     expect(cutPlan(plan, NO_CUT)).toEqual(plan)
     const cut = cutPlan(plan, { without: [0], calm: ['slow'], lengthMs: null })
@@ -52,7 +52,7 @@ describe('a cut', () => {
     expect(cut.rates).toEqual({ ...plan.rates, slow: 0 })
   })
 
-  it('of a plan that breaks nothing is none', async () => {
+  it('the cut of a plan without a violation is empty', async () => {
     expect(await shrink(createPlan('cut/2'), 'I1')).toEqual(NO_CUT)
   })
 })

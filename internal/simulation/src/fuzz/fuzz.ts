@@ -4,7 +4,7 @@ import type { FuzzTarget } from './targets.js'
 
 export interface FuzzLimits {
   readonly seed: string
-  /** Whichever comes first ends it. */
+  /** The run ends at the first limit. */
   readonly inputs: number
   readonly maxMs: number
 }
@@ -12,14 +12,14 @@ export interface FuzzLimits {
 export interface FuzzReport {
   readonly inputs: number
   readonly slowestMs: number
-  /** The first input that had an effect, in base64. */
+  /** The first input that failed, in base64. */
   readonly failure: { readonly message: string; readonly input: string } | null
 }
 
 const MAX_POOL_SIZE = 200
 const MAX_INPUT_LENGTH = 4096
 
-/** Feeds one target with its seeds and with what can be made of them. The same seed makes the same inputs. */
+/** Feeds one target with its seeds and with mutations of them. The same seed gives the same inputs. */
 export async function fuzz(target: FuzzTarget, { seed, inputs, maxMs }: FuzzLimits): Promise<FuzzReport> {
   const rng = createRng(`${seed}/${target.name}`)
   const pool: Uint8Array[] = target.seeds.map((text) => Buffer.from(text))
@@ -37,7 +37,8 @@ export async function fuzz(target: FuzzTarget, { seed, inputs, maxMs }: FuzzLimi
       return { inputs: fed + 1, slowestMs, failure }
     }
     slowestMs = Math.max(slowestMs, performance.now() - before)
-    // Grown from one another, inputs move away from what is well formed; not too far, or they are only noise.
+    // Mutated inputs are mutated again, so that they move away from well-formed ones. Not all are kept, or only noise
+    // would remain.
     if (rng.chance(0.1) && input.length < MAX_INPUT_LENGTH)
       pool[pool.length < MAX_POOL_SIZE ? pool.length : rng.between(target.seeds.length, MAX_POOL_SIZE - 1)] = input
   }

@@ -6,10 +6,10 @@ import { createTargets } from './targets.js'
 
 const USAGE = `pnpm fuzz -- [--seconds N] [--seed S] [--target TEXT]
 
-Feeds all that reads what strangers write. Nothing may throw, be accepted, answer 500, or take long.
-  --seconds  for each target; default 10
-  --seed     the same seed makes the same inputs; default a new one
-  --target   only the targets whose name contains this`
+Sends random inputs to every parser of untrusted data. None may throw, be accepted, answer 500 or take long.
+  --seconds  duration for each target; default 10
+  --seed     the same seed gives the same inputs; default random
+  --target   only targets whose name contains this text`
 
 const { values } = parseArgs({
   options: {

@@ -23,7 +23,7 @@ const TOKENS = [
   'null',
 ]
 
-/** What becomes of an input that is well formed when somebody careless or malicious has had it. */
+/** Changes a well-formed input in one to four places. */
 export function mutate(input: Uint8Array, others: readonly Uint8Array[], rng: Rng): Uint8Array {
   let bytes: Buffer = Buffer.from(input)
   for (let count = rng.between(1, 4); count > 0; count -= 1) bytes = mutateOnce(bytes, others, rng)

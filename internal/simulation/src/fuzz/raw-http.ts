@@ -25,7 +25,7 @@ const REQUESTS = [
   'OPTIONS * HTTP/1.0\r\n\r\n',
 ]
 
-/** The same endpoint behind every adapter, on real sockets. `close` ends the servers. */
+/** Creates a target for the same endpoint behind each adapter, on real sockets. `close` stops the servers. */
 export async function createRawTargets(): Promise<{ targets: readonly FuzzTarget[]; close: () => Promise<void> }> {
   const tokens = createRefreshTokens({
     store: memoryStore(),
@@ -62,7 +62,7 @@ export async function createRawTargets(): Promise<{ targets: readonly FuzzTarget
   }
 }
 
-/** Whatever the bytes are, nobody is served and nothing breaks: every answer that comes is a refusal, and then the server lives. */
+/** Sends the input. Every response must be a rejection, and the server must still answer the next request. */
 async function feed(port: number, input: Uint8Array): Promise<void> {
   assertRejections(await exchange(port, input))
   const [request = ''] = REQUESTS
@@ -71,14 +71,14 @@ async function feed(port: number, input: Uint8Array): Promise<void> {
 
 function assertRejections(response: string, minCount = 0): void {
   const statuses = [...response.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
-  if (statuses.length < minCount) throw new Error('the server does not answer any more')
-  // Express answers OPTIONS by itself, and an adapter lets what is not its own business pass.
+  if (statuses.length < minCount) throw new Error('the server does not respond any more')
+  // Express answers OPTIONS itself, and adapters pass on requests for other routes.
   const wrong = statuses.find((status) => status >= 500 && status !== 501 && status !== 505)
-  if (wrong !== undefined) throw new Error(`it was answered with ${String(wrong)}`)
-  if (/"access_token"|refresh_token":/.test(response)) throw new Error('somebody was served')
+  if (wrong !== undefined) throw new Error(`the response has the status ${String(wrong)}`)
+  if (/"access_token"|refresh_token":/.test(response)) throw new Error('the response contains a token')
 }
 
-/** Says it, hangs up, and hears what comes. */
+/** Sends the bytes, closes the connection for writing and reads the response. */
 function exchange(port: number, bytes: Uint8Array): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
@@ -91,7 +91,7 @@ function exchange(port: number, bytes: Uint8Array): Promise<string> {
       resolve(Buffer.concat(chunks).toString('latin1'))
     })
     socket.setTimeout(TIMEOUT_MS, () => {
-      reject(new Error('the server keeps the connection open and says nothing'))
+      reject(new Error('the server keeps the connection open without a response'))
       socket.destroy()
     })
   })

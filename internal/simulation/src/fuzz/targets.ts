@@ -4,22 +4,22 @@ import { createRefreshTokens, type TokenStore } from '@baton/core'
 import { type Endpoint, type PlainRequest, type PlainResponse, refreshEndpoint, revocationEndpoint } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
 
-/** Something that reads what strangers write. */
+/** A parser of untrusted input. */
 export interface FuzzTarget {
   readonly name: string
-  /** What is well formed, or nearly: where a fuzzer begins. */
+  /** Well-formed or almost well-formed inputs to start from. */
   readonly seeds: readonly string[]
-  /** Rejects when the input had an effect that it must not have. */
+  /** Rejects if the input had a forbidden effect. */
   readonly feed: (input: Uint8Array) => Promise<void>
 }
 
 const SECRET = 'the secret of the fuzz targets, long enough.'
 const CLIENT_SECRET = 'a secret that no fuzzer finds by chance'
 const NOW = Date.UTC(2030, 0, 1)
-/** Of the processor's time: a busy machine makes nothing slow here. */
+/** CPU time, so that a busy machine does not matter. */
 const MAX_CPU_MS = 1000
 
-/** Targets on one server, whose only family nothing may change. */
+/** Creates the targets on one server. No input may change its only family. */
 export async function createTargets(): Promise<readonly FuzzTarget[]> {
   const store = memoryStore()
   let writes = 0
@@ -44,16 +44,19 @@ export async function createTargets(): Promise<readonly FuzzTarget[]> {
   const { refreshToken } = await tokens.issue({ subject: 'alice', clientId: 'web', scope: 'a b' })
   const { refreshToken: cookie } = await tokens.issue({ subject: 'alice' })
 
-  /** Whatever it was, it is answered, in time, as a refusal that says nothing of itself and changes nothing. */
+  /** Asserts that the endpoint rejects the request in time, without details and without a write. */
   async function assertRejected(endpoint: Endpoint, request: PlainRequest): Promise<void> {
     const before = writes
     const startedAt = process.cpuUsage()
     const response = await endpoint(request)
     const { user, system } = process.cpuUsage(startedAt)
     const cpuMs = (user + system) / 1000
-    assert(response.status >= 400 && response.status < 500, () => `it was answered with ${String(response.status)}`)
-    assert(cpuMs < MAX_CPU_MS, () => `it took ${String(Math.round(cpuMs))} ms`)
-    assert(writes === before, () => 'it changed something')
+    assert(
+      response.status >= 400 && response.status < 500,
+      () => `the response has the status ${String(response.status)}`,
+    )
+    assert(cpuMs < MAX_CPU_MS, () => `the response took ${String(Math.round(cpuMs))} ms`)
+    assert(writes === before, () => 'the input caused a write')
     assertSafeErrorResponse(response)
   }
 
@@ -74,7 +77,7 @@ export async function createTargets(): Promise<readonly FuzzTarget[]> {
       },
     },
     {
-      // The client has no credentials here, so that nothing that is sent may succeed.
+      // The client has no credentials here, so that no request may succeed.
       name: 'form of the token endpoint',
       seeds: [form(refresh), form({ ...refresh, scope: 'a', resource: 'https://a' }), 'a=b&a=%zz&&=&+', 'scope[]=a'],
       feed: (input) => assertRejected(token, createRequest({ headers: formType, body: input })),
@@ -128,14 +131,14 @@ export async function createTargets(): Promise<readonly FuzzTarget[]> {
         assertRejected(
           token,
           createRequest({
-            // The proof is looked at before the token is.
+            // The proof is checked before the token.
             headers: { ...formType, dpop: [toHeader(input)] },
             body: Buffer.from(form({ ...refresh, client_id: 'pub', refresh_token: 'brt_no' })),
           }),
         ),
     },
     {
-      name: 'answers as the client reads them',
+      name: 'responses that the client parses',
       seeds: [
         '{"access_token":"a","token_type":"Bearer"',
         '{"error":"invalid_grant"',
@@ -149,16 +152,18 @@ export async function createTargets(): Promise<readonly FuzzTarget[]> {
   ]
 }
 
-/** Half an answer, or anybody else's, signs nobody out: that takes a JSON object that says `invalid_grant`. */
+/**
+ * A truncated or foreign response must not sign the user out. Only a JSON object with the error `invalid_grant` may.
+ */
 async function feedClient(input: Uint8Array): Promise<void> {
   const body = toText(input)
   const storage = memoryStorage()
   let isSent = false
   const environment: Environment = {
     fetch: async () => {
-      assert(!isSent, () => 'it was asked for twice')
+      assert(!isSent, () => 'the client sent a second request')
       isSent = true
-      // Patience would take real time: what is "later" is so late that nobody waits.
+      // A retry would take real time. The delay is so long that the client does not wait.
       return new Response(body, { status: 400, headers: { 'retry-after': '600' } })
     },
     now: () => NOW,
@@ -173,12 +178,12 @@ async function feedClient(input: Uint8Array): Promise<void> {
   await session.login({ access_token: 'a', token_type: 'bearer', expires_in: 0, refresh_token: 'r' })
   await session.getAccessToken().then(
     () => {
-      throw new Error('an error was taken for a success')
+      throw new Error('an error was accepted as a success')
     },
     () => undefined,
   )
   const isOut = session.snapshot().status === 'signedOut'
-  assert(!isOut || isInvalidGrant(body), () => 'it signed somebody out')
+  assert(!isOut || isInvalidGrant(body), () => 'the response signed the user out')
 }
 
 function isInvalidGrant(body: string): boolean {
@@ -201,13 +206,13 @@ function createRequest({ headers, body }: Pick<PlainRequest, 'headers'> & { read
   }
 }
 
-/** What a server may say about what it does not understand: an error of the RFC's characters, never to be stored, and no cookie. */
+/** Asserts that an error response has a valid error code, may not be stored and sets no cookie. */
 function assertSafeErrorResponse({ headers, body }: PlainResponse): void {
   const names = headers.map(([name]) => name)
-  assert(!names.includes('set-cookie'), () => 'a refusal set a cookie')
+  assert(!names.includes('set-cookie'), () => 'a rejection set a cookie')
   assert(
     headers.some(([name, value]) => name === 'cache-control' && value === 'no-store'),
-    () => 'it may be cached',
+    () => 'the response may be cached',
   )
   const { error, error_description: description = '' } = JSON.parse(body ?? '{}') as Record<string, unknown>
   assert(typeof error === 'string' && /^[a-z_]+$/.test(error), () => `the error is ${String(error)}`)
@@ -226,7 +231,7 @@ function toText(input: Uint8Array): string {
   return Buffer.from(input).toString()
 }
 
-/** As Node hands headers on: bytes as they come, without line breaks. */
+/** Header values as Node returns them: bytes without line breaks. */
 function toHeader(input: Uint8Array): string {
   return Buffer.from(input)
     .toString('latin1')

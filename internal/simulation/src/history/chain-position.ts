@@ -1,14 +1,14 @@
 import type { Lineage, Link } from './lineage.js'
 
-/** Where a token stands by the history of what was committed. */
+/** The position of a token in the chain of committed rotations. */
 export type ChainPosition =
-  /** Nobody has exchanged it, as far as the store remembers. */
+  /** The store has no exchange of this token. */
   | { readonly kind: 'current' }
-  /** It has been exchanged, by this link; `isUsedUp` when its successor has been as well. */
+  /** This link exchanged the token. `isUsedUp` is true if the successor has been exchanged as well. */
   | { readonly kind: 'spent'; readonly link: Link; readonly isUsedUp: boolean }
-  /** The store forgot the one exchange that made it. */
+  /** The store has lost only the exchange that created this token. */
   | { readonly kind: 'ahead' }
-  /** The store forgot more than that, or has gone on without it. */
+  /** The store has lost more than one exchange, or has committed other exchanges since. */
   | { readonly kind: 'severed' }
 
 export function findPosition(chain: readonly Link[], lineage: Lineage, text: string): ChainPosition {
@@ -20,16 +20,17 @@ export function findPosition(chain: readonly Link[], lineage: Lineage, text: str
   return { kind: 'spent', link: successor, isUsedUp: chain.length > place + 2 }
 }
 
-/** The rotation that a token came from. */
+/** Returns the rotation that created a token. */
 export function requireSource(lineage: Lineage, text: string): string {
   const source = lineage.findSource(text)
-  if (source === undefined) throw new Error('nobody was ever given this token')
+  if (source === undefined) throw new Error('this token was never issued')
   return source
 }
 
 /**
- * The chain after an exchange. A heal brings back the rotation that the store had forgotten: the token that was shown is the proof
- * that there was one.
+ * Returns the chain after an exchange. A heal restores the rotation that the store had lost: the presented token proves
+ * that it
+ * happened.
  */
 export function extendChain(
   chain: readonly Link[],

@@ -1,29 +1,30 @@
-/** One committed rotation, as seen from outside the core: who showed what, and when. */
+/** One committed rotation, as observed outside core: the presented token and the times. */
 export interface Link {
   readonly verifier: string
-  /** The token that was presented for it; null for the first of all. */
+  /** The presented token; null for the first link of a chain. */
   readonly presented: string | null
-  /** When the command was made, and when the store carried it out. */
+  /** The time of the command, and the time at which the store executed it. */
   readonly madeAt: number
   readonly appliedAt: number
-  /** The Idempotency-Key that came with it. */
+  /** The Idempotency-Key of the request. */
   readonly key: string | null
 }
 
 /**
- * What is known of tokens in every future alike: of which rotation each is the fruit, and from which that one sprang. It is
- * learnt from what was sent to the store and from what was answered, never from the code under test.
+ * The origin of every token: the rotation that created it and the parent of that rotation. The same in all branches of
+ * a search.
+ * Derived from store commands and responses, never from the code under test.
  */
 export interface Lineage {
-  /** The rotation that a token came from. Undefined for a token that was never handed out. */
+  /** The rotation that created a token; undefined for a token that was never issued. */
   findSource(text: string): string | undefined
   findLink(verifier: string): Link | undefined
   findParent(verifier: string): string | undefined
-  /** Notes a rotation. */
+  /** Records a rotation. */
   noteLink(link: Link, parent: string | null): void
-  /** Notes an answer; returns the token that the same rotation gave to somebody before, where it differs. */
+  /** Records the token of a response. Returns an earlier token of the same rotation if it differs, else null. */
   noteToken(verifier: string, text: string): string | null
-  /** A short name for stories: `#2` is of the second generation, `#2'` another one of it. */
+  /** A short name for reports: `#2` is a token of generation 2, `#2'` another one of that generation. */
   describeToken(text: string): string
 }
 
@@ -53,6 +54,6 @@ export function createLineage(): Lineage {
       names.set(text, `#${String(generation)}${"'".repeat(count)}`)
       return null
     },
-    describeToken: (text) => names.get(text) ?? 'a token that was never handed out',
+    describeToken: (text) => names.get(text) ?? 'a token that was never issued',
   }
 }

@@ -1,4 +1,4 @@
-/** Something happened that must never happen: names the invariant of docs/reliability.md. */
+/** A violated invariant. The ids are those of docs/reliability.md. */
 export class Violation extends Error {
   override readonly name = 'Violation'
   readonly invariant: string

@@ -1,6 +1,6 @@
 import type { Place } from './world.js'
 
-/** The Idempotency-Key of an attempt to leave one generation: one for each token and storage, whoever of those who share it asks. */
+/** The Idempotency-Key of an attempt to exchange one token. Tabs that share a storage share it. */
 export function createAttemptKey(place: Place, text: string): string {
   return `${place}: ${text}`
 }

@@ -15,38 +15,38 @@ import {
   type RotateOutcome,
 } from '@baton/core'
 
-/** What a call asks of the world before it can go on. */
+/** An external call that core waits for. */
 export type WorldCall =
   | { readonly method: 'create'; readonly record: FamilyRecord }
   | { readonly method: 'find'; readonly id: FamilyId }
   | { readonly method: 'rotate'; readonly command: RotateCommand }
   | { readonly method: 'revoke'; readonly id: FamilyId; readonly revocation: Revocation }
-  /** Work of the app that may fail: signing by a remote service, asking a user database. */
+  /** A hook of the app that may fail, such as a remote signing service or a user database. */
   | { readonly method: 'prepare' }
-  /** Whether another system knows a token. */
+  /** The lookup of a token in the legacy system. */
   | { readonly method: 'accept' }
 
-/** What the world says, and when. Records are compared by content, so equal ones may be different objects. */
+/** The result of an external call, and its time. Records are compared by content. */
 export type Reply =
   | { readonly at: number; readonly kind: 'record'; readonly record: FamilyRecord | null }
   | { readonly at: number; readonly kind: 'done' | 'unknown' | 'failure' }
 
 export interface CallRequest {
   readonly kind: 'rotate' | 'redeem' | 'revoke'
-  /** The token, or the code. */
+  /** The token or the code. */
   readonly text: string
   readonly idempotencyKey: string | null
   readonly clientId: string
-  /** It comes with all that it takes to redeem a code. */
+  /** The request meets all requirements of the code. */
   readonly matches: boolean
   readonly confirmation: Confirmation | null
   readonly confidential: boolean
-  /** The app has work to do before every answer. */
+  /** The app has a hook that runs before every response. */
   readonly hasHook: boolean
-  /** Which of the processes serves it. */
+  /** Index of the process that serves the request. */
   readonly process: number
   readonly arrivedAt: number
-  /** Determines the randomness of this call, and of no other. */
+  /** The seed for the randomness of this call only. */
   readonly seed: string
 }
 
@@ -57,7 +57,9 @@ type CallStep =
   | { readonly kind: 'returns'; readonly outcome: CallOutcome }
   | { readonly kind: 'throws'; readonly error: unknown }
 
-/** A call into the core, stopped where it waits for the world. It is a value: resume it twice, and there are two futures. */
+/**
+ * A call into core, suspended at an external call. It is immutable: resuming it twice gives two independent futures.
+ */
 export interface CoreCall {
   readonly request: CallRequest
   readonly replies: readonly Reply[]
@@ -77,15 +79,15 @@ export interface CoreOptions {
   readonly confirmation: Confirmation | null
 }
 
-/** What the family begins with: a token that was issued, or one that has still to be exchanged for the first. */
-export type Origin = 'a token' | 'a code' | 'a token of another system'
+/** The first token of the family: an issued token, or a code or legacy token that has yet to be exchanged. */
+export type Origin = 'a token' | 'a code' | 'a legacy token'
 
 /** What the first holder has. */
 interface FirstToken {
   readonly text: string
-  /** Null where no family has been made of it yet. */
+  /** Null until a family exists. */
   readonly record: FamilyRecord | null
-  /** When it ends, if it is a code. */
+  /** The expiry of a code; null for tokens. */
   readonly expiresAt: number | null
 }
 
@@ -95,7 +97,7 @@ export interface ResumableCore {
   resume(call: CoreCall, reply: Reply): Promise<CoreCall>
 }
 
-/** One run of a call, from its beginning to where the replies end. */
+/** One execution of a call, from its start until the replies run out. */
 interface Run {
   readonly request: Pick<CallRequest, 'seed' | 'arrivedAt'>
   readonly replies: readonly Reply[]
@@ -107,16 +109,18 @@ interface Run {
 }
 
 const MAX_CACHED_CALLS = 200_000
-const CODE = 'the code that everything begins with'
-const FOREIGN = 'the token of another system'
+const CODE = 'the code from which everything starts'
+const FOREIGN = 'the legacy token'
 const CODE_SECONDS = 60
 const FOREIGN_GRANT = { subject: 'alice', expiresAt: Date.UTC(2031, 0, 1) }
 const ISSUE = 'issue'
 
 /**
- * The real core as a function from what a call has been told so far to what it does next. An async function cannot be copied
- * while it waits; but it depends on nothing but its request, the clock, its randomness and the replies, so that running it again
- * with all of these brings it back to the same place. That is what lets a search go back and try another order.
+ * The real core as a function from the replies so far to the next step. A suspended async function cannot be copied,
+ * but it depends
+ * only on its request, the clock, its randomness and the replies. Running it again with the same inputs leads to the
+ * same state,
+ * which allows a search to go back and try another order.
  */
 export function resumableCore({ processes, confirmation, ...policy }: CoreOptions): ResumableCore {
   let run = createRun({ seed: ISSUE, arrivedAt: 0 }, [], () => undefined)
@@ -134,7 +138,7 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
     mine.replied += 1
     return Promise.resolve().then(() => {
       mine.clock = reply.at
-      if (reply.kind === 'failure') throw new Error('the connection is gone')
+      if (reply.kind === 'failure') throw new Error('the connection failed')
       return read(reply)
     })
   }
@@ -166,7 +170,7 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
 
   function getCore(process: number): RefreshTokens {
     const core = cores[process]
-    if (core === undefined) throw new Error(`there is no process ${String(process)}`)
+    if (core === undefined) throw new Error(`no process has the index ${String(process)}`)
     return core
   }
 
@@ -178,7 +182,7 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
       case 'revoke':
         return core.revoke({ refreshToken: text, reason: 'logout' })
       case 'redeem':
-        if (reservation === undefined) throw new Error('nobody was given a code')
+        if (reservation === undefined) throw new Error('no code was issued')
         return core.redeem({ reservation, matches, confirmation: provenKey, idempotencyKey, ...work })
       case 'rotate':
         return core.rotate({
@@ -213,13 +217,13 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
   return {
     async begin(origin, at) {
       run = createRun({ seed: ISSUE, arrivedAt: at }, [], () => undefined)
-      if (origin === 'a token of another system') return { text: FOREIGN, record: null, expiresAt: null }
+      if (origin === 'a legacy token') return { text: FOREIGN, record: null, expiresAt: null }
       if (origin === 'a code') {
         reservation = getCore(0).reserve({ subject: 'alice', expiresInSeconds: CODE_SECONDS })
         return { text: CODE, record: null, expiresAt: reservation.expiresAt }
       }
       const { refreshToken } = await getCore(0).issue({ subject: 'alice', confirmation })
-      if (issued === undefined) throw new Error('issue created nothing')
+      if (issued === undefined) throw new Error('issue created no record')
       return { text: refreshToken, record: issued, expiresAt: null }
     },
     async start(request) {
@@ -255,17 +259,17 @@ function drawBytes(run: Run, size: number): Uint8Array {
 }
 
 function getRecord(reply: Reply): FamilyRecord | null {
-  if (reply.kind !== 'record') throw new Error(`a store answers with a record, not with ${reply.kind}`)
+  if (reply.kind !== 'record') throw new Error(`a store call returns a record, got ${reply.kind}`)
   return reply.record
 }
 
 function getExistingRecord(reply: Reply): FamilyRecord {
   const record = getRecord(reply)
-  if (record === null) throw new Error('a store answers a create with a record')
+  if (record === null) throw new Error('create returns a record, got null')
   return record
 }
 
-/** Two records with the same verifier, end and revocation are the same: a verifier is made once. */
+/** Records with the same verifier, expiry and revocation are equal: each verifier is created once. */
 function describeReply(reply: Reply): string {
   if (reply.kind !== 'record') return `${String(reply.at)} ${reply.kind}`
   if (reply.record === null) return `${String(reply.at)} nothing`

@@ -9,25 +9,25 @@ import type { ModelStore } from './store.js'
 import type { Setup, World } from './world.js'
 
 export interface SearchLimits {
-  /** Most events in a row. */
+  /** The maximum number of events in a row. */
   readonly depth: number
-  /** The search ends once it has met this many states, in the middle of a level if need be. */
+  /** The search ends after this number of states, even in the middle of a level. */
   readonly states: number
-  /** Another store than one that keeps the contract: to see that the search would find out. */
+  /** A store that violates the contract, to show that the search detects it. */
   readonly store?: ModelStore
 }
 
 interface Finding {
   readonly invariant: string
   readonly message: string
-  /** The shortest way there. */
+  /** The shortest sequence of events that leads to the violation. */
   readonly steps: readonly string[]
 }
 
 export interface SearchReport {
-  /** Events in a row up to which every order has been tried. */
+  /** Every order of this number of events has been tried. */
   readonly depth: number
-  /** Nothing new can happen any more: whatever is longer repeats what has been seen. */
+  /** No further event is possible. Longer sequences only repeat states. */
   readonly isComplete: boolean
   readonly states: number
   readonly transitions: number
@@ -37,7 +37,7 @@ export interface SearchReport {
 
 const BORN_AT = Date.UTC(2030, 0, 1)
 
-/** Breadth first over every order of events, so that the first violation that is met is one of the shortest. */
+/** Searches every order of events breadth first, so that the first violation found has a shortest sequence. */
 export async function explore(setup: Setup, limits: SearchLimits): Promise<SearchReport> {
   const lineage = createLineage()
   const judge = createJudge(setup, lineage, limits.store)
@@ -46,7 +46,7 @@ export async function explore(setup: Setup, limits: SearchLimits): Promise<Searc
   const first = await firstWorld(rules)
 
   const seen = new Set([hash(canonicalForm(first, lineage))])
-  /** For each state, the state before it and which of its moves led here. */
+  /** For each state: the index of the previous state, and the index of the move between them. */
   const parents = [-1]
   const moveIndexes = [0]
   let level: { world: World; index: number }[] = [{ world: first, index: 0 }]
@@ -90,7 +90,7 @@ export async function explore(setup: Setup, limits: SearchLimits): Promise<Searc
   return report(level.length === 0, null)
 }
 
-/** What is first exchanged for a family is the fruit of a link that no store has seen. */
+/** The rotation from which a code or a legacy token is said to come. No store has a record of it. */
 const ORIGIN = 'the origin'
 
 async function firstWorld({ setup, core, lineage }: Rules): Promise<World> {
@@ -128,7 +128,7 @@ async function replayPath(rules: Rules, first: World, way: readonly number[]): P
   let world = first
   for (const moveIndex of way) {
     const move: Move | undefined = listMoves(rules, world)[moveIndex]
-    if (move === undefined) throw new Error('the way back leads nowhere')
+    if (move === undefined) throw new Error('the recorded path does not exist')
     steps.push(move.words())
     world = await move.make()
   }

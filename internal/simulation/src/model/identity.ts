@@ -5,19 +5,20 @@ import type { ChainPosition } from '../history/chain-position.js'
 import { parseAttemptKey } from './attempt.js'
 import { type Flight, getPlace, type Snapshot, type World } from './world.js'
 
-/** Distances beyond this look alike: nothing in these worlds can bring them back within reach. */
+/** Larger distances are treated as equal: no event in these worlds can bring such a token back into reach. */
 const FAR = 4
 
 /**
- * The same text for worlds whose futures are the same. Names of tokens and nonces, absolute times and absolute generations do not
- * matter to any of them: tokens are named in the order in which they are met here, and the rest is counted from now.
+ * Returns the same text for worlds with the same possible futures. Names of tokens and nonces, absolute times and
+ * absolute generations
+ * do not matter: tokens are numbered in order of appearance, and times are relative to now.
  */
 export function canonicalForm(world: World, lineage: Lineage): string {
   const { now, chain, flights, remaining } = world
   const names = new Map<string, string>()
   const places = new Map(chain.map(({ verifier }, place) => [verifier, place]))
 
-  /** Names a rotation, at first sight with its place in history. */
+  /** Names a rotation; the first mention includes its position in the chain. */
   function rotation(verifier: string | null | undefined, depth = 0): string {
     if (verifier === null || verifier === undefined) return '-'
     const known = names.get(verifier)
@@ -30,7 +31,7 @@ export function canonicalForm(world: World, lineage: Lineage): string {
       return distance >= FAR ? `${name}@old` : `${name}@${String(distance)}`
     }
     if (lineage.findLink(verifier) === undefined || depth > FAR) return `${name}@new`
-    // Not in this history: its forgotten parents decide whether it can be healed.
+    // Not in this chain: its lost parents decide whether it can be healed.
     return `${name}<${rotation(lineage.findParent(verifier), depth + 1)}`
   }
   const token = (text: string | null) => (text === null ? '-' : rotation(lineage.findSource(text)))
@@ -91,7 +92,7 @@ export function canonicalForm(world: World, lineage: Lineage): string {
           : 'refreshToken' in step.outcome
             ? token(step.outcome.refreshToken)
             : 'ok'
-    // What has been answered does not depend on how it came about.
+    // The replies that led to a completed call do not matter any more.
     const history = step.kind === 'calls' ? replies.map(describeReply).join(';') : ''
     return [asks, swap, answer, since(request.arrivedAt), history].join('/')
   }
@@ -101,7 +102,7 @@ export function canonicalForm(world: World, lineage: Lineage): string {
 
   function flightText(flight: Flight): string {
     const { observed, phase } = flight
-    // Tabs A and B have nothing but their storage, and share that.
+    // Tabs A and B only differ in their name: they share their storage.
     const head = [getPlace(flight.holder), flight.kind, phase, flight.awaited, flight.impersonates, flight.process]
     const callWorld = [token(flight.text), attempt(flight.key)]
     if (phase === 'has completed') return [...head, ...callWorld, progress(flight.call)].join()
@@ -122,7 +123,7 @@ export function canonicalForm(world: World, lineage: Lineage): string {
 
   return [
     Object.values(remaining).join(),
-    // Once it is over, it does not matter for how long.
+    // Once the code has expired, the time since then does not matter.
     world.code === null ? '' : String(Math.min(now - world.code.expiresAt, 0)),
     snapshot(world),
     ...recentLinks(),

@@ -6,20 +6,24 @@ import { Violation } from '../history/violation.js'
 import type { Flight, Setup, World } from './world.js'
 import { applyTo, type ModelStore, type StoreCall } from './store.js'
 
-/** What was counted along the way: a search that never saw a heal shows nothing about heals. */
+/** Counted outcomes. A search without a heal, for example, says nothing about heals. */
 export type Occasion = MintOutcome | 'issued' | 'reuse' | 'lost' | 'refused' | 'faults' | 'revoked'
 
 export interface Judge {
-  /** The world after the store has carried out a call of `flight`, and the flight with what it has seen and done. */
+  /** Executes a store call of `flight`. Returns the new world and the flight with its observations. */
   carryOut(world: World, flight: Flight, call: StoreCall): { world: World; flight: Flight }
-  /** The world once the core is done with `flight`; throws a `Violation` for an answer that history does not justify. */
+  /**
+   * Checks the completed call of `flight` and returns the new world. Throws a `Violation` for a response that history
+   * does not justify.
+   */
   conclude(world: World, flight: Flight): World
   readonly occasions: ReadonlyMap<Occasion, number>
 }
 
 /**
- * Judges by history alone: which tokens were handed out, shown and exchanged, in which order and when. It knows nothing of
- * generations, verifiers' contents or the decision table, so that a fault there cannot hide itself.
+ * Judges by history only: which tokens were issued, presented and exchanged, and when. It uses neither generations nor
+ * the contents of
+ * verifiers nor the decision table, so that an error there cannot hide itself.
  */
 export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = applyTo): Judge {
   const graceMs = setup.core.graceSeconds * 1000
@@ -39,7 +43,7 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
       ...flight,
       observed: { position, revoked: before !== null && before.revocation !== null, expired },
       swaps: flight.swaps + (call.method === 'rotate' ? 1 : 0),
-      // What the store has forgotten since was not written.
+      // Writes that the store has lost do not count.
       writtenVerifier: world.chain.some(({ verifier }) => verifier === flight.writtenVerifier)
         ? flight.writtenVerifier
         : null,
@@ -47,26 +51,26 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     if (call.method === 'find' || record === null || record === before) return { world, flight: seen }
 
     assertAuthorized(setup, flight)
-    if (before?.revocation != null) throw new Violation('I5', 'a dead family was written to')
+    if (before?.revocation != null) throw new Violation('I5', 'a revoked family was changed')
     if (record.expiresAt > record.lifetime.absoluteExpiresAt)
-      throw new Violation('I10', 'the idle end passed the absolute end')
+      throw new Violation('I10', 'the idle expiry is later than the absolute expiry')
     if (call.method === 'create') {
       if (world.code !== null && getArrival(flight) >= world.code.expiresAt)
-        throw new Violation('I17', 'a code began a family after its end')
+        throw new Violation('I17', 'an expired code created a family')
       const { verifier, rotatedAt: madeAt } = call.record.current
       return applyExchange(world, seen, { record, verifier, madeAt, position })
     }
     const { next, now: madeAt } = call.command
-    if (before !== null && madeAt >= before.expiresAt) throw new Violation('I10', 'a family went on after its end')
+    if (before !== null && madeAt >= before.expiresAt) throw new Violation('I10', 'an expired family was rotated')
     if (next === null) {
-      if (position.kind !== 'current') throw new Violation('I1', `a token that is ${position.kind} was renewed`)
+      if (position.kind !== 'current') throw new Violation('I1', `a token in position "${position.kind}" was renewed`)
       return { world: updateWorld(world, { record }), flight: { ...seen, writtenVerifier: record.current.verifier } }
     }
-    if (setup.core.rotation === 'never') throw new Violation('I4', 'a token rotated that must stay')
+    if (setup.core.rotation === 'never') throw new Violation('I4', 'a token rotated although rotation is off')
     return applyExchange(world, seen, { record, verifier: next.verifier, madeAt, position })
   }
 
-  /** An exchange that the store has carried out. */
+  /** Records an exchange that the store has executed. */
   function applyExchange(
     world: World,
     flight: Flight,
@@ -74,20 +78,20 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
   ): { world: World; flight: Flight } {
     if (position.kind !== 'current' && position.kind !== 'ahead')
       throw flight.kind === 'redeem'
-        ? new Violation('I17', 'a code made two families')
-        : new Violation('I1', `a token that is ${position.kind} was exchanged, which makes a second successor`)
+        ? new Violation('I17', 'one code created two families')
+        : new Violation('I1', `a token in position "${position.kind}" was exchanged, which creates a second successor`)
     const { text, key } = flight
     const link: Link = { verifier, presented: text, madeAt, appliedAt: world.now, key }
     const source = requireSource(lineage, text)
     lineage.noteLink(link, source)
     const chain = extendChain(world.chain, lineage, { link, position, source })
-    // The family of a code begins with it.
+    // The chain of a code starts with the code itself.
     const rotations = chain.length - (world.code === null ? 1 : 2)
     const { generation, nonce, verifier: stored, retryKey } = record.current
     if (generation !== rotations)
       throw new Violation('I4', `the generation is ${String(generation)} after ${String(rotations)} rotations`)
     for (const hash of [nonce, stored, retryKey ?? '', record.id]) {
-      if (hash.length >= 32) throw new Violation('I13', 'the record holds more than hashes')
+      if (hash.length >= 32) throw new Violation('I13', 'the record contains more than hashes')
     }
     return { world: updateWorld(world, { record, chain }), flight: { ...flight, writtenVerifier: verifier } }
   }
@@ -100,19 +104,19 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
 
   function conclude(world: World, flight: Flight): World {
     const { call } = flight
-    if (call === null) throw new Error('a flight that never arrived has no answer')
+    if (call === null) throw new Error('this request has not arrived')
     const { step, events } = call
     const reports = events.filter((event) => event.type === 'reuse' || event.type === 'revoked')
     const isConfirmed = reports.some(({ unconfirmed }) => unconfirmed !== true)
-    if (isConfirmed && world.reported) throw new Violation('I15', 'one end of a family was reported twice')
-    if (reports.length > 1) throw new Violation('I15', 'one call reported an end twice')
-    if (flight.ended && reports.length === 0) throw new Violation('I19', 'the end of a family went unreported')
+    if (isConfirmed && world.reported) throw new Violation('I15', 'one revocation was reported twice')
+    if (reports.length > 1) throw new Violation('I15', 'one call reported two revocations')
+    if (flight.ended && reports.length === 0) throw new Violation('I19', 'a revocation was not reported')
     if (!flight.faultInjected && reports.length > 0 && !isConfirmed)
-      throw new Violation('I19', 'an end that the store confirmed was reported as unconfirmed')
+      throw new Violation('I19', 'a confirmed revocation was reported as unconfirmed')
     const after = isConfirmed ? { ...world, reported: true } : world
     switch (step.kind) {
       case 'calls':
-        throw new Error('a flight that waits for the store has no answer')
+        throw new Error('this request waits for the store')
       case 'throws':
         assertCause(flight, step.error)
         count('faults')
@@ -124,14 +128,14 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
 
   function judgeOutcome(world: World, flight: Flight, outcome: CallOutcome): World {
     if (flight.kind === 'revoke') {
-      if (!outcome.ok) throw new Violation('I14', `a sign-out was refused as ${outcome.reason}`)
+      if (!outcome.ok) throw new Violation('I14', `a sign-out was rejected as ${outcome.reason}`)
       if (isAlive(world) && !rolledBackSince(world, flight))
-        throw new Violation('I14', 'a sign-out left the family alive')
+        throw new Violation('I14', 'the family is not revoked after a sign-out')
       count('revoked')
       return world
     }
     if (outcome.ok) {
-      if (!('refreshToken' in outcome)) throw new Violation('I2', 'a refresh was answered without a token')
+      if (!('refreshToken' in outcome)) throw new Violation('I2', 'a refresh succeeded without a token')
       assertValidSuccess(world, flight, outcome)
       return world
     }
@@ -146,74 +150,77 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     assertAuthorized(setup, flight)
     const { observed, writtenVerifier } = flight
     if (flight.afterVerdict && world.verdict)
-      throw new Violation('I5', 'a request that began after the verdict was served')
+      throw new Violation('I5', 'a request that arrived after the reuse verdict succeeded')
     count(outcome)
     if (setup.core.rotation === 'never') {
-      if (writtenVerifier === null) throw new Violation('I10', 'a renewal was promised that the store has not made')
-      if (refreshToken !== flight.text) throw new Violation('I2', 'a renewal gave another token')
+      if (writtenVerifier === null) throw new Violation('I10', 'a renewal succeeded that the store has not written')
+      if (refreshToken !== flight.text) throw new Violation('I2', 'a renewal returned another token')
       return
     }
     if (writtenVerifier !== null) {
       noteToken(writtenVerifier, refreshToken)
       return
     }
-    if (observed === null) throw new Violation('I1', 'a token was handed out without asking the store')
+    if (observed === null) throw new Violation('I1', 'a token was issued without a store call')
     const { position, revoked, expired } = observed
-    if (revoked) throw new Violation('I5', 'a dead family got a token')
-    if (expired) throw new Violation('I10', 'a family got a token after its end')
+    if (revoked) throw new Violation('I5', 'a revoked family received a token')
+    if (expired) throw new Violation('I10', 'an expired family received a token')
     if (position.kind !== 'spent')
-      throw new Violation('I1', `a token that is ${position.kind} was exchanged for nothing`)
+      throw new Violation('I1', `a token in position "${position.kind}" received a token without an exchange`)
     if (position.isUsedUp) throw new Violation('I6', 'a predecessor succeeded after its successor had been used')
     const { link } = position
     const inTime = hasGrace(flight, link) && getArrival(flight) < link.appliedAt + graceMs
     if (!inTime && !isSameAttempt(flight, link))
       throw flight.kind === 'redeem'
-        ? new Violation('I17', 'a code was good twice')
-        : new Violation('I6', 'a bare predecessor succeeded after its window had closed')
+        ? new Violation('I17', 'a code was redeemed twice')
+        : new Violation('I6', 'a predecessor without a key succeeded after its window had closed')
     noteToken(link.verifier, refreshToken)
   }
 
   function noteToken(verifier: string, refreshToken: string): void {
     const other = lineage.noteToken(verifier, refreshToken)
-    if (other !== null) throw new Violation('I2', 'one rotation was answered with two different tokens')
+    if (other !== null) throw new Violation('I2', 'one rotation returned two different tokens')
   }
 
   function assertValidRejection(world: World, flight: Flight, reason: string): void {
     const isEntitled = !flight.impersonates
-    // A code that is over is refused before the store is asked, whoever brings it.
+    // An expired code is rejected before the store is called, for any client.
     if (flight.kind === 'redeem' && reason === 'expired' && world.now >= (world.code?.expiresAt ?? Infinity)) return
-    if (!isEntitled && reason !== 'mismatch') throw new Violation('I11', `a pretender was told ${reason}`)
-    if (isEntitled && reason === 'mismatch') throw new Violation('I3', 'the rightful client was taken for another')
+    if (!isEntitled && reason !== 'mismatch')
+      throw new Violation('I11', `an unauthorized client received the reason ${reason}`)
+    if (isEntitled && reason === 'mismatch')
+      throw new Violation('I3', 'the legitimate client received the reason mismatch')
     if (reason === 'mismatch') return
     const { observed } = flight
-    if (observed === null) throw new Violation('I3', `an authentic token was refused as ${reason}`)
+    if (observed === null) throw new Violation('I3', `an authentic token was rejected as ${reason}`)
     const { position, revoked, expired } = observed
     switch (reason) {
       case 'revoked':
-        // Also where this call's verdict came second: then the family is dead by somebody else's.
+        // Also if another call has revoked the family first.
         if (!revoked && isAlive(world) && !rolledBackSince(world, flight))
-          throw new Violation('I3', 'a living family was called revoked')
-        if (!revoked && isLegitimate(flight, position))
-          throw new Violation('I3', 'a rightful holder was taken for a thief')
+          throw new Violation('I3', 'an active family was reported as revoked')
+        if (!revoked && isLegitimate(flight, position)) throw new Violation('I3', 'the legitimate holder was rejected')
         return
       case 'expired':
-        if (!expired) throw new Violation('I3', 'a family was called expired before its end')
+        if (!expired) throw new Violation('I3', 'a family was reported as expired before its expiry')
         return
       case 'reuse':
       case 'lost':
-        if (revoked || expired) throw new Violation('I15', 'a dead family was ended again')
-        if (isLegitimate(flight, position)) throw new Violation('I3', 'a rightful holder was taken for a thief')
+        if (revoked || expired) throw new Violation('I15', 'a revoked family was revoked again')
+        if (isLegitimate(flight, position)) throw new Violation('I3', 'the legitimate holder was rejected')
         if (isAlive(world) && !rolledBackSince(world, flight))
-          throw new Violation('I7', 'a verdict left the family alive')
-        if (reason === 'lost' && position.kind !== 'severed')
-          throw new Violation('I7', 'a theft was called a loss of the store')
+          throw new Violation('I7', 'the family is not revoked after a reuse verdict')
+        if (reason === 'lost' && position.kind !== 'severed') throw new Violation('I7', 'a reuse was reported as lost')
         return
       default:
-        throw new Violation('I3', `an authentic token was refused as ${reason}`)
+        throw new Violation('I3', `an authentic token was rejected as ${reason}`)
     }
   }
 
-  /** It is the current token, or a retry inside its window, or the store has forgotten its birth. */
+  /**
+   * Returns true for the current token, for a retry within its window, and for a token whose creation the store has
+   * lost.
+   */
   function isLegitimate(flight: Flight, position: ChainPosition): boolean {
     if (position.kind === 'current' || position.kind === 'ahead') return true
     if (position.kind === 'severed' || position.isUsedUp) return false
@@ -221,7 +228,9 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     return (hasGrace(flight, link) && getArrival(flight) < link.madeAt + graceMs) || isSameAttempt(flight, link)
   }
 
-  /** The second use of a code by its owner cannot be told from the first by a thief; of attempts with keys, some can. */
+  /**
+   * A second use of a code cannot be attributed to its owner or an attacker. Attempts with keys can be distinguished.
+   */
   const hasGrace = ({ kind, key }: Flight, link: Link) =>
     kind === 'rotate' && graceMs > 0 && (setup.core.grace === 'any-attempt' || (key === null && link.key === null))
 
@@ -242,7 +251,7 @@ function isAlive({ record }: World): boolean {
 }
 
 function getArrival({ call }: Flight): number {
-  if (call === null) throw new Error('this flight has not arrived')
+  if (call === null) throw new Error('this request has not arrived')
   return call.request.arrivedAt
 }
 
@@ -250,7 +259,7 @@ function isSameAttempt(flight: Flight, link: Link): boolean {
   return flight.key !== null && flight.key === link.key && link.presented === flight.text
 }
 
-/** The store has lost what this flight wrote, or what it saw. */
+/** The store has lost what this request wrote or read. */
 function rolledBackSince(world: World, flight: Flight): boolean {
   return world.fallbacks > flight.fallbacks
 }
@@ -259,10 +268,10 @@ function assertAuthorized(setup: Setup, flight: Flight): void {
   if (!flight.impersonates) return
   throw setup.core.confirmation === null
     ? new Violation('I11', 'another client changed the family')
-    : new Violation('I16', 'a bound family was served without the proof of its key')
+    : new Violation('I16', 'a key-bound family was changed without a proof of its key')
 }
 
-/** A fault is somebody's: injected here, or three others who each won a round. */
+/** Every failure has a cause: an injected fault, or three lost swaps. */
 function assertCause({ faultInjected, swaps }: Flight, error: unknown): void {
   const code = error instanceof Error && 'code' in error ? error.code : String(error)
   if (faultInjected && (code === 'store_failed' || code === 'hook_failed')) return

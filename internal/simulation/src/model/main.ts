@@ -4,10 +4,10 @@ import { setups } from './setups.js'
 
 const USAGE = `pnpm model -- [--states N] [--depth N] [--world TEXT]
 
-Searches every order of events in small worlds, breadth first, for one that breaks an invariant.
-  --states  how many states to look at in each world; default 100000
-  --depth   how many events in a row at most; default no limit
-  --world   only the worlds whose name contains this`
+Searches every order of events in small worlds, breadth first, for a violated invariant.
+  --states  maximum number of states in each world; default 100000
+  --depth   maximum number of events in a row; default unlimited
+  --world   only worlds whose name contains this text`
 
 const { values } = parseArgs({
   options: {
@@ -59,7 +59,7 @@ function formatRow(
 }
 
 function printFinding({ invariant, message, steps }: NonNullable<SearchReport['finding']>): void {
-  console.log(`\n${invariant}: ${message}. The shortest way there:`)
+  console.log(`\n${invariant}: ${message}. Shortest sequence of events:`)
   for (const [index, line] of steps.entries()) console.log(`  ${String(index + 1).padStart(2)}. ${line}`)
   console.log()
 }

@@ -4,7 +4,7 @@ import type { Judge } from './judge.js'
 import type { Lineage } from '../history/lineage.js'
 import { type Budget, type Flight, type Holder, getPlace, type Setup, type World } from './world.js'
 
-/** One thing that may happen next. */
+/** One possible next event. */
 export interface Move {
   readonly words: () => string
   readonly make: () => Promise<World>
@@ -19,7 +19,7 @@ export interface Rules {
 
 const MAX_STOLEN_TOKENS = 3
 
-/** All that may happen next in a world, always in the same order. */
+/** Lists all possible next events of a world, always in the same order. */
 export function listMoves(rules: Rules, world: World): Move[] {
   return [
     ...world.flights.flatMap((flight) => flightMoves(rules, world, flight)),
@@ -36,21 +36,21 @@ function flightMoves(rules: Rules, world: World, flight: Flight): Move[] {
   if (flight.phase === 'is in progress') moves.push(...servingMoves(rules, world, flight))
   if (flight.phase === 'has completed')
     moves.push({
-      words: () => `the answer reaches ${flight.holder}: ${describeResponse(flight)}`,
+      words: () => `the response reaches ${flight.holder}: ${describeResponse(flight)}`,
       make: async () => receive(without(world, flight), flight),
     })
   if (flight.awaited && world.remaining.losses > 0) {
     const rest = spend(world, 'losses')
-    moves.push({ words: () => `${who} is lost on its way`, make: async () => without(rest, flight) })
+    moves.push({ words: () => `${who} is lost`, make: async () => without(rest, flight) })
     if (flight.phase !== 'has completed')
       moves.push({
-        words: () => `${flight.holder} waits no longer for ${who}, which goes on`,
+        words: () => `${flight.holder} stops waiting for ${who}, which continues`,
         make: async () => replace(rest, flight, { ...flight, awaited: false }),
       })
   }
   if (world.remaining.copies > 0 && flight.kind !== 'revoke' && hasCapacity(rules, world))
     moves.push({
-      words: () => `the network makes a copy of ${who}`,
+      words: () => `the network duplicates ${who}`,
       make: async () => {
         const copy: Flight = { ...createCopy(spend(world, 'copies'), flight), awaited: false }
         return { ...spend(world, 'copies'), sent: world.sent + 1, flights: [...world.flights, copy] }
@@ -73,13 +73,13 @@ function servingMoves(rules: Rules, world: World, flight: Flight): Move[] {
   if (worldCall.method === 'prepare' || worldCall.method === 'accept') {
     if (world.remaining.faults > 0)
       moves.push({
-        words: () => `the app's work for ${who} fails`,
+        words: () => `the hook for ${who} fails`,
         make: () => fail(rules, spend(world, 'faults'), flight, { written: false }),
       })
-    // It may forget a token as soon as a family stands for it.
+    // The legacy system may delete a token as soon as a family exists.
     if (worldCall.method === 'accept' && world.record !== null)
       moves.push({
-        words: () => `the other system has forgotten the token of ${who}`,
+        words: () => `the legacy system has deleted the token of ${who}`,
         make: () => resumeWith(rules, world, flight, 'unknown'),
       })
     return moves
@@ -92,13 +92,13 @@ function servingMoves(rules: Rules, world: World, flight: Flight): Move[] {
     })
     if (worldCall.method !== 'find')
       moves.push({
-        words: () => `the store carries out the ${worldCall.method} for ${who} and fails to say so`,
+        words: () => `the store executes the ${worldCall.method} for ${who} and reports a failure`,
         make: () => fail(rules, rest, flight, { written: true }),
       })
   }
   if (world.remaining.repeats > 0 && !flight.repeating && worldCall.method !== 'find')
     moves.push({
-      words: () => `${describeCall(worldCall)} for ${who}; the driver will send it once more`,
+      words: () => `${describeCall(worldCall)} for ${who}; the driver will send it again`,
       make: () => serve(rules, spend(world, 'repeats'), flight, { again: true }),
     })
   return moves
@@ -108,7 +108,7 @@ function holderMoves(rules: Rules, world: World, holder: Holder): Move[] {
   const { setup, lineage } = rules
   const waits = (who: Holder) => world.flights.some((flight) => flight.holder === who && flight.awaited)
   if (waits(holder) || !hasCapacity(rules, world)) return []
-  // Of two tabs that are alike, one is enough.
+  // Tabs A and B behave the same, so that one of them is enough.
   if (holder === 'tab B' && !waits('tab A')) return []
   const place = getPlace(holder)
   const texts = place === null ? world.stolenTokens : [world.places[place]]
@@ -121,7 +121,7 @@ function holderMoves(rules: Rules, world: World, holder: Holder): Move[] {
       moves.push({ words: () => words, make: () => arrive(rules, { ...world, sent: world.sent + 1 }, flight) })
       if (world.remaining.delays > 0)
         moves.push({
-          words: () => `${words}; it travels`,
+          words: () => `${words}; it is delayed`,
           make: async () => ({
             ...spend(world, 'delays'),
             sent: world.sent + 1,
@@ -131,7 +131,7 @@ function holderMoves(rules: Rules, world: World, holder: Holder): Move[] {
     }
     for (let process = 0; process < setup.core.processes.length; process += 1)
       send({ process }, process === 0 ? '' : ` to process ${String(process)}`)
-    if (holder === 'attacker' && setup.attackerImpersonates) send({ impersonates: true }, ' as somebody else')
+    if (holder === 'attacker' && setup.attackerImpersonates) send({ impersonates: true }, ' as another client')
     if (place === 'shared storage' && world.remaining.logouts > 0 && text !== world.code?.text)
       moves.push({
         words: () => `${holder} signs out with ${lineage.describeToken(text)}`,
@@ -155,7 +155,7 @@ function worldMoves({ setup, lineage }: Rules, world: World): Move[] {
       })
   if (world.remaining.steals > 0 && shared !== null)
     moves.push({
-      words: () => `the thief copies ${lineage.describeToken(shared)}`,
+      words: () => `the attacker copies ${lineage.describeToken(shared)}`,
       make: async () => ({
         ...spend(world, 'steals'),
         stolenTokens: [shared],
@@ -165,7 +165,7 @@ function worldMoves({ setup, lineage }: Rules, world: World): Move[] {
   if (world.remaining.rollbacks > 0)
     for (const [place, snapshot] of world.past.entries())
       moves.push({
-        words: () => `the store forgets its last ${place === 0 ? 'write' : '2 writes'}`,
+        words: () => `the store loses its last ${place === 0 ? 'write' : '2 writes'}`,
         make: async () => ({
           ...spend(world, 'rollbacks'),
           ...snapshot,
@@ -199,7 +199,7 @@ async function arrive(rules: Rules, world: World, flight: Flight): Promise<World
   return settle(rules, { ...world, flights: [...world.flights, served] }, served)
 }
 
-/** Answers the question that a flight waits with. */
+/** Executes the external call that a request waits for. */
 async function serve(rules: Rules, world: World, flight: Flight, { again }: { again: boolean }): Promise<World> {
   const { worldCall, call } = getWorldCall(flight)
   if (worldCall.method === 'prepare' || worldCall.method === 'accept') return resumeWith(rules, world, flight, 'done')
@@ -210,7 +210,7 @@ async function serve(rules: Rules, world: World, flight: Flight, { again }: { ag
   return settle(rules, replace(done.world, flight, next), next)
 }
 
-/** The answer of somebody else than the store. */
+/** Resumes a request with a reply that does not come from the store. */
 async function resumeWith(rules: Rules, world: World, flight: Flight, kind: 'done' | 'unknown'): Promise<World> {
   const next = { ...flight, call: await rules.core.resume(getCall(flight), { at: world.now, kind }) }
   return settle(rules, replace(world, flight, next), next)
@@ -231,7 +231,7 @@ async function fail(rules: Rules, world: World, flight: Flight, { written }: { w
   return settle(rules, replace(done.world, flight, next), next)
 }
 
-/** Has a flight judged that the core is done with; nobody waits for the answer of one that was given up. */
+/** Judges a completed call. A response that is no longer awaited is dropped. */
 function settle({ judge }: Rules, world: World, flight: Flight): World {
   if (getCall(flight).step.kind === 'calls') return world
   const judgeOutcome = judge.conclude(world, flight)
@@ -240,7 +240,10 @@ function settle({ judge }: Rules, world: World, flight: Flight): World {
     : without(judgeOutcome, flight)
 }
 
-/** What the client's own rules make of an answer: commit what was meant for the token that is still there, drop the rest. */
+/**
+ * Applies the rules of the client to a response: update the storage if it still contains the presented token, else drop
+ * the response.
+ */
 function receive(world: World, { holder, text, call, kind }: Flight): World {
   const step = call?.step
   if (step?.kind !== 'returns') return world
@@ -285,7 +288,7 @@ function newFlight(
   }
 }
 
-/** The same request, as if it had only just been sent. */
+/** Creates the same request as if it had just been sent. */
 function createCopy(world: World, { holder, text, key, impersonates, process }: Flight): Flight {
   const fresh = newFlight({ idempotencyKeys: false }, world, { holder, text, impersonates, process })
   return { ...fresh, key }
@@ -308,13 +311,13 @@ function replace(world: World, flight: Flight, by: Flight): World {
 }
 
 function getCall({ call }: Flight): CoreCall {
-  if (call === null) throw new Error('this flight has not arrived')
+  if (call === null) throw new Error('this request has not arrived')
   return call
 }
 
 function getWorldCall(flight: Flight): { worldCall: WorldCall; call: CoreCall } {
   const call = getCall(flight)
-  if (call.step.kind !== 'calls') throw new Error('this flight asks for nothing')
+  if (call.step.kind !== 'calls') throw new Error('this request waits for no call')
   return { worldCall: call.step.worldCall, call }
 }
 
@@ -328,7 +331,7 @@ function describeCall({ method }: WorldCall): string {
     case 'create':
       return 'the store creates'
     case 'accept':
-      return 'the other system knows the token'
+      return 'the legacy system finds the token'
     case 'find':
       return 'the store reads'
     case 'rotate':
@@ -336,7 +339,7 @@ function describeCall({ method }: WorldCall): string {
     case 'revoke':
       return 'the store revokes'
     case 'prepare':
-      return 'the app does its work'
+      return 'the hook of the app runs'
   }
 }
 

@@ -41,7 +41,7 @@ const plain: Setup = {
   maxInFlight: 2,
 }
 
-/** The worlds that are searched. Each leaves out what others have, for the orders of events grow with every part. */
+/** The worlds to search. Each leaves out features of others, because the number of orders grows with every feature. */
 export const setups: readonly Setup[] = [
   {
     ...plain,
@@ -68,7 +68,7 @@ export const setups: readonly Setup[] = [
   },
   {
     ...plain,
-    name: 'a thief that follows, and a grace window for the same attempt only',
+    name: 'an attacker right behind the owner, and a grace window for the same attempt only',
     core: { ...plain.core, grace: 'same-attempt' },
     holders: ['tab A', 'tab C', 'attacker'],
     maxInFlight: 3,
@@ -76,7 +76,7 @@ export const setups: readonly Setup[] = [
   },
   {
     ...plain,
-    name: 'a thief, no Idempotency-Key, and a grace window for the same attempt only',
+    name: 'an attacker, no Idempotency-Key, and a grace window for the same attempt only',
     core: { ...plain.core, grace: 'same-attempt' },
     idempotencyKeys: false,
     holders: ['tab A', 'tab B', 'attacker'],
@@ -84,20 +84,20 @@ export const setups: readonly Setup[] = [
   },
   {
     ...plain,
-    name: 'a tab with a storage of its own',
+    name: 'a tab with its own storage',
     holders: ['tab A', 'tab C'],
     budget: { ...NOTHING, clock: 2, losses: 2, copies: 1 },
   },
   {
     ...plain,
-    name: 'a thief',
+    name: 'an attacker',
     holders: ['tab A', 'tab B', 'attacker'],
     maxInFlight: 3,
     budget: { ...NOTHING, clock: 2, losses: 1, steals: 1 },
   },
   {
     ...plain,
-    name: 'a thief, and neither grace nor Idempotency-Key',
+    name: 'an attacker, and neither grace nor Idempotency-Key',
     core: { ...plain.core, graceSeconds: 0 },
     holders: ['tab A', 'tab B', 'attacker'],
     idempotencyKeys: false,
@@ -105,21 +105,21 @@ export const setups: readonly Setup[] = [
   },
   {
     ...plain,
-    name: 'a thief who has copied the key as well',
+    name: 'an attacker with a copy of the Idempotency-Key',
     holders: ['tab A', 'attacker'],
     attackerCopiesKey: true,
     budget: { ...NOTHING, clock: 2, losses: 1, copies: 1, steals: 1 },
   },
   {
     ...plain,
-    name: 'a thief who pretends to be another client',
+    name: 'an attacker as another client',
     holders: ['tab A', 'attacker'],
     attackerImpersonates: true,
     budget: { ...NOTHING, clock: 2, losses: 1, rollbacks: 1, steals: 1 },
   },
   {
     ...plain,
-    name: 'a bound family, and a thief without its key',
+    name: 'a key-bound family, and an attacker without its key',
     core: { ...plain.core, confirmation: { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' } },
     holders: ['tab A', 'attacker'],
     attackerImpersonates: true,
@@ -127,24 +127,24 @@ export const setups: readonly Setup[] = [
   },
   {
     ...plain,
-    name: 'a store that fails and a driver that repeats itself',
+    name: 'a failing store and a driver that repeats commands',
     budget: { ...NOTHING, clock: 1, losses: 1, faults: 2, repeats: 2 },
   },
   {
     ...plain,
-    name: 'the same with a thief and a sign-out',
+    name: 'the same with an attacker and a sign-out',
     holders: ['tab A', 'attacker'],
     maxInFlight: 3,
     budget: { ...NOTHING, clock: 1, faults: 1, repeats: 1, steals: 1, logouts: 1 },
   },
   {
     ...plain,
-    name: 'a store that falls back',
+    name: 'a store that loses writes',
     budget: { ...NOTHING, clock: 1, losses: 1, copies: 1, repeats: 1, rollbacks: 2 },
   },
   {
     ...plain,
-    name: 'a store that falls back, and a thief',
+    name: 'a store that loses writes, and an attacker',
     holders: ['tab A', 'tab B', 'attacker'],
     budget: { ...NOTHING, clock: 1, losses: 1, rollbacks: 2, steals: 1 },
   },
@@ -156,14 +156,14 @@ export const setups: readonly Setup[] = [
   },
   {
     ...plain,
-    name: 'an app that works before every answer',
+    name: 'an app with a hook before every response',
     holders: ['tab A', 'tab B', 'attacker'],
     hasHook: true,
     budget: { ...NOTHING, clock: 2, losses: 1, faults: 1, steals: 1 },
   },
   {
     ...plain,
-    name: 'three at once, and an app that works',
+    name: 'three requests in parallel, and an app with a hook',
     holders: ['tab A', 'tab B', 'tab C'],
     maxInFlight: 3,
     hasHook: true,
@@ -171,7 +171,7 @@ export const setups: readonly Setup[] = [
   },
   {
     ...plain,
-    name: 'secrets that are being changed',
+    name: 'a rotation of secrets',
     core: {
       ...plain.core,
       processes: [
@@ -183,14 +183,14 @@ export const setups: readonly Setup[] = [
   },
   {
     ...plain,
-    name: 'a family that comes to its end',
+    name: 'a family that expires',
     core: { ...plain.core, idleSeconds: 60, absoluteSeconds: 90 },
     holders: ['tab A', 'tab B', 'attacker'],
     budget: { ...NOTHING, clock: 4, losses: 1, rollbacks: 1, steals: 1 },
   },
   {
     ...plain,
-    name: 'a token that does not rotate',
+    name: 'rotation turned off',
     core: { ...plain.core, idleSeconds: 60, absoluteSeconds: 90, rotation: 'never' },
     confidential: true,
     budget: { ...NOTHING, clock: 4, losses: 1, faults: 1, repeats: 1, rollbacks: 1, logouts: 1 },
@@ -203,14 +203,14 @@ export const setups: readonly Setup[] = [
   },
   {
     ...plain,
-    name: 'a code without Idempotency-Key, and a store that fails',
+    name: 'a code without Idempotency-Key, and a failing store',
     startsFrom: 'a code',
     idempotencyKeys: false,
     budget: { ...NOTHING, clock: 1, losses: 1, copies: 1, faults: 1, repeats: 1 },
   },
   {
     ...plain,
-    name: 'a code that a thief has read',
+    name: 'a code that an attacker has read',
     startsFrom: 'a code',
     holders: ['tab A', 'attacker'],
     attackerImpersonates: true,
@@ -219,7 +219,7 @@ export const setups: readonly Setup[] = [
   },
   {
     ...plain,
-    name: 'a code that is bound to a key, and an app that works',
+    name: 'a key-bound code, and an app with a hook',
     startsFrom: 'a code',
     core: { ...plain.core, confirmation: { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' } },
     holders: ['tab A', 'attacker'],
@@ -229,14 +229,14 @@ export const setups: readonly Setup[] = [
   },
   {
     ...plain,
-    name: 'a token of another system on a bad network',
-    startsFrom: 'a token of another system',
+    name: 'a legacy token on a bad network',
+    startsFrom: 'a legacy token',
     budget: { ...NOTHING, clock: 1, losses: 2, delays: 1, copies: 1, faults: 1 },
   },
   {
     ...plain,
-    name: 'a token of another system that a thief has copied',
-    startsFrom: 'a token of another system',
+    name: 'a legacy token that an attacker has copied',
+    startsFrom: 'a legacy token',
     holders: ['tab A', 'tab C', 'attacker'],
     budget: { ...NOTHING, clock: 2, losses: 1, repeats: 1, steals: 1 },
   },

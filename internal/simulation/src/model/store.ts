@@ -1,16 +1,16 @@
 import type { FamilyId, FamilyRecord, Revocation, RotateCommand } from '@baton/core'
 
-/** The contract of a store, on a single record and without side effects: what a call makes of it. */
+/** The store contract for a single record, as a pure function. */
 export type StoreCall =
   | { readonly method: 'create'; readonly record: FamilyRecord }
   | { readonly method: 'find'; readonly id: FamilyId }
   | { readonly method: 'rotate'; readonly command: RotateCommand }
   | { readonly method: 'revoke'; readonly id: FamilyId; readonly revocation: Revocation }
 
-/** What a call makes of a record; null where there is none. */
+/** Returns the record after the call; null if there is none. */
 export type ModelStore = (record: FamilyRecord | null, call: StoreCall) => FamilyRecord | null
 
-/** The record after the call. It is the very same object where the call changed nothing. */
+/** Returns the record after the call. The result is the same object if the call changed nothing. */
 export function applyTo(record: FamilyRecord | null, call: StoreCall): FamilyRecord | null {
   if (call.method === 'create') return record ?? call.record
   if (record === null) return null

@@ -3,62 +3,62 @@ import type { CoreCall, CoreOptions, Origin } from './core-call.js'
 import type { Link } from '../history/lineage.js'
 import type { ChainPosition } from '../history/chain-position.js'
 
-/** Tabs A and B share their storage; tab C was duplicated from them and keeps its own. */
+/** Tabs A and B share their storage. Tab C was duplicated from them and has its own. */
 export type Holder = 'tab A' | 'tab B' | 'tab C' | 'attacker'
 
-/** Where honest holders keep their token. */
+/** The storage of a legitimate holder. */
 export type Place = 'shared storage' | 'storage of tab C'
 
-/** What may still befall a world. Whatever is not listed may happen any number of times. */
+/** How often each event may still happen. Other events may happen any number of times. */
 export interface Budget {
   /** Steps of the clock. */
   readonly clock: number
-  /** Requests that travel while others are served. */
+  /** Requests that are delayed while others are served. */
   readonly delays: number
   /** Requests that the network delivers a second time, at any later moment. */
   readonly copies: number
-  /** Holders that stop waiting: the request or its answer is lost, or still on its way. */
+  /** Holders that stop waiting: the request or its response is lost or delayed. */
   readonly losses: number
-  /** Store calls and app work that fail, before or after taking effect. */
+  /** Store calls and hooks that fail, before or after taking effect. */
   readonly faults: number
   /** Commands that the driver executes twice. */
   readonly repeats: number
-  /** Times that the store falls back, by one write or two. */
+  /** Rollbacks of the store, by one write or two. */
   readonly rollbacks: number
   readonly steals: number
   readonly logouts: number
 }
 
-/** One small world, to be searched in every order of its events. */
+/** One small world, searched in every order of its events. */
 export interface Setup {
   readonly name: string
   readonly core: CoreOptions
   readonly startsFrom: Origin
   readonly holders: readonly Holder[]
-  /** Honest holders send an Idempotency-Key, one for each token and storage. */
+  /** Legitimate holders send an Idempotency-Key, one for each token and storage. */
   readonly idempotencyKeys: boolean
-  /** The thief copies the key of the attempt along with the token. */
+  /** The attacker copies the Idempotency-Key along with the token. */
   readonly attackerCopiesKey: boolean
-  /** The thief also tries as another client, and without the key of a bound family. */
+  /** The attacker also tries as another client, and without the key of a bound family. */
   readonly attackerImpersonates: boolean
   readonly confidential: boolean
-  /** The app works before every answer. */
+  /** The app has a hook before every response. */
   readonly hasHook: boolean
-  /** How far the clock may step, in milliseconds. */
+  /** The possible steps of the clock, in milliseconds. */
   readonly ticks: readonly number[]
   readonly budget: Budget
-  /** Requests that are on their way or being served at the same time. */
+  /** The maximum number of requests in flight. */
   readonly maxInFlight: number
 }
 
-/** What the store held when it last decided about a presented token, in the terms of history. */
+/** What the store contained when it last processed the presented token. */
 interface Observation {
   readonly position: ChainPosition
   readonly revoked: boolean
   readonly expired: boolean
 }
 
-/** One request, from its sender and back. */
+/** One request, from its sender to the server and back. */
 export interface Flight {
   readonly holder: Holder
   readonly text: string
@@ -66,32 +66,32 @@ export interface Flight {
   readonly impersonates: boolean
   readonly kind: 'rotate' | 'redeem' | 'revoke'
   readonly process: number
-  /** Of this flight alone: where its randomness comes from. */
+  /** The seed for the randomness of this request only. */
   readonly seed: string
   readonly phase: 'travels' | 'is in progress' | 'has completed'
-  /** Its sender still waits for the answer. */
+  /** The sender still waits for the response. */
   readonly awaited: boolean
-  /** Null until it arrives. */
+  /** Null until the request arrives. */
   readonly call: CoreCall | null
-  /** It arrived after a verdict of reuse had been given. */
+  /** The request arrived after a reuse verdict. */
   readonly afterVerdict: boolean
-  /** A fault was put in its way. */
+  /** A fault was injected into this request. */
   readonly faultInjected: boolean
-  /** The driver has executed its pending command once already. */
+  /** The driver has already executed the pending command once. */
   readonly repeating: boolean
   readonly observed: Observation | null
-  /** The verifier of the swap that it made. */
+  /** The verifier that this request has written. */
   readonly writtenVerifier: string | null
   readonly swaps: number
-  /** It set the revocation that the store holds. */
+  /** This request set the revocation that the store contains. */
   readonly ended: boolean
-  /** How often the store had fallen back when it arrived. */
+  /** The number of rollbacks when the request arrived. */
   readonly fallbacks: number
 }
 
-/** What the store could fall back to. */
+/** A state that the store can roll back to. */
 export interface Snapshot {
-  /** Null before there is a family. */
+  /** Null until a family exists. */
   readonly record: FamilyRecord | null
   readonly chain: readonly Link[]
   readonly verdict: boolean
@@ -100,17 +100,17 @@ export interface Snapshot {
 
 export interface World extends Snapshot {
   readonly now: number
-  /** What the family begins with, if that is a code. */
+  /** The code that the family starts from, if any. */
   readonly code: { readonly text: string; readonly expiresAt: number } | null
-  /** How often the store has fallen back. */
+  /** The number of rollbacks of the store. */
   readonly fallbacks: number
-  /** How many requests have been sent. */
+  /** The number of requests sent. */
   readonly sent: number
   readonly remaining: Budget
   /** The last two states of the store, latest first. */
   readonly past: readonly Snapshot[]
   readonly places: Readonly<Record<Place, string | null>>
-  /** Every token that the thief has had, latest first. */
+  /** All tokens of the attacker, latest first. */
   readonly stolenTokens: readonly string[]
   readonly stolenKey: string | null
   readonly flights: readonly Flight[]

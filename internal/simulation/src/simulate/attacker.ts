@@ -11,14 +11,14 @@ import { codeRequest, TOKEN_REQUEST } from './sign-in.js'
 import type { FamilyHistory } from './trace.js'
 
 export interface Attacker {
-  /** Copies what the browser has stored; from then on the family is a stolen one. */
+  /** Copies the stored refresh token of the browser. The family counts as stolen from then on. */
   copy(): void
-  /** Shows his latest token; resolves to whether he got another one. */
+  /** Presents the latest token. Resolves to true if the server returned another one. */
   refresh(how?: { older?: boolean; impersonates?: boolean }): Promise<boolean>
   /** Redeems the code of the last sign-in. */
   redeem(how?: { withoutVerifier?: boolean }): Promise<void>
   readonly hasToken: () => boolean
-  /** Whose his latest token is. */
+  /** The family of the latest token. */
   readonly family: () => FamilyHistory | undefined
 }
 
@@ -30,10 +30,10 @@ interface AttackerWorld {
   readonly recorder: Recorder
 }
 
-/** Somebody with a copy of what one browser had. He is no browser, and writes what he likes into his requests. */
+/** An attacker with a copy of what one browser had. Its requests may contain anything. */
 export function createAttacker({ plan, clock, browser, network, recorder }: AttackerWorld): Attacker {
   const rng = createRng(`${plan.seed}/thief`)
-  /** The browser's cannot be copied, which makes him a pretender; null where no key is asked for. */
+  /** The key of the browser cannot be copied, so that the attacker has another one; null if no proof is required. */
   const ownKey =
     plan.proofs === 'none' ? null : createProver({ rng, now: () => clock.now(), fractions: plan.fractions })
   /** Latest first. */
@@ -68,7 +68,7 @@ export function createAttacker({ plan, clock, browser, network, recorder }: Atta
 
   function requestWith(text: string, impersonates: boolean): PlainRequest {
     const clientId = impersonates ? 'another' : CLIENT
-    // What belongs to a cookie is asked for at its endpoint; there is only one client there to be.
+    // A token from a cookie is presented at the cookie endpoint, which has only one client.
     const isForm = plan.carrier === 'token' || impersonates
     const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: text, client_id: clientId })
     const bytes = Buffer.from(isForm ? form.toString() : '')

@@ -23,27 +23,27 @@ export interface Tab {
   readonly name: string
   readonly session: Session
   readonly isDead: () => boolean
-  /** It is gone from one moment to the next, and whatever it had under way with it. */
+  /** Ends the tab at once, with everything that it has in progress. */
   crash(): void
 }
 
 export interface Browser {
   readonly tabs: (Tab | undefined)[]
-  /** A page in this place, instead of the one that is there. */
+  /** Opens a page in this place and crashes the previous one. */
   open(place: number): Tab
-  /** Who is signed in, by the last sign-in that was tried. */
+  /** The user of the last sign-in attempt. */
   subject: string
   signIn(tab: Tab, subject: string): Promise<void>
   goOffline(ms: number): void
-  /** Sets the wall clock; time goes on as before. */
+  /** Shifts the wall clock. The monotonic clock does not change. */
   shiftWallClock(ms: number): void
-  /** All that a thief finds who copies the disk. */
+  /** Everything that an attacker finds in a copy of the disk. */
   readonly stored: () => { refreshToken: string | null; key: string | null }
-  /** Puts another system's token where a session is kept. */
+  /** Stores a legacy token in place of a session. */
   storeLegacyToken(text: string): void
-  /** The API answers 401 to the access tokens of before now. */
+  /** The API answers 401 to all access tokens seen so far. */
   rejectAccessTokens(): void
-  /** What the last sign-in by code was made with; null before there is one. */
+  /** The code of the last sign-in by code; null if there was none. */
   readonly lastCode: () => PendingCode | null
 }
 
@@ -53,14 +53,14 @@ interface BrowserWorld {
   readonly network: Network
   readonly recorder: Recorder
   readonly authorize: (wanted: CodeRequest) => string
-  /** Told what is stored, what is in the cookie jar, and what tabs say. */
+  /** Receives the stored session, the cookies and the events of tabs. */
   readonly judge: SessionJudge
 }
 
 const STORED = 'session'
 const SIGN_IN_MS = 30_000
 
-/** One browser: tabs that share a storage, a cookie jar and, if they are lucky, a lock. The client in each of them is the real one. */
+/** One browser: tabs that share a storage, a cookie jar and possibly a lock. Each tab runs the real client. */
 export function createBrowser(world: BrowserWorld): Browser {
   const { plan, clock, network, recorder, authorize, judge } = world
   const rng = createRng(`${plan.seed}/browser`)
@@ -147,10 +147,10 @@ export function createBrowser(world: BrowserWorld): Browser {
             isOrphaned,
             impersonates: false,
             onFailure: () => {
-              fail(new TypeError('the network is gone'))
+              fail(new TypeError('the network failed'))
             },
             onResponse: (response) => {
-              // Browsers cancel what is aborted and what belonged to a page that is gone: its cookies never arrive.
+              // Browsers cancel aborted requests and those of closed pages. Their cookies are not stored.
               if (isOrphaned()) return
               receive(response)
               resolve(toResponse(response))
@@ -208,7 +208,7 @@ export function createBrowser(world: BrowserWorld): Browser {
       },
     }
 
-    /** An API that takes every token but those that it has been told to refuse. */
+    /** An API that accepts every token except the rejected ones. */
     async function api({ headers }: RequestInit): Promise<Response> {
       const token = new Headers(headers).get('authorization') ?? ''
       seen.add(token)
@@ -285,7 +285,7 @@ export function createBrowser(world: BrowserWorld): Browser {
         },
         subject,
       )
-      if (tab.isDead()) throw new Error('the page is gone')
+      if (tab.isDead()) throw new Error('the page is closed')
       await tab.session.login(response)
       return
     }
@@ -299,13 +299,13 @@ export function createBrowser(world: BrowserWorld): Browser {
             isAwaited = false
             reject(new Error(message))
           }
-          // The browser discards what comes after that, and its cookies.
+          // The browser discards later responses and their cookies.
           signal.addEventListener('abort', () => {
             fail('aborted')
           })
           if (plan.signInLimit)
             clock.after(SIGN_IN_MS, () => {
-              fail('no answer')
+              fail('no response')
             })
           network.send({
             request: toPlainRequest(new URL(`${ORIGIN}/login`), {
@@ -318,14 +318,14 @@ export function createBrowser(world: BrowserWorld): Browser {
             isOrphaned,
             impersonates: false,
             onFailure: () => {
-              fail('the network is gone')
+              fail('the network failed')
             },
             onResponse: (response) => {
               if (!isAwaited) return
-              // A page may be gone before it has read what came with its cookie.
+              // A page may be closed after the cookie was stored and before the body is read.
               receive(response)
               if (response.status === 200) resolve(JSON.parse(response.body ?? '{}') as Record<string, unknown>)
-              else fail(`the sign-in was answered with ${String(response.status)}`)
+              else fail(`the sign-in failed with ${String(response.status)}`)
             },
           })
         }),
@@ -335,7 +335,7 @@ export function createBrowser(world: BrowserWorld): Browser {
   const browser: Browser = {
     tabs,
     open,
-    subject: 'nobody',
+    subject: 'none',
     signIn,
     goOffline(ms) {
       offlineUntil = Math.max(offlineUntil, clock.now() + ms)
@@ -350,7 +350,7 @@ export function createBrowser(world: BrowserWorld): Browser {
     storeLegacyToken(text) {
       const session = {
         state: 'live',
-        sid: 'of another system',
+        sid: 'legacy',
         generation: 0,
         attempt: rng.text(),
         refreshToken: text,
@@ -380,11 +380,11 @@ async function toRequestInit(request: Request): Promise<RequestInit> {
 
 function toResponse({ status, headers, body }: PlainResponse): Response {
   const response = new Response(null, { status, headers: headers.map(([name, value]) => [name, value]) })
-  // What it would do by itself, for a tenth of the time.
+  // Ten times faster than the implementation of the platform, with the same result.
   return Object.assign(response, { text: async () => body ?? '' })
 }
 
-/** First come, first served, by name. */
+/** Grants each named lock in the order of the requests. */
 function createLock(): (name: string, signal: AbortSignal) => Promise<() => void> {
   const queues = new Map<string, (() => void)[]>()
   return (name, signal) =>

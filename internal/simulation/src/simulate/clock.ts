@@ -1,13 +1,16 @@
-/** Time that passes when everybody waits. */
+/** A clock that advances when no work is pending. */
 export interface VirtualClock {
-  /** Epoch milliseconds. */
+  /** Returns epoch milliseconds. */
   now(): number
-  /** Calls once, in so many milliseconds; the answer cancels. */
+  /** Calls the function once, after this number of milliseconds. The returned function cancels it. */
   after(ms: number, call: () => void): () => void
   sleep(ms: number): Promise<void>
-  /** Stands still until the answer is called: something is under way that takes none of this time. One thing at a time. */
+  /**
+   * Stops the clock until the returned function is called, for work that takes no virtual time. Only one hold at a
+   * time.
+   */
   hold(): () => void
-  /** Lets everything happen that is due until then, in the order of its time. */
+  /** Runs all timers that are due until then, in order of time. */
   runUntil(instant: number): Promise<void>
 }
 
@@ -19,11 +22,11 @@ interface Timer {
 export function createClock(start: number): VirtualClock {
   let now = start
   let currentSession: Promise<void> | null = null
-  /** Sorted by time, the next one last; of one instant, first come, first served. */
+  /** Sorted by time, the next one last. Timers of the same instant run in the order of their creation. */
   const timers: Timer[] = []
 
   function after(ms: number, call: () => void): () => void {
-    // Like a real timer: whole milliseconds, and never too early.
+    // Like a real timer: whole milliseconds, never too early.
     const timer = { at: now + Math.max(0, Math.ceil(ms)), call }
     let place = timers.length
     while (place > 0 && (timers[place - 1]?.at ?? 0) <= timer.at) place -= 1
@@ -42,7 +45,8 @@ export function createClock(start: number): VirtualClock {
         after(ms, resolve)
       }),
     hold() {
-      if (currentSession !== null) throw new Error('two things at a time would end in any order')
+      if (currentSession !== null)
+        throw new Error('the clock is already held; two holds would end in an arbitrary order')
       let release: (() => void) | undefined
       currentSession = new Promise((resolve) => {
         release = resolve
@@ -67,7 +71,7 @@ export function createClock(start: number): VirtualClock {
   }
 }
 
-/** Whatever does real I/O holds the clock: once all promises have run, everything else waits for it. */
+/** Waits until all promises have run. Real I/O holds the clock, so that nothing else is pending. */
 function drainPromises(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve)

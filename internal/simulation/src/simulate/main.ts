@@ -10,12 +10,14 @@ import { type Cut, cutPlan, shrink } from './shrink.js'
 const USAGE = `pnpm simulate -- [--schedules N] [--seed S] [--workers N]
 pnpm simulate -- --seed S --only K [--without 0,3] [--calm slow,copied] [--length MS]
 
-Plays N schedules: real core, real endpoints, real clients, on a virtual clock, with everything else simulated.
-  --schedules  how many; default 10000
-  --seed       which ones; default 1
-  --workers    how many processes; default one for each processor
-  --only       plays one schedule and prints what happens in it
-  --without, --calm, --length  leave parts of it out`
+Plays N schedules with the real core, endpoints and clients on a virtual clock. Everything else is simulated.
+  --schedules  number of schedules; default 10000
+  --seed       seed of the schedules; default 1
+  --workers    number of processes; default one for each processor
+  --only       play one schedule and print its events
+  --without    leave out incidents, by index
+  --calm       turn off faults, by name
+  --length     end the schedule after this number of milliseconds`
 
 const { values } = parseArgs({
   options: {
@@ -32,7 +34,7 @@ const { values } = parseArgs({
 })
 
 const MAX_SHRUNK = 3
-/** What a worker plays at a time. */
+/** The number of schedules that a worker plays at a time. */
 const BATCH_SIZE = 200
 
 if (values.worker) work()
@@ -40,7 +42,7 @@ else if (values.help) console.log(USAGE)
 else if (values.only !== undefined) await replay(Number(values.only))
 else await main()
 
-/** What a process of its own does: plays one range after another, and tells the tally of each. */
+/** Main loop of a worker process: plays one range after another and sends the tally of each. */
 function work(): void {
   process.on('message', (range: Range) => {
     void playAll(range).then((tally) => process.send?.(tally))
@@ -74,7 +76,7 @@ async function main(): Promise<void> {
 function playInWorker(worker: ChildProcess, range: Range): Promise<Tally> {
   return new Promise((resolve, reject) => {
     const onExit = (code: number | null) => {
-      reject(new Error(`a worker ended with ${String(code)}`))
+      reject(new Error(`a worker exited with ${String(code)}`))
     }
     worker.once('exit', onExit)
     worker.once('message', (tally: Tally) => {
@@ -93,11 +95,11 @@ function formatSummary(tally: Tally): string {
     `${String(codes)} codes redeemed`,
     `${String(imports)} imports`,
     `${String(rotations)} rotations`,
-    `${String(proofs)} answers to a proof of a key`,
+    `${String(proofs)} responses to a proof`,
     `${String(retries)} retries`,
     `${String(heals)} heals`,
     `${String(reuses)} reuse verdicts`,
-    `${String(faults)} answers of 503`,
+    `${String(faults)} responses with 503`,
     `${String(failures.length)} violations`,
   ].join(', ')
 }

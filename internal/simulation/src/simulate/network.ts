@@ -15,22 +15,22 @@ interface Message {
 
 export interface Network {
   send(message: Message): void
-  /** From here on it loses and delays as planned; before, somebody signs in. */
+  /** Starts the planned losses and delays. */
   enableFaults(): void
-  /** From here on it loses nothing. */
+  /** Stops all losses. */
   disableFaults(): void
 }
 
 const MAX_DELAY_MS = 60_000
 
-/** Loses, delays, copies and overtakes, in both directions. */
+/** Loses, delays, duplicates and reorders messages in both directions. */
 const NO_FAULTS = { lostRequest: 0, lostResponse: 0, copied: 0, slow: 0 }
 
 export interface NetworkWorld {
   readonly plan: Plan
   readonly clock: VirtualClock
   readonly server: Server
-  /** The server has thrown, which it never may. */
+  /** Called when the server throws, which is always an error. */
   readonly onServerError: (error: unknown) => void
 }
 
@@ -39,7 +39,7 @@ export function createNetwork({ plan, clock, server, onServerError }: NetworkWor
   let rates: Pick<Rates, 'lostRequest' | 'lostResponse' | 'copied' | 'slow'> = NO_FAULTS
   const delay = () => (rng.chance(rates.slow) ? rng.between(500, MAX_DELAY_MS) : rng.between(10, 120))
 
-  /** An error that the sender sees, or nothing at all. */
+  /** Reports an error to the sender, or nothing at all. */
   function fail({ onFailure }: Message): void {
     if (rng.chance(0.5)) clock.after(rng.between(1, 500), onFailure)
   }

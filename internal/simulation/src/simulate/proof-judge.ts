@@ -3,23 +3,23 @@ import { Violation } from '../history/violation.js'
 import type { Plan } from './plan.js'
 import type { ResponseSummary, RequestTrace } from './trace.js'
 
-/** Judges what is done with proofs of keys, by when they were made and whether they were seen before. */
+/** Judges the handling of DPoP proofs by their time and by whether they were seen before. */
 export interface ProofJudge {
-  /** Notes that a request has come. */
+  /** Records the arrival of a request. */
   requestArrived(trace: RequestTrace): void
-  /** Throws unless the visit proves the key that the family is bound to. */
+  /** Throws unless the request proves the key that the family is bound to. */
   assertProven(trace: RequestTrace, record: FamilyRecord): void
-  /** Throws for a success with a proof that has had one before. */
+  /** Throws if the same proof has succeeded before. */
   assertFresh(trace: RequestTrace): void
-  /** Throws for a refusal of a proof that was good. */
+  /** Throws if a valid proof was rejected. */
   assertValidRejection(trace: RequestTrace, response: ResponseSummary): void
-  /** Notes the nonce of an answer. */
+  /** Records the nonce of a response. */
   responseSent(response: ResponseSummary): void
 }
 
 export const PROOF_ERRORS: readonly unknown[] = ['invalid_dpop_proof', 'use_dpop_nonce']
 
-/** The server's own limits, less what its clocks may be off. */
+/** The limits of the server, minus the maximum clock skew. */
 const SKEW_MS = 1000
 const MIN_AGE_MS = 60_000 - 1000 - SKEW_MS
 const MIN_AHEAD_MS = 30_000 - SKEW_MS
@@ -48,27 +48,27 @@ export function createProofJudge({ proofs }: Plan): ProofJudge {
     },
     assertProven({ proof }, { grant: { confirmation } }) {
       if (confirmation !== null && !sameConfirmation(confirmation, proof?.confirmation ?? null))
-        throw new Violation('I16', 'a bound family was served without the proof of its key')
+        throw new Violation('I16', 'a key-bound family was served without a proof of its key')
     },
     assertFresh({ proof }) {
       if (proof === null) return
-      if (served.has(proof.jti)) throw new Violation('I16', 'one proof was good twice')
+      if (served.has(proof.jti)) throw new Violation('I16', 'one proof succeeded twice')
       served.add(proof.jti)
     },
     assertValidRejection(trace, { error }) {
       const { proof, observed, faultInjected } = trace
       if (observed !== null || trace.swaps > 0)
-        throw new Violation('I11', 'the store was asked before the proof was judged')
-      if (faultInjected) throw new Violation('I12', 'a failing store was answered with the refusal of a proof')
-      if (proof === null) throw new Violation('I3', `without a proof, the answer was ${String(error)}`)
+        throw new Violation('I11', 'the store was called before the proof was checked')
+      if (faultInjected) throw new Violation('I12', 'a failing store led to a rejected proof')
+      if (proof === null) throw new Violation('I3', `a request without a proof was rejected with ${String(error)}`)
       if (error === 'use_dpop_nonce') {
-        if (proofs !== 'with nonces') throw new Violation('I3', 'a nonce was demanded where there are none')
-        if (hasGoodNonce(trace)) throw new Violation('I3', 'a good nonce was refused')
+        if (proofs !== 'with nonces') throw new Violation('I3', 'a nonce was required although nonces are off')
+        if (hasGoodNonce(trace)) throw new Violation('I3', 'a valid nonce was rejected')
         return
       }
       if (seen.get(proof.jti) !== trace) return
       if (proofs === 'with nonces' ? hasGoodNonce(trace) : isTimely(trace))
-        throw new Violation('I3', 'a good proof was refused')
+        throw new Violation('I3', 'a valid proof was rejected')
     },
     responseSent({ at, nonce }) {
       if (nonce !== null) nonces.set(nonce, at)

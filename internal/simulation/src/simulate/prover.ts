@@ -2,7 +2,7 @@ import { createECDH, createHash, createPrivateKey, type KeyObject, sign } from '
 import type { Confirmation } from '@baton/core'
 import type { Rng } from './rng.js'
 
-/** What a proof is about. */
+/** The request that a proof is made for. */
 interface ProofRequest {
   readonly method: string
   readonly url: string
@@ -13,21 +13,22 @@ interface ProofRequest {
 export interface Prover {
   readonly confirmation: Confirmation
   prove(request: ProofRequest): string
-  /** The nonce that a server wants to find in further proofs. */
+  /** The nonce that the server requires in further proofs. */
   remember(nonce: string | null): void
 }
 
 interface ProverWorld {
   readonly rng: Rng
-  /** Epoch milliseconds, as whoever has the key believes. */
+  /** Epoch milliseconds, by the clock of the holder of the key. */
   readonly now: () => number
   /** `iat` is a number with a fraction, as from `time.time()` of Python. */
   readonly fractions: boolean
 }
 
 /**
- * Signs on the thread of the simulation, where the platform's own crypto would take another one: what comes of it is then a matter
- * of this clock alone. Signatures differ from run to run, and nothing depends on how.
+ * Creates a prover. It signs on the thread of the simulation, because the Web Crypto of the platform would use another
+ * thread whose
+ * timing is not deterministic. Signatures differ from run to run, and nothing depends on them.
  */
 export function createProver({ rng, now, fractions }: ProverWorld): Prover {
   const { key, jwk } = createKey(rng)
@@ -53,7 +54,7 @@ export function createProver({ rng, now, fractions }: ProverWorld): Prover {
   }
 }
 
-/** What a proof says, whether or not it is true. */
+/** The claims of a proof, unverified. */
 export interface ProofClaims {
   readonly confirmation: Confirmation
   readonly jti: string
@@ -69,7 +70,7 @@ export function decodeClaims(proof: string): ProofClaims {
   return { confirmation: { jkt: computeThumbprint(jwk) }, jti, madeAt: iat * 1000, nonce }
 }
 
-/** In the order of RFC 7638. */
+/** Members in the order of RFC 7638. */
 interface PublicKey {
   readonly crv: string
   readonly kty: string

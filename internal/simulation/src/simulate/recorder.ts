@@ -6,10 +6,10 @@ import type { Plan } from './plan.js'
 import { createProofJudge, PROOF_ERRORS } from './proof-judge.js'
 import type { ResponseSummary, FamilyHistory, RequestTrace } from './trace.js'
 
-/** An authorization code, from outside. */
+/** An issued authorization code. */
 interface Code {
   readonly expiresAt: number
-  /** Only a proof of this key redeems it. */
+  /** Only a proof of this key redeems the code. */
   readonly confirmation: Confirmation | null
 }
 
@@ -33,34 +33,34 @@ export interface Recorder {
   startTrace(
     given: Pick<RequestTrace, 'purpose' | 'text' | 'key' | 'proof' | 'impersonates' | 'arrivedAt' | 'isOrphaned'>,
   ): RequestTrace
-  /** The family of a token or a code; undefined for none that exists. */
+  /** Returns the family of a token or a code; undefined if there is none. */
   familyOf(text: string): FamilyHistory | undefined
-  /** Another system's token, of which a family may be made. */
+  /** Records a legacy token, from which a family may be created. */
   noteLegacyToken(text: string): void
   noteCode(text: string, code: Code): void
   created(trace: RequestTrace | undefined, record: FamilyRecord, at: number): void
-  /** The store has looked at the family for this visit, and written if `after` is another record. */
+  /** The store has processed the family for this request. It has written if `after` is another record. */
   storeAccessed(
     trace: RequestTrace | undefined,
     seen: { before: FamilyRecord; after: FamilyRecord; madeAt: number; at: number; isSwap: boolean },
   ): void
   revoked(trace: RequestTrace | undefined, seen: { before: FamilyRecord; after: FamilyRecord }): void
   deleted(record: FamilyRecord, now: number): void
-  /** Keeps what is known of a family, for a store that may forget what comes now. */
+  /** Saves the state of a family. The returned function restores it after the store has lost later writes. */
   checkpoint(id: string): () => void
   eventEmitted(trace: RequestTrace | undefined, event: RefreshEvent): void
-  /** Judges the answer. Throws a `Violation`. */
+  /** Judges the response. Throws a `Violation`. */
   responseSent(trace: RequestTrace, response: ResponseSummary): void
-  /** Whether every end of a family was reported, whatever became of the store's reply. */
+  /** Returns true if every revocation was reported, whether or not the reply of the store arrived. */
   isAllReported(): boolean
-  /** The first one that was met. The code under test may have taken it for an error of its store. */
+  /** The first violation. The code under test may have treated it as an error of its store. */
   readonly violation: () => Violation | null
-  /** What has happened, in lines, for a digest and for reading. */
+  /** All events as lines, for the digest and for printing. */
   readonly lines: readonly string[]
   note(at: number, line: string): void
 }
 
-/** Each process is off by as much at most. */
+/** The maximum clock offset of a process. */
 const SKEW_MS = 1000
 
 export function createRecorder(plan: Plan): Recorder {
@@ -86,7 +86,7 @@ export function createRecorder(plan: Plan): Recorder {
     requests: 0,
   }
 
-  /** Remembers a violation, wherever it is thrown into. */
+  /** Keeps the violation that a check throws, because the code under test may catch it. */
   function recordViolations<Given extends unknown[]>(judge: (...given: Given) => void): (...given: Given) => void {
     return (...given) => {
       try {
@@ -106,24 +106,27 @@ export function createRecorder(plan: Plan): Recorder {
     { before, after, madeAt, at, isSwap }: Parameters<Recorder['storeAccessed']>[1],
   ): void {
     const family = families.get(before.id)
-    if (family === undefined) throw new Violation('I4', 'a family stands that nobody has made')
+    if (family === undefined) throw new Violation('I4', 'a family exists that no request has created')
     if (trace?.text == null || familyOf(trace.text) !== family) return
     const { text } = trace
     const position = trace.purpose === 'code' ? findCodePosition(family) : findPosition(family.chain, lineage, text)
     trace.observed = { at, position, revoked: before.revocation !== null, expiresAt: before.expiresAt }
     if (isSwap) trace.swaps += 1
-    // What the store has forgotten since was not written.
+    // Writes that the store has lost do not count.
     if (!family.chain.some(({ verifier }) => verifier === trace.writtenVerifier)) trace.writtenVerifier = null
     if (after === before) return
 
     if (trace.impersonates) throw new Violation('I11', 'another client changed the family')
     proofs.assertProven(trace, before)
-    if (before.revocation !== null) throw new Violation('I5', 'a dead family was written to')
+    if (before.revocation !== null) throw new Violation('I5', 'a revoked family was changed')
     if (after.expiresAt > after.lifetime.absoluteExpiresAt)
-      throw new Violation('I10', 'the idle end passed the absolute end')
-    if (madeAt >= before.expiresAt) throw new Violation('I10', 'a family went on after its end')
+      throw new Violation('I10', 'the idle expiry is later than the absolute expiry')
+    if (madeAt >= before.expiresAt) throw new Violation('I10', 'an expired family was rotated')
     if (position.kind !== 'current' && position.kind !== 'ahead')
-      throw new Violation('I1', `a token that is ${position.kind} was exchanged, which makes a second successor`)
+      throw new Violation(
+        'I1',
+        `a token in position "${position.kind}" was exchanged, which creates a second successor`,
+      )
     const link: Link = { verifier: after.current.verifier, presented: text, madeAt, appliedAt: at, key: trace.key }
     const source = requireSource(lineage, text)
     lineage.noteLink(link, source)
@@ -142,11 +145,11 @@ export function createRecorder(plan: Plan): Recorder {
     if (status === 503) {
       counts.faults += 1
       if (!trace.faultInjected && trace.swaps < 3) throw new Violation('I12', 'a 503 without a cause')
-      if (response.retryAfter === null) throw new Violation('I12', 'a 503 that does not say when to come again')
-      if (response.touchesCookie) throw new Violation('I12', 'a failure touched the cookie')
+      if (response.retryAfter === null) throw new Violation('I12', 'a 503 without Retry-After')
+      if (response.touchesCookie) throw new Violation('I12', 'a failed refresh changed the cookie')
       return
     }
-    if (status >= 500) throw new Violation('I12', `the server broke: ${String(status)}`)
+    if (status >= 500) throw new Violation('I12', `the server failed with ${String(status)}`)
     if (trace.purpose === 'other') {
       noteIssued(trace, response)
       return
@@ -164,92 +167,91 @@ export function createRecorder(plan: Plan): Recorder {
 
   function assertValidSuccess(trace: RequestTrace, { refreshToken }: ResponseSummary): void {
     const { text, observed, writtenVerifier } = trace
-    if (text === null || refreshToken === null) throw new Violation('I2', 'a success without a token')
-    if (trace.impersonates) throw new Violation('I11', 'a pretender got a token')
+    if (text === null || refreshToken === null) throw new Violation('I2', 'a refresh succeeded without a token')
+    if (trace.impersonates) throw new Violation('I11', 'an unauthorized client received a token')
     const family = familyOf(text)
-    if (family === undefined || observed === null) throw new Violation('I1', 'a token of no family was exchanged')
+    if (family === undefined || observed === null) throw new Violation('I1', 'a token without a family was exchanged')
     if (family.record !== null) proofs.assertProven(trace, family.record)
     proofs.assertFresh(trace)
     if (trace.proof !== null) counts.proofs += 1
     if (trace.purpose === 'code') counts.codes += 1
     if (family.verdictAt !== null && trace.order > family.verdictAt)
-      throw new Violation('I5', 'a request that began after the verdict was served')
+      throw new Violation('I5', 'a request that arrived after the reuse verdict succeeded')
     familyIds.set(refreshToken, family.id)
     if (writtenVerifier !== null) {
       noteToken(writtenVerifier, refreshToken)
       return
     }
     const { position, revoked, expiresAt, at } = observed
-    if (revoked) throw new Violation('I5', 'a dead family got a token')
-    if (at >= expiresAt + SKEW_MS) throw new Violation('I10', 'a family got a token after its end')
+    if (revoked) throw new Violation('I5', 'a revoked family received a token')
+    if (at >= expiresAt + SKEW_MS) throw new Violation('I10', 'an expired family received a token')
     if (position.kind !== 'spent')
-      throw new Violation('I1', `a token that is ${position.kind} was exchanged for nothing`)
+      throw new Violation('I1', `a token in position "${position.kind}" received a token without an exchange`)
     if (position.isUsedUp) throw new Violation('I6', 'a predecessor succeeded after its successor had been used')
     const { link } = position
     const inTime = hasGrace(trace, link) && trace.arrivedAt < link.appliedAt + graceMs + 2 * SKEW_MS
     if (!inTime && !isSameAttempt(trace, link))
       throw trace.purpose === 'code'
-        ? new Violation('I17', 'a code was good twice')
-        : new Violation('I6', 'a bare predecessor succeeded after its window had closed')
+        ? new Violation('I17', 'a code was redeemed twice')
+        : new Violation('I6', 'a predecessor without a key succeeded after its window had closed')
     noteToken(link.verifier, refreshToken)
   }
 
   function noteToken(verifier: string, refreshToken: string): void {
     if (lineage.noteToken(verifier, refreshToken) !== null)
-      throw new Violation('I2', 'one rotation was answered with two different tokens')
+      throw new Violation('I2', 'one rotation returned two different tokens')
   }
 
   function assertValidRejection(trace: RequestTrace, response: ResponseSummary): void {
     const { at, status, error, touchesCookie } = response
     const { text, reason } = trace
-    if (touchesCookie) throw new Violation('I12', 'a refused refresh touched the cookie')
+    if (touchesCookie) throw new Violation('I12', 'a rejected refresh changed the cookie')
     if (status === 409) return
     if (PROOF_ERRORS.includes(error)) {
       proofs.assertValidRejection(trace, response)
       return
     }
-    // No session to refresh, or rubbish that is no token of ours.
+    // The request has no session, or contains something that is not a token.
     const code = text === null ? undefined : codes.get(text)
     if (error !== 'invalid_grant')
-      throw new Violation('I3', `a refresh was answered with ${String(status)} ${String(error)}`)
+      throw new Violation('I3', `a refresh was rejected with ${String(status)} ${String(error)}`)
     if (text === null || (code === undefined && lineage.findSource(text) === undefined)) return
-    if (trace.faultInjected) throw new Violation('I12', 'a failing store was answered with invalid_grant')
+    if (trace.faultInjected) throw new Violation('I12', 'a failing store led to invalid_grant')
     if (code !== undefined && reason === 'expired' && at >= code.expiresAt - SKEW_MS) return
     const family = familyOf(text)
     const wasLost = countLosses(text) > trace.losses || (family !== undefined && family.record === null)
     if (wasLost || (family === undefined && code === undefined)) return
     if (trace.impersonates !== (reason === 'mismatch'))
-      throw new Violation(trace.impersonates ? 'I11' : 'I3', `the wrong client was told ${String(reason)}`)
+      throw new Violation(trace.impersonates ? 'I11' : 'I3', `the rejection reason of the client is ${String(reason)}`)
     if (trace.impersonates) return
-    if (family === undefined) throw new Violation('I3', `a code that is good was refused as ${String(reason)}`)
+    if (family === undefined) throw new Violation('I3', `a valid code was rejected as ${String(reason)}`)
     assertValidVerdict(trace, family, at)
   }
 
   function assertValidVerdict(trace: RequestTrace, family: FamilyHistory, answeredAt: number): void {
     const { observed, reason } = trace
-    if (observed === null) throw new Violation('I3', `an authentic token was refused as ${String(reason)}`)
+    if (observed === null) throw new Violation('I3', `an authentic token was rejected as ${String(reason)}`)
     const { position, revoked, expiresAt } = observed
     const isRevoked = revoked || family.record?.revocation != null
     switch (reason) {
       case 'revoked':
-        if (!isRevoked) throw new Violation('I3', 'a living family was called revoked')
-        if (!revoked && isLegitimate(trace, position))
-          throw new Violation('I3', 'a rightful holder was taken for a thief')
+        if (!isRevoked) throw new Violation('I3', 'an active family was reported as revoked')
+        if (!revoked && isLegitimate(trace, position)) throw new Violation('I3', 'the legitimate holder was rejected')
         return
       case 'expired':
-        if (answeredAt < expiresAt - SKEW_MS) throw new Violation('I3', 'a family was called expired before its end')
+        if (answeredAt < expiresAt - SKEW_MS)
+          throw new Violation('I3', 'a family was reported as expired before its expiry')
         return
       case 'reuse':
       case 'lost':
-        if (revoked) throw new Violation('I15', 'a dead family was ended again')
-        if (isLegitimate(trace, position)) throw new Violation('I3', 'a rightful holder was taken for a thief')
-        if (!isRevoked) throw new Violation('I7', 'a verdict left the family alive')
-        if (reason === 'lost' && position.kind !== 'severed')
-          throw new Violation('I7', 'a theft was called a loss of the store')
+        if (revoked) throw new Violation('I15', 'a revoked family was revoked again')
+        if (isLegitimate(trace, position)) throw new Violation('I3', 'the legitimate holder was rejected')
+        if (!isRevoked) throw new Violation('I7', 'the family is not revoked after a reuse verdict')
+        if (reason === 'lost' && position.kind !== 'severed') throw new Violation('I7', 'a reuse was reported as lost')
         family.verdictAt ??= trace.order
         return
       default:
-        throw new Violation('I3', `an authentic token was refused as ${String(reason)}`)
+        throw new Violation('I3', `an authentic token was rejected as ${String(reason)}`)
     }
   }
 
@@ -262,7 +264,7 @@ export function createRecorder(plan: Plan): Recorder {
     )
   }
 
-  /** Nothing tells the second use of a code by its owner from the first by a thief. */
+  /** A second use of a code cannot be attributed to its owner or an attacker. */
   const hasGrace = ({ purpose, key }: RequestTrace, link: Link) =>
     purpose === 'refresh' && graceMs > 0 && (plan.grace === 'any-attempt' || (key === null && link.key === null))
 
@@ -292,7 +294,7 @@ export function createRecorder(plan: Plan): Recorder {
       return trace
     },
     noteLegacyToken(text) {
-      const verifier = `another system's ${text}`
+      const verifier = `legacy ${text}`
       lineage.noteLink({ verifier, presented: null, madeAt: 0, appliedAt: 0, key: null }, null)
       lineage.noteToken(verifier, text)
     },
@@ -302,14 +304,15 @@ export function createRecorder(plan: Plan): Recorder {
     created: recordViolations((trace, record, at) => {
       const presented = trace?.purpose === 'other' ? null : (trace?.text ?? null)
       const known = families.get(record.id)
-      // Where nothing was shown the id is new, or a driver sends again what a fail-over has lost in between.
+      // Without a presented token the id is new, or a driver repeats a command after a fail-over has lost the first.
       const expectedFamily = presented === null ? known : familyOf(presented)
       if (known?.record != null || known?.isDeleted === true || expectedFamily !== known)
-        throw new Violation('I17', 'one token or code made two families')
-      if (trace?.impersonates === true) throw new Violation('I11', 'a family was begun by somebody who lacks something')
+        throw new Violation('I17', 'one token or code created two families')
+      if (trace?.impersonates === true)
+        throw new Violation('I11', 'a request without the required proof or verifier created a family')
       if (!sameConfirmation(record.grant.confirmation, trace?.proof?.confirmation ?? null))
-        throw new Violation('I16', 'a family was bound to another key than the one that was proven')
-      // A token of another system is the fruit of a link that this store has never seen.
+        throw new Violation('I16', 'a family was bound to another key than the proven one')
+      // A legacy token comes from a rotation that this store has no record of.
       const source = presented === null ? undefined : lineage.findSource(presented)
       const origin = source === undefined ? undefined : lineage.findLink(source)
       const { verifier } = record.current
@@ -343,7 +346,7 @@ export function createRecorder(plan: Plan): Recorder {
     revoked: recordViolations((trace, { before, after }) => {
       if (before === after) return
       const family = families.get(before.id)
-      if (family === undefined) throw new Violation('I4', 'a family stands that nobody has made')
+      if (family === undefined) throw new Violation('I4', 'a family exists that no request has created')
       family.record = after
       family.ends += 1
       if (trace === undefined) return
@@ -393,7 +396,7 @@ export function createRecorder(plan: Plan): Recorder {
           if (family !== undefined && event.unconfirmed === true) family.unconfirmedReports += 1
           else if (family !== undefined) family.reports += 1
           if (family !== undefined && family.reports > family.ends)
-            throw new Violation('I15', 'one end of a family was reported twice')
+            throw new Violation('I15', 'one revocation was reported twice')
           if (event.type === 'reuse') counts.reuses += 1
           if (trace !== undefined) {
             trace.reports += 1
@@ -418,12 +421,12 @@ export function createRecorder(plan: Plan): Recorder {
   }
 }
 
-/** A call whose write may have been made reports it before it answers, however the write ended. */
+/** A call that may have written a revocation reports it before it returns, whatever the result of the write. */
 function assertReported({ endedFamily, reports }: RequestTrace): void {
-  if (endedFamily !== null && reports === 0) throw new Violation('I19', 'a call ended a family and did not report it')
+  if (endedFamily !== null && reports === 0) throw new Violation('I19', 'a call revoked a family and did not report it')
 }
 
-/** The family that it has begun is its only successor. */
+/** The family that the code has created is its only successor. */
 function findCodePosition({ chain }: FamilyHistory): ChainPosition {
   const [link] = chain
   return link === undefined ? { kind: 'current' } : { kind: 'spent', link, isUsedUp: chain.length > 1 }
@@ -441,14 +444,14 @@ function assertGeneration({ chain }: FamilyHistory, { current: { generation } }:
 function assertOnlyHashes(record: FamilyRecord): void {
   const { verifier, nonce, retryKey } = record.current
   for (const text of [record.id, verifier, nonce, retryKey ?? '']) {
-    if (text.length > 24) throw new Violation('I13', 'the record holds more than hashes')
+    if (text.length > 24) throw new Violation('I13', 'the record contains more than hashes')
   }
   assertNoToken(record)
 }
 
-/** Longer than a hash, one in millions of which happens to hold the letters that tokens begin with. */
+/** Longer than a hash. One hash in millions contains the prefix of a token by chance. */
 const TOKEN = /b(rt|ac)_[A-Za-z0-9_-]{40}|foreign-token/
 
 function assertNoToken(value: unknown): void {
-  if (TOKEN.test(JSON.stringify(value))) throw new Violation('I13', 'a token was stored or told')
+  if (TOKEN.test(JSON.stringify(value))) throw new Violation('I13', 'a record or an event contains a token')
 }

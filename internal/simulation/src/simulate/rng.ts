@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto'
 
-/** A stream of choices that its name determines. */
+/** A random number generator that is determined by its name. */
 export interface Rng {
-  /** From 0 up to but not including 1. */
+  /** Returns a number from 0 up to but not including 1. */
   fraction(): number
-  /** A whole number from `least` to `most`, both included. */
+  /** Returns an integer from `least` to `most`, both included. */
   between(least: number, most: number): number
-  /** True that often, of one. */
+  /** Returns true with this probability, from 0 to 1. */
   chance(likelihood: number): boolean
   pick<const Item>(items: readonly [Item, ...Item[]]): Item
   bytes(size: number): Uint8Array
   text(): string
 }
 
-/** Small and fast, and of good enough quality for dice (sfc32); what is unguessable elsewhere must be repeatable here. */
+/** Creates a generator (sfc32). It is fast, repeatable and not for cryptographic use. */
 export function createRng(name: string): Rng {
   const seed = createHash('sha256').update(name).digest()
   let [a, b, c, d] = [seed.readInt32LE(0), seed.readInt32LE(4), seed.readInt32LE(8), seed.readInt32LE(12)]

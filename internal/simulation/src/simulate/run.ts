@@ -12,7 +12,7 @@ import { silenceWarnings } from './warnings.js'
 
 export interface RunReport {
   readonly counts: Counts
-  /** Of all that happened: the same plan has the same one. */
+  /** The hash of all events: the same plan gives the same digest. */
   readonly digest: string
   readonly violation: { readonly invariant: string; readonly message: string } | null
   readonly lines: readonly string[]
@@ -20,12 +20,12 @@ export interface RunReport {
 
 const SECOND = 1000
 const START = Date.UTC(2030, 0, 1)
-/** By then the first sign-in is done, however slow its keys are. */
+/** The first sign-in has completed by then, even with a slow key service. */
 const INCIDENTS_START = START + 10 * SECOND
 const MAX_DELAY_MS = 130 * SECOND
 const FOREIGN = 'foreign-token-of-the-system-before'
 
-/** Plays one plan from beginning to end. Nothing but the plan goes in. */
+/** Plays one plan from start to end. The plan is the only input. */
 export async function run(plan: Plan): Promise<RunReport> {
   const restore = plan.failingCallbacks ? silenceWarnings() : () => undefined
   try {
@@ -54,7 +54,7 @@ async function play(plan: Plan): Promise<RunReport> {
 
   async function begin(): Promise<void> {
     const tab = browser.open(0)
-    if (plan.signIn === 'token of another system') {
+    if (plan.signIn === 'legacy token') {
       recorder.noteLegacyToken(FOREIGN)
       server.legacyTokens.set(FOREIGN, {
         subject: 'user 1',
@@ -92,10 +92,10 @@ async function play(plan: Plan): Promise<RunReport> {
       if (tab !== undefined && !tab.isDead()) work(tab).catch(ignore)
     }
     switch (incident.kind) {
-      case 'a tab asks for a token':
+      case 'a tab requests a token':
         act(ask)
         break
-      case 'a tab is told 401':
+      case 'a tab receives 401':
         browser.rejectAccessTokens()
         act(call)
         break
@@ -109,46 +109,46 @@ async function play(plan: Plan): Promise<RunReport> {
       case 'sign-out':
         act(signOut)
         break
-      case 'sign-in as somebody else':
+      case 'sign-in as another user':
         act((one) => browser.signIn(one, browser.subject === 'user 1' ? 'user 2' : 'user 1'))
         break
       case 'the browser is offline':
         browser.goOffline(incident.ms)
         break
-      case 'the store is out':
+      case 'the store is unavailable':
         server.store.fail(incident.ms)
         break
-      case 'the key service is out':
+      case 'the key service is unavailable':
         server.failKeys(incident.ms)
         break
       case 'fail-over':
         server.store.failOver(incident.lagMs)
         break
-      case 'the wall clock jumps':
+      case 'the wall clock is shifted':
         browser.shiftWallClock(incident.ms)
         break
-      case 'the thief copies all that is stored':
+      case 'the attacker copies the storage':
         attacker.copy()
         break
-      case 'the thief refreshes':
+      case 'the attacker refreshes':
         attacker.refresh().catch(ignore)
         break
-      case 'the thief tries an older token':
+      case 'the attacker presents an older token':
         attacker.refresh({ older: true }).catch(ignore)
         break
-      case 'the thief pretends to be another client':
+      case 'the attacker acts as another client':
         attacker.refresh({ impersonates: true }).catch(ignore)
         break
-      case 'the thief redeems the code':
+      case 'the attacker redeems the code':
         attacker.redeem().catch(ignore)
         break
-      case 'the thief has the code and no verifier':
+      case 'the attacker redeems the code without its verifier':
         attacker.redeem({ withoutVerifier: true }).catch(ignore)
         break
-      case 'somebody sends rubbish':
+      case 'a malformed request arrives':
         network.send(rubbish())
         break
-      case 'all sessions are ended':
+      case 'all sessions are revoked':
         endAll().catch(ignore)
         break
       case 'purge':
@@ -168,7 +168,7 @@ async function play(plan: Plan): Promise<RunReport> {
       const { record } = family
       const isAlive = record !== null && record.revocation === null && clock.now() < record.expiresAt - SECOND
       if (isAlive && family.losses === losses[index])
-        broken.push(new Violation('I14', 'a family outlived the end of all sessions'))
+        broken.push(new Violation('I14', 'a family is active after all sessions were revoked'))
     }
   }
 
@@ -180,11 +180,14 @@ async function play(plan: Plan): Promise<RunReport> {
     for (const { id, record } of before) {
       const isAlive = record !== null && record.revocation === null && clock.now() < record.expiresAt - 2 * SECOND
       if (isAlive && !items.some((item) => item.id === id))
-        broken.push(new Violation('I9', 'a living family was not listed'))
+        broken.push(new Violation('I9', 'an active family was not listed'))
     }
   }
 
-  /** Everything works again: whoever did nothing wrong is signed in, and of a thief and an owner not both. */
+  /**
+   * Turns all faults off. A user with a valid session must still be signed in, and an attacker and the owner must not
+   * both succeed.
+   */
   async function end(): Promise<void> {
     network.disableFaults()
     server.disableFaults()
@@ -204,13 +207,13 @@ async function play(plan: Plan): Promise<RunReport> {
       !isAlive &&
       browser.tabs.some((tab) => tab?.isDead() === false)
     )
-      broken.push(new Violation('I3', 'a session that nothing has ended does not go on'))
+      broken.push(new Violation('I3', 'a session that nothing has ended does not continue'))
     await competeWithAttacker(owner)
-    // Who comes next tells the server what nobody could tell it before.
+    // The next tab sends the revocations that the server has missed.
     browser.open(0)
     await clock.runUntil(clock.now() + MAX_DELAY_MS)
     judge.assertSessionsEnded()
-    if (!recorder.isAllReported()) broken.push(new Violation('I19', 'the end of a family went unreported'))
+    if (!recorder.isAllReported()) broken.push(new Violation('I19', 'a revocation was not reported'))
   }
 
   async function competeWithAttacker(owner: () => Promise<boolean>): Promise<void> {
@@ -224,10 +227,10 @@ async function play(plan: Plan): Promise<RunReport> {
       attackerSucceeds = await within(attacker.refresh())
     }
     if (attackerSucceeds && ownerSucceeds && attacker.family() === judge.currentSession()?.family)
-      broken.push(new Violation('I6', 'a thief and the owner both go on'))
+      broken.push(new Violation('I6', 'an attacker and the owner both continue to refresh'))
   }
 
-  /** Waits on this clock. */
+  /** Waits on the virtual clock. */
   async function within(work: Promise<boolean>): Promise<boolean> {
     let outcome = false
     void work.then((value) => (outcome = value))
@@ -289,11 +292,11 @@ function rubbish(): Parameters<ReturnType<typeof createNetwork>['send']>[0] {
   }
 }
 
-/** Whose an access token is. */
+/** Returns the family id of an access token. */
 function parseFamilyId(token: string): string {
   return token.slice(token.lastIndexOf('.') + 1)
 }
 
 function ignore(): void {
-  // Whatever comes of it is seen elsewhere.
+  // Failures are checked elsewhere.
 }

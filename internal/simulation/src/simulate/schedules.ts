@@ -17,7 +17,7 @@ export interface Range {
   readonly seed: string
   readonly first: number
   readonly count: number
-  /** No new one begins later than this, by the real clock. */
+  /** No schedule starts later than this, by the real clock. */
   readonly maxMs?: number
 }
 
@@ -40,7 +40,7 @@ export function scheduleSeed(seed: string, schedule: number): string {
   return `${seed}/${String(schedule)}`
 }
 
-/** Plays schedules one after another. The same range of the same seed plays the same ones. */
+/** Plays schedules one after another. The same range of the same seed gives the same schedules. */
 export async function playAll({ seed, first, count, maxMs = Infinity }: Range): Promise<Tally> {
   const startedAt = performance.now()
   let tally = EMPTY_TALLY

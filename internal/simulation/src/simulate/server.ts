@@ -35,12 +35,12 @@ export interface ServerWorld {
 
 interface Arrival {
   readonly request: PlainRequest
-  /** It comes from somebody who stole a token and says that he is another client. */
+  /** The request comes from another client, or lacks the verifier or the key. */
   readonly impersonates: boolean
   readonly isOrphaned: () => boolean
 }
 
-/** What the authorize page has found out. */
+/** The result of the authorization page. */
 export interface CodeRequest {
   readonly subject: string
   readonly codeChallenge: string
@@ -49,23 +49,25 @@ export interface CodeRequest {
 }
 
 export interface Server {
-  /** Answers one request, at one of the processes. */
+  /** Serves one request at one of the processes. */
   serve(arrival: Arrival): Promise<PlainResponse>
-  /** Hands out a code. */
+  /** Issues a code. */
   authorize(wanted: CodeRequest): string
-  /** What an administrator does, on the first process. */
+  /** Runs an administrative operation on the first free process. */
   asAdministrator<Outcome>(work: (tokens: RefreshTokens) => Promise<Outcome>): Promise<Outcome>
   readonly store: SimulatedStore
-  /** The key service answers nothing for so long. */
+  /** The key service is unavailable for this time. */
   failKeys(ms: number): void
   disableFaults(): void
-  /** Another system's tokens that are not exchanged yet. */
+  /** Legacy tokens that have not been exchanged yet. */
   readonly legacyTokens: Map<string, ForeignGrant>
 }
 
 /**
- * The real core and the real endpoints, at processes whose clocks disagree, on one simulated store. A process serves each request at
- * a desk of its own, with a core that nobody else uses meanwhile, which tells whose store calls are whose.
+ * Creates a server from the real core and endpoints: several processes with different clocks on one simulated store. A
+ * process serves
+ * each request in its own slot, with a core that no other request uses, so that each store call belongs to a known
+ * request.
  */
 export function createServer({ plan, clock, recorder }: ServerWorld): Server {
   const rng = createRng(`${plan.seed}/server`)
@@ -123,7 +125,7 @@ export function createServer({ plan, clock, recorder }: ServerWorld): Server {
     return recorder.startTrace({ ...nothing, isOrphaned: () => false, arrivedAt: clock.now() })
   }
 
-  /** At whichever process comes, and a desk of it where nobody stands. */
+  /** Runs work in a free slot of a random process. */
   async function withSlot<Outcome>(
     trace: RequestTrace,
     work: (slot: RequestSlot) => Promise<Outcome>,
@@ -143,7 +145,8 @@ export function createServer({ plan, clock, recorder }: ServerWorld): Server {
       const parsed = await parseRequest(request)
       const trace = recorder.startTrace({ ...parsed, impersonates, isOrphaned, arrivedAt: clock.now() })
       const response = await withSlot(trace, async (slot) => {
-        // The platform checks signatures on threads of its own; the store is asked after that, or an answer given.
+        // The platform verifies signatures on its own threads. The clock resumes with the first store call or the
+        // response.
         const release = trace.proof === null ? () => undefined : clock.hold()
         slot.resumeClock = () => {
           slot.resumeClock = () => undefined
@@ -182,14 +185,14 @@ export function createServer({ plan, clock, recorder }: ServerWorld): Server {
 interface Process {
   readonly now: () => number
   readonly random: (size: number) => Uint8Array
-  /** Desks where nobody stands. */
+  /** Unused slots. */
   readonly free: RequestSlot[]
 }
 
-/** Where one request at a time is served. */
+/** A core and endpoints that serve one request at a time. */
 interface RequestSlot {
   trace: RequestTrace
-  /** Lets the clock go on. */
+  /** Lets the clock advance again. */
   resumeClock: () => void
   readonly tokens: RefreshTokens
   readonly codes: AuthorizationCodes
@@ -233,7 +236,7 @@ function getEndpoint(url: string, { plan, tokens, codes, accessToken, now }: End
     case '/auth/logout':
       return logoutEndpoint(tokens, { cookie: true, ...shared })
     default:
-      throw new Error(`nothing is served at ${url}`)
+      throw new Error(`no endpoint at ${url}`)
   }
 }
 
@@ -249,7 +252,7 @@ interface KeyWorld {
   readonly keys: { readonly outUntil: number; made: number }
 }
 
-/** Made here in no time, or by a service that is slow at times and out at others. */
+/** Access tokens are created instantly, or by a service that is sometimes slow or unavailable. */
 function accessTokens({ plan, clock, rng, slot, keys }: KeyWorld): AccessTokenOption {
   const make = (family: Family, mostSeconds: number) => {
     keys.made += 1
@@ -268,11 +271,11 @@ function accessTokens({ plan, clock, rng, slot, keys }: KeyWorld): AccessTokenOp
     await clock.sleep(rng.chance(0.1) ? rng.between(1000, 4000) : rng.between(5, 50))
     if (clock.now() >= keys.outUntil) return make(family, mostSeconds)
     trace.faultInjected = true
-    throw new Error('the key service is out')
+    throw new Error('the key service is unavailable')
   }
 }
 
-/** What the world outside can see of a request: what it shows, and how. */
+/** Reads the presented token or code, the Idempotency-Key and the proof from a request. */
 async function parseRequest(request: PlainRequest): Promise<Pick<RequestTrace, 'purpose' | 'text' | 'key' | 'proof'>> {
   const [key = null] = request.headers['idempotency-key'] ?? []
   const [header] = request.headers['dpop'] ?? []
@@ -292,7 +295,7 @@ function findCookie({ headers }: PlainRequest): string | null {
 }
 
 export function findRefreshToken({ headers, body }: PlainResponse): string | null {
-  // The cookie in use comes last, after the one that expires its other variant.
+  // The current cookie comes last, after the header that expires the other variant.
   const cookie = headers.filter(([name]) => name === 'set-cookie').at(-1)?.[1]
   if (cookie !== undefined) return /^__Host-baton=([^;]+)/.exec(cookie)?.[1] ?? null
   const members = (body === null ? {} : JSON.parse(body)) as { refresh_token?: string }

@@ -4,37 +4,40 @@ import type { VirtualClock } from './clock.js'
 import type { Plan } from './plan.js'
 import type { FamilyHistory } from './trace.js'
 
-/** A sign-in, as the browser keeps it. */
+/** A session as the browser stores it. */
 interface KeptSession {
-  /** The client's name for it. */
+  /** The session id of the client. */
   readonly sid: string
-  /** Undefined until the server has made one of the token that was brought along. */
+  /** Undefined until the server has created a family from the legacy token. */
   family: FamilyHistory | undefined
-  /** Nothing may store it again. */
+  /** It must not be stored again. */
   isEnded: boolean
-  /** Its person has signed out, or another one has signed in. */
+  /** The user has signed out, or another user has signed in. */
   isAbandoned: boolean
 }
 
-/** Judges what becomes of the sessions of a browser, whoever signs in and out there, by what is stored and what the server knows. */
+/**
+ * Judges the sessions of a browser across sign-ins and sign-outs, by what the browser stores and what the server
+ * contains.
+ */
 export interface SessionJudge {
-  /** The session that this browser should have; null where nobody is signed in. */
+  /** The session that this browser should have; null if no user is signed in. */
   readonly currentSession: () => KeptSession | null
-  /** Somebody tries to sign in, whatever comes of it. */
+  /** A sign-in was started, with any outcome. */
   signInAttempted(): void
-  /** The browser has stored something else. */
+  /** The browser has stored a new value. */
   stored(text: string): void
-  /** A refresh token has come into the cookie jar. */
+  /** A refresh token was stored in the cookie jar. */
   cookieSet(refreshToken: string): void
-  /** A tab that had believed in this session, or in none, says that nobody is signed in. */
+  /** A tab with this session, or with none, reports that no user is signed in. */
   signedOut(knownSid: string | null, reason: string): void
-  /** A tab that believes in this session was given an access token of that family. */
+  /** A tab with this session received an access token of that family. */
   accessTokenReceived(knownSid: string | null, familyId: string): void
-  /** The client says that the server has ended what was signed out. */
+  /** The client reports that the server has revoked the session after a sign-out. */
   signOutConfirmed(session: KeptSession): void
-  /** Nothing has happened to it that may end a session. */
+  /** Returns true if nothing has happened that may end the session. */
   mustBeAlive(session: KeptSession): boolean
-  /** By now the server has heard of each session that was given up. */
+  /** Throws if the server has not revoked a session that was signed out or replaced. */
   assertSessionsEnded(): void
 }
 
@@ -42,7 +45,7 @@ interface JudgeWorld {
   readonly plan: Plan
   readonly clock: VirtualClock
   readonly recorder: Recorder
-  /** What it finds, it finds inside of the client, where nobody would hear it throw. */
+  /** Violations are found inside the client, which would catch an exception. */
   readonly onViolation: (violation: Violation) => void
 }
 
@@ -86,7 +89,7 @@ export function createSessionJudge({ plan, clock, recorder, onViolation }: Judge
       case 'subject_request':
         return false
       case 'replaced':
-        // The server ends it for a sign-in whose answer may come late, or never.
+        // The server revokes it for a sign-in whose response may be late or lost.
         return signIns < 2
       default:
         return clock.now() < record.expiresAt - 2 * SECOND
@@ -105,7 +108,7 @@ export function createSessionJudge({ plan, clock, recorder, onViolation }: Judge
         const session = rememberSession(now)
         if (currentSession !== null && currentSession !== session) abandon(currentSession)
         currentSession = session
-        if (session.isEnded) report('I18', 'a session that was over came back')
+        if (session.isEnded) report('I18', 'an ended session was stored again')
         return
       }
       if (state !== 'ended' || currentSession === null) return
@@ -118,27 +121,29 @@ export function createSessionJudge({ plan, clock, recorder, onViolation }: Judge
       const family = recorder.familyOf(refreshToken)
       const session = [...sessions.values()].find((one) => one.family === family)
       if (session === undefined || session === currentSession || currentSession === null || hasLost(session)) return
-      if (session.isAbandoned && isAlive(session)) report('I18', 'the cookie of an earlier session came back alive')
+      if (session.isAbandoned && isAlive(session))
+        report('I18', 'the cookie of an earlier session was stored while that session is active')
     },
     signedOut(knownSid, reason) {
       const session = knownSid === null ? currentSession : (sessions.get(knownSid) ?? null)
       if (session === null || session.isAbandoned || !mustBeAlive(session)) return
-      report('I3', `somebody was signed out by accident: ${reason}`)
+      report('I3', `a user was signed out without a cause: ${reason}`)
     },
     accessTokenReceived(knownSid, familyId) {
       const family = knownSid === null ? undefined : sessions.get(knownSid)?.family
       if (family !== undefined && family.id !== familyId)
-        report('I18', 'a request went out in the name of somebody else')
+        report('I18', 'a request was sent with the access token of another user')
     },
     signOutConfirmed(session) {
-      if (isAlive(session) && !hasLost(session)) report('I18', 'a sign-out was claimed that the server has not made')
+      if (isAlive(session) && !hasLost(session))
+        report('I18', 'a sign-out was confirmed that the server has not applied')
     },
     assertSessionsEnded() {
-      // Without a lock an answer that overtook a sign-in has taken its cookie away, and nobody can end that session any more.
+      // Without a lock a late response can replace the cookie of a sign-in. No client can revoke that session any more.
       if (plan.carrier === 'cookie' && !plan.sharedLock) return
       for (const session of sessions.values()) {
         if (session.isAbandoned && isAlive(session) && !hasLost(session))
-          report('I18', 'a session that was signed out or replaced lives on at the server')
+          report('I18', 'a session that was signed out or replaced is still active at the server')
       }
     },
   }
@@ -146,7 +151,7 @@ export function createSessionJudge({ plan, clock, recorder, onViolation }: Judge
 
 interface StoredSession {
   readonly sid: string
-  /** Null where it is in the cookie jar. */
+  /** Null if the refresh token is in the cookie jar. */
   readonly refreshToken: string | null
 }
 

@@ -1,9 +1,9 @@
 import type { Plan } from './plan.js'
 import { run } from './run.js'
 
-/** What makes a plan smaller: incidents left out, faults that do not happen, an earlier end. */
+/** A reduction of a plan: incidents left out, faults turned off, an earlier end. */
 export interface Cut {
-  /** Places in the list of incidents. */
+  /** Indexes into the list of incidents. */
   readonly without: readonly number[]
   readonly calm: readonly (keyof Plan['rates'])[]
   readonly lengthMs: number | null
@@ -24,7 +24,7 @@ export function cutPlan(plan: Plan, { without, calm, lengthMs }: Cut): Plan {
   }
 }
 
-/** The smallest cut that still breaks the same invariant, as far as leaving out one thing after another finds it. */
+/** Returns a small cut that still violates the same invariant. Tries to leave out one part after another. */
 export async function shrink(plan: Plan, invariant: string): Promise<Cut> {
   let best = NO_CUT
   const tryCut = async (cut: Cut): Promise<boolean> => {

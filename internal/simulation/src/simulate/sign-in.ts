@@ -7,7 +7,7 @@ import type { Plan } from './plan.js'
 import type { Prover } from './prover.js'
 import { CLIENT, type CodeRequest, ORIGIN } from './server.js'
 
-/** What it takes to redeem a code. */
+/** The parameters that redeem a code. */
 export interface PendingCode {
   readonly code: string
   readonly verifier: string
@@ -20,9 +20,9 @@ interface CodeWorld {
   readonly network: Network
   readonly prover: Prover | null
   readonly isOffline: () => boolean
-  /** The page is gone. */
+  /** The page is closed. */
   readonly isEnded: () => boolean
-  /** What the authorize page hands out once somebody has signed in there. */
+  /** The code that the authorization page issues after a sign-in. */
   readonly authorize: (wanted: CodeRequest) => string
   readonly onCode: (pending: PendingCode) => void
 }
@@ -32,8 +32,9 @@ const RESPONSE_TIMEOUT_MS = 10_000
 const MAX_PAUSE_MS = 5000
 
 /**
- * Signs in with an authorization code, as an app does that tries once more with the same code where no answer came. Resolves to the
- * token response; rejects where nothing came of it.
+ * Signs in with an authorization code. Tries again with the same code if no response arrives, as an app does. Resolves
+ * to the token
+ * response, or rejects.
  */
 export async function signInByCode(world: CodeWorld, subject: string): Promise<Record<string, unknown>> {
   const { plan, clock, rng, prover } = world
@@ -50,9 +51,9 @@ export async function signInByCode(world: CodeWorld, subject: string): Promise<R
     const members = JSON.parse(response?.body ?? '{}') as Record<string, unknown>
     if (response?.status === 200) return members
     if (response !== null && response.status < 500 && members['error'] !== 'use_dpop_nonce')
-      throw new Error(`the code was answered with ${String(members['error'])}`)
+      throw new Error(`the code was rejected with ${String(members['error'])}`)
   }
-  throw new Error('the network is gone')
+  throw new Error('the network failed')
 }
 
 export const TOKEN_REQUEST = { method: 'POST', url: `${ORIGIN}/oauth/token`, accessToken: null } as const
@@ -78,7 +79,7 @@ export function codeRequest(
   }
 }
 
-/** Null where none came in time. */
+/** Resolves to null if no response arrives in time. */
 function sendAndWait(
   { clock, network, isOffline, isEnded }: CodeWorld,
   request: PlainRequest,

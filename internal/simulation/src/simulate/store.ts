@@ -9,23 +9,23 @@ import type { RequestTrace } from './trace.js'
 const NO_FAULTS = { storeFails: 0, storeFailsLate: 0, storeRepeats: 0, revokeRejects: 0 }
 
 export interface SimulatedStore {
-  /** The store as one desk sees it: what is asked through it is asked for the visit that stands there. */
+  /** Returns the store for one slot. Its calls belong to the request in that slot. */
   storeFor(slot: StoreSlot): TokenStore
-  /** Nothing answers for so long. */
+  /** The store is unavailable for this time. */
   fail(ms: number): void
-  /** The last writes are gone, and nothing answers until the replica has taken over. */
+  /** Loses the last writes. The store is unavailable until the replica has taken over. */
   failOver(lagMs: number): void
-  /** From here on things go wrong as planned; before, somebody signs in. */
+  /** Starts the planned faults. */
   enableFaults(): void
-  /** From here on nothing goes wrong by itself. */
+  /** Stops all faults. */
   disableFaults(): void
   readonly rows: ReadonlyMap<string, FamilyRecord>
 }
 
-/** Who asks. */
+/** The request that calls the store. */
 interface StoreSlot {
   readonly trace: RequestTrace
-  /** Called when the store is asked. */
+  /** Called before each store call. */
   resumeClock(): void
 }
 
@@ -36,14 +36,15 @@ interface StoreWorld {
   readonly recorder: Recorder
 }
 
-/** How long core's own limit would wait for a store; its timers are real ones, so that the simulation keeps the time instead. */
+/** The store timeout of core. Core measures it with real timers, so that the simulation applies it instead. */
 const TIMEOUT_MS = 5000
 const TAKE_OVER_MS = 2000
 
 /**
- * A store as core meets it: linearizable, as memory, SQLite and PostgreSQL are, with connections that fail before a command or
- * after it, answers that never come while the command takes effect later, and drivers that send one twice. As Redis it may also
- * forget its last writes when a replica takes over.
+ * A store as core sees it: linearizable, like memory, SQLite and PostgreSQL. Connections fail before or after a
+ * command, replies are
+ * lost while the command takes effect later, and drivers send commands twice. With Redis, a fail-over may also lose the
+ * last writes.
  */
 export function createSimulatedStore({ plan, clock, rng, recorder }: StoreWorld): SimulatedStore {
   const rows = new Map<string, FamilyRecord>()
@@ -66,12 +67,12 @@ export function createSimulatedStore({ plan, clock, rng, recorder }: StoreWorld)
       await clock.sleep(rng.pick([5, TIMEOUT_MS]))
       throw faultInjected('no connection')
     }
-    if (rng.chance(rates.storeFails)) throw faultInjected('the connection broke')
+    if (rng.chance(rates.storeFails)) throw faultInjected('the connection failed')
     if (isWrite && rng.chance(rates.storeFailsLate)) {
       if (rng.chance(0.5)) command()
       else clock.after(rng.between(100, 40_000), command)
       await clock.sleep(rng.pick([20, TIMEOUT_MS]))
-      throw faultInjected('no answer')
+      throw faultInjected('no reply')
     }
     let result = command()
     if (isWrite && rng.chance(rates.storeRepeats)) {
@@ -201,9 +202,9 @@ export function createSimulatedStore({ plan, clock, rng, recorder }: StoreWorld)
   }
 }
 
-/** A column for integers rejects everything else, and nothing is wrong with the store: core must not send it. */
+/** An integer column rejects other values although the store works: core must not send them. */
 function assertIntegers(command: object): void {
   for (const [name, value] of Object.entries(command)) {
-    if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new Error(`${name} is no integer`)
+    if (typeof value === 'number' && !Number.isSafeInteger(value)) throw new Error(`${name} is not an integer`)
   }
 }

@@ -3,37 +3,37 @@ import type { Link } from '../history/lineage.js'
 import type { ChainPosition } from '../history/chain-position.js'
 import type { ProofClaims } from './prover.js'
 
-/** One request at the server, and what has become of it so far. */
+/** One request at the server and its progress. */
 export interface RequestTrace {
-  /** In the order of their arrival. */
+  /** Position in the order of arrival. */
   readonly order: number
   readonly purpose: 'refresh' | 'code' | 'other'
-  /** The refresh token that it carries, or the code. */
+  /** The presented refresh token or code. */
   readonly text: string | null
   readonly key: string | null
-  /** Its proof of a key. */
+  /** The proof of a key. */
   readonly proof: ProofClaims | null
-  /** It lacks something that it takes: it comes from another client, or without the verifier or the key. */
+  /** The request lacks a requirement: it comes from another client, or without the verifier or the key. */
   readonly impersonates: boolean
-  /** By the clock that nobody has. */
+  /** By the exact clock, which no process has. */
   readonly arrivedAt: number
-  /** Nobody waits for its answer any more, or it is a copy that the network has made. */
+  /** The sender has stopped waiting, or the request is a copy made by the network. */
   readonly isOrphaned: () => boolean
-  /** Losses of the store before it came. */
+  /** The number of writes of the family that the store had lost on arrival. */
   readonly losses: number
-  /** A fault was put in its way. */
+  /** A fault was injected into this request. */
   faultInjected: boolean
-  /** How the store looked when it was last asked about the token. */
+  /** The state of the store when it last processed the token. */
   observed: Observation | null
-  /** The verifier of the swap that it made. */
+  /** The verifier that this request has written. */
   writtenVerifier: string | null
   swaps: number
-  /** The family whose revocation it set. */
+  /** The family that this request has revoked. */
   endedFamily: FamilyHistory | null
   reports: number
-  /** What the server's events say about it. */
+  /** The rejection reason, from the events of the server. */
   reason: string | null
-  /** The family that it has begun. */
+  /** The family that this request has created. */
   issued: string | null
 }
 
@@ -44,37 +44,40 @@ interface Observation {
   readonly expiresAt: number
 }
 
-/** What came back to the sender, as far as it matters here. */
+/** The relevant parts of the response. */
 export interface ResponseSummary {
   readonly at: number
   readonly status: number
   readonly error: string | null
   readonly refreshToken: string | null
   readonly retryAfter: string | null
-  /** For the next proof. */
+  /** The nonce for the next proof. */
   readonly nonce: string | null
-  /** A cookie was set or cleared. */
+  /** The response sets or clears a cookie. */
   readonly touchesCookie: boolean
 }
 
-/** One family, from outside. */
+/** The recorded history of one family. */
 export interface FamilyHistory {
   readonly id: string
   readonly subject: string
   record: FamilyRecord | null
   chain: readonly Link[]
-  /** The order of the visit that was told of reuse. */
+  /** The order of the request that received the reuse verdict. */
   verdictAt: number | null
-  /** Revocations that were written, and how many of them were reported. */
+  /** The number of written revocations, and of reported ones. */
   ends: number
   reports: number
-  /** Reports without a confirmation of the store. */
+  /** Reports that the store has not confirmed. */
   unconfirmedReports: number
   /** Writes that the store has lost. */
   losses: number
   isStolen: boolean
-  /** A stray request came when its token had long been replaced, or its code came again: no server can tell that from a theft. */
+  /**
+   * An orphaned request arrived after its token was replaced, or its code was redeemed again. No server can distinguish
+   * that from an attack.
+   */
   isExcused: boolean
-  /** The store has deleted it, as it was told to. */
+  /** The store has purged the record. */
   isDeleted: boolean
 }

@@ -1,7 +1,7 @@
 const emitWarning = process.emitWarning.bind(process)
 let silenced = 0
 
-/** Discards process warnings until the answer is called: of callbacks that fail on purpose there are thousands. */
+/** Discards process warnings until the returned function is called. Callbacks that fail on purpose emit thousands. */
 export function silenceWarnings(): () => void {
   silenced += 1
   process.emitWarning = () => undefined

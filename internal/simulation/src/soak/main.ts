@@ -8,12 +8,12 @@ import { serve } from './server.js'
 import { ACCESS_SECONDS, GRACE_SECONDS, type WorkerOptions, policy, SECRETS } from './shared.js'
 import { startWorker, type Worker } from './workers.js'
 
-const USAGE = `pnpm soak -- [--minutes N] [--people N] [--seed S]
+const USAGE = `pnpm soak -- [--minutes N] [--users N] [--seed S]
 
-Three processes on a Redis Cluster, real clients with two tabs each, thieves, and a fault every few seconds. Loopback only.
-  --minutes  how long things go wrong; default 2
-  --people   how many are signed in; default 200
-  --seed     which faults, in which order; default 1`
+Three processes on a Redis Cluster, real clients with two tabs each, attackers, and a fault every few seconds. Loopback only.
+  --minutes  how long faults are injected; default 2
+  --users    number of signed-in users; default 200
+  --seed     seed of the faults and their order; default 1`
 
 const { values } = parseArgs({
   options: {
@@ -27,7 +27,7 @@ const { values } = parseArgs({
 
 const WORKERS = 3
 const RECOVERY_MS = 30_000
-/** Of a process that has warmed up: beyond this it leaks. */
+/** Maximum growth of the memory of a process after warming up. More is a leak. */
 const MAX_MEMORY_GROWTH = 1.5
 
 if (values.worker !== undefined) serve(JSON.parse(values.worker) as WorkerOptions)
@@ -67,12 +67,12 @@ async function signIn({ proxies }: Service): Promise<readonly SoakUser[]> {
   const origin = () => `http://127.0.0.1:${String(proxies[rng.between(0, proxies.length - 1)]?.port)}`
   const users: SoakUser[] = []
   for (let count = 0; count < Number(values.users); count += 1)
-    users.push(await createSoakUser({ name: `person ${String(count)}`, origin, chance: () => rng.fraction() }))
+    users.push(await createSoakUser({ name: `user ${String(count)}`, origin, chance: () => rng.fraction() }))
   for (const user of users) user.start()
   return users
 }
 
-/** Returns how many things were found wrong. */
+/** Injects faults, checks the result and returns the number of findings. */
 async function soak(service: Service, users: readonly SoakUser[]): Promise<number> {
   const endsAt = performance.now() + Number(values.minutes) * 60_000
   await sleep(5000)
@@ -88,13 +88,13 @@ async function soak(service: Service, users: readonly SoakUser[]): Promise<numbe
   if (after > before * MAX_MEMORY_GROWTH && after - before > 100e6)
     findings.push(`memory grew from ${formatMegabytes(before)} to ${formatMegabytes(after)}`)
   const keys = await countKeys(service)
-  // A family and the place of its subject in the list; whatever is dead has been ended or runs out.
+  // Each family has its record and its entry in the list of its subject. Ended families expire.
   if (keys > users.length * 2) findings.push(`${String(keys)} keys for ${String(users.length)} families`)
 
   const stolen = users.filter((user) => user.isStolen()).length
   console.log(
-    `${String(users.length)} people, ${String(stolen)} robbed, ${String(faults)} faults, ${String(keys)} keys, ` +
-      `${formatMegabytes(before)} at first and ${formatMegabytes(after)} in the end, ${String(findings.length)} findings`,
+    `${String(users.length)} users, ${String(stolen)} attacked, ${String(faults)} faults, ${String(keys)} keys, ` +
+      `${formatMegabytes(before)} at the start and ${formatMegabytes(after)} at the end, ${String(findings.length)} findings`,
   )
   for (const finding of findings) console.log(`  ${finding}`)
   return findings.length
@@ -117,23 +117,24 @@ async function injectFaults(service: Service, users: readonly SoakUser[], endsAt
       await sleep(rng.between(500, 4000))
       node.resume()
     },
-    'answers are late': async () => temporarily(pick(proxies), (proxy) => proxy.delayAnswers(rng.between(100, 4000))),
-    'answers never come': async () => temporarily(pick(proxies), (proxy) => proxy.blackHole()),
-    'a process cannot be reached': async () => temporarily(pick(proxies), (proxy) => proxy.refuse()),
+    'responses are delayed': async () =>
+      temporarily(pick(proxies), (proxy) => proxy.delayAnswers(rng.between(100, 4000))),
+    'responses never arrive': async () => temporarily(pick(proxies), (proxy) => proxy.blackHole()),
+    'a process is unreachable': async () => temporarily(pick(proxies), (proxy) => proxy.refuse()),
     'connections are cut': async () => {
       pick(proxies).cutAll()
     },
-    'an answer is destroyed': async () => {
+    'a response is lost': async () => {
       void pick(proxies).destroyNextAnswer((request) => request.includes('/oauth/token'))
     },
-    'a thief comes': async () => {
-      // Most are never robbed, so that there is somebody whom nothing may sign out.
+    'an attacker copies a token': async () => {
+      // Most users are never attacked, so that some must stay signed in.
       await users[rng.between(0, Math.floor(users.length / 5))]?.steal()
     },
   }
   function pick<Item>(items: readonly Item[]): Item {
     const item = items[rng.between(0, items.length - 1)]
-    if (item === undefined) throw new Error('there is nothing to choose from')
+    if (item === undefined) throw new Error('cannot pick from an empty list')
     return item
   }
   async function temporarily(proxy: FaultProxy, begin: (proxy: FaultProxy) => Promise<void>): Promise<void> {
@@ -159,7 +160,7 @@ async function restoreService({ cluster, proxies }: Service): Promise<void> {
   await cluster.healthy()
 }
 
-/** The thief and the owner both go on, each after the other's window has closed. */
+/** Lets attackers and owners refresh in turns, each after the window of the other has closed. */
 async function refreshAsAttackers(users: readonly SoakUser[]): Promise<void> {
   const compromised = users.filter((user) => user.isStolen())
   for (let round = 0; round < 2; round += 1) {
@@ -177,14 +178,14 @@ async function audit(users: readonly SoakUser[], tokens: RefreshTokens): Promise
     users.map(async (user) => {
       const isAlive = (await tokens.find(user.familyId)) !== null
       if (user.isStolen()) {
-        if (isAlive) findings.push(`${user.name} was robbed and the family lives`)
+        if (isAlive) findings.push(`${user.name} was attacked and the family is active`)
         return
       }
       const reason = user.signedOut()
       if (reason !== null) findings.push(`${user.name} was signed out: ${reason}`)
-      else if (!isAlive) findings.push(`the family of ${user.name} is dead, and no thief was near`)
+      else if (!isAlive) findings.push(`the family of ${user.name} has ended without an attack`)
       else if (!(await isListed(user, tokens))) findings.push(`the family of ${user.name} is not listed`)
-      else if (!(await user.renew())) findings.push(`${user.name} is not signed in any more`)
+      else if (!(await user.renew())) findings.push(`${user.name} cannot refresh any more`)
     }),
   )
   return findings

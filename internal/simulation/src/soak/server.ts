@@ -5,7 +5,7 @@ import { redisStore } from '@baton/store-redis'
 import { Cluster } from 'ioredis'
 import { accessTokens, CLIENT, type WorkerOptions, policy, SECRETS } from './shared.js'
 
-/** One process of the service. It is ended with kill -9 whenever it pleases, so that it has nothing to lose. */
+/** One process of the service. It may be killed at any time. */
 export function serve({ port, nodes }: WorkerOptions): void {
   const redis = new Cluster(
     nodes.map((nodePort) => ({ host: '127.0.0.1', port: nodePort })),
@@ -33,7 +33,7 @@ export function serve({ port, nodes }: WorkerOptions): void {
     if (endpoint === undefined) response.writeHead(404).end()
     else toNodeHandler(endpoint)(request, response)
   }).listen(port, '127.0.0.1', () => process.send?.('listening'))
-  // The parent asks how much it holds; without a parent there is nobody to serve.
+  // Reports the memory usage to the parent, and exits with it.
   process.on('message', () => process.send?.({ rss: process.memoryUsage().rss }))
   process.on('disconnect', () => process.exit())
 }

@@ -1,9 +1,9 @@
 import type { AccessTokenFunction } from '@baton/http'
 
-/** What a process of the service is told. */
+/** The options of a service process. */
 export interface WorkerOptions {
   readonly port: number
-  /** Ports of the cluster. */
+  /** Ports of the cluster nodes. */
   readonly nodes: readonly number[]
 }
 

@@ -2,30 +2,30 @@ import { createEnvironment, createSession, memoryStorage, type Session } from '@
 import { oauthEndpoints } from '@baton/client/oauth'
 import { CLIENT } from './shared.js'
 
-/** Somebody with two tabs on one storage; at some time perhaps a thief. */
+/** A user with two tabs on one storage, and possibly an attacker with a copy of the refresh token. */
 export interface SoakUser {
   readonly name: string
-  /** Both tabs go about their business until this is stopped. */
+  /** Both tabs request access tokens until `stop` is called. */
   start(): void
   stop(): void
-  /** Copies the refresh token, and uses it at once. */
+  /** Copies the refresh token and uses it at once. */
   steal(): Promise<void>
   refreshAsAttacker(): Promise<boolean>
   readonly isStolen: () => boolean
-  /** Why a tab said that nobody is signed in, if one did. */
+  /** The reason of the first sign-out that a tab reported; null if there was none. */
   readonly signedOut: () => string | null
-  /** Asks for a token that the server has made just now. */
+  /** Refreshes, and resolves to true if the server has issued a new token. */
   renew(): Promise<boolean>
   readonly familyId: string
 }
 
-/** A service that is overrun answers late; that is no sign-out. */
+/** An overloaded service responds late, which is not a sign-out. */
 const MAX_ATTEMPTS = 10
 const PAUSE_MS = 2000
 
 interface SoakUserOptions {
   readonly name: string
-  /** One of the ways to the service, another one each time. */
+  /** Returns the origin of one of the processes, a different one each time. */
   readonly origin: () => string
   readonly chance: () => number
 }
@@ -34,7 +34,7 @@ export async function createSoakUser({ name, origin, chance }: SoakUserOptions):
   const storage = memoryStorage()
   const environment = {
     ...createEnvironment(),
-    // The name is that of a service behind a load balancer.
+    // The public name of a service behind a load balancer.
     fetch: (input: Request | string | URL, init?: RequestInit) => {
       const { pathname } = new URL(input instanceof Request ? input.url : input)
       return fetch(`${origin()}${pathname}`, init)
@@ -62,7 +62,7 @@ export async function createSoakUser({ name, origin, chance }: SoakUserOptions):
     })
 
   const [first] = tabs
-  if (first === undefined) throw new Error('there is no tab')
+  if (first === undefined) throw new Error('createSession returned no session')
   const response = await fetch(`${origin()}/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -70,7 +70,7 @@ export async function createSoakUser({ name, origin, chance }: SoakUserOptions):
   })
   const tokenResponse = (await response.json()) as Record<string, unknown>
   await first.login(tokenResponse)
-  // Access tokens of this service are named after their family.
+  // Access tokens of this service contain the family id.
   const familyId = String(tokenResponse['access_token']).replace(/^at\./, '')
 
   async function refreshWith(refreshToken: string): Promise<string | null> {
@@ -128,7 +128,7 @@ export async function createSoakUser({ name, origin, chance }: SoakUserOptions):
     },
     async steal() {
       const { refreshToken } = await stored()
-      // Whoever has been signed out by a first thief has nothing for a second one.
+      // A user who was already signed out has no token to copy.
       if (refreshToken === null) return
       stolen = refreshToken
       isStolen = true

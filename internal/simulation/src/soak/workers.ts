@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '@baton/test-servers'
 
-/** A process of the service that comes back whenever it is killed. */
+/** A process of the service, restarted after each kill. */
 export interface Worker {
   readonly port: number
   kill9(): Promise<void>
-  /** Bytes; null where it does not say in time. */
+  /** Resolves to the memory usage in bytes; null without a response in time. */
   memory(): Promise<number | null>
   stop(): void
 }
