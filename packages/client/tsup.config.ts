@@ -4,6 +4,7 @@ export default webLibraryWithSubpaths([
   'authorization',
   'axios',
   'cookie',
+  'cross-tab',
   'discovery',
   'dpop',
   'file',
@@ -12,6 +13,5 @@ export default webLibraryWithSubpaths([
   'logout-everywhere',
   'oauth',
   'react',
-  'sharing',
   'web-storage',
 ])

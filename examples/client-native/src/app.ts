@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { createSession, SessionError } from '@baton/client'
 import { beginAuthorization, loginWithCode } from '@baton/client/authorization'
-import { dpopProofs } from '@baton/client/dpop'
+import { dpop } from '@baton/client/dpop'
 import { sessionFile } from '@baton/client/file'
 import { oauthEndpoints } from '@baton/client/oauth'
 import { deviceKey } from './device-key.js'
@@ -13,7 +13,7 @@ const clientId = 'native'
 export const tokenEndpoint = `${origin}/oauth/token`
 export const sessionPath = fileOf('SESSION_FILE', '../session.json')
 
-const proofs = dpopProofs({ keyPair: await deviceKey(fileOf('KEY_FILE', '../key.json')) })
+const proofs = dpop({ keyPair: await deviceKey(fileOf('KEY_FILE', '../key.json')) })
 const session = createSession({
   endpoints: oauthEndpoints({
     tokenEndpoint,
@@ -22,7 +22,7 @@ const session = createSession({
     idempotencyKey: true, // a Baton server
   }),
   storage: sessionFile(sessionPath),
-  proofs,
+  dpop: proofs,
 })
 session.on('refreshed', ({ generation }) => console.log(`refreshed: generation ${String(generation)}`))
 

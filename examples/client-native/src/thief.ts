@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { dpopProofs } from '@baton/client/dpop'
+import { dpop } from '@baton/client/dpop'
 
 interface Theft {
   /** The copied session. */
@@ -18,7 +18,7 @@ export async function steal({ file, tokenEndpoint }: Theft): Promise<void> {
 
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
   const keyPair = await crypto.subtle.generateKey(algorithm, false, ['sign', 'verify'])
-  const proofs = dpopProofs({ keyPair })
+  const proofs = dpop({ keyPair })
   console.log(`with a key of the thief: ${await verdictOf(await proofs.fetch(tokenEndpoint, request()))}`)
 }
 

@@ -68,7 +68,7 @@ export function createSessions({ run, onChange }) {
         fetch: (input, init) => send(named(device, new Request(input, { ...init, cache: 'no-store' }))),
       },
     })
-    for (const type of ['refreshed', 'adopted', 'signedIn', 'signedOut']) session.on(type, onChange)
+    for (const type of ['refreshed', 'synced', 'signedIn', 'signedOut']) session.on(type, onChange)
     return session
   }
 

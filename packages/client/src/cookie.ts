@@ -43,7 +43,7 @@ export function cookieEndpoints(options: CookieOptions): Endpoints {
     origin: new URL(refresh).origin,
     isCookie: true,
     connect: connectWith(oneAtATime),
-    withhold: (name, value) => (name === 'accessToken' && !shareAccessToken ? null : value),
+    redact: (name, value) => (name === 'accessToken' && !shareAccessToken ? null : value),
     refresh: ({ sid }, key) => write(refresh, sid, { 'idempotency-key': key }),
     revoke: ({ sid }) => write(logout, sid),
     // The server exchanges the code, and answers with a cookie.

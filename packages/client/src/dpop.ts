@@ -28,7 +28,7 @@ interface ProofRequest extends ProofSubject {
 }
 
 /** Proofs of one key for as long as that is kept, so for the life of every refresh token that is bound to it (RFC 9449 section 5). */
-export interface DpopProofs extends Proofs {
+export interface Dpop extends Proofs {
   /** A fresh proof, for who sends requests in a way of their own. */
   prove(request: ProofRequest): Promise<string>
   /**
@@ -49,7 +49,7 @@ interface Signer {
 const FIRST_OF_ITS_KIND = { accessToken: null, isBound: false }
 
 /** Throws `ConfigurationError`. */
-export function dpopProofs(options: DpopOptions = {}): DpopProofs {
+export function dpop(options: DpopOptions = {}): Dpop {
   const { environment = createEnvironment(), keyPair, name = 'baton' } = options
   const place = keyPair === undefined ? indexedDbPlace(name) : placeOf(keyPair)
   const nonces = new Map<string, string>()

@@ -1,7 +1,7 @@
 import type { SessionStorage } from './platform/storage.js'
 import { type Table, transact } from './platform/idb.js'
 import { readUnlessDenied } from './platform/denied-storage.js'
-import { platformSharing } from './sharing.js'
+import { crossTabSync } from './cross-tab.js'
 
 export interface IndexedDbOptions {
   /** Tells sessions of one origin apart. Default `baton`. */
@@ -18,7 +18,7 @@ export function indexedDbStorage({ key = 'baton' }: IndexedDbOptions = {}): Sess
   }
 
   return {
-    ...platformSharing(`indexedDB:${key}`),
+    ...crossTabSync(`indexedDB:${key}`),
     read: () => readUnlessDenied(() => transact<string | null>(PLACE, (table, finish) => stored(table, finish))),
     swap: (before, after) =>
       transact<boolean>(PLACE, (table, finish) =>

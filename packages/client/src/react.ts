@@ -14,7 +14,7 @@ const users = new WeakMap<Session, number>()
 export function useSession(session: Session): SessionSnapshot {
   const subscribe = useCallback(
     (onChange: () => void) => {
-      const endings = (['signedIn', 'refreshed', 'adopted', 'signedOut'] as const).map((type) =>
+      const endings = (['signedIn', 'refreshed', 'synced', 'signedOut'] as const).map((type) =>
         session.on(type, onChange),
       )
       count(session, 1)

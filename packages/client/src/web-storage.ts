@@ -1,6 +1,6 @@
 import type { SessionStorage } from './platform/storage.js'
 import { notAvailable, readUnlessDenied } from './platform/denied-storage.js'
-import { platformSharing } from './sharing.js'
+import { crossTabSync } from './cross-tab.js'
 
 export interface WebStorageOptions {
   /** Tells sessions of one origin apart. Default `baton`. */
@@ -38,7 +38,7 @@ export function webStorage({ key = 'baton', area = 'local' }: WebStorageOptions 
   }
 
   return {
-    ...platformSharing(`${area}Storage:${key}`),
+    ...crossTabSync(`${area}Storage:${key}`),
     read: () => readUnlessDenied(async () => storage().getItem(key)),
     async swap(before, after) {
       const items = storage()

@@ -461,7 +461,7 @@ describe('surroundings', () => {
     const other = await open()
     await pass(LIFE, [tab, other])
     await other.ask('token')
-    await expect.poll(() => tab.ask('heard')).toEqual(['signedIn', 'adopted'])
+    await expect.poll(() => tab.ask('heard')).toEqual(['signedIn', 'synced'])
     expect(refreshes()).toBe(1)
   })
 

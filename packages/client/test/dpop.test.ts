@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { dpopProofs, type KeyPair } from '../src/dpop.js'
+import { dpop, type KeyPair } from '../src/dpop.js'
 import { createSession, type SessionOptions } from '../src/index.js'
 import { ConfigurationError } from '../src/platform/errors.js'
 import { oauthEndpoints } from '../src/oauth.js'
@@ -19,8 +19,8 @@ beforeEach(() => {
 })
 afterEach(() => server.stop())
 
-const start = async (dpop: NonNullable<ServerOptions['dpop']> = {}) => {
-  server = await startServer({ now: clock.now, dpop })
+const start = async (options: NonNullable<ServerOptions['dpop']> = {}) => {
+  server = await startServer({ now: clock.now, dpop: options })
 }
 
 const generate = (): Promise<KeyPair> =>
@@ -29,7 +29,7 @@ const generate = (): Promise<KeyPair> =>
 /** A session, and what proves its key. */
 async function open(options: Partial<SessionOptions> = {}, keyPair?: KeyPair) {
   const { environment } = clock
-  const proofs = dpopProofs({ keyPair: keyPair ?? (await generate()), environment })
+  const proofs = dpop({ keyPair: keyPair ?? (await generate()), environment })
   const session = createSession({
     endpoints: oauthEndpoints({
       tokenEndpoint: `${server.origin}/oauth/token`,
@@ -38,7 +38,7 @@ async function open(options: Partial<SessionOptions> = {}, keyPair?: KeyPair) {
       idempotencyKey: true,
     }),
     environment,
-    proofs,
+    dpop: proofs,
     ...options,
   })
   session.on('retrying', ({ waitMs }) => void clock.advance(waitMs))
@@ -51,7 +51,7 @@ async function signedIn() {
   return opened
 }
 
-async function signIn({ fetch }: ReturnType<typeof dpopProofs>): Promise<Record<string, unknown>> {
+async function signIn({ fetch }: ReturnType<typeof dpop>): Promise<Record<string, unknown>> {
   const answer = await fetch(`${server.origin}/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -192,8 +192,8 @@ describe('a session with proofs of a key', () => {
   test('a clock that is an hour off does not matter to a server with nonces', async () => {
     await start({ nonce: NONCES })
     const environment = { ...clock.environment, now: () => clock.now() - 60 * MINUTE }
-    const proofs = dpopProofs({ keyPair: await generate(), environment })
-    const { session } = await open({ proofs, environment })
+    const proofs = dpop({ keyPair: await generate(), environment })
+    const { session } = await open({ dpop: proofs, environment })
     await session.login(await signIn(proofs))
     expect(await statusOf(session.fetch(server.origin + ME))).toBe(200)
   })
@@ -244,7 +244,7 @@ describe('keys', () => {
       y: '9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA',
     }
     const publicKey = await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, true, [])
-    const proofs = dpopProofs({ keyPair: { privateKey, publicKey } })
+    const proofs = dpop({ keyPair: { privateKey, publicKey } })
     expect(await proofs.thumbprint()).toBe('0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I')
     const accessToken = 'Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU'
     const proof = await proofs.prove({
@@ -260,16 +260,16 @@ describe('keys', () => {
     const modulus = { modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' }
     const rsa = await crypto.subtle.generateKey({ name: 'RSASSA-PKCS1-v1_5', ...modulus }, false, ['sign', 'verify'])
     const other = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-384' }, false, ['sign', 'verify'])
-    expect(() => dpopProofs({ keyPair: rsa })).toThrow(ConfigurationError)
-    expect(() => dpopProofs({ keyPair: other })).toThrow(ConfigurationError)
+    expect(() => dpop({ keyPair: rsa })).toThrow(ConfigurationError)
+    expect(() => dpop({ keyPair: other })).toThrow(ConfigurationError)
   })
 
   test('without a key and without a place for one there is no proof, and no request without one', async () => {
     const { session, proofs } = await signedIn()
     await session.logout()
-    const keyless = dpopProofs({ environment: clock.environment })
+    const keyless = dpop({ environment: clock.environment })
     await expect(keyless.thumbprint()).rejects.toMatchObject({ code: 'unavailable' })
-    const { session: other } = await open({ proofs: keyless })
+    const { session: other } = await open({ dpop: keyless })
     await other.login(await signIn(proofs))
     const before = server.requests.length
     await expect(other.fetch(server.origin + ME)).rejects.toMatchObject({ code: 'unavailable' })

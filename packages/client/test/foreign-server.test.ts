@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { beginAuthorization, loginWithCode } from '../src/authorization.js'
-import { dpopProofs } from '../src/dpop.js'
+import { dpop } from '../src/dpop.js'
 import { createSession, memoryStorage, type Session, type SessionEvent, type SessionOptions } from '../src/index.js'
 import { createClock } from './clock.js'
 import { oauthEndpoints } from '../src/oauth.js'
@@ -50,8 +50,7 @@ async function signedIn(options: Partial<SessionOptions> = {}): Promise<Session>
 
 function listen(session: Session): SessionEvent[] {
   const heard: SessionEvent[] = []
-  for (const type of ['refreshed', 'adopted', 'retrying', 'signedOut'] as const)
-    session.on(type, () => heard.push(type))
+  for (const type of ['refreshed', 'synced', 'retrying', 'signedOut'] as const) session.on(type, () => heard.push(type))
   return heard
 }
 
@@ -141,7 +140,7 @@ describe('at a server that is not Baton', () => {
   test('CL-15 CL-17 DPoP with nonces: code, API, refresh and sign-out by one key', async () => {
     const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
     const keyPair = await crypto.subtle.generateKey(algorithm, false, ['sign', 'verify'])
-    const session = await signedIn({ proofs: dpopProofs({ keyPair, environment: clock.environment }) })
+    const session = await signedIn({ dpop: dpop({ keyPair, environment: clock.environment }) })
     expect((await me(session)).status).toBe(200)
     await server.endAccessToken(await session.getAccessToken())
     expect((await me(session)).status).toBe(200)

@@ -7,7 +7,7 @@ import {
   type SessionStorage,
 } from '@baton/client'
 import { cookieEndpoints } from '@baton/client/cookie'
-import { dpopProofs, type DpopProofs } from '@baton/client/dpop'
+import { dpop, type Dpop } from '@baton/client/dpop'
 import { indexedDbStorage } from '@baton/client/indexed-db'
 import { logoutEverywhere } from '@baton/client/logout-everywhere'
 import { oauthEndpoints } from '@baton/client/oauth'
@@ -43,7 +43,7 @@ const STORAGES: Readonly<Record<'local' | 'indexedDB' | 'memory', () => SessionS
 const clock = { wall: 0, monotonic: 0 }
 const heard: string[] = []
 let session: Session
-let proofs: DpopProofs | null = null
+let proofs: Dpop | null = null
 
 /** What tests call, in pages and workers. */
 const actions = {
@@ -54,7 +54,7 @@ const actions = {
       lock = 'platform',
       offset = 0,
       started = true,
-      dpop = false,
+      dpop: isBound = false,
     } = opening
     const { lockTimeoutSeconds, shareAccessToken = false, idempotencyKey = true } = opening
     clock.wall = offset
@@ -63,7 +63,7 @@ const actions = {
       now: () => Date.now() + clock.wall,
       elapsed: () => performance.now() + clock.monotonic,
     }
-    proofs = dpop ? dpopProofs({ environment }) : null
+    proofs = isBound ? dpop({ environment }) : null
     const endpoints =
       mode === 'token'
         ? oauthEndpoints({
@@ -78,12 +78,12 @@ const actions = {
       ...(lockTimeoutSeconds === undefined ? {} : { lockTimeoutSeconds }),
       storage: { ...STORAGES[storage](), ...(lock === 'page' ? { lock: memoryStorage().lock } : {}) },
       environment,
-      ...(proofs === null ? {} : { proofs }),
+      ...(proofs === null ? {} : { dpop: proofs }),
     })
     for (const type of ['signedIn', 'refreshed', 'retrying', 'storageFailed'] as const)
       session.on(type, () => heard.push(type))
     session.on('signedOut', ({ reason }) => reason !== 'no_session' && heard.push('signedOut'))
-    session.on('adopted', ({ replaced }) => heard.push(replaced ? 'replaced' : 'adopted'))
+    session.on('synced', ({ replaced }) => heard.push(replaced ? 'replaced' : 'synced'))
     if (!started) return
     session.start()
     // It looks at once; what a test does next is not to come in between.

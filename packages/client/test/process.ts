@@ -16,7 +16,7 @@ const session = createSession({
   lockTimeoutSeconds: 60,
 })
 const heard: string[] = []
-for (const type of ['refreshed', 'adopted', 'retrying', 'signedOut'] as const) session.on(type, () => heard.push(type))
+for (const type of ['refreshed', 'synced', 'retrying', 'signedOut'] as const) session.on(type, () => heard.push(type))
 session.on('storageFailed', ({ error }) =>
   heard.push(`storageFailed ${error instanceof Error && 'code' in error ? String(error.code) : String(error)}`),
 )

@@ -3,7 +3,7 @@ import { text } from 'node:stream/consumers'
 import { AbortController, AbortSignal } from 'abort-controller'
 import { createEnvironment, createSession, memoryStorage, type Session, SessionError } from '@baton/client'
 import { beginAuthorization } from '@baton/client/authorization'
-import { dpopProofs } from '@baton/client/dpop'
+import { dpop } from '@baton/client/dpop'
 import { oauthEndpoints } from '@baton/client/oauth'
 import { fetch, Headers, Request, Response } from 'whatwg-fetch'
 
@@ -126,7 +126,7 @@ const actions = {
   logout: () => session.logout(),
   beginAuthorization: () =>
     beginAuthorization({ authorizationEndpoint: origin, clientId: 'web', redirectUri: 'app.example:/callback' }),
-  thumbprint: () => dpopProofs({ keyPair }).thumbprint(),
+  thumbprint: () => dpop({ keyPair }).thumbprint(),
 } as const
 
 type Actions = typeof actions

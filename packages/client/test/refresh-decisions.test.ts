@@ -44,7 +44,7 @@ const stored = (session: Stored, rest: Partial<SessionRecord> = {}): SessionReco
 describe('before anybody is asked', () => {
   test.each<[string, SessionRecord, object, (Seen | null)?]>([
     ['what is stored is still what was of no use: it is sent', stored(live()), live()],
-    ['somebody else has refreshed: adopted', stored(next5), { type: 'adopted', session: next5 }],
+    ['somebody else has refreshed: adopted', stored(next5), { type: 'synced', session: next5 }],
     [
       'somebody else has refreshed so long ago that it has ended: refreshed again',
       stored({ ...next5, expiresAt: NOW }),
@@ -53,10 +53,10 @@ describe('before anybody is asked', () => {
     [
       'an access token of which nobody knows how long it lives works until a 401 says otherwise',
       stored({ ...next5, expiresAt: null }),
-      { type: 'adopted' },
+      { type: 'synced' },
     ],
-    ['somebody else has signed in: adopted', stored(bob), { type: 'adopted', session: bob }],
-    ['this page has no token yet: adopted', stored(next5), { type: 'adopted' }, null],
+    ['somebody else has signed in: adopted', stored(bob), { type: 'synced', session: bob }],
+    ['this page has no token yet: adopted', stored(next5), { type: 'synced' }, null],
     [
       'where access tokens are not stored there is nothing to adopt',
       stored({ ...bob, accessToken: null }),
@@ -72,7 +72,7 @@ describe('before anybody is asked', () => {
     [
       '… though what somebody has refreshed meanwhile is adopted',
       stored(next5, { pause: { from: NOW - 1000, until: NOW + 2000 } }),
-      { type: 'adopted' },
+      { type: 'synced' },
     ],
     [
       'a pause from before the clock was set back counts for nothing',
@@ -87,7 +87,7 @@ describe('before anybody is asked', () => {
   test('cookie: somebody signed in while we waited for the lock, and this page has the token of that', () => {
     const session = live({ accessToken: null })
     const need = { stale: null, held: session, now: NOW }
-    expect(consider(stored(session), need)).toEqual({ type: 'adopted', session })
+    expect(consider(stored(session), need)).toEqual({ type: 'synced', session })
     expect(consider(stored(session), { ...need, stale: session })).toBe(session)
     expect(consider(stored(session), { ...need, held: bob })).toBe(session)
   })

@@ -65,7 +65,9 @@ describe('signing in', () => {
 
   test('CL-16 where tokens should be bound to a key, a bearer token is dropped', async () => {
     const proofs = { scheme: 'DPoP', send: async () => Response.error() }
-    await expect(world.open({ proofs }).login(await server.signIn())).rejects.toMatchObject({ code: 'misconfigured' })
+    await expect(world.open({ dpop: proofs }).login(await server.signIn())).rejects.toMatchObject({
+      code: 'misconfigured',
+    })
   })
 
   test('whoever was signed in before is signed out at the server', async () => {

@@ -54,7 +54,7 @@ const read = (record: SessionRecord | null | undefined, rest: { epoch?: number; 
 const refreshed = (session: LiveSession, epoch = 0) =>
   ({ type: 'refreshed', result: { type: 'refreshed', session }, epoch }) as const
 const adopted = (session: LiveSession, epoch = 0) =>
-  ({ type: 'refreshed', result: { type: 'adopted', session }, epoch }) as const
+  ({ type: 'refreshed', result: { type: 'synced', session }, epoch }) as const
 const failed = (error: SessionError) => ({ type: 'refreshed', result: error, epoch: 0 }) as const
 
 type Name = Extract<Effect, { readonly type: 'emit' }>['name']
@@ -98,21 +98,21 @@ describe('the state of a page', () => {
       initial,
       read(stored(live())),
       after(initial, live()),
-      [shows('adopted', live())],
+      [shows('synced', live())],
     ],
     [
       'a newer generation that another tab stored is taken over',
       alice,
       read(stored(next5)),
       after(initial, next5),
-      [shows('adopted', next5)],
+      [shows('synced', next5)],
     ],
     [
       'the session of another user replaces this one',
       alice,
       read(stored(bob)),
       after(initial, bob),
-      [shows('adopted', bob, true)],
+      [shows('synced', bob, true)],
     ],
     ['a stored session that is known changes nothing', alice, read(stored(live())), 'unchanged', []],
     ['an older generation changes nothing', after(initial, next5), read(stored(live())), 'unchanged', []],
@@ -210,7 +210,7 @@ describe('the state of a page', () => {
       alice,
       adopted(next5),
       after(initial, next5),
-      [shows('adopted', next5)],
+      [shows('synced', next5)],
     ],
     [
       'the result of a refresh in another tab is ignored after a sign-in',

@@ -38,7 +38,7 @@ export type World = Awaited<ReturnType<typeof createWorld>>
 /** Everything that a session tells from now on. */
 export function listen(session: Session): { type: SessionEvent; event: object }[] {
   const heard: { type: SessionEvent; event: object }[] = []
-  for (const type of ['signedIn', 'refreshed', 'adopted', 'retrying', 'signedOut', 'revocationQueued'] as const)
+  for (const type of ['signedIn', 'refreshed', 'synced', 'retrying', 'signedOut', 'revocationQueued'] as const)
     session.on(type, (event) => heard.push({ type, event }))
   return heard
 }

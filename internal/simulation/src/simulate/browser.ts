@@ -253,7 +253,7 @@ export function createBrowser(world: BrowserWorld): Browser {
       judge.signedOut(knownSid, reason)
       knownSid = null
     })
-    for (const type of ['signedIn', 'refreshed', 'adopted'] as const)
+    for (const type of ['signedIn', 'refreshed', 'synced'] as const)
       session.on(type, ({ sid }) => {
         knownSid = sid
       })

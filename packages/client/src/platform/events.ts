@@ -32,7 +32,7 @@ export interface SessionEvents {
   /** This page has exchanged the refresh token. */
   readonly refreshed: SignedIn
   /** Another tab or process has, or somebody has signed in there. */
-  readonly adopted: SignedIn
+  readonly synced: SignedIn
   /** The server did not answer, or asked for patience; it will be asked again in `waitMs`. */
   readonly retrying: { readonly tries: number; readonly waitMs: number; readonly reason: string }
   /** Nobody is signed in: not any more, in any tab, or, with `no_session`, not yet. */

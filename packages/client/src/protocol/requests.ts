@@ -19,7 +19,7 @@ export interface RequestBuilder {
   /** True if the refresh token is in a cookie, which may exist without a stored session. */
   readonly isCookie: boolean
   /** A replacer of `JSON.stringify` that removes what must not be stored. Default: everything is stored. */
-  readonly withhold?: (name: string, value: unknown) => unknown
+  readonly redact?: (name: string, value: unknown) => unknown
   /** `key` identifies the attempt: each repetition has the same. */
   refresh(credentials: SessionCredentials, key: string): Call | null
   revoke(credentials: SessionCredentials): Call | null

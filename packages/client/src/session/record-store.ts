@@ -18,7 +18,7 @@ export interface RecordStore {
 interface RecordStoreContext {
   readonly environment: Environment
   readonly storage: SessionStorage
-  readonly endpoints: Pick<RequestBuilder, 'withhold'>
+  readonly endpoints: Pick<RequestBuilder, 'redact'>
   readonly emit: Emit
 }
 
@@ -100,7 +100,7 @@ export function createRecordStore({ environment, storage, endpoints, emit }: Rec
     }
   }
 
-  const textOf = (record: SessionRecord | null) => record && JSON.stringify(record, endpoints.withhold)
+  const textOf = (record: SessionRecord | null) => record && JSON.stringify(record, endpoints.redact)
 
   return {
     async read() {

@@ -19,7 +19,7 @@ export type Seen = Pick<LiveSession, 'attempt'>
 
 /** Whether we have exchanged the refresh token, or somebody else had. */
 export interface Refreshed {
-  readonly type: 'refreshed' | 'adopted'
+  readonly type: 'refreshed' | 'synced'
   readonly session: LiveSession
 }
 
@@ -64,7 +64,7 @@ export function consider(
   if (session.state === 'live' && session.attempt !== stale?.attempt) {
     const works = session.accessToken && remainingOnWallMs(session, now) > 0
     // Or somebody has signed in here while we waited for the lock.
-    if (works || held?.attempt === session.attempt) return { type: 'adopted', session }
+    if (works || held?.attempt === session.attempt) return { type: 'synced', session }
   }
   // A clock that was set back to before it makes a pause void.
   if (pause && pause.from <= now && now < pause.until)

@@ -25,8 +25,8 @@ export interface SessionOptions {
    * the session, also in app shells such as `capacitor://localhost`.
    */
   readonly allowedOrigins?: readonly string[]
-  /** Binds all tokens to a key: `dpopProofs()` of `@baton/client/dpop`. */
-  readonly proofs?: Proofs
+  /** Binds all tokens to a key: `dpop()` of `@baton/client/dpop`. */
+  readonly dpop?: Proofs
   /** How long to wait for others that refresh, at most 600; sleep does not count. Default 15. */
   readonly lockTimeoutSeconds?: number
   /** How long to wait for one answer of the server, at most 600; sleep does not count. Default 10. */
@@ -86,7 +86,7 @@ export function createSession(options: SessionOptions): Session {
     endpoints,
     environment = createEnvironment(),
     storage = memoryStorage(),
-    proofs = { scheme: 'Bearer', send: (build: () => Request) => environment.fetch(build()) },
+    dpop: proofs = { scheme: 'Bearer', send: (build: () => Request) => environment.fetch(build()) },
     lockTimeoutSeconds = 15,
     requestTimeoutSeconds = 10,
     // App shells have origins such as `capacitor://localhost`, and no API there.

@@ -51,7 +51,7 @@ export interface Facts extends Clock {
   readonly fraction: number
 }
 
-export type SessionEventName = 'signedIn' | 'refreshed' | 'adopted' | 'signedOut'
+export type SessionEventName = 'signedIn' | 'refreshed' | 'synced' | 'signedOut'
 
 export type Effect =
   | { readonly type: 'emit'; readonly name: SessionEventName; readonly event: SessionEvents[SessionEventName] }
@@ -129,7 +129,7 @@ function syncFromStorage(state: TokenState, session: LiveSession, facts: Facts):
   const { token, snapshot } = state
   // If access tokens are not stored, ours works until it expires, also after another tab has refreshed.
   const isKnown = !session.accessToken || (token && token.generation >= session.generation)
-  return snapshot.sid === session.sid && isKnown ? { state } : setToken(state, 'adopted', session, facts)
+  return snapshot.sid === session.sid && isKnown ? { state } : setToken(state, 'synced', session, facts)
 }
 
 function setToken(

@@ -26,7 +26,7 @@ interface Surroundings {
  * stored from what else is stored there. Where a browser has no Web Locks the lock is a lease in IndexedDB; where a document may
  * have neither, it reaches this page only.
  */
-export function platformSharing(name: string): Required<Pick<SessionStorage, 'lock' | 'announce' | 'listen'>> {
+export function crossTabSync(name: string): Required<Pick<SessionStorage, 'lock' | 'announce' | 'listen'>> {
   const here: Surroundings = globalThis
   const fullName = `baton:${name}`
   const locks = here.navigator?.locks
