@@ -15,7 +15,7 @@ process.chdir(root)
 process.env.PATH = join(root, 'node_modules', '.bin') + delimiter + process.env.PATH
 process.env.TURBO_TELEMETRY_DISABLED ??= '1'
 
-/** Ends the process with a message instead of a stack trace. */
+/** Prints the message without a stack trace and exits with 1. */
 export function fail(message) {
   console.error(`\n${message}`)
   process.exit(1)
@@ -50,7 +50,7 @@ export async function bootstrap() {
 export async function bootstrapProgram(name, build) {
   checkNode()
   const scope = ['--filter-prod', `${name}...`, '--filter', 'baton']
-  // Without install scripts, because the one of the SQLite driver takes longer than all downloads.
+  // Without install scripts, because compiling the SQLite driver takes longer than all downloads.
   await install(name, ['install', '--frozen-lockfile', '--ignore-scripts', ...scope])
   const [code] = await Promise.all([build(), checkSqliteDriver()])
   return code
@@ -64,7 +64,7 @@ function checkNode() {
 }
 
 function pnpm(args) {
-  // Looked up outside the repository, where `packageManager` cannot make pnpm or corepack switch to another version.
+  // Runs outside the repository, where `packageManager` cannot make pnpm or corepack switch to another version.
   const onPath = attempt('pnpm', ['--version'], {
     cwd: tmpdir(),
     env: { ...process.env, COREPACK_ENABLE_NETWORK: '0' },
@@ -74,7 +74,7 @@ function pnpm(args) {
   return run(command, [...prefix, ...args], { env: { ...process.env, CI: 'true' } })
 }
 
-/** Runs `pnpm install` unless the same lockfile has been installed already, for the same scope or for all packages. */
+/** Runs `pnpm install` unless the same lockfile is already installed, for the same scope or for all packages. */
 async function install(scope, args) {
   const stamp = join(root, 'node_modules', '.baton-installed')
   const lockHash = createHash('sha256')

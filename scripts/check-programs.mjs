@@ -4,7 +4,7 @@ import ts from 'typescript'
 import { bootstrap, root } from './bootstrap.mjs'
 import { runPrograms } from './run-programs.mjs'
 
-/** Names that programs in the documentation may use without saying where they come from. */
+/** Names that programs in the documentation may use without declaring them. */
 const AMBIENT = `
 import type { RefreshTokens, TokenStore } from '@baton/core'
 import type { AccessTokens, PlainRequest, StaticClient } from '@baton/http'
@@ -19,23 +19,32 @@ declare global {
 `
 
 await bootstrap()
-const documents = ['README.md', 'SECURITY.md', ...pagesIn('docs'), ...readmesIn('packages'), ...readmesIn('examples')]
-const { programs, whole, problems } = compile(documents)
+const documents = [
+  'README.md',
+  'SECURITY.md',
+  ...listPages('docs'),
+  ...listReadmes('packages'),
+  ...listReadmes('examples'),
+]
+const { programs, runnable, problems } = compile(documents)
 for (const problem of problems) console.error(problem)
 console.log(`${programs} programs in ${documents.length} documents, ${problems.length} problems`)
-const failures = problems.length === 0 ? await run(whole) : []
+const failures = problems.length === 0 ? await run(runnable) : []
 process.exitCode = programs > 0 && problems.length === 0 && failures.length === 0 ? 0 : 1
 
-async function run(whole) {
-  const failures = await runPrograms(whole)
+async function run(runnable) {
+  const failures = await runPrograms(runnable)
   for (const failure of failures) console.error(failure)
-  console.log(`${whole.length} of them are whole and were run, ${failures.length} failed`)
+  console.log(`${runnable.length} of them are complete and were run, ${failures.length} failed`)
   return failures
 }
 
-/** Compiles every TypeScript program of these documents, each where its document lies, and finds those that can be run. */
+/**
+ * Compiles all TypeScript programs of these documents in the directories of the documents, and finds those that can be
+ * run.
+ */
 function compile(files) {
-  const programs = new Map(files.flatMap((file) => programsOf(file)))
+  const programs = new Map(files.flatMap((file) => listPrograms(file)))
   const ambient = join(root, 'docs/ambient.md.ts')
   const sources = new Map([...programs, [ambient, { text: AMBIENT }]])
   const { options } = ts.parseJsonConfigFileContent(
@@ -43,7 +52,7 @@ function compile(files) {
     ts.sys,
     root,
   )
-  // Strict, as in most programs; stricter settings are this repository's own.
+  // As strict as most projects. The other settings apply to this repository only.
   Object.assign(options, { noPropertyAccessFromIndexSignature: false, exactOptionalPropertyTypes: false })
   const host = ts.createCompilerHost(options)
   const { fileExists, getSourceFile } = host
@@ -57,58 +66,65 @@ function compile(files) {
   const program = ts.createProgram([...sources.keys()], options, host)
   const problems = [...sources.keys()].flatMap((name) => {
     const file = program.getSourceFile(name)
-    return [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)].filter(isOurs)
+    return [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)].filter(isReported)
   })
-  const whole = [...programs].filter(
+  const runnable = [...programs].filter(
     ([name, source]) =>
-      source.mayRun && isWhole(program.getSourceFile(name), { checker: program.getTypeChecker(), ambient }),
+      source.mayRun && isRunnable(program.getSourceFile(name), { checker: program.getTypeChecker(), ambient }),
   )
   return {
     programs: programs.size,
-    whole: whole.map(([, { text, file, line }]) => ({ text, at: `${file}:${line}` })),
-    problems: problems.map((problem) => messageOf(problem, sources)),
+    runnable: runnable.map(([, { text, file, line }]) => ({ text, at: `${file}:${line}` })),
+    problems: problems.map((problem) => formatProblem(problem, sources)),
   }
 }
 
-function programsOf(file) {
+function listPrograms(file) {
   const text = readFileSync(file, 'utf8')
   const blocks = [...text.matchAll(/^```ts([^\n]*)\n(.*?)^```$/gms)]
   return blocks.map((block, index) => {
     const line = text.slice(0, block.index).split('\n').length + 1
-    const mayRun = isOnSite(file) && block[1].trim() !== 'compile-only'
-    // Compiled as modules, whether or not they import anything.
+    const mayRun = isPublished(file) && block[1].trim() !== 'compile-only'
+    // Compiled as modules, with or without imports.
     return [
-      join(homeOf(file), `${basename(file, '.md')}-${index}.md.ts`),
+      join(getModuleDirectory(file), `${basename(file, '.md')}-${index}.md.ts`),
       { text: `${block[2]}\nexport {}\n`, file, line, mayRun },
     ]
   })
 }
 
-/** Where the program's imports are looked up; the pages of the whole project have what the site has. */
-function homeOf(file) {
+/** Returns the directory that imports are resolved from. The pages of the project have the dependencies of the site. */
+function getModuleDirectory(file) {
   return /^(packages|examples)\//.test(file) ? resolve(dirname(file)) : resolve('docs', dirname(file))
 }
 
-/** What private packages and examples show needs them around it. */
-function isOnSite(file) {
+/** Programs in private packages and in examples depend on the files next to them. */
+function isPublished(file) {
   if (!file.startsWith('packages/')) return !file.startsWith('examples/')
   return JSON.parse(readFileSync(join(dirname(file), 'package.json'), 'utf8')).private !== true
 }
 
-/** A program that does something, and needs nothing that is not in it. */
-function isWhole(file, { checker, ambient }) {
-  const takesFromElsewhere = (node) => {
+/** Returns true if the program executes something and depends on no other file. */
+function isRunnable(file, { checker, ambient }) {
+  const hasExternalReference = (node) => {
     if (ts.isImportDeclaration(node) && node.moduleSpecifier.text.startsWith('.')) return true
-    if (ts.isIdentifier(node) && declarationsOf(node, checker).some((file) => file === ambient)) return true
-    return ts.forEachChild(node, takesFromElsewhere) ?? false
+    if (ts.isIdentifier(node) && findDeclarationFiles(node, checker).some((file) => file === ambient)) return true
+    return ts.forEachChild(node, hasExternalReference) ?? false
   }
-  const assumes = file.statements.some(({ modifiers = [] }) => modifiers.some(isDeclare))
-  const acts = file.statements.some((node) => ts.isExpressionStatement(node) || ts.isIterationStatement(node, false))
-  return acts && !assumes && file.statements.some(ts.isImportDeclaration) && !takesFromElsewhere(file)
+  const hasAmbientDeclarations = file.statements.some(({ modifiers = [] }) => modifiers.some(isDeclare))
+  const hasStatement = file.statements.some(
+    (node) => ts.isExpressionStatement(node) || ts.isIterationStatement(node, false),
+  )
+  return (
+    hasStatement &&
+    !hasAmbientDeclarations &&
+    file.statements.some(ts.isImportDeclaration) &&
+    !hasExternalReference(file)
+  )
 }
 
-/** The files that declare what this name stands for. */
-function declarationsOf(name, checker) {
+/** Returns the files that declare this name. */
+function findDeclarationFiles(name, checker) {
   const symbols = [checker.getSymbolAtLocation(name), checker.getShorthandAssignmentValueSymbol(name.parent)]
   return symbols
     .flatMap((symbol) => symbol?.declarations ?? [])
@@ -119,25 +135,25 @@ function isDeclare({ kind }) {
   return kind === ts.SyntaxKind.DeclareKeyword
 }
 
-/** A module beside the program is the reader's own. */
-function isOurs({ code, messageText }) {
+/** A relative import refers to a file that the reader writes. */
+function isReported({ code, messageText }) {
   const isUnknownModule = code === 2307
   return !(isUnknownModule && ts.flattenDiagnosticMessageText(messageText, ' ').includes("'./"))
 }
 
-function messageOf({ file, start, messageText }, sources) {
+function formatProblem({ file, start, messageText }, sources) {
   const { file: document, line } = sources.get(file.fileName)
   const at = file.getLineAndCharacterOfPosition(start)
   return `${relative(root, resolve(document ?? file.fileName))}:${(line ?? 1) + at.line} ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
 }
 
-function pagesIn(folder) {
+function listPages(folder) {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md') && !/node_modules|^api\b/.test(name))
     .map((name) => join(folder, name))
 }
 
-function readmesIn(folder) {
+function listReadmes(folder) {
   return readdirSync(folder)
     .map((name) => join(folder, name, 'README.md'))
     .filter((file) => existsSync(file))

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bootstrap, run } from './bootstrap.mjs'
-import { hasSubpaths, pack, publishedPackages, tarballOf, tryTarballs } from './tarballs.mjs'
+import { hasSubpaths, pack, publishedPackages, tarballPath, testTarballs } from './tarballs.mjs'
 
 await bootstrap()
 
@@ -22,7 +22,7 @@ const steps = [
   ['documentation', () => run('pnpm', ['docs:build'])],
   ...published.map((name) => [`package shape of ${name}`, () => checkShape(name)]),
   ['size of the client in a page', () => run('pnpm', ['--dir', 'packages/client', 'exec', 'size-limit'])],
-  ['the packages in an empty project', () => tryTarballs(published, folder)],
+  ['the packages in an empty project', () => testTarballs(published, folder)],
 ]
 
 const results = []
@@ -42,11 +42,11 @@ const failed = results.filter((result) => !result.ok).length
 console.log(`${results.length - failed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1
 
-/** Judges the tarball that would be published, not the folder. Resolvers that know no `exports` know no subpaths either. */
+/** Checks the tarball to be published, not the directory. Resolvers that ignore `exports` cannot find subpaths. */
 async function checkShape(name) {
   const packed = await pack(name, folder)
   if (packed !== 0) return packed
-  const tarball = tarballOf(name, folder)
+  const tarball = tarballPath(name, folder)
   const codes = [
     await run('publint', ['--strict', tarball]),
     await run('attw', ['--quiet', ...(hasSubpaths(name) ? ['--profile', 'node16'] : []), tarball]),

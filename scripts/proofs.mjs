@@ -1,6 +1,9 @@
 import { bootstrap, run } from './bootstrap.mjs'
 
-/** The proofs that take too long for `npm test`. Each is a program of `simulation` that exits with 0 if it finds no violation. */
+/**
+ * The proofs that take too long for `npm test`. Each is a program of `simulation` that exits with 0 if it finds no
+ * violation.
+ */
 const PROOFS = [
   ['simulate', '--seed', 'test', '--schedules', '10000'],
   ['model', '--states', '20000'],

@@ -2,7 +2,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { attempt, bootstrap, fail, root, run } from './bootstrap.mjs'
-import { pack, publishedPackages, tryTarballs } from './tarballs.mjs'
+import { pack, publishedPackages, testTarballs } from './tarballs.mjs'
 
 const { dryRun, runtimes } = readArguments(process.argv.slice(2))
 
@@ -11,7 +11,7 @@ const published = publishedPackages()
 const folder = mkdtempSync(join(tmpdir(), 'baton-release-'))
 await must('The build failed.', run('turbo', ['run', 'build', '--output-logs=errors-only']))
 for (const name of published) await must(`${name} could not be packed.`, pack(name, folder))
-await must(`The packages do not work in ${folder}.`, tryTarballs(published, folder, runtimes))
+await must(`The packages do not work in the project in ${folder}.`, testTarballs(published, folder, runtimes))
 console.log(`${published.length} packages work in an empty project`)
 if (dryRun) await showVersions()
 rmSync(folder, { recursive: true })
@@ -32,7 +32,7 @@ async function must(message, step) {
   if ((await step) !== 0) fail(message)
 }
 
-/** Lets the pending changesets make their versions and changelogs in a copy, and shows them. */
+/** Applies the pending changesets to a copy and prints the changelogs. */
 async function showVersions() {
   const copy = join(folder, 'copy')
   const wanted = ['package.json', '*/package.json', '*/CHANGELOG.md', '.changeset', 'pnpm-workspace.yaml']
@@ -48,7 +48,7 @@ async function showVersions() {
   for (const name of published) {
     const { version } = JSON.parse(readFileSync(join(copy, 'packages', name, 'package.json'), 'utf8'))
     const changelog = readFileSync(join(copy, 'packages', name, 'CHANGELOG.md'), 'utf8')
-    if (!changelog.includes(`\n## ${version}\n`)) fail(`The changelog of ${name} has nothing about ${version}.`)
+    if (!changelog.includes(`\n## ${version}\n`)) fail(`The changelog of ${name} has no entry for ${version}.`)
     console.log(`\n${changelog.trim()}`)
   }
 }

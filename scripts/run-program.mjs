@@ -1,7 +1,8 @@
 import { Server } from 'node:net'
 import { pathToFileURL } from 'node:url'
 
-// Programs in the documentation all listen on port 3000. Here each gets a free port of its own, on this machine only.
+// Programs in the documentation all listen on port 3000. Here each one gets its own free port on the loopback
+// interface.
 const { listen } = Server.prototype
 Server.prototype.listen = function (...args) {
   this.once('listening', () => process.send({ port: this.address().port }))
@@ -10,7 +11,7 @@ Server.prototype.listen = function (...args) {
 }
 
 process.once('message', () => process.exit())
-// Whoever waits for the message must not be kept alive by it.
+// The message channel must not keep the program running.
 process.channel.unref()
 
 await import(pathToFileURL(process.argv[2]))

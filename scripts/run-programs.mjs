@@ -5,20 +5,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { root } from './bootstrap.mjs'
-import { provideParts } from './system-parts.mjs'
+import { providePrograms } from './system-programs.mjs'
 import { publishedPackages } from './tarballs.mjs'
 
-const AT_ONCE = 3
-const MOST_MS = 60_000
-/** How long an evaluated program may hold connections open before it is ended: it has shown what it had to show. */
+const CONCURRENCY = 3
+const TIMEOUT_MS = 60_000
+/** An evaluated program with open connections is ended after this time. */
 const IDLE_MS = 500
 
 /**
- * Runs whole programs as their readers would, against real servers: one that ends has to end well, one that listens has to let
- * people in. Resolves to what failed.
+ * Runs complete programs from the documentation against real servers. A program without a server must exit with 0; a
+ * server must let a
+ * user sign in. Resolves to the failures.
  */
 export async function runPrograms(programs) {
-  await provideParts(['Redis or Valkey'])
+  await providePrograms(['Redis or Valkey'])
   const { startPostgres, startRedis } = await import('../internal/test-servers/dist/index.js')
   const [redis, postgres] = await Promise.all([startRedis({}), startPostgres({ settings: { fsync: 'off' } })])
   const folder = emptyProject()
@@ -37,7 +38,7 @@ export async function runPrograms(programs) {
         if (problem !== null) failures.push(`${at} ${problem}`)
       }
     }
-    await Promise.all(Array.from({ length: AT_ONCE }, work))
+    await Promise.all(Array.from({ length: CONCURRENCY }, work))
   } finally {
     rmSync(folder, { recursive: true })
     rmSync(data, { recursive: true })
@@ -46,7 +47,9 @@ export async function runPrograms(programs) {
   return failures
 }
 
-/** A folder in which a program finds our packages, and whatever else the documentation installs in its own. */
+/**
+ * Creates a directory in which programs find the packages of this repository and the dependencies of the documentation.
+ */
 function emptyProject() {
   const folder = mkdtempSync(join(root, 'docs/.programs-'))
   const modules = join(folder, 'node_modules/@baton')
@@ -55,7 +58,7 @@ function emptyProject() {
   return folder
 }
 
-/** Everything that the documentation reads from the environment. */
+/** All environment variables that the documentation reads. */
 function environment({ redis, postgres }) {
   const { username, password, pathname } = new URL(postgres.url)
   const secrets = [
@@ -78,45 +81,48 @@ function environment({ redis, postgres }) {
   }
 }
 
-/** Resolves to what went wrong, or null. */
+/** Resolves to a description of the failure, or null. */
 async function runProgram(file, { serves, ...options }) {
   const child = fork(join(root, 'scripts/run-program.mjs'), [file], { ...options, silent: true })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += chunk))
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (output += chunk))
   const ended = new Promise((resolve) => child.once('exit', (code) => resolve(code)))
-  const tooLate = setTimeout(() => child.kill('SIGKILL'), MOST_MS)
+  const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS)
   try {
-    if (!serves) endOnceDone(child)
-    const port = await Promise.race([ended.then(() => null), ...(serves ? [portOf(child)] : [])])
-    const problem = port === null ? judge(child.exitCode, serves) : await signIn(port)
-    return problem === null ? null : `${problem}\n${said}`
+    if (!serves) endAfterIdle(child)
+    const port = await Promise.race([ended.then(() => null), ...(serves ? [waitForPort(child)] : [])])
+    const problem = port === null ? describeExit(child.exitCode, serves) : await signIn(port)
+    return problem === null ? null : `${problem}\n${output}`
   } catch (error) {
-    return `${error.message}\n${said}`
+    return `${error.message}\n${output}`
   } finally {
-    clearTimeout(tooLate)
+    clearTimeout(timer)
     child.kill('SIGKILL')
     await ended
   }
 }
 
-function judge(code, serves) {
-  if (code !== 0) return `ended with ${code}`
-  return serves ? 'ended instead of listening' : null
+function describeExit(code, serves) {
+  if (code !== 0) return `exited with ${code}`
+  return serves ? 'exited instead of listening' : null
 }
 
 /** Resolves once the program listens. */
-function portOf(child) {
+function waitForPort(child) {
   return new Promise((resolve) => child.on('message', ({ port }) => port !== undefined && resolve(port)))
 }
 
-/** A program that has done its work, and keeps connections open, would never end by itself. */
-function endOnceDone(child) {
+/** Ends a program that keeps connections open after its work. */
+function endAfterIdle(child) {
   child.on('message', ({ evaluated }) => {
     if (evaluated) setTimeout(() => child.connected && child.send({ end: true }), IDLE_MS)
   })
 }
 
-/** The story of every quick start: sign in, refresh with the cookie, ask the API. Resolves to what went wrong, or null. */
+/**
+ * Runs the steps of every quick start: sign in, refresh with the cookie, call the API. Resolves to a description of the
+ * failure, or null.
+ */
 async function signIn(port) {
   const origin = `http://127.0.0.1:${port}`
   const login = await fetch(`${origin}/login`, {
@@ -124,14 +130,14 @@ async function signIn(port) {
     headers: { 'content-type': 'application/json', 'x-baton': '1', origin },
     body: JSON.stringify({ username: 'alice', password: 'wonderland' }),
   })
-  if (login.status !== 200) return `answers ${login.status} to the sign-in`
+  if (login.status !== 200) return `the login response is ${login.status}`
   const cookie = login.headers.getSetCookie().map((line) => line.split(';')[0])
   const refresh = await fetch(`${origin}/auth/refresh`, {
     method: 'POST',
     headers: { 'x-baton': '1', origin, cookie: cookie.join('; ') },
   })
-  if (refresh.status !== 200) return `answers ${refresh.status} to the refresh`
+  if (refresh.status !== 200) return `the refresh response is ${refresh.status}`
   const { access_token: accessToken } = await refresh.json()
   const me = await fetch(`${origin}/api/me`, { headers: { authorization: `Bearer ${accessToken}` } })
-  return me.status === 200 ? null : `answers ${me.status} to a request with its access token`
+  return me.status === 200 ? null : `the API response is ${me.status}`
 }

@@ -2,12 +2,12 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { bootstrap, fail, root, run } from './bootstrap.mjs'
-import { provideParts } from './system-parts.mjs'
+import { providePrograms } from './system-programs.mjs'
 
 const vitestArgs = process.argv.slice(2).filter((argument) => argument !== '--')
 
 await bootstrap()
-await provideParts()
+await providePrograms()
 if ((await run('turbo', ['run', 'build', '--output-logs=errors-only'])) !== 0) fail('The build failed.')
 process.exitCode = await test()
 
@@ -23,11 +23,11 @@ async function test() {
   const passed = tests.filter((test) => test.status === 'passed').length
   const skipped = tests.filter((test) => test.status !== 'passed' && test.status !== 'failed')
   const brokenFiles = files.filter((file) => file.status === 'failed' && !file.assertionResults.some(hasFailed))
-  const failures = tests.filter(hasFailed).length + brokenFiles.length + (skippingIsAsked() ? 0 : skipped.length)
-  // vitest also fails for what belongs to no test, such as an unhandled rejection or no test at all.
+  const failures = tests.filter(hasFailed).length + brokenFiles.length + (isFilteredByName() ? 0 : skipped.length)
+  // vitest also fails for errors outside of tests, such as an unhandled rejection, and for a run without tests.
   const failed = failures === 0 && (code !== 0 || passed === 0) ? 1 : failures
 
-  if (!skippingIsAsked())
+  if (!isFilteredByName())
     for (const test of skipped) console.log(`not run: ${relative(root, test.file)} ${test.fullName}`)
   console.log(`${passed} passed, ${failed} failed`)
   return failed === 0 ? 0 : 1
@@ -45,7 +45,7 @@ function hasFailed(result) {
   return result.status === 'failed'
 }
 
-/** Choosing tests by name makes vitest report all others as skipped. */
-function skippingIsAsked() {
+/** With a filter by name, vitest reports all other tests as skipped. */
+function isFilteredByName() {
   return vitestArgs.some((argument) => /^(-t|--testNamePattern)/.test(argument))
 }

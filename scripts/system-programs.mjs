@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs'
 import { attempt, fail, run } from './bootstrap.mjs'
 
 /**
- * Programs that tests start: found through `env`, else by trying `commands`, else installed. None is needed where the
- * variable named by `unless` offers what it would; a `service` that the installation starts is stopped again.
+ * Programs that tests start. Each is found through `env` or by trying `commands`, or is installed. A program is not
+ * needed if the
+ * variable `unless` names a running service. A `service` that the installation starts is stopped.
  */
-const PARTS = [
+const PROGRAMS = [
   {
     name: 'Chromium',
     env: 'CHROMIUM_PATH',
@@ -31,28 +32,28 @@ const PARTS = [
   },
 ]
 
-/** Finds or installs these programs and names them in the environment, or ends the process with what to do. */
-export async function provideParts(names = PARTS.map((part) => part.name)) {
-  for (const part of PARTS.filter(({ name }) => names.includes(name))) await provide(part)
+/** Finds or installs these programs and sets their environment variables. Exits with instructions if that fails. */
+export async function providePrograms(names = PROGRAMS.map((program) => program.name)) {
+  for (const program of PROGRAMS.filter(({ name }) => names.includes(name))) await provideOne(program)
 }
 
-async function provide(part) {
-  if (part.unless && process.env[part.unless]) return
-  const found = find(part)
+async function provideOne(program) {
+  if (program.unless && process.env[program.unless]) return
+  const found = find(program)
   if (found) {
-    process.env[part.env] = found
+    process.env[program.env] = found
     return
   }
-  if (process.env[part.env]) fail(`${part.env} is ${process.env[part.env]}, which does not run.`)
+  if (process.env[program.env]) fail(`${program.env} is ${process.env[program.env]}, which cannot be run.`)
 
-  const { steps, byHand } = installation(part)
+  const { steps, manual } = installation(program)
   for (const [command, ...args] of steps) {
-    console.log(`${part.name} is missing: ${command} ${args.join(' ')}`)
+    console.log(`${program.name} is missing: ${command} ${args.join(' ')}`)
     await run(command, args, { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } })
   }
-  const installed = find(part)
-  if (!installed) fail(`The tests need ${part.name}. Install it, or name it in ${part.env}:\n  ${byHand}`)
-  process.env[part.env] = installed
+  const installed = find(program)
+  if (!installed) fail(`The tests need ${program.name}. Install it, or set its path in ${program.env}:\n  ${manual}`)
+  process.env[program.env] = installed
 }
 
 function find({ env, commands }) {
@@ -73,8 +74,8 @@ function installation({ apt, brew, service }) {
     const stop = ['systemctl', 'disable', '--now', service]
     const all = service && existsSync('/run/systemd/system') ? [update, install, stop] : [update, install]
     const steps = allowed ? all.map((step) => [...sudo, ...step]) : []
-    return { steps, byHand: `sudo apt-get update && sudo apt-get install -y ${apt.join(' ')}` }
+    return { steps, manual: `sudo apt-get update && sudo apt-get install -y ${apt.join(' ')}` }
   }
-  const byHand = `brew install ${brew.join(' ')}`
-  return { steps: attempt('brew', ['--version']).ok ? [['brew', 'install', ...brew]] : [], byHand }
+  const manual = `brew install ${brew.join(' ')}`
+  return { steps: attempt('brew', ['--version']).ok ? [['brew', 'install', ...brew]] : [], manual }
 }
