@@ -1,10 +1,11 @@
 import { setTimeout as elapse } from 'node:timers/promises'
 
 /**
- * Polls until `probe` gives something truthy, and resolves with it. A probe that throws has not succeeded yet.
- * Past the deadline it rejects with an error that names `what`; the last error of the probe is its cause.
+ * Polls `probe` and resolves with its first truthy result. A probe that throws counts as falsy. The deadline only ends a test that
+ * hangs: on a busy machine a Redis replica needs half a minute to synchronize.
+ * After the deadline it rejects with an error that names `what`; `cause` is the last error of the probe.
  */
-export async function until<T>(what: string, probe: () => T | Promise<T>, deadlineMs = 15_000): Promise<T> {
+export async function until<T>(what: string, probe: () => T | Promise<T>, deadlineMs = 60_000): Promise<T> {
   const deadlineAt = performance.now() + deadlineMs
   for (;;) {
     let cause: unknown
