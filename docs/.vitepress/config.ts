@@ -4,11 +4,10 @@ import { navigation, sidebar } from './contents.ts'
 import { inlinePictures } from './pictures.ts'
 import { ADDRESS, linkRepository, NO_PAGES, PAGES } from './repository.ts'
 
-/** The pages are this repository's own Markdown, where it lies: what is read on the site can be read beside the code. */
+/** The pages are the Markdown files of this repository. */
 export default defineConfig({
   title: 'Baton',
-  description:
-    'Refresh tokens done right for TypeScript: rotation, reuse detection, and stores that get the race right',
+  description: 'Refresh tokens for TypeScript: rotation, reuse detection, OAuth 2.0 endpoints and a client',
   srcDir: '..',
   outDir: 'dist',
   cacheDir: 'node_modules/.vitepress',
