@@ -113,7 +113,7 @@ export const webLibraryWithSubpaths = (subpaths: readonly string[]) =>
     subpaths,
     // Browsers resolve no `node:` modules; only subpaths for Node import them. The targets are the oldest supported browsers.
     { platform: 'neutral', target: ['chrome91', 'firefox79', 'safari14.1'], external: [/^node:/] },
-    /\/(errors|environment)\.js$/,
+    /\/(errors|environment|options)\.js$/,
   )
 
 /** A private library: ESM only. */

@@ -1,11 +1,16 @@
+import type { DiscoveredServer } from './discovery.js'
+import { checkOptions } from './platform/options.js'
 import { createEnvironment, type Environment } from './platform/environment.js'
 import type { Session } from './session/session.js'
-import { SessionError } from './platform/errors.js'
+import { ConfigurationError, SessionError } from './platform/errors.js'
 import { hashOf } from './protocol/encoding.js'
-import { secureUrl } from './protocol/secure-url.js'
+import { parseUrl, secureUrl } from './protocol/secure-url.js'
 import { randomText } from './platform/timing.js'
 
-export interface AuthorizationOptions {
+/** Accepts all members that `discover` returns; those that are not described here have no effect. */
+export interface AuthorizationOptions extends Partial<
+  Pick<DiscoveredServer, 'tokenEndpoint' | 'revocationEndpoint' | 'idempotencyKey'>
+> {
   readonly authorizationEndpoint: string | URL
   /** Of the authorization server: a response that names another one in `iss` is rejected (RFC 9207). */
   readonly issuer?: string
@@ -43,6 +48,20 @@ export interface AuthorizationRequest {
  * returns. Throws `ConfigurationError`.
  */
 export async function beginAuthorization(options: AuthorizationOptions): Promise<AuthorizationRequest> {
+  checkOptions<AuthorizationOptions>(
+    options,
+    { authorizationEndpoint: 'URL', clientId: 'string', redirectUri: 'string' },
+    {
+      issuer: 'string',
+      authorizationResponseIssParameterSupported: 'boolean',
+      scope: 'string',
+      parameters: 'object',
+      environment: '.random',
+      tokenEndpoint: 'URL',
+      revocationEndpoint: 'URL',
+      idempotencyKey: 'boolean',
+    },
+  )
   const { clientId, redirectUri, scope, issuer, parameters = {}, environment = createEnvironment() } = options
   const issuerRequired = options.authorizationResponseIssParameterSupported ?? false
   const state = randomText(environment)
@@ -81,12 +100,17 @@ export interface Callback {
  * Exchanges the code that the browser came back with, for what `beginAuthorization` had begun. Rejects with a `SessionError` where the
  * server refused, or where nobody here has asked (RFC 6749 section 10.12).
  */
-export async function loginWithCode(
-  session: Pick<Session, 'loginWithGrant'>,
-  { url, pending, save, environment = createEnvironment() }: Callback,
-): Promise<void> {
+export async function loginWithCode(session: Pick<Session, 'loginWithGrant'>, callback: Callback): Promise<void> {
+  checkOptions({ session }, { session: '.loginWithGrant' }, {})
+  checkOptions<Callback>(callback, { url: 'URL', pending: 'object' }, { save: 'function', environment: '.random' })
+  const { url, pending, save, environment = createEnvironment() } = callback
   const { state, codeVerifier, redirectUri, issuer, issuerRequired = false } = pending
-  const { searchParams } = new URL(url)
+  checkOptions(
+    { state, codeVerifier, redirectUri },
+    { state: 'string', codeVerifier: 'string', redirectUri: 'string' },
+    {},
+  )
+  const { searchParams } = parseCallback(url)
   const [code, error] = [parameterOf(searchParams, 'code'), parameterOf(searchParams, 'error')]
   if (parameterOf(searchParams, 'state') !== state)
     throw new SessionError(
@@ -107,6 +131,13 @@ export async function loginWithCode(
     { grant_type: 'authorization_code', code, code_verifier: codeVerifier, redirect_uri: redirectUri },
     idempotencyKey,
   )
+}
+
+/** The message does not repeat the URL: it contains the code. */
+function parseCallback(url: string | URL): URL {
+  const parsed = parseUrl(String(url))
+  if (parsed) return parsed
+  throw new ConfigurationError('url', 'must be the absolute URL of the callback')
 }
 
 /** Null if it is absent. A repeated one is ambiguous, and no server sends it (RFC 6749 section 3.1). */

@@ -1,3 +1,4 @@
+import { checkOptions } from './platform/options.js'
 import type { Call } from './protocol/requests.js'
 import type { Endpoints } from './session/connection.js'
 import { connectWith } from './session/connection.js'
@@ -25,6 +26,11 @@ const ON_A_SERVER = 'https://server.invalid'
  * session it is, which generation, and until when. Throws `ConfigurationError`.
  */
 export function cookieEndpoints(options: CookieOptions): Endpoints {
+  checkOptions<CookieOptions>(
+    options,
+    { refreshEndpoint: 'URL', logoutEndpoint: 'URL' },
+    { shareAccessToken: 'boolean' },
+  )
   const { shareAccessToken = false } = options
   const refresh = secureUrl('refreshEndpoint', options.refreshEndpoint, ON_A_SERVER)
   const logout = secureUrl('logoutEndpoint', options.logoutEndpoint, ON_A_SERVER)

@@ -1,3 +1,4 @@
+import { checkOptions } from './platform/options.js'
 import type { SessionStorage } from './platform/storage.js'
 import { leaseLock } from './platform/lease-lock.js'
 import { type Lock, localLock } from './platform/lock.js'
@@ -27,6 +28,7 @@ interface Surroundings {
  * have neither, it reaches this page only.
  */
 export function crossTabSync(name: string): Required<Pick<SessionStorage, 'lock' | 'announce' | 'listen'>> {
+  checkOptions({ name }, { name: 'string' }, {})
   const here: Surroundings = globalThis
   const fullName = `baton:${name}`
   const locks = here.navigator?.locks

@@ -1,3 +1,4 @@
+import { checkOptions } from './platform/options.js'
 import { createEnvironment, type Environment } from './platform/environment.js'
 import { SessionError } from './platform/errors.js'
 import { isObject, parseJson, textOf } from './platform/json.js'
@@ -25,6 +26,8 @@ export interface DiscoveredServer {
  * names this very issuer counts. Rejects with a `SessionError`; throws `ConfigurationError` for what cannot be an issuer.
  */
 export async function discover(issuer: string, options: DiscoveryOptions = {}): Promise<DiscoveredServer> {
+  checkOptions<DiscoveryOptions>(options, {}, { environment: '.fetch' })
+  checkOptions({ issuer }, { issuer: 'string' }, {})
   const { environment = createEnvironment() } = options
   const { origin, pathname } = issuerUrl(issuer)
   const path = pathname.replace(/\/$/, '')
@@ -86,6 +89,6 @@ function issuerUrl(issuer: string): URL {
   if (url && isSecure(url) && !url.search && !url.hash) return url
   throw new ConfigurationError(
     'issuer',
-    `${issuer} is not an https URL without query and fragment; plain http is for this machine only`,
+    `must be an https URL without query and fragment, got ${issuer}; http is allowed for loopback hosts only`,
   )
 }

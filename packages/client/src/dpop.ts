@@ -1,10 +1,11 @@
+import { isObject } from './platform/json.js'
+import { checkOptions } from './platform/options.js'
 import { createEnvironment, type Environment } from './platform/environment.js'
 import type { Proofs, ProofSubject } from './protocol/proofs.js'
 import { SessionError } from './platform/errors.js'
 import { indexedDbPlace, type KeyPair, type KeyPlace, makeKey } from './protocol/dpop-key.js'
 import { base64url, hashOf, webCrypto } from './protocol/encoding.js'
 import { unlessAborted } from './platform/lock.js'
-import { ConfigurationError } from './platform/errors.js'
 import { randomText } from './platform/timing.js'
 
 export type { KeyPair } from './protocol/dpop-key.js'
@@ -50,8 +51,13 @@ const FIRST_OF_ITS_KIND = { accessToken: null, isBound: false }
 
 /** Throws `ConfigurationError`. */
 export function dpop(options: DpopOptions = {}): Dpop {
+  checkOptions<DpopOptions>(
+    options,
+    {},
+    { keyPair: ['an ECDSA key pair on P-256', isKeyPair], name: 'string', environment: '.fetch' },
+  )
   const { environment = createEnvironment(), keyPair, name = 'baton' } = options
-  const place = keyPair === undefined ? indexedDbPlace(name) : placeOf(keyPair)
+  const place = keyPair === undefined ? indexedDbPlace(name) : inMemory(keyPair)
   const nonces = new Map<string, string>()
   let held: Signer | null = null
 
@@ -130,12 +136,15 @@ export function dpop(options: DpopOptions = {}): Dpop {
   }
 }
 
-/** A key that the caller keeps. */
-function placeOf(pair: KeyPair): KeyPlace {
-  const { algorithm } = pair.privateKey
-  if (algorithm.name !== 'ECDSA' || !('namedCurve' in algorithm) || algorithm.namedCurve !== 'P-256')
-    throw new ConfigurationError('keyPair', `is a key for ${algorithm.name}; give one for ECDSA on P-256`)
+/** Keeps a key that the caller stores. */
+function inMemory(pair: KeyPair): KeyPlace {
   return { read: async () => pair, keep: async () => pair }
+}
+
+function isKeyPair(value: unknown): boolean {
+  const { privateKey } = isObject(value) ? value : {}
+  const { algorithm } = isObject(privateKey) ? privateKey : {}
+  return isObject(algorithm) && algorithm['name'] === 'ECDSA' && algorithm['namedCurve'] === 'P-256'
 }
 
 async function signerOf(pair: KeyPair): Promise<Signer> {

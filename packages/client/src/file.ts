@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { type FileHandle, open, readdir, readFile, rename, rm, utimes } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import { setTimeout as elapse } from 'node:timers/promises'
+import { checkOptions } from './platform/options.js'
 import type { SessionStorage } from './platform/storage.js'
 
 export interface SessionFileOptions {
@@ -14,7 +15,14 @@ export interface SessionFileOptions {
  * Keeps the session in a file that only its owner may read, for all processes of one machine. The file is replaced as a whole, so that
  * it is never read half-written. Lock files stand beside it; that of a process which was killed is taken over.
  */
-export function sessionFile(path: string, { staleSeconds = 10 }: SessionFileOptions = {}): SessionStorage {
+export function sessionFile(path: string, options: SessionFileOptions = {}): SessionStorage {
+  checkOptions({ path }, { path: 'string' }, {})
+  checkOptions<SessionFileOptions>(
+    options,
+    {},
+    { staleSeconds: ['a positive number', (value) => typeof value === 'number' && value > 0] },
+  )
+  const { staleSeconds = 10 } = options
   const file = resolve(path)
   const drafts = `${file}.draft.`
   const staleMs = staleSeconds * 1000

@@ -8,4 +8,5 @@ export { ConfigurationError, SessionError, type SessionErrorCode } from './platf
 export { memoryStorage, type SessionStorage } from './platform/storage.js'
 export type { Lock } from './platform/lock.js'
 export type { Proofs, ProofSubject } from './protocol/proofs.js'
+export { checkOptions, type Rule } from './platform/options.js'
 export { createEnvironment, type Environment } from './platform/environment.js'

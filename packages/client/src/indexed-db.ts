@@ -1,3 +1,4 @@
+import { checkOptions } from './platform/options.js'
 import type { SessionStorage } from './platform/storage.js'
 import { type Table, transact } from './platform/idb.js'
 import { readUnlessDenied } from './platform/denied-storage.js'
@@ -11,7 +12,10 @@ export interface IndexedDbOptions {
 const PLACE = { database: 'baton', table: 'sessions' }
 
 /** Keeps the session in IndexedDB: shared with workers, which have no Web Storage, and swapped in one transaction. */
-export function indexedDbStorage({ key = 'baton' }: IndexedDbOptions = {}): SessionStorage {
+export function indexedDbStorage(options: IndexedDbOptions = {}): SessionStorage {
+  checkOptions<IndexedDbOptions>(options, {}, { key: 'string' })
+  const { key = 'baton' } = options
+
   function stored(table: Table, use: (text: string | null) => void): void {
     const getting = table.get(key)
     getting.onsuccess = () => use(typeof getting.result === 'string' ? getting.result : null)

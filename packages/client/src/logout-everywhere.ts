@@ -1,3 +1,4 @@
+import { checkOptions } from './platform/options.js'
 import type { Session } from './session/session.js'
 import { SessionError } from './platform/errors.js'
 
@@ -9,6 +10,7 @@ export async function logoutEverywhere(
   session: Pick<Session, 'fetch' | 'logout'>,
   endpoint: string | URL,
 ): Promise<{ readonly revoked: boolean }> {
+  checkOptions({ session, endpoint }, { session: '.fetch', endpoint: 'URL' }, {})
   const response = await session.fetch(endpoint, { method: 'POST' }, { replay: true }).catch((error: unknown) => {
     throw error instanceof SessionError ? error : new SessionError('unavailable', 'no answer')
   })

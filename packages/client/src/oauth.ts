@@ -2,10 +2,14 @@ import type { Call } from './protocol/requests.js'
 import type { Endpoints } from './session/connection.js'
 import type { ErrorCodeOf } from './protocol/token-response.js'
 import { connectWith } from './session/connection.js'
-import { ConfigurationError } from './platform/errors.js'
+import type { DiscoveredServer } from './discovery.js'
+import { checkOptions } from './platform/options.js'
 import { secureUrl } from './protocol/secure-url.js'
 
-export interface OAuthOptions {
+/** Accepts all members that `discover` returns; those that are not described here have no effect. */
+export interface OAuthOptions extends Partial<
+  Omit<DiscoveredServer, 'idempotencyKey' | 'tokenEndpoint' | 'revocationEndpoint'>
+> {
   readonly tokenEndpoint: string | URL
   readonly clientId: string
   /** For confidential clients, which are never in a browser. Sent by HTTP Basic. */
@@ -27,9 +31,20 @@ export interface OAuthOptions {
 
 /** For a session whose refresh token we keep: any OAuth 2 server. Throws `ConfigurationError`. */
 export function oauthEndpoints(options: OAuthOptions): Endpoints {
+  checkOptions<OAuthOptions>(
+    options,
+    { tokenEndpoint: 'URL', clientId: 'string' },
+    {
+      clientSecret: 'string',
+      revocationEndpoint: 'URL',
+      idempotencyKey: 'boolean',
+      errorCode: 'function',
+      issuer: 'string',
+      authorizationEndpoint: 'URL',
+      authorizationResponseIssParameterSupported: 'boolean',
+    },
+  )
   const { clientId, clientSecret, idempotencyKey = false, errorCode } = options
-  if (typeof (clientId as unknown) !== 'string' || clientId === '')
-    throw new ConfigurationError('clientId', 'is missing; give the id that the server knows this app by')
   const token = secureUrl('tokenEndpoint', options.tokenEndpoint)
   const revocation =
     options.revocationEndpoint === undefined ? null : secureUrl('revocationEndpoint', options.revocationEndpoint)

@@ -1,5 +1,6 @@
 import type { Session } from './session/session.js'
 import type { SessionSnapshot } from './session/token-state.js'
+import { checkOptions } from './platform/options.js'
 import { useCallback, useSyncExternalStore } from 'react'
 
 const ON_THE_SERVER: SessionSnapshot = { status: 'unknown', sid: null, scope: null, reason: null }
@@ -12,6 +13,7 @@ const users = new WeakMap<Session, number>()
  * anybody uses it. On a server, and until the storage has been read, its status is `unknown`.
  */
 export function useSession(session: Session): SessionSnapshot {
+  checkOptions({ session }, { session: '.snapshot' }, {})
   const subscribe = useCallback(
     (onChange: () => void) => {
       const endings = (['signedIn', 'refreshed', 'synced', 'signedOut'] as const).map((type) =>

@@ -1,3 +1,4 @@
+import { checkOptions } from './platform/options.js'
 import type { SessionStorage } from './platform/storage.js'
 import { notAvailable, readUnlessDenied } from './platform/denied-storage.js'
 import { crossTabSync } from './cross-tab.js'
@@ -27,7 +28,13 @@ const SPREAD_MS = 50
  * Keeps the session in Web Storage. No browser promises when a write of one tab is seen by the next, so `indexedDbStorage` is the
  * better choice for `local`: here a second tab may ask the server once more for what it has already answered. Workers have none.
  */
-export function webStorage({ key = 'baton', area = 'local' }: WebStorageOptions = {}): SessionStorage {
+export function webStorage(options: WebStorageOptions = {}): SessionStorage {
+  checkOptions<WebStorageOptions>(
+    options,
+    {},
+    { key: 'string', area: ['"local" or "session"', (value) => value === 'local' || value === 'session'] },
+  )
+  const { key = 'baton', area = 'local' } = options
   const here: Surroundings = globalThis
 
   /** Looked for at each call: merely naming a blocked storage throws. */

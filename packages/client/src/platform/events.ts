@@ -1,4 +1,5 @@
 import { callObserver } from './observer.js'
+import { checkOptions, type Rule } from './options.js'
 
 /** Why nobody is signed in. */
 export type SignedOutReason =
@@ -54,6 +55,17 @@ export interface Emitter {
   readonly emit: Emit
 }
 
+const EVENTS: Readonly<Record<SessionEvent, null>> = {
+  signedIn: null,
+  refreshed: null,
+  synced: null,
+  retrying: null,
+  signedOut: null,
+  revocationQueued: null,
+  storageFailed: null,
+}
+const EVENT: Rule = [`one of ${Object.keys(EVENTS).join(', ')}`, (value) => Object.keys(EVENTS).includes(String(value))]
+
 export function createEmitter(): Emitter {
   const listeners: { [Type in SessionEvent]?: Set<SessionListener<Type>> } = {}
   function listenersOf<Type extends SessionEvent>(type: Type): Set<SessionListener<Type>> {
@@ -62,6 +74,7 @@ export function createEmitter(): Emitter {
   }
   return {
     on(type, listener) {
+      checkOptions({ type, listener }, { type: EVENT, listener: 'function' }, {})
       // A listener that is given twice is two.
       const own: typeof listener = (event) => listener(event)
       listenersOf(type).add(own)

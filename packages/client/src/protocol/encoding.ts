@@ -26,6 +26,6 @@ export function webCrypto(): typeof crypto.subtle {
   if (subtle) return subtle
   throw new ConfigurationError(
     'crypto.subtle',
-    'is missing; it needs https or localhost, and a polyfill in React Native',
+    'must exist; browsers offer it to pages from https and localhost, React Native needs a polyfill',
   )
 }

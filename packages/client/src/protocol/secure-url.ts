@@ -36,6 +36,6 @@ export function secureUrl(option: string, value: string | URL, elsewhere?: strin
   }
   throw new ConfigurationError(
     option,
-    `${text} is not an https URL without fragment; plain http is for this machine only`,
+    `must be an https URL without fragment, got ${text}; http is allowed for loopback hosts only`,
   )
 }

@@ -1,6 +1,7 @@
 import type { AccessToken } from './access-token.js'
 import type { SessionError } from '../platform/errors.js'
 import { unlessAborted } from '../platform/lock.js'
+import { checkOptions } from '../platform/options.js'
 import type { SessionContext } from './context.js'
 
 /** What `session.fetch` is told beside what `fetch` is told. */
@@ -37,7 +38,8 @@ export function guardedFetch({
   /** By URL without query: the last token that was to replace a rejected one there, until it is accepted. */
   const replacements = new Map<string, { readonly attempt: string; readonly until: number }>()
 
-  return async (input, init = {}, { replay = false } = {}) => {
+  return async (input, init = {}, options = {}) => {
+    checkOptions(options, {}, { replay: 'boolean' })
     const isAllowed = (url: string) => allowedOrigins.some((origin) => url.startsWith(origin))
     const request = new Request(input, init)
     const { url, method, headers, signal } = request
@@ -76,7 +78,7 @@ export function guardedFetch({
         if ('attempt' in renewed) replacements.set(place, { ...renewed, until: now + QUIET_MS })
         return renewed
       })
-      const mayReplay = replay || /^(GET|HEAD|OPTIONS)$/.test(method) || challenge.includes('"invalid_token"')
+      const mayReplay = options.replay || /^(GET|HEAD|OPTIONS)$/.test(method) || challenge.includes('"invalid_token"')
       if (isOneShot || !mayReplay) return response
       const renewed = await unlessAborted(other, signal)
       // Signed out is what the 401 says; an outage is not.

@@ -1,13 +1,13 @@
 import type { TokenResult } from '../protocol/token-response.js'
 import type { Endpoints } from './connection.js'
 import { createEnvironment, type Environment } from '../platform/environment.js'
-import { SessionError } from '../platform/errors.js'
+import { ConfigurationError, SessionError } from '../platform/errors.js'
 import { createEmitter, type SessionEvent, type SessionListener } from '../platform/events.js'
 import { type GuardedFetch, guardedFetch } from './authorized-fetch.js'
 import { createTokenManager } from './token-manager.js'
 import type { SessionSnapshot } from './token-state.js'
 import { unlessAborted } from '../platform/lock.js'
-import { ConfigurationError } from '../platform/errors.js'
+import { checkOptions, type Rule } from '../platform/options.js'
 import type { Proofs } from '../protocol/proofs.js'
 import { type Known, type LiveSession, successorOf } from './record.js'
 import type { SessionContext } from './context.js'
@@ -76,12 +76,27 @@ export interface Session {
 /** How serialized URLs of an origin begin; `URL.origin` would be "null" for app shells such as `capacitor://localhost`. */
 function toPrefix(origin: string): string {
   if (!/^(?!file)[^/]+:\/\/[^/?#@]+\/?$/.test(origin))
-    throw new ConfigurationError('allowedOrigins', `${origin} is not an origin`)
+    throw new ConfigurationError('allowedOrigins', `must list origins such as https://api.example, got ${origin}`)
   return new URL('/', origin).href
 }
 
+/** More than ten minutes are probably milliseconds. */
+const SECONDS: Rule = ['more than 0 and at most 600', (value) => typeof value === 'number' && value > 0 && value <= 600]
+
 /** Opens for business; asks nobody anything yet. Throws `ConfigurationError`. */
 export function createSession(options: SessionOptions): Session {
+  checkOptions<SessionOptions>(
+    options,
+    { endpoints: '.connect' },
+    {
+      storage: '.swap',
+      allowedOrigins: ['a list', Array.isArray],
+      dpop: '.send',
+      lockTimeoutSeconds: SECONDS,
+      requestTimeoutSeconds: SECONDS,
+      environment: '.fetch',
+    },
+  )
   const {
     endpoints,
     environment = createEnvironment(),
@@ -102,11 +117,6 @@ export function createSession(options: SessionOptions): Session {
     requestTimeoutSeconds,
     allowedOrigins: allowedOrigins.map(toPrefix),
     emit,
-  }
-  for (const option of ['lockTimeoutSeconds', 'requestTimeoutSeconds'] as const) {
-    const seconds = setup[option]
-    // Nobody waits for longer: who gives more has given milliseconds.
-    if (!(seconds > 0 && seconds <= 600)) throw new ConfigurationError(option, `${seconds} is not between 0 and 600`)
   }
   const records = createRecordStore(setup)
   const context: SessionContext = { ...setup, records }
@@ -149,14 +159,20 @@ export function createSession(options: SessionOptions): Session {
 
   return {
     fetch: guardedFetch({ ...context, ...tokens }),
-    getAccessToken: async ({ signal } = {}) => (await unlessAborted(getToken({ early: false }), signal)).accessToken,
+    async getAccessToken(options = {}) {
+      checkOptions(options, {}, { signal: 'object' })
+      return (await unlessAborted(getToken({ early: false }), options.signal)).accessToken
+    },
     login: (answer) =>
       run(async (signal) => {
         const began = beginning(environment)
         const members = typeof answer === 'function' ? await answer(signal) : answer
         await begin(readGrant(members, { scheme: proofs.scheme, sentAt: began() }))
       }),
-    loginWithGrant: async (parameters, key = randomText(environment)) => begin(await exchange(parameters, key)),
+    async loginWithGrant(parameters, idempotencyKey = randomText(environment)) {
+      checkOptions({ parameters, idempotencyKey }, { parameters: 'object', idempotencyKey: 'string' }, {})
+      await begin(await exchange(parameters, idempotencyKey))
+    },
     async logout() {
       await replace(null)
       tokens.signOut()
