@@ -18,7 +18,7 @@ const app = await Application.bootstrapWithPlugins({
   outputs: [{ name: 'markdown', path: folder }],
   basePath: root,
   tsconfig: join(root, 'tsconfig.json'),
-  // Checked elsewhere; here they would be checked again.
+  // Types are checked by another step of `pnpm check`.
   skipErrorChecking: true,
   excludeInternal: true,
   excludeExternals: true,
@@ -36,7 +36,7 @@ const app = await Application.bootstrapWithPlugins({
   interfacePropertiesFormat: 'table',
   pageTitleTemplates: { module: ({ name }) => `@baton/${name}` },
 })
-// By themselves modules are called by their paths.
+// The default names of modules are their paths.
 app.converter.on(Converter.EVENT_RESOLVE_BEGIN, ({ project }) => {
   for (const module of project.children ?? [])
     module.name = module.name.replace(/^(?:packages\/)?([^/]+)\/src.*$/, '$1')

@@ -11,24 +11,22 @@ const pages = new Map(
 
 const problems = [...pages].flatMap(([page, html]) => [
   ...brokenLinks(page, html).map((problem) => `${page} ${problem}`),
-  ...foreignParts(html).map((part) => `${page} loads ${part} from elsewhere`),
+  ...partsOfOtherOrigins(html).map((part) => `${page} loads ${part} from another origin`),
 ])
 for (const problem of new Set(problems)) console.error(problem)
 console.log(`${pages.size} pages, ${problems.length} problems`)
 process.exitCode = problems.length === 0 && pages.size > 1 ? 0 : 1
 
-/** Links within the site, with their anchors: VitePress looks at neither anchors nor what is not Markdown. */
+/** Broken links within the site, including anchors: VitePress checks neither anchors nor files that are not Markdown. */
 function brokenLinks(page, html) {
   return [...html.matchAll(/<a\b[^>]*?\shref="([^"]*)"/g)].flatMap(([, raw]) => {
     const href = raw.replaceAll('&amp;', '&')
     if (/^[a-z]+:/i.test(href)) return []
     const { pathname, hash } = new URL(href, `http://site${page}`)
     const target = fileOf(pathname)
-    if (target === undefined) return existsSync(join(site, pathname)) ? [] : [`links to ${href}, which there is not`]
+    if (target === undefined) return existsSync(join(site, pathname)) ? [] : [`links to ${href}, which does not exist`]
     const id = decodeURIComponent(hash.slice(1))
-    return id === '' || pages.get(target).includes(` id="${id}"`)
-      ? []
-      : [`links to ${href}, where nothing has that name`]
+    return id === '' || pages.get(target).includes(` id="${id}"`) ? [] : [`links to ${href}, which has no such anchor`]
   })
 }
 
@@ -37,8 +35,8 @@ function fileOf(pathname) {
   return [path, `${path}.html`, `${path.replace(/\/$/, '')}/index.html`].find((name) => pages.has(name))
 }
 
-/** A page that loads from elsewhere tells elsewhere who reads it. */
-function foreignParts(html) {
+/** Parts from other origins, which would reveal the readers of a page. */
+function partsOfOtherOrigins(html) {
   const parts = [
     ...html.matchAll(/<(?:script|img|iframe|source)\b[^>]*?\ssrc="([^"]*)"/g),
     ...html.matchAll(/<link\b(?=[^>]*\brel="(?:stylesheet|preload|modulepreload|icon)")[^>]*?\shref="([^"]*)"/g),

@@ -16,7 +16,7 @@ export default defineConfig({
   cleanUrls: true,
   lang: 'en',
   vite: {
-    // Pages lie outside of this package, which alone has Vue.
+    // The pages are outside of this package, but only this package has Vue.
     resolve: { alias: { vue: fileURLToPath(new URL('../node_modules/vue', import.meta.url)) } },
   },
   head: [['link', { rel: 'icon', href: 'data:,' }]],

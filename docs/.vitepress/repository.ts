@@ -7,7 +7,7 @@ export const ADDRESS = 'https://github.com/baton-auth/baton'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
-/** Where the Markdown files of the repository are on the site. */
+/** The paths of Markdown files of the repository on the site. */
 export const PAGES = {
   'docs/:page(.*).md': ':page.md',
   'packages/:name/README.md': 'packages/:name.md',
@@ -17,7 +17,7 @@ export const PAGES = {
   'CODE_OF_CONDUCT.md': 'conduct.md',
 }
 
-/** Files and folders whose Markdown is for contributors, who read it beside the code. */
+/** Files and folders that are not on the site: their Markdown is for contributors. */
 export const NO_PAGES = [
   'README.md',
   'docs/api/README.md',
@@ -40,7 +40,7 @@ const PLACES: readonly (readonly [RegExp, string])[] = [
   [/^README\.md$/, '/'],
 ]
 
-/** Turns links between files of the repository, as they work beside the code, into links that work on the site. */
+/** Converts links between files of the repository to links of the site. */
 export function linkRepository(md: MarkdownRenderer): void {
   md.core.ruler.push('repository-links', ({ tokens, env }) => {
     for (const token of tokens.flatMap(({ children }) => children ?? [])) {
@@ -50,23 +50,23 @@ export function linkRepository(md: MarkdownRenderer): void {
   })
 }
 
-/** Throws for a link to a file that there is not. */
+/** Throws if the target file does not exist. */
 function onSite(href: string, source: string): string {
   if (/^([a-z]+:|\/|#)/i.test(href)) return href
   const [, path = '', fragment = ''] = /^([^#]*)(#.*)?$/.exec(href) ?? []
   const file = relative(ROOT, join(dirname(source), decodeURI(path))).replaceAll('\\', '/')
-  if (!existsSync(join(ROOT, file))) throw new Error(`${relative(ROOT, source)} links to ${href}, which there is not`)
+  if (!existsSync(join(ROOT, file))) throw new Error(`${relative(ROOT, source)} links to ${href}, which does not exist`)
   const [place, address] = PLACES.find(([pattern]) => pattern.test(file)) ?? []
   return `${place && address ? file.replace(place, address) : `${ADDRESS}/blob/main/${file}`}${fragment}`
 }
 
-/** The file of the repository that is being rendered, in whichever of its two ways VitePress says so. */
+/** Returns the source file of the rendered page; VitePress has two names for it. */
 export function sourceOf(env: unknown): string {
   for (const name of ['realPath', 'path']) {
     const source: unknown = typeof env === 'object' && env !== null ? Reflect.get(env, name) : undefined
     if (typeof source === 'string') return source
   }
-  throw new TypeError('the renderer does not say which file it renders')
+  throw new TypeError('the renderer provides no file name')
 }
 
 /** The published packages, core first. */
