@@ -29,7 +29,7 @@ export async function serveAsWorker(): Promise<void> {
   if (cluster.worker?.id === 1) warnOf(await store.check())
 
   const tokens = createRefreshTokens({ store, secrets, policy, onEvent: report })
-  const accessToken = jwtAccessTokens({
+  const accessTokens = jwtAccessTokens({
     issuer: origin,
     audience: origin,
     keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
@@ -43,9 +43,9 @@ export async function serveAsWorker(): Promise<void> {
     res.set('x-worker', String(process.pid))
     next()
   })
-  app.use(authHandler(tokens, { ...options, accessToken, codes }))
+  app.use(authHandler(tokens, { ...options, accessTokens, codes }))
   app.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))
-  const guard = requireAccessToken({ verify: accessToken })
+  const guard = requireAccessToken({ accessTokens })
   app.get(
     '/api/me',
     guard.handler((req, res) => res.json({ sub: req.auth.sub })),

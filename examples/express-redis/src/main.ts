@@ -26,7 +26,7 @@ await reach('REDIS_URL', redis, () => redis.connect())
 warnOf(await store.check())
 
 const tokens = createRefreshTokens({ store, secrets, policy, onEvent: report })
-const accessToken = jwtAccessTokens({
+const accessTokens = jwtAccessTokens({
   issuer: origin,
   audience: origin,
   keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
@@ -36,9 +36,9 @@ const codes = authorizationCodes(tokens, { issuer: origin, secrets: codeSecrets 
 const options = authOptions(env)
 
 const app = express()
-app.use(authHandler(tokens, { ...options, accessToken, codes }))
+app.use(authHandler(tokens, { ...options, accessTokens, codes }))
 app.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))
-const guard = requireAccessToken({ verify: accessToken })
+const guard = requireAccessToken({ accessTokens })
 app.get(
   '/api/me',
   guard.handler((req, res) => res.json({ sub: req.auth.sub })),

@@ -11,7 +11,7 @@ const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
 const db = new Database(databaseFile(new URL('../sessions.db', import.meta.url)))
 const tokens = createRefreshTokens({ store: sqliteStore(db), secrets, policy, onEvent: report })
-const accessToken = jwtAccessTokens({
+const accessTokens = jwtAccessTokens({
   issuer: origin,
   audience: origin,
   keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
@@ -21,9 +21,9 @@ const codes = authorizationCodes(tokens, { issuer: origin, secrets: codeSecrets 
 const options = authOptions(env)
 
 const app = express()
-app.use(authHandler(tokens, { ...options, accessToken, codes }))
+app.use(authHandler(tokens, { ...options, accessTokens, codes }))
 app.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))
-const guard = requireAccessToken({ verify: accessToken })
+const guard = requireAccessToken({ accessTokens })
 app.get(
   '/api/me',
   guard.handler((req, res) => res.json({ sub: req.auth.sub })),

@@ -17,7 +17,7 @@ const env = readEnvironment()
 const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
 const tokens = createRefreshTokens({ store: memoryStore(), secrets, policy, onEvent: report })
-const accessToken = jwtAccessTokens({
+const accessTokens = jwtAccessTokens({
   issuer: origin,
   audience: origin,
   keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
@@ -25,9 +25,9 @@ const accessToken = jwtAccessTokens({
 })
 const codes = authorizationCodes(tokens, { issuer: origin, secrets: codeSecrets })
 const options = authOptions(env)
-const auth = authServer(tokens, { ...options, accessToken, codes })
+const auth = authServer(tokens, { ...options, accessTokens, codes })
 const authorize = authorizePage({ ...options, codes })
-const guard = webGuard(accessTokenGuard({ verify: accessToken }))
+const guard = webGuard(accessTokenGuard({ accessTokens }))
 
 async function me(request: Request): Promise<Response> {
   const verdict = await guard(request)

@@ -12,7 +12,7 @@ const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
 const db = new Database(databaseFile(new URL('../sessions.db', import.meta.url)))
 const tokens = createRefreshTokens({ store: sqliteStore(db), secrets, policy, onEvent: report })
-const accessToken = jwtAccessTokens({
+const accessTokens = jwtAccessTokens({
   issuer: origin,
   audience: origin,
   keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
@@ -22,8 +22,8 @@ const codes = authorizationCodes(tokens, { issuer: origin, secrets: codeSecrets 
 const options = authOptions(env)
 
 const app = new Hono({ strict: false })
-app.use(authHandler(tokens, { ...options, accessToken, codes }))
+app.use(authHandler(tokens, { ...options, accessTokens, codes }))
 app.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))
-app.get('/api/me', requireAccessToken({ verify: accessToken }), (c) => c.json({ sub: c.var.auth.sub }))
+app.get('/api/me', requireAccessToken({ accessTokens }), (c) => c.json({ sub: c.var.auth.sub }))
 
 serve(getRequestListener(app.fetch), { env, tokens, close: () => db.close() })

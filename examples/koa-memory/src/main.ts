@@ -10,7 +10,7 @@ const env = readEnvironment()
 const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
 const tokens = createRefreshTokens({ store: memoryStore(), secrets, policy, onEvent: report })
-const accessToken = jwtAccessTokens({
+const accessTokens = jwtAccessTokens({
   issuer: origin,
   audience: origin,
   keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
@@ -21,11 +21,11 @@ const options = authOptions(env)
 
 const router = new Router()
 router.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))
-router.get('/api/me', requireAccessToken({ verify: accessToken }), (ctx) => {
+router.get('/api/me', requireAccessToken({ accessTokens }), (ctx) => {
   ctx.body = { sub: ctx.state.auth.sub }
 })
 
 const app = new Koa()
-app.use(authHandler(tokens, { ...options, accessToken, codes }))
+app.use(authHandler(tokens, { ...options, accessTokens, codes }))
 app.use(router.routes())
 serve(app.callback(), { env, tokens })

@@ -27,7 +27,7 @@ await reach('REDIS_URL', redis, () => redis.connect())
 warnOf(await store.check())
 
 const tokens = createRefreshTokens({ store, secrets, policy, onEvent: report })
-const accessToken = jwtAccessTokens({
+const accessTokens = jwtAccessTokens({
   issuer: origin,
   audience: origin,
   keys: signingSecrets.map((secret) => deriveSigningKey(secret)),
@@ -38,11 +38,11 @@ const options = authOptions(env)
 
 const router = new Router()
 router.all('/oauth/authorize', handler(authorizePage({ ...options, codes })))
-router.get('/api/me', requireAccessToken({ verify: accessToken }), (ctx) => {
+router.get('/api/me', requireAccessToken({ accessTokens }), (ctx) => {
   ctx.body = { sub: ctx.state.auth.sub }
 })
 
 const app = new Koa()
-app.use(authHandler(tokens, { ...options, accessToken, codes }))
+app.use(authHandler(tokens, { ...options, accessTokens, codes }))
 app.use(router.routes())
 serve(app.callback(), { env, tokens, close: () => redis.disconnect() })

@@ -24,12 +24,12 @@ export function describeMounting<Handler>(name: string, { authHandler, atRoot, b
       store: memoryStore(),
       secrets: ['a secret for the tests of mount points, 32 bytes'],
     })
-    const accessToken = jwtAccessTokens({
+    const accessTokens = jwtAccessTokens({
       issuer: 'https://issuer.example',
       audience: 'api',
       keys: [generateSigningKey()],
     })
-    return authHandler(tokens, { accessToken, clients: [{ clientId: 'web' }], ...options })
+    return authHandler(tokens, { accessTokens, clients: [{ clientId: 'web' }], ...options })
   }
 
   describe(`authHandler of ${name}`, () => {

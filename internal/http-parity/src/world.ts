@@ -142,14 +142,14 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
   const { loginHandler, logoutHandler, sessionsHandler } = adapter
   const common: EndpointOptions = { rateLimit: false, now, onError: () => undefined }
   const limited: EndpointOptions = { ...common, rateLimit: exhausted() }
-  const oauth = { accessToken, clients: CLIENTS }
-  const pages = { accessToken, cookie: { allowedOrigins: ['https://app.example'] } }
+  const oauth = { accessTokens, clients: CLIENTS }
+  const pages = { accessTokens, cookie: { allowedOrigins: ['https://app.example'] } }
   const signIn = { ...pages, authenticate }
   const misbehaving: AccessTokenFunction = async () => ({ accessToken: 'not fit for a header', expiresIn: 900 })
   const whole = authHandler(working, {
     ...common,
     clients: [...CLIENTS, { clientId: 'service', jwks: { keys: [SERVICE_KEY] } }],
-    accessToken: readable,
+    accessTokens: readable,
     cookie: pages.cookie,
     authenticate,
     cors: { origins: ['https://spa.example'] },
@@ -162,7 +162,7 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
     exact: [
       ['/oauth/token', refreshHandler(working, { ...common, ...oauth, codes })],
       ['/oauth/revoke', revocationHandler(working, { ...common, clients: CLIENTS })],
-      ['/oauth/introspect', introspectionHandler(working, { ...common, clients: CLIENTS, accessToken: readable })],
+      ['/oauth/introspect', introspectionHandler(working, { ...common, clients: CLIENTS, accessTokens: readable })],
       ['/.well-known/jwks.json', jwksHandler({ jwks: () => ({ keys: [PUBLISHED_KEY] }) })],
       ['/nonce/token', refreshHandler(working, { ...common, ...oauth, dpop: { nonce: NONCE } })],
       ['/login', loginHandler(working, { ...common, ...signIn })],
@@ -172,26 +172,26 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
       ['/limited/login', loginHandler(working, { ...limited, ...signIn })],
       ['/broken/token', refreshHandler(broken, { ...common, ...oauth })],
       ['/broken/revoke', revocationHandler(broken, { ...common, clients: CLIENTS })],
-      ['/broken/introspect', introspectionHandler(broken, { ...common, clients: CLIENTS, accessToken: readable })],
+      ['/broken/introspect', introspectionHandler(broken, { ...common, clients: CLIENTS, accessTokens: readable })],
       ['/broken/login', loginHandler(broken, { ...common, ...signIn })],
       ['/broken/refresh', refreshHandler(broken, { ...common, ...pages })],
       ['/broken/logout', logoutHandler(broken, { ...common, cookie: pages.cookie })],
-      ['/misbehaving/token', refreshHandler(working, { ...common, ...oauth, accessToken: misbehaving })],
-      ['/misbehaving/login', loginHandler(working, { ...common, ...signIn, accessToken: misbehaving })],
+      ['/misbehaving/token', refreshHandler(working, { ...common, ...oauth, accessTokens: misbehaving })],
+      ['/misbehaving/login', loginHandler(working, { ...common, ...signIn, accessTokens: misbehaving })],
     ],
     below: [
-      ['/account', sessionsHandler(working, { ...common, clients: CLIENTS, verify })],
-      ['/foreign/account', sessionsHandler(working, { ...common, verify })],
-      ['/limited/account', sessionsHandler(working, { ...limited, verify })],
-      ['/broken/account', sessionsHandler(broken, { ...common, verify })],
+      ['/account', sessionsHandler(working, { ...common, clients: CLIENTS, accessTokens: verify })],
+      ['/foreign/account', sessionsHandler(working, { ...common, accessTokens: verify })],
+      ['/limited/account', sessionsHandler(working, { ...limited, accessTokens: verify })],
+      ['/broken/account', sessionsHandler(broken, { ...common, accessTokens: verify })],
       ['/mirror', adapter.handler(mirror)],
     ],
     guards: [
-      ['/api/me', requireAccessToken({ verify, now, scope: 'read' })],
-      ['/api/admin', requireAccessToken({ verify, now, scope: 'admin' })],
-      ['/api/nonce', requireAccessToken({ verify, now, dpop: { nonce: NONCE } })],
-      ['/api/live', requireAccessToken({ verify, now, tokens: working })],
-      ['/broken/me', requireAccessToken({ verify, now, tokens: broken, onError: () => undefined })],
+      ['/api/me', requireAccessToken({ accessTokens: verify, now, scope: 'read' })],
+      ['/api/admin', requireAccessToken({ accessTokens: verify, now, scope: 'admin' })],
+      ['/api/nonce', requireAccessToken({ accessTokens: verify, now, dpop: { nonce: NONCE } })],
+      ['/api/live', requireAccessToken({ accessTokens: verify, now, checkSession: working })],
+      ['/broken/me', requireAccessToken({ accessTokens: verify, now, checkSession: broken, onError: () => undefined })],
     ],
   }
 }
@@ -222,7 +222,7 @@ function exhausted(): ReturnType<typeof rateLimits> {
 }
 
 /** Legible, and of one shape: signatures such as those of ES256 differ each time. */
-const accessToken: AccessTokenFunction = async ({ family, scope, now, confirmation: cnf }) => {
+const accessTokens: AccessTokenFunction = async ({ family, scope, now, confirmation: cnf }) => {
   const claims: AccessTokenClaims = {
     iss: 'https://issuer.example',
     aud: 'https://api.example',
@@ -249,7 +249,7 @@ const verify = async (token: string): Promise<AccessTokenClaims | null> => {
 const readable: AccessTokens = {
   issuer: ISSUER,
   lifetimeSeconds: 900,
-  mint: accessToken,
+  mint: accessTokens,
   verify,
   read: verify,
 }

@@ -11,9 +11,9 @@ declare const test: (name: string, run: () => Promise<void>) => void
 const origin = 'https://login.example'
 
 test('a refresh token is rotated, and the access token that comes with it is verified', async () => {
-  const accessToken = jwtAccessTokens({ issuer: origin, audience: origin, keys: [generateSigningKey()] })
+  const accessTokens = jwtAccessTokens({ issuer: origin, audience: origin, keys: [generateSigningKey()] })
   const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['s'.repeat(32)] })
-  const endpoint = refreshEndpoint(tokens, { accessToken, clients: [{ clientId: 'web' }] })
+  const endpoint = refreshEndpoint(tokens, { accessTokens, clients: [{ clientId: 'web' }] })
   const { refreshToken } = await tokens.issue({ subject: 'alice', clientId: 'web' })
   const form = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'web', refresh_token: refreshToken })
   const response = await endpoint({
@@ -26,7 +26,7 @@ test('a refresh token is rotated, and the access token that comes with it is ver
   })
   equal(response.status, 200)
   const { access_token } = JSON.parse(response.body ?? '{}') as Record<string, unknown>
-  equal((await accessToken.verify(String(access_token), Date.now()))?.sub, 'alice')
+  equal((await accessTokens.verify(String(access_token), Date.now()))?.sub, 'alice')
 })
 
 test('a token of another system that nobody has signed is rejected', async () => {

@@ -16,8 +16,8 @@ import { createServer, type Server } from 'node:http'
 // Compiled twice, as an ES module and as CommonJS, against the packed packages: no top-level await, no import.meta.
 
 const origin = 'http://localhost'
-const accessToken = jwtAccessTokens({ issuer: origin, audience: origin, keys: [generateSigningKey()] })
-const options = { accessToken, clients: [{ clientId: 'web' }] }
+const accessTokens = jwtAccessTokens({ issuer: origin, audience: origin, keys: [generateSigningKey()] })
+const options = { accessTokens, clients: [{ clientId: 'web' }] }
 
 const servers: Record<string, (tokens: RefreshTokens) => Promise<Server>> = {
   async Express(tokens) {
@@ -55,7 +55,7 @@ async function rotate(port: number, tokens: RefreshTokens): Promise<void> {
   const { refreshToken: first } = await tokens.issue({ subject: 'alice', clientId: 'web' })
   const { access_token, refresh_token: second } = await refresh(first)
   notEqual(second, first)
-  const claims = await accessToken.verify(String(access_token), Date.now())
+  const claims = await accessTokens.verify(String(access_token), Date.now())
   equal(claims?.sub, 'alice')
   equal((await refresh(first))['refresh_token'], second)
   const { refresh_token: third } = await refresh(String(second))

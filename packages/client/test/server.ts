@@ -76,7 +76,7 @@ export async function startServer(options: ServerOptions = {}) {
     now,
     onEvent: (event) => events.push(event),
   })
-  const accessToken = jwtAccessTokens({
+  const accessTokens = jwtAccessTokens({
     issuer: 'https://login.example',
     audience: 'https://api.example',
     keys: [generateSigningKey()],
@@ -93,18 +93,18 @@ export async function startServer(options: ServerOptions = {}) {
   const seenTokens = new Set<string>()
   const refusedTokens = new Set<string>()
   const verify = async (token: string, at: number) => {
-    const claims = await accessToken.verify(token, at)
+    const claims = await accessTokens.verify(token, at)
     return claims === null || refusedTokens.has(token) ? null : claims
   }
   const codes = authorizationCodes(tokens, { issuer: 'https://login.example', secrets: [`${SECRET}, for codes`] })
-  const guard = accessTokenGuard({ verify, tokens, dpop, now })
-  const sessions = sessionsEndpoint(tokens, { verify: accessToken, clients, ...shared })
+  const guard = accessTokenGuard({ accessTokens: verify, checkSession: tokens, dpop, now })
+  const sessions = sessionsEndpoint(tokens, { accessTokens, clients, ...shared })
   const endpoints: Readonly<Record<string, Endpoint>> = {
-    '/login': loginEndpoint(tokens, { accessToken, authenticate, defaults: { clientId: CLIENT }, ...shared }),
-    '/cookie/login': loginEndpoint(tokens, { accessToken, authenticate, cookie: true, ...shared }),
-    '/oauth/token': refreshEndpoint(tokens, { accessToken, clients, codes, ...shared }),
+    '/login': loginEndpoint(tokens, { accessTokens, authenticate, defaults: { clientId: CLIENT }, ...shared }),
+    '/cookie/login': loginEndpoint(tokens, { accessTokens, authenticate, cookie: true, ...shared }),
+    '/oauth/token': refreshEndpoint(tokens, { accessTokens, clients, codes, ...shared }),
     '/oauth/revoke': revocationEndpoint(tokens, { clients, ...common }),
-    '/auth/refresh': refreshEndpoint(tokens, { accessToken, cookie: true, ...shared }),
+    '/auth/refresh': refreshEndpoint(tokens, { accessTokens, cookie: true, ...shared }),
     '/auth/logout': logoutEndpoint(tokens, { cookie: true, ...common }),
     '/auth/logout-everywhere': sessions,
   }

@@ -78,7 +78,7 @@ export interface ExpressGuard<Claims extends BearerClaims> extends ExpressHandle
  *
  * @example
  * ```ts
- * const guard = requireAccessToken({ verify: accessToken })
+ * const guard = requireAccessToken({ accessTokens })
  * app.get('/api/me', guard.handler((req, res) => res.json({ sub: req.auth.sub })))
  * ```
  */

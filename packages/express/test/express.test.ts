@@ -105,7 +105,7 @@ describe.each([
 
   describe('requireAccessToken', () => {
     const claims = { iss: 'i', sub: 'alice', client_id: 'c', scope: '', sid: 's', exp: 2, iat: 1, jti: 'j', aud: 'a' }
-    const guard = requireAccessToken({ verify: async (token) => (token === 'good' ? claims : null) })
+    const guard = requireAccessToken({ accessTokens: async (token) => (token === 'good' ? claims : null) })
     const app = express().get('/me', guard, (request, response) => {
       response.send(request.auth?.sub)
     })
@@ -126,7 +126,7 @@ describe.each([
       const counted = () => {
         let calls = 0
         const once = requireAccessToken({
-          verify: async (token) => {
+          accessTokens: async (token) => {
             calls += 1
             return token === 'good' ? claims : null
           },
@@ -158,7 +158,7 @@ describe.each([
 
       test('checks the token again behind another guard', async () => {
         const { once } = counted()
-        const strict = requireAccessToken({ verify: async () => null })
+        const strict = requireAccessToken({ accessTokens: async () => null })
         const behind = express()
           .use(once)
           .get(
@@ -197,8 +197,8 @@ describe.each([
 })
 
 test('types req.auth as present in a handler of the guard, with the claims that the verifier returns', () => {
-  const own = requireAccessToken({ verify: async (): Promise<OwnClaims | null> => null })
-  const usual = requireAccessToken({ verify: async (): Promise<AccessTokenClaims | null> => null })
+  const own = requireAccessToken({ accessTokens: async (): Promise<OwnClaims | null> => null })
+  const usual = requireAccessToken({ accessTokens: async (): Promise<AccessTokenClaims | null> => null })
   express5().get(
     '/items/:id',
     own.handler((request, response) => {

@@ -60,7 +60,7 @@ export interface FastifyGuard<Claims extends BearerClaims> extends onRequestAsyn
  *
  * @example
  * ```ts
- * const guard = requireAccessToken({ verify: accessToken })
+ * const guard = requireAccessToken({ accessTokens })
  * app.get('/api/me', { onRequest: guard }, guard.handler((request) => ({ sub: request.auth.sub })))
  * ```
  */

@@ -173,7 +173,7 @@ describe('requireAccessToken', () => {
     jti: 'j',
     aud: 'a',
   }
-  const guard = requireAccessToken({ verify: async (token) => (token === 'good' ? claims : null) })
+  const guard = requireAccessToken({ accessTokens: async (token) => (token === 'good' ? claims : null) })
   const me = { method: 'GET', target: '/me' }
 
   test.each(['onRequest', 'preHandler'] as const)('as %s it passes a good token on with its claims', async (hook) => {
@@ -186,7 +186,7 @@ describe('requireAccessToken', () => {
   test('a handler of the guard checks the token unless the guard has done so as a hook', async () => {
     let calls = 0
     const counting = requireAccessToken({
-      verify: async (token) => {
+      accessTokens: async (token) => {
         calls += 1
         return token === 'good' ? claims : null
       },
@@ -206,7 +206,7 @@ describe('requireAccessToken', () => {
       readonly sub: string
       readonly roles: readonly string[]
     }
-    const own = requireAccessToken({ verify: async (): Promise<OwnClaims | null> => null })
+    const own = requireAccessToken({ accessTokens: async (): Promise<OwnClaims | null> => null })
     Fastify().get(
       '/me',
       own.handler((request, reply) => {
@@ -243,8 +243,8 @@ test.each([true, false])(
   'all paths are served with and without a trailing slash (ignoreTrailingSlash: %s)',
   async (ignored) => {
     const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['a secret of a test, and not a real one'] })
-    const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [generateSigningKey()] })
-    const options = { accessToken, clients: [], cookie: true, authenticate: async () => null } as const
+    const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [generateSigningKey()] })
+    const options = { accessTokens, clients: [], cookie: true, authenticate: async () => null } as const
     const app = Fastify({ routerOptions: { ignoreTrailingSlash: ignored } })
     app.register(authHandler(tokens, options))
     for (const path of authServer(tokens, options).routes.flatMap(({ paths }) => paths))
@@ -309,7 +309,7 @@ describe('headers', () => {
     const verify = async (token: string) => (token === 'good' ? ({ sub: 'alice' } as AccessTokenClaims) : null)
     const { status, body } = await ask({ method: 'GET', target: '/me' }, (app) => {
       app.addHook('onRequest', async (request) => void (request.headers = { authorization: 'Bearer good' }))
-      app.get('/me', { onRequest: requireAccessToken({ verify }) }, (request) => request.auth?.sub)
+      app.get('/me', { onRequest: requireAccessToken({ accessTokens: verify }) }, (request) => request.auth?.sub)
     })
     expect([status, body]).toEqual([200, 'alice'])
   })

@@ -41,7 +41,7 @@ export function handler(endpoint: Endpoint): MiddlewareHandler {
  *
  * @example
  * ```ts
- * app.get('/api/me', requireAccessToken({ verify: accessToken }), (c) => c.json({ sub: c.var.auth.sub }))
+ * app.get('/api/me', requireAccessToken({ accessTokens }), (c) => c.json({ sub: c.var.auth.sub }))
  * ```
  */
 export function requireAccessToken<Claims extends BearerClaims = AccessTokenClaims>(

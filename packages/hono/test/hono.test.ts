@@ -44,7 +44,7 @@ describe('the remote address', () => {
 
 describe('requireAccessToken', () => {
   const app = new Hono()
-    .use('/api/*', requireAccessToken({ verify }))
+    .use('/api/*', requireAccessToken({ accessTokens: verify }))
     .get('/api/me', (c) => c.text(c.var.auth.sub))
     .get('/api/response', () => new Response('of its own'))
 
@@ -60,7 +60,7 @@ describe('requireAccessToken', () => {
   })
 
   test('leaves an error of the handler to the app', async () => {
-    const failing = new Hono().get('/', requireAccessToken({ verify }), () => {
+    const failing = new Hono().get('/', requireAccessToken({ accessTokens: verify }), () => {
       throw new Error('of the app')
     })
     failing.onError((error, c) => c.text(error.message, 500))
@@ -73,12 +73,12 @@ describe('requireAccessToken', () => {
       readonly sub: string
       readonly roles: readonly string[]
     }
-    const own = requireAccessToken<OwnClaims>({ verify: async () => null })
+    const own = requireAccessToken<OwnClaims>({ accessTokens: async () => null })
     new Hono().get('/', own, (c) => {
       expectTypeOf(c.var.auth).toEqualTypeOf<OwnClaims>()
       return c.body(null)
     })
-    new Hono().get('/', requireAccessToken({ verify: async () => null as AccessTokenClaims | null }), (c) => {
+    new Hono().get('/', requireAccessToken({ accessTokens: async () => null as AccessTokenClaims | null }), (c) => {
       expectTypeOf(c.var.auth).toEqualTypeOf<AccessTokenClaims>()
       return c.body(null)
     })

@@ -39,7 +39,7 @@ export type IntrospectionHandlerFactory<Handler> =
 
 export type JwksHandlerFactory<Handler> =
   /** Creates a handler that publishes the keys for the verification of access tokens (RFC 7517). See `jwksEndpoint`. */
-  (accessToken: Pick<JwtAccessTokens, 'jwks'>) => Handler
+  (accessTokens: Pick<JwtAccessTokens, 'jwks'>) => Handler
 
 export type LoginHandlerFactory<Handler> =
   /** Creates a handler that issues tokens after `authenticate` has succeeded. See `loginEndpoint`. Throws `ConfigurationError` for invalid options. */
@@ -91,7 +91,7 @@ export function defineAdapter<Handler>({ mount, serve }: AdapterDefinition<Handl
     refreshHandler: (tokens, options) => mount(refreshEndpoint(tokens, options), 'path'),
     revocationHandler: (tokens, options) => mount(revocationEndpoint(tokens, options), 'path'),
     introspectionHandler: (tokens, options) => mount(introspectionEndpoint(tokens, options), 'path'),
-    jwksHandler: (accessToken) => mount(jwksEndpoint(accessToken), 'path'),
+    jwksHandler: (accessTokens) => mount(jwksEndpoint(accessTokens), 'path'),
     loginHandler: (tokens, options) => mount(loginEndpoint(tokens, options), 'path'),
     logoutHandler: (tokens, options) => mount(logoutEndpoint(tokens, options), 'path'),
     sessionsHandler: (tokens, options) => mount(sessionsEndpoint(tokens, options), 'subtree'),

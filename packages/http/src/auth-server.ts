@@ -24,7 +24,7 @@ import { loginEndpoint, loginOptions } from './endpoints/login.js'
 import { logoutEndpoint } from './endpoints/logout.js'
 import { revocationEndpoint } from './endpoints/revocation.js'
 import { sessionsEndpointBy } from './endpoints/sessions.js'
-import { codesField, dpopField, issuedAccessToken, scopeText } from './endpoints/shared-options.js'
+import { codesField, dpopField, issuedAccessTokens, scopeText } from './endpoints/shared-options.js'
 import { refreshEndpoint } from './endpoints/token.js'
 import { type Endpoint, originForm, pathOf, type PlainRequest } from './message.js'
 import { metadataOf, metadataPathOf } from './metadata.js'
@@ -53,9 +53,9 @@ const pathsOptions = declareOptions({
 
 export const authServerOptions = endpointOptions.extend({
   ...clientOptions.fields,
-  /** Default: the issuer of `accessToken`. */
+  /** Default: the issuer of `accessTokens`. */
   issuer: clientOptions.fields.issuer,
-  accessToken: issuedAccessToken,
+  accessTokens: issuedAccessTokens,
   /** Serves the authorization-code grant. Requires `authorizationEndpoint`. */
   codes: codesField,
   /** The URL of your authorization page, for the metadata. */
@@ -128,7 +128,7 @@ const OF_ACCOUNT = ['/sessions', '/sessions/:id', '/logout-others', '/logout-eve
  */
 export function authServer(tokens: RefreshTokens, options: AuthServerOptions): AuthServer {
   const resolved = authServerOptions.parse('authServer', options)
-  const { accessToken, clients, codes, authorizationEndpoint, cookie, cors, scopes, dpop } = resolved
+  const { accessTokens, clients, codes, authorizationEndpoint, cookie, cors, scopes, dpop } = resolved
   const issuer = issuerOf(resolved)
   if ((codes === undefined) !== (authorizationEndpoint === undefined))
     throw new ConfigurationError('authorizationEndpoint', 'must be set if and only if codes is set')
@@ -138,39 +138,39 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
   const { dpop: _dpop, ...withoutDpop } = common
   const clientAuthentication = { clients, issuer, assertionAudiences, clientCertificates }
   const policy = clientPolicy({ clients, ownClients: [cookie?.clientId, resolved.defaults.clientId] })
-  const readable = isReadable(accessToken) ? accessToken : undefined
+  const readable = isReadable(accessTokens) ? accessTokens : undefined
   const withPageAccess = (endpoint: Endpoint) => (cors === undefined ? endpoint : withCors(endpoint, cors))
   const pathOfRoute = pathsOf(resolved)
 
   const endpoints: Partial<Record<Route, Endpoint>> = {
-    token: withPageAccess(refreshEndpoint(tokens, { ...common, ...clientAuthentication, accessToken, codes })),
+    token: withPageAccess(refreshEndpoint(tokens, { ...common, ...clientAuthentication, accessTokens, codes })),
     revocation: withPageAccess(
       revocationEndpoint(tokens, {
         ...common,
         ...clientAuthentication,
-        accessToken: readable,
+        accessTokens: readable,
         accessTokenEndsSession: resolved.accessTokenEndsSession,
       }),
     ),
-    introspection: introspectionEndpoint(tokens, { ...withoutDpop, ...clientAuthentication, accessToken: readable }),
+    introspection: introspectionEndpoint(tokens, { ...withoutDpop, ...clientAuthentication, accessTokens: readable }),
   }
   if (readable !== undefined)
     endpoints.account = sessionsEndpointBy(policy, tokens, {
       ...common,
       clientCertificates,
       sessionsScope: resolved.sessionsScope,
-      verify: readable,
+      accessTokens: readable,
     })
-  if (hasKeys(accessToken)) endpoints.jwks = jwksEndpoint(accessToken)
+  if (hasKeys(accessTokens)) endpoints.jwks = jwksEndpoint(accessTokens)
   if (cookie !== undefined) {
-    endpoints.refresh = refreshEndpoint(tokens, { ...common, clients, accessToken, cookie })
+    endpoints.refresh = refreshEndpoint(tokens, { ...common, clients, accessTokens, cookie })
     endpoints.logout = logoutEndpoint(tokens, { ...common, cookie })
   }
   if (resolved.authenticate !== undefined)
     endpoints.login = loginEndpoint(tokens, {
       ...common,
       ...clientAuthentication,
-      accessToken,
+      accessTokens,
       authenticate: resolved.authenticate,
       accountName: resolved.accountName,
       defaults: resolved.defaults,
@@ -243,25 +243,25 @@ function isAt(path: string, asked: string): boolean {
   return wanted.length === given.length && wanted.every(isSame)
 }
 
-function issuerOf({ issuer, accessToken }: ResolvedOptions): string {
-  const ofAccessTokens = isReadable(accessToken) ? accessToken.issuer : undefined
+function issuerOf({ issuer, accessTokens }: ResolvedOptions): string {
+  const ofAccessTokens = isReadable(accessTokens) ? accessTokens.issuer : undefined
   const named = issuer ?? ofAccessTokens
   if (named === undefined)
     throw new ConfigurationError('issuer', 'must be set if access tokens are issued by a function')
   if (ofAccessTokens !== undefined && ofAccessTokens !== named)
     throw new ConfigurationError(
       'issuer',
-      `must be the issuer of accessToken, ${ofAccessTokens}, got ${named}; omit it`,
+      `must be the issuer of accessTokens, ${ofAccessTokens}, got ${named}; omit it`,
     )
   return named
 }
 
-function isReadable(accessToken: AccessTokenOption): accessToken is AccessTokens {
-  return typeof accessToken !== 'function'
+function isReadable(accessTokens: AccessTokenOption): accessTokens is AccessTokens {
+  return typeof accessTokens !== 'function'
 }
 
-function hasKeys(accessToken: AccessTokenOption): accessToken is JwtAccessTokens {
-  return 'jwks' in accessToken && typeof accessToken.jwks === 'function'
+function hasKeys(accessTokens: AccessTokenOption): accessTokens is JwtAccessTokens {
+  return 'jwks' in accessTokens && typeof accessTokens.jwks === 'function'
 }
 
 function pathsOf({ basePath, paths }: ResolvedOptions): (route: Movable) => string {

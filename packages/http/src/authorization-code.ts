@@ -20,7 +20,7 @@ import { issuerUrl } from './issuer.js'
 import { CODE_CHALLENGE } from './pkce.js'
 import { createSealer } from './sealing.js'
 
-const codesOptions = declareOptions({
+export const codesOptions = declareOptions({
   /** This server, `https://login.example`: every other issuer rejects the code, even one with the same secrets. */
   issuer: required(issuerUrl()),
   /** `[current, ...older]`, at least 32 bytes each, used for codes only: the secrets are enough to create codes. */

@@ -19,7 +19,7 @@ describe('defineAdapter', () => {
   test('mounts the sessions endpoint for the paths below, the others for one path', () => {
     const { tokens } = world()
     expect(adapter.logoutHandler(tokens, { cookie: true }).extent).toBe('path')
-    expect(adapter.sessionsHandler(tokens, { verify: async () => null }).extent).toBe('subtree')
+    expect(adapter.sessionsHandler(tokens, { accessTokens: async () => null }).extent).toBe('subtree')
   })
 
   test('every handler shows its documentation in an editor where an adapter destructures its exports', () => {

@@ -25,7 +25,7 @@ export function createApp(options: Partial<RefreshTokensOptions> = {}) {
     onEvent: (event) => events.push(event),
     ...options,
   })
-  const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
+  const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
   /** What every endpoint is given. */
   const shared = { rateLimit: false, now: () => clock.now, onError: (error: unknown) => errors.push(error) } as const
 
@@ -39,11 +39,11 @@ export function createApp(options: Partial<RefreshTokensOptions> = {}) {
     const { family, refreshToken } = await tokens.issue({ subject, metadata, ...grant })
     const { scope, audience } = family
     const circumstances = { confirmation: family.confirmation, now: clock.now, mostSeconds: 900 }
-    const minted = await accessToken.mint({ family, scope, audience, claims: {}, ...circumstances })
+    const minted = await accessTokens.mint({ family, scope, audience, claims: {}, ...circumstances })
     return { family, refreshToken, accessToken: minted.accessToken, bearer: `Bearer ${minted.accessToken}` }
   }
 
-  return { clock, events, errors, outage, tokens, accessToken, shared, signIn }
+  return { clock, events, errors, outage, tokens, accessTokens, shared, signIn }
 }
 
 function failing(store: TokenStore, outage: { of: ReadonlySet<keyof TokenStore> }): TokenStore {

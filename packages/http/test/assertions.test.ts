@@ -34,7 +34,7 @@ function stage(more: Record<string, unknown> = {}, client: Partial<StaticClient>
   ]
   const here = world()
   const options = { rateLimit: false, now: () => here.clock.now, clients, issuer: ISSUER, ...more } as const
-  const token = refreshEndpoint(here.tokens, { accessToken: legibleAccessTokens(), ...options })
+  const token = refreshEndpoint(here.tokens, { accessTokens: legibleAccessTokens(), ...options })
   const revoke = revocationEndpoint(here.tokens, options)
   const send = async (parameters: Record<string, string>, patch: RequestPatch = {}) => {
     const refresh_token = await here.issue({ clientId: 'cj' })

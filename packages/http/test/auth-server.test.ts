@@ -30,8 +30,8 @@ const SPA = 'https://spa.example'
 function whole(options: Partial<AuthServerOptions> = {}, issuer = ISSUER) {
   const app = world()
   const { tokens, clock } = app
-  const accessToken = jwtAccessTokens({ issuer, audience: issuer, keys: [SIGNING_KEY] })
-  const usual = { accessToken, clients: CLIENTS, rateLimit: false, now: () => clock.now } as const
+  const accessTokens = jwtAccessTokens({ issuer, audience: issuer, keys: [SIGNING_KEY] })
+  const usual = { accessTokens, clients: CLIENTS, rateLimit: false, now: () => clock.now } as const
   const server = authServer(tokens, { ...usual, ...options })
   const at = (url: string, patch: RequestPatch = {}) => send(server.endpoint, { url, ...patch })
   const metadata = async () =>
@@ -87,7 +87,7 @@ describe('what the metadata says', () => {
 
   test('W-04 nothing empty, nothing null, and nothing of what is not there', async () => {
     const function_ = async () => ({ accessToken: 'x', expiresIn: 60 })
-    for (const options of [{}, { accessToken: function_, issuer: ISSUER }, { clients: [{ clientId: 'pub' }] }]) {
+    for (const options of [{}, { accessTokens: function_, issuer: ISSUER }, { clients: [{ clientId: 'pub' }] }]) {
       const { metadata } = whole(options)
       const said = await metadata()
       for (const value of Object.values(said)) {
@@ -97,7 +97,7 @@ describe('what the metadata says', () => {
       for (const absent of ['authorization_endpoint', 'code_challenge_methods_supported', 'scopes_supported'])
         expect(said).not.toHaveProperty(absent)
       expect(said['grant_types_supported']).toEqual(['refresh_token'])
-      expect('jwks_uri' in said).toBe(!('accessToken' in options))
+      expect('jwks_uri' in said).toBe(!('accessTokens' in options))
       const byKey = said['token_endpoint_auth_methods_supported'] as string[]
       expect(byKey.includes('private_key_jwt')).toBe(!('clients' in options))
       expect('token_endpoint_auth_signing_alg_values_supported' in said).toBe(!('clients' in options))
@@ -210,8 +210,8 @@ describe('what the metadata says', () => {
     const { tokens, usual, metadata } = whole({ publicUrl: 'https://public.example/cut/' })
     expect((await metadata())['token_endpoint']).toBe('https://public.example/cut/auth/token')
     const make = (issuer: string) => {
-      const accessToken = jwtAccessTokens({ issuer, audience: issuer, keys: [SIGNING_KEY] })
-      return () => authServer(tokens, { ...usual, accessToken })
+      const accessTokens = jwtAccessTokens({ issuer, audience: issuer, keys: [SIGNING_KEY] })
+      return () => authServer(tokens, { ...usual, accessTokens })
     }
     expect(make('http://login.example')).toThrow(ConfigurationError)
     expect(make('http://127.0.0.1:3000')).not.toThrow()
@@ -222,7 +222,7 @@ describe('what the metadata says', () => {
     const wrong: object[] = [
       { codes: withCodes().codes },
       { authorizationEndpoint: 'https://login.example/authorize' },
-      { accessToken: async () => ({ accessToken: 'x', expiresIn: 1 }) },
+      { accessTokens: async () => ({ accessToken: 'x', expiresIn: 1 }) },
       { basePath: '/auth/' },
       { basePath: 'auth' },
       { basePath: '/a?b' },

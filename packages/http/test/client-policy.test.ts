@@ -41,12 +41,12 @@ async function setUp(options: Partial<AuthServerOptions> = {}) {
     ['api', { clientId: 'api', secretHashes: [hashClientSecret(`${SECRET}.`)], introspectionAudiences: [ISSUER] }],
   ])
   const clients = { find: async (clientId: string) => registered.get(clientId) ?? null }
-  const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
+  const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
   const codes = authorizationCodes(tokens, { issuer: ISSUER, secrets: [CODE_SECRET] })
   const server = authServer(tokens, {
     ...shared,
     clients,
-    accessToken,
+    accessTokens,
     codes,
     publicUrl: ORIGIN,
     authorizationEndpoint: `${ISSUER}/authorize`,
@@ -58,7 +58,7 @@ async function setUp(options: Partial<AuthServerOptions> = {}) {
     }),
     ...options,
   })
-  const guard = accessTokenGuard({ verify: accessToken, tokens, clients, now: () => clock.now })
+  const guard = accessTokenGuard({ accessTokens, checkSession: tokens, clients, now: () => clock.now })
   const prover = await createProver(() => clock.now)
 
   async function call(path: string, { method = 'POST', headers = {}, form, json }: Sent = {}) {
@@ -72,7 +72,7 @@ async function setUp(options: Partial<AuthServerOptions> = {}) {
     const { family, refreshToken } = await tokens.issue({ subject: 'alice', clientId, scope: 'read' })
     const { scope, audience } = family
     const grant = { family, scope, audience, claims: {}, confirmation: null, now: clock.now, mostSeconds: 900 }
-    return { refreshToken, accessToken: (await accessToken.mint(grant)).accessToken, sid: family.id }
+    return { refreshToken, accessToken: (await accessTokens.mint(grant)).accessToken, sid: family.id }
   }
 
   function code(clientId = 'app') {
@@ -83,7 +83,7 @@ async function setUp(options: Partial<AuthServerOptions> = {}) {
 
   const proof = (path: string) => prover.prove({ claims: { htu: ORIGIN + path } })
   const sessions = async () => (await tokens.list({ subject: 'alice' })).items
-  return { ...app, registered, accessToken, server, guard, call, begin, code, proof, sessions }
+  return { ...app, registered, accessTokens, server, guard, call, begin, code, proof, sessions }
 }
 
 type World = Awaited<ReturnType<typeof setUp>>
@@ -147,7 +147,7 @@ const USES: readonly (readonly [name: string, use: (here: World, session: Tokens
         mostSeconds: 900,
       }
       here.registered.set('reader', { clientId: 'reader', firstParty: true })
-      const { accessToken } = await here.accessToken.mint(grant)
+      const { accessToken } = await here.accessTokens.mint(grant)
       const headers = { authorization: `Bearer ${accessToken}` }
       const { sessions } = jsonOf(await here.call('/auth/sessions', { method: 'GET', headers }))
       return sessions.some(({ id }: { id: string }) => id === sid)
@@ -359,11 +359,11 @@ describe.each(ACCOUNT)('%s sessions of a user', (method, path) => {
 test('a code of one issuer is rejected by another that has the same secrets, and works at its own', async () => {
   const here = await setUp()
   const OTHER = 'https://other.example'
-  const accessToken = jwtAccessTokens({ issuer: OTHER, audience: OTHER, keys: [SIGNING_KEY] })
+  const accessTokens = jwtAccessTokens({ issuer: OTHER, audience: OTHER, keys: [SIGNING_KEY] })
   const { tokens, shared } = here
   const codes = authorizationCodes(tokens, { issuer: OTHER, secrets: [CODE_SECRET] })
   const clients = [{ clientId: 'app' }]
-  const options = { ...shared, clients, accessToken, authorizationEndpoint: `${OTHER}/authorize` }
+  const options = { ...shared, clients, accessTokens, authorizationEndpoint: `${OTHER}/authorize` }
   const other = authServer(tokens, { ...options, codes })
   const { code, verifier } = here.code()
   const form = { grant_type: 'authorization_code', client_id: 'app', code, code_verifier: verifier }
@@ -378,12 +378,12 @@ test('a code of one issuer is rejected by another that has the same secrets, and
 })
 
 test('options of the policy that cannot be meant are rejected at construction', () => {
-  const { accessToken, tokens } = createApp()
+  const { accessTokens, tokens } = createApp()
   const clients = [{ clientId: 'app', firstParty: 'yes' as never }]
-  expect(() => authServer(tokens, { accessToken, clients })).toThrow(
+  expect(() => authServer(tokens, { accessTokens, clients })).toThrow(
     expect.objectContaining({ name: 'ConfigurationError', option: 'clients[0].firstParty' }),
   )
-  expect(() => accessTokenGuard({ verify: accessToken, clients: [] })).toThrow(
-    expect.objectContaining({ name: 'ConfigurationError', option: 'tokens' }),
+  expect(() => accessTokenGuard({ accessTokens, clients: [] })).toThrow(
+    expect.objectContaining({ name: 'ConfigurationError', option: 'checkSession' }),
   )
 })

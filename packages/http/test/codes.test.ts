@@ -280,7 +280,7 @@ describe('the code exchange', () => {
       if (broken) throw new Error('key service is down')
       return { accessToken: 'at', expiresIn: 60 }
     }
-    const here = stage({ accessToken: failing })
+    const here = stage({ accessTokens: failing })
     const code = here.code()
     expectError(await here.exchange(code), 503, 'temporarily_unavailable')
     expect(here.state.calls).toEqual([])

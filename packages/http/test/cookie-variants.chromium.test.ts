@@ -25,7 +25,7 @@ interface Reply {
 /** A server over TLS whose option `embedded` can be changed, and a page of it in Chromium. */
 async function open() {
   const app = createApp({ now: Date.now })
-  const { tokens, accessToken } = app
+  const { tokens, accessTokens } = app
   let mode = false
   let seed: readonly string[] = []
   const server = createServer(SERVER, serve)
@@ -36,7 +36,7 @@ async function open() {
   const serverOf = (embedded: boolean) =>
     toNodeHandler(
       authServer(tokens, {
-        accessToken,
+        accessTokens,
         clients: [],
         publicUrl: origin,
         cookie: { embedded },

@@ -53,10 +53,10 @@ const MODES: readonly Mode[] = ['embedded', 'not embedded']
 function visitor(client: Browser = browser(), { topLevel = ORIGIN, allowed = [ORIGIN] } = {}) {
   const here = world()
   const { tokens, clock, families } = here
-  const shared = { accessToken: legibleAccessTokens(), rateLimit: false, now: () => clock.now } as const
+  const shared = { accessTokens: legibleAccessTokens(), rateLimit: false, now: () => clock.now } as const
   const serverOf = (mode: Mode) => {
     const cookie = { embedded: mode === 'embedded', allowedOrigins: allowed }
-    const { accessToken: _none, ...plain } = shared
+    const { accessTokens: _none, ...plain } = shared
     return {
       login: loginEndpoint(tokens, { ...shared, cookie, authenticate: async () => ({ subject: 'alice' }) }),
       refresh: refreshEndpoint(tokens, { ...shared, cookie }),

@@ -74,17 +74,17 @@ describe('H-06 E-03: whatever an endpoint answers', () => {
 
 describe('construction', () => {
   const { tokens } = world()
-  const accessToken = legibleAccessTokens()
+  const accessTokens = legibleAccessTokens()
   const clients = CLIENTS
 
   test.each<[string, () => unknown, string]>([
-    ['neither clients nor cookie', () => refreshEndpoint(tokens, { accessToken } as never), 'clients'],
-    ['codes of a cookie', () => refreshEndpoint(tokens, { accessToken, cookie: true, codes: {} } as never), 'codes'],
-    ['no access token', () => refreshEndpoint(tokens, { clients } as never), 'accessToken'],
-    ['a string for it', () => refreshEndpoint(tokens, { clients, accessToken: 'x' as never }), 'accessToken'],
+    ['neither clients nor cookie', () => refreshEndpoint(tokens, { accessTokens } as never), 'clients'],
+    ['codes of a cookie', () => refreshEndpoint(tokens, { accessTokens, cookie: true, codes: {} } as never), 'codes'],
+    ['no access token', () => refreshEndpoint(tokens, { clients } as never), 'accessTokens'],
+    ['a string for it', () => refreshEndpoint(tokens, { clients, accessTokens: 'x' as never }), 'accessTokens'],
     [
       'a misspelt option',
-      () => refreshEndpoint(tokens, { accessToken, clients, trustproxy: 1 } as never),
+      () => refreshEndpoint(tokens, { accessTokens, clients, trustproxy: 1 } as never),
       'trustproxy',
     ],
     ['another endpoint’s', () => logoutEndpoint(tokens, { cookie: true, clients } as never), 'clients'],
@@ -96,17 +96,17 @@ describe('construction', () => {
 
   test('an access token that lives as long as an idle family is misuse', () => {
     const make = (lifetimeSeconds: number, policy: object) => () => {
-      const { tokens } = world({ core: { policy }, accessToken: legibleAccessTokens(1) })
-      return refreshEndpoint(tokens, { clients, accessToken: legibleAccessTokens(lifetimeSeconds) })
+      const { tokens } = world({ core: { policy }, accessTokens: legibleAccessTokens(1) })
+      return refreshEndpoint(tokens, { clients, accessTokens: legibleAccessTokens(lifetimeSeconds) })
     }
-    expect(make(900, { idleSeconds: 900 })).toThrow(/policy\.idleSeconds is 900/)
+    expect(make(900, { idleSeconds: 900 })).toThrow(/below policy\.idleSeconds, which is 900/)
     expect(make(899, { idleSeconds: 900 })).not.toThrow()
     expect(make(900, { offline: { idleSeconds: 900 } })).toThrow(/policy\.offline\.idleSeconds/)
     expect(make(900, { idleSeconds: null })).not.toThrow()
   })
 
   test('undefined options count as left out', () => {
-    const options = { accessToken, clients, cookie: undefined, trustProxy: undefined, rateLimit: undefined } as never
+    const options = { accessTokens, clients, cookie: undefined, trustProxy: undefined, rateLimit: undefined } as never
     expect(() => refreshEndpoint(tokens, options)).not.toThrow()
   })
 })
@@ -116,7 +116,7 @@ describe('errors that nobody listens to', () => {
     const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     try {
       const { tokens, issue, state } = world()
-      const token = refreshEndpoint(tokens, { accessToken: legibleAccessTokens(), clients: CLIENTS, rateLimit: false })
+      const token = refreshEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients: CLIENTS, rateLimit: false })
       const rt0 = await issue()
       state.isDown = true
       expectError(await refreshWith(token, rt0), 503, 'temporarily_unavailable')
@@ -131,7 +131,7 @@ describe('clocks', () => {
   test('one clock decides what an answer says: the endpoint’s', async () => {
     const { tokens, issue, clock } = world()
     const token = refreshEndpoint(tokens, {
-      accessToken: legibleAccessTokens(),
+      accessTokens: legibleAccessTokens(),
       clients: CLIENTS,
       rateLimit: false,
       now: () => clock.now + 90 * DAY - 1000,

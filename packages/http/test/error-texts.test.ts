@@ -53,7 +53,7 @@ describe('plain http', () => {
 describe('a body', () => {
   const { token, tokens } = world()
   const login = loginEndpoint(tokens, {
-    accessToken: async () => ({ accessToken: 'x', expiresIn: 1 }),
+    accessTokens: async () => ({ accessToken: 'x', expiresIn: 1 }),
     authenticate: async () => null,
     rateLimit: false,
   })
@@ -157,7 +157,7 @@ describe('a page', () => {
 
 describe('an access token', () => {
   const app = createApp()
-  const guard = accessTokenGuard({ verify: app.accessToken, now: () => app.clock.now })
+  const guard = accessTokenGuard({ accessTokens: app.accessTokens, now: () => app.clock.now })
   const by = async (patch: RequestPatch) => {
     const verdict = await guard(request(patch))
     return verdict.ok ? '' : String(JSON.parse(verdict.response.body ?? '').error_description)
@@ -181,7 +181,7 @@ describe('an access token', () => {
 
 test('every endpoint names the methods that it serves', async () => {
   const { token, tokens } = world()
-  const sessions = sessionsEndpoint(tokens, { verify: createApp().accessToken, rateLimit: false })
+  const sessions = sessionsEndpoint(tokens, { accessTokens: createApp().accessTokens, rateLimit: false })
   expect(await descriptionOf(send(token, { method: 'GET' }))).toBe('Use POST.')
   expect(await descriptionOf(send(sessions, { method: 'PUT', url: '/auth/sessions' }))).toBe('Use GET.')
 })

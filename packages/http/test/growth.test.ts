@@ -42,11 +42,11 @@ type Run = (hostile: string) => unknown
 
 const { token, refreshCookie, logout } = world()
 const app = createApp()
-const guard = accessTokenGuard({ verify: app.accessToken, now: () => app.clock.now, trustProxy: 1 })
+const guard = accessTokenGuard({ accessTokens: app.accessTokens, now: () => app.clock.now, trustProxy: 1 })
 const certificates = { clientCertificates: { header: 'x-cert', verified: { header: 'x-verified', value: 'yes' } } }
 const clients = [{ clientId: 'c', tlsClientAuthSubjectDn: 'CN=c' }, { clientId: 'pub' }]
 const byCertificate = refreshEndpoint(app.tokens, {
-  ...{ ...app.shared, ...certificates, clients, accessToken: app.accessToken, trustProxy: 1 },
+  ...{ ...app.shared, ...certificates, clients, accessTokens: app.accessTokens, trustProxy: 1 },
 })
 const introspection = introspectionEndpoint(app.tokens, {
   ...{ ...app.shared, clients: [{ clientId: 'pub' }], trustProxy: 1 },

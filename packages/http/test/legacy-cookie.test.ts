@@ -31,7 +31,7 @@ function migratingWorld(cookie: CookieOptions = {}) {
   const options = { legacyCookie: LEGACY, ...cookie }
   const here = world({ core: { accept }, cookie: options })
   const login = loginEndpoint(here.tokens, {
-    accessToken: legibleAccessTokens(),
+    accessTokens: legibleAccessTokens(),
     authenticate: async ({ username }) => ({ subject: String(username) }),
     cookie: options,
     rateLimit: false,

@@ -57,19 +57,19 @@ function showing(pem: string | null, isVerified = true): Pick<PlainRequest, 'pee
 
 function stage(clientCertificates: unknown = 'tls', more: object = {}, clients: readonly object[] = CLIENTS) {
   const here = world()
-  const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [deriveSigningKey(SECRET)] })
+  const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [deriveSigningKey(SECRET)] })
   const codes = authorizationCodes(here.tokens, { issuer: ISSUER, secrets: [CODE_SECRET] })
   const options = { rateLimit: false, now: () => here.clock.now, clients, issuer: ISSUER, ...more, clientCertificates }
-  const token = refreshEndpoint(here.tokens, { accessToken, codes, ...options } as Parameters<
+  const token = refreshEndpoint(here.tokens, { accessTokens, codes, ...options } as Parameters<
     typeof refreshEndpoint
   >[1])
-  const guard = accessTokenGuard({ verify: accessToken, now: () => here.clock.now, clientCertificates: 'tls' })
+  const guard = accessTokenGuard({ accessTokens, now: () => here.clock.now, clientCertificates: 'tls' })
   const refresh = async (clientId: string, patch: RequestPatch, parameters: Record<string, string> = {}) => {
     const refresh_token = parameters['refresh_token'] ?? (await here.issue({ clientId }))
     return post(token, { grant_type: 'refresh_token', client_id: clientId, refresh_token, ...parameters }, patch)
   }
   const sessions = sessionsEndpoint(here.tokens, {
-    verify: accessToken,
+    accessTokens,
     clients: CLIENTS,
     rateLimit: false,
     now: () => here.clock.now,
@@ -293,8 +293,8 @@ describe('behind a proxy', () => {
     [{ clientId: 'bound', tlsClientCertificateBoundAccessTokens: true }],
   ])('rejects a client with a certificate if there is no source of certificates: %o', (client) => {
     const { tokens } = world()
-    const accessToken = legibleAccessTokens()
-    expect(() => refreshEndpoint(tokens, { accessToken, clients: [client] })).toThrow(
+    const accessTokens = legibleAccessTokens()
+    expect(() => refreshEndpoint(tokens, { accessTokens, clients: [client] })).toThrow(
       /^option "clientCertificates" is missing/,
     )
   })

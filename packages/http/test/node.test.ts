@@ -285,9 +285,9 @@ describe('the body', () => {
     ],
   ])('%s is a mistake of the app, which is told, and signs nobody out', async (_, mistake) => {
     const app = createApp()
-    const { errors, shared, accessToken } = app
+    const { errors, shared, accessTokens } = app
     const handle = toNodeHandler(
-      refreshEndpoint(app.tokens, { ...shared, accessToken, clients: [{ clientId: 'web' }] }),
+      refreshEndpoint(app.tokens, { ...shared, accessTokens, clients: [{ clientId: 'web' }] }),
     )
     const { url } = await serve((request, response) => {
       mistake(request, () => handle(request, response))
@@ -392,7 +392,7 @@ it('an endpoint works on a real server, and an abandoned sign-in starts nothing'
   const app = createApp()
   const login = loginEndpoint(app.tokens, {
     ...app.shared,
-    accessToken: app.accessToken,
+    accessTokens: app.accessTokens,
     authenticate: async () => ({ subject: 'alice' }),
   })
   const { port, url } = await serve(toNodeHandler(login))

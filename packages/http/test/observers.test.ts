@@ -52,7 +52,7 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
       503,
       async (onError) => {
         const login = loginEndpoint(world().tokens, {
-          accessToken: legibleAccessTokens(),
+          accessTokens: legibleAccessTokens(),
           authenticate: () => Promise.reject(new Error('the user database is down')),
           rateLimit: false,
           onError,
@@ -74,7 +74,7 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
       503,
       async (onError) => {
         const verify = () => Promise.reject(new Error('the keys are unreachable'))
-        const sessions = sessionsEndpoint(world().tokens, { verify, rateLimit: false, onError })
+        const sessions = sessionsEndpoint(world().tokens, { accessTokens: verify, rateLimit: false, onError })
         const headers = { authorization: 'Bearer x' }
         return (await send(sessions, { method: 'GET', url: '/auth/sessions', headers })).status
       },
@@ -83,7 +83,7 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
       'the guard',
       503,
       async (onError) => {
-        const guard = accessTokenGuard({ verify: () => Promise.reject(new Error('unreachable')), onError })
+        const guard = accessTokenGuard({ accessTokens: () => Promise.reject(new Error('unreachable')), onError })
         const outcome = await guard(request({ headers: { authorization: 'Bearer x' } }))
         return outcome.ok ? 200 : outcome.response.status
       },
@@ -116,7 +116,7 @@ describe.each(SITUATIONS)('onError of %s', (_name, status, respond) => {
 })
 
 test('the default onError describes an error that cannot be read', async () => {
-  const guard = accessTokenGuard({ verify: () => Promise.reject(unreadableError()) })
+  const guard = accessTokenGuard({ accessTokens: () => Promise.reject(unreadableError()) })
   expect(await guard(request({ headers: { authorization: 'Bearer x' } }))).toMatchObject({ response: { status: 503 } })
   expect(warnings).toHaveBeenCalledOnce()
 })

@@ -1,5 +1,10 @@
 import { ConfigurationError } from '@baton/core'
 import { describe, expect, it } from 'vitest'
+import { accessTokenGuard, guardOptions } from '../src/access-tokens/guard.js'
+import { jwtAccessTokens, jwtOptions } from '../src/access-tokens/jwt.js'
+import { sealedAccessTokens, sealedOptions } from '../src/access-tokens/sealed.js'
+import { generateSigningKey } from '../src/access-tokens/signing-keys.js'
+import { authorizationCodes, codesOptions } from '../src/authorization-code.js'
 import { authServer, authServerOptions } from '../src/auth-server.js'
 import { corsOptions, withCors } from '../src/cors.js'
 import { requestCounter, requestCounterOptions } from '../src/endpoint.js'
@@ -13,11 +18,12 @@ import { refreshEndpoint, tokenOptions } from '../src/endpoints/token.js'
 import { transportOptions } from '../src/options.js'
 import { pageGuard } from '../src/page-guard.js'
 import { rateLimits, rateLimitsOptions } from '../src/rate-limits/rate-limits.js'
-import { CLIENTS, legibleAccessTokens, world } from './wire.js'
+import { AS, CLIENTS, CODE_SECRET, legibleAccessTokens, world } from './wire.js'
 
 const { tokens } = world()
-const accessToken = legibleAccessTokens()
+const accessTokens = legibleAccessTokens()
 const authenticate = async () => null
+const SIGNING_KEY = generateSigningKey()
 
 interface PublicFunction {
   readonly declared: { describe(): readonly { readonly name: string; readonly isRequired: boolean }[] }
@@ -28,17 +34,17 @@ interface PublicFunction {
 const FUNCTIONS: Readonly<Record<string, PublicFunction>> = {
   authServer: {
     declared: authServerOptions,
-    valid: { accessToken, clients: CLIENTS },
+    valid: { accessTokens, clients: CLIENTS },
     call: (options) => authServer(tokens, options),
   },
   refreshEndpoint: {
     declared: tokenOptions,
-    valid: { accessToken, clients: CLIENTS },
+    valid: { accessTokens, clients: CLIENTS },
     call: (options) => refreshEndpoint(tokens, options),
   },
   'refreshEndpoint with a cookie': {
     declared: cookieRefreshOptions,
-    valid: { accessToken, cookie: true },
+    valid: { accessTokens, cookie: true },
     call: (options) => cookieRefreshEndpoint(tokens, options),
   },
   revocationEndpoint: {
@@ -53,7 +59,7 @@ const FUNCTIONS: Readonly<Record<string, PublicFunction>> = {
   },
   loginEndpoint: {
     declared: loginOptions,
-    valid: { accessToken, authenticate },
+    valid: { accessTokens, authenticate },
     call: (options) => loginEndpoint(tokens, options),
   },
   logoutEndpoint: {
@@ -63,8 +69,28 @@ const FUNCTIONS: Readonly<Record<string, PublicFunction>> = {
   },
   sessionsEndpoint: {
     declared: sessionsOptions,
-    valid: { verify: authenticate },
+    valid: { accessTokens: authenticate },
     call: (options) => sessionsEndpoint(tokens, options),
+  },
+  jwtAccessTokens: {
+    declared: jwtOptions,
+    valid: { issuer: AS, audience: AS, keys: [SIGNING_KEY] },
+    call: (options) => jwtAccessTokens(options),
+  },
+  sealedAccessTokens: {
+    declared: sealedOptions,
+    valid: { issuer: AS, audience: AS, secrets: [CODE_SECRET] },
+    call: (options) => sealedAccessTokens(options),
+  },
+  accessTokenGuard: {
+    declared: guardOptions,
+    valid: { accessTokens: authenticate, checkSession: tokens },
+    call: (options) => accessTokenGuard(options),
+  },
+  authorizationCodes: {
+    declared: codesOptions,
+    valid: { issuer: AS, secrets: [CODE_SECRET] },
+    call: (options) => authorizationCodes(tokens, options),
   },
   rateLimits: { declared: rateLimitsOptions, valid: {}, call: (options) => rateLimits(options) },
   requestCounter: {

@@ -4,18 +4,21 @@ import { type Endpoint, loginEndpoint, logoutEndpoint, refreshEndpoint, withCors
 import { fromPage, legibleAccessTokens, send, world } from './wire.js'
 
 const { tokens } = world()
-const accessToken = legibleAccessTokens()
+const accessTokens = legibleAccessTokens()
 const nothing: Endpoint = async () => ({ status: 204, headers: [], body: null })
 
 /** Every option that takes origins. */
 const lists: readonly (readonly [string, (origin: string) => unknown])[] = [
   ['origins', (origin) => withCors(nothing, { origins: [origin] })],
   ['cookie.allowedOrigins', (origin) => logoutEndpoint(tokens, { cookie: { allowedOrigins: [origin] } })],
-  ['cookie.allowedOrigins', (origin) => refreshEndpoint(tokens, { accessToken, cookie: { allowedOrigins: [origin] } })],
+  [
+    'cookie.allowedOrigins',
+    (origin) => refreshEndpoint(tokens, { accessTokens, cookie: { allowedOrigins: [origin] } }),
+  ],
   [
     'cookie.allowedOrigins',
     (origin) =>
-      loginEndpoint(tokens, { accessToken, cookie: { allowedOrigins: [origin] }, authenticate: async () => null }),
+      loginEndpoint(tokens, { accessTokens, cookie: { allowedOrigins: [origin] }, authenticate: async () => null }),
   ],
 ]
 

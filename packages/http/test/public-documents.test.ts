@@ -3,12 +3,12 @@ import { authServer, jwksEndpoint } from '../src/index.js'
 import { createApp, headerOf, request } from './app.js'
 
 const app = createApp()
-const { accessToken } = app
-const server = authServer(app.tokens, { accessToken, clients: [], rateLimit: false })
+const { accessTokens } = app
+const server = authServer(app.tokens, { accessTokens, clients: [], rateLimit: false })
 
 test.each([
   ['the metadata', server.routes.find(({ route }) => route === 'metadata')!.endpoint],
-  ['the keys', jwksEndpoint(accessToken)],
+  ['the keys', jwksEndpoint(accessTokens)],
   ['the keys of authServer', server.routes.find(({ route }) => route === 'jwks')!.endpoint],
 ])('a page of any origin may read %s, with headers of its own', async (_, endpoint) => {
   const headers = {

@@ -44,17 +44,17 @@ async function start() {
     { clientId: 'api', secret: BACKEND_SECRET, introspectionAudiences: [issuer] },
   ]
   const tokens = createRefreshTokens({ store: memoryStore(), secrets: [SECRET] })
-  const accessToken = jwtAccessTokens({ issuer, audience: issuer, keys: [deriveSigningKey(SECRET)] })
+  const accessTokens = jwtAccessTokens({ issuer, audience: issuer, keys: [deriveSigningKey(SECRET)] })
   const codes = authorizationCodes(tokens, { issuer, secrets: [SECRET] })
   const dpop = { nonce: { secrets: [SECRET], required: true } }
   const behindProxy = { trustProxy: 1, publicUrl: issuer }
   const common = { clients, issuer, rateLimit: false, ...behindProxy } as const
-  const guard = accessTokenGuard({ verify: accessToken, tokens, dpop, ...behindProxy })
+  const guard = accessTokenGuard({ accessTokens, checkSession: tokens, dpop, ...behindProxy })
   const endpoints: Record<string, Endpoint> = {
-    '/token': refreshEndpoint(tokens, { accessToken, codes, dpop, ...common }),
-    '/revoke': revocationEndpoint(tokens, { accessToken, ...common }),
-    '/introspect': introspectionEndpoint(tokens, { accessToken, ...common }),
-    '/jwks': jwksEndpoint(accessToken),
+    '/token': refreshEndpoint(tokens, { accessTokens, codes, dpop, ...common }),
+    '/revoke': revocationEndpoint(tokens, { accessTokens, ...common }),
+    '/introspect': introspectionEndpoint(tokens, { accessTokens, ...common }),
+    '/jwks': jwksEndpoint(accessTokens),
     '/me': async (request) => {
       const verdict = await guard(request)
       if (!verdict.ok) return verdict.response

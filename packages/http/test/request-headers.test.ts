@@ -104,7 +104,7 @@ const environments: readonly (readonly [string, Environment])[] = [
 ]
 
 const bearerPage = (app: ReturnType<typeof createApp>): RequestListener => {
-  const guard = accessTokenGuard({ verify: app.accessToken, now: () => app.clock.now })
+  const guard = accessTokenGuard({ accessTokens: app.accessTokens, now: () => app.clock.now })
   return (request, response) => {
     void guard(readNodeRequest(request)).then((verdict) => {
       if (verdict.ok) response.end(verdict.claims.sub)

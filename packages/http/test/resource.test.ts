@@ -38,9 +38,9 @@ const VERIFIER = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
 const CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
 
 function server(audience: string, kind = 'JWT') {
-  const accessToken = KINDS[kind]?.(audience)
-  if (accessToken === undefined) throw new Error(`no such kind: ${kind}`)
-  const here = world({ accessToken })
+  const accessTokens = KINDS[kind]?.(audience)
+  if (accessTokens === undefined) throw new Error(`no such kind: ${kind}`)
+  const here = world({ accessTokens })
   async function exchange(granted: readonly string[], resource: Record<string, string>) {
     const code = here.codes.issue({
       subject: 'alice',
@@ -54,22 +54,22 @@ function server(audience: string, kind = 'JWT') {
   }
   const refresh = async (granted: readonly string[], resource: Record<string, string>) =>
     refreshWith(here.token, await here.issue({ audience: granted }), resource)
-  return { ...here, accessToken, grants: { refresh_token: refresh, authorization_code: exchange } }
+  return { ...here, accessTokens, grants: { refresh_token: refresh, authorization_code: exchange } }
 }
 
 describe.each(['refresh_token', 'authorization_code'] as const)('the %s grant', (grant) => {
   test.each(SPELLINGS)('accepts the granted resource as %s, and keeps the spelling of the grant', async (resource) => {
     for (const granted of SPELLINGS) {
-      const { grants, accessToken, clock } = server('https://default.example')
+      const { grants, accessTokens, clock } = server('https://default.example')
       const { body } = await grants[grant](['https://other.example', granted], { resource })
-      expect(await accessToken.read(body.access_token, clock.now)).toMatchObject({ aud: granted })
+      expect(await accessTokens.read(body.access_token, clock.now)).toMatchObject({ aud: granted })
     }
   })
 
   test.each(SPELLINGS)('accepts the default audience as %s where the grant names no resource', async (resource) => {
-    const { grants, accessToken, clock } = server('https://api.example')
+    const { grants, accessTokens, clock } = server('https://api.example')
     const { body } = await grants[grant]([], { resource })
-    expect(await accessToken.read(body.access_token, clock.now)).toMatchObject({ aud: 'https://api.example' })
+    expect(await accessTokens.read(body.access_token, clock.now)).toMatchObject({ aud: 'https://api.example' })
   })
 
   test('rejects the default audience where the grant names other resources', async () => {
@@ -96,33 +96,33 @@ describe.each(['refresh_token', 'authorization_code'] as const)('the %s grant', 
 describe.each(Object.keys(KINDS))('the audience of %s access tokens', (kind) => {
   test.each(SPELLINGS)('passes the guard as %s', async (audience) => {
     for (const granted of SPELLINGS) {
-      const { tokens, clock, accessToken } = server(audience, kind)
+      const { tokens, clock, accessTokens } = server(audience, kind)
       const { family } = await tokens.issue({ subject: 'alice', audience: [granted] })
       const grant = { family, scope: '', audience: [granted], claims: {}, confirmation: null, mostSeconds: 900 }
-      const minted = await accessToken.mint({ ...grant, now: clock.now })
-      const guard = accessTokenGuard({ verify: accessToken, now: () => clock.now })
+      const minted = await accessTokens.mint({ ...grant, now: clock.now })
+      const guard = accessTokenGuard({ accessTokens, now: () => clock.now })
       const headers = { authorization: `Bearer ${minted.accessToken}` }
       expect(await guard(request({ headers }))).toMatchObject({ ok: true, claims: { aud: granted } })
     }
   })
 
   test('does not pass the guard of another resource', async () => {
-    const { tokens, clock, accessToken } = server('https://api.example/mcp', kind)
+    const { tokens, clock, accessTokens } = server('https://api.example/mcp', kind)
     const { family } = await tokens.issue({ subject: 'alice' })
     for (const audience of [['https://api.example/MCP'], ['https://api.example/mcp/'], ['https://api.example']]) {
       const grant = { family, scope: '', audience, claims: {}, confirmation: null, mostSeconds: 900, now: clock.now }
-      expect(await accessToken.verify((await accessToken.mint(grant)).accessToken, clock.now)).toBeNull()
+      expect(await accessTokens.verify((await accessTokens.mint(grant)).accessToken, clock.now)).toBeNull()
     }
   })
 
   test.each(SPELLINGS)('lets a resource server registered as %s introspect', async (registered) => {
     for (const granted of SPELLINGS) {
-      const { grants, tokens, clock, accessToken } = server('https://default.example', kind)
+      const { grants, tokens, clock, accessTokens } = server('https://default.example', kind)
       const { body } = await grants.refresh_token([granted], {})
       const clients = [{ clientId: 'rs', secret: RS_SECRET, introspectionAudiences: [registered] }]
       const introspect = introspectionEndpoint(tokens, {
         clients,
-        accessToken,
+        accessTokens,
         rateLimit: false,
         now: () => clock.now,
       })
@@ -139,7 +139,7 @@ describe('the login endpoint', () => {
     const app = createApp()
     const login = loginEndpoint(app.tokens, {
       ...app.shared,
-      accessToken: app.accessToken,
+      accessTokens: app.accessTokens,
       authenticate: async () => ({ subject: 'alice', audience: audience as string[] }),
     })
     return { ...app, login: () => login(request({ json: {} })) }

@@ -21,19 +21,19 @@ interface Attempt {
 const ENDPOINTS = ['POST /auth/logout', 'POST /login with the cookie', 'POST /oauth/revoke'] as const
 
 async function setUp() {
-  const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
-  const here = world({ accessToken, clients: CLIENTS })
+  const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
+  const here = world({ accessTokens, clients: CLIENTS })
   const { tokens, clock } = here
   const options = { rateLimit: false, now: () => clock.now } as const
   const logout = logoutEndpoint(tokens, { ...options, cookie: true })
   const revocation = revocationEndpoint(tokens, {
     ...options,
     clients: CLIENTS,
-    accessToken,
+    accessTokens,
     accessTokenEndsSession: true,
   })
   const authenticate = async () => ({ subject: 'bob' })
-  const login = loginEndpoint(tokens, { ...options, accessToken, authenticate, cookie: true })
+  const login = loginEndpoint(tokens, { ...options, accessTokens, authenticate, cookie: true })
   const owner = await createProver(() => clock.now)
   const attacker = await createProver(() => clock.now)
   const proofBy = (prover: typeof owner) => (url: string) =>
@@ -64,7 +64,7 @@ async function setUp() {
     return { chain, isAlive }
   }
 
-  return { ...here, accessToken, revocation, owner, attacker, proofBy, attempt, family }
+  return { ...here, accessTokens, revocation, owner, attacker, proofBy, attempt, family }
 }
 
 describe.each(ENDPOINTS)('I11: %s', (name) => {
@@ -124,10 +124,10 @@ test('a bad proof does not keep an unbound session from being revoked', async ()
 })
 
 test('an access token that is bound to a key revokes its session only with a proof of that key', async () => {
-  const { tokens, accessToken, clock, revocation, owner, attacker, families } = await setUp()
+  const { tokens, accessTokens, clock, revocation, owner, attacker, families } = await setUp()
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'pub' })
   const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, mostSeconds: 900 }
-  const minted = await accessToken.mint({ ...grant, confirmation: owner.confirmation })
+  const minted = await accessTokens.mint({ ...grant, confirmation: owner.confirmation })
   const revoke = (dpop: string | undefined) =>
     post(revocation, { client_id: 'pub', token: minted.accessToken }, { headers: { dpop } })
   for (const dpop of [undefined, await attacker.prove()]) expect((await revoke(dpop)).status).toBe(400)
@@ -137,10 +137,10 @@ test('an access token that is bound to a key revokes its session only with a pro
 })
 
 test('a client that authenticates revokes its own session without a proof', async () => {
-  const { tokens, accessToken, clock, revocation, owner, families } = await setUp()
+  const { tokens, accessTokens, clock, revocation, owner, families } = await setUp()
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'cb' })
   const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, mostSeconds: 900 }
-  const minted = await accessToken.mint({ ...grant, confirmation: owner.confirmation })
+  const minted = await accessTokens.mint({ ...grant, confirmation: owner.confirmation })
   const headers = { authorization: basic('cb', CB_SECRET) }
   expect((await post(revocation, { token: minted.accessToken }, { headers })).status).toBe(200)
   expect(await families()).toEqual([])

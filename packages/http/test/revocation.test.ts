@@ -38,15 +38,15 @@ describe('V: revocation', () => {
 
   test('V-01 rejects an access token as unsupported where accessTokenEndsSession is false', async () => {
     const { tokens, token, issue } = world()
-    const accessToken = legibleAccessTokens()
-    const options = { clients: CLIENTS, accessToken, accessTokenEndsSession: false, rateLimit: false } as const
+    const accessTokens = legibleAccessTokens()
+    const options = { clients: CLIENTS, accessTokens, accessTokenEndsSession: false, rateLimit: false } as const
     const revoke = revocationEndpoint(tokens, options)
     const rt0 = await issue()
     const at0 = (await refreshWith(token, rt0)).body.access_token
     expectError(await post(revoke, { client_id: 'pub', token: at0 }), 400, 'unsupported_token_type')
     expect((await post(revoke, { client_id: 'pub', token: 'nonsense' })).status).toBe(200)
     expect((await refreshWith(token, rt0)).status).toBe(200)
-    expect(() => revocationEndpoint(tokens, { clients: CLIENTS, accessToken: (() => 0) as never })).toThrow(
+    expect(() => revocationEndpoint(tokens, { clients: CLIENTS, accessTokens: (() => 0) as never })).toThrow(
       ConfigurationError,
     )
   })

@@ -286,8 +286,8 @@ describe('S: the answer', () => {
 
   test('S-03 expires_in is what the JWT says', async () => {
     const keys = [generateSigningKey()]
-    const accessToken = jwtAccessTokens({ issuer: 'https://as.example', audience: 'https://api.example', keys })
-    const { token, issue } = world({ accessToken })
+    const accessTokens = jwtAccessTokens({ issuer: 'https://as.example', audience: 'https://api.example', keys })
+    const { token, issue } = world({ accessTokens })
     const { body } = await refreshWith(token, await issue())
     const payload = JSON.parse(Buffer.from(body.access_token.split('.')[1], 'base64url').toString())
     expect(body.expires_in).toBe(payload.exp - payload.iat)
@@ -326,7 +326,7 @@ describe('S: the answer', () => {
       { accessToken: 'x', expiresIn: 1.5 },
       { accessToken: 'x', expiresIn: '60' as unknown as number },
     ]) {
-      const { token, issue, tokens } = world({ accessToken: async () => bad })
+      const { token, issue, tokens } = world({ accessTokens: async () => bad })
       const rt0 = await issue()
       expectError(await refreshWith(token, rt0), 503, 'temporarily_unavailable')
       expect((await tokens.find((await tokens.list({ subject: 'alice' })).items[0]!.id))?.generation).toBe(0)
@@ -341,8 +341,8 @@ describe('S: the answer', () => {
 
   test('X-06 an access token does not outlive its family', async () => {
     const core = { policy: { idleSeconds: 3600, absoluteSeconds: 7200 } }
-    for (const accessToken of [legibleAccessTokens(), async () => ({ accessToken: 'x', expiresIn: 900 })]) {
-      const { token, issue, advance } = world({ core, accessToken })
+    for (const accessTokens of [legibleAccessTokens(), async () => ({ accessToken: 'x', expiresIn: 900 })]) {
+      const { token, issue, advance } = world({ core, accessTokens })
       let refreshToken = await issue()
       for (const pause of [50 * MINUTE, 50 * MINUTE]) {
         advance(pause)
@@ -361,8 +361,8 @@ describe('S: the answer', () => {
   test('X-06 a retry close to the idle end promises no more than what is left', async () => {
     const core = { policy: { idleSeconds: 3600, absoluteSeconds: 7200 } }
     const idempotencyKey = { 'idempotency-key': 'an-attempt-of-128-random-bits' }
-    for (const accessToken of [legibleAccessTokens(), async () => ({ accessToken: 'x', expiresIn: 900 })]) {
-      const { token, issue, advance } = world({ core, accessToken })
+    for (const accessTokens of [legibleAccessTokens(), async () => ({ accessToken: 'x', expiresIn: 900 })]) {
+      const { token, issue, advance } = world({ core, accessTokens })
       const refreshToken = await issue()
       const first = await refreshWith(token, refreshToken, {}, { headers: idempotencyKey })
       expect(first.body.expires_in).toBe(900)
@@ -406,7 +406,7 @@ describe('E: errors', () => {
     const rt0 = await issue()
     const clients = { find: () => Promise.reject(new Error('database is gone')) }
     const onError = (error: unknown) => errors.push(error)
-    const token = refreshEndpoint(tokens, { accessToken: legibleAccessTokens(), clients, rateLimit: false, onError })
+    const token = refreshEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false, onError })
     expectError(await refreshWith(token, rt0), 503, 'temporarily_unavailable')
     expectError(await refreshWith(token, rt0, { client_secret: 'x' }), 503, 'temporarily_unavailable')
     expect(errors).toHaveLength(2)
@@ -415,7 +415,7 @@ describe('E: errors', () => {
   test('E-04 an access-token function that fails consumes nothing', async () => {
     let isDown = true
     const { token, issue, families } = world({
-      accessToken: async () => {
+      accessTokens: async () => {
         if (isDown) throw new Error('the key service is out')
         return { accessToken: 'x', expiresIn: 60 }
       },
@@ -428,9 +428,9 @@ describe('E: errors', () => {
   })
 
   test('E-04 what nobody expected is 500 JSON, reported, and can be tried again', async () => {
-    const accessToken = legibleAccessTokens()
+    const accessTokens = legibleAccessTokens()
     const { token, issue, errors } = world({
-      accessToken: { ...accessToken, mint: () => Promise.reject(new Error('no such curve')) },
+      accessTokens: { ...accessTokens, mint: () => Promise.reject(new Error('no such curve')) },
     })
     const rt0 = await issue()
     expectError(await refreshWith(token, rt0), 500, 'server_error')

@@ -99,9 +99,9 @@ describe('proxies', () => {
 
   test('trustProxy is a number of hops', () => {
     const { tokens } = world()
-    const accessToken = legibleAccessTokens()
+    const accessTokens = legibleAccessTokens()
     for (const trustProxy of [true, -1, 1.5, '1', NaN] as never[]) {
-      expect(() => refreshEndpoint(tokens, { accessToken, clients: CLIENTS, trustProxy })).toThrow(ConfigurationError)
+      expect(() => refreshEndpoint(tokens, { accessTokens, clients: CLIENTS, trustProxy })).toThrow(ConfigurationError)
       expect(() => logoutEndpoint(tokens, { cookie: true, trustProxy })).toThrow(ConfigurationError)
       expect(() => revocationEndpoint(tokens, { clients: CLIENTS, trustProxy })).toThrow(ConfigurationError)
     }

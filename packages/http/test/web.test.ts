@@ -141,7 +141,7 @@ describe('webGuard', () => {
   it('gives the claims, or the response to return', async () => {
     const app = createApp()
     const { bearer } = await app.signIn('alice')
-    const guard = webGuard(accessTokenGuard({ verify: app.accessToken, now: app.shared.now }))
+    const guard = webGuard(accessTokenGuard({ accessTokens: app.accessTokens, now: app.shared.now }))
     const call = (authorization: string) => guard(new Request('https://app.example/', { headers: { authorization } }))
     expect(await call(bearer)).toMatchObject({ ok: true, claims: { sub: 'alice' } })
     const refused = await call('Bearer x')
@@ -163,7 +163,7 @@ describe('webGuard', () => {
     const { bearer } = await app.signIn('alice')
     const headers = new Headers({ authorization: bearer })
     headers.append('authorization', bearer)
-    const refused = await webGuard(accessTokenGuard({ verify: app.accessToken }))(
+    const refused = await webGuard(accessTokenGuard({ accessTokens: app.accessTokens }))(
       new Request('https://app.example/', { headers }),
     )
     expect(refused).toMatchObject({ ok: false, response: { status: 400 } })
@@ -177,7 +177,7 @@ describe('webGuard', () => {
       body: 'mine',
       headers: { authorization: bearer },
     })
-    await webGuard(accessTokenGuard({ verify: app.accessToken, now: app.shared.now }))(call)
+    await webGuard(accessTokenGuard({ accessTokens: app.accessTokens, now: app.shared.now }))(call)
     expect(await call.text()).toBe('mine')
   })
 })
@@ -190,11 +190,11 @@ describe('under Hono on a real server', () => {
     const app = createApp()
     const login = loginEndpoint(app.tokens, {
       ...app.shared,
-      accessToken: app.accessToken,
+      accessTokens: app.accessTokens,
       authenticate: async () => ({ subject: 'alice' }),
       cookie: true,
     })
-    const sessions = toWebHandler(sessionsEndpoint(app.tokens, { ...app.shared, verify: app.accessToken }))
+    const sessions = toWebHandler(sessionsEndpoint(app.tokens, { ...app.shared, accessTokens: app.accessTokens }))
     const hono = new Hono()
     hono.post('/login', (context) => toWebHandler(login)(context.req.raw))
     hono.all('/auth/*', (context) => sessions(context.req.raw))

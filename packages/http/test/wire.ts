@@ -105,7 +105,7 @@ export interface WorldOptions extends EndpointOptions {
   readonly core?: Partial<RefreshTokensOptions>
   readonly clients?: Clients
   readonly cookie?: CookieOptions
-  readonly accessToken?: Parameters<typeof refreshEndpoint>[1]['accessToken']
+  readonly accessTokens?: Parameters<typeof refreshEndpoint>[1]['accessTokens']
 }
 
 /** Tokens, a clock, and all endpoints over them; without rate limits unless asked for. */
@@ -113,7 +113,7 @@ export function world({
   core,
   clients = CLIENTS,
   cookie = {},
-  accessToken = legibleAccessTokens(),
+  accessTokens = legibleAccessTokens(),
   ...rest
 }: WorldOptions = {}) {
   const { store, state } = brittleStore()
@@ -131,7 +131,7 @@ export function world({
   })
   const options = { rateLimit: false, now, onError: (error: unknown) => errors.push(error), ...rest } as const
   const codes = authorizationCodes(tokens, {
-    issuer: typeof accessToken === 'function' ? AS : accessToken.issuer,
+    issuer: typeof accessTokens === 'function' ? AS : accessTokens.issuer,
     secrets: [CODE_SECRET],
   })
   const issue = async (request: Partial<Parameters<typeof tokens.issue>[0]> = {}) =>
@@ -145,9 +145,9 @@ export function world({
     issue,
     advance: (ms: number) => (clock.now += ms),
     codes,
-    token: refreshEndpoint(tokens, { accessToken, clients, codes, ...options }),
+    token: refreshEndpoint(tokens, { accessTokens, clients, codes, ...options }),
     revoke: revocationEndpoint(tokens, { clients, ...options }),
-    refreshCookie: refreshEndpoint(tokens, { accessToken, cookie, ...options }),
+    refreshCookie: refreshEndpoint(tokens, { accessTokens, cookie, ...options }),
     logout: logoutEndpoint(tokens, { cookie, ...options }),
     families: async (subject = 'alice') => (await tokens.list({ subject })).items,
   }

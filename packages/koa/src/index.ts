@@ -51,7 +51,7 @@ export interface AuthState<Claims extends BearerClaims = AccessTokenClaims> exte
  *
  * @example
  * ```ts
- * router.get('/api/me', requireAccessToken({ verify: accessToken }), (ctx) => {
+ * router.get('/api/me', requireAccessToken({ accessTokens }), (ctx) => {
  *   ctx.body = { sub: ctx.state.auth.sub }
  * })
  * ```

@@ -139,7 +139,7 @@ describe('requireAccessToken', () => {
     jti: 'j',
     aud: 'a',
   }
-  const guard = requireAccessToken({ verify: async (token) => (token === 'good' ? claims : null) })
+  const guard = requireAccessToken({ accessTokens: async (token) => (token === 'good' ? claims : null) })
   const me: Middleware = (ctx) => {
     ctx.body = ctx.state.auth?.sub
   }
@@ -161,7 +161,7 @@ test('types ctx.state.auth as present behind the guard, with the claims that the
     readonly sub: string
     readonly roles: readonly string[]
   }
-  const own = requireAccessToken({ verify: async (): Promise<OwnClaims | null> => null })
+  const own = requireAccessToken({ accessTokens: async (): Promise<OwnClaims | null> => null })
   new Router().get('/items/:id', own, (ctx) => {
     expectTypeOf(ctx.state.auth.roles).toEqualTypeOf<readonly string[]>()
   })
@@ -170,7 +170,7 @@ test('types ctx.state.auth as present behind the guard, with the claims that the
   })
   new Router().get(
     '/me',
-    requireAccessToken({ verify: async (): Promise<AccessTokenClaims | null> => null }),
+    requireAccessToken({ accessTokens: async (): Promise<AccessTokenClaims | null> => null }),
     (ctx) => {
       expectTypeOf(ctx.state.auth.client_id).toEqualTypeOf<string>()
     },

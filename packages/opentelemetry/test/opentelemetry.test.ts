@@ -221,7 +221,7 @@ describe('a whole server', () => {
   /** Signs in, refreshes, replays, sends rubbish, over HTTP. Returns everything that was sent or received as a secret. */
   async function play(options: ReturnType<typeof world>): Promise<string[]> {
     const { tokens, tracerProvider, meterProvider } = options
-    const accessToken = jwtAccessTokens({
+    const accessTokens = jwtAccessTokens({
       issuer: 'http://127.0.0.1',
       audience: 'api',
       keys: [deriveSigningKey(SECRET)],
@@ -231,12 +231,12 @@ describe('a whole server', () => {
     const authenticate = async () => ({ subject: 'alice', clientId: 'app' })
     app.post(
       '/login',
-      handler(observedEndpoint('login', loginEndpoint(tokens, { accessToken, authenticate }), observed)),
+      handler(observedEndpoint('login', loginEndpoint(tokens, { accessTokens, authenticate }), observed)),
     )
     app.use(
       '/token',
       handler(
-        observedEndpoint('token', refreshEndpoint(tokens, { accessToken, clients: [{ clientId: 'app' }] }), observed),
+        observedEndpoint('token', refreshEndpoint(tokens, { accessTokens, clients: [{ clientId: 'app' }] }), observed),
       ),
     )
     const server = app.listen(0, '127.0.0.1')

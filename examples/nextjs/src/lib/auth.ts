@@ -13,14 +13,14 @@ function createAuth() {
       if (event.type === 'reuse') console.warn(`reuse: a token of ${event.subject} is in two hands`)
     },
   })
-  const accessToken = jwtAccessTokens({
+  const accessTokens = jwtAccessTokens({
     issuer: origin,
     audience: origin,
     keys: [deriveSigningKey(process.env['SIGNING_SECRET'])],
     lifetimeSeconds: Number(ACCESS_SECONDS),
   })
   const server = authServer(tokens, {
-    accessToken,
+    accessTokens,
     clients: [],
     cookie: true,
     authenticate: subjectOf,
@@ -31,7 +31,7 @@ function createAuth() {
     /** Answers everything below `/auth`. */
     handle: toWebHandler(server.endpoint),
     /** Judges a request by its access token. */
-    guard: webGuard(accessTokenGuard({ verify: accessToken })),
+    guard: webGuard(accessTokenGuard({ accessTokens })),
   }
 }
 

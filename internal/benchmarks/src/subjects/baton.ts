@@ -17,7 +17,7 @@ const POINTS = 1_000_000_000
 export async function baton(row: Row, engine: Engine): Promise<Subject> {
   const tokens = createRefreshTokens({ store: await storeOn(engine), secrets: [SECRET] })
   const endpoint = refreshEndpoint(tokens, {
-    accessToken: accessTokensOf(row.accessToken),
+    accessTokens: accessTokensOf(row.accessToken),
     clients: [{ clientId: CLIENT_ID }],
     rateLimit: rateLimits({ points: POINTS }),
   })

@@ -33,7 +33,7 @@ export async function createRawTargets(): Promise<{ targets: readonly FuzzTarget
     now: () => NOW,
   })
   const options: RefreshOptions = {
-    accessToken: async () => ({ accessToken: 'at', expiresIn: 60 }),
+    accessTokens: async () => ({ accessToken: 'at', expiresIn: 60 }),
     clients: [{ clientId: 'a' }],
     rateLimit: false,
     onError: () => undefined,

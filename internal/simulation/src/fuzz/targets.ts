@@ -36,11 +36,11 @@ export async function createTargets(): Promise<readonly FuzzTarget[]> {
   }
   const tokens = createRefreshTokens({ store: counted, secrets: [SECRET], now: () => NOW })
   const clients = [{ clientId: 'pub' }, { clientId: 'web', secret: CLIENT_SECRET }]
-  const accessToken = async () => ({ accessToken: 'at', expiresIn: 60 })
+  const accessTokens = async () => ({ accessToken: 'at', expiresIn: 60 })
   const shared = { rateLimit: false, now: () => NOW, onError: () => undefined } as const
-  const token = refreshEndpoint(tokens, { accessToken, clients, ...shared })
+  const token = refreshEndpoint(tokens, { accessTokens, clients, ...shared })
   const revoke = revocationEndpoint(tokens, { clients, ...shared })
-  const page = refreshEndpoint(tokens, { accessToken, cookie: true, ...shared })
+  const page = refreshEndpoint(tokens, { accessTokens, cookie: true, ...shared })
   const { refreshToken } = await tokens.issue({ subject: 'alice', clientId: 'web', scope: 'a b' })
   const { refreshToken: cookie } = await tokens.issue({ subject: 'alice' })
 

@@ -107,7 +107,7 @@ export function createServer({ plan, clock, recorder }: ServerWorld): Server {
         },
       },
     })
-    const accessToken = accessTokens({ plan, clock, rng, slot, keys })
+    const accessTokens = createAccessTokens({ plan, clock, rng, slot, keys })
     const codes = authorizationCodes(tokens, {
       issuer: ORIGIN,
       secrets: [CODE_SECRET],
@@ -116,7 +116,7 @@ export function createServer({ plan, clock, recorder }: ServerWorld): Server {
     return Object.assign(slot, {
       tokens,
       codes,
-      getEndpoint: createEndpoints({ plan, tokens, codes, accessToken, now }),
+      getEndpoint: createEndpoints({ plan, tokens, codes, accessTokens, now }),
     })
   }
 
@@ -203,7 +203,7 @@ interface EndpointWorld {
   readonly plan: Plan
   readonly tokens: RefreshTokens
   readonly codes: AuthorizationCodes
-  readonly accessToken: AccessTokenOption
+  readonly accessTokens: AccessTokenOption
   readonly now: () => number
 }
 
@@ -216,7 +216,7 @@ function createEndpoints(world: EndpointWorld): RequestSlot['getEndpoint'] {
   }
 }
 
-function getEndpoint(url: string, { plan, tokens, codes, accessToken, now }: EndpointWorld): Endpoint {
+function getEndpoint(url: string, { plan, tokens, codes, accessTokens, now }: EndpointWorld): Endpoint {
   const fail = () => Promise.reject(new Error('the error tracker is down'))
   const shared = { rateLimit: false, now, onError: plan.failingCallbacks ? fail : () => undefined } as const
   const clients = [{ clientId: CLIENT }, { clientId: 'another' }]
@@ -224,15 +224,15 @@ function getEndpoint(url: string, { plan, tokens, codes, accessToken, now }: End
     case '/login': {
       const authenticate = async ({ username }: Readonly<Record<string, unknown>>) => ({ subject: String(username) })
       return plan.carrier === 'cookie'
-        ? loginEndpoint(tokens, { accessToken, authenticate, cookie: true, ...shared })
-        : loginEndpoint(tokens, { accessToken, authenticate, defaults: { clientId: CLIENT }, ...shared })
+        ? loginEndpoint(tokens, { accessTokens, authenticate, cookie: true, ...shared })
+        : loginEndpoint(tokens, { accessTokens, authenticate, defaults: { clientId: CLIENT }, ...shared })
     }
     case '/oauth/token':
-      return refreshEndpoint(tokens, { accessToken, clients, codes, dpop: createDpopOptions(plan), ...shared })
+      return refreshEndpoint(tokens, { accessTokens, clients, codes, dpop: createDpopOptions(plan), ...shared })
     case '/oauth/revoke':
       return revocationEndpoint(tokens, { clients, dpop: createDpopOptions(plan), ...shared })
     case '/auth/refresh':
-      return refreshEndpoint(tokens, { accessToken, cookie: true, ...shared })
+      return refreshEndpoint(tokens, { accessTokens, cookie: true, ...shared })
     case '/auth/logout':
       return logoutEndpoint(tokens, { cookie: true, ...shared })
     default:
@@ -253,7 +253,7 @@ interface KeyWorld {
 }
 
 /** Access tokens are created instantly, or by a service that is sometimes slow or unavailable. */
-function accessTokens({ plan, clock, rng, slot, keys }: KeyWorld): AccessTokenOption {
+function createAccessTokens({ plan, clock, rng, slot, keys }: KeyWorld): AccessTokenOption {
   const make = (family: Family, mostSeconds: number) => {
     keys.made += 1
     return { accessToken: `at.${String(keys.made)}.${family.id}`, expiresIn: Math.min(plan.accessSeconds, mostSeconds) }

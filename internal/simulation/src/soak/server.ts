@@ -17,13 +17,13 @@ export function serve({ port, nodes }: WorkerOptions): void {
   const authenticate = async ({ username }: Readonly<Record<string, unknown>>) => ({ subject: String(username) })
   const endpoints: Readonly<Record<string, Endpoint>> = {
     '/login': loginEndpoint(tokens, {
-      accessToken: accessTokens,
+      accessTokens,
       authenticate,
       defaults: { clientId: CLIENT },
       ...shared,
     }),
     '/oauth/token': refreshEndpoint(tokens, {
-      accessToken: accessTokens,
+      accessTokens,
       clients: [{ clientId: CLIENT }],
       ...shared,
     }),

@@ -90,7 +90,7 @@ export const tokens = createRefreshTokens({
   },
 })
 
-export const accessToken = jwtAccessTokens({
+export const accessTokens = jwtAccessTokens({
   issuer: origin,
   audience: origin,
   keys: secretsOf('SIGNING_SECRET').map((secret) => deriveSigningKey(secret)),

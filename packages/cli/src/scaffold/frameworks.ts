@@ -17,14 +17,14 @@ export const FRAMEWORKS: Readonly<Record<Framework, FrameworkPart>> = {
     title: 'Express',
     server: `${handlers('express')}import express from 'express'
 import { accountName, authenticate } from './authenticate.js'
-import { accessToken, port, tokens } from './tokens.js'
+import { accessTokens, port, tokens } from './tokens.js'
 
 const app = express()
-app.post('/login', loginHandler(tokens, { accessToken, authenticate, accountName, cookie: true }))
-app.post('/auth/refresh', refreshHandler(tokens, { accessToken, cookie: true }))
+app.post('/login', loginHandler(tokens, { accessTokens, authenticate, accountName, cookie: true }))
+app.post('/auth/refresh', refreshHandler(tokens, { accessTokens, cookie: true }))
 app.post('/auth/logout', logoutHandler(tokens, { cookie: true }))
-app.use('/auth', sessionsHandler(tokens, { verify: accessToken }))
-const guard = requireAccessToken({ verify: accessToken })
+app.use('/auth', sessionsHandler(tokens, { accessTokens }))
+const guard = requireAccessToken({ accessTokens })
 app.get(
   '/api/me',
   guard.handler((req, res) => res.json({ sub: req.auth.sub })),
@@ -40,14 +40,14 @@ app.listen(port, '127.0.0.1', () => console.log(\`listening on http://127.0.0.1:
     server: `${handlers('koa')}import Router from '@koa/router'
 import Koa from 'koa'
 import { accountName, authenticate } from './authenticate.js'
-import { accessToken, port, tokens } from './tokens.js'
+import { accessTokens, port, tokens } from './tokens.js'
 
 const router = new Router()
-router.post('/login', loginHandler(tokens, { accessToken, authenticate, accountName, cookie: true }))
-router.post('/auth/refresh', refreshHandler(tokens, { accessToken, cookie: true }))
+router.post('/login', loginHandler(tokens, { accessTokens, authenticate, accountName, cookie: true }))
+router.post('/auth/refresh', refreshHandler(tokens, { accessTokens, cookie: true }))
 router.post('/auth/logout', logoutHandler(tokens, { cookie: true }))
-router.all('/auth/{*path}', sessionsHandler(tokens, { verify: accessToken }))
-router.get('/api/me', requireAccessToken({ verify: accessToken }), (ctx) => {
+router.all('/auth/{*path}', sessionsHandler(tokens, { accessTokens }))
+router.get('/api/me', requireAccessToken({ accessTokens }), (ctx) => {
   ctx.body = { sub: ctx.state.auth.sub }
 })
 
@@ -61,14 +61,14 @@ app.listen(port, '127.0.0.1', () => console.log(\`listening on http://127.0.0.1:
     title: 'Fastify',
     server: `${handlers('fastify')}import Fastify from 'fastify'
 import { accountName, authenticate } from './authenticate.js'
-import { accessToken, port, tokens } from './tokens.js'
+import { accessTokens, port, tokens } from './tokens.js'
 
 const app = Fastify()
-app.register(loginHandler(tokens, { accessToken, authenticate, accountName, cookie: true }), { prefix: '/login' })
-app.register(refreshHandler(tokens, { accessToken, cookie: true }), { prefix: '/auth/refresh' })
+app.register(loginHandler(tokens, { accessTokens, authenticate, accountName, cookie: true }), { prefix: '/login' })
+app.register(refreshHandler(tokens, { accessTokens, cookie: true }), { prefix: '/auth/refresh' })
 app.register(logoutHandler(tokens, { cookie: true }), { prefix: '/auth/logout' })
-app.register(sessionsHandler(tokens, { verify: accessToken }), { prefix: '/auth' })
-const guard = requireAccessToken({ verify: accessToken })
+app.register(sessionsHandler(tokens, { accessTokens }), { prefix: '/auth' })
+const guard = requireAccessToken({ accessTokens })
 app.get(
   '/api/me',
   guard.handler((request) => ({ sub: request.auth.sub })),
@@ -85,14 +85,14 @@ console.log(\`listening on http://127.0.0.1:\${port}\`)
     server: `${handlers('hono')}import { serve } from '@hono/node-server'
 import { Hono } from 'hono'
 import { accountName, authenticate } from './authenticate.js'
-import { accessToken, port, tokens } from './tokens.js'
+import { accessTokens, port, tokens } from './tokens.js'
 
 const app = new Hono({ strict: false })
-app.post('/login', loginHandler(tokens, { accessToken, authenticate, accountName, cookie: true }))
-app.post('/auth/refresh', refreshHandler(tokens, { accessToken, cookie: true }))
+app.post('/login', loginHandler(tokens, { accessTokens, authenticate, accountName, cookie: true }))
+app.post('/auth/refresh', refreshHandler(tokens, { accessTokens, cookie: true }))
 app.post('/auth/logout', logoutHandler(tokens, { cookie: true }))
-app.all('/auth/*', sessionsHandler(tokens, { verify: accessToken }))
-app.get('/api/me', requireAccessToken({ verify: accessToken }), (c) => c.json({ sub: c.var.auth.sub }))
+app.all('/auth/*', sessionsHandler(tokens, { accessTokens }))
+app.get('/api/me', requireAccessToken({ accessTokens }), (c) => c.json({ sub: c.var.auth.sub }))
 
 serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }, () => console.log(\`listening on http://127.0.0.1:\${port}\`))
 `,

@@ -4,87 +4,87 @@ import { json } from '../respond.js'
 type Header = PlainResponse['headers'][number]
 type Parameter = readonly [name: string, value: string]
 
-/** How an access token is sent: by itself, or with a proof of its key. */
+/** The authentication scheme of an access token: without or with a proof of its key. */
 export type Scheme = 'Bearer' | 'DPoP'
 
-interface Protection {
+interface ChallengeOptions {
   readonly realm: string
-  readonly demanded: readonly string[]
-  /** What proofs may be signed with. */
+  /** The required scope tokens. */
+  readonly scope: readonly string[]
+  /** The accepted signature algorithms of DPoP proofs. */
   readonly algorithms: readonly string[]
 }
 
-interface Refusal {
+interface Rejection {
   readonly ok: false
   readonly response: PlainResponse
 }
 
-/** The answers of a guard, each with the challenge of its scheme. Nothing of a request gets in here: all values are our own. */
-export interface Refusals {
-  /** A client that sent no credentials may not know that it needs them: no challenge names an error (RFC 6750 section 3.1). */
-  unauthorized(description: string): Refusal
-  ambiguous(description: string): Refusal
-  insufficient(scheme: Scheme): Refusal
-  /** `headers` carry the nonce for the next proof. */
-  unacceptable(scheme: Scheme, fault: Fault, headers?: readonly Header[]): Refusal
+/** The rejections of a guard, each with the challenge of its scheme. Their text contains nothing of the request. */
+export interface Rejections {
+  /** A request without credentials gets challenges without an error (RFC 6750 section 3.1). */
+  unauthorized(description: string): Rejection
+  ambiguous(description: string): Rejection
+  insufficientScope(scheme: Scheme): Rejection
+  /** `headers` contain the nonce for the next proof. */
+  invalidToken(scheme: Scheme, error: TokenError, headers?: readonly Header[]): Rejection
 }
 
-interface Fault {
+interface TokenError {
   readonly error: 'invalid_token' | 'invalid_dpop_proof' | 'use_dpop_nonce'
-  /** A fixed sentence. */
+  /** A constant sentence. */
   readonly description: string
 }
 
-/** What is wrong with access tokens. */
-export const TOKEN_FAULTS = {
+export const TOKEN_ERRORS = {
   invalid: { error: 'invalid_token', description: 'The access token is expired, revoked or not valid.' },
-  unbound: { error: 'invalid_token', description: 'The access token is bound to no key; send it as Bearer.' },
-  unproven: { error: 'invalid_token', description: 'The access token is bound to a key; send it as DPoP.' },
-  proofless: { error: 'invalid_dpop_proof', description: 'The DPoP header is missing.' },
-  uncertified: {
+  notBound: { error: 'invalid_token', description: 'The access token is bound to no key; send it as Bearer.' },
+  bound: { error: 'invalid_token', description: 'The access token is bound to a key; send it as DPoP.' },
+  proofMissing: { error: 'invalid_dpop_proof', description: 'The DPoP header is missing.' },
+  certificateMissing: {
     error: 'invalid_token',
     description: 'The access token is bound to a client certificate that the request does not have.',
   },
-} as const satisfies Readonly<Record<string, Fault>>
+} as const satisfies Readonly<Record<string, TokenError>>
 
-/** Makes the answers of a guard. `realm` and `demanded` must fit into a quoted string. */
-export function refusals({ realm, demanded, algorithms }: Protection): Refusals {
-  const scope: readonly Parameter[] = demanded.length === 0 ? [] : [['scope', demanded.join(' ')]]
+/** Creates the rejections of a guard. `realm` and `scope` must fit into a quoted string. */
+export function createRejections({ realm, scope, algorithms }: ChallengeOptions): Rejections {
+  const scopeParameter: readonly Parameter[] = scope.length === 0 ? [] : [['scope', scope.join(' ')]]
   const challenge = (scheme: Scheme, parameters: readonly Parameter[]) => {
     const algs: readonly Parameter[] = scheme === 'DPoP' ? [['algs', algorithms.join(' ')]] : []
     const all = [['realm', realm] as const, ...parameters, ...algs]
     return `${scheme} ${all.map(([name, value]) => `${name}="${value}"`).join(', ')}`
   }
-  const refusal = (
+  const rejection = (
     status: number,
     [error, description]: readonly [string, string],
     challenges: string,
     headers: readonly Header[] = [],
-  ): Refusal => ({
+  ): Rejection => ({
     ok: false,
     response: json(status, { error, error_description: description }, [['www-authenticate', challenges], ...headers]),
   })
-  const named = (error: string, description: string): readonly Parameter[] => [
+  const errorParameters = (error: string, description: string): readonly Parameter[] => [
     ['error', error],
     ['error_description', description],
   ]
   return {
     unauthorized: (description) =>
-      refusal(
+      rejection(
         401,
         ['unauthorized', description],
-        // In one header, as runtimes show several anyway.
-        `${challenge('Bearer', scope)}, ${challenge('DPoP', scope)}`,
+        // One header with two challenges, as some runtimes join repeated headers.
+        `${challenge('Bearer', scopeParameter)}, ${challenge('DPoP', scopeParameter)}`,
       ),
     ambiguous(description) {
-      const said = ['invalid_request', description] as const
-      return refusal(400, said, challenge('Bearer', named(...said)))
+      const error = ['invalid_request', description] as const
+      return rejection(400, error, challenge('Bearer', errorParameters(...error)))
     },
-    insufficient(scheme) {
-      const said = ['insufficient_scope', 'The access token does not cover this.'] as const
-      return refusal(403, said, challenge(scheme, [...named(...said), ...scope]))
+    insufficientScope(scheme) {
+      const error = ['insufficient_scope', 'The access token does not cover this.'] as const
+      return rejection(403, error, challenge(scheme, [...errorParameters(...error), ...scopeParameter]))
     },
-    unacceptable: (scheme, { error, description }, headers) =>
-      refusal(401, [error, description], challenge(scheme, named(error, description)), headers),
+    invalidToken: (scheme, { error, description }, headers) =>
+      rejection(401, [error, description], challenge(scheme, errorParameters(error, description)), headers),
   }
 }

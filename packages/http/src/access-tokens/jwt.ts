@@ -8,7 +8,7 @@ import { type PublicJwk, signingKeys } from './signing-keys.js'
 const TYPE = 'at+jwt'
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 
-const jwtOptions = issuingOptions.extend({
+export const jwtOptions = issuingOptions.extend({
   /**
    * `[current, ...others]`. The first key signs; all keys verify and are published. To change keys without rejecting a valid token,
    * deploy `[old, new]`, then `[new, old]` once every verifier has fetched the new set, and remove the old key after `lifetimeSeconds`.

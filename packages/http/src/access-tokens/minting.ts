@@ -1,77 +1,76 @@
-import { type Confirmation, type Grant, ConfigurationError, type Policy } from '@baton/core'
+import { type Confirmation, ConfigurationError, type Grant, type Policy } from '@baton/core'
+import { describeValue } from '@baton/core/options'
 import type { AccessTokenFunction, AccessTokenOption, MintedAccessToken } from './access-token.js'
 
-/** What an access token is made for, besides the grant. */
+/** What an access token is issued for, besides the grant. */
 interface MintingCircumstances {
   readonly confirmation: Confirmation | null
   /** Epoch milliseconds. */
   readonly now: number
 }
 
-/** Makes access tokens before the rotation or after it, wherever their kind belongs. */
+/** Issues access tokens before or after the rotation, depending on their kind. */
 export interface Minting {
-  /** How long its tokens live at most, in seconds. */
+  /** The maximum lifetime of its tokens in seconds. */
   readonly lifetimeSeconds: number
-  /** The resource of a grant that names none; undefined where a function of the app decides. */
+  /** The resource of a grant that names none; undefined if a function of the app decides. */
   readonly defaultAudience: string | undefined
-  /** Runs before anything is consumed; undefined where minting cannot fail by itself and may come afterwards. */
+  /** Runs before the refresh token is consumed; undefined if issuing cannot fail and may run afterwards. */
   readonly early?: (grant: Grant, circumstances: MintingCircumstances) => Promise<MintedAccessToken>
-  /** Makes one for a family that already stands as `grant` says. */
+  /** Issues an access token for a family that is already stored. */
   mint(grant: Grant, circumstances: MintingCircumstances): Promise<MintedAccessToken>
 }
 
-/** A function says how long its token lives once it has made it; where that has to be known before, it is an hour at most. */
-const MOST_SECONDS_BY_FUNCTION = 3600
+/** The lifetime that is assumed before a function of the app has returned its token. */
+const MAX_SECONDS_BY_FUNCTION = 3600
 
 /** RFC 6750 section 2.1. */
 const TOKEN_68 = /^[A-Za-z0-9._~+/-]+=*$/
 
-/** Throws `ConfigurationError` for what is no access-token option, or lives as long as an idle family. */
-export function mintingOf(accessToken: AccessTokenOption, policy: Policy): Minting {
-  if (typeof accessToken === 'function') {
-    const early = minter(accessToken)
-    return { lifetimeSeconds: MOST_SECONDS_BY_FUNCTION, defaultAudience: undefined, early, mint: early }
+/** Throws `ConfigurationError` for access tokens with a lifetime that is not below the idle limit of sessions. */
+export function mintingOf(accessTokens: AccessTokenOption, policy: Policy): Minting {
+  if (typeof accessTokens === 'function') {
+    const early = minter(accessTokens)
+    return { lifetimeSeconds: MAX_SECONDS_BY_FUNCTION, defaultAudience: undefined, early, mint: early }
   }
-  if (typeof (accessToken as Partial<typeof accessToken> | undefined)?.mint !== 'function')
-    throw new ConfigurationError('accessToken', 'is neither jwtAccessTokens({ … }) nor a function of the grant')
-  demandShorterThanIdle(accessToken.lifetimeSeconds, policy)
-  const { lifetimeSeconds, audience: defaultAudience } = accessToken
-  return { lifetimeSeconds, defaultAudience, mint: minter((grant) => accessToken.mint(grant)) }
+  assertBelowIdleLimit(accessTokens.lifetimeSeconds, policy)
+  const { lifetimeSeconds, audience: defaultAudience } = accessTokens
+  return { lifetimeSeconds, defaultAudience, mint: minter((grant) => accessTokens.mint(grant)) }
 }
 
-/** No access token outlives its family: `grant` has the family as it will stand once the answer has been given. */
+/** No access token outlives its family: `grant` contains the family as it will be after the response. */
 function minter(make: AccessTokenFunction): Minting['mint'] {
   return async ({ family, scope, audience, claims }, { confirmation, now }) => {
     const mostSeconds = secondsUntil(family.expiresAt, now)
     const { accessToken, expiresIn } = await make({ family, scope, audience, claims, confirmation, now, mostSeconds })
     if (typeof accessToken !== 'string' || !TOKEN_68.test(accessToken))
       throw new ConfigurationError(
-        'accessToken',
-        'was made with characters that do not fit into an Authorization header',
+        'accessTokens',
+        `must return an access token of the characters of RFC 6750 section 2.1, got ${typeof accessToken === 'string' ? 'other characters' : describeValue(accessToken)}`,
       )
     if (!Number.isInteger(expiresIn) || expiresIn < 1)
       throw new ConfigurationError(
-        'accessToken',
-        `was made with expiresIn ${String(expiresIn)}, not whole seconds of 1 or more`,
+        'accessTokens',
+        `must return expiresIn in whole seconds of 1 or more, got ${describeValue(expiresIn)}`,
       )
     return { accessToken, expiresIn: Math.min(expiresIn, mostSeconds) }
   }
 }
 
-function demandShorterThanIdle(lifetimeSeconds: number, { idleMs, offline }: Policy): void {
+function assertBelowIdleLimit(lifetimeSeconds: number, { idleMs, offline }: Policy): void {
   for (const [name, limit] of [
     ['policy.idleSeconds', idleMs],
     ['policy.offline.idleSeconds', offline.idleMs],
   ] as const) {
     if (limit !== null && lifetimeSeconds * 1000 >= limit)
       throw new ConfigurationError(
-        'accessToken',
-        `lives for ${String(lifetimeSeconds)} seconds and ${name} is ${String(limit / 1000)}: people would expire while their access token still works; shorten it`,
+        'accessTokens',
+        `must have lifetimeSeconds below ${name}, which is ${String(limit / 1000)}, got ${String(lifetimeSeconds)}; otherwise a session would expire before its access token`,
       )
   }
 }
 
-/** A family that is alive has a last second, however little of it is left. */
+/** At least 1, also in the last second of a family. */
 function secondsUntil(instant: number, now: number): number {
   return Math.max(1, Math.floor((instant - now) / 1000))
 }

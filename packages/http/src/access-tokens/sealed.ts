@@ -3,7 +3,7 @@ import { createSealer } from '../sealing.js'
 import type { AccessTokenClaims, AccessTokens } from './access-token.js'
 import { claimsFor, isFor, issuingOptions, parseClaims } from './claims.js'
 
-const sealedOptions = issuingOptions.extend({
+export const sealedOptions = issuingOptions.extend({
   /**
    * `[current, ...older]`, at least 32 random bytes each, the same on every instance and used for access tokens only: the secrets
    * are enough to create access tokens. To change a secret, deploy `[old, new]` everywhere, then `[new, old]`, and remove the old one

@@ -16,13 +16,7 @@ import type { PlainResponse } from '../message.js'
 import type { TransportOptions } from '../options.js'
 import { invalidClient, tooManyRequests } from '../respond.js'
 import { type AssertionAudience, isAssertionOf } from './assertion.js'
-import {
-  type CertificateSource,
-  certificateReader,
-  type ClientCertificate,
-  isIssuedTo,
-  isOneOf,
-} from './certificate.js'
+import { certificateReader, certificateSource, type ClientCertificate, isIssuedTo, isOneOf } from './certificate.js'
 import { authMethods, type Client, clientMetadata, type ClientRegistry, isConfidential } from './client.js'
 import { type Credentials, credentialsOf } from './credentials.js'
 import { certificatesIn } from './jwks.js'
@@ -44,13 +38,8 @@ export const clientOptions = declareOptions({
    * another server that has one of these names is accepted here too. Default: none.
    */
   assertionAudiences: withDefault(listOf(text()), []),
-  /** Where certificates come from, for clients that have registered some, or whose tokens are bound to theirs. Default: from nowhere. */
-  clientCertificates: optional(
-    rule<CertificateSource>(
-      '"tls" or { header, verified: { header, value } }',
-      (source) => source === 'tls' || (typeof source === 'object' && source !== null),
-    ),
-  ),
+  /** Where client certificates come from, for clients that authenticate with one or whose tokens are bound to one. Default: none. */
+  clientCertificates: optional(certificateSource()),
 })
 
 export type ClientOptions = OptionsOf<typeof clientOptions>

@@ -1,25 +1,52 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { type Confirmation, ConfigurationError } from '@baton/core'
+import {
+  declareOptions,
+  matching,
+  nested,
+  optional,
+  type OptionsOf,
+  required,
+  type Rule,
+  rule,
+  text,
+} from '@baton/core/options'
 import { type PlainRequest, soleHeader } from '../message.js'
 import type { TlsClientName } from './client.js'
 
+const headerName = matching(/^[a-z0-9-]+$/, 'the name of a header in lower case')
+
+const certificateHeaders = declareOptions({
+  /** Contains the certificate: PEM, also percent-encoded, or base64 of its DER encoding, also between colons (RFC 9440). */
+  header: required(headerName),
+  /** The header and its value by which the proxy says that it has verified the chain: needed for `tls_client_auth`. */
+  verified: optional(nested(declareOptions({ header: required(headerName), value: required(text()) }))),
+})
+
+export type CertificateHeaders = OptionsOf<typeof certificateHeaders>
+
 /**
- * Where the certificates of clients come from: `tls`, the connection itself, or a header of the proxy that ends TLS. Such a header has
- * to be set, or taken away, by that proxy on every request: whoever else can set it is whatever client they like.
+ * Where client certificates come from: `tls`, the connection itself, or a header of the proxy that terminates TLS. The proxy must set
+ * or remove this header on every request: a client that can set it can impersonate every other client.
  */
 export type CertificateSource = 'tls' | CertificateHeaders
 
-export interface CertificateHeaders {
-  /** Holds the certificate: PEM, also percent-encoded, or base64 of its bytes, also between colons (RFC 9440). */
-  readonly header: string
-  /** Says, with this very value, that the proxy has verified the chain: needed for clients with `tls_client_auth`. */
-  readonly verified?: { readonly header: string; readonly value: string }
+/** The option `clientCertificates`. */
+export function certificateSource(): Rule<CertificateSource> {
+  const expected = '"tls" or { header, verified: { header, value } }'
+  const tls = rule<'tls'>(expected, (value) => value === 'tls')
+  const headers = nested(certificateHeaders)
+  return {
+    expected,
+    parse: (value, option) =>
+      typeof value === 'object' && value !== null ? headers.parse(value, option) : tls.parse(value, option),
+  }
 }
 
 /** The certificate of a request. */
 export interface ClientCertificate {
   readonly x509: X509Certificate
-  /** Whoever ends TLS has verified its chain. */
+  /** The TLS server or proxy has verified its chain. */
   readonly isVerified: boolean
   /** RFC 8705 section 3.1. */
   readonly confirmation: Confirmation
@@ -27,7 +54,7 @@ export interface ClientCertificate {
 
 const MAX_HEADER_LENGTH = 16_384
 
-/** Reads certificates from where the program says, and from nowhere else. Throws `ConfigurationError`. */
+/** Returns a function that reads the client certificate of a request from this source only. Throws `ConfigurationError`. */
 export function certificateReader(
   source: CertificateSource | undefined,
   trustProxy = 0,
@@ -36,51 +63,38 @@ export function certificateReader(
   if (source === 'tls')
     return (request) => {
       const peer = request.peerCertificate?.() ?? null
-      return peer && parsed(peer.der, peer.isVerified)
+      return peer && parseCertificate(peer.der, peer.isVerified)
     }
-  const { header, verified } = demandHeaders(source)
+  const { header, verified } = source
   if (trustProxy < 1)
     throw new ConfigurationError(
       'clientCertificates',
-      'come from a header, which counts only behind a proxy; set trustProxy too',
+      `must be "tls" without a proxy, got a header and trustProxy ${String(trustProxy)}; set trustProxy to the number of your proxies`,
     )
   return (request) => {
     const text = soleHeader(request, header)
-    const der = text === null ? null : bytesOf(text)
-    return der && parsed(der, verified !== undefined && soleHeader(request, verified.header) === verified.value)
-  }
-}
-
-function demandHeaders(source: unknown): CertificateHeaders {
-  const { header, verified } = Object(source) as { readonly header?: unknown; readonly verified?: unknown }
-  const { header: verifiedBy, value } = Object(verified) as { readonly header?: unknown; readonly value?: unknown }
-  if (!isHeaderName(header) || (verified !== undefined && (!isHeaderName(verifiedBy) || typeof value !== 'string')))
-    throw new ConfigurationError(
-      'clientCertificates',
-      "is neither 'tls' nor { header, verified: { header, value } } with names of headers in lower case",
+    const der = text === null ? null : decodeHeader(text)
+    return (
+      der && parseCertificate(der, verified !== undefined && soleHeader(request, verified.header) === verified.value)
     )
-  return source as CertificateHeaders
-}
-
-function isHeaderName(name: unknown): boolean {
-  return typeof name === 'string' && /^[a-z0-9-]+$/.test(name)
+  }
 }
 
 const PEM_BEGIN = '-----BEGIN CERTIFICATE-----'
 const PEM_END = '-----END CERTIFICATE-----'
 
-/** Every pattern here repeats one class of characters only, so that no header takes more than linear time. */
-function bytesOf(text: string): Uint8Array | null {
+/** Each pattern repeats one character class only, so that no header takes more than linear time. */
+function decodeHeader(text: string): Uint8Array | null {
   if (text.length > MAX_HEADER_LENGTH) return null
   const isBetweenColons = text.length > 2 && text.startsWith(':') && text.endsWith(':')
-  const base64 = isBetweenColons ? text.slice(1, -1) : base64Of(text)
-  // Proxies fold the lines of a PEM in more than one way.
+  const base64 = isBetweenColons ? text.slice(1, -1) : base64In(text)
+  // Proxies join the lines of a PEM in different ways.
   const isBase64 = base64 !== null && (isBetweenColons ? /^[A-Za-z0-9+/=]+$/ : /^[A-Za-z0-9+/=\s]+$/).test(base64)
   return isBase64 ? Buffer.from(base64, 'base64') : null
 }
 
 /** The base64 of a PEM, also percent-encoded, or of bare base64; null for a broken encoding. */
-function base64Of(text: string): string | null {
+function base64In(text: string): string | null {
   const pem = (text.startsWith('-----') ? decodePercent(text) : text)?.trimEnd()
   if (pem === undefined) return null
   const start = pem.startsWith(PEM_BEGIN) ? PEM_BEGIN.length : 0
@@ -95,7 +109,7 @@ function decodePercent(text: string): string | undefined {
   }
 }
 
-function parsed(der: Uint8Array, isVerified: boolean): ClientCertificate | null {
+function parseCertificate(der: Uint8Array, isVerified: boolean): ClientCertificate | null {
   try {
     const x509 = new X509Certificate(der)
     const thumbprint = createHash('sha256').update(x509.raw).digest('base64url')

@@ -13,10 +13,10 @@ import { refresh } from '../refresh.js'
 import { signedOut } from '../respond.js'
 import { readCookieSession, tokenToRefresh } from '../session-cookie.js'
 import { tokenAnswer } from '../token-answer.js'
-import { dpopField, issuedAccessToken } from './shared-options.js'
+import { dpopField, issuedAccessTokens } from './shared-options.js'
 
 export const cookieRefreshOptions = endpointOptions.extend({
-  accessToken: issuedAccessToken,
+  accessTokens: issuedAccessTokens,
   cookie: required(cookieOption()),
   /** As at the token endpoint. */
   dpop: dpopField,
@@ -36,7 +36,7 @@ export function cookieRefreshEndpoint(tokens: RefreshTokens, options: CookieRefr
   const carrier = cookieCarrier(resolved.cookie)
   const policy = clientPolicy({ clients: resolved.clients, ownClients: [carrier.clientId] })
   const proofs = proofChecker(resolved.dpop)
-  const issuer = { tokens, minting: mintingOf(resolved.accessToken, tokens.policy) }
+  const issuer = { tokens, minting: mintingOf(resolved.accessTokens, tokens.policy) }
 
   return endpoint({
     tokens,

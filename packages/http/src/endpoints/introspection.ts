@@ -11,12 +11,12 @@ import { type Form, readForm } from '../form.js'
 import type { Endpoint, PlainRequest } from '../message.js'
 import { endpointOptions } from '../options.js'
 import { invalidClient, invalidRequest, json } from '../respond.js'
-import { readableAccessToken } from './shared-options.js'
+import { readableAccessTokens } from './shared-options.js'
 
 export const introspectionOptions = endpointOptions.extend({
   ...clientOptions.fields,
   /** The access tokens of this server. Default: none, so that only refresh tokens are active. */
-  accessToken: readableAccessToken,
+  accessTokens: readableAccessTokens,
 })
 
 export type IntrospectionOptions = OptionsOf<typeof introspectionOptions>
@@ -35,7 +35,7 @@ export function introspectionEndpoint(tokens: RefreshTokens, options: Introspect
   const resolved = introspectionOptions.parse('introspectionEndpoint', options)
   const policy = clientPolicy(resolved)
   const authenticate = clientAuthenticator(tokens, resolved)
-  const { accessToken } = resolved
+  const { accessTokens } = resolved
 
   return endpoint({
     tokens,
@@ -55,7 +55,7 @@ export function introspectionEndpoint(tokens: RefreshTokens, options: Introspect
       if (token === null) return invalidRequest('token is missing.')
       const { client } = authentication
       // The hint could only change the order, and neither kind can be taken for the other.
-      const ofAccess = (await accessToken?.read(token, exchange.now)) ?? null
+      const ofAccess = (await accessTokens?.read(token, exchange.now)) ?? null
       const said =
         ofAccess === null
           ? await aboutRefreshToken({ tokens, policy }, token, client)

@@ -30,7 +30,7 @@ import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from
 import { endpointOptions } from '../options.js'
 import { error, json, tooManyRequests } from '../respond.js'
 import { tokenAnswer } from '../token-answer.js'
-import { dpopField, issuedAccessToken, scopeText } from './shared-options.js'
+import { dpopField, issuedAccessTokens, scopeText } from './shared-options.js'
 
 /** Who signed in, and what the session is for. */
 export interface SignIn {
@@ -69,7 +69,7 @@ export const loginOptions = endpointOptions.extend({
    * Basic or as members of the JSON body; a client whose tokens are bound to a key only with a proof of a key.
    */
   clients: optional(clientOptions.fields.clients.rule),
-  accessToken: issuedAccessToken,
+  accessTokens: issuedAccessTokens,
   /**
    * Checks the members of the JSON body. Null means a wrong name or password: return it as late as a success, or an attacker can tell
    * which names exist. Throw `BadInput` for a request that is malformed. Any other error is an outage: 503.
@@ -115,7 +115,7 @@ const MOST_USER_AGENT_LENGTH = 512
 export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): Endpoint {
   const resolved = loginOptions.parse('loginEndpoint', options)
   const { authenticate, accountName = () => null, defaults } = resolved
-  const minting = mintingOf(resolved.accessToken, tokens.policy)
+  const minting = mintingOf(resolved.accessTokens, tokens.policy)
   const proofs = proofChecker(resolved.dpop)
   const carrier = resolved.cookie === undefined ? null : cookieCarrier(resolved.cookie)
   const admit = loginAdmission(tokens, resolved, [defaults.clientId, carrier?.clientId])
@@ -136,7 +136,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     } catch (cause) {
       throw cause instanceof ConfigurationError
         ? cause
-        : new OperationalError('hook_failed', 'accessToken threw', { cause })
+        : new OperationalError('hook_failed', 'accessTokens threw', { cause })
     }
   }
 

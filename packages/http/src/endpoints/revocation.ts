@@ -15,12 +15,12 @@ import { readForm } from '../form.js'
 import type { Endpoint, PlainResponse } from '../message.js'
 import { endpointOptions } from '../options.js'
 import { error, invalidRequest, json } from '../respond.js'
-import { dpopField, readableAccessToken } from './shared-options.js'
+import { dpopField, readableAccessTokens } from './shared-options.js'
 
 export const revocationOptions = endpointOptions.extend({
   ...clientOptions.fields,
   /** The access tokens of this server. Without it, an access token is unknown: the response is 200 and nothing is revoked. */
-  accessToken: readableAccessToken,
+  accessTokens: readableAccessTokens,
   /**
    * True: revoking an access token ends its whole session, as RFC 7009 section 2.1 allows. Access tokens are not stored, so one
    * cannot be revoked alone. Resource servers that ask the store (introspection, or a guard with `tokens`) reject the session's
@@ -43,12 +43,12 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
   const resolved = revocationOptions.parse('revocationEndpoint', options)
   const authenticate = clientAuthenticator(tokens, resolved)
   const proofs = proofChecker(resolved.dpop)
-  const { accessToken, accessTokenEndsSession = true } = resolved
-  if (resolved.accessTokenEndsSession === true && accessToken === undefined)
-    throw new ConfigurationError('accessToken', 'must be set if accessTokenEndsSession is true')
+  const { accessTokens, accessTokenEndsSession = true } = resolved
+  if (resolved.accessTokenEndsSession === true && accessTokens === undefined)
+    throw new ConfigurationError('accessTokens', 'must be set if accessTokenEndsSession is true')
 
   async function isKnown(token: string, now: number): Promise<boolean> {
-    return tokens.isAuthentic(token) || ((await accessToken?.read(token, now)) ?? null) !== null
+    return tokens.isAuthentic(token) || ((await accessTokens?.read(token, now)) ?? null) !== null
   }
 
   async function revoke(token: string, caller: Caller, { counted, now }: Exchange): Promise<PlainResponse> {
@@ -59,7 +59,7 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
     const rejection = rejectionOf(outcome, proven)
     if (rejection !== null) return rejection
     if (outcome.ok) return revoked(outcome, counted)
-    const claims = (await accessToken?.read(token, now)) ?? null
+    const claims = (await accessTokens?.read(token, now)) ?? null
     if (claims === null) return json(200, {})
     if (claims.client_id !== client.clientId) return ofAnother()
     if (!accessTokenEndsSession)

@@ -1,6 +1,6 @@
 import { ConfigurationError, type Family, type RefreshTokens } from '@baton/core'
-import { optional, type OptionsOf, required, rule } from '@baton/core/options'
-import { type AccessTokenGuardOptions, guardBy, holds } from '../access-tokens/guard.js'
+import { optional, type OptionsOf } from '@baton/core/options'
+import { createGuard, hasScope, verifiableAccessTokens } from '../access-tokens/guard.js'
 import { clientOptions } from '../clients/authenticate.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
 import { endpoint } from '../endpoint.js'
@@ -11,12 +11,7 @@ import { dpopField, scopeText } from './shared-options.js'
 
 export const sessionsOptions = endpointOptions.extend({
   /** As at the guard: what `jwtAccessTokens(…)` returns, or a function of your own whose claims have `sid`. */
-  verify: required(
-    rule<AccessTokenGuardOptions['verify']>(
-      'what jwtAccessTokens() returns, or a function of the access token',
-      (verify) => typeof verify === 'function' || typeof (verify as { verify?: unknown } | null)?.verify === 'function',
-    ),
-  ),
+  accessTokens: verifiableAccessTokens,
   /** As at the guard. */
   dpop: dpopField,
   /** As at the guard. */
@@ -49,14 +44,14 @@ export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions
 /** `sessionsEndpoint` with the policy of a server that knows its own clients. */
 export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, options: SessionsOptions): Endpoint {
   const resolved = sessionsOptions.parse('sessionsEndpoint', options)
-  const { verify, dpop, clientCertificates, sessionsScope: scope, trustProxy, publicUrl, onError, now } = resolved
-  const guard = guardBy(
-    { tokens, verify, dpop, clientCertificates, scope, trustProxy, publicUrl, onError, now },
+  const { accessTokens, dpop, clientCertificates, sessionsScope: scope, trustProxy, publicUrl, onError, now } = resolved
+  const guard = createGuard(
+    { checkSession: tokens, accessTokens, dpop, clientCertificates, scope, trustProxy, publicUrl, onError, now },
     {
       policy,
       async permits(claims, demanded, family) {
         if (family !== null && (await policy.isFirstParty(family.clientId))) return true
-        return demanded.length > 0 && holds(claims, demanded)
+        return demanded.length > 0 && hasScope(claims, demanded)
       },
     },
   )
@@ -71,7 +66,8 @@ export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, 
         const verdict = await guard(request)
         if (!verdict.ok) return verdict.response
         counted.release()
-        if (verdict.family === null) throw new ConfigurationError('verify', 'let a token pass without its session')
+        if (verdict.family === null)
+          throw new ConfigurationError('accessTokens', 'must return claims with sid, got claims without one')
         const exhausted = await limits.countAccountRequest(verdict.family.id)
         if (exhausted !== null) return tooManyRequests(exhausted)
         const response = await answer(verdict.family, request)

@@ -5,7 +5,7 @@ import type { AuthorizationCodes } from '../authorization-code.js'
 import { dpopOptions } from '../dpop/dpop.js'
 
 /** Access tokens that this server issues. */
-export const issuedAccessToken = required(
+export const issuedAccessTokens = required(
   rule<AccessTokenOption>(
     'what jwtAccessTokens() or sealedAccessTokens() returns, or a function of the grant',
     (value) => typeof value === 'function' || hasMethod(value, 'mint'),
@@ -13,7 +13,7 @@ export const issuedAccessToken = required(
 )
 
 /** Access tokens that this server can read. */
-export const readableAccessToken = optional(
+export const readableAccessTokens = optional(
   rule<AccessTokens>(
     'what jwtAccessTokens() or sealedAccessTokens() returns',
     (value) => hasMethod(value, 'read'),

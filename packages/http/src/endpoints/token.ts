@@ -16,11 +16,11 @@ import type { Endpoint } from '../message.js'
 import { endpointOptions } from '../options.js'
 import { error, invalidRequest } from '../respond.js'
 import { cookieRefreshEndpoint, type CookieRefreshOptions } from './cookie-refresh.js'
-import { codesField, dpopField, issuedAccessToken } from './shared-options.js'
+import { codesField, dpopField, issuedAccessTokens } from './shared-options.js'
 
 export const tokenOptions = endpointOptions.extend({
   ...clientOptions.fields,
-  accessToken: issuedAccessToken,
+  accessTokens: issuedAccessTokens,
   /** What `authorizationCodes(…)` returns: serves `grant_type=authorization_code` as well. */
   codes: codesField,
   /** How DPoP proofs are verified (RFC 9449). A request with a proof gets an access token that is bound to its key. */
@@ -57,7 +57,7 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
   const authenticate = clientAuthenticator(tokens, resolved)
   const policy = clientPolicy(resolved)
   const proofs = proofChecker(resolved.dpop)
-  const issuer = { tokens, minting: mintingOf(resolved.accessToken, tokens.policy) }
+  const issuer = { tokens, minting: mintingOf(resolved.accessTokens, tokens.policy) }
   const { codes } = resolved
   if (codes !== undefined) assertSameIssuer(codes, resolved)
   const grants = new Map<string, GrantHandler>([['refresh_token', refreshTokenGrant(issuer)]])
@@ -101,9 +101,9 @@ function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): En
 /** Throws `ConfigurationError` for codes of another issuer. */
 function assertSameIssuer(
   codes: AuthorizationCodes,
-  { issuer, accessToken }: { readonly issuer: string | undefined; readonly accessToken: AccessTokenOption },
+  { issuer, accessTokens }: { readonly issuer: string | undefined; readonly accessTokens: AccessTokenOption },
 ): void {
-  const own = issuer ?? (typeof accessToken === 'function' ? undefined : accessToken.issuer)
+  const own = issuer ?? (typeof accessTokens === 'function' ? undefined : accessTokens.issuer)
   if (own !== undefined && own !== codes.issuer)
     throw new ConfigurationError('codes', `must be made with the issuer of this server, ${own}, got ${codes.issuer}`)
 }

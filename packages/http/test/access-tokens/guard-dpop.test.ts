@@ -19,8 +19,8 @@ async function api({ asksStore = false, ...options }: ApiOptions = {}) {
   const { now, onError } = app.shared
   const prover = await createProver(now)
   const session = await app.signIn('alice', { scope: 'read', confirmation: prover.confirmation })
-  const live = asksStore ? { tokens: app.tokens } : {}
-  const guard = accessTokenGuard({ verify: app.accessToken, now, onError, ...live, ...options })
+  const live = asksStore ? { checkSession: app.tokens } : {}
+  const guard = accessTokenGuard({ accessTokens: app.accessTokens, now, onError, ...live, ...options })
   const { accessToken } = session
   const prove = ({ claims = {}, header = {} }: ProofChanges = {}) =>
     prover.prove({ claims: { htm: 'GET', htu: ME, ath: ath(accessToken), ...claims }, header })
@@ -115,7 +115,11 @@ describe('a token that is bound to a key', () => {
   it('D-11 the example of RFC 9449 passes', async () => {
     const { accessToken, iat, proof } = AT_RESOURCE
     const verify = async (token: string) => (token === accessToken ? { sub: 'x', cnf: { jkt: JKT } } : null)
-    const guard = accessTokenGuard({ verify, now: () => iat * 1000, publicUrl: 'https://resource.example.org' })
+    const guard = accessTokenGuard({
+      accessTokens: verify,
+      now: () => iat * 1000,
+      publicUrl: 'https://resource.example.org',
+    })
     const headers = { authorization: `DPoP ${accessToken}`, dpop: proof }
     expect(await guard(request({ url: '/protectedresource', headers }))).toMatchObject({ ok: true })
   })
@@ -132,7 +136,7 @@ describe('a token that is bound to no key, or to one that nobody here can check'
 
   it('B-06 counts for nothing where its cnf says what is not understood', async () => {
     for (const cnf of [null, 'x', {}, { jkt: 1 }, { kid: 'x' }, { jkt: 'x', kid: 'x' }, { jwk: {} }, []]) {
-      const { guard } = await api({ verify: async () => ({ sub: 'a', cnf }) as never })
+      const { guard } = await api({ accessTokens: async () => ({ sub: 'a', cnf }) as never })
       for (const scheme of ['Bearer', 'DPoP'])
         expect(await guard(request({ headers: { authorization: `${scheme} x` } })), JSON.stringify(cnf)).toMatchObject({
           ok: false,
@@ -239,7 +243,11 @@ describe('nonces', () => {
     const app = await api()
     const { tokens, shared, prove, accessToken } = app
     const verify = async () => ({ sub: 'alice', sid: app.family.id, cnf: { jkt: app.jkt } }) as never
-    const sessions = sessionsEndpoint(tokens, { ...shared, verify, dpop: { nonce: { ...NONCE, required: false } } })
+    const sessions = sessionsEndpoint(tokens, {
+      ...shared,
+      accessTokens: verify,
+      dpop: { nonce: { ...NONCE, required: false } },
+    })
     const dpop = await prove({ claims: { htu: 'https://app.example/auth/sessions' } })
     const response = await sessions(
       request({ url: '/auth/sessions', headers: { authorization: `DPoP ${accessToken}`, dpop } }),

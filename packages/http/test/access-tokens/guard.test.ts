@@ -7,7 +7,7 @@ import { parseChallenge } from '../challenge.js'
 async function protectedApp(options: Partial<AccessTokenGuardOptions> = {}) {
   const app = createApp()
   const { now, onError } = app.shared
-  const guard = accessTokenGuard({ verify: app.accessToken, now, onError, ...options })
+  const guard = accessTokenGuard({ accessTokens: app.accessTokens, now, onError, ...options })
   const session = await app.signIn('alice', { scope: 'read write' })
 
   async function refusal(parts: Parameters<typeof request>[0]) {
@@ -40,7 +40,7 @@ describe('a request with a valid token passes', () => {
       seen.push(token, now)
       return token === 'opaque' ? { sub: 'bob', tenant: 7 } : null
     }
-    const guard = accessTokenGuard({ verify, now: () => 1234 })
+    const guard = accessTokenGuard({ accessTokens: verify, now: () => 1234 })
     const outcome = await guard(request({ headers: { authorization: 'Bearer opaque' } }))
     expect(outcome).toMatchObject({ ok: true, claims: { sub: 'bob', tenant: 7 } })
     expect(seen).toEqual(['opaque', 1234])
@@ -122,7 +122,7 @@ describe('bad credentials', () => {
 
   it('B-06 a token that is bound to a key is no bearer token', async () => {
     const { refusal, accessToken } = await protectedApp({
-      verify: async () => ({ sub: 'a', cnf: { jkt: 'x' } }) as never,
+      accessTokens: async () => ({ sub: 'a', cnf: { jkt: 'x' } }) as never,
     })
     const { status, challenge } = await refusal({ headers: { authorization: `Bearer ${accessToken}` } })
     expect([status, challenge['error']]).toEqual([401, 'invalid_token'])
@@ -155,7 +155,7 @@ describe('with tokens to ask', () => {
     const app = createApp()
     const session = await app.signIn('alice')
     const { now, onError } = app.shared
-    const guard = accessTokenGuard({ verify: app.accessToken, tokens: app.tokens, now, onError })
+    const guard = accessTokenGuard({ accessTokens: app.accessTokens, checkSession: app.tokens, now, onError })
     const call = () => guard(request({ headers: { authorization: session.bearer } }))
     return { ...app, ...session, call }
   }
@@ -175,7 +175,7 @@ describe('with tokens to ask', () => {
     const { tokens, shared } = await asking()
     for (const sid of ['nobody', undefined]) {
       const verify = async () => (sid === undefined ? { sub: 'a' } : { sub: 'a', sid })
-      const guard = accessTokenGuard({ verify, tokens, now: shared.now })
+      const guard = accessTokenGuard({ accessTokens: verify, checkSession: tokens, now: shared.now })
       const outcome = await guard(request({ headers: { authorization: 'Bearer x' } }))
       expect(outcome).toMatchObject({ ok: false, response: { status: 401 } })
     }
@@ -205,7 +205,7 @@ it('a header of nothing but spaces, however long, holds nobody up', async () => 
 
 it('E-04 a verifier that throws is an outage, also when onError throws as well', async () => {
   const guard = accessTokenGuard({
-    verify: async () => Promise.reject(new Error('the introspection endpoint is out')),
+    accessTokens: async () => Promise.reject(new Error('the introspection endpoint is out')),
     onError: () => {
       throw new Error('so is the logger')
     },
@@ -215,17 +215,18 @@ it('E-04 a verifier that throws is an outage, also when onError throws as well',
 })
 
 it.each<[string, object]>([
-  ['verify', { verify: undefined }],
-  ['verify', { verify: {} }],
+  ['accessTokens', { accessTokens: undefined }],
+  ['accessTokens', { accessTokens: {} }],
+  ['checkSession', { checkSession: {} }],
   ['scope', { scope: 'a  b' }],
   ['scope', { scope: 'a"' }],
   ['realm', { realm: 'a"b' }],
   ['realm', { realm: 'a\r\nb' }],
   ['realm', { realm: '' }],
   ['scopes', { scopes: 'read' }],
-])('misuse of %s throws at construction', (option, bad) => {
-  const { accessToken } = createApp()
-  expect(() => accessTokenGuard({ verify: accessToken, ...bad })).toThrow(
+])('rejects an invalid option %s at construction', (option, bad) => {
+  const { accessTokens } = createApp()
+  expect(() => accessTokenGuard({ accessTokens, ...bad })).toThrow(
     expect.objectContaining({ name: 'ConfigurationError', option }),
   )
 })

@@ -17,19 +17,19 @@ const API = 'https://api.example'
 
 async function sealed(options: Partial<SealedAccessTokensOptions> = {}) {
   const { tokens, clock } = createApp()
-  const accessToken = sealedAccessTokens({ issuer: ISSUER, audience: API, secrets: [SECRET], ...options })
+  const accessTokens = sealedAccessTokens({ issuer: ISSUER, audience: API, secrets: [SECRET], ...options })
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'web', scope: 'read' })
   const mint = async (grant: Partial<AccessTokenGrant> = {}) => {
     const { scope, audience, confirmation } = family
     const usual = { family, scope, audience, confirmation, claims: {}, now: clock.now, mostSeconds: 9999 }
-    return (await accessToken.mint({ ...usual, ...grant })).accessToken
+    return (await accessTokens.mint({ ...usual, ...grant })).accessToken
   }
   return {
     family,
     clock,
     mint,
-    verify: (token: string, now: number) => accessToken.verify(token, now),
-    read: (token: string, now: number) => accessToken.read(token, now),
+    verify: (token: string, now: number) => accessTokens.verify(token, now),
+    read: (token: string, now: number) => accessTokens.read(token, now),
   }
 }
 

@@ -29,17 +29,17 @@ const PUB_NEVER: StaticClient = { clientId: 'pubN', rotation: 'never' }
 
 /** An authorization server with real JWTs, and somebody with a key. */
 async function server(dpop: DpopOptions = {}) {
-  const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
+  const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
   const clients = [...CLIENTS, PUB_D, PUB_NEVER]
-  const app = world({ accessToken, clients })
+  const app = world({ accessTokens, clients })
   const { tokens, clock } = app
-  const options = { accessToken, dpop, rateLimit: false, now: () => clock.now } as const
+  const options = { accessTokens, dpop, rateLimit: false, now: () => clock.now } as const
   const token = refreshEndpoint(tokens, { ...options, clients })
   const page = refreshEndpoint(tokens, { ...options, cookie: true })
   const login = (authenticate: LoginOptions['authenticate']) =>
     loginEndpoint(tokens, { ...options, authenticate, cookie: true })
   const prover = await createProver(() => clock.now)
-  const claims = async (answer: Answer) => accessToken.verify(answer.body.access_token as string, clock.now)
+  const claims = async (answer: Answer) => accessTokens.verify(answer.body.access_token as string, clock.now)
   /** The refresh of `clientId`, with these values of the header DPoP. */
   const refresh = (rt: string, dpop: string | readonly string[] | undefined, clientId = 'pub') =>
     refreshWith(token, rt, { client_id: clientId }, { headers: { dpop } })
@@ -177,8 +177,8 @@ describe('a bad proof', () => {
 
   test('D-07 made for another host is of no use here, whatever Host the thief writes, once publicUrl is set', async () => {
     const { tokens, issue, prove, clock } = await server()
-    const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
-    const options = { accessToken, clients: CLIENTS, rateLimit: false, now: () => clock.now } as const
+    const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
+    const options = { accessTokens, clients: CLIENTS, rateLimit: false, now: () => clock.now } as const
     const token = refreshEndpoint(tokens, { ...options, publicUrl: 'https://as.example' })
     const rt0 = await issue()
     const stolen = await prove({ claims: { htu: 'https://evil.example/oauth/token' } })

@@ -45,14 +45,14 @@ const KINDS: Readonly<Record<string, () => AccessTokens>> = {
 
 /** An authorization server with two resource servers, and sessions with access tokens of one kind. */
 function server(kind = 'JWT', more: Partial<IntrospectionOptions> = {}) {
-  const accessToken = KINDS[kind]?.() ?? KINDS['JWT']?.()
-  if (accessToken === undefined) throw new Error(`no such kind: ${kind}`)
+  const accessTokens = KINDS[kind]?.() ?? KINDS['JWT']?.()
+  if (accessTokens === undefined) throw new Error(`no such kind: ${kind}`)
   const clients: StaticClient[] = [...CLIENTS, ...RESOURCE_SERVERS, { clientId: 'ended', validAfter: START + MINUTE }]
-  const app = world({ accessToken, clients })
+  const app = world({ accessTokens, clients })
   const { tokens, clock, errors } = app
   const options = {
     clients,
-    accessToken,
+    accessTokens,
     rateLimit: false,
     now: () => clock.now,
     onError: (e: unknown) => errors.push(e),
@@ -73,7 +73,7 @@ function server(kind = 'JWT', more: Partial<IntrospectionOptions> = {}) {
 
   const ask = (subject: string, clientId = 'rs1', secret = RS_SECRET) =>
     post(introspect, { token: subject }, { headers: { authorization: basic(clientId, secret) } })
-  return { ...app, accessToken, introspect, revoke, refreshTokensOnly, token, session, ask }
+  return { ...app, accessTokens, introspect, revoke, refreshTokensOnly, token, session, ask }
 }
 
 const INACTIVE = { status: 200, body: { active: false } }
@@ -98,12 +98,12 @@ describe('who may ask', () => {
 
   test('C-12 I-01 guesses are counted together with those at the token endpoint; honest questions are not', async () => {
     const limits = rateLimits({ points: 3, failedAuthentications: 3 })
-    const { ask, session, tokens, accessToken, clock } = server('JWT', { rateLimit: limits })
+    const { ask, session, tokens, accessTokens, clock } = server('JWT', { rateLimit: limits })
     const { at } = await session()
     for (let count = 0; count < 10; count += 1) expect((await ask(at)).body.active).toBe(true)
     for (let count = 0; count < 3; count += 1) expectError(await ask(at, 'rs1', 'wrong'), 401, 'invalid_client')
     expectError(await ask(at, 'rs1', 'wrong'), 429, 'too_many_requests')
-    const options = { clients: RESOURCE_SERVERS, accessToken, rateLimit: limits, now: () => clock.now }
+    const options = { clients: RESOURCE_SERVERS, accessTokens, rateLimit: limits, now: () => clock.now }
     const fields = { client_id: 'rs1', client_secret: RS_SECRET }
     expectError(await post(refreshEndpoint(tokens, options), fields), 429, 'too_many_requests')
     const elsewhere = { headers: { authorization: basic('rs1', RS_SECRET) }, remoteAddress: '203.0.113.8' }
@@ -181,7 +181,7 @@ describe('what is said', () => {
 
   test('I-06 M-04 a bound token shows its key', async () => {
     for (const kind of Object.keys(KINDS)) {
-      const { ask, issue, accessToken, tokens, clock } = server(kind)
+      const { ask, issue, accessTokens, tokens, clock } = server(kind)
       for (const [cnf, type] of [
         [{ jkt: 'thumb' }, 'DPoP'],
         [{ 'x5t#S256': 'thumb' }, 'Bearer'],
@@ -192,7 +192,7 @@ describe('what is said', () => {
         if (!inspection.active) throw new Error('not active')
         const { family } = inspection
         const { scope, audience } = family
-        const minted = await accessToken.mint({
+        const minted = await accessTokens.mint({
           family,
           scope,
           audience,
@@ -210,20 +210,20 @@ describe('what is said', () => {
   })
 
   test('I-05 claims of the app are told, and none of them changes what is ours', async () => {
-    const { ask, issue, accessToken, tokens, clock } = server()
+    const { ask, issue, accessTokens, tokens, clock } = server()
     const inspection = await tokens.inspect(await issue({ clientId: 'cb' }))
     if (!inspection.active) throw new Error('not active')
     const { family } = inspection
     const claims = { roles: ['admin'], active: 'yes', token_type: 'mac' }
     const grant = { family, scope: 'a', audience: [], confirmation: null, claims, now: clock.now, mostSeconds: 900 }
-    const { accessToken: at } = await accessToken.mint(grant)
+    const { accessToken: at } = await accessTokens.mint(grant)
     expect((await ask(at)).body).toMatchObject({ roles: ['admin'], active: true, token_type: 'Bearer' })
   })
 })
 
 describe('whatever does not work is inactive, and one answer', () => {
   test.each(Object.keys(KINDS))('I-03 I-04 V-05 F-03 %s: expired, revoked, reused, foreign, garbage', async (kind) => {
-    const { ask, session, revoke, token, clock, tokens, accessToken } = server(kind)
+    const { ask, session, revoke, token, clock, tokens, accessTokens } = server(kind)
     const answers: unknown[] = []
     const inactive = async (subject: string, ...caller: [string?, string?]) =>
       answers.push(await ask(subject, ...caller))
@@ -250,7 +250,7 @@ describe('whatever does not work is inactive, and one answer', () => {
     await inactive('x'.repeat(10_000))
 
     const expired = await session()
-    const ended = await accessToken.mint({ ...grant, mostSeconds: 10 })
+    const ended = await accessTokens.mint({ ...grant, mostSeconds: 10 })
     clock.now += 11 * SECOND
     await inactive(ended.accessToken)
     clock.now += 15 * MINUTE
@@ -263,12 +263,12 @@ describe('whatever does not work is inactive, and one answer', () => {
   })
 
   test('R-09 I-04 what came before the validAfter of its client', async () => {
-    const { ask, issue, tokens, accessToken, clock } = server()
+    const { ask, issue, tokens, accessTokens, clock } = server()
     const inspection = await tokens.inspect(await issue({ clientId: 'ended' }))
     if (!inspection.active) throw new Error('not active')
     const { family } = inspection
     const grant = { family, scope: '', audience: [], confirmation: null, claims: {}, now: clock.now, mostSeconds: 900 }
-    expect(await ask((await accessToken.mint(grant)).accessToken)).toMatchObject(INACTIVE)
+    expect(await ask((await accessTokens.mint(grant)).accessToken)).toMatchObject(INACTIVE)
   })
 
   test('I-03 asking changes nothing: an ancestor is inactive here, and no theft', async () => {
@@ -329,13 +329,13 @@ describe('the shape of the question', () => {
   })
 
   test('access tokens of a function can be left out, and cannot be read', async () => {
-    const { ask, session } = server('JWT', { accessToken: undefined as never })
+    const { ask, session } = server('JWT', { accessTokens: undefined as never })
     const { at, rt1 } = await session()
     expect(await ask(at)).toMatchObject(INACTIVE)
     expect((await ask(rt1, 'cb', CB_SECRET)).body.active).toBe(true)
     const { tokens } = world()
-    const accessToken = (async () => ({ accessToken: 'x', expiresIn: 1 })) as never
-    expect(() => introspectionEndpoint(tokens, { clients: CLIENTS, accessToken })).toThrow(ConfigurationError)
+    const accessTokens = (async () => ({ accessToken: 'x', expiresIn: 1 })) as never
+    expect(() => introspectionEndpoint(tokens, { clients: CLIENTS, accessTokens })).toThrow(ConfigurationError)
     expect(() =>
       introspectionEndpoint(tokens, { clients: [{ clientId: 'x', introspectionAudiences: RS1 as never }] }),
     ).toThrow(ConfigurationError)
@@ -395,10 +395,10 @@ describe('revoking an access token', () => {
 })
 
 describe('the keys of access tokens', () => {
-  const accessToken = jwtAccessTokens({ issuer: ISSUER, audience: RS1, keys: [SIGNING_KEY] })
+  const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: RS1, keys: [SIGNING_KEY] })
 
   test('A-09 are public, one kid each, and may be kept for a while by anybody', async () => {
-    const answer = await send(jwksEndpoint(accessToken), { method: 'GET', url: '/.well-known/jwks.json' })
+    const answer = await send(jwksEndpoint(accessTokens), { method: 'GET', url: '/.well-known/jwks.json' })
     expect(answer.status).toBe(200)
     expect(answer.header('content-type')).toBe('application/json')
     expect(answer.header('cache-control')).toBe('public, max-age=300')
@@ -406,8 +406,8 @@ describe('the keys of access tokens', () => {
     for (const key of answer.body.keys) {
       expect(Object.keys(key as object).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y'])
     }
-    expect((await send(jwksEndpoint(accessToken), { method: 'HEAD' })).status).toBe(200)
-    expectError(await send(jwksEndpoint(accessToken)), 405, 'invalid_request')
+    expect((await send(jwksEndpoint(accessTokens), { method: 'HEAD' })).status).toBe(200)
+    expectError(await send(jwksEndpoint(accessTokens)), 405, 'invalid_request')
   })
 
   test('there are none of sealed tokens', () => {

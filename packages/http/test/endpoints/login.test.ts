@@ -20,7 +20,7 @@ function loginApp(options: Partial<LoginOptions> = {}, answer: Partial<SignIn> =
     if (PEOPLE[username] !== password) return null
     return { subject: username, ...(typeof scope === 'string' ? { scope } : {}), ...answer }
   }
-  const login = loginEndpoint(app.tokens, { ...app.shared, accessToken: app.accessToken, authenticate, ...options })
+  const login = loginEndpoint(app.tokens, { ...app.shared, accessTokens: app.accessTokens, authenticate, ...options })
   const signIn = (parts: RequestParts & { as?: string } = {}) => {
     const { as = 'alice', ...others } = parts
     return login(request({ json: { username: as, password: PEOPLE[as] }, ...others }))
@@ -33,7 +33,7 @@ const cookieOf = (response: Parameters<typeof headersOf>[0]) => headerOf(respons
 
 describe('the right password', () => {
   it('S-01 S-02 starts a session and answers as a refresh does', async () => {
-    const { signIn, families, accessToken, clock } = loginApp()
+    const { signIn, families, accessTokens, clock } = loginApp()
     const response = await signIn({ json: { username: 'alice', password: 'wonderland', scope: 'read write' } })
     const [family] = await families('alice')
     expect(response.status).toBe(200)
@@ -48,7 +48,7 @@ describe('the right password', () => {
       refresh_token: expect.stringMatching(/^brt_/),
       scope: 'read write',
     })
-    expect(await accessToken.verify(body.access_token, clock.now)).toMatchObject({
+    expect(await accessTokens.verify(body.access_token, clock.now)).toMatchObject({
       sub: 'alice',
       sid: family?.id,
       scope: 'read write',
@@ -98,24 +98,24 @@ describe('the right password', () => {
   })
 
   it('puts the claims of authenticate into the first access token', async () => {
-    const { signIn, accessToken, clock } = loginApp({}, { claims: { roles: ['admin'], sub: 'mallory' } })
+    const { signIn, accessTokens, clock } = loginApp({}, { claims: { roles: ['admin'], sub: 'mallory' } })
     const { access_token: jwt } = jsonOf(await signIn())
-    expect(await accessToken.verify(jwt, clock.now)).toMatchObject({ roles: ['admin'], sub: 'alice' })
+    expect(await accessTokens.verify(jwt, clock.now)).toMatchObject({ roles: ['admin'], sub: 'alice' })
   })
 
   it('S-04 binds both tokens to a key that authenticate has seen proven', async () => {
-    const { signIn, families, accessToken, clock } = loginApp({}, { confirmation: { jkt: 'thumbprint' } })
+    const { signIn, families, accessTokens, clock } = loginApp({}, { confirmation: { jkt: 'thumbprint' } })
     const body = jsonOf(await signIn())
     expect(body.token_type).toBe('DPoP')
-    expect(await accessToken.verify(body.access_token, clock.now)).toMatchObject({ cnf: { jkt: 'thumbprint' } })
+    expect(await accessTokens.verify(body.access_token, clock.now)).toMatchObject({ cnf: { jkt: 'thumbprint' } })
     expect((await families('alice'))[0]?.confirmation).toEqual({ jkt: 'thumbprint' })
   })
 
   it('M-04 S-04 a certificate binds both tokens as well, and the access token is sent like any bearer token', async () => {
-    const { signIn, families, accessToken, clock } = loginApp({}, { confirmation: { 'x5t#S256': 'thumbprint' } })
+    const { signIn, families, accessTokens, clock } = loginApp({}, { confirmation: { 'x5t#S256': 'thumbprint' } })
     const body = jsonOf(await signIn())
     expect(body.token_type).toBe('Bearer')
-    const claims = await accessToken.verify(body.access_token, clock.now)
+    const claims = await accessTokens.verify(body.access_token, clock.now)
     expect(claims).toMatchObject({ cnf: { 'x5t#S256': 'thumbprint' } })
     expect((await families('alice'))[0]?.confirmation).toEqual({ 'x5t#S256': 'thumbprint' })
   })
@@ -126,12 +126,17 @@ describe('the right password', () => {
       app.clock.now += 20_000
       return { subject: 'alice' }
     }
-    const login = loginEndpoint(app.tokens, { ...app.shared, accessToken: app.accessToken, authenticate, cookie: true })
+    const login = loginEndpoint(app.tokens, {
+      ...app.shared,
+      accessTokens: app.accessTokens,
+      authenticate,
+      cookie: true,
+    })
     const response = await login(request({ json: {} }))
     const { access_token: jwt, expires_in: expiresIn } = jsonOf(response)
     expect(expiresIn).toBe(600)
     expect(headerOf(response, 'set-cookie')).toContain('Max-Age=600;')
-    expect((await app.accessToken.verify(jwt, app.clock.now))?.exp).toBe(Math.floor(app.clock.now / 1000) + 600)
+    expect((await app.accessTokens.verify(jwt, app.clock.now))?.exp).toBe(Math.floor(app.clock.now / 1000) + 600)
   })
 })
 
@@ -230,7 +235,7 @@ describe('anything else starts nothing', () => {
   })
 
   it('an access token that cannot be made leaves no session behind', async () => {
-    const app = loginApp({ accessToken: () => Promise.reject(new Error('no key service')) })
+    const app = loginApp({ accessTokens: () => Promise.reject(new Error('no key service')) })
     expect((await app.signIn()).status).toBe(503)
     expect(await app.families('alice')).toEqual([])
   })
@@ -262,9 +267,9 @@ describe('into the cookie', () => {
   })
 
   it('the session belongs to the client of the cookie, so that the cookie refresh accepts it', async () => {
-    const { signIn, tokens, accessToken, shared } = loginApp({ cookie: { clientId: 'pages' } }, { clientId: 'web' })
+    const { signIn, tokens, accessTokens, shared } = loginApp({ cookie: { clientId: 'pages' } }, { clientId: 'web' })
     const cookie = cookieOf(await signIn())
-    const refresh = refreshEndpoint(tokens, { ...shared, accessToken, cookie: { clientId: 'pages' } })
+    const refresh = refreshEndpoint(tokens, { ...shared, accessTokens, cookie: { clientId: 'pages' } })
     const headers = { cookie, 'x-baton': '1', 'sec-fetch-site': 'same-origin' }
     expect((await refresh(request({ method: 'POST', headers }))).status).toBe(200)
   })

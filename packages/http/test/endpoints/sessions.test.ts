@@ -5,7 +5,7 @@ import { parseChallenge } from '../challenge.js'
 
 async function sessionsApp() {
   const app = createApp()
-  const sessions = sessionsEndpoint(app.tokens, { ...app.shared, verify: app.accessToken })
+  const sessions = sessionsEndpoint(app.tokens, { ...app.shared, accessTokens: app.accessTokens })
   const laptop = await app.signIn('alice', { userAgent: 'Laptop' })
   app.clock.now += 1000
   const phone = await app.signIn('alice', { scope: 'read offline_access', offline: true })
@@ -186,9 +186,9 @@ describe.each(ROUTES)('%s %s', (method, url) => {
   })
 
   it('a session that has ended ends and shows nothing any more, although its access token is still valid', async () => {
-    const { call, laptop, phone, tokens, alive, accessToken, clock } = await sessionsApp()
+    const { call, laptop, phone, tokens, alive, accessTokens, clock } = await sessionsApp()
     await tokens.revoke({ familyId: phone.family.id })
-    expect(await accessToken.verify(phone.accessToken, clock.now)).not.toBeNull()
+    expect(await accessTokens.verify(phone.accessToken, clock.now)).not.toBeNull()
     const response = await call(method, url.replace('AAAAAAAAAAAAAAAAAAAAAA', laptop.family.id), phone)
     expect(response.status).toBe(401)
     expect(headerOf(response, 'www-authenticate')).toContain('error="invalid_token"')
@@ -252,12 +252,12 @@ it.each([
 })
 
 it.each<[string, object]>([
-  ['verify', { verify: undefined }],
+  ['accessTokens', { accessTokens: undefined }],
   ['cookie', { cookie: true }],
   ['trustProxy', { trustProxy: -1 }],
-])('misuse of %s throws at construction', (option, bad) => {
-  const { tokens, accessToken } = createApp()
-  expect(() => sessionsEndpoint(tokens, { verify: accessToken, ...bad })).toThrow(
+])('rejects an invalid option %s at construction', (option, bad) => {
+  const { tokens, accessTokens } = createApp()
+  expect(() => sessionsEndpoint(tokens, { accessTokens, ...bad })).toThrow(
     expect.objectContaining({ name: 'ConfigurationError', option }),
   )
 })

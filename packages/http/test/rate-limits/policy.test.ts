@@ -72,9 +72,9 @@ function server(options: RateLimitsOptions = {}, more: Partial<WorldOptions> = {
     const subject = String(username)
     return (PASSWORDS[subject] ?? 'secret') === password ? { subject, clientId: 'pub' } : null
   }
-  const accessToken = legibleAccessTokens()
+  const accessTokens = legibleAccessTokens()
   const login = loginEndpoint(tokens, {
-    accessToken,
+    accessTokens,
     authenticate,
     accountName: ({ username }) => username,
     rateLimit: limits,
@@ -88,7 +88,7 @@ function server(options: RateLimitsOptions = {}, more: Partial<WorldOptions> = {
     })
   const introspect = introspectionEndpoint(tokens, { clients: CLIENTS, rateLimit: limits, now: () => clock.now })
   const sessions = sessionsEndpoint(tokens, {
-    verify: accessToken,
+    accessTokens,
     sessionsScope: 'a',
     rateLimit: limits,
     now: () => clock.now,
@@ -124,7 +124,7 @@ describe.each([
   test('500 wrong passwords at once for an app that names no account: only as many as the limit are checked', async () => {
     let checked = 0
     const login = loginEndpoint(world().tokens, {
-      accessToken: legibleAccessTokens(),
+      accessTokens: legibleAccessTokens(),
       rateLimit: rateLimits({ points: 10_000, ...shared }),
       async authenticate() {
         checked += 1
@@ -288,7 +288,7 @@ describe('B: every endpoint limits callers without credentials', () => {
   const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['s'.repeat(32)] })
   const { routes } = authServer(tokens, {
     issuer,
-    accessToken: jwtAccessTokens({ issuer, audience: issuer, keys: [generateSigningKey()] }),
+    accessTokens: jwtAccessTokens({ issuer, audience: issuer, keys: [generateSigningKey()] }),
     codes: authorizationCodes(tokens, { issuer, secrets: ['c'.repeat(32)] }),
     authorizationEndpoint: `${issuer}/authorize`,
     clients: CLIENTS,

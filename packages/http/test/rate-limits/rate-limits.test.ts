@@ -204,8 +204,8 @@ describe('L: the bucket of a family', () => {
   })
 
   test('an access-token function costs one point as well', async () => {
-    const accessToken = async () => ({ accessToken: 'x', expiresIn: 60 })
-    const { token, issue } = world({ rateLimit: rateLimits({ points: 2 }), accessToken })
+    const accessTokens = async () => ({ accessToken: 'x', expiresIn: 60 })
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 2 }), accessTokens })
     let refreshToken = await issue()
     for (const index of times(2))
       refreshToken = (await refreshWith(token, refreshToken, {}, from(index))).body.refresh_token
@@ -291,14 +291,14 @@ describe('C-12: guessing secrets', () => {
 describe('the limits of an app', () => {
   test('by default all endpoints over the same tokens share them, 60 a minute', async () => {
     const { tokens } = world()
-    const accessToken = legibleAccessTokens()
-    const token = refreshEndpoint(tokens, { accessToken, clients: CLIENTS })
+    const accessTokens = legibleAccessTokens()
+    const token = refreshEndpoint(tokens, { accessTokens, clients: CLIENTS })
     const revoke = revocationEndpoint(tokens, { clients: CLIENTS })
     for (const index of times(60))
       expect((await post(index % 2 === 0 ? token : revoke, { client_id: 'pub' })).status).toBe(400)
     expectTooMany(await refreshWith(token, 'x'))
     expectTooMany(await send(logoutEndpoint(tokens, { cookie: true }), fromPage(null)))
-    const elsewhere = refreshEndpoint(world().tokens, { accessToken, clients: CLIENTS })
+    const elsewhere = refreshEndpoint(world().tokens, { accessTokens, clients: CLIENTS })
     expectError(await refreshWith(elsewhere, 'x'), 400, 'invalid_grant')
   })
 
