@@ -1,6 +1,7 @@
 import js from '@eslint/js'
 import globals from 'globals'
 import tseslint from 'typescript-eslint'
+import { OLD_NAMES, PACKAGES_WITH_OLD_NAMES } from './scripts/old-names.mjs'
 
 export default tseslint.config(
   { ignores: ['**/dist/**', '**/coverage/**', '**/.turbo/**', '**/.stryker/**', '**/next-env.d.ts'] },
@@ -21,6 +22,16 @@ export default tseslint.config(
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', ignoreRestSiblings: true }],
       // A store over a synchronous driver keeps an asynchronous contract.
       '@typescript-eslint/require-await': 'off',
+    },
+  },
+  {
+    files: ['**/*.{ts,tsx,js,mjs}'],
+    ignores: PACKAGES_WITH_OLD_NAMES.map((directory) => `${directory}/**`),
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        { selector: `Identifier[name=${String(OLD_NAMES)}]`, message: 'Use the standard name; see CONTRIBUTING.md.' },
+      ],
     },
   },
   {

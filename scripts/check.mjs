@@ -13,6 +13,8 @@ const steps = [
   ['format', () => run('prettier', ['--check', '--log-level=warn', '.'])],
   ['lint', () => run('eslint', ['.', '--max-warnings=0'])],
   ['types', () => run('tsc', ['--noEmit'])],
+  ['words', () => run('node', ['scripts/check-words.mjs'])],
+  ['commit messages', () => run('node', ['scripts/check-commits.mjs'])],
   ['workflows', () => run('node', ['scripts/check-workflows.mjs'])],
   ['conformance', () => run('node', ['scripts/conformance.mjs', '--check'])],
   ['imports', () => run('depcruise', ['--config', '.dependency-cruiser.mjs', ...SOURCES])],
