@@ -1,6 +1,6 @@
 import type { Confirmation, Objection, RefreshTokens, Refused, RotateOutcome, RotateRequest } from '@baton/core'
 import type { MintedAccessToken } from './access-tokens/access-token.js'
-import type { Minting } from './access-tokens/minting.js'
+import type { Minting } from './access-tokens/issuer.js'
 import type { Exchange } from './endpoint.js'
 import { type PlainResponse, soleHeader } from './message.js'
 import type { Exhausted } from './rate-limits/bucket.js'

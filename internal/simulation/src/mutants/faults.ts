@@ -502,7 +502,7 @@ export const faults: readonly Fault[] = [
   ),
   inHttp(
     'accepts a code of another issuer',
-    'authorization-code.ts',
+    'codes/authorization-codes.ts',
     'return iss === issuer ? opened : null',
     'return typeof iss === typeof issuer ? opened : null',
   ),
@@ -539,20 +539,20 @@ export const faults: readonly Fault[] = [
   ),
   inHttp(
     'accepts a proof more than once',
-    'dpop/dpop.ts',
+    'proof-of-possession/dpop/proof-checker.ts',
     'if (memory !== undefined && !(await memory.once(claim)))',
     'if (memory !== undefined && (await memory.once(claim), false))',
   ),
-  inHttp('accepts a proof of any age', 'dpop/dpop.ts', 'now < until && ', ''),
+  inHttp('accepts a proof of any age', 'proof-of-possession/dpop/proof-checker.ts', 'now < until && ', ''),
   inHttp(
     'accepts a nonce of any age',
-    'dpop/nonces.ts',
+    'proof-of-possession/dpop/nonces.ts',
     'for (const candidate of [slot, slot - 1, slot + 1]) {',
     'for (let candidate = slot + 1; candidate > slot - 100; candidate -= 1) {',
   ),
   inHttp(
     'accepts a nonce only within its own time slot',
-    'dpop/nonces.ts',
+    'proof-of-possession/dpop/nonces.ts',
     'for (const candidate of [slot, slot - 1, slot + 1]) {',
     'for (const candidate of [slot]) {',
   ),

@@ -8,8 +8,8 @@ import {
   text,
   withDefault,
 } from '@baton/core/options'
-import { freshBytes } from '../fresh.js'
-import { issuerUrl } from '../issuer.js'
+import { freshBytes } from '../crypto/random-pool.js'
+import { issuerUrl } from '../clients/issuer-url.js'
 import type { AccessTokenClaims, AccessTokenGrant } from './access-token.js'
 
 const MAX_LIFETIME_SECONDS = 86_400

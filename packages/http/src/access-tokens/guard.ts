@@ -18,9 +18,9 @@ import {
   withDefault,
 } from '@baton/core/options'
 import { clientOptions } from '../clients/authenticate.js'
-import { certificateReader } from '../clients/certificate.js'
+import { certificateReader } from '../proof-of-possession/mtls/certificate.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
-import { dpopOptions, proofChecker } from '../dpop/dpop.js'
+import { dpopOptions, proofChecker } from '../proof-of-possession/dpop/proof-checker.js'
 import { type PlainRequest, type PlainResponse, queryOf } from '../message.js'
 import { endpointOptions, transportOptions } from '../options.js'
 import { unavailable } from '../respond.js'

@@ -1,5 +1,5 @@
 import { type OptionsOf, required, secretRing } from '@baton/core/options'
-import { createSealer } from '../sealing.js'
+import { createSealer } from '../crypto/sealer.js'
 import type { AccessTokenClaims, AccessTokens } from './access-token.js'
 import { claimsFor, isFor, issuingOptions, parseClaims } from './claims.js'
 

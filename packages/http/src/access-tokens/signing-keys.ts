@@ -10,7 +10,7 @@ import {
 } from 'node:crypto'
 import { ConfigurationError } from '@baton/core'
 import { describeValue, oneOf, type Rule, secret as secretRule } from '@baton/core/options'
-import { type JsonWebKey, publicMembersOf, thumbprintOf } from '../jwk.js'
+import { type JsonWebKey, publicMembersOf, thumbprintOf } from '../crypto/jwk.js'
 
 /** The signature algorithm of access tokens: `ES256` by default, `EdDSA` (Ed25519), or `RS256` for old verifiers. */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'RS256'

@@ -1,8 +1,8 @@
 import type { RefreshTokens } from '@baton/core'
 import { decodeJwt, importJWK, type JWTPayload, jwtVerify } from 'jose'
-import { PROOF_ALGORITHMS } from '../dpop/proof.js'
-import { publicMembersOf } from '../jwk.js'
-import { isJwtType } from '../jwt-type.js'
+import { PROOF_ALGORITHMS } from '../proof-of-possession/dpop/proof.js'
+import { publicMembersOf } from '../crypto/jwk.js'
+import { isJwtType } from '../crypto/jwt-type.js'
 import type { ClientKey } from './jwks.js'
 
 /** Who is to be believed, and when. */

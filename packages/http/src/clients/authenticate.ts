@@ -11,12 +11,18 @@ import {
 } from '@baton/core/options'
 import type { Exchange } from '../endpoint.js'
 import type { Form } from '../form.js'
-import { issuerUrl } from '../issuer.js'
+import { issuerUrl } from './issuer-url.js'
 import type { PlainResponse } from '../message.js'
 import type { TransportOptions } from '../options.js'
 import { invalidClient, tooManyRequests } from '../respond.js'
 import { type AssertionAudience, isAssertionOf } from './assertion.js'
-import { certificateReader, certificateSource, type ClientCertificate, isIssuedTo, isOneOf } from './certificate.js'
+import {
+  certificateReader,
+  certificateSource,
+  type ClientCertificate,
+  isIssuedTo,
+  isOneOf,
+} from '../proof-of-possession/mtls/certificate.js'
 import { authMethods, type Client, clientMetadata, type ClientRegistry, isConfidential } from './client.js'
 import { type Credentials, credentialsOf } from './credentials.js'
 import { certificatesIn } from './jwks.js'

@@ -1,6 +1,6 @@
 import { type Confirmation, type Family, FIRST_PARTY, type Rotation } from '@baton/core'
-import type { Proven } from '../dpop/dpop.js'
-import { proofError } from '../dpop/with-proof.js'
+import type { Proven } from '../proof-of-possession/dpop/proof-checker.js'
+import { proofError } from '../proof-of-possession/dpop/with-proof.js'
 import type { PlainResponse } from '../message.js'
 import { error, invalidClient, invalidRequest } from '../respond.js'
 import { type Client, isConfidential, mayUse } from './client.js'

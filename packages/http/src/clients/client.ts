@@ -11,6 +11,7 @@ import {
   rule,
   text,
 } from '@baton/core/options'
+import type { TlsClientName } from '../proof-of-possession/mtls/certificate.js'
 import { certificatesIn, jwkSet } from './jwks.js'
 import { secretHash } from './secret.js'
 
@@ -125,10 +126,7 @@ const TLS_NAMES = [
   'tlsClientAuthSanUri',
   'tlsClientAuthSanIp',
   'tlsClientAuthSanEmail',
-] as const
-
-/** The registered names of a client for `tls_client_auth`. */
-export type TlsClientName = Pick<Client, (typeof TLS_NAMES)[number]>
+] as const satisfies readonly (keyof TlsClientName)[]
 
 /** The kinds of credentials, and the methods that each of them is for by default. */
 const CREDENTIALS: readonly {

@@ -1,7 +1,7 @@
 import { createPublicKey, X509Certificate } from 'node:crypto'
 import { ConfigurationError } from '@baton/core'
 import { describeValue, listOf, plainObject, type Rule } from '@baton/core/options'
-import { isAsymmetric, type JsonWebKey, PRIVATE_MEMBERS, publicMembersOf } from '../jwk.js'
+import { isAsymmetric, type JsonWebKey, PRIVATE_MEMBERS, publicMembersOf } from '../crypto/jwk.js'
 
 /** A public key of a client, as a JWK (RFC 7517). */
 export interface ClientKey {

@@ -17,19 +17,19 @@ import {
   withDefault,
 } from '@baton/core/options'
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
-import { mintingOf } from '../access-tokens/minting.js'
+import { mintingOf } from '../access-tokens/issuer.js'
 import { type CookieCarrier, cookieCarrier, cookieOption } from '../carrier.js'
 import { clientOptions } from '../clients/authenticate.js'
 import { loginAdmission } from '../clients/login-client.js'
 import { rejectForeign } from '../csrf.js'
-import { proofChecker } from '../dpop/dpop.js'
-import { withProof } from '../dpop/with-proof.js'
+import { proofChecker } from '../proof-of-possession/dpop/proof-checker.js'
+import { withProof } from '../proof-of-possession/dpop/with-proof.js'
 import { endpoint, type Exchange } from '../endpoint.js'
 import { readJson } from '../json.js'
 import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from '../message.js'
 import { endpointOptions } from '../options.js'
 import { error, json, tooManyRequests } from '../respond.js'
-import { tokenAnswer } from '../token-answer.js'
+import { tokenAnswer } from '../grants/token-response.js'
 import { dpopField, issuedAccessTokens, scopeText } from './shared-options.js'
 
 /** Who signed in, and what the session is for. */

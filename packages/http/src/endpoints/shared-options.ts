@@ -1,8 +1,8 @@
 import { parseScope } from '@baton/core'
 import { nested, objectWith, optional, required, type Rule, rule } from '@baton/core/options'
 import type { AccessTokenOption, AccessTokens } from '../access-tokens/access-token.js'
-import type { AuthorizationCodes } from '../authorization-code.js'
-import { dpopOptions } from '../dpop/dpop.js'
+import type { AuthorizationCodes } from '../codes/authorization-codes.js'
+import { dpopOptions } from '../proof-of-possession/dpop/proof-checker.js'
 
 /** Access tokens that this server issues. */
 export const issuedAccessTokens = required(

@@ -1,14 +1,14 @@
 import { type RedeemOutcome, type RefreshTokens, sameConfirmation } from '@baton/core'
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
-import type { Minting } from '../access-tokens/minting.js'
-import type { AuthorizationCode, AuthorizationCodes } from '../authorization-code.js'
+import type { Minting } from '../access-tokens/issuer.js'
+import type { AuthorizationCode, AuthorizationCodes } from '../codes/authorization-codes.js'
 import { mayRedirectTo, mayUse } from '../clients/client.js'
 import { type PlainResponse, soleHeader } from '../message.js'
-import { isVerifierFor } from '../pkce.js'
+import { isVerifierFor } from '../codes/pkce.js'
 import type { Exhausted } from '../rate-limits/bucket.js'
 import { declined } from '../refresh.js'
 import { invalidGrant, invalidRequest } from '../respond.js'
-import { tokenAnswer } from '../token-answer.js'
+import { tokenAnswer } from './token-response.js'
 import type { GrantHandler, TokenRequest } from './grant.js'
 
 interface Issuer {

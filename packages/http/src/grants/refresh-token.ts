@@ -1,8 +1,8 @@
 import type { RefreshTokens } from '@baton/core'
-import type { Minting } from '../access-tokens/minting.js'
+import type { Minting } from '../access-tokens/issuer.js'
 import { refresh } from '../refresh.js'
 import { invalidRequest } from '../respond.js'
-import { tokenAnswer } from '../token-answer.js'
+import { tokenAnswer } from './token-response.js'
 import type { GrantHandler } from './grant.js'
 
 /** RFC 6749 section 6. */

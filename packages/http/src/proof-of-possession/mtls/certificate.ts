@@ -11,8 +11,7 @@ import {
   rule,
   text,
 } from '@baton/core/options'
-import { type PlainRequest, soleHeader } from '../message.js'
-import type { TlsClientName } from './client.js'
+import { type PlainRequest, soleHeader } from '../../message.js'
 
 const headerName = matching(/^[a-z0-9-]+$/, 'the name of a header in lower case')
 
@@ -41,6 +40,15 @@ export function certificateSource(): Rule<CertificateSource> {
     parse: (value, option) =>
       typeof value === 'object' && value !== null ? headers.parse(value, option) : tls.parse(value, option),
   }
+}
+
+/** The registered name of a client for `tls_client_auth`: one of these (RFC 8705 section 2.1.2). */
+export interface TlsClientName {
+  readonly tlsClientAuthSubjectDn?: string | undefined
+  readonly tlsClientAuthSanDns?: string | undefined
+  readonly tlsClientAuthSanUri?: string | undefined
+  readonly tlsClientAuthSanIp?: string | undefined
+  readonly tlsClientAuthSanEmail?: string | undefined
 }
 
 /** The certificate of a request. */

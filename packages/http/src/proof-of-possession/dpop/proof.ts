@@ -1,6 +1,6 @@
 import { compactVerify, importJWK } from 'jose'
-import { isAsymmetric, PRIVATE_MEMBERS, publicMembersOf, thumbprintOf } from '../jwk.js'
-import { isJwtType } from '../jwt-type.js'
+import { isAsymmetric, PRIVATE_MEMBERS, publicMembersOf, thumbprintOf } from '../../crypto/jwk.js'
+import { isJwtType } from '../../crypto/jwt-type.js'
 
 /** What proofs may be signed with, best first. None of them is symmetric. */
 export const PROOF_ALGORITHMS = ['ES256', 'Ed25519', 'EdDSA', 'ES384', 'PS256', 'RS256'] as const

@@ -16,9 +16,9 @@ import {
   text,
   withDefault,
 } from '@baton/core/options'
-import { issuerUrl } from './issuer.js'
+import { issuerUrl } from '../clients/issuer-url.js'
 import { CODE_CHALLENGE } from './pkce.js'
-import { createSealer } from './sealing.js'
+import { createSealer } from '../crypto/sealer.js'
 
 export const codesOptions = declareOptions({
   /** This server, `https://login.example`: every other issuer rejects the code, even one with the same secrets. */

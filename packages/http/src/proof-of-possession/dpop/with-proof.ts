@@ -1,9 +1,9 @@
 import type { Confirmation } from '@baton/core'
-import type { Exchange } from '../endpoint.js'
-import type { PlainResponse } from '../message.js'
-import { error } from '../respond.js'
-import { urlOf } from '../transport.js'
-import type { ProofChecker, Proven, UsedOnce } from './dpop.js'
+import type { Exchange } from '../../endpoint.js'
+import type { PlainResponse } from '../../message.js'
+import { error } from '../../respond.js'
+import { urlOf } from '../../transport.js'
+import type { ProofChecker, Proven, UsedOnce } from './proof-checker.js'
 
 interface Proving {
   readonly proofs: ProofChecker

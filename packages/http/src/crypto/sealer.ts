@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { ConfigurationError } from '@baton/core'
-import { freshBytes } from './fresh.js'
+import { freshBytes } from './random-pool.js'
 
 /*
  * prefix + base64url of: version 1, key id 3, nonce 12, ciphertext, tag 16. Prefix, version and key id are authenticated.
