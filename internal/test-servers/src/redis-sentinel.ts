@@ -132,7 +132,7 @@ function groupOf({ name, servers, sentinels, proxy }: Group): Omit<RedisSentinel
     addressMap: { [`${loopback}:${String(proxy.port)}`]: { host: loopback, port: first?.port ?? 0 } },
     primary,
     async caughtUp() {
-      const now = await primary()
+      const now = await until('the sentinels agree on a primary', primary)
       const target = (await replicationOf(now)).offset
       await until('the replicas have caught up', async () => {
         const replicas = servers.filter((server) => server !== now)
@@ -144,10 +144,16 @@ function groupOf({ name, servers, sentinels, proxy }: Group): Omit<RedisSentinel
       const before = await primary()
       const [sentinel] = sentinels
       if (sentinel === undefined) throw new Error('There is no sentinel.')
-      await until('a fail-over is possible', async () => {
-        await askRedis(sentinel.port, (redis) => redis.call('SENTINEL', 'FAILOVER', name))
-        return true
-      })
+      await until(
+        'the sentinels name another primary',
+        async () => {
+          if ((await primary()) !== before) return true
+          // Rejected while a fail-over is running. A busy sentinel gives up a fail-over, and has to be asked again.
+          await askRedis(sentinel.port, (redis) => redis.call('SENTINEL', 'FAILOVER', name))
+          return false
+        },
+        DEADLINE_MS,
+      )
       await settled(before, servers)
     },
     isolate: () => proxy.refuse(),
