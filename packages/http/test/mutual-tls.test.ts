@@ -279,12 +279,19 @@ describe('behind a proxy', () => {
   })
 
   it.each([
-    ['no proxy is trusted', source, {}],
-    ['the source is unknown', 'header', TRUST],
-    ['the name is no header', { header: 'X-Client-Cert' }, TRUST],
-    ['the verification is half said', { header: 'x-client-cert', verified: { header: 'x-client-verify' } }, TRUST],
-  ])('is misuse where %s', (_name, clientCertificates, more) => {
-    expect(() => stage(clientCertificates, more)).toThrow(/^option "clientCertificates" /)
+    ['no proxy is trusted', source, {}, 'clientCertificates'],
+    ['the source is unknown', 'header', TRUST, 'clientCertificates'],
+    ['the name is no header in lower case', { header: 'X-Client-Cert' }, TRUST, 'clientCertificates.header'],
+    [
+      'the value of the verified header is missing',
+      { header: 'x-client-cert', verified: { header: 'x-client-verify' } },
+      TRUST,
+      'clientCertificates.verified.value',
+    ],
+  ])('rejects the option if %s', (_name, clientCertificates, more, option) => {
+    expect(() => stage(clientCertificates, more)).toThrow(
+      expect.objectContaining({ name: 'ConfigurationError', option }),
+    )
   })
 
   it.each([
