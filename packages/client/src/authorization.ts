@@ -3,7 +3,7 @@ import { checkOptions } from './platform/options.js'
 import { createEnvironment, type Environment } from './platform/environment.js'
 import type { Session } from './session/session.js'
 import { ConfigurationError, SessionError } from './platform/errors.js'
-import { hashOf } from './protocol/encoding.js'
+import { sha256 } from './protocol/encoding.js'
 import { parseUrl, secureUrl } from './protocol/secure-url.js'
 import { randomText } from './platform/timing.js'
 
@@ -76,7 +76,7 @@ export async function beginAuthorization(options: AuthorizationOptions): Promise
     redirect_uri: redirectUri,
     state,
     // RFC 7636 section 4.2.
-    code_challenge: await hashOf(codeVerifier),
+    code_challenge: await sha256(codeVerifier),
     code_challenge_method: 'S256',
   }
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value)
@@ -111,20 +111,21 @@ export async function loginWithCode(session: Pick<Session, 'loginWithGrant'>, ca
     {},
   )
   const { searchParams } = parseCallback(url)
-  const [code, error] = [parameterOf(searchParams, 'code'), parameterOf(searchParams, 'error')]
-  if (parameterOf(searchParams, 'state') !== state)
+  const [code, error] = [getParameter(searchParams, 'code'), getParameter(searchParams, 'error')]
+  if (getParameter(searchParams, 'state') !== state)
     throw new SessionError(
       'bad_answer',
       'the callback belongs to another sign-in: its state is not the one that was sent',
     )
   // Against a mix-up of servers (RFC 9207 section 2.4), errors included.
-  const iss = parameterOf(searchParams, 'iss')
+  const iss = getParameter(searchParams, 'iss')
   if (issuer !== undefined && (iss === null ? issuerRequired : iss !== issuer))
     throw new SessionError(
       'bad_answer',
       'the callback comes from another authorization server: its iss is not the issuer',
     )
-  if (error !== null || !code) throw new SessionError('bad_answer', `the server did not sign in (${codeOf(error)})`)
+  if (error !== null || !code)
+    throw new SessionError('bad_answer', `the server did not sign in (${toErrorCode(error)})`)
   const { idempotencyKey = randomText(environment) } = pending
   await save?.({ ...pending, idempotencyKey })
   await session.loginWithGrant(
@@ -141,13 +142,13 @@ function parseCallback(url: string | URL): URL {
 }
 
 /** Null if it is absent. A repeated one is ambiguous, and no server sends it (RFC 6749 section 3.1). */
-function parameterOf(parameters: URLSearchParams, name: string): string | null {
+function getParameter(parameters: URLSearchParams, name: string): string | null {
   const [value = null, ...others] = parameters.getAll(name)
   if (others.length === 0) return value
   throw new SessionError('bad_answer', `the callback has more than one ${name}`)
 }
 
 /** Only what reads like a code of the standards: an address may say anything. */
-function codeOf(error: string | null): string {
+function toErrorCode(error: string | null): string {
   return /^[a-z_]{1,40}$/.exec(error ?? '')?.[0] ?? 'no code'
 }

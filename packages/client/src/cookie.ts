@@ -2,7 +2,7 @@ import { checkOptions } from './platform/options.js'
 import type { Call } from './protocol/requests.js'
 import type { Endpoints } from './session/connection.js'
 import { connectWith } from './session/connection.js'
-import { oneAtATime } from './session/exclusive-requests.js'
+import { createExclusiveRunner } from './session/exclusive-requests.js'
 import { secureUrl } from './protocol/secure-url.js'
 
 export interface CookieOptions {
@@ -19,7 +19,7 @@ export interface CookieOptions {
  * A server that renders the page makes the session as well, and has no cookie: there a path leads nowhere (RFC 6761 section 6.4).
  * Whoever asks nevertheless finds nobody to be reached.
  */
-const ON_A_SERVER = 'https://server.invalid'
+const SERVER_BASE = 'https://server.invalid'
 
 /**
  * For a session in a cookie that no script can read: a Baton server with `cookie: true`. What is stored here is no secret: which
@@ -32,10 +32,10 @@ export function cookieEndpoints(options: CookieOptions): Endpoints {
     { shareAccessToken: 'boolean' },
   )
   const { shareAccessToken = false } = options
-  const refresh = secureUrl('refreshEndpoint', options.refreshEndpoint, ON_A_SERVER)
-  const logout = secureUrl('logoutEndpoint', options.logoutEndpoint, ON_A_SERVER)
+  const refresh = secureUrl('refreshEndpoint', options.refreshEndpoint, SERVER_BASE)
+  const logout = secureUrl('logoutEndpoint', options.logoutEndpoint, SERVER_BASE)
 
-  function write(url: string, sid: string | null, headers: Readonly<Record<string, string>> = {}): Call {
+  function createCall(url: string, sid: string | null, headers: Readonly<Record<string, string>> = {}): Call {
     const marker = sid === null ? {} : { 'x-baton-session': sid }
     return {
       url,
@@ -48,10 +48,10 @@ export function cookieEndpoints(options: CookieOptions): Endpoints {
   return {
     origin: new URL(refresh).origin,
     isCookie: true,
-    connect: connectWith(oneAtATime),
+    connect: connectWith(createExclusiveRunner),
     redact: (name, value) => (name === 'accessToken' && !shareAccessToken ? null : value),
-    refresh: ({ sid }, key) => write(refresh, sid, { 'idempotency-key': key }),
-    revoke: ({ sid }) => write(logout, sid),
+    refresh: ({ sid }, key) => createCall(refresh, sid, { 'idempotency-key': key }),
+    revoke: ({ sid }) => createCall(logout, sid),
     // The server exchanges the code, and answers with a cookie.
     exchange: () => null,
   }

@@ -15,7 +15,7 @@ interface Channel {
   close(): void
 }
 
-interface Surroundings {
+interface Globals {
   readonly fetch: unknown
   readonly navigator?: { readonly locks?: WebLockManager }
   readonly BroadcastChannel?: new (name: string) => Channel
@@ -29,7 +29,7 @@ interface Surroundings {
  */
 export function crossTabSync(name: string): Required<Pick<SessionStorage, 'lock' | 'announce' | 'listen'>> {
   checkOptions({ name }, { name: 'string' }, {})
-  const here: Surroundings = globalThis
+  const here: Globals = globalThis
   const fullName = `baton:${name}`
   const locks = here.navigator?.locks
   const shared = locks === undefined ? leaseLock(fullName) : webLock(locks, fullName)

@@ -1,7 +1,7 @@
 import { checkOptions } from './platform/options.js'
 import { createEnvironment, type Environment } from './platform/environment.js'
 import { SessionError } from './platform/errors.js'
-import { isObject, parseJson, textOf } from './platform/json.js'
+import { isObject, parseJson, toText } from './platform/json.js'
 import { ConfigurationError } from './platform/errors.js'
 import { isSecure, parseUrl } from './protocol/secure-url.js'
 
@@ -29,7 +29,7 @@ export async function discover(issuer: string, options: DiscoveryOptions = {}): 
   checkOptions<DiscoveryOptions>(options, {}, { environment: '.fetch' })
   checkOptions({ issuer }, { issuer: 'string' }, {})
   const { environment = createEnvironment() } = options
-  const { origin, pathname } = issuerUrl(issuer)
+  const { origin, pathname } = parseIssuer(issuer)
   const path = pathname.replace(/\/$/, '')
   // Inserted for one (RFC 8414 section 3.1), appended for the other.
   const places = [
@@ -38,7 +38,7 @@ export async function discover(issuer: string, options: DiscoveryOptions = {}): 
   ]
   for (const place of places) {
     const text = await read(environment, place)
-    if (text !== null) return serverOf(parseJson(text), issuer)
+    if (text !== null) return parseMetadata(parseJson(text), issuer)
   }
   throw new SessionError('bad_answer', 'the issuer has no metadata')
 }
@@ -54,13 +54,13 @@ async function read({ fetch }: Pick<Environment, 'fetch'>, place: string): Promi
   throw new SessionError('unavailable', `status ${String(response.status)}`)
 }
 
-function serverOf(metadata: unknown, issuer: string): DiscoveredServer {
+function parseMetadata(metadata: unknown, issuer: string): DiscoveredServer {
   if (!isObject(metadata)) throw new SessionError('unavailable', 'no JSON')
   // Another issuer's endpoints would get what is meant for this one (RFC 8414 section 3.3).
   if (metadata['issuer'] !== issuer) throw new SessionError('bad_answer', 'the metadata is that of another issuer')
-  const tokenEndpoint = endpointOf(metadata, 'token_endpoint')
-  const authorizationEndpoint = endpointOf(metadata, 'authorization_endpoint')
-  const revocationEndpoint = endpointOf(metadata, 'revocation_endpoint')
+  const tokenEndpoint = parseEndpoint(metadata, 'token_endpoint')
+  const authorizationEndpoint = parseEndpoint(metadata, 'authorization_endpoint')
+  const revocationEndpoint = parseEndpoint(metadata, 'revocation_endpoint')
   if (tokenEndpoint === null) throw new SessionError('bad_answer', 'the metadata names no token_endpoint')
   return {
     issuer,
@@ -75,8 +75,8 @@ function serverOf(metadata: unknown, issuer: string): DiscoveredServer {
 }
 
 /** Null if it is not there. A browser is sent to one of them, and secrets to the others: `javascript:` must not get through. */
-function endpointOf(metadata: Readonly<Record<string, unknown>>, name: string): string | null {
-  const text = textOf(metadata[name])
+function parseEndpoint(metadata: Readonly<Record<string, unknown>>, name: string): string | null {
+  const text = toText(metadata[name])
   if (text === null) return null
   const url = parseUrl(text)
   if (url && isSecure(url) && !url.hash) return text
@@ -84,7 +84,7 @@ function endpointOf(metadata: Readonly<Record<string, unknown>>, name: string): 
 }
 
 /** RFC 8414 section 2. */
-function issuerUrl(issuer: string): URL {
+function parseIssuer(issuer: string): URL {
   const url = parseUrl(issuer)
   if (url && isSecure(url) && !url.search && !url.hash) return url
   throw new ConfigurationError(

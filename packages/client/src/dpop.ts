@@ -3,8 +3,8 @@ import { checkOptions } from './platform/options.js'
 import { createEnvironment, type Environment } from './platform/environment.js'
 import type { Proofs, ProofSubject } from './protocol/proofs.js'
 import { SessionError } from './platform/errors.js'
-import { indexedDbPlace, type KeyPair, type KeyPlace, makeKey } from './protocol/dpop-key.js'
-import { base64url, hashOf, webCrypto } from './protocol/encoding.js'
+import { indexedDbKeyStore, type KeyPair, type KeyStore, createKeyPair } from './protocol/dpop-key.js'
+import { base64url, sha256, webCrypto } from './protocol/encoding.js'
 import { unlessAborted } from './platform/lock.js'
 import { randomText } from './platform/timing.js'
 
@@ -47,7 +47,7 @@ interface Signer {
   readonly jwk: { readonly crv: string; readonly kty: string; readonly x: string; readonly y: string }
 }
 
-const FIRST_OF_ITS_KIND = { accessToken: null, isBound: false }
+const UNBOUND = { accessToken: null, isBound: false }
 
 /** Throws `ConfigurationError`. */
 export function dpop(options: DpopOptions = {}): Dpop {
@@ -57,7 +57,7 @@ export function dpop(options: DpopOptions = {}): Dpop {
     { keyPair: ['an ECDSA key pair on P-256', isKeyPair], name: 'string', environment: '.fetch' },
   )
   const { environment = createEnvironment(), keyPair, name = 'baton' } = options
-  const place = keyPair === undefined ? indexedDbPlace(name) : inMemory(keyPair)
+  const place = keyPair === undefined ? indexedDbKeyStore(name) : inMemory(keyPair)
   const nonces = new Map<string, string>()
   let held: Signer | null = null
 
@@ -68,7 +68,7 @@ export function dpop(options: DpopOptions = {}): Dpop {
       if (error instanceof SessionError) throw error
       throw Object.assign(new SessionError('unavailable', 'the key cannot be read'), { cause: error })
     })
-    held = await signerOf(pair)
+    held = await toSigner(pair)
     return held
   }
 
@@ -78,7 +78,7 @@ export function dpop(options: DpopOptions = {}): Dpop {
     // Somebody has emptied the browser under us; as long as we live, nothing is lost.
     if (held !== null) return place.keep(held.pair)
     if (isBound) throw new SessionError('key_lost', 'the key of this session is not there any more; sign in anew')
-    return place.keep(await makeKey())
+    return place.keep(await createKeyPair())
   }
 
   async function prove(request: ProofRequest): Promise<string> {
@@ -92,7 +92,7 @@ export function dpop(options: DpopOptions = {}): Dpop {
       // Without query and fragment (RFC 9449 section 4.2).
       htu: origin + pathname,
       iat: Math.floor(environment.now() / 1000),
-      ...(accessToken === null ? {} : { ath: await hashOf(accessToken) }),
+      ...(accessToken === null ? {} : { ath: await sha256(accessToken) }),
       ...(nonce === undefined ? {} : { nonce }),
     }
     const text = `${encode({ typ: 'dpop+jwt', alg: 'ES256', jwk })}.${encode(claims)}`
@@ -128,16 +128,16 @@ export function dpop(options: DpopOptions = {}): Dpop {
     scheme: 'DPoP',
     prove,
     send,
-    fetch: (url, init) => send(() => new Request(url, init), FIRST_OF_ITS_KIND),
+    fetch: (url, init) => send(() => new Request(url, init), UNBOUND),
     async thumbprint() {
-      const { jwk } = await signer(FIRST_OF_ITS_KIND)
-      return hashOf(JSON.stringify(jwk))
+      const { jwk } = await signer(UNBOUND)
+      return sha256(JSON.stringify(jwk))
     },
   }
 }
 
 /** Keeps a key that the caller stores. */
-function inMemory(pair: KeyPair): KeyPlace {
+function inMemory(pair: KeyPair): KeyStore {
   return { read: async () => pair, keep: async () => pair }
 }
 
@@ -147,7 +147,7 @@ function isKeyPair(value: unknown): boolean {
   return isObject(algorithm) && algorithm['name'] === 'ECDSA' && algorithm['namedCurve'] === 'P-256'
 }
 
-async function signerOf(pair: KeyPair): Promise<Signer> {
+async function toSigner(pair: KeyPair): Promise<Signer> {
   const { crv = '', kty = '', x = '', y = '' } = await webCrypto().exportKey('jwk', pair.publicKey)
   return { pair, jwk: { crv, kty, x, y } }
 }

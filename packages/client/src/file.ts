@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { type FileHandle, open, readdir, readFile, rename, rm, utimes } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
-import { setTimeout as elapse } from 'node:timers/promises'
+import { setTimeout as wait } from 'node:timers/promises'
 import { checkOptions } from './platform/options.js'
 import type { SessionStorage } from './platform/storage.js'
 
@@ -24,23 +24,23 @@ export function sessionFile(path: string, options: SessionFileOptions = {}): Ses
   )
   const { staleSeconds = 10 } = options
   const file = resolve(path)
-  const drafts = `${file}.draft.`
+  const draftPrefix = `${file}.draft.`
   const staleMs = staleSeconds * 1000
   // Held for one write only, so that waiting for it and taking it over fit into the time that a session waits for its storage.
-  const writing = lockFiles(`${file}.write`, staleMs / 2)
-  const refreshing = lockFiles(`${file}.lock`, staleMs)
+  const lockForWrite = lockFiles(`${file}.write`, staleMs / 2)
+  const lockForRefresh = lockFiles(`${file}.lock`, staleMs)
 
   async function read(): Promise<string | null> {
     return readFile(file, 'utf8').catch((error: unknown) => {
-      if (codeOf(error) === 'ENOENT') return null
+      if (getErrorCode(error) === 'ENOENT') return null
       throw error
     })
   }
 
   async function write(text: string, { isHeld }: HeldLock): Promise<void> {
     // A process that was killed leaves a draft with its tokens.
-    for (const number of await suffixes(drafts)) await rm(drafts + number, { force: true })
-    const draft = drafts + randomUUID()
+    for (const number of await listSuffixes(draftPrefix)) await rm(draftPrefix + number, { force: true })
+    const draft = draftPrefix + randomUUID()
     try {
       await create(draft, async (handle) => {
         await handle.writeFile(text)
@@ -57,11 +57,11 @@ export function sessionFile(path: string, options: SessionFileOptions = {}): Ses
   }
 
   return {
-    lock: async (signal) => (await refreshing(signal)).release,
+    lock: async (signal) => (await lockForRefresh(signal)).release,
     read,
     async swap(before, after) {
       // A sign-in or a sign-out does not wait for a refresh, so comparing and writing needs a lock of its own.
-      const lock = await writing(AbortSignal.timeout(staleMs))
+      const lock = await lockForWrite(AbortSignal.timeout(staleMs))
       try {
         if ((await read()) !== before) return false
         await write(after, lock)
@@ -87,29 +87,29 @@ interface HeldLock {
  * the lock over.
  */
 function lockFiles(prefix: string, staleMs: number): (signal: AbortSignal) => Promise<HeldLock> {
-  const fileOf = (number: number) => `${prefix}.${String(number)}`
+  const toPath = (number: number) => `${prefix}.${String(number)}`
 
-  async function numbers(): Promise<number[]> {
-    return (await suffixes(`${prefix}.`)).map(Number).filter(Number.isInteger)
+  async function listNumbers(): Promise<number[]> {
+    return (await listSuffixes(`${prefix}.`)).map(Number).filter(Number.isInteger)
   }
 
-  const highest = async () => Math.max(0, ...(await numbers()))
+  const highest = async () => Math.max(0, ...(await listNumbers()))
 
   /** What a living holder changes; null if the file is gone. */
   async function trace(number: number): Promise<string | null> {
     try {
-      return await withFile(fileOf(number), 'r', async (handle) => {
+      return await withFile(toPath(number), 'r', async (handle) => {
         const [{ mtimeMs }, maker] = [await handle.stat(), await handle.readFile('utf8')]
         return `${maker} ${String(mtimeMs)}`
       })
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return null
+      if (getErrorCode(error) === 'ENOENT') return null
       throw error
     }
   }
 
   /** Whether `mine`, just created after `number`, is the one that holds the lock. */
-  async function isRight(mine: number, number: number, last: string | null): Promise<boolean> {
+  async function ownsLock(mine: number, number: number, last: string | null): Promise<boolean> {
     // Meanwhile the lock may have been given back, or another process may have begun again from one.
     return (await highest()) === mine && (number === 0 || (await trace(number)) === last)
   }
@@ -118,16 +118,16 @@ function lockFiles(prefix: string, staleMs: number): (signal: AbortSignal) => Pr
   async function takeAfter(number: number, last: string | null): Promise<HeldLock | null> {
     const mine = number + 1
     try {
-      await create(fileOf(mine), (handle) => handle.writeFile(randomUUID()))
+      await create(toPath(mine), (handle) => handle.writeFile(randomUUID()))
     } catch (error) {
-      if (codeOf(error) === 'EEXIST') return null
+      if (getErrorCode(error) === 'EEXIST') return null
       throw error
     }
-    const release = hold(fileOf(mine), staleMs)
+    const release = hold(toPath(mine), staleMs)
     try {
-      if (await isRight(mine, number, last)) {
+      if (await ownsLock(mine, number, last)) {
         // All that dead processes left behind, so that none of it has to be waited for again.
-        for (const left of await numbers()) if (left < mine) await rm(fileOf(left), { force: true })
+        for (const left of await listNumbers()) if (left < mine) await rm(toPath(left), { force: true })
         return { release, isHeld: async () => (await highest()) === mine }
       }
     } catch (error) {
@@ -151,7 +151,7 @@ function lockFiles(prefix: string, staleMs: number): (signal: AbortSignal) => Pr
         const lock = await takeAfter(number, last)
         if (lock !== null) return lock
       }
-      await elapse(POLL_MS, undefined, { signal })
+      await wait(POLL_MS, undefined, { signal })
       // Counted by turns: whoever slept together with the holder has not seen it stand still.
       stillMs += POLL_MS
     }
@@ -206,7 +206,7 @@ function create(path: string, write: (handle: FileHandle) => Promise<void>): Pro
 }
 
 /** How the names of the files go on that begin with this path. */
-async function suffixes(path: string): Promise<string[]> {
+async function listSuffixes(path: string): Promise<string[]> {
   const start = basename(path)
   const names = await readdir(dirname(path))
   return names.filter((name) => name.startsWith(start)).map((name) => name.slice(start.length))
@@ -219,6 +219,6 @@ async function syncFolder(folder: string): Promise<void> {
   })
 }
 
-function codeOf(error: unknown): unknown {
+function getErrorCode(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined
 }

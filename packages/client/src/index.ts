@@ -2,7 +2,7 @@ export { createSession, type Session, type SessionOptions, type TokenResponse } 
 export type { Endpoints } from './session/connection.js'
 export type { Call, SessionCredentials } from './protocol/requests.js'
 export type { SessionSnapshot, SessionStatus } from './session/token-state.js'
-export type { FetchOptions, GuardedFetch } from './session/authorized-fetch.js'
+export type { FetchOptions, AuthorizedFetch } from './session/authorized-fetch.js'
 export type { SessionEvent, SessionEvents, SessionListener, SignedIn, SignedOutReason } from './platform/events.js'
 export { ConfigurationError, SessionError, type SessionErrorCode } from './platform/errors.js'
 export { memoryStorage, type SessionStorage } from './platform/storage.js'

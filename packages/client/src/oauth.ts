@@ -1,6 +1,6 @@
 import type { Call } from './protocol/requests.js'
 import type { Endpoints } from './session/connection.js'
-import type { ErrorCodeOf } from './protocol/token-response.js'
+import type { ErrorCodeMapper } from './protocol/token-response.js'
 import { connectWith } from './session/connection.js'
 import type { DiscoveredServer } from './discovery.js'
 import { checkOptions } from './platform/options.js'
@@ -26,7 +26,7 @@ export interface OAuthOptions extends Partial<
    * Maps an error response of a server with codes of its own to a code of RFC 6749, such as `{"error":"bad_refresh_token"}` to
    * `invalid_grant`, which ends the session. Undefined, the default: the member `error` is the code. Not called for 408, 425, 429 and 5xx.
    */
-  readonly errorCode?: ErrorCodeOf
+  readonly errorCode?: ErrorCodeMapper
 }
 
 /** For a session whose refresh token we keep: any OAuth 2 server. Throws `ConfigurationError`. */
@@ -49,7 +49,7 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
   const revocation =
     options.revocationEndpoint === undefined ? null : secureUrl('revocationEndpoint', options.revocationEndpoint)
 
-  function write(
+  function createCall(
     url: string,
     form: Readonly<Record<string, string>>,
     headers: Readonly<Record<string, string>> = {},
@@ -68,7 +68,7 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
     }
   }
 
-  const headerOf = (key: string) => (idempotencyKey ? { 'idempotency-key': key } : {})
+  const toKeyHeader = (key: string) => (idempotencyKey ? { 'idempotency-key': key } : {})
 
   return {
     origin: new URL(token).origin,
@@ -76,14 +76,14 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
     connect: connectWith(() => (send) => send(new AbortController().signal), errorCode),
     refresh({ refreshToken }, key) {
       if (refreshToken === null) return null
-      return write(token, { grant_type: 'refresh_token', refresh_token: refreshToken }, headerOf(key))
+      return createCall(token, { grant_type: 'refresh_token', refresh_token: refreshToken }, toKeyHeader(key))
     },
     revoke({ refreshToken }) {
       if (revocation === null || refreshToken === null) return null
-      return write(revocation, { token: refreshToken, token_type_hint: 'refresh_token' })
+      return createCall(revocation, { token: refreshToken, token_type_hint: 'refresh_token' })
     },
     exchange: (parameters, key) =>
-      write(token, parameters, parameters['grant_type'] === 'authorization_code' ? headerOf(key) : {}),
+      createCall(token, parameters, parameters['grant_type'] === 'authorization_code' ? toKeyHeader(key) : {}),
   }
 }
 

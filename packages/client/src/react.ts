@@ -3,10 +3,10 @@ import type { SessionSnapshot } from './session/token-state.js'
 import { checkOptions } from './platform/options.js'
 import { useCallback, useSyncExternalStore } from 'react'
 
-const ON_THE_SERVER: SessionSnapshot = { status: 'unknown', sid: null, scope: null, reason: null }
+const SERVER_SNAPSHOT: SessionSnapshot = { status: 'unknown', sid: null, scope: null, reason: null }
 
 /** How many components use a session: it is started for the first of them, and stopped after the last. */
-const users = new WeakMap<Session, number>()
+const useCounts = new WeakMap<Session, number>()
 
 /**
  * What a page may show of the session, and again at each change, here or in another tab. The session is started for as long as
@@ -19,10 +19,10 @@ export function useSession(session: Session): SessionSnapshot {
       const endings = (['signedIn', 'refreshed', 'synced', 'signedOut'] as const).map((type) =>
         session.on(type, onChange),
       )
-      count(session, 1)
+      changeUseCount(session, 1)
       return () => {
         for (const end of endings) end()
-        count(session, -1)
+        changeUseCount(session, -1)
       }
     },
     [session],
@@ -30,13 +30,13 @@ export function useSession(session: Session): SessionSnapshot {
   return useSyncExternalStore(
     subscribe,
     () => session.snapshot(),
-    () => ON_THE_SERVER,
+    () => SERVER_SNAPSHOT,
   )
 }
 
-function count(session: Session, change: 1 | -1): void {
-  const now = (users.get(session) ?? 0) + change
-  users.set(session, now)
+function changeUseCount(session: Session, change: 1 | -1): void {
+  const now = (useCounts.get(session) ?? 0) + change
+  useCounts.set(session, now)
   if (now === 0) session.dispose()
   else session.start()
 }

@@ -1,6 +1,6 @@
 import { checkOptions } from './platform/options.js'
 import type { SessionStorage } from './platform/storage.js'
-import { notAvailable, readUnlessDenied } from './platform/denied-storage.js'
+import { createUnavailableError, readUnlessDenied } from './platform/denied-storage.js'
 import { crossTabSync } from './cross-tab.js'
 
 export interface WebStorageOptions {
@@ -15,7 +15,7 @@ interface Area {
   setItem(key: string, value: string): void
 }
 
-interface Surroundings {
+interface Globals {
   readonly fetch: unknown
   readonly localStorage?: Area
   readonly sessionStorage?: Area
@@ -35,12 +35,12 @@ export function webStorage(options: WebStorageOptions = {}): SessionStorage {
     { key: 'string', area: ['"local" or "session"', (value) => value === 'local' || value === 'session'] },
   )
   const { key = 'baton', area = 'local' } = options
-  const here: Surroundings = globalThis
+  const here: Globals = globalThis
 
   /** Looked for at each call: merely naming a blocked storage throws. */
   function storage(): Area {
     const found = area === 'local' ? here.localStorage : here.sessionStorage
-    if (found === undefined) throw notAvailable('Web Storage')
+    if (found === undefined) throw createUnavailableError('Web Storage')
     return found
   }
 

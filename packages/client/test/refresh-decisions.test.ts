@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Grant, TokenResult } from '../src/protocol/token-response.js'
 import { SessionError } from '../src/platform/errors.js'
-import { type LiveSession, type SessionRecord, type StoredSession, successorOf } from '../src/session/record.js'
-import { consider, reserve, type Seen, weigh } from '../src/session/refresh-decisions.js'
+import { type LiveSession, type SessionRecord, type StoredSession, toSuccessor } from '../src/session/record.js'
+import { decideBeforeRequest, reserve, type Generation, applyResponse } from '../src/session/refresh-decisions.js'
 
 const NOW = 1_000_000
 
@@ -11,7 +11,7 @@ const live = (changes: Partial<LiveSession> = {}): LiveSession => ({
   state: 'live',
   sid: 'alice',
   generation: 4,
-  attempt: 'attempt-4',
+  generationId: 'attempt-4',
   refreshToken: 'rt4',
   accessToken: 'at4',
   expiresAt: NOW - 1,
@@ -19,19 +19,25 @@ const live = (changes: Partial<LiveSession> = {}): LiveSession => ({
   scope: 'read',
   ...changes,
 })
-const next5 = live({ generation: 5, attempt: 'attempt-5', refreshToken: 'rt5', accessToken: 'at5', expiresAt: NOW + 9 })
+const next5 = live({
+  generation: 5,
+  generationId: 'attempt-5',
+  refreshToken: 'rt5',
+  accessToken: 'at5',
+  expiresAt: NOW + 9,
+})
 const bob = live({
   sid: 'bob',
   generation: 0,
-  attempt: 'bob-0',
+  generationId: 'bob-0',
   refreshToken: 'b0',
   accessToken: 'ab',
   expiresAt: NOW + 9,
 })
 const gone = { state: 'ended', reason: 'logout' } as const
-const unknown = { state: 'unknown', attempt: 'probe' } as const
+const unknown = { state: 'unknown', generationId: 'probe' } as const
 /** Ended in cookie mode. */
-const left = { ...gone, attempt: 'left', endedSid: 'alice' }
+const left = { ...gone, generationId: 'left', endedSid: 'alice' }
 
 type Stored = SessionRecord['session']
 const stored = (session: Stored, rest: Partial<SessionRecord> = {}): SessionRecord => ({
@@ -42,7 +48,7 @@ const stored = (session: Stored, rest: Partial<SessionRecord> = {}): SessionReco
 })
 
 describe('before anybody is asked', () => {
-  test.each<[string, SessionRecord, object, (Seen | null)?]>([
+  test.each<[string, SessionRecord, object, (Generation | null)?]>([
     ['what is stored is still what was of no use: it is sent', stored(live()), live()],
     ['somebody else has refreshed: adopted', stored(next5), { type: 'synced', session: next5 }],
     [
@@ -81,23 +87,26 @@ describe('before anybody is asked', () => {
     ],
     ['a pause that is over', stored(live(), { pause: { from: NOW - 9, until: NOW } }), live()],
   ])('%s', (_name, record, expected, stale = live()) => {
-    expect(consider(record, { stale, held: null, now: NOW })).toMatchObject(expected)
+    expect(decideBeforeRequest(record, { stale, held: null, now: NOW })).toMatchObject(expected)
   })
 
   test('cookie: somebody signed in while we waited for the lock, and this page has the token of that', () => {
     const session = live({ accessToken: null })
     const need = { stale: null, held: session, now: NOW }
-    expect(consider(stored(session), need)).toEqual({ type: 'synced', session })
-    expect(consider(stored(session), { ...need, stale: session })).toBe(session)
-    expect(consider(stored(session), { ...need, held: bob })).toBe(session)
+    expect(decideBeforeRequest(stored(session), need)).toEqual({ type: 'synced', session })
+    expect(decideBeforeRequest(stored(session), { ...need, stale: session })).toBe(session)
+    expect(decideBeforeRequest(stored(session), { ...need, held: bob })).toBe(session)
   })
 
   test('cookie: after a session has ended the cookie is asked for another one, once the server has confirmed the end', () => {
-    const need = { stale: null, held: null, now: NOW, asksCookie: true }
-    expect(consider(stored(left), need)).toBe(left)
-    expect(consider(stored(left), { ...need, asksCookie: false })).toMatchObject({ code: 'signed_out' })
+    const need = { stale: null, held: null, now: NOW, mayAskCookie: true }
+    expect(decideBeforeRequest(stored(left), need)).toBe(left)
+    expect(decideBeforeRequest(stored(left), { ...need, mayAskCookie: false })).toMatchObject({ code: 'signed_out' })
     const revocations = [{ refreshToken: null, sid: 'alice' }]
-    expect(consider(stored(left, { revocations }), need)).toMatchObject({ code: 'signed_out', reason: 'logout' })
+    expect(decideBeforeRequest(stored(left, { revocations }), need)).toMatchObject({
+      code: 'signed_out',
+      reason: 'logout',
+    })
   })
 })
 
@@ -117,7 +126,7 @@ describe('before a request is sent', () => {
       'cookie: nothing is sent for a sign-out that came after another one',
       left,
       undefined,
-      { ...left, attempt: 'earlier' },
+      { ...left, generationId: 'earlier' },
     ],
   ])('%s', (_name, session, key, base = live()) => {
     const pause = { from: 1, until: 2 }
@@ -138,19 +147,19 @@ const granted = (changes: Partial<Grant> = {}): Grant => ({
 })
 const refused = new SessionError('signed_out', 'refused')
 const otherSession = new SessionError('signed_out', 'replaced')
-const weighed = (record: SessionRecord, answer: TokenResult, base: StoredSession = live()) =>
-  weigh(record, base, { answer, now: NOW, attempt: 'fresh' })
+const afterResponse = (record: SessionRecord, answer: TokenResult, base: StoredSession = live()) =>
+  applyResponse(record, base, { answer, now: NOW, generationId: 'fresh' })
 
 describe('what an answer leads to', () => {
   test.each<[string, SessionRecord, TokenResult, object | null, StoredSession?]>([
     [
-      'CL-01 the successor replaces what was sent, with an attempt of its own',
+      'CL-01 the successor replaces what was sent, with an generationId of its own',
       stored(live()),
       granted(),
       stored(
         live({
           generation: 5,
-          attempt: 'fresh',
+          generationId: 'fresh',
           refreshToken: 'rt5',
           accessToken: 'at5',
           expiresAt: NOW + 900_000,
@@ -193,7 +202,7 @@ describe('what an answer leads to', () => {
       granted(),
       stored(bob, { revocations: [{ refreshToken: 'rt5', sid: null }] }),
     ],
-    ['another tab with the same attempt was first: it has what we have', stored(next5), granted(), null],
+    ['another tab with the same generationId was first: it has what we have', stored(next5), granted(), null],
     [
       'CL-05 what was refused is still stored: the session is over, for everybody',
       stored(live()),
@@ -244,7 +253,7 @@ describe('what an answer leads to', () => {
     ],
     [
       'cookie: … it was signed out once more meanwhile',
-      stored({ ...left, attempt: 'again' }),
+      stored({ ...left, generationId: 'again' }),
       granted({ sid: 'bob', refreshToken: null }),
       null,
       left,
@@ -262,17 +271,21 @@ describe('what an answer leads to', () => {
       'cookie: it is of another session that left no marker: whose, one who believes in nobody may find out',
       stored(live()),
       otherSession,
-      stored({ state: 'unknown', attempt: 'fresh' }),
+      stored({ state: 'unknown', generationId: 'fresh' }),
     ],
     ['cookie: … and where the marker is of another one by now, that is right', stored(bob), otherSession, null],
   ])('%s', (_name, record, answer, expected, base = live()) => {
-    const revised = weighed(record, answer, base)
+    const revised = afterResponse(record, answer, base)
     if (expected === null) expect(revised).toBeNull()
     else expect(revised).toMatchObject(expected)
   })
 
   test('a server that names no session: it gets a name that nobody can guess', () => {
-    expect(successorOf(unknown, granted(), 'fresh')).toMatchObject({ sid: 'probe', generation: 0, attempt: 'fresh' })
+    expect(toSuccessor(unknown, granted(), 'fresh')).toMatchObject({
+      sid: 'probe',
+      generation: 0,
+      generationId: 'fresh',
+    })
   })
 })
 
@@ -291,8 +304,8 @@ describe('whatever happens', () => {
       scope: fc.constant(null),
     })
     // Of one generation of one session only.
-    .map((session) => ({ ...session, attempt: `${session.sid} ${String(session.generation)}` }))
-  const unknowns = fc.record({ state: fc.constant('unknown' as const), attempt: fc.constantFrom('a', 'b') })
+    .map((session) => ({ ...session, generationId: `${session.sid} ${String(session.generation)}` }))
+  const unknowns = fc.record({ state: fc.constant('unknown' as const), generationId: fc.constantFrom('a', 'b') })
   const bases: fc.Arbitrary<StoredSession> = fc.oneof(lives, unknowns)
   const sessions: fc.Arbitrary<Stored> = fc.oneof(
     bases,
@@ -325,7 +338,7 @@ describe('whatever happens', () => {
   ) =>
     fc.assert(
       fc.property(records, bases, answers, (record, base, answer) =>
-        holds(record, base, answer, weighed(record, answer, base)),
+        holds(record, base, answer, afterResponse(record, answer, base)),
       ),
       { numRuns: 5000 },
     )
@@ -334,7 +347,7 @@ describe('whatever happens', () => {
     always((before, base, _answer, after) => {
       if (after === null || after.session === before.session) return
       expect(before.session.state).not.toBe('ended')
-      expect(before.session).toMatchObject({ attempt: base.attempt })
+      expect(before.session).toMatchObject({ generationId: base.generationId })
     })
   })
 
@@ -343,7 +356,7 @@ describe('whatever happens', () => {
       if (after?.session.state === before.session.state || after?.session.state === 'live') return
       if (after === null) return
       expect(answer).toMatchObject({ code: 'signed_out' })
-      expect(before.session).toMatchObject({ attempt: base.attempt })
+      expect(before.session).toMatchObject({ generationId: base.generationId })
     })
   })
 
@@ -356,21 +369,21 @@ describe('whatever happens', () => {
     })
   })
 
-  test('a success is the next generation, and each has an attempt of its own', () => {
+  test('a success is the next generation, and each has an generationId of its own', () => {
     always((before, _base, _answer, after) => {
       if (after?.session.state !== 'live' || after.session === before.session) return
       const generation = before.session.state === 'live' ? before.session.generation + 1 : 0
-      expect(after.session).toMatchObject({ generation, attempt: 'fresh' })
+      expect(after.session).toMatchObject({ generation, generationId: 'fresh' })
     })
   })
 
   test('what is sent or adopted is what is stored', () => {
     fc.assert(
       fc.property(records, fc.option(lives), (record, stale) => {
-        const plan = consider(record, { stale, held: null, now: NOW })
+        const plan = decideBeforeRequest(record, { stale, held: null, now: NOW })
         if (plan instanceof SessionError) return
         expect('type' in plan ? plan.session : plan).toBe(record.session)
-        if ('type' in plan) expect(plan.session.attempt).not.toBe(stale?.attempt)
+        if ('type' in plan) expect(plan.session.generationId).not.toBe(stale?.generationId)
       }),
     )
   })

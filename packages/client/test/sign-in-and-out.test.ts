@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { beginAuthorization, loginWithCode } from '../src/authorization.js'
 import { cookieEndpoints } from '../src/cookie.js'
-import { hashOf } from '../src/protocol/encoding.js'
+import { sha256 } from '../src/protocol/encoding.js'
 import { createSession, memoryStorage, type Session, type SessionOptions } from '../src/index.js'
 import { logoutEverywhere } from '../src/logout-everywhere.js'
 import { ConfigurationError } from '../src/platform/errors.js'
@@ -177,7 +177,7 @@ describe('signing in', () => {
   })
 
   test('CL-14 by a code: a fresh verifier each time, its challenge by S256, and the code exchanged with it', async () => {
-    expect(await hashOf('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk')).toBe(
+    expect(await sha256('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk')).toBe(
       'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
     )
     const redirectUri = 'https://app.example/callback'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { readAnswer } from '../src/protocol/token-response.js'
+import { parseTokenResponse } from '../src/protocol/token-response.js'
 import { createEnvironment, memoryStorage, SessionError } from '../src/index.js'
 import { oauthEndpoints } from '../src/oauth.js'
 import { parse, type SessionRecord } from '../src/session/record.js'
@@ -18,7 +18,7 @@ const GRANT = {
 }
 
 function read(status: number, body: unknown, headers: Record<string, string> = {}, scheme = 'Bearer') {
-  return readAnswer(responseOf(status, body, headers), { scheme, sentAt: NOW - 50, now: NOW })
+  return parseTokenResponse(responseOf(status, body, headers), { scheme, sentAt: NOW - 50, now: NOW })
 }
 
 function responseOf(status: number, body: unknown, headers: Record<string, string> = {}): Response {

@@ -25,7 +25,7 @@ const live = (changes: Partial<LiveSession> = {}): LiveSession => ({
   state: 'live',
   sid: 'alice',
   generation: 4,
-  attempt: 'attempt-4',
+  generationId: 'attempt-4',
   refreshToken: 'rt4',
   accessToken: 'at4',
   expiresAt: NOW + LIFETIME,
@@ -33,8 +33,8 @@ const live = (changes: Partial<LiveSession> = {}): LiveSession => ({
   scope: 'read',
   ...changes,
 })
-const next5 = live({ generation: 5, attempt: 'attempt-5', accessToken: 'at5' })
-const bob = live({ sid: 'bob', generation: 0, attempt: 'bob-0', accessToken: 'ab' })
+const next5 = live({ generation: 5, generationId: 'attempt-5', accessToken: 'at5' })
+const bob = live({ sid: 'bob', generation: 0, generationId: 'bob-0', accessToken: 'ab' })
 const ended = { state: 'ended', reason: 'refused' } as const
 
 const initial = createState(false)
@@ -178,14 +178,14 @@ describe('the state of a page', () => {
     [
       'cookie: a page is signed out if the cookie is of another session than the one it shows',
       cookieAlice,
-      read(stored({ state: 'unknown', attempt: 'a', replaced: 'alice' })),
+      read(stored({ state: 'unknown', generationId: 'a', replaced: 'alice' })),
       { token: null, snapshot: { status: 'signedOut', sid: null, scope: null, reason: 'replaced' } },
       [tells('replaced')],
     ],
     [
       'cookie: a page that shows another session than the replaced one is not signed out',
       cookieAlice,
-      read(stored({ state: 'unknown', attempt: 'a', replaced: 'bob' })),
+      read(stored({ state: 'unknown', generationId: 'a', replaced: 'bob' })),
       'unchanged',
       [],
     ],
@@ -251,7 +251,12 @@ describe('the state of a page', () => {
     const epochs = fc.nat(3)
     const records = fc.oneof(
       sessions.map(stored),
-      fc.constantFrom(null, undefined, stored(ended), stored({ state: 'unknown', attempt: 'a', replaced: 'alice' })),
+      fc.constantFrom(
+        null,
+        undefined,
+        stored(ended),
+        stored({ state: 'unknown', generationId: 'a', replaced: 'alice' }),
+      ),
     )
     const events: fc.Arbitrary<TokenEvent> = fc.oneof(
       sessions.map((session) => ({ type: 'signedIn', session }) as const),

@@ -561,14 +561,14 @@ export const faults: readonly Fault[] = [
   inClient(
     'stores a late response over a newer session',
     'session/refresh-decisions.ts',
-    'const isStill = session.attempt === base.attempt',
-    "const isStill = session.state !== 'ended'",
+    'const isUnchanged = session.generationId === base.generationId',
+    "const isUnchanged = session.state !== 'ended'",
   ),
   inClient(
     'stores a late response over a sign-out',
     'session/refresh-decisions.ts',
-    'const isStill = session.attempt === base.attempt',
-    "const isStill = session.state === 'ended' || session.attempt === base.attempt",
+    'const isUnchanged = session.generationId === base.generationId',
+    "const isUnchanged = session.state === 'ended' || session.generationId === base.generationId",
   ),
   inClient(
     'sends another Idempotency-Key with every try',
@@ -616,8 +616,8 @@ export const faults: readonly Fault[] = [
   inClient(
     'stores a late response over the session of another user',
     'session/refresh-decisions.ts',
-    'const isStill = session.attempt === base.attempt',
-    "const isStill = session.attempt === base.attempt || (session.state === 'live' && session.sid !== sid)",
+    'const isUnchanged = session.generationId === base.generationId',
+    "const isUnchanged = session.generationId === base.generationId || (session.state === 'live' && session.sid !== sid)",
   ),
   inClient(
     'returns tokens of another user to a page',
@@ -634,8 +634,8 @@ export const faults: readonly Fault[] = [
   inClient(
     'revokes any session that the cookie belongs to at sign-out',
     'cookie.ts',
-    'revoke: ({ sid }) => write(logout, sid)',
-    'revoke: () => write(logout, null)',
+    'revoke: ({ sid }) => createCall(logout, sid)',
+    'revoke: () => createCall(logout, null)',
   ),
   inClient(
     'revokes the next session with a sign-out that the server missed',
@@ -652,7 +652,7 @@ export const faults: readonly Fault[] = [
   inClient(
     'does not let a sign-in wait for a running refresh',
     'cookie.ts',
-    'connect: connectWith(oneAtATime),',
+    'connect: connectWith(createExclusiveRunner),',
     'connect: connectWith(() => (send) => send(new AbortController().signal)),',
   ),
   inClient(

@@ -11,6 +11,6 @@ export async function readUnlessDenied(read: () => Promise<string | null>): Prom
   }
 }
 
-export function notAvailable(storage: string): Error {
+export function createUnavailableError(storage: string): Error {
   return Object.assign(new Error(`there is no ${storage} here`), { name: 'SecurityError' })
 }

@@ -16,7 +16,7 @@ export interface Environment {
 }
 
 /** What we use of a browser, each part of which may be missing. */
-interface Surroundings {
+interface Globals {
   readonly fetch: Environment['fetch']
   /** As `location.origin`, but that of the page around it in a `srcdoc` frame. */
   readonly origin?: string
@@ -32,7 +32,7 @@ const WAKE_EVENTS = ['visibilitychange', 'resume', 'pageshow', 'online']
 
 /** The browser, worker or Node process that we are in. */
 export function createEnvironment(): Environment {
-  const here: Surroundings = globalThis
+  const here: Globals = globalThis
   return {
     fetch: (input, init) => here.fetch(input, init),
     now: () => Date.now(),

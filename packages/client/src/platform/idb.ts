@@ -1,5 +1,5 @@
 import { createEnvironment } from './environment.js'
-import { notAvailable } from './denied-storage.js'
+import { createUnavailableError } from './denied-storage.js'
 import { within } from './timing.js'
 
 /** The little of IndexedDB that is used here. What is called at an event is only ever set, whatever its type. */
@@ -29,7 +29,7 @@ interface OpenRequest extends Request<Database> {
   onupgradeneeded: unknown
 }
 
-interface Surroundings {
+interface Globals {
   readonly fetch: unknown
   readonly indexedDB?: { open(name: string, version: number): OpenRequest }
 }
@@ -71,17 +71,17 @@ export function transact<T>(
 }
 
 async function open(name: string, table: string): Promise<Database> {
-  const { indexedDB }: Surroundings = globalThis
-  if (indexedDB === undefined) throw notAvailable('IndexedDB')
+  const { indexedDB }: Globals = globalThis
+  if (indexedDB === undefined) throw createUnavailableError('IndexedDB')
   const opening = indexedDB.open(name, 1)
   opening.onupgradeneeded = () => opening.result.createObjectStore(table)
-  const database = await resultOf(opening)
+  const database = await toPromise(opening)
   // The connection closes once its transaction has ended.
   database.onversionchange = () => database.close()
   return database
 }
 
-function resultOf<T>(request: Request<T>): Promise<T> {
+function toPromise<T>(request: Request<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result)
     request.onerror = () => reject(failure(request))

@@ -13,6 +13,6 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
 }
 
 /** Null for what is no text, or an empty one. */
-export function textOf(value: unknown): string | null {
+export function toText(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null
 }

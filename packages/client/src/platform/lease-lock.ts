@@ -1,5 +1,5 @@
 import { transact } from './idb.js'
-import { textOf } from './json.js'
+import { toText } from './json.js'
 import type { Lock } from './lock.js'
 
 const PLACE = { database: 'baton-locks', table: 'locks' }
@@ -49,7 +49,7 @@ function exchange(name: string, revise: (lease: string | null) => string | null)
   return transact(PLACE, (table, finish) => {
     const getting = table.get(name)
     getting.onsuccess = () => {
-      const lease = textOf(getting.result)
+      const lease = toText(getting.result)
       const revised = revise(lease)
       if (revised !== lease) table.put(revised, name)
       finish(revised)

@@ -29,14 +29,14 @@ export async function within<T>(
  * A request's beginning: what is called before it tells afterwards when that was, in epoch milliseconds. Of what both clocks say it
  * is the earlier, for one may have been set, and the other may have slept.
  */
-export function beginning(environment: Environment): () => number {
+export function captureStart(environment: Environment): () => number {
   const wall = environment.now()
   const elapsed = environment.elapsed()
   return () => Math.min(wall, environment.now() - environment.elapsed() + elapsed)
 }
 
 /** From 0 up to but not including 1; fine enough to draw a wait from. */
-export function fraction(environment: Environment): number {
+export function randomFraction(environment: Environment): number {
   const [byte = 0] = environment.random(1)
   return byte / 256
 }

@@ -11,7 +11,7 @@ export interface KeyPair {
 }
 
 /** Where a key is kept. */
-export interface KeyPlace {
+export interface KeyStore {
   /** Null where there is none. */
   read(): Promise<KeyPair | null>
   /** Keeps this one, unless there is one: what is there then. */
@@ -22,12 +22,12 @@ export interface KeyPlace {
 const PLACE = { database: 'baton-keys', table: 'keys' }
 
 /** A key that nobody can take out of the browser, scripts of the page included. */
-export function makeKey(): Promise<KeyPair> {
+export function createKeyPair(): Promise<KeyPair> {
   return webCrypto().generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify'])
 }
 
 /** Keeps the key in IndexedDB: the only place of a browser that takes one which cannot be read. */
-export function indexedDbPlace(name: string): KeyPlace {
+export function indexedDbKeyStore(name: string): KeyStore {
   /** What is there once `pair`, if there is one, has taken a place that was free. */
   const found = (pair: KeyPair | null) =>
     transact<KeyPair | null>(PLACE, (table, finish) => {

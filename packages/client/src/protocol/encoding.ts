@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../platform/errors.js'
 
-interface Surroundings {
+interface Globals {
   readonly fetch: unknown
   readonly crypto?: { readonly subtle?: typeof crypto.subtle }
 }
@@ -14,14 +14,14 @@ export function base64url(bytes: Uint8Array): string {
 }
 
 /** SHA-256 of a text as base64url. */
-export async function hashOf(text: string): Promise<string> {
+export async function sha256(text: string): Promise<string> {
   const hash = await webCrypto().digest('SHA-256', new TextEncoder().encode(text))
   return base64url(new Uint8Array(hash))
 }
 
 /** Web Crypto, which browsers offer to pages with TLS only, and React Native does not have. Throws `ConfigurationError`. */
 export function webCrypto(): typeof crypto.subtle {
-  const here: Surroundings = globalThis
+  const here: Globals = globalThis
   const subtle = here.crypto?.subtle
   if (subtle) return subtle
   throw new ConfigurationError(

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../platform/errors.js'
 
-interface Surroundings {
+interface Globals {
   readonly fetch: unknown
   readonly document?: { readonly baseURI: string }
   readonly location?: { readonly href: string; readonly origin: string }
@@ -28,7 +28,7 @@ export function isSecure({ protocol, hostname }: URL): boolean {
  */
 export function secureUrl(option: string, value: string | URL, elsewhere?: string): string {
   const text = String(value)
-  const { document, location }: Surroundings = globalThis
+  const { document, location }: Globals = globalThis
   // A `srcdoc` frame has the base of the page around it. The address of a worker from a blob is no base, but its origin is.
   for (const base of [document?.baseURI, location?.href, location?.origin, elsewhere]) {
     const url = parseUrl(text, base)

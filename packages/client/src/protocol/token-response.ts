@@ -1,5 +1,5 @@
 import { SessionError } from '../platform/errors.js'
-import { isObject, parseJson, textOf } from '../platform/json.js'
+import { isObject, parseJson, toText } from '../platform/json.js'
 
 /** What the server handed out. */
 export interface Grant {
@@ -22,7 +22,7 @@ export interface Grant {
 export type TokenResult = Grant | SessionError
 
 /** Instants are epoch milliseconds. */
-export interface Circumstances {
+export interface ResponseContext {
   /** Of the tokens that we can use: `Bearer` or `DPoP`. */
   readonly scheme: string
   /** From before the request was sent. */
@@ -34,7 +34,7 @@ export interface Circumstances {
  * Maps an error response to the error code of RFC 6749 section 5.2 that it stands for, for servers with codes of their own; undefined if
  * its member `error` is that code. `invalid_grant` ends the session, and no other code does.
  */
-export type ErrorCodeOf = (members: Readonly<Record<string, unknown>>, status: number) => string | undefined
+export type ErrorCodeMapper = (members: Readonly<Record<string, unknown>>, status: number) => string | undefined
 
 const MAX_PAUSE_MS = 3_600_000
 /** By the clock of this device, which may be wrong. */
@@ -47,19 +47,19 @@ const LATER = /^(status (408|425|429|5..)|temporarily_unavailable|server_error|s
  * Reads an answer of the token endpoint. Only `invalid_grant` in a JSON object can end a session: what comes from a captive portal,
  * a proxy or a server in trouble is `unavailable`. A response of status 200 with an `error` and without a token is an error as well.
  */
-export async function readAnswer(
+export async function parseTokenResponse(
   response: Response,
-  circumstances: Circumstances,
-  errorCodeOf: ErrorCodeOf = () => undefined,
+  circumstances: ResponseContext,
+  errorCodeOf: ErrorCodeMapper = () => undefined,
 ): Promise<TokenResult> {
   const { ok, status, headers } = response
   const members = parseJson(await response.text())
   const inShort = `status ${status}`
-  const later = (reason: string) => new SessionError('unavailable', reason, pauseEnd(headers, circumstances.now))
+  const later = (reason: string) => new SessionError('unavailable', reason, parseRetryAfter(headers, circumstances.now))
   // A redirect that was not followed has no status in browsers.
   if (!isObject(members) || (!ok && status < 400) || LATER.test(inShort)) return later(inShort)
-  if (ok && members['access_token']) return readGrant(members, circumstances)
-  const code = CODE.exec(textOf(errorCodeOf(members, status) ?? members['error']) ?? '')?.[0]
+  if (ok && members['access_token']) return parseGrant(members, circumstances)
+  const code = CODE.exec(toText(errorCodeOf(members, status) ?? members['error']) ?? '')?.[0]
   if (ok && !code) return later(inShort)
   const error = code ?? inShort
   if (error === 'invalid_grant') return new SessionError('signed_out', 'refused')
@@ -68,28 +68,28 @@ export async function readAnswer(
   return LATER.test(error) ? later(error) : new SessionError('misconfigured', error)
 }
 
-export function readGrant(answer: unknown, { scheme, sentAt }: Omit<Circumstances, 'now'>): TokenResult {
+export function parseGrant(answer: unknown, { scheme, sentAt }: Omit<ResponseContext, 'now'>): TokenResult {
   const members = isObject(answer) ? answer : {}
-  const accessToken = textOf(members['access_token'])
+  const accessToken = toText(members['access_token'])
   if (!accessToken) return new SessionError('bad_answer', 'no access_token')
   // What another kind of token needs, we cannot do (RFC 6749 section 7.1); a bearer token where a key should bind it is no help (RFC 9449 section 5).
-  if (textOf(members['token_type'])?.toLowerCase() !== scheme.toLowerCase())
+  if (toText(members['token_type'])?.toLowerCase() !== scheme.toLowerCase())
     return new SessionError('misconfigured', 'token_type')
   // Some servers write the number as text.
   const seconds = parseFloat(String(members['expires_in']))
   const lifetimeMs = seconds >= 0 && seconds < Infinity ? seconds * 1000 : null
   return {
     accessToken,
-    refreshToken: textOf(members['refresh_token']),
+    refreshToken: toText(members['refresh_token']),
     lifetimeMs,
     expiresAt: lifetimeMs === null ? null : sentAt + lifetimeMs,
-    scope: textOf(members['scope']),
-    sid: textOf(members['sid']),
+    scope: toText(members['scope']),
+    sid: toText(members['sid']),
   }
 }
 
 /** Epoch milliseconds; null if there is no `Retry-After`, or none that can be parsed. */
-function pauseEnd(headers: Headers, now: number): number | null {
+function parseRetryAfter(headers: Headers, now: number): number | null {
   const retryAfter = headers.get('retry-after') ?? ''
   if (/^\d+$/.test(retryAfter)) return now + Math.min(Number(retryAfter) * 1000, MAX_PAUSE_MS)
   // The clock of the server: that of this device may be hours off. Pages see it only if its CORS rules expose it.

@@ -1,9 +1,9 @@
 import { SessionError } from '../platform/errors.js'
-import { type ErrorCodeOf, readAnswer, type TokenResult } from './token-response.js'
+import { type ErrorCodeMapper, parseTokenResponse, type TokenResult } from './token-response.js'
 import type { Call } from './requests.js'
 import type { Proofs, ProofSubject } from './proofs.js'
 import type { Environment } from '../platform/environment.js'
-import { beginning, within } from '../platform/timing.js'
+import { captureStart, within } from '../platform/timing.js'
 
 /** What came back. `ok` is that of the response. */
 interface Reply {
@@ -25,10 +25,10 @@ interface TransportContext {
 
 export function createTransport(
   { environment, proofs, requestTimeoutSeconds }: TransportContext,
-  errorCode: ErrorCodeOf | undefined,
+  errorCode: ErrorCodeMapper | undefined,
 ): Transport {
   return async (call, proof) => {
-    const began = beginning(environment)
+    const began = captureStart(environment)
     try {
       if (!call) throw new SessionError('signed_out', 'not_renewable')
       const { url, credentials, ...rest } = call
@@ -45,7 +45,7 @@ export function createTransport(
         }
         const response = await proofs.send(() => new Request(url, init), { accessToken: null, ...proof })
         const circumstances = { scheme: proofs.scheme, sentAt: began(), now: environment.now() }
-        const answer = await readAnswer(response, circumstances, errorCode)
+        const answer = await parseTokenResponse(response, circumstances, errorCode)
         return { ok: response.ok, answer }
       })
     } catch (error) {

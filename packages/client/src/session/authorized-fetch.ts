@@ -10,7 +10,7 @@ export interface FetchOptions {
   readonly replay?: boolean
 }
 
-export type GuardedFetch = (
+export type AuthorizedFetch = (
   input: Request | string | URL,
   init?: RequestInit,
   options?: FetchOptions,
@@ -28,15 +28,15 @@ export interface TokenSource {
 const QUIET_MS = 30_000
 
 /** A `fetch` that attaches the access token, to the named origins only, and recovers from one 401. */
-export function guardedFetch({
+export function createAuthorizedFetch({
   environment,
   proofs,
   getToken,
   replaceRejected,
   allowedOrigins,
-}: SessionContext & TokenSource): GuardedFetch {
+}: SessionContext & TokenSource): AuthorizedFetch {
   /** By URL without query: the last token that was to replace a rejected one there, until it is accepted. */
-  const replacements = new Map<string, { readonly attempt: string; readonly until: number }>()
+  const replacements = new Map<string, { readonly generationId: string; readonly until: number }>()
 
   return async (input, init = {}, options = {}) => {
     checkOptions(options, {}, { replay: 'boolean' })
@@ -71,11 +71,11 @@ export function guardedFetch({
       if (response.status !== 401 || !isOurs || challenge.includes('_dpop_')) return response
       const last = replacements.get(place)
       // This one has just replaced a rejected token: another one would fare no better.
-      if (last?.attempt === token.attempt && environment.elapsed() < last.until) return response
+      if (last?.generationId === token.generationId && environment.elapsed() < last.until) return response
       const other = replaceRejected(token).then((renewed) => {
         const now = environment.elapsed()
         for (const [old, { until }] of replacements) if (until <= now) replacements.delete(old)
-        if ('attempt' in renewed) replacements.set(place, { ...renewed, until: now + QUIET_MS })
+        if ('generationId' in renewed) replacements.set(place, { ...renewed, until: now + QUIET_MS })
         return renewed
       })
       const mayReplay = options.replay || /^(GET|HEAD|OPTIONS)$/.test(method) || challenge.includes('"invalid_token"')

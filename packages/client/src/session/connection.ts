@@ -1,5 +1,5 @@
 import type { RequestBuilder } from '../protocol/requests.js'
-import { type ErrorCodeOf, readGrant, type TokenResult } from '../protocol/token-response.js'
+import { type ErrorCodeMapper, parseGrant, type TokenResult } from '../protocol/token-response.js'
 import { createTransport } from '../protocol/transport.js'
 import type { RunRequest, SessionContext } from './context.js'
 import { createRefresh } from './refresh.js'
@@ -23,11 +23,11 @@ export interface Connection {
   /** Sends the revocations that the server has not confirmed yet. */
   readonly flush: () => Promise<boolean>
   /** Parses the members of a token response (RFC 6749 section 5.1). */
-  readonly readGrant: typeof readGrant
+  readonly parseGrant: typeof parseGrant
 }
 
 /** Connects a session to its endpoints. `createRunner` decides when the requests of sign-in and sign-out run. */
-export function connectWith(createRunner: (context: SessionContext) => RunRequest, errorCode?: ErrorCodeOf) {
+export function connectWith(createRunner: (context: SessionContext) => RunRequest, errorCode?: ErrorCodeMapper) {
   return (context: SessionContext): Connection => {
     const transport = createTransport(context, errorCode)
     const run = createRunner(context)
@@ -41,7 +41,7 @@ export function connectWith(createRunner: (context: SessionContext) => RunReques
       },
       run,
       flush: createRevocations({ ...context, transport, run }),
-      readGrant,
+      parseGrant,
     }
   }
 }

@@ -1,6 +1,6 @@
 import { SessionError } from '../platform/errors.js'
 import type { RunRequest, SessionContext } from './context.js'
-import { locked } from './with-lock.js'
+import { withLock } from './with-lock.js'
 import { randomText, within } from '../platform/timing.js'
 
 /** The longest time that a request which sets the cookie may take. */
@@ -12,11 +12,11 @@ const POLL_MS = 1000
  * end a session whose cookie was overwritten by that of another one. If the lock is not granted in time, the request is sent
  * without it, unless the storage says that another one is in flight.
  */
-export function oneAtATime(state: SessionContext): RunRequest {
+export function createExclusiveRunner(state: SessionContext): RunRequest {
   const { environment, records } = state
 
   function begin(inFlight: string): Promise<unknown> {
-    const session = { state: 'unknown', attempt: inFlight } as const
+    const session = { state: 'unknown', generationId: inFlight } as const
     return records.change((record) => ({ session, revocations: [], ...record, inFlight }))
   }
 
@@ -48,7 +48,7 @@ export function oneAtATime(state: SessionContext): RunRequest {
     const isBusy = createWatch()
     const id = randomText(environment)
     for (;;) {
-      const result = await locked(state, async (lock) => {
+      const result = await withLock(state, async (lock) => {
         if (lock !== 'held' && (await isBusy())) return null
         await begin(id)
         return { value: await inTime(send).finally(() => end(id)) }

@@ -25,31 +25,31 @@ interface RecordStoreContext {
 /** A storage that takes longer counts as failed. */
 const STORAGE_SECONDS = 10
 /** After a call that did not return in time, the storage is not called for so long, unless that call returns. */
-const SILENT_MS = 30_000
+const UNRESPONSIVE_MS = 30_000
 /** A storage that rejects that many swaps of what it has just returned does not work. */
-const SWAPS = 100
+const MAX_SWAPS = 100
 
 export function createRecordStore({ environment, storage, endpoints, emit }: RecordStoreContext): RecordStore {
   /** The text in the storage; undefined until it has been read. */
-  let found: string | null | undefined
+  let storedText: string | null | undefined
   /** The current text: `found`, or what could not be written over it. */
-  let stored: string | null | undefined
+  let currentText: string | null | undefined
   /** Changes that were made before the storage could be read. */
-  const early: Revise[] = []
+  const unsavedChanges: Revise[] = []
   /** Texts whose write failed or did not return; the storage may hold them nevertheless. */
   const unconfirmed = new Set<string | null>()
-  let silentUntil = 0
+  let unresponsiveUntil = 0
 
   /** Undefined if the storage fails. */
-  async function attempt<T>(call: () => Promise<T>): Promise<T | undefined> {
-    if (environment.elapsed() < silentUntil) return undefined
+  async function callStorage<T>(call: () => Promise<T>): Promise<T | undefined> {
+    if (environment.elapsed() < unresponsiveUntil) return undefined
     try {
       return await within(environment, STORAGE_SECONDS, async (signal) => {
-        signal.addEventListener('abort', () => (silentUntil = environment.elapsed() + SILENT_MS))
+        signal.addEventListener('abort', () => (unresponsiveUntil = environment.elapsed() + UNRESPONSIVE_MS))
         try {
           return await call()
         } finally {
-          silentUntil = 0
+          unresponsiveUntil = 0
         }
       })
     } catch (error) {
@@ -59,48 +59,48 @@ export function createRecordStore({ environment, storage, endpoints, emit }: Rec
   }
 
   async function read(): Promise<string | null | undefined> {
-    const text = await attempt(() => storage.read())
-    if (text !== undefined && text !== found) {
-      found = text
+    const text = await callStorage(() => storage.read())
+    if (text !== undefined && text !== storedText) {
+      storedText = text
       // A failed write that was applied nevertheless is older than what is known here.
-      if (!unconfirmed.has(text)) stored = text
-      const missed = early.splice(0)
-      for (const revise of missed) stored = textOf(revise(parse(stored))) ?? stored
+      if (!unconfirmed.has(text)) currentText = text
+      const missed = unsavedChanges.splice(0)
+      for (const revise of missed) currentText = serialize(revise(parse(currentText))) ?? currentText
       if (missed[0]) void change((record) => record)
     }
-    return stored
+    return currentText
   }
 
   async function change<Revised extends SessionRecord | null>(revise: Revise<Revised>): Promise<Revised> {
     for (let swaps = 1; ; swaps += 1) {
       const before = await read()
       const revised = revise(parse(before))
-      const after = textOf(revised)
+      const after = serialize(revised)
       if (after === null) return revised
       // Another change was made here in between.
-      if (before !== stored) continue
-      const expected = found
-      const isSwapped = expected === undefined ? undefined : await attempt(() => storage.swap(expected, after))
+      if (before !== currentText) continue
+      const expected = storedText
+      const isSwapped = expected === undefined ? undefined : await callStorage(() => storage.swap(expected, after))
       if (isSwapped) {
-        found = after
+        storedText = after
         unconfirmed.clear()
       } else {
         if (isSwapped === false) {
-          if (swaps < SWAPS) continue
+          if (swaps < MAX_SWAPS) continue
           emit('storageFailed', { error: new Error('no swap succeeds') })
         }
-        if (before !== stored) continue
-        if (expected === undefined) early.push(revise)
+        if (before !== currentText) continue
+        if (expected === undefined) unsavedChanges.push(revise)
         else unconfirmed.add(after)
       }
-      stored = after
+      currentText = after
       // An unknown session is no news.
       if (revised?.session.state !== 'unknown') storage.announce?.()
       return revised
     }
   }
 
-  const textOf = (record: SessionRecord | null) => record && JSON.stringify(record, endpoints.redact)
+  const serialize = (record: SessionRecord | null) => record && JSON.stringify(record, endpoints.redact)
 
   return {
     async read() {

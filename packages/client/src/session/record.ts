@@ -11,7 +11,7 @@ export interface LiveSession {
   /** How often the session has been refreshed. */
   readonly generation: number
   /** Identifies this generation in the storage: random, and never sent. */
-  readonly attempt: string
+  readonly generationId: string
   readonly request?: RefreshRequest | undefined
   /** Null where the server gave none, and in cookie mode, where no script sees it. */
   readonly refreshToken: string | null
@@ -26,7 +26,7 @@ export interface LiveSession {
 /** Nothing is known; in cookie mode there may be a cookie, and one refresh will tell. */
 export interface UnknownSession {
   readonly state: 'unknown'
-  readonly attempt: string
+  readonly generationId: string
   readonly request?: RefreshRequest | undefined
   /** The session that the server did not find in the cookie: pages that show it must not continue with another one. */
   readonly replaced?: string | undefined
@@ -47,14 +47,16 @@ export interface RefreshRequest {
 export interface EndedSession {
   readonly state: 'ended'
   readonly reason: SignedOutReason
-  readonly attempt?: string
+  readonly generationId?: string
   readonly request?: RefreshRequest | undefined
   /** The session that has ended: a cookie that is still of it does not bring it back. */
   readonly endedSid?: string | null | undefined
 }
 
 /** What is known of a session whatever its state: all, its attempt, or nothing. */
-export type Known = Partial<Omit<LiveSession, 'state'> & { readonly state: string } & Pick<EndedSession, 'endedSid'>>
+export type SessionMembers = Partial<
+  Omit<LiveSession, 'state'> & { readonly state: string } & Pick<EndedSession, 'endedSid'>
+>
 
 /** Nobody asks the server before `until`; a clock that was set back to before `from` makes it void. */
 interface Pause {
@@ -84,15 +86,15 @@ function isRecord(value: unknown): value is SessionRecord {
 }
 
 /** The generation after `base`, or the first one where nothing was known. */
-export function successorOf(base: StoredSession, grant: Grant, attempt: string): LiveSession {
-  const { sid, generation = -1, refreshToken = null, scope = null }: Known = base
+export function toSuccessor(base: StoredSession, grant: Grant, generationId: string): LiveSession {
+  const { sid, generation = -1, refreshToken = null, scope = null }: SessionMembers = base
   return {
     ...grant,
     state: 'live',
     // Only Baton servers return one.
-    sid: sid ?? grant.sid ?? base.attempt ?? attempt,
+    sid: sid ?? grant.sid ?? base.generationId ?? generationId,
     generation: generation + 1,
-    attempt,
+    generationId,
     refreshToken: grant.refreshToken ?? refreshToken,
     scope: grant.scope ?? scope,
   }

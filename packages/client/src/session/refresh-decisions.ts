@@ -2,12 +2,12 @@ import { remainingOnWallMs } from './access-token.js'
 import type { TokenResult } from '../protocol/token-response.js'
 import { SessionError } from '../platform/errors.js'
 import {
-  type Known,
+  type SessionMembers,
   type LiveSession,
   type RefreshRequest,
   type SessionRecord,
   type StoredSession,
-  successorOf,
+  toSuccessor,
 } from './record.js'
 
 /*
@@ -15,7 +15,7 @@ import {
  */
 
 /** Which generation of which session: an attempt is of one only. */
-export type Seen = Pick<LiveSession, 'attempt'>
+export type Generation = Pick<LiveSession, 'generationId'>
 
 /** Whether we have exchanged the refresh token, or somebody else had. */
 export interface Refreshed {
@@ -25,9 +25,9 @@ export interface Refreshed {
 
 /** Resolves with a session other than the stale one, or with why there is none. Never rejects. */
 export type Refresh = (
-  stale: Seen | null,
-  held: () => Seen | null,
-  asksCookie: boolean,
+  stale: Generation | null,
+  held: () => Generation | null,
+  mayAskCookie: boolean,
 ) => Promise<Refreshed | SessionError>
 
 /** A session whose refresh is about to be sent. */
@@ -35,36 +35,36 @@ export interface Reserved extends SessionRecord {
   readonly session: StoredSession & { readonly request: RefreshRequest }
 }
 
-export interface Need {
+export interface RequestFacts {
   /** The tokens that were found to be of no use; null where there are none. */
-  readonly stale: Seen | null
+  readonly stale: Generation | null
   /** Those that this page has by now, and that work. */
-  readonly held: Seen | null
+  readonly held: Generation | null
   /** True if an ended session may have been followed by one that only the cookie knows. */
-  readonly asksCookie?: boolean
+  readonly mayAskCookie?: boolean
   /** Epoch milliseconds. */
   readonly now: number
 }
 
-export interface Answered {
+export interface ResponseFacts {
   readonly answer: TokenResult
   readonly now: number
   /** 128 random bits as text: the identifier of the next generation. */
-  readonly attempt: string
+  readonly generationId: string
 }
 
 /** What a stored session comes to before anybody is asked: it can be adopted, it has to be sent, or why neither. */
-export function consider(
+export function decideBeforeRequest(
   { session, pause, revocations }: SessionRecord,
-  { stale, held, now, asksCookie }: Need,
+  { stale, held, now, mayAskCookie }: RequestFacts,
 ): Refreshed | StoredSession | SessionError {
   // While the server has not confirmed a sign-out, the cookie may be of the session that has ended.
-  if (session.state === 'ended' && (!asksCookie || revocations[0]))
+  if (session.state === 'ended' && (!mayAskCookie || revocations[0]))
     return new SessionError('signed_out', session.reason)
-  if (session.state === 'live' && session.attempt !== stale?.attempt) {
+  if (session.state === 'live' && session.generationId !== stale?.generationId) {
     const works = session.accessToken && remainingOnWallMs(session, now) > 0
     // Or somebody has signed in here while we waited for the lock.
-    if (works || held?.attempt === session.attempt) return { type: 'synced', session }
+    if (works || held?.generationId === session.generationId) return { type: 'synced', session }
   }
   // A clock that was set back to before it makes a pause void.
   if (pause && pause.from <= now && now < pause.until)
@@ -84,25 +84,25 @@ export function reserve(
   base: StoredSession,
   { key, now }: { readonly key: string; readonly now: number },
 ): Reserved | null {
-  if (session.attempt !== base.attempt) return null
+  if (session.generationId !== base.generationId) return null
   const { request } = session
   const isRecent = request && now - request.sentAt < MAX_KEY_AGE_MS
   return { ...rest, session: { ...session, request: { key: isRecent ? request.key : key, sentAt: now } } }
 }
 
 /** What to store now that `base` has been answered; null for nothing. An answer changes only what is still what was sent. */
-export function weigh(
+export function applyResponse(
   record: SessionRecord,
   base: StoredSession,
-  { answer, now, attempt }: Answered,
+  { answer, now, generationId }: ResponseFacts,
 ): SessionRecord | null {
   const { session, revocations } = record
-  const { sid, endedSid }: Known = base
-  const isStill = session.attempt === base.attempt
+  const { sid, endedSid }: SessionMembers = base
+  const isUnchanged = session.generationId === base.generationId
   if (!(answer instanceof SessionError)) {
     if (endedSid && endedSid === answer.sid)
       return { ...record, revocations: [...revocations, { refreshToken: null, sid: endedSid }] }
-    if (isStill) return { ...record, pause: null, session: successorOf(base, answer, attempt) }
+    if (isUnchanged) return { ...record, pause: null, session: toSuccessor(base, answer, generationId) }
     const { refreshToken } = answer
     // Too late, and of use to nobody: the server should end it.
     return !refreshToken || (session.state === 'live' && session.sid === sid)
@@ -111,10 +111,10 @@ export function weigh(
   }
   const { code, reason, until } = answer
   if (until) return { ...record, pause: { from: now, until } }
-  if (code !== 'signed_out' || !isStill) return null
+  if (code !== 'signed_out' || !isUnchanged) return null
   // Whose cookie it is, only a page that believes in nobody may find out: this one would show one person's data to another.
-  if (reason === 'replaced') return { ...record, session: { state: 'unknown', attempt, replaced: sid } }
+  if (reason === 'replaced') return { ...record, session: { state: 'unknown', generationId, replaced: sid } }
   if (session.state === 'ended') return record
   const why = !sid ? 'no_session' : reason === 'not_renewable' ? reason : 'refused'
-  return { ...record, session: { state: 'ended', reason: why, attempt, endedSid: sid } }
+  return { ...record, session: { state: 'ended', reason: why, generationId, endedSid: sid } }
 }

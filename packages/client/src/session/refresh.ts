@@ -1,7 +1,7 @@
 import { SessionError } from '../platform/errors.js'
-import { locked, type LockState } from './with-lock.js'
-import { consider, type Refresh, type Refreshed, reserve, weigh } from './refresh-decisions.js'
-import type { Known, SessionRecord } from './record.js'
+import { withLock, type LockState } from './with-lock.js'
+import { decideBeforeRequest, type Refresh, type Refreshed, reserve, applyResponse } from './refresh-decisions.js'
+import type { SessionMembers, SessionRecord } from './record.js'
 import { retry } from './retry.js'
 import type { SessionContext } from './context.js'
 import { randomText } from '../platform/timing.js'
@@ -15,41 +15,41 @@ interface RefreshSetup extends SessionContext {
 export function createRefresh(setup: RefreshSetup): Refresh {
   const { environment, endpoints, records, transport } = setup
 
-  return async (stale, held, asksCookie) => {
+  return async (stale, held, mayAskCookie) => {
     /** One turn with the lock, around re-read, POST and commit only. */
-    async function turn(lock: LockState): Promise<Refreshed | SessionError> {
+    async function refreshWithLock(lock: LockState): Promise<Refreshed | SessionError> {
       const initial: SessionRecord = {
         // In cookie mode there may be a session that is not stored; one refresh tells.
         session: endpoints.isCookie
-          ? { state: 'unknown', attempt: randomText(environment) }
+          ? { state: 'unknown', generationId: randomText(environment) }
           : { state: 'ended', reason: stale ? 'cleared' : 'no_session' },
         revocations: [],
       }
       const stored = await records.read()
       if (stored === undefined && !endpoints.isCookie) return new SessionError('unavailable', 'storage failed')
       const record = stored ?? initial
-      const base = consider(record, { stale, held: held(), now: environment.now(), asksCookie })
+      const base = decideBeforeRequest(record, { stale, held: held(), now: environment.now(), mayAskCookie })
       if (base instanceof SessionError || 'type' in base) return base
       if (lock === 'taken') return new SessionError('timeout', 'lock taken')
       const next = { key: randomText(environment), now: environment.now() }
       const reserved = await records.change((other) => reserve(other ?? initial, base, next))
       if (!reserved) return new SessionError('unavailable', 'contended')
       const { key } = reserved.session.request
-      const sent: Known = base
+      const sent: SessionMembers = base
       const { refreshToken = null, sid = null } = sent
       const { answer } = await transport(endpoints.refresh({ refreshToken, sid }, key), {
         isBound: base.state === 'live',
       })
-      const attempt = randomText(environment)
-      const answered = { answer, now: environment.now(), attempt }
-      const revised = await records.change((other) => other && weigh(other, base, answered))
-      const session = revised?.session
-      if (session?.state === 'live' && session.attempt === attempt) return { type: 'refreshed', session }
+      const generationId = randomText(environment)
+      const facts = { answer, now: environment.now(), generationId }
+      const updated = await records.change((other) => other && applyResponse(other, base, facts))
+      const session = updated?.session
+      if (session?.state === 'live' && session.generationId === generationId) return { type: 'refreshed', session }
       // What is said of something that is not stored any more says nothing of what is.
-      const isOurs = answer instanceof SessionError && (revised || answer.code !== 'signed_out')
-      return isOurs ? answer : new SessionError('unavailable', 'contended')
+      const isCurrent = answer instanceof SessionError && (updated || answer.code !== 'signed_out')
+      return isCurrent ? answer : new SessionError('unavailable', 'contended')
     }
 
-    return retry(setup, () => locked(setup, turn))
+    return retry(setup, () => withLock(setup, refreshWithLock))
   }
 }

@@ -3,16 +3,16 @@ import type { Endpoints } from './connection.js'
 import { createEnvironment, type Environment } from '../platform/environment.js'
 import { ConfigurationError, SessionError } from '../platform/errors.js'
 import { createEmitter, type SessionEvent, type SessionListener } from '../platform/events.js'
-import { type GuardedFetch, guardedFetch } from './authorized-fetch.js'
+import { type AuthorizedFetch, createAuthorizedFetch } from './authorized-fetch.js'
 import { createTokenManager } from './token-manager.js'
 import type { SessionSnapshot } from './token-state.js'
 import { unlessAborted } from '../platform/lock.js'
 import { checkOptions, type Rule } from '../platform/options.js'
 import type { Proofs } from '../protocol/proofs.js'
-import { type Known, type LiveSession, successorOf } from './record.js'
+import { type SessionMembers, type LiveSession, toSuccessor } from './record.js'
 import type { SessionContext } from './context.js'
 import { memoryStorage, type SessionStorage } from '../platform/storage.js'
-import { beginning, randomText } from '../platform/timing.js'
+import { captureStart, randomText } from '../platform/timing.js'
 import { createRecordStore } from './record-store.js'
 
 export interface SessionOptions {
@@ -44,7 +44,7 @@ export interface Session {
    * `fetch` with the access token, on allowed origins only. A 401 is answered by one refresh and one repetition; a second one is the
    * caller's. Rejects with a `SessionError` where there is no token, and otherwise as `fetch` does.
    */
-  readonly fetch: GuardedFetch
+  readonly fetch: AuthorizedFetch
   /** An access token that works, refreshed before if need be. Rejects with a `SessionError`. Aborting ends the wait, never the refresh. */
   getAccessToken(options?: { readonly signal?: AbortSignal }): Promise<string>
   /**
@@ -108,7 +108,7 @@ export function createSession(options: SessionOptions): Session {
     allowedOrigins = [environment.origin?.startsWith('http') ? environment.origin : endpoints.origin],
   } = options
   const { on, emit } = createEmitter()
-  const setup = {
+  const parts = {
     endpoints,
     environment,
     storage,
@@ -118,16 +118,16 @@ export function createSession(options: SessionOptions): Session {
     allowedOrigins: allowedOrigins.map(toPrefix),
     emit,
   }
-  const records = createRecordStore(setup)
-  const context: SessionContext = { ...setup, records }
-  const { refresh, exchange, run, flush, readGrant } = endpoints.connect(context)
+  const records = createRecordStore(parts)
+  const context: SessionContext = { ...parts, records }
+  const { refresh, exchange, run, flush, parseGrant } = endpoints.connect(context)
   const tokens = createTokenManager({ ...context, refresh, flush })
   const { getToken, snapshot, start, dispose } = tokens
 
   /** Puts a session, or its end, in the place of what is stored: from here on no answer that is under way can bring that back. */
-  function replace(next: LiveSession | null): Promise<unknown> {
+  function replaceSession(next: LiveSession | null): Promise<unknown> {
     return records.change((record) => {
-      const before: Known = record?.session ?? {}
+      const before: SessionMembers = record?.session ?? {}
       const { state, sid = null, refreshToken = null, endedSid } = before
       // Without a marker there may still be a cookie.
       const isKept = sid ? refreshToken === next?.refreshToken : state === 'ended' || !endpoints.isCookie
@@ -137,7 +137,7 @@ export function createSession(options: SessionOptions): Session {
         session: next ?? {
           state: 'ended',
           reason: 'logout',
-          attempt: randomText(environment),
+          generationId: randomText(environment),
           endedSid: sid ?? endedSid,
         },
         pause: null,
@@ -147,34 +147,38 @@ export function createSession(options: SessionOptions): Session {
     })
   }
 
-  async function begin(answer: TokenResult): Promise<void> {
+  async function signIn(answer: TokenResult): Promise<void> {
     // A refusal here says nothing about who was signed in before.
     if (answer instanceof SessionError)
       throw answer.code === 'signed_out' ? new SessionError('bad_answer', answer.reason) : answer
-    const session = successorOf({ state: 'unknown', attempt: randomText(environment) }, answer, randomText(environment))
-    await replace(session)
+    const session = toSuccessor(
+      { state: 'unknown', generationId: randomText(environment) },
+      answer,
+      randomText(environment),
+    )
+    await replaceSession(session)
     tokens.signIn(session)
     void flush()
   }
 
   return {
-    fetch: guardedFetch({ ...context, ...tokens }),
+    fetch: createAuthorizedFetch({ ...context, ...tokens }),
     async getAccessToken(options = {}) {
       checkOptions(options, {}, { signal: 'object' })
       return (await unlessAborted(getToken({ early: false }), options.signal)).accessToken
     },
     login: (answer) =>
       run(async (signal) => {
-        const began = beginning(environment)
+        const began = captureStart(environment)
         const members = typeof answer === 'function' ? await answer(signal) : answer
-        await begin(readGrant(members, { scheme: proofs.scheme, sentAt: began() }))
+        await signIn(parseGrant(members, { scheme: proofs.scheme, sentAt: began() }))
       }),
     async loginWithGrant(parameters, idempotencyKey = randomText(environment)) {
       checkOptions({ parameters, idempotencyKey }, { parameters: 'object', idempotencyKey: 'string' }, {})
-      await begin(await exchange(parameters, idempotencyKey))
+      await signIn(await exchange(parameters, idempotencyKey))
     },
     async logout() {
-      await replace(null)
+      await replaceSession(null)
       tokens.signOut()
       return { revoked: await flush() }
     },

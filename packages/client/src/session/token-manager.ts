@@ -2,9 +2,9 @@ import type { AccessToken } from './access-token.js'
 import { SessionError } from '../platform/errors.js'
 import type { TokenSource } from './authorized-fetch.js'
 import type { LiveSession } from './record.js'
-import type { Refresh, Seen } from './refresh-decisions.js'
+import type { Refresh, Generation } from './refresh-decisions.js'
 import type { SessionContext } from './context.js'
-import { fraction } from '../platform/timing.js'
+import { randomFraction } from '../platform/timing.js'
 import {
   createState,
   findObstacle,
@@ -45,7 +45,7 @@ export function createTokenManager(setup: TokenManagerSetup): TokenManager {
   const clock = () => ({ now: environment.now(), elapsed: environment.elapsed() })
 
   async function dispatch(event: TokenEvent): Promise<void> {
-    const { state: next, effects = [] } = reduce(state, event, { ...clock(), fraction: fraction(environment) })
+    const { state: next, effects = [] } = reduce(state, event, { ...clock(), fraction: randomFraction(environment) })
     state = next
     for (const effect of effects) {
       if (effect.type === 'emit') emit(effect.name, effect.event)
@@ -60,7 +60,7 @@ export function createTokenManager(setup: TokenManagerSetup): TokenManager {
   }
 
   /** Resolves with why there is no other token than the stale one. All callers share one refresh. */
-  function refresh(stale: Seen | null): Promise<SessionError | null> {
+  function refresh(stale: Generation | null): Promise<SessionError | null> {
     const { epoch } = state
     refreshing ??= setup
       .refresh(stale, () => findUsable(state, clock()), mayAskCookie(state))
@@ -73,13 +73,13 @@ export function createTokenManager(setup: TokenManagerSetup): TokenManager {
   }
 
   /** Resolves with a token of the session `sid` (null: any) other than `stale`. Rejects with a `SessionError`. */
-  async function renew(stale: Seen | null, sid: string | null): Promise<AccessToken> {
+  async function renew(stale: Generation | null, sid: string | null): Promise<AccessToken> {
     for (;;) {
       const error = await refresh(stale)
       const usable = current(sid)
       // A new token is returned even if it has expired: a server that issues such tokens would be asked forever.
       const token = error ? usable : state.token
-      if (token && token.attempt !== stale?.attempt) return token
+      if (token && token.generationId !== stale?.generationId) return token
       // Otherwise this refresh had started for another session.
       if (error) throw error
     }
@@ -108,7 +108,7 @@ export function createTokenManager(setup: TokenManagerSetup): TokenManager {
   async function replaceRejected(rejected: AccessToken): Promise<AccessToken | SessionError> {
     try {
       const token = current(rejected.sid)
-      return token && token.attempt !== rejected.attempt ? token : await renew(rejected, rejected.sid)
+      return token && token.generationId !== rejected.generationId ? token : await renew(rejected, rejected.sid)
     } catch (error) {
       if (error instanceof SessionError) return error
       throw error

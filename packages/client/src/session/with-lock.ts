@@ -5,7 +5,7 @@ import { within } from '../platform/timing.js'
 export type LockState = 'held' | 'taken' | 'failed'
 
 /** Runs `work` with the lock of the session. If the lock is not granted in time or does not work, runs it without. */
-export async function locked<T>(
+export async function withLock<T>(
   {
     environment,
     storage,
