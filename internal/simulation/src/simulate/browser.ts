@@ -246,7 +246,7 @@ export function createBrowser(world: BrowserWorld): Browser {
             logoutEndpoint: `${ORIGIN}/auth/logout`,
             shareAccessToken: true,
           })
-    const session = createSession({ endpoints, storage, environment, ...(proofs === null ? {} : { proofs }) })
+    const session = createSession({ endpoints, storage, environment, ...(proofs === null ? {} : { dpop: proofs }) })
     let knownSid: string | null = null
     session.on('signedOut', ({ reason }) => {
       recorder.note(clock.now(), `${name} is signed out: ${reason}`)
