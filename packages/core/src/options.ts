@@ -95,7 +95,9 @@ type InputOf<Item> = Item extends Field<infer Input, unknown, boolean> ? Input :
 type OutputOf<Item> = Item extends { readonly rule: Rule<unknown, infer Output>; readonly defaultValue: infer Default }
   ? Item extends Field<unknown, unknown, true>
     ? Output
-    : Output | Extract<Default, Output | undefined>
+    : undefined extends Default
+      ? Output | undefined
+      : Output
   : never
 
 /** What a caller passes: required options, and the others, which may be missing or undefined. */

@@ -25,9 +25,9 @@ export {
   toPage,
 } from './store/list-page.js'
 export { type ConditionalStatements, conditionalWrites } from './store/conditional-writes.js'
-export { FAMILY_COLUMNS, type FamilyRow, fromRow, toCurrentColumns, toRow } from './store/family-row.js'
+export { FAMILY_COLUMNS, type FamilyRow, fromRow, toCurrentColumns, toRow, toValues } from './store/family-row.js'
 export { purgeInSteps, type PurgeStatements, type TableRange } from './store/purge.js'
-export { type ConflictPolicy, errorCode, retryOnConflict } from './store/retry.js'
+export { type ConflictPolicy, errorCode, errorMessage, retryOnConflict } from './store/retry.js'
 
 export interface ListQuery {
   /** 1 to 1024 bytes. */

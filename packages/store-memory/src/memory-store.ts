@@ -1,7 +1,7 @@
-import { setImmediate } from 'node:timers/promises'
 import type { Claim, FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import { declareOptions, integer, type OptionsOf, withDefault } from '@baton/core/options'
 import { applyRevocation, applyRotation, deletableAt, pageOf } from '@baton/core/store'
+import { createCleaner } from './cleaner.js'
 import { subjectIndex } from './subject-index.js'
 
 const OPTIONS = declareOptions({
@@ -11,27 +11,29 @@ const OPTIONS = declareOptions({
 
 export type MemoryStoreOptions = OptionsOf<typeof OPTIONS>
 
-/** Each write of a new entry checks so many old ones, so that dead entries are found within a fraction of a round. */
-const CHECKS_PER_ENTRY = 4
-/** A purge checks so many entries, which takes about a millisecond, before it lets other work run. */
-const CHECKS_PER_TURN = 1000
-
 /**
  * Stores families in this process, for tests, development and programs that may lose all sessions when they stop. Every method except
  * `purge` is one uninterrupted step. Deletes dead families by itself: an app need not call `purge`. Returned records are frozen.
+ *
+ * @example
+ * ```ts
+ * import { createRefreshTokens } from '@baton/core'
+ * import { memoryStore } from '@baton/store-memory'
+ *
+ * const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['a secret of at least thirty-two bytes'] })
+ * ```
  */
 export function memoryStore(options: MemoryStoreOptions = {}): TokenStore {
   const { maxFamilies } = OPTIONS.parse('memoryStore', options)
   const families = new Map<FamilyId, FamilyRecord>()
   const subjects = subjectIndex()
   const claims = new Map<string, Claim>()
-  const deleteIfExpired = ({ key, expiresAt }: Claim, now: number) => expiresAt <= now && claims.delete(key)
-  const checkSomeFamilies = inRounds(families, deleteIfDead)
-  const checkSomeClaims = inRounds(claims, deleteIfExpired)
-  /** A search for dead families finds none before, unless one is created or revoked. Else each rejected `create` would search. */
+  const familyCleaner = createCleaner(families, deleteIfDead)
+  const claimCleaner = createCleaner(claims, ({ key, expiresAt }, now) => expiresAt <= now && claims.delete(key))
+  /** Before this instant no family can be deleted, unless one is created or revoked. Spares a search in each rejected `create`. */
   let fullUntil = -Infinity
 
-  function put(record: FamilyRecord): FamilyRecord {
+  const put = (record: FamilyRecord): FamilyRecord => {
     families.set(record.id, deepFreeze(record))
     return record
   }
@@ -53,7 +55,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): TokenStore {
     async create(record, now) {
       const stored = families.get(record.id)
       if (stored !== undefined) return stored
-      checkSomeFamilies(now)
+      familyCleaner.checkSome(now)
       if (families.size >= maxFamilies && now >= fullUntil) fullUntil = deleteAllDead(now)
       if (families.size >= maxFamilies)
         throw new Error(
@@ -75,57 +77,28 @@ export function memoryStore(options: MemoryStoreOptions = {}): TokenStore {
 
     async revoke(id, revocation) {
       const record = families.get(id)
-      if (record === undefined) return null
       fullUntil = -Infinity
-      return put(applyRevocation(record, structuredClone(revocation)))
+      return record === undefined ? null : put(applyRevocation(record, structuredClone(revocation)))
     },
 
     async list(query) {
-      const records = [...subjects.of(query.subject)].flatMap((id) => families.get(id) ?? [])
+      const records = [...subjects.get(query.subject)].flatMap((id) => families.get(id) ?? [])
       return pageOf(records, query)
     },
 
     async purge(now, limit) {
-      const count = await purgeFrom(families, (record) => deleteIfDead(record, now), limit)
-      return count + (await purgeFrom(claims, (claim) => deleteIfExpired(claim, now), limit - count))
+      const count = await familyCleaner.purge(now, limit)
+      return count + (await claimCleaner.purge(now, limit - count))
     },
 
     async remember({ key, by, expiresAt }, now) {
-      checkSomeClaims(now)
+      claimCleaner.checkSome(now)
       const stored = claims.get(key)
       if (stored !== undefined && stored.expiresAt > now) return stored.by
       claims.set(key, { key, by, expiresAt })
       return by
     },
   }
-}
-
-/** Returns a function that checks the next few entries at each call, and begins again after the last. */
-function inRounds<Value>(map: Map<unknown, Value>, check: (value: Value, now: number) => void): (now: number) => void {
-  let round = map.entries()
-  return (now) => {
-    for (let checks = 0; checks < CHECKS_PER_ENTRY; checks += 1) {
-      const step = round.next()
-      if (step.done) {
-        round = map.entries()
-        return
-      }
-      check(step.value[1], now)
-    }
-  }
-}
-
-/** Deletes up to `limit` entries. A million checks in one turn would delay other work by half a second. */
-async function purgeFrom<Value>(map: Map<unknown, Value>, purge: (value: Value) => boolean, limit: number) {
-  let count = 0
-  let checks = 0
-  for (const value of map.values()) {
-    if (count === limit) break
-    if (purge(value)) count += 1
-    checks += 1
-    if (checks % CHECKS_PER_TURN === 0) await setImmediate()
-  }
-  return count
 }
 
 function deepFreeze<Value>(value: Value): Value {

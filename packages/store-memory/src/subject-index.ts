@@ -1,33 +1,21 @@
 import type { FamilyId } from '@baton/core'
 
-/** Knows the families of each subject. */
-export interface SubjectIndex {
-  add(subject: string, id: FamilyId): void
-  remove(subject: string, id: FamilyId): void
-  of(subject: string): Iterable<FamilyId>
-}
-
-/** Most subjects have one family, and a set for each of them would weigh as much as the family itself. */
-export function subjectIndex(): SubjectIndex {
+/** Returns an index of families by subject. Most subjects have one family, and a set for each would take as much memory as the family. */
+export function subjectIndex() {
   const entries = new Map<string, FamilyId | Set<FamilyId>>()
   return {
-    add(subject, id) {
+    add(subject: string, id: FamilyId): void {
       const entry = entries.get(subject)
       if (entry === undefined || entry === id) entries.set(subject, id)
       else if (typeof entry === 'string') entries.set(subject, new Set([entry, id]))
       else entry.add(id)
     },
-    remove(subject, id) {
+    remove(subject: string, id: FamilyId): void {
       const entry = entries.get(subject)
-      if (entry === undefined) return
-      if (typeof entry === 'string') {
-        if (entry === id) entries.delete(subject)
-        return
-      }
-      entry.delete(id)
-      if (entry.size === 0) entries.delete(subject)
+      if (entry instanceof Set) entry.delete(id)
+      if (entry === id || (entry instanceof Set && entry.size === 0)) entries.delete(subject)
     },
-    of(subject) {
+    get(subject: string): Iterable<FamilyId> {
       const entry = entries.get(subject) ?? []
       return typeof entry === 'string' ? [entry] : entry
     },

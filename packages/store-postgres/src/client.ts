@@ -26,14 +26,6 @@ export function assertQueryable(db: unknown): asserts db is Queryable {
     throw mustBe('connected, got a Client that is not; await client.connect() first')
 }
 
-/** Asserts that everything written through `db` is part of one transaction: it is a Client and not a Pool. */
-export function assertSingleConnection(db: unknown): asserts db is Queryable {
-  assertQueryable(db)
-  const fix = 'use const client = await pool.connect()'
-  if (isPool(db))
-    throw new ConfigurationError('client', `must be the Client that runs the transaction, got a Pool; ${fix}`)
-}
-
 /** A Pool has several connections; a Client has one, which may be in a transaction. */
 export function isPool(db: Queryable): boolean {
   return 'totalCount' in db

@@ -1,22 +1,23 @@
 import { createHash } from 'node:crypto'
-import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
+import { ConfigurationError, type FamilyId, type FamilyRecord, type TokenStore } from '@baton/core'
 import { boolean, declareOptions, type OptionsOf, withDefault } from '@baton/core/options'
 import {
   batchCalls,
   conditionalWrites,
   decodeCursor,
   errorCode,
-  FAMILY_COLUMNS,
+  errorMessage,
   type FamilyRow,
   fromRow,
   purgeInSteps,
   retryOnConflict,
+  type RotateCommand,
   toPage,
-  toRow,
+  toValues,
 } from '@baton/core/store'
-import { assertQueryable, assertSingleConnection, isPool, type Queryable, queueQueries, runQuery } from './client.js'
+import { assertQueryable, isPool, type Queryable, queueQueries, runQuery } from './client.js'
 import { migrate, quoted, schemaName } from './schema.js'
-import { rotateManyParameters, rotateParameters, type StatementName, statementsOn, type Swap } from './statements.js'
+import { rotateManyParameters, type StatementName, statementsOn, type Swap } from './statements.js'
 
 const OPTIONS = declareOptions({
   /** The schema of the tables. Default `baton`. */
@@ -80,7 +81,9 @@ function createStore(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, r
     try {
       return await policy(() => runQuery(queue, query))
     } catch (error) {
-      throw TABLES_MISSING.includes(errorCode(error)) ? tablesMissing(schema, error) : error
+      if (!TABLES_MISSING.includes(errorCode(error))) throw error
+      const message = `schema ${schema} lacks the tables of this @baton/store-postgres (${errorMessage(error)})`
+      throw new Error(`${message}; call await store.migrate() once, or run migrationSql()`, { cause: error })
     }
   }
 
@@ -102,7 +105,8 @@ function createStore(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, r
 
   const find = async (id: FamilyId) => (await readOnPrimary('find', [id]))[0] ?? null
 
-  const rotateOne = (swap: Swap) => runForRecord('rotate', rotateParameters(swap))
+  const rotateOne = ({ id, expect, next, now }: RotateCommand) =>
+    runForRecord('rotate', [id, expect, now, next?.verifier, next === null ? null : JSON.stringify(next)])
 
   /** Returns null for swaps that do not apply, and for those of rows that another transaction is writing. */
   async function rotateMany(swaps: readonly Swap[]): Promise<PromiseSettledResult<FamilyRecord | null>[]> {
@@ -121,23 +125,18 @@ function createStore(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, r
   async function* pageRanges(from: number) {
     const { rows } = await run('countPages', [])
     const count = Number((rows[0] as { pages: unknown }).pages)
-    for (let page = from; page < count; page += PAGES_PER_RANGE)
-      yield { from: page, to: Math.min(page + PAGES_PER_RANGE, count) }
+    for (let page = from; page < count; page += PAGES_PER_RANGE) yield { from: page, to: page + PAGES_PER_RANGE }
   }
 
   return {
     find,
 
     ...conditionalWrites({
-      async insert(record) {
-        const row = toRow(record)
-        const values = FAMILY_COLUMNS.map((name) => row[name])
-        return runForRecord('insert', values)
-      },
-      async rotate({ id, expect, next, now }, attempt) {
-        if (next === null) return runForRecord('renew', [id, expect, now])
-        return (attempt === 1 && isPool(db) ? rotateInBatch : rotateOne)({ id, expect, next, now })
-      },
+      insert: (record) => runForRecord('insert', toValues(record)),
+      rotate: ({ next, ...command }, attempt) =>
+        next !== null && attempt === 1 && isPool(db)
+          ? rotateInBatch({ ...command, next })
+          : rotateOne({ ...command, next }),
       revoke: (id, revocation) => runForRecord('revoke', [id, JSON.stringify(revocation)]),
       find,
       caller: 'postgresStore',
@@ -147,16 +146,16 @@ function createStore(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, r
     async list({ subject, cursor, limit, now }) {
       const { createdAt, id } = decodeCursor(cursor)
       const families = await readOnPrimary('list', [subject, createdAt, id, now, limit + 1])
-      // SQL promises an order for the inner SELECT only.
-      return toPage(families.sort(compareInListOrder), limit)
+      // Sorted as in the statement, because SQL promises no order for an outer SELECT. Ids are ASCII, so JavaScript sorts them as "C".
+      families.sort((a, b) => b.grant.createdAt - a.grant.createdAt || (a.id < b.id ? 1 : -1))
+      return toPage(families, limit)
     },
 
     purge: purgeInSteps({
       maxRows: MAX_ROWS_PER_DELETE,
-      deleteByIndex: [
-        (now, limit) => runForCount('deleteKeys', [now, limit]),
-        (now, limit) => runForCount('deleteExpired', [now, limit]),
-      ],
+      deleteByIndex: (['deleteKeys', 'deleteExpired'] as const).map(
+        (name) => (now, limit) => runForCount(name, [now, limit]),
+      ),
       ranges: pageRanges,
       deleteInRange: ({ from, to }, now, limit) =>
         runForCount('deleteInPages', [now, limit, `(${String(from)},0)`, `(${String(to)},0)`]),
@@ -170,38 +169,25 @@ function createStore(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, r
     migrate: () => migrate(queue, schema),
 
     within(client) {
-      assertSingleConnection(client)
+      assertQueryable(client)
+      const fix = 'use const client = await pool.connect()'
+      if (isPool(client))
+        throw new ConfigurationError('client', `must be the Client that runs the transaction, got a Pool; ${fix}`)
       return createStore(client, options, runOnce)
     },
   }
 }
 
-/** As the statement sorts: newest first, ties by descending id. Ids are ASCII, which sorts as the collation C does. */
-function compareInListOrder(one: FamilyRecord, other: FamilyRecord): number {
-  if (one.grant.createdAt !== other.grant.createdAt) return other.grant.createdAt - one.grant.createdAt
-  return one.id < other.id ? 1 : -1
-}
-
-const SERIALIZATION_FAILURE = '40001'
-const TRANSACTION_ABORTED = '25P02'
-
 type Retry = <Result>(run: () => Promise<Result>) => Promise<Result>
 
 /** Runs a statement again that the server rolled back because of a concurrent write. */
-const retryOnSerializationFailure: Retry = async (run) => {
-  let conflict: unknown
-  const isConflict = (error: unknown) => {
-    if (errorCode(error) !== SERIALIZATION_FAILURE) return false
-    conflict ??= error
-    return true
-  }
-  try {
-    return await retryOnConflict(run, { maxAttempts: 10, isConflict })
-  } catch (error) {
+const retryOnSerializationFailure: Retry = (run) =>
+  retryOnConflict(run, {
+    maxAttempts: 10,
+    isConflict: (error) => errorCode(error) === '40001',
     // A Client may be in a transaction of the caller, which the conflict has ended.
-    throw errorCode(error) === TRANSACTION_ABORTED ? (conflict ?? error) : error
-  }
-}
+    isConsequence: (error) => errorCode(error) === '25P02',
+  })
 
 /** In a transaction of the caller, only the whole transaction could run again. */
 const runOnce: Retry = (run) => run()
@@ -209,15 +195,5 @@ const runOnce: Retry = (run) => run()
 /** No such table, schema or column. */
 const TABLES_MISSING = ['42P01', '3F000', '42703']
 
-function tablesMissing(schema: string, cause: unknown): Error {
-  const message = cause instanceof Error ? cause.message : String(cause)
-  return new Error(
-    `schema ${schema} lacks the tables of this @baton/store-postgres (${message}); call await store.migrate() once, or run migrationSql()`,
-    { cause },
-  )
-}
-
 /** Returns a name that stands for this text only, on every connection and in every version of this package. */
-function nameOf(text: string): string {
-  return `baton_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`
-}
+const nameOf = (text: string) => `baton_${createHash('sha256').update(text).digest('hex').slice(0, 32)}`

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@baton/core'
 import { matching } from '@baton/core/options'
-import { errorCode } from '@baton/core/store'
+import { errorCode, errorMessage } from '@baton/core/store'
 import { type Queryable, runQuery } from './client.js'
 
 const OLDEST_SERVER = 14
@@ -120,7 +120,13 @@ async function readState(db: Queryable, schema: string): Promise<{ schemaExists:
     throw new Error(
       `the server is PostgreSQL ${String(server)}; @baton/store-postgres needs ${String(OLDEST_SERVER)} or newer`,
     )
-  const version = row.versions ? await readVersion(db, schema) : 0
+  const query = { text: `SELECT max(version) AS version FROM ${quoted(schema)}.schema_versions` }
+  const found =
+    row.versions &&
+    (await runQuery(db, query).catch((cause: unknown) => {
+      throw failure(`cannot read the version of schema ${schema}`, cause)
+    }))
+  const version = found ? Number((found.rows[0] as { version: unknown }).version) : 0
   if (version > NEWEST)
     throw new Error(
       `schema ${schema} has version ${String(version)} and this @baton/store-postgres knows none above ${String(NEWEST)}; update the package, nothing was changed`,
@@ -128,26 +134,15 @@ async function readState(db: Queryable, schema: string): Promise<{ schemaExists:
   return { schemaExists: row.schema, version }
 }
 
-async function readVersion(db: Queryable, schema: string): Promise<number> {
-  try {
-    const text = `SELECT max(version) AS version FROM ${quoted(schema)}.schema_versions`
-    const { rows } = await runQuery(db, { text })
-    return Number((rows[0] as { version: unknown }).version)
-  } catch (cause) {
-    throw failure(`cannot read the version of schema ${schema}`, cause)
-  }
-}
-
-const FORBIDDEN = '42501'
 /** The schema has other tables, columns or rows of these names. */
 const NAMES_TAKEN = ['42P07', '42703', '42804', '23505', '42809']
 
 function failure(what: string, cause: unknown): Error {
-  const message = `${what}: ${cause instanceof Error ? cause.message : String(cause)}`
   const code = errorCode(cause)
-  if (NAMES_TAKEN.includes(code))
-    return new Error(`${message}; give Baton a schema of its own, with the option schema`, { cause })
-  if (code === FORBIDDEN)
-    return new Error(`${message}; migrate as the owner, or run migrationSql() yourself`, { cause })
-  return new Error(message, { cause })
+  const isForbidden = code === '42501'
+  const fix = isForbidden
+    ? 'migrate as the owner, or run migrationSql() yourself'
+    : 'give Baton a schema of its own, with the option schema'
+  const message = `${what}: ${errorMessage(cause)}`
+  return new Error(isForbidden || NAMES_TAKEN.includes(code) ? `${message}; ${fix}` : message, { cause })
 }

@@ -10,10 +10,8 @@ export function statementsOn(schema: string) {
   const names = FAMILY_COLUMNS.map((name) => `"${name}"`)
   const columns = names.join(', ')
   const places = names.map((_, index) => `$${String(index + 1)}`).join(', ')
-  const applies = 'id = $1 AND verifier = $2 AND revocation IS NULL AND expires_at > $3::bigint'
   const renewedAt = (now: string) =>
     `expires_at = LEAST(${now} + coalesce(idle_ms, absolute_expires_at), absolute_expires_at)`
-  const renewed = renewedAt('$3::bigint')
   // Always returns a row, which says whether the server is a standby: a standby may lack a family that exists.
   const onPrimary = (rows: string) =>
     `SELECT pg_is_in_recovery() AS is_standby, ${columns} FROM (SELECT) AS server LEFT JOIN ${rows}`
@@ -27,7 +25,8 @@ export function statementsOn(schema: string) {
   return {
     insert: `INSERT INTO ${families} (${columns}) VALUES (${places}) ON CONFLICT (id) DO NOTHING RETURNING ${columns}`,
     find: onPrimary(`${families} ON id = $1`),
-    rotate: `UPDATE ${families} SET ${renewed}, verifier = $4, "current" = $5 WHERE ${applies} RETURNING ${columns}`,
+    rotate: `UPDATE ${families} SET ${renewedAt('$3::bigint')}, verifier = coalesce($4, verifier), "current" = coalesce($5, "current")
+      WHERE id = $1 AND verifier = $2 AND revocation IS NULL AND expires_at > $3::bigint RETURNING ${columns}`,
     // Skips rows that another transaction writes, so that no rotation waits for the writer of another family.
     rotateMany: `UPDATE ${families} SET ${renewedAt('swap.now')}, verifier = swap.verifier, "current" = swap."current"
       FROM json_to_recordset($1) AS swap (id text, expect text, now bigint, verifier text, "current" text)
@@ -35,7 +34,6 @@ export function statementsOn(schema: string) {
         AND ${families}.id = ANY (ARRAY(
           SELECT id FROM ${families} WHERE id = ANY ($2::text[]) FOR NO KEY UPDATE SKIP LOCKED))
       RETURNING ${names.map((name) => `${families}.${name}`).join(', ')}`,
-    renew: `UPDATE ${families} SET ${renewed} WHERE ${applies} RETURNING ${columns}`,
     revoke: `UPDATE ${families} SET revocation = $2
       WHERE id = $1 AND revocation IS NULL RETURNING ${columns}`,
     list: onPrimary(`(SELECT ${columns} FROM ${families} WHERE subject = $1 AND (created_at, id) < ($2::bigint, $3)
@@ -56,11 +54,6 @@ export function statementsOn(schema: string) {
 /** A rotation that makes a successor. */
 export interface Swap extends RotateCommand {
   readonly next: CurrentToken
-}
-
-/** Returns the parameters of `rotate`. */
-export function rotateParameters({ id, expect, next, now }: Swap): unknown[] {
-  return [id, expect, now, next.verifier, JSON.stringify(next)]
 }
 
 /** Returns the parameters of `rotateMany`: the swaps as JSON, and their families. */

@@ -1,4 +1,5 @@
-import { batchCalls, type CallResult } from '@baton/core/store'
+import { ConfigurationError } from '@baton/core'
+import { assertClient, batchCalls, type CallResult } from '@baton/core/store'
 import { integerToText, RecordFormatError } from './codec.js'
 import type { Script } from './scripts.lua.js'
 
@@ -18,17 +19,25 @@ export interface NodeRedisClient {
 
 export type RedisClient = IoRedisClient | NodeRedisClient
 
-/** The number of replicas that must have a write, and how long to wait for them. */
-export interface ReplicaQuorum {
-  readonly count: number
-  readonly timeoutSeconds: number
+/** Asserts that `client` can run the commands of the store. */
+export function assertRedisClient(client: unknown): asserts client is RedisClient {
+  assertClient(client, {
+    option: 'client',
+    expected:
+      'a Redis or Cluster of ioredis, or a connected client of redis (createClient, createCluster, createSentinel)',
+    methods: [['evalsha', 'evalSha']],
+  })
+  if (('isPipeline' in client && client.isPipeline === true) || 'execAsPipeline' in client)
+    throw new ConfigurationError('client', 'must not be a pipeline; pass the client that created it')
+  const mode = 'mode' in client ? client.mode : undefined
+  if (mode === 'subscriber' || mode === 'monitor')
+    throw new ConfigurationError('client', `must not be in ${mode} mode; pass another connection, such as duplicate()`)
 }
 
 /** Runs a script on one key: one EVALSHA, and one EVAL if the server does not have the script. */
 export type Run = (script: Script, key: string, ...args: (string | number)[]) => Promise<unknown>
 
-interface ScriptCall {
-  readonly sha: string
+interface ScriptCall extends Script {
   readonly key: string
   readonly args: string[]
 }
@@ -36,7 +45,7 @@ interface ScriptCall {
 /** What differs between the drivers. */
 interface Driver {
   evalsha(call: ScriptCall): Promise<unknown>
-  eval(lua: string, key: string, args: string[]): Promise<unknown>
+  eval(call: ScriptCall): Promise<unknown>
   /**
    * Sends the script and WAIT on one connection, in one write: a WAIT alone on a new connection has no write to wait for, and succeeds
    * at once. Resolves with both replies.
@@ -46,36 +55,32 @@ interface Driver {
   reconnect(): void
 }
 
-export function isIoRedis(client: RedisClient): client is IoRedisClient {
-  return 'evalsha' in client
-}
-
 /** Returns true for what `createSentinel` of node-redis returns. */
 export function isNodeRedisSentinel(client: object): boolean {
   return 'getSentinelNode' in client && 'getMasterNode' in client
 }
 
 /** Returns two ways to run a script with a client: `runReplicated` rejects unless enough replicas have confirmed the write. */
-export function createRunners(client: RedisClient, quorum?: ReplicaQuorum): { run: Run; runReplicated: Run } {
-  const driver = isIoRedis(client) ? ioRedis(client) : nodeRedis(client)
+export function createRunners(
+  client: RedisClient,
+  quorum?: { readonly count: number; readonly timeoutSeconds: number },
+) {
+  const driver = 'evalsha' in client ? ioRedis(client) : nodeRedis(client)
 
-  async function evaluate({ sha, lua }: Script, key: string, args: string[]): Promise<unknown> {
-    try {
-      return await driver.evalsha({ sha, key, args })
-    } catch (error) {
-      if (startsWith(error, 'NOSCRIPT')) return driver.eval(lua, key, args)
+  const evaluate = (call: ScriptCall): Promise<unknown> =>
+    driver.evalsha(call).catch((error: unknown) => {
+      if (hasMessage(error, /^NOSCRIPT/)) return driver.eval(call)
       throw error
-    }
-  }
+    })
 
-  async function evaluateThenWait(script: Script, key: string, args: string[]): Promise<unknown> {
-    if (quorum === undefined) return evaluate(script, key, args)
+  async function evaluateThenWait(call: ScriptCall): Promise<unknown> {
+    if (quorum === undefined) return evaluate(call)
     const timeoutMs = Math.round(quorum.timeoutSeconds * 1000)
-    const attempt = () => driver.evalshaThenWait({ sha: script.sha, key, args }, quorum.count, timeoutMs)
+    const attempt = () => driver.evalshaThenWait(call, quorum.count, timeoutMs)
     const [reply, confirmed] = await attempt().catch(async (error: unknown) => {
-      if (!startsWith(error, 'NOSCRIPT') && !startsWith(error, 'MOVED')) throw error
+      if (!hasMessage(error, /^(NOSCRIPT|MOVED)/)) throw error
       // Sent alone, the script is loaded, and the driver learns which node of the cluster has its slot.
-      await evaluate(script, key, args)
+      await evaluate(call)
       return attempt()
     })
     if (typeof confirmed === 'number' && confirmed >= quorum.count) return reply
@@ -86,9 +91,10 @@ export function createRunners(client: RedisClient, quorum?: ReplicaQuorum): { ru
   }
 
   function explain(error: unknown, key: string): unknown {
-    if (startsWith(error, 'WRONGTYPE'))
+    if (hasMessage(error, /^WRONGTYPE/))
       return new RecordFormatError(`the key ${key} holds something that is not of @baton/store-redis`, { cause: error })
-    if (!isFromReplica(error)) return error
+    // Redis before 7.0 puts the error of a command within a script into a message of its own.
+    if (!hasMessage(error, /(?:^|-)READONLY /)) return error
     driver.reconnect()
     return new Error(
       'the server is a replica and accepts no writes (READONLY): the client reconnects; if this persists, connect it to the primary',
@@ -96,45 +102,38 @@ export function createRunners(client: RedisClient, quorum?: ReplicaQuorum): { ru
     )
   }
 
-  const runWith = (runScript: typeof evaluate): Run => {
+  function runWith(send: typeof evaluate): Run {
     return async (script, key, ...args) => {
-      try {
-        const texts = args.map((argument) => (typeof argument === 'number' ? integerToText(argument) : argument))
-        return await runScript(script, key, texts)
-      } catch (error) {
+      const texts = args.map((argument) => (typeof argument === 'number' ? integerToText(argument) : argument))
+      return send({ ...script, key, args: texts }).catch((error: unknown) => {
         throw explain(error, key)
-      }
+      })
     }
   }
   return { run: runWith(evaluate), runReplicated: runWith(evaluateThenWait) }
 }
 
-/** Redis before 7.0 puts the error of a command within a script into a message of its own. */
-function isFromReplica(error: unknown): boolean {
-  return error instanceof Error && /(?:^|-)READONLY /.test(error.message)
+function hasMessage(error: unknown, pattern: RegExp): boolean {
+  return error instanceof Error && pattern.test(error.message)
 }
 
-function startsWith(error: unknown, code: string): boolean {
-  return error instanceof Error && error.message.startsWith(code)
-}
-
-/** Members of ioredis that are not in the public types, because their types differ between its versions. */
-interface IoRedisPipeline {
-  evalsha(sha: string, numberOfKeys: number, ...keysAndArguments: string[]): unknown
-  call(command: string, ...args: string[]): unknown
-  exec(): Promise<[error: Error | null, reply?: unknown][] | null>
-}
-interface IoRedisConnection {
+/** `client` with members that are not in the public type, because their types differ between versions of ioredis. */
+interface IoRedisInternals extends IoRedisClient {
+  pipeline(): ReturnType<IoRedisClient['pipeline']> & {
+    call(command: string, ...args: string[]): unknown
+    exec(): Promise<[error: Error | null, reply?: unknown][] | null>
+  }
   readonly status?: unknown
   disconnect?(reconnect: boolean): void
 }
 
-function ioRedis(client: IoRedisClient): Driver {
+function ioRedis(publicClient: IoRedisClient): Driver {
+  const client = publicClient as IoRedisInternals
   const isCluster = 'nodes' in client
-  const evalsha = ({ sha, key, args }: ScriptCall) => client.evalsha(sha, 1, key, ...args)
+  const evalsha = async ({ sha, key, args }: ScriptCall) => client.evalsha(sha, 1, key, ...args)
 
   async function sendPipeline(calls: readonly ScriptCall[]): Promise<CallResult<unknown>[]> {
-    const pipeline = client.pipeline() as IoRedisPipeline
+    const pipeline = client.pipeline()
     for (const { sha, key, args } of calls) pipeline.evalsha(sha, 1, key, ...args)
     const replies = (await pipeline.exec()) ?? []
     return replies.map(([error, reply]) => {
@@ -148,9 +147,9 @@ function ioRedis(client: IoRedisClient): Driver {
     // One write for all calls of a batch: a write wakes the server, which costs this process more than the commands. The keys of a
     // cluster are on several servers.
     evalsha: isCluster ? evalsha : batchCalls(sendPipeline, { max: Infinity, runOne: evalsha }),
-    eval: (lua, key, args) => client.eval(lua, 1, key, ...args),
+    eval: ({ lua, key, args }) => client.eval(lua, 1, key, ...args),
     async evalshaThenWait({ sha, key, args }, count, timeoutMs) {
-      const pipeline = client.pipeline() as IoRedisPipeline
+      const pipeline = client.pipeline()
       pipeline.evalsha(sha, 1, key, ...args)
       pipeline.call('WAIT', String(count), String(timeoutMs))
       const [write, wait] = (await pipeline.exec()) ?? []
@@ -159,28 +158,27 @@ function ioRedis(client: IoRedisClient): Driver {
       return [write?.[1], wait?.[1]]
     },
     reconnect() {
-      const connection = client as IoRedisClient & IoRedisConnection
-      if (!isCluster && connection.status === 'ready') connection.disconnect?.(true)
+      if (!isCluster && client.status === 'ready') client.disconnect?.(true)
     },
   }
 }
 
-/** Members of node-redis that are not in the public types, because their types differ between its versions. */
-interface NodeRedisPipeline {
-  evalSha(sha: string, options: { keys: string[]; arguments: string[] }): unknown
-  wait(replicas: number, timeoutMs: number): unknown
-  execAsPipeline(): Promise<unknown[]>
-}
-interface NodeRedisConnection {
+/** `client` with members that are not in the public type, because their types differ between versions of node-redis. */
+interface NodeRedisInternals extends NodeRedisClient {
+  multi(): ReturnType<NodeRedisClient['multi']> & {
+    wait(replicas: number, timeoutMs: number): unknown
+    execAsPipeline(): Promise<unknown[]>
+  }
   sendCommand?(command: string[]): Promise<unknown>
 }
 
-function nodeRedis(client: NodeRedisClient): Driver {
+function nodeRedis(publicClient: NodeRedisClient): Driver {
+  const client = publicClient as NodeRedisInternals
   return {
-    evalsha: ({ sha, key, args }) => client.evalSha(sha, { keys: [key], arguments: args }),
-    eval: (lua, key, args) => client.eval(lua, { keys: [key], arguments: args }),
+    evalsha: async ({ sha, key, args }) => client.evalSha(sha, { keys: [key], arguments: args }),
+    eval: ({ lua, key, args }) => client.eval(lua, { keys: [key], arguments: args }),
     async evalshaThenWait({ sha, key, args }, count, timeoutMs) {
-      const pipeline = client.multi() as NodeRedisPipeline
+      const pipeline = client.multi()
       pipeline.evalSha(sha, { keys: [key], arguments: args })
       pipeline.wait(count, timeoutMs)
       const [write, wait] = await pipeline.execAsPipeline()
@@ -188,9 +186,8 @@ function nodeRedis(client: NodeRedisClient): Driver {
     },
     reconnect() {
       if ('nodeClient' in client || isNodeRedisSentinel(client)) return
-      const connection = client as NodeRedisClient & NodeRedisConnection
       // The client has no method to reconnect. After QUIT the server closes the connection, and the client opens another one.
-      connection.sendCommand?.(['QUIT']).catch(() => undefined)
+      client.sendCommand?.(['QUIT']).catch(() => undefined)
     },
   }
 }

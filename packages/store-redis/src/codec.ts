@@ -1,5 +1,5 @@
 import type { FamilyRecord } from '@baton/core'
-import { decodeFormat1, FORMAT_1 } from './format-1.js'
+import { decodeFormat1, FORMAT_1, INTEGER, TEXT, toLifetime } from './format-1.js'
 
 /**
  * A family is one string of three lines: what scripts compare and compute, then the current token and the grant as packed JSON.
@@ -12,8 +12,6 @@ import { decodeFormat1, FORMAT_1 } from './format-1.js'
  */
 export const FORMAT = '2'
 
-const TEXT = '([^|\\n]*)'
-const INTEGER = '(-?\\d+)'
 /** JSON.stringify escapes line feeds, but not U+2028, which the dot of a pattern does not match. */
 const LINE = '([^\\n]*)'
 
@@ -76,9 +74,7 @@ export function integerToText(value: number): string {
 }
 
 /** Returns true for a record in the format of an earlier version, which `decode` reads and scripts do not change. */
-export function isEarlierFormat(text: string): boolean {
-  return text.startsWith(`${FORMAT_1}|`)
-}
+export const isEarlierFormat = (text: string): boolean => text.startsWith(`${FORMAT_1}|`)
 
 /** Returns the record. A member that was added to the type since it was written is absent. Throws `RecordFormatError` for other text. */
 export function decode(id: FamilyRecord['id'], text: string): FamilyRecord {
@@ -103,11 +99,7 @@ function decodeFormat2(id: FamilyRecord['id'], text: string): object | null {
     id,
     current: { ...unpack(current, CURRENT), verifier },
     grant: unpack(grant, GRANT),
-    lifetime: {
-      idleMs: idleMs === undefined ? null : Number(idleMs),
-      absoluteExpiresAt: Number(absoluteExpiresAt),
-      keepUntil: Number(keepUntil),
-    },
+    lifetime: toLifetime(idleMs, absoluteExpiresAt, keepUntil),
     expiresAt: Number(expiresAt),
     revocation: revocation === '' ? null : (JSON.parse(revocation) as unknown),
   }

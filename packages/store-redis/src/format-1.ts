@@ -8,22 +8,11 @@ import type { FamilyRecord } from '@baton/core'
  */
 export const FORMAT_1 = '1'
 
-const TEXT = '([^|\\n]*)'
-const INTEGER = '(-?\\d+)'
+export const TEXT = '([^|\\n]*)'
+export const INTEGER = '(-?\\d+)'
 const HEAD = [FORMAT_1, TEXT, INTEGER, TEXT, TEXT, INTEGER, TEXT, INTEGER, `${INTEGER}?`, INTEGER, INTEGER].join('\\|')
 const REVOCATION = '(?:([^|\\n,]*),(-?\\d+),([a-z_]+))?'
 const RECORD = new RegExp(`^${HEAD}\\|${REVOCATION}\\n(.*)$`, 's')
-
-type Body = [
-  subject: string,
-  clientId: string,
-  scope: string,
-  createdAt: number,
-  audience?: readonly string[],
-  boundKey?: string | null,
-  offline?: 0 | 1,
-  metadata?: Readonly<Record<string, unknown>>,
-]
 
 /** Returns a record with the members that it had then, or null for anything but a record in this format. */
 export function decodeFormat1(id: FamilyRecord['id'], text: string): object | null {
@@ -31,9 +20,9 @@ export function decodeFormat1(id: FamilyRecord['id'], text: string): object | nu
   if (match === null) return null
   const [, verifier, generation, nonce, keyId, rotatedAt, retryKey, expiresAt, idleMs, ...rest] = match
   const [absoluteExpiresAt, keepUntil, revocationId, revokedAt, reason, json = ''] = rest
-  const [subject, clientId, scope, createdAt, audience = [], boundKey = null, offline = 0, metadata = {}] = JSON.parse(
-    json,
-  ) as Body
+  const body = JSON.parse(json) as readonly unknown[]
+  const [subject, clientId, scope, createdAt, audience = [], boundKey = null, offline = 0, metadata = {}] = body
+  const confirmation = typeof boundKey === 'string' ? toConfirmation(boundKey) : null
   return {
     id,
     current: {
@@ -44,23 +33,19 @@ export function decodeFormat1(id: FamilyRecord['id'], text: string): object | nu
       rotatedAt: Number(rotatedAt),
       retryKey: retryKey === '' ? null : retryKey,
     },
-    grant: {
-      subject,
-      clientId,
-      scope,
-      audience,
-      confirmation: boundKey === null ? null : toConfirmation(boundKey),
-      offline: offline === 1,
-      metadata,
-      createdAt,
-    },
-    lifetime: {
-      idleMs: idleMs === undefined ? null : Number(idleMs),
-      absoluteExpiresAt: Number(absoluteExpiresAt),
-      keepUntil: Number(keepUntil),
-    },
+    grant: { subject, clientId, scope, audience, confirmation, offline: offline === 1, metadata, createdAt },
+    lifetime: toLifetime(idleMs, absoluteExpiresAt, keepUntil),
     expiresAt: Number(expiresAt),
     revocation: revocationId === undefined ? null : { id: revocationId, at: Number(revokedAt), reason },
+  }
+}
+
+/** Converts the fields of a record, in this and later formats. */
+export function toLifetime(idleMs?: string, absoluteExpiresAt?: string, keepUntil?: string): FamilyRecord['lifetime'] {
+  return {
+    idleMs: idleMs === undefined ? null : Number(idleMs),
+    absoluteExpiresAt: Number(absoluteExpiresAt),
+    keepUntil: Number(keepUntil),
   }
 }
 

@@ -12,9 +12,7 @@ export function keyspace(prefix: string) {
   }
 }
 
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest().subarray(0, 16).toString('base64url')
-}
+const digest = (text: string) => createHash('sha256').update(text).digest().subarray(0, 16).toString('base64url')
 
 /** Nine characters in base 36 hold every instant until the year 5188. */
 const INSTANT_LENGTH = 9

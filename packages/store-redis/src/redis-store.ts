@@ -1,11 +1,34 @@
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
+import * as o from '@baton/core/options'
 import { decodeCursor, isAlive, positionOf, toPage } from '@baton/core/store'
 import { checkServers, type Finding } from './check.js'
-import { createRunners, type RedisClient, type Run } from './client.js'
+import { assertRedisClient, createRunners, type RedisClient, type Run } from './client.js'
 import { assertNoSeparator, decode, encode, encodeCurrent, isEarlierFormat } from './codec.js'
 import { familyOfEntry, indexEntry, keyspace } from './keys.js'
-import { assertRedisClient, OPTIONS, type RedisStoreOptions } from './options.js'
 import { ADD_ENTRY, CREATE, FIND, LIST_ENTRIES, REMEMBER, REVOKE, ROTATE, type Script, UPGRADE } from './scripts.lua.js'
+
+const REPLICA_OPTIONS = o.declareOptions({
+  count: o.required(o.integer({ min: 1, max: 1000 })),
+  // WAIT takes 0 for no limit, and then delays every other command of the connection.
+  timeoutSeconds: o.required(
+    o.rule<number>(
+      'a number of seconds from 0.001 to 60',
+      (value) => typeof value === 'number' && value >= 0.001 && value <= 60,
+    ),
+  ),
+})
+
+const OPTIONS = o.declareOptions({
+  /** The start of every key. Default `baton:`. Two apps on one server need two prefixes. */
+  prefix: o.withDefault(o.text({ maxBytes: 64, fix: 'omit it for "baton:"' }), 'baton:'),
+  /**
+   * `issue` and `revoke` resolve only once this many replicas have the write, and reject if that takes longer: then a fail-over undoes
+   * no sign-out. Rotations never wait, because Baton recovers from the loss of one. Default: none.
+   */
+  waitForReplicas: o.optional(o.nested(REPLICA_OPTIONS)),
+})
+
+export type RedisStoreOptions = o.OptionsOf<typeof OPTIONS>
 
 export interface RedisStore extends TokenStore {
   /**
@@ -83,8 +106,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     async list({ subject, cursor, limit, now }) {
       const before = cursor === undefined ? null : indexEntry(decodeCursor(cursor))
       const entries = await run(LIST_ENTRIES, keys.subject(subject), now)
-      if (!isListOfText(entries)) throw unexpectedReply(entries)
-      const rest = entries.filter((entry) => before === null || entry < before).sort()
+      if (!Array.isArray(entries) || entries.some((entry) => typeof entry !== 'string')) throw unexpectedReply(entries)
+      const rest = (entries as string[]).filter((entry) => before === null || entry < before).sort()
       const found: FamilyRecord[] = []
       // Entries outlive their families, so a page may take several reads. One record beyond the limit shows that another page follows.
       while (rest.length > 0 && found.length <= limit) {
@@ -118,10 +141,6 @@ function toRecord(id: FamilyId, reply: unknown): FamilyRecord | null {
   if (reply === null) return null
   if (typeof reply !== 'string') throw unexpectedReply(reply)
   return decode(id, reply)
-}
-
-function isListOfText(reply: unknown): reply is string[] {
-  return Array.isArray(reply) && reply.every((entry) => typeof entry === 'string')
 }
 
 function unexpectedReply(reply: unknown): TypeError {

@@ -1,20 +1,17 @@
 import { batchCalls } from '@baton/core/store'
 import { isBusy, retryWhileBusy, type SqliteDatabase, type SqliteParameters, type SqliteStatement } from './database.js'
 
-/** Runs one writing statement and resolves with its rows, once they are committed. */
-export type Write = (statement: SqliteStatement, parameters: SqliteParameters) => Promise<unknown[]>
-
 /** A transaction of this size takes a few milliseconds. */
 const MAX_WRITES_PER_TRANSACTION = 256
 
 type Run = () => unknown[]
 
 /**
- * Runs the writes of one batch in one transaction, and so with one write to the disk, which costs far more than the statements. No
- * call resolves before the commit. A statement that fails changes nothing, and the others commit. If the transaction fails, each
- * write runs alone, so that an error reaches only the call that caused it.
+ * Returns a function that runs a writing statement and resolves with its rows. All writes of one batch are one transaction with one write
+ * to the disk, and no call resolves before the commit. A statement that fails changes nothing, and the others commit. If the
+ * transaction fails, each write runs alone, so that an error reaches only the call that caused it.
  */
-export function groupCommit(db: SqliteDatabase): Write {
+export function groupCommit(db: SqliteDatabase) {
   const write = batchCalls(
     (runs: readonly Run[]) => retryWhileBusy(() => runInTransaction(db, () => runs.map(settle))),
     {
@@ -24,7 +21,8 @@ export function groupCommit(db: SqliteDatabase): Write {
       isRetryable: (error) => !isBusy(error),
     },
   )
-  return (statement, parameters) => write(() => statement.all(parameters))
+  return (statement: SqliteStatement, parameters: SqliteParameters): Promise<unknown[]> =>
+    write(() => statement.all(parameters))
 }
 
 function settle(run: Run): PromiseSettledResult<unknown[]> {
@@ -47,15 +45,11 @@ export function runInTransaction<Result>(db: SqliteDatabase, run: () => Result):
     db.exec('COMMIT')
     return result
   } catch (error) {
-    rollBack(db)
+    try {
+      db.exec('ROLLBACK')
+    } catch {
+      // The error has ended the transaction already. ROLLBACK fails for no other reason.
+    }
     throw error
-  }
-}
-
-function rollBack(db: SqliteDatabase): void {
-  try {
-    db.exec('ROLLBACK')
-  } catch {
-    // The error has ended the transaction already. ROLLBACK fails for no other reason.
   }
 }

@@ -1,6 +1,14 @@
 import { setImmediate } from 'node:timers/promises'
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
-import { conditionalWrites, decodeCursor, purgeInSteps, toCurrentColumns, toPage, toRow } from '@baton/core/store'
+import {
+  conditionalWrites,
+  decodeCursor,
+  errorMessage,
+  purgeInSteps,
+  toCurrentColumns,
+  toPage,
+  toRow,
+} from '@baton/core/store'
 import {
   assertDatabase,
   retryWhileBusy,
@@ -38,8 +46,7 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
   try {
     setUp(db)
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`sqliteStore: cannot use this database: ${message}`, { cause })
+    throw new Error(`sqliteStore: cannot use this database: ${errorMessage(cause)}`, { cause })
   }
   const statements = prepareAll(db)
   const write = groupCommit(db)
@@ -75,12 +82,10 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
 
     ...conditionalWrites({
       insert: async (record) => firstRecord(await write(statements.create, toRow(record))),
-      rotate: async ({ id, expect, next, now }) =>
-        firstRecord(
-          next === null
-            ? await write(statements.renew, { id, expect, now })
-            : await write(statements.rotate, { id, expect, now, ...toCurrentColumns(next) }),
-        ),
+      async rotate({ id, expect, next, now }) {
+        const columns = next === null ? { verifier: null, current: null } : toCurrentColumns(next)
+        return firstRecord(await write(statements.rotate, { id, expect, now, ...columns }))
+      },
       revoke: async (id, revocation) =>
         firstRecord(await write(statements.revoke, { id, revocation: JSON.stringify(revocation) })),
       find,

@@ -3,34 +3,21 @@ import { FAMILY_COLUMNS } from '@baton/core/store'
 import type { SqliteDatabase, SqliteStatement } from './database.js'
 
 /**
- * Selects a family as one JSON text in the order of `Parts`, because a driver takes longer to make an object of several columns than
- * SQLite to find and change the row. The parts that are JSON already are inserted as they are.
+ * Selects a family as the JSON of its record, because a driver takes longer to make an object of several columns than SQLite to find and
+ * change the row. `current`, `grant` and `revocation` are JSON already.
  */
-const RECORD = `'[' || json_quote(id) || ',' || "current" || ',' || "grant" || ',' || coalesce(idle_ms, 'null') || ','
-  || absolute_expires_at || ',' || keep_until || ',' || expires_at || ',' || coalesce(revocation, 'null') || ']' AS record`
-
-type Parts = [
-  id: FamilyRecord['id'],
-  current: FamilyRecord['current'],
-  grant: FamilyRecord['grant'],
-  idleMs: number | null,
-  absoluteExpiresAt: number,
-  keepUntil: number,
-  expiresAt: number,
-  revocation: FamilyRecord['revocation'],
-]
+const RECORD = `'{"id":' || json_quote(id) || ',"current":' || "current" || ',"grant":' || "grant"
+  || ',"lifetime":{"idleMs":' || coalesce(idle_ms, 'null') || ',"absoluteExpiresAt":' || absolute_expires_at
+  || ',"keepUntil":' || keep_until || '},"expiresAt":' || expires_at || ',"revocation":' || coalesce(revocation, 'null')
+  || '}' AS record`
 
 /** Returns the record of a row with the column `RECORD`. Its contents have the types that this package wrote. */
 export function toRecord(row: unknown): FamilyRecord {
-  const { record } = row as { readonly record: string }
-  const parts = JSON.parse(record) as Parts
-  const [id, current, grant, idleMs, absoluteExpiresAt, keepUntil, expiresAt, revocation] = parts
-  return { id, current, grant, lifetime: { idleMs, absoluteExpiresAt, keepUntil }, expiresAt, revocation }
+  return JSON.parse((row as { readonly record: string }).record) as FamilyRecord
 }
 
 const ALIVE = 'revocation IS NULL AND expires_at > :now'
 const DELETABLE = 'keep_until <= :now AND (revocation IS NOT NULL OR expires_at <= :now)'
-const RENEW = 'expires_at = coalesce(min(:now + idle_ms, absolute_expires_at), absolute_expires_at)'
 
 /*
  * Each write is one statement, so that SQLite never has to upgrade a read lock. `all` runs it: with `get` drivers stop at the first
@@ -47,12 +34,10 @@ const SQL = {
   find: `SELECT ${RECORD} FROM baton_families WHERE id = :id`,
 
   rotate: `
-    UPDATE baton_families SET verifier = :verifier, "current" = :current, ${RENEW}
-    WHERE id = :id AND verifier = :expect AND ${ALIVE}
-    RETURNING ${RECORD}`,
-
-  renew: `
-    UPDATE baton_families SET ${RENEW}
+    UPDATE baton_families SET
+      verifier = coalesce(:verifier, verifier),
+      "current" = coalesce(:current, "current"),
+      expires_at = coalesce(min(:now + idle_ms, absolute_expires_at), absolute_expires_at)
     WHERE id = :id AND verifier = :expect AND ${ALIVE}
     RETURNING ${RECORD}`,
 

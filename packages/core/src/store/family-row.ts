@@ -16,7 +16,7 @@ export interface FamilyRow {
   readonly revocation: string | null
 }
 
-export type SqlInteger = number | bigint | string
+type SqlInteger = number | bigint | string
 
 /** The names of the columns. `current` and `grant` are reserved words in SQL. */
 export const FAMILY_COLUMNS = [
@@ -47,6 +47,12 @@ export function toRow({ id, current, grant, lifetime, expiresAt, revocation }: F
     expires_at: expiresAt,
     revocation: revocation === null ? null : JSON.stringify(revocation),
   }
+}
+
+/** Returns the values of a new row in the order of `FAMILY_COLUMNS`. */
+export function toValues(record: FamilyRecord): (string | number | null)[] {
+  const row = toRow(record)
+  return FAMILY_COLUMNS.map((name) => row[name])
 }
 
 /** Returns the columns that a rotation replaces, beside `expires_at`. */

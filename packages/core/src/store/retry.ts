@@ -4,21 +4,30 @@ export interface ConflictPolicy {
   readonly maxAttempts: number
   /** Returns true for an error after which the engine changed nothing and the same command may succeed. */
   readonly isConflict: (error: unknown) => boolean
+  /** Returns true for an error that only follows from a conflict before: then the conflict is thrown. Default: false. */
+  readonly isConsequence?: (error: unknown) => boolean
 }
 
 /** Runs a command again, in a later turn of the event loop, while it fails because of a conflict with another writer. */
 export async function retryOnConflict<Result>(
   run: () => Result | Promise<Result>,
-  { maxAttempts, isConflict }: ConflictPolicy,
+  { maxAttempts, isConflict, isConsequence = () => false }: ConflictPolicy,
 ): Promise<Result> {
-  for (let attempt = 1; ; attempt += 1) {
+  const conflicts: unknown[] = []
+  for (;;) {
     try {
       return await run()
     } catch (error) {
-      if (attempt === maxAttempts || !isConflict(error)) throw error
+      if (isConsequence(error)) throw conflicts[0] ?? error
+      if (!isConflict(error) || conflicts.push(error) === maxAttempts) throw error
     }
     await nextTurn()
   }
+}
+
+/** Returns the message of an error, or the text of any other value that was thrown. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** Returns the `code` of an error of a driver, such as an SQLSTATE; an empty string if there is none. */

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { FAMILY_COLUMNS, fromRow, toCurrentColumns, toRow } from '../../src/store.js'
+import { FAMILY_COLUMNS, fromRow, toCurrentColumns, toRow, toValues } from '../../src/store.js'
 import { NOW, recordAt } from './record.js'
 
 const record = recordAt(NOW)
@@ -18,6 +18,11 @@ test('fromRow accepts integers as drivers return them: text or bigint', () => {
 
 test('FAMILY_COLUMNS names every column of a row', () => {
   expect(Object.keys(toRow(record)).sort()).toEqual([...FAMILY_COLUMNS].sort())
+})
+
+test('toValues returns the values of the columns in their order', () => {
+  const row = toRow(record)
+  expect(toValues(record)).toEqual(FAMILY_COLUMNS.map((name) => row[name]))
 })
 
 test('toCurrentColumns returns the columns of the current token', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { errorCode, retryOnConflict } from '../../src/store.js'
+import { errorCode, errorMessage, retryOnConflict } from '../../src/store.js'
 
 const CONFLICT = new Error('conflict')
 
@@ -25,6 +25,14 @@ describe('retryOnConflict', () => {
     expect(run).toHaveBeenCalledTimes(3)
   })
 
+  test('rejects with the first conflict if the error that follows is its consequence', async () => {
+    const run = vi.fn().mockRejectedValueOnce(CONFLICT).mockRejectedValue('aborted')
+    const isConsequence = (error: unknown) => error === 'aborted'
+    await expect(retryOnConflict(run, { maxAttempts: 3, isConflict, isConsequence })).rejects.toBe(CONFLICT)
+    await expect(retryOnConflict(run, { maxAttempts: 3, isConflict, isConsequence })).rejects.toBe('aborted')
+    expect(run).toHaveBeenCalledTimes(3)
+  })
+
   test('does not repeat a run that failed with another error', async () => {
     const run = vi.fn(() => Promise.reject(new Error('no connection')))
     await expect(retryOnConflict(run, { maxAttempts: 3, isConflict })).rejects.toThrow('no connection')
@@ -39,6 +47,10 @@ describe('retryOnConflict', () => {
     const run = vi.fn().mockRejectedValueOnce(CONFLICT).mockResolvedValueOnce('done')
     expect(await retryOnConflict(run, { maxAttempts: 2, isConflict })).toBe('done')
   })
+})
+
+test('errorMessage returns the message of an error and the text of any other value', () => {
+  expect([new Error('no connection'), 'text', null].map(errorMessage)).toEqual(['no connection', 'text', 'null'])
 })
 
 test('errorCode returns the code of an error, and an empty string for all else', () => {
