@@ -11,7 +11,7 @@ import { secret } from './commands/secret.js'
 import { sessions } from './commands/sessions.js'
 import { type Command, EXIT, type Input, type Surroundings, UsageError } from './command.js'
 import { helpOf, overview } from './help.js'
-import { nearest } from './nearest.js'
+import { nearestName } from '@baton/core/options'
 import { VERSION } from './version.js'
 
 const COMMANDS: readonly Command[] = [init, secret, inspect, sessions, revoke, purge, doctor, migrate, importTokens]
@@ -102,7 +102,7 @@ const COMMON: Command['options'] = {
 }
 
 function didYouMean(word: string, known: readonly string[], prefix = ''): string {
-  const guess = nearest(word, known)
+  const guess = nearestName(word, known)
   return guess === null ? '' : `; did you mean ${prefix}${guess}?`
 }
 

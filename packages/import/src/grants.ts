@@ -1,7 +1,8 @@
 import type { Confirmation, ForeignGrant } from '@baton/core'
+import { declareOptions, optional, type OptionsOf, rule } from '@baton/core/options'
 import { type Instant, millisecondsOf } from './instants.js'
 
-/** Whose a token is and within what limits, as loosely as the old system says it. */
+/** The grant of a token, in the types that databases and libraries return. */
 export interface GrantFields {
   /** Your user's id; numbers become text. */
   readonly subject: string | number | bigint
@@ -13,33 +14,45 @@ export interface GrantFields {
   readonly confirmation?: Confirmation | null | undefined
   readonly offline?: boolean | null | undefined
   readonly metadata?: Readonly<Record<string, unknown>> | null | undefined
-  /** When its holder signed in. Default: now. */
+  /** The instant of the sign-in. Default: now. */
   readonly createdAt?: Instant | null | undefined
-  /** When the old system stops honouring the token. Default: `until`. */
+  /** The instant at which the old token expires. Default: `until`. */
   readonly expiresAt?: Instant | null | undefined
-  /** When the new family ends however busy it is. Default: by the policy. */
+  /** The instant at which the new family expires, however often it is used. Default: from the policy. */
   readonly absoluteExpiresAt?: Instant | null | undefined
 }
 
-/** What all importers understand. */
-export interface ImportOptions {
+/** The options of all importers. */
+export const importOptions = declareOptions({
   /**
-   * When you will stop accepting tokens that have no end of their own: a `Date`, or epoch milliseconds. Needed only for those.
-   * Never move it to a later time: what ended before it is remembered only so long.
+   * The instant from which on tokens without an end of their own are rejected: a `Date`, or epoch milliseconds. Required for those
+   * tokens. Never move it to a later time: Baton remembers revoked families only until then.
    */
-  readonly until?: Date | number
+  until: optional(rule<Date | number>('a Date or epoch milliseconds', isDateOrNumber)),
   /**
-   * The form of the old system's tokens, from `^` to `$`. Other text is rejected without a look-up: give it unless the table holds
-   * digests, because any text that a client sends is looked up otherwise.
+   * The form of the old tokens, from `^` to `$`. Other text is rejected without a look-up. Recommended unless the table holds digests:
+   * without it, any text that a client sends is looked up.
    */
-  readonly matches?: RegExp
+  matches: optional(
+    rule<RegExp>(
+      'a regular expression without the flags g and y',
+      (value) => value instanceof RegExp && !value.global && !value.sticky,
+      'with one of these flags, it remembers its last position',
+    ),
+  ),
+})
+
+export type ImportOptions = OptionsOf<typeof importOptions>
+
+function isDateOrNumber(value: unknown): boolean {
+  return Number.isFinite(value instanceof Date ? value.getTime() : value)
 }
 
-/** Throws `TypeError` where a field cannot be what it should: better nobody is let in than everybody is signed out. */
-export function grantOf(fields: GrantFields, { until }: ImportOptions): ForeignGrant {
+/** Converts fields to a grant. Throws `TypeError` for an invalid field, and for a token that never expires if there is no `until`. */
+export function grantOf(fields: GrantFields, { until }: Pick<ImportOptions, 'until'>): ForeignGrant {
   const { subject, clientId, scope, audience, confirmation, offline, metadata, createdAt, absoluteExpiresAt } = fields
   const end = fields.expiresAt ?? until
-  if (end === undefined) throw new TypeError('expiresAt: the token has no end, and there is no `until`; give one')
+  if (end === undefined) throw new TypeError('expiresAt: the token does not expire; set the option until')
   return {
     subject: textOf(subject),
     expiresAt: millisecondsOf('expiresAt', end),
@@ -56,12 +69,8 @@ export function grantOf(fields: GrantFields, { until }: ImportOptions): ForeignG
   }
 }
 
-/** What all tokens that look right are called: their exact text. */
-export function identifierOf({ matches }: ImportOptions): (token: string) => string | null {
-  if (matches !== undefined && !(matches instanceof RegExp))
-    throw new TypeError('matches: expected a regular expression')
-  if (matches?.global === true || matches?.sticky === true)
-    throw new TypeError('matches: a regular expression with the flag g or y remembers where it was; leave the flag out')
+/** Returns a function that identifies a token by its exact text if it has the form of the old tokens. */
+export function identifierOf({ matches }: Pick<ImportOptions, 'matches'>): (token: string) => string | null {
   return (token) => (matches === undefined || matches.test(token) ? token : null)
 }
 
@@ -73,7 +82,7 @@ function textOf(subject: unknown): string {
 
 type Present<Fields> = { readonly [Name in keyof Fields]?: NonNullable<Fields[Name]> }
 
-/** The fields that are neither null nor undefined: databases say null for what is not there. */
+/** Returns the fields that are neither null nor undefined: databases return null for a missing value. */
 function present<Fields extends object>(fields: Fields): Present<Fields> {
   return Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),

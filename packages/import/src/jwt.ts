@@ -6,43 +6,77 @@ import {
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
 } from 'jose'
-import { type GrantFields, grantOf, type ImportOptions } from './grants.js'
+import {
+  declareOptions,
+  func,
+  listOf,
+  nullable,
+  optional,
+  type OptionsOf,
+  required,
+  rule,
+  text,
+  withDefault,
+} from '@baton/core/options'
+import { type GrantFields, grantOf, importOptions } from './grants.js'
 import { createVerifier } from './verify-jwt.js'
 
-export interface JwtTokensOptions extends Omit<ImportOptions, 'matches'> {
-  /** The secret (text or bytes), the public key, or jose's `createLocalJWKSet(…)` or `createRemoteJWKSet(…)`. */
-  readonly key: string | Uint8Array | CryptoKey | JWTVerifyGetKey
-  /** What your old system signs with, such as `['HS256']`. Anything else is refused. */
-  readonly algorithms: readonly string[]
-  readonly issuer?: string
-  readonly audience?: string
+type JwtKey = string | Uint8Array | CryptoKey | JWTVerifyGetKey
+
+const jwtTokensOptions = declareOptions({
+  until: importOptions.fields.until,
+  /** The secret (text or bytes), the public key, or a key set of jose: `createLocalJWKSet(…)` or `createRemoteJWKSet(…)`. */
+  key: required(
+    rule<JwtKey>('a secret, a public key or a key set of jose', isKey, 'check that the environment variable is set'),
+  ),
+  /** The algorithms of the old system, such as `['HS256']`. Tokens with another one are rejected. */
+  algorithms: required(listOf(text({ maxBytes: 20 }), { min: 1, max: 20 })),
+  /** The required claim `iss`. */
+  issuer: optional(text()),
+  /** A required value of the claim `aud`. */
+  audience: optional(text()),
   /**
-   * Whether the old system has revoked the token, or used it up: ask its list. Null says that there is no such list, so that every
-   * token which it ever signed and that has not expired will be accepted.
+   * Returns true if the old system has revoked the token or used it up. Null states that there is no such list: then every token that it
+   * ever signed is accepted until it expires.
    */
-  readonly isRevoked: ((claims: JWTPayload, token: string) => Promise<boolean> | boolean) | null
+  isRevoked: required(nullable(func<(claims: JWTPayload, token: string) => Promise<boolean> | boolean>())),
   /**
-   * What the claims say; null refuses the token. An access token signed with the same key must be refused here. Default: `sub`,
+   * Converts the claims to a grant; null rejects the token. It must reject access tokens that the same key signs. Default: `sub`,
    * `client_id`, `scope`, `iat` and `exp`.
    */
-  readonly grant?: (claims: JWTPayload) => GrantFields | null
-  /** Told once the token has been exchanged, to put it on the list. It may come more than once. */
-  readonly moved?: (claims: JWTPayload, token: string) => Promise<unknown>
-  /** Epoch milliseconds. Default `Date.now`. */
-  readonly now?: () => number
+  grant: withDefault(func<(claims: JWTPayload) => GrantFields | null>(), claimsOf),
+  /** Called after the token was exchanged, to put it on the list. It may be called more than once. */
+  moved: optional(func<(claims: JWTPayload, token: string) => Promise<unknown>>()),
+  /** Epoch milliseconds. Default: `Date.now`. */
+  now: withDefault(func<() => number>(), Date.now),
+})
+
+export type JwtTokensOptions = OptionsOf<typeof jwtTokensOptions>
+
+/** An environment variable that is not set gives no key or an empty one. */
+function isKey(key: unknown): boolean {
+  return typeof key === 'string' ? key !== '' : typeof key === 'function' || (typeof key === 'object' && key !== null)
 }
 
-/** Accepts refresh tokens that are JWTs. Throws `TypeError` for options that cannot work. */
+/**
+ * Accepts refresh tokens that are JWTs. Throws `ConfigurationError` for unknown, missing or invalid options.
+ *
+ * @example
+ * ```ts
+ * import { jwtTokens } from '@baton/import'
+ *
+ * const legacyTokens = jwtTokens({
+ *   key: process.env['OLD_SECRET'] ?? '',
+ *   algorithms: ['HS256'],
+ *   isRevoked: null,
+ *   grant: ({ sub, exp, type }) => (type === 'refresh' && sub !== undefined ? { subject: sub, expiresAt: exp } : null),
+ * })
+ * ```
+ */
 export function jwtTokens(options: JwtTokensOptions): ForeignTokens {
-  const { algorithms, isRevoked, grant = claimsOf, moved, now = Date.now, issuer, audience } = options
-  if (!Array.isArray(algorithms) || algorithms.length === 0)
-    throw new TypeError("jwtTokens: algorithms is empty; name what your old system signs with, such as ['HS256']")
-  if (isRevoked !== null && typeof isRevoked !== 'function')
-    throw new TypeError('jwtTokens: isRevoked is neither a function nor null; null says that nothing was ever revoked')
-  // An environment variable that is not set would otherwise look like tokens that are all forged.
-  if ((options.key as unknown) === undefined || options.key === '')
-    throw new TypeError('jwtTokens: key is missing; is the environment variable set?')
-  const verifyClaims = createVerifier(options.key, algorithms)
+  const parsed = jwtTokensOptions.parse('jwtTokens', options)
+  const { key, algorithms, isRevoked, grant, moved, now, issuer, audience } = parsed
+  const verifyClaims = createVerifier(key, algorithms)
 
   async function verify(token: string): Promise<JWTPayload | null> {
     const checks: JWTVerifyOptions = { currentDate: new Date(now()) }
@@ -57,14 +91,14 @@ export function jwtTokens(options: JwtTokensOptions): ForeignTokens {
       const claims = await verify(token)
       if (claims === null || (await isRevoked?.(claims, token)) === true) return null
       const fields = grant(claims)
-      return fields === null ? null : grantOf(fields, options)
+      return fields === null ? null : grantOf(fields, parsed)
     },
     ...(moved === undefined
       ? {}
       : {
           async moved(token) {
             const claims = await verify(token)
-            // Expired meanwhile: the old system refuses it by itself.
+            // The token has expired meanwhile, and the old system rejects it.
             return claims === null ? undefined : moved(claims, token)
           },
         }),

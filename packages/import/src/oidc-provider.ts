@@ -1,5 +1,6 @@
 import type { ForeignTokens } from '@baton/core'
-import { type GrantFields, grantOf, identifierOf, type ImportOptions } from './grants.js'
+import { declareOptions, func, type OptionsOf, required, rule, withDefault } from '@baton/core/options'
+import { type GrantFields, grantOf, identifierOf, importOptions } from './grants.js'
 
 /** What is needed of an adapter of oidc-provider, whatever database it is for. */
 export interface OidcAdapter {
@@ -11,14 +12,19 @@ export interface OidcAdapter {
 /** As the `adapter` of oidc-provider's configuration: a class, or a function that gives the adapter of one model. */
 export type OidcAdapterSource = (new (name: string) => OidcAdapter) | ((name: string) => OidcAdapter)
 
-export interface OidcProviderTokensOptions extends Omit<ImportOptions, 'matches'> {
+const oidcProviderTokensOptions = declareOptions({
+  until: importOptions.fields.until,
   /** The adapter that oidc-provider was configured with. */
-  readonly adapter: OidcAdapterSource
-  /** Makes of an account's id the subject of your app. Default: the same. */
-  readonly subject?: (accountId: string) => string
-  /** Epoch milliseconds. Default `Date.now`. */
-  readonly now?: () => number
-}
+  adapter: required(
+    rule<OidcAdapterSource>('the adapter of the configuration of oidc-provider: a class or a function', isFunction),
+  ),
+  /** Converts the id of an account to the subject of your app. Default: the id. */
+  subject: withDefault(func<(accountId: string) => string>(), (accountId) => accountId),
+  /** Epoch milliseconds. Default: `Date.now`. */
+  now: withDefault(func<() => number>(), Date.now),
+})
+
+export type OidcProviderTokensOptions = OptionsOf<typeof oidcProviderTokensOptions>
 
 /** As oidc-provider stores a refresh token. Its instants are seconds. */
 interface RefreshTokenPayload {
@@ -40,13 +46,22 @@ interface RefreshTokenPayload {
 }
 
 /**
- * Accepts the refresh tokens of an oidc-provider through its own adapter: those that are neither consumed nor destroyed, whose grant
- * stands, and whose session does where they were to end with it.
+ * Accepts the refresh tokens of an oidc-provider through its adapter: those that are neither consumed nor destroyed, whose grant exists,
+ * and whose session exists if they expire with it. Throws `ConfigurationError` for unknown, missing or invalid options.
+ *
+ * @example
+ * ```ts
+ * import { oidcProviderTokens, type OidcAdapterSource } from '@baton/import'
+ *
+ * declare const adapter: OidcAdapterSource // the adapter in the configuration of oidc-provider
+ * const legacyTokens = oidcProviderTokens({ adapter })
+ * ```
  */
 export function oidcProviderTokens(options: OidcProviderTokensOptions): ForeignTokens {
-  const adapterOf = modelsOf(options.adapter)
+  const parsed = oidcProviderTokensOptions.parse('oidcProviderTokens', options)
+  const { adapter, subject, now } = parsed
+  const adapterOf = (name: string) => (isConstructor(adapter) ? new adapter(name) : adapter(name))
   const [tokens, grants, sessions] = [adapterOf('RefreshToken'), adapterOf('Grant'), adapterOf('Session')]
-  const { subject = (accountId: string) => accountId, now = Date.now } = options
 
   async function isGranted({ grantId, clientId, accountId }: RefreshTokenPayload): Promise<boolean> {
     const grant = typeof grantId === 'string' ? await grants.find(grantId) : undefined
@@ -74,9 +89,9 @@ export function oidcProviderTokens(options: OidcProviderTokensOptions): ForeignT
       const payload: RefreshTokenPayload = found
       if (payload.kind !== 'RefreshToken' || payload.jti !== token || Boolean(payload.consumed)) return null
       if (!(await isGranted(payload)) || !(await isSignedIn(payload))) return null
-      return grantOf(fieldsOf(payload, subject), options)
+      return grantOf(fieldsOf(payload, subject), parsed)
     },
-    // Not `consume`: a consumed token that comes again ends the whole grant there, and with it what has not moved yet.
+    // Not `consume`: oidc-provider revokes the whole grant if a consumed token is presented again, and with it tokens that are not exchanged yet.
     moved: (token) => tokens.destroy(token),
   }
 }
@@ -98,15 +113,11 @@ function fieldsOf(payload: RefreshTokenPayload, subject: (accountId: string) => 
   }
 }
 
-function modelsOf(source: OidcAdapterSource): (name: string) => OidcAdapter {
-  if (typeof source !== 'function')
-    throw new TypeError(
-      "oidcProviderTokens: adapter is neither a class nor a function; give what oidc-provider's configuration has",
-    )
-  return (name) => (isConstructor(source) ? new source(name) : source(name))
+function isFunction(value: unknown): boolean {
+  return typeof value === 'function'
 }
 
-/** Told as oidc-provider tells it. */
+/** Tells a class from a function as oidc-provider does. */
 function isConstructor(source: OidcAdapterSource): source is new (name: string) => OidcAdapter {
   return typeof source.prototype === 'object' && source.prototype !== null
 }

@@ -1,39 +1,75 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { ForeignTokens } from '@baton/core'
-import { type GrantFields, grantOf, identifierOf, type ImportOptions } from './grants.js'
+import { func, optional, type OptionsOf, required, rule, text, withDefault } from '@baton/core/options'
+import { type GrantFields, grantOf, identifierOf, importOptions } from './grants.js'
+
+const MAX_SQL_BYTES = 100_000
 
 export type SqlRow = Readonly<Record<string, unknown>>
 
-/** Runs one statement with one value and gives the rows: `(sql, values) => pool.query(sql, values).then(({ rows }) => rows)`. */
+/** Runs one statement with one value and returns the rows: `(sql, values) => pool.query(sql, values).then(({ rows }) => rows)`. */
 export type SqlQuery = (sql: string, values: [string]) => Promise<readonly unknown[]> | readonly unknown[]
 
-export interface SqlTokensOptions extends ImportOptions {
-  readonly query: SqlQuery
-  /**
-   * Selects the row of a token that is still good: not expired, not revoked, not used. Its one parameter, in the way of your
-   * database, is what stands in the table; the row must have that as `token`, and `subject`, and may have `client_id`, `scope`,
-   * `created_at`, `expires_at`, `absolute_expires_at`, `bound_key` and `offline`. Name your columns so with `AS`.
-   */
-  readonly find: string
-  /** Deletes or marks the row once its token has been exchanged; the same parameter. It may run more than once. */
-  readonly moved?: string
-  /** What stands in the table: the token itself (the default), a digest of it, or what your function makes of it. */
-  readonly stored?: 'plain' | 'sha256-hex' | 'sha256-base64' | 'sha256-base64url' | ((token: string) => string)
-  /** Makes of a row what the columns do not say; null refuses the token. Default: the columns named above. */
-  readonly grant?: (row: SqlRow) => GrantFields | null
+const storages = {
+  plain: (token: string) => token,
+  'sha256-hex': sha256('hex'),
+  'sha256-base64': sha256('base64'),
+  'sha256-base64url': sha256('base64url'),
 }
 
-/** Accepts tokens, plain or hashed, from a table of any SQL database. Throws `TypeError` for options that cannot work. */
+type Storage = keyof typeof storages
+
+const STORAGES = Object.keys(storages)
+
+const sqlTokensOptions = importOptions.extend({
+  /** Runs a statement on your database. */
+  query: required(func<SqlQuery>()),
+  /**
+   * Selects the row of a valid token: not expired, not revoked, not used. Its one parameter, in the syntax of your database, is the value
+   * that the table holds. The row must have it as `token`, and `subject`, and may have `client_id`, `scope`, `created_at`,
+   * `expires_at`, `absolute_expires_at`, `bound_key` and `offline`. Name your columns so with `AS`.
+   */
+  find: required(text({ maxBytes: MAX_SQL_BYTES })),
+  /** Deletes or marks the row after its token was exchanged, with the same parameter. It may run more than once. */
+  moved: optional(text({ maxBytes: MAX_SQL_BYTES })),
+  /** What the table holds: `plain` (default) for the token, a digest of it (`sha256-hex`, `sha256-base64`, `sha256-base64url`), or the result of your function. */
+  stored: withDefault(
+    rule<Storage | ((token: string) => string)>(
+      `${STORAGES.map((name) => `"${name}"`).join(', ')} or a function`,
+      (value) => typeof value === 'function' || STORAGES.includes(value as string),
+    ),
+    'plain',
+  ),
+  /** Converts a row to a grant; null rejects the token. Default: the columns named at `find`. */
+  grant: withDefault(func<(row: SqlRow) => GrantFields | null>(), columnsOf),
+})
+
+export type SqlTokensOptions = OptionsOf<typeof sqlTokensOptions>
+
+/**
+ * Accepts tokens, plain or hashed, from a table of any SQL database. Throws `ConfigurationError` for unknown, missing or invalid options.
+ *
+ * @example
+ * ```ts
+ * import { sqlTokens } from '@baton/import'
+ * import pg from 'pg'
+ *
+ * const pool = new pg.Pool()
+ * const legacyTokens = sqlTokens({
+ *   query: async (sql, values) => (await pool.query(sql, values)).rows,
+ *   find: 'SELECT token, user_id AS subject, expires_at FROM refresh_tokens WHERE token = $1 AND NOT revoked',
+ *   moved: 'DELETE FROM refresh_tokens WHERE token = $1',
+ *   matches: /^[0-9a-f]{80}$/,
+ * })
+ * ```
+ */
 export function sqlTokens(options: SqlTokensOptions): ForeignTokens {
-  const { query, find, moved, stored = 'plain', grant = columnsOf } = options
-  if (typeof query !== 'function') throw new TypeError('sqlTokens: query is not a function')
-  if (typeof find !== 'string') throw new TypeError('sqlTokens: find is not a statement')
+  const parsed = sqlTokensOptions.parse('sqlTokens', options)
+  const { query, find, moved, stored, grant } = parsed
   const storedAs = typeof stored === 'function' ? stored : storages[stored]
-  if (typeof storedAs !== 'function')
-    throw new TypeError(`sqlTokens: stored is none of ${Object.keys(storages).join(', ')}`)
 
   // Text that has the form of a token, or that is a digest, fits the column unless the column is the wrong one.
-  const isArbitraryText = stored === 'plain' && options.matches === undefined
+  const isArbitraryText = stored === 'plain' && parsed.matches === undefined
 
   async function select(key: string): Promise<readonly unknown[]> {
     try {
@@ -45,7 +81,7 @@ export function sqlTokens(options: SqlTokensOptions): ForeignTokens {
   }
 
   return {
-    identify: identifierOf(options),
+    identify: identifierOf(parsed),
     async find(token) {
       const key = storedAs(token)
       // Many databases compare without case or trailing spaces: another spelling would start a second family.
@@ -53,7 +89,7 @@ export function sqlTokens(options: SqlTokensOptions): ForeignTokens {
       if (rows.length > 1) throw new Error('sqlTokens: find selected several rows for one token')
       const [row] = rows
       const fields = row === undefined ? null : grant(row)
-      return fields === null ? null : grantOf(fields, options)
+      return fields === null ? null : grantOf(fields, parsed)
     },
     ...(moved === undefined ? {} : { moved: async (token) => query(moved, [storedAs(token)]) }),
   }
@@ -75,17 +111,11 @@ function toTokenRow(row: unknown): TokenRow {
   throw new Error('sqlTokens: the row has no text as `token`; select the column that holds the token, AS token')
 }
 
-const sha256 = (encoding: 'hex' | 'base64' | 'base64url') => (token: string) =>
-  createHash('sha256').update(token).digest(encoding)
-
-const storages = {
-  plain: (token: string) => token,
-  'sha256-hex': sha256('hex'),
-  'sha256-base64': sha256('base64'),
-  'sha256-base64url': sha256('base64url'),
+function sha256(encoding: 'hex' | 'base64' | 'base64url'): (token: string) => string {
+  return (token) => createHash('sha256').update(token).digest(encoding)
 }
 
-/** Drivers and columns differ in what they make of a value; whatever is not what it should be is refused as a fault by core. */
+/** The types of the values depend on driver and column. Core rejects invalid ones. */
 function columnsOf(row: SqlRow): GrantFields {
   const { offline } = row as { offline?: unknown }
   return {

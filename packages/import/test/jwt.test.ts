@@ -1,3 +1,4 @@
+import { ConfigurationError } from '@baton/core'
 import { createHmac } from 'node:crypto'
 import { memoryStore } from '@baton/store-memory'
 import { createLocalJWKSet, createRemoteJWKSet, exportJWK, generateKeyPair, SignJWT } from 'jose'
@@ -309,12 +310,14 @@ describe('input from outside', () => {
 
 describe('options that cannot work', () => {
   it.each([
-    [{ algorithms: [] }, /^jwtTokens: algorithms is empty/],
-    [{ isRevoked: undefined }, /^jwtTokens: isRevoked is neither a function nor null/],
-    [{ key: undefined }, /^jwtTokens: key is missing/],
+    [{ algorithms: [] }, /^option "algorithms" must be a list of 1 to 20 items/],
+    [{ isRevoked: undefined }, /^option "isRevoked" is missing; it must be a function or null/],
+    [{ key: undefined }, /^option "key" is missing; it must be a secret, a public key or a key set of jose/],
+    [{ key: '' }, /^option "key" must be a secret.*got ""; check that the environment variable is set/],
   ])('%o', (wrong, message) => {
     const options = { key: SECRET, algorithms: ['HS256'], isRevoked: null, ...wrong } as JwtTokensOptions
     expect(() => jwtTokens(options)).toThrow(message)
+    expect(() => jwtTokens(options)).toThrow(ConfigurationError)
   })
 })
 

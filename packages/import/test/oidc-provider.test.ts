@@ -251,6 +251,8 @@ describe('tokens of oidc-provider', () => {
     const { token } = await old.signIn()
     const adapter = (name: string) => new old.SqliteAdapter(name)
     expect(succeeded(await here(old, { adapter }).rotate({ refreshToken: token, clientId: 'app' })).ok).toBe(true)
-    expect(() => oidcProviderTokens({ adapter: {} } as never)).toThrow(/^oidcProviderTokens: adapter is neither/)
+    expect(() => oidcProviderTokens({ adapter: {} } as never)).toThrow(
+      /^option "adapter" must be the adapter of the configuration of oidc-provider/,
+    )
   })
 })

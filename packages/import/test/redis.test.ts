@@ -1,3 +1,4 @@
+import { ConfigurationError } from '@baton/core'
 import { randomBytes } from 'node:crypto'
 import { redisStore } from '@baton/store-redis'
 import { memoryStore } from '@baton/store-memory'
@@ -128,11 +129,12 @@ describe('tokens under refresh:<token>', () => {
   })
 
   it.each([
-    [{ client: 'redis://' }, /^redisTokens: client has no get/],
-    [{ matches: undefined }, /^option "matches" is required/],
-    [{ matches: '^[0-9a-f]{80}$' }, /^matches: expected a regular expression/],
+    [{ client: 'redis://' }, /^option "client" must be a connected client of ioredis or node-redis/],
+    [{ matches: undefined }, /^option "matches" is missing; it must be a regular expression/],
+    [{ matches: '^[0-9a-f]{80}$' }, /^option "matches" must be a regular expression/],
   ])('rejects the options %o', (wrong, message) => {
     const options = { client: redis, matches, ...wrong } as unknown as RedisTokensOptions
     expect(() => redisTokens(options)).toThrow(message)
+    expect(() => redisTokens(options)).toThrow(ConfigurationError)
   })
 })

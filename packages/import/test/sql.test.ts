@@ -1,3 +1,4 @@
+import { ConfigurationError } from '@baton/core'
 import { createHash } from 'node:crypto'
 import { memoryStore } from '@baton/store-memory'
 import { postgresStore } from '@baton/store-postgres'
@@ -154,14 +155,15 @@ describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
   })
 
   it.each([
-    [{ query: undefined }, /^sqlTokens: query is not a function/],
-    [{ find: undefined }, /^sqlTokens: find is not a statement/],
-    [{ stored: 'md5' }, /^sqlTokens: stored is none of plain, sha256-hex/],
-    [{ matches: /x/g }, /flag g or y/],
-    [{ matches: 'x' }, /^matches: expected a regular expression/],
+    [{ query: undefined }, /^option "query" is missing; it must be a function/],
+    [{ find: undefined }, /^option "find" is missing; it must be well-formed text/],
+    [{ stored: 'md5' }, /^option "stored" must be "plain", "sha256-hex"/],
+    [{ matches: /x/g }, /^option "matches" must be a regular expression without the flags g and y/],
+    [{ matches: 'x' }, /^option "matches" must be a regular expression without the flags g and y, got "x"/],
   ])('%o is told at once', (wrong, message) => {
-    const options = { query: () => [], find: '', ...wrong } as unknown as SqlTokensOptions
+    const options = { query: () => [], find: 'SELECT', ...wrong } as unknown as SqlTokensOptions
     expect(() => sqlTokens(options)).toThrow(message)
+    expect(() => sqlTokens(options)).toThrow(ConfigurationError)
   })
 })
 

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { basename, dirname, relative, resolve } from 'node:path'
 import { type Command, EXIT, UsageError } from '../command.js'
-import { nearest } from '../nearest.js'
+import { nearestName } from '@baton/core/options'
 import { filesOf } from '../scaffold/files.js'
 import { FRAMEWORKS, type Framework } from '../scaffold/frameworks.js'
 import { STORES, type Store } from '../scaffold/stores.js'
@@ -39,7 +39,7 @@ export const init: Command = {
 function chosen(option: string, value: string, choices: object): string {
   const names = Object.keys(choices)
   if (names.includes(value)) return value
-  const guess = nearest(value, names)
+  const guess = nearestName(value, names)
   throw new UsageError(
     `--${option} ${value} is none of ${names.join(', ')}${guess === null ? '' : `; did you mean ${guess}?`}`,
   )
