@@ -100,7 +100,7 @@ describe('tokens of jsonwebtoken', () => {
     const refreshToken = jwt.sign({ sub: 'alice' }, SECRET)
     await expect(app(memoryStore(), jwtTokens(options)).rotate({ refreshToken })).rejects.toMatchObject({
       code: 'hook_failed',
-      cause: { message: 'expiresAt: the token has no end, and there is no `until`; give one' },
+      cause: { message: 'expiresAt: the token does not expire; set the option until' },
     })
     const until = new Date(Date.now() + 30 * DAY_SECONDS * 1000)
     const { family } = succeeded(await app(memoryStore(), jwtTokens({ ...options, until })).rotate({ refreshToken }))
