@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import type { Claim, FamilyRecord, TokenStore } from '@baton/core'
+import type { OneTimeKey, FamilyRecord, TokenStore } from '@baton/core'
 import { applyRevocation, applyRotation, deletableAt, pageOf } from '@baton/core/store'
 import { enter, nameOf, namesIn, read, write } from './files.js'
 import { withLock } from './lock.js'
@@ -82,7 +82,7 @@ export function fileStore(folder: string): TokenStore {
       })
       return (
         gone +
-        (await sweep<Claim>(
+        (await sweep<OneTimeKey>(
           keys,
           limit - gone,
           ({ expiresAt }) => expiresAt <= now,
@@ -91,13 +91,13 @@ export function fileStore(folder: string): TokenStore {
       )
     },
 
-    remember(claim, now) {
+    claimOnce(claim, now) {
       const file = join(keys, `${nameOf(claim.key)}.json`)
       return locked(file, async () => {
-        const standing = await read<Claim>(file)
-        if (standing !== null && standing.expiresAt > now) return standing.by
+        const standing = await read<OneTimeKey>(file)
+        if (standing !== null && standing.expiresAt > now) return standing.owner
         await write(file, claim)
-        return claim.by
+        return claim.owner
       })
     },
   }

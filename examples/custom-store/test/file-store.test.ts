@@ -64,12 +64,12 @@ test.each(['999999999.5.gone', `${String(process.pid)}.5.the-last-process-of-thi
   async (holder) => {
     const folder = freshFolder()
     const store = fileStore(folder)
-    const claim = { key: 'key', by: 'first', expiresAt: 2 }
-    await store.remember(claim, 1)
+    const claim = { key: 'key', owner: 'first', expiresAt: 2 }
+    await store.claimOnce(claim, 1)
     const [lock] = readdirSync(join(folder, 'locks')).map((name) => join(folder, 'locks', name))
     rmSync(join(lock!, 'free'))
     writeFileSync(join(lock!, holder), '')
-    expect(await Promise.all([1, 2].map(() => store.remember({ ...claim, by: 'other' }, 1)))).toEqual([
+    expect(await Promise.all([1, 2].map(() => store.claimOnce({ ...claim, owner: 'other' }, 1)))).toEqual([
       'first',
       'first',
     ])
@@ -81,10 +81,10 @@ test('a file that is no record is an error, and stays as it is', async () => {
   const folder = freshFolder()
   const store = fileStore(folder)
   mkdirSync(join(folder, 'keys'))
-  const claim = { key: 'key', by: 'first', expiresAt: 2 }
-  await store.remember(claim, 1)
+  const claim = { key: 'key', owner: 'first', expiresAt: 2 }
+  await store.claimOnce(claim, 1)
   const [file] = readdirSync(join(folder, 'keys')).map((name) => join(folder, 'keys', name))
   writeFileSync(file!, '{"half":')
-  await expect(store.remember(claim, 1)).rejects.toThrow(SyntaxError)
+  await expect(store.claimOnce(claim, 1)).rejects.toThrow(SyntaxError)
   await expect(store.purge(9, 9)).rejects.toThrow(SyntaxError)
 })

@@ -219,7 +219,7 @@ interface Stage {
   close(): Promise<void>
 }
 
-type FamilyEvent = Exclude<RefreshEvent, { type: 'refused' | 'fault' }>
+type FamilyEvent = Exclude<RefreshEvent, { type: 'rejected' | 'fault' }>
 type EventOf<Type, Event = FamilyEvent> = Event extends { type: infer Known }
   ? Type extends Known
     ? Event

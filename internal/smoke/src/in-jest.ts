@@ -31,7 +31,7 @@ test('a refresh token is rotated, and the access token that comes with it is ver
 
 test('a token of another system that nobody has signed is rejected', async () => {
   const accept = jwtTokens({ key: 's'.repeat(32), algorithms: ['HS256'], isRevoked: null })
-  const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['s'.repeat(32)], accept })
+  const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['s'.repeat(32)], legacyTokens: accept })
   const parts = [{ alg: 'HS256' }, { sub: 'alice' }].map((part) =>
     Buffer.from(JSON.stringify(part)).toString('base64url'),
   )

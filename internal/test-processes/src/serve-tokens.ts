@@ -44,7 +44,7 @@ export function serveTokens(open: (settings: never) => Promise<Opening>): void {
       return barrier
     }
     const compete = async (): Promise<RaceAnswer> => {
-      const answer = await opened.tokens.rotate({ refreshToken, prepare })
+      const answer = await opened.tokens.rotate({ refreshToken, beforeCommit: prepare })
       return answer.ok
         ? { outcome: answer.outcome, refreshToken: answer.refreshToken }
         : { outcome: answer.reason, refreshToken: '' }

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import {
   createRefreshTokens,
-  type ForeignTokens,
+  type LegacyTokenSource,
   type PolicyOptions,
   type RefreshTokens,
   type TokenStore,
@@ -17,7 +17,7 @@ export interface Config {
   readonly store?: TokenStore
   readonly secrets?: readonly (string | Uint8Array | undefined)[]
   readonly policy?: PolicyOptions
-  readonly accept?: ForeignTokens
+  readonly legacyTokens?: LegacyTokenSource
   readonly tokenPrefix?: string
   /** Closes what the store stands on, so that the command can end. */
   readonly close?: () => unknown
@@ -35,7 +35,7 @@ export const STORE_OPTIONS: Command['options'] = {
   config: {
     type: 'string',
     value: 'file',
-    about: 'a module that exports { store, secrets, policy, accept, close }; default baton.config.js',
+    about: 'a module that exports { store, secrets, policy, legacyTokens, close }; default baton.config.js',
   },
 }
 
@@ -57,13 +57,13 @@ export async function withStore<Answer>(
   const open = await openStore(url, config, { input, mayCreate })
   try {
     const secrets = config.secrets ?? secretsOf(around)
-    const { policy, accept, tokenPrefix } = config
+    const { policy, legacyTokens, tokenPrefix } = config
     const tokens = createRefreshTokens({
       store: open.store,
       // What these commands do needs no secret, except where they say so.
       secrets: secrets ?? [randomBytes(32)],
       ...(policy === undefined ? {} : { policy }),
-      ...(accept === undefined ? {} : { accept }),
+      ...(legacyTokens === undefined ? {} : { legacyTokens }),
       ...(tokenPrefix === undefined ? {} : { tokenPrefix }),
     })
     return await use({ ...open, tokens, config, secrets })

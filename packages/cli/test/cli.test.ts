@@ -332,7 +332,7 @@ describe('a config, and import', () => {
         },
         secrets: ['${SECRET}'],
         policy: { graceSeconds: 0 },
-        accept: { find: async (token) => rows[token] ?? null },
+        legacyTokens: { lookup: async (token) => rows[token] ?? null },
         close: () => clearInterval(timer),
       }`,
     )

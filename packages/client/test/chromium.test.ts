@@ -510,7 +510,7 @@ describe('with the refresh token in a cookie', () => {
     await pass(LIFE, alone)
     await Promise.all(alone.map((tab) => tab.ask('token')))
     expect(server.happened('reuse')).toEqual([])
-    expect(server.happened('refused')).toEqual([])
+    expect(server.happened('rejected')).toEqual([])
     for (const tab of alone) expect(await tab.ask('status')).toBe('signedIn')
   })
 
@@ -599,7 +599,7 @@ describe('with the refresh token in a cookie', () => {
     expect(await sub(sleeper)).toBe('bob')
     await other.ask('pass', LIFE, 'both')
     expect(await sub(other)).toBe('bob')
-    expect(server.happened('refused')).toEqual([])
+    expect(server.happened('rejected')).toEqual([])
   })
 
   test('a cookie of another session than the marker’s: nothing changes, and this page speaks for nobody', async () => {

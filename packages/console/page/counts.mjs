@@ -9,7 +9,7 @@ const NAMES = {
   healed: 'healed',
   reuse: 'stolen',
   revoked: 'revoked',
-  refused: 'refused',
+  rejected: 'rejected',
   fault: 'faults',
 }
 const ALARMING = ['reuse', 'fault']

@@ -53,8 +53,8 @@ export function memoryEventLog(options: MemoryEventLogOptions = {}): EventLog {
       counter.count(event.type)
       if (!('familyId' in event) || event.familyId === null) return
       const events = families.get(event.familyId)
-      // A refused request may name any family: it makes none known, and pushes none out.
-      if (event.type === 'refused' && events === undefined) return
+      // A rejected request may name any family: it adds none and removes none.
+      if (event.type === 'rejected' && events === undefined) return
       families.delete(event.familyId)
       families.set(event.familyId, bounded([...(events ?? []), event], mostEvents))
       if (families.size <= mostFamilies) return

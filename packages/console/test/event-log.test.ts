@@ -19,10 +19,9 @@ const rotated = (familyId: string, generation: number): RefreshEvent => ({
   generation,
 })
 const refused = (familyId: string | null): RefreshEvent => ({
-  type: 'refused',
+  type: 'rejected',
   at: 0,
   reason: 'unknown',
-  objection: null,
   familyId: familyId as FamilyId | null,
   clientId: 'web',
 })
@@ -65,13 +64,13 @@ describe('what the memory of events keeps', () => {
     log.record(issued('b'))
     expect(await log.counts()).toEqual({
       since: 1_000_000,
-      total: { issued: 2, refused: 1 },
-      lately: { issued: 2, refused: 1 },
+      total: { issued: 2, rejected: 1 },
+      lately: { issued: 2, rejected: 1 },
     })
     elapsed += 1_000
     expect((await log.counts()).lately).toEqual({ issued: 1 })
     elapsed += 3_600_000
-    expect(await log.counts()).toMatchObject({ total: { issued: 2, refused: 1 }, lately: {} })
+    expect(await log.counts()).toMatchObject({ total: { issued: 2, rejected: 1 }, lately: {} })
   })
 })
 

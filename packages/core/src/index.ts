@@ -1,29 +1,41 @@
 export { createRefreshTokens, type RefreshTokens, type RefreshTokensOptions } from './refresh-tokens.js'
-export type { BeforeRotate, BeforeRotateContext, BeforeRotateVerdict } from './engine.js'
-export { FIRST_PARTY, type Issued, type IssueRequest } from './issue.js'
-export type { ForeignGrant, ForeignTokens, TokenOrigin } from './foreign.js'
-export type { Grant } from './app.js'
-export type { RedeemOutcome, RedeemRequest } from './redeem.js'
+export type {
+  BeforeCommit,
+  BeforeRotate,
+  BeforeRotateContext,
+  BeforeRotateVerdict,
+  CheckRateLimit,
+  Grant,
+  LegacyGrant,
+  LegacyTokenSource,
+  TokenHolder,
+  TokenOrigin,
+} from './operations/contracts.js'
+export type { Rejection } from './operations/context.js'
+export type { Issued } from './operations/issue.js'
+export type { RedeemOutcome, RedeemRequest } from './operations/redeem.js'
+export type { Reservation, ReserveRequest } from './operations/reserve.js'
+export type { RotateOutcome, RotateRequest } from './operations/rotate.js'
+export type { RevokeOutcome, RevokeRequest, RevokeSubjectOptions } from './operations/revoke.js'
+export type { ConsumeOnceRequest } from './operations/consume-once.js'
+export type { Inspection } from './operations/inspect.js'
+export type { AttemptMatch, Grace, MintOutcome, RejectionReason } from './decision/decide.js'
+export { auditLog, type LineSink } from './events/audit-log.js'
+export type { RefreshEvent } from './events/events.js'
+export { callObserver, describeFailure } from './events/observer.js'
 export {
   createSecondHolderDetector,
   type SecondHolderDetectorOptions,
   type SecondHolderSuspicion,
-} from './second-holder.js'
-export type { Reservation, ReserveRequest } from './reserve.js'
-export type { Refused, RotateOutcome, RotateRequest, TokenHolder } from './rotate.js'
-export type { RevokeOutcome, RevokeRequest, RevokeSubjectOptions } from './revoke.js'
-export type { OnceRequest } from './once.js'
-export type { Inspection } from './inspect.js'
-export type { AttemptMatch, MintOutcome, Objection, RefusalReason } from './decide.js'
-export type { RefreshEvent } from './events.js'
-export { describeToken, type TokenDescription } from './describe-token.js'
-export { auditLog, type LineSink } from './audit-log.js'
-export { callObserver, describeFailure } from './observer.js'
-export { BatonError, ConfigurationError, OperationalError, type OperationalErrorCode, StoreError } from './errors.js'
-export type { Grace, Lifetime, LifetimeOptions, Policy, PolicyOptions, Rotation } from './policy.js'
-export { includesResource, isSameResource, normalizeResource } from './resource.js'
-export { isWithin, parseScope } from './scope.js'
-export { type Confirmation, confirmationText, sameConfirmation } from './confirmation.js'
+} from './events/second-holder.js'
+export { type Confirmation, confirmationText, sameConfirmation } from './model/confirmation.js'
+export {
+  BatonError,
+  ConfigurationError,
+  OperationalError,
+  type OperationalErrorCode,
+  StoreError,
+} from './model/errors.js'
 export type {
   CurrentToken,
   Family,
@@ -34,6 +46,11 @@ export type {
   Revocation,
   RevocationReason,
   Verifier,
-} from './family.js'
-export type { Claim, ListQuery, Page, RotateCommand, TokenStore } from './store.js'
-export { TEXT_LIMITS } from './text-limits.js'
+} from './model/family.js'
+export { FIRST_PARTY, type IssueRequest } from './model/grant.js'
+export type { Lifetime, LifetimeOptions, Policy, PolicyOptions, Rotation } from './model/policy.js'
+export { includesResource, isSameResource, normalizeResource } from './model/resource.js'
+export { isWithin, parseScope } from './model/scope.js'
+export { TEXT_LIMITS } from './model/text-limits.js'
+export type { ListQuery, OneTimeKey, Page, RotateCommand, TokenStore } from './store.js'
+export { describeToken, type TokenDescription } from './token/describe-token.js'

@@ -1,5 +1,9 @@
-import { ConfigurationError } from './errors.js'
-import { parseScope } from './scope.js'
+import { ConfigurationError } from './model/errors.js'
+import { parseScope } from './model/scope.js'
+import { TEXT_LIMITS } from './model/text-limits.js'
+import { describeValue, isText } from './model/validate.js'
+
+export { describeValue }
 
 /**
  * Declares the options of a function once: their types, names, defaults, checks and error messages.
@@ -22,29 +26,33 @@ import { parseScope } from './scope.js'
  */
 export function declareOptions<const Fields extends Declaration>(fields: Fields): Options<Fields> {
   const names = Object.keys(fields)
+  const known = new Set(names)
+  const declared = Object.entries(fields).map(([name, field]) => ({ name, ...field }))
+  const isRequired = declared.some((field) => field.isRequired)
+  const defaults = Object.fromEntries(declared.map(({ name, defaultValue }) => [name, defaultValue]))
   return {
     fields,
     names,
-    parse(subject, given = {}, path = '') {
-      if (typeof given !== 'object' || given === null || Array.isArray(given))
+    parse(subject, given, path = '') {
+      if (!isOptionsObject(given)) {
+        if (given === undefined && !isRequired) return defaults as Resolved<Fields>
         throw new ConfigurationError(path === '' ? subject : path.slice(0, -1), broken('an object', given))
-      for (const name of Object.keys(given)) {
-        if (!names.includes(name)) throw new ConfigurationError(path + name, unknownOption(name, { subject, names }))
       }
-      const values = given as Readonly<Record<string, unknown>>
-      const resolved = names.map((name): [string, unknown] => {
-        const value = values[name]
-        const field = fields[name] as Field<unknown, unknown, boolean>
-        if (value !== undefined) return [name, field.rule.parse(value, path + name)]
-        if (field.isRequired) throw new ConfigurationError(path + name, `is missing; it must be ${field.rule.expected}`)
-        return [name, field.defaultValue]
-      })
-      return Object.fromEntries(resolved) as Resolved<Fields>
+      for (const name in given) {
+        if (!known.has(name)) throw new ConfigurationError(path + name, unknownOption(name, { subject, names }))
+      }
+      const resolved = { ...defaults }
+      for (const { name, rule, isRequired } of declared) {
+        const value = given[name]
+        if (value !== undefined) resolved[name] = rule.parse(value, path + name)
+        else if (isRequired && rule.acceptsMissing !== true)
+          throw new ConfigurationError(path + name, `is missing; it must be ${rule.expected}`)
+      }
+      return resolved as Resolved<Fields>
     },
     extend: (own) => declareOptions({ ...fields, ...own }),
     describe: (path = '') =>
-      names.map((name) => {
-        const { rule, isRequired, defaultValue } = fields[name] as Field<unknown, unknown, boolean>
+      declared.map(({ name, rule, isRequired, defaultValue }) => {
         return { name: path + name, expected: rule.expected, isRequired, defaultValue }
       }),
   }
@@ -55,8 +63,8 @@ export interface Options<Fields extends Declaration> {
   readonly fields: Fields
   readonly names: readonly string[]
   /**
-   * Returns the options with their defaults. A missing object means no options. `subject` names the function in messages, `path`
-   * is put before option names, such as `policy.`. Throws `ConfigurationError` for an unknown, missing or invalid option.
+   * Returns the options with their defaults. If no option is required, the object may be missing. `subject` names the function in messages,
+   * `path` is put before option names, such as `policy.`. Throws `ConfigurationError` for an unknown, missing or invalid option.
    */
   parse(subject: string, given: unknown, path?: string): Resolved<Fields>
   /** Declares these options and `own`, which win over options of the same name. */
@@ -77,6 +85,8 @@ export interface OptionRow {
 export interface Rule<Input, Output = Input> {
   /** Completes "must be …". */
   readonly expected: string
+  /** True if a required option may be missing: the function handles it. */
+  readonly acceptsMissing?: boolean
   /** Returns the value, checked. Throws `ConfigurationError` that names `option`. */
   readonly parse: (value: unknown, option: string) => Output
   /** Exists in the type only. */
@@ -191,17 +201,17 @@ export function seconds({ min, max, fix }: IntegerLimits): Rule<number> {
 
 /** Text that every engine stores faithfully: not empty, bounded, no NUL, no unpaired surrogate. */
 export function text({
-  maxBytes = 1024,
+  maxBytes = TEXT_LIMITS.nameBytes,
   fix,
 }: { readonly maxBytes?: number; readonly fix?: string } = {}): Rule<string> {
+  const length = (value: unknown) =>
+    typeof value === 'string' && Buffer.byteLength(value) > maxBytes
+      ? `it is ${String(Buffer.byteLength(value))} bytes long`
+      : undefined
   return rule(
     `well-formed text of 1 to ${String(maxBytes)} bytes without NUL`,
-    (value) =>
-      typeof value === 'string' &&
-      value !== '' &&
-      Buffer.byteLength(value) <= maxBytes &&
-      !/[\0\p{Surrogate}]/u.test(value),
-    fix,
+    (value) => isText(value, maxBytes),
+    (value) => fix ?? length(value),
   )
 }
 
@@ -304,21 +314,41 @@ export function nested<Fields extends Declaration>(
   return { expected: 'an object', parse: (value, option) => options.parse(option, value, `${option}.`) }
 }
 
+/**
+ * A value that a client sent. It may be of any type, also missing: the function rejects the request and does not throw. `Value` is the
+ * type in the declaration.
+ */
+export const untrusted = <Value>(): Rule<Value, unknown> => ({
+  expected: 'a value that the client sent',
+  acceptsMissing: true,
+  parse: (value) => value,
+})
+
+/** An instant in epoch milliseconds. NaN is rejected because every comparison with it is false. */
+export const instant = (): Rule<number> =>
+  rule('a finite number of epoch milliseconds', (value) => Number.isFinite(value), 'call getTime() on a Date')
+
+/** An object that is used as it is, with its prototype; its members are checked like options. */
+export function checkedObject<Fields extends Declaration>(options: Options<Fields>): Rule<OptionsOf<Options<Fields>>> {
+  return {
+    expected: 'an object',
+    parse(value, option) {
+      options.parse(option, value, `${option}.`)
+      return value as OptionsOf<Options<Fields>>
+    },
+  }
+}
+
+function isOptionsObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 function isIntegerWithin(min: number, max: number): (value: unknown) => boolean {
   return (value) => typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
 }
 
 function broken(expected: string, value: unknown, fix?: string): string {
   return `must be ${expected}, got ${describeValue(value)}${fix === undefined ? '' : `; ${fix}`}`
-}
-
-/** Describes a value in an error message without repeating text that could be secret. */
-export function describeValue(value: unknown): string {
-  if (typeof value === 'number' || typeof value === 'boolean' || value === undefined || value === null)
-    return String(value)
-  if (typeof value === 'string')
-    return value.length <= 16 ? JSON.stringify(value) : `a string of ${String(value.length)} characters`
-  return Array.isArray(value) ? 'a list' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }
 
 function unknownOption(

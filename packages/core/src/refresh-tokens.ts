@@ -1,205 +1,250 @@
 import { randomBytes } from 'node:crypto'
-import { demandFunction, demandKnown, demandName, demandObject, shown } from './demand.js'
-import type { BeforeRotate, Engine } from './engine.js'
-import { ConfigurationError } from './errors.js'
-import type { RefreshEvent } from './events.js'
-import { checkForeignTokens, type ForeignTokens, type TokenOrigin } from './foreign.js'
-import { type Family, isFamilyId, toFamily } from './family.js'
-import { guardStore } from './guarded-store.js'
-import { inspect, type Inspection } from './inspect.js'
-import { issue, type Issued, type IssueRequest } from './issue.js'
-import { createKeyRing } from './keys.js'
-import { callObserver } from './observer.js'
-import { wholeClock } from './numbers.js'
-import { once, type OnceRequest } from './once.js'
-import { type Policy, type PolicyOptions, resolvePolicy } from './policy.js'
-import { redeem, type RedeemOutcome, type RedeemRequest } from './redeem.js'
-import { reserve, type Reservation, type ReserveRequest } from './reserve.js'
-import { revoke, type RevokeOutcome, type RevokeRequest, revokeSubject, type RevokeSubjectOptions } from './revoke.js'
-import { rotate, type RotateOutcome, type RotateRequest } from './rotate.js'
+import { callObserver } from './events/observer.js'
+import type { RefreshEvent } from './events/events.js'
+import { ConfigurationError } from './model/errors.js'
+import { type Family, isFamilyId, toFamily } from './model/family.js'
+import type { IssueRequest } from './model/grant.js'
+import { wholeClock } from './model/numbers.js'
+import { type Policy, type PolicyOptions, resolvePolicy } from './model/policy.js'
+import { isAlive } from './store/apply.js'
+import { consumeOnce, type ConsumeOnceRequest } from './operations/consume-once.js'
+import type { Context } from './operations/context.js'
+import { type BeforeRotate, legacyTokenOptions, type TokenOrigin } from './operations/contracts.js'
+import { inspect, type Inspection } from './operations/inspect.js'
+import { issue, type Issued } from './operations/issue.js'
+import { redeem, type RedeemOutcome, type RedeemRequest } from './operations/redeem.js'
+import { type Reservation, reserve, type ReserveRequest } from './operations/reserve.js'
+import {
+  revoke,
+  type RevokeOutcome,
+  type RevokeRequest,
+  revokeSubject,
+  type RevokeSubjectOptions,
+} from './operations/revoke.js'
+import { rotate, type RotateOutcome, type RotateRequest } from './operations/rotate.js'
+import {
+  checkedObject,
+  declareOptions,
+  func,
+  integer,
+  matching,
+  nullable,
+  optional,
+  type OptionsOf,
+  required,
+  type Rule,
+  rule,
+  secretRing,
+  type Secrets,
+  text,
+  withDefault,
+} from './options.js'
 import type { Page, TokenStore } from './store.js'
-import { noncesFrom, parseToken, type Random } from './token.js'
+import { assertStore, guardStore } from './store/guarded-store.js'
+import { createNonceSource, type Random } from './token/derive.js'
+import { parseToken } from './token/format.js'
+import { createKeyRing, type KeyRing } from './token/keys.js'
 
-export interface RefreshTokensOptions {
-  /** Where families live: `sqliteStore(db)`, `redisStore(client)`, … */
-  readonly store: TokenStore
-  /**
-   * `[current, ...older]`, at least 32 bytes each, the same on every instance. To change the secret without signing anybody out,
-   * deploy `[old, new]` everywhere, then `[new, old]`, and drop the old one once the absolute lifetime has passed. `undefined`
-   * compiles, so that `process.env` values can be given as they are, and throws.
-   */
-  readonly secrets: readonly (string | Uint8Array | undefined)[]
-  readonly policy?: PolicyOptions
-  /** Runs before every answer that hands out tokens; see `BeforeRotateVerdict`. It costs a read before the write. */
-  readonly beforeRotate?: BeforeRotate
-  /**
-   * Refresh tokens of the system that you come from: a token that is not ours is exchanged, once, for a family of its own. See
-   * `@baton/import` for the usual systems.
-   */
-  readonly accept?: ForeignTokens
-  /** Called with every event and not awaited. If it throws or rejects, a process warning says so and nothing else happens. */
-  readonly onEvent?: (event: RefreshEvent) => unknown
-  /** How tokens begin, so that secret scanners find leaked ones: 1 to 16 letters, digits, `-` or `_`. Default `brt_`. */
-  readonly tokenPrefix?: string
-  /** How long to wait for the store before a call fails with `store_timeout`; null for ever. Default 5. */
-  readonly storeTimeoutSeconds?: number | null
-  /** Epoch milliseconds; fractions are dropped. Default `Date.now`. */
-  readonly now?: () => number
-  /** Default: `node:crypto`. Only tests have a reason to set it. */
-  readonly random?: Random
+const MAX_STORE_TIMEOUT_SECONDS = 60
+const MAX_PAGE_SIZE = 100
+const MAX_PURGED = 1_000_000
+const NONCE_BATCH_SIZE = 128
+
+const store: Rule<TokenStore> = {
+  expected: 'a store, such as memoryStore() returns',
+  parse(value, option) {
+    assertStore(option, value)
+    return value
+  },
 }
 
+const secrets: Rule<Secrets, KeyRing> = { expected: secretRing().expected, parse: createKeyRing }
+
+const policy: Rule<PolicyOptions, Policy> = { expected: 'an object', parse: resolvePolicy }
+
+const options = declareOptions({
+  /** Where families are stored: `sqliteStore(db)`, `redisStore(client)`, … */
+  store: required(store),
+  /**
+   * `[current, ...older]`, at least 32 bytes each, the same on every instance. To change the secret without signing out any user,
+   * deploy `[old, new]` everywhere, then `[new, old]`, and remove the old one after the absolute lifetime. `undefined` is part of the
+   * type, so that `process.env` values can be used, and throws.
+   */
+  secrets: required(secrets),
+  /** Lifetimes, the retry window and rotation. */
+  policy: withDefault(policy, resolvePolicy()),
+  /** Called before every response that contains tokens; see `BeforeRotateVerdict`. Costs a read before the write. */
+  beforeRotate: optional(func<BeforeRotate>()),
+  /**
+   * Refresh tokens of the system that you migrate from: each of them is exchanged once, for a new family. `@baton/import` has sources for
+   * common systems.
+   */
+  legacyTokens: optional(checkedObject(legacyTokenOptions)),
+  /** Called with every event and not awaited. If it throws or rejects, a process warning is emitted and nothing else happens. */
+  onEvent: optional(func<(event: RefreshEvent) => unknown>()),
+  /** The prefix of tokens, for secret scanners: 1 to 16 letters, digits, `-` or `_`. Default `brt_`. */
+  tokenPrefix: withDefault(matching(/^[A-Za-z0-9_-]{1,16}$/, '1 to 16 letters, digits, - or _'), 'brt_'),
+  /** How long to wait for the store before a call fails with `store_timeout`; null for no limit. Default 5. */
+  storeTimeoutSeconds: withDefault(
+    nullable(
+      rule<number>(
+        `a number of seconds above 0 and at most ${String(MAX_STORE_TIMEOUT_SECONDS)}`,
+        (value) => typeof value === 'number' && value > 0 && value <= MAX_STORE_TIMEOUT_SECONDS,
+        'use null to wait for as long as the driver does',
+      ),
+    ),
+    5,
+  ),
+  /** Epoch milliseconds; fractions are dropped. Default `Date.now`. */
+  now: withDefault(func<() => number>(), () => Date.now()),
+  /** Default: `randomBytes` of `node:crypto`. Only tests need to set it. */
+  random: withDefault(func<Random>(), randomBytes),
+})
+
+export type RefreshTokensOptions = OptionsOf<typeof options>
+
+const listOptions = declareOptions({
+  subject: required(text()),
+  /** From the previous page; absent for the first page. */
+  cursor: optional(text()),
+  /** From 1 to 100, default 50. */
+  limit: withDefault(integer({ min: 1, max: MAX_PAGE_SIZE }), 50),
+})
+
+export type ListRequest = OptionsOf<typeof listOptions>
+
+const purgeLimit = integer({ min: 1, max: MAX_PURGED })
+
 /**
- * Refresh tokens that rotate, over one store. Outcomes are returned; `OperationalError` and `StoreError` are thrown when something broke,
- * and then nobody has been signed out. Safe to use from any number of processes on the same store with the same secrets.
+ * Rotating refresh tokens over one store. Expected outcomes are returned. `OperationalError` and `StoreError` are thrown after a failure;
+ * then no session has ended. Safe to use from any number of processes with the same store and the same secrets.
  */
 export interface RefreshTokens {
-  /** The policy in force, in milliseconds. */
+  /** The policy, in milliseconds. */
   readonly policy: Policy
 
-  /** Starts a family: one login on one device. Call it after your own authentication. Throws `ConfigurationError` for bad input. */
+  /** Creates a family: one login on one device. Call it after your own authentication. Throws `ConfigurationError` for invalid options. */
   issue(request: IssueRequest): Promise<Issued>
 
   /**
-   * Grants a family that begins later, when its client `redeem`s it: what an authorization code stands for. Stores nothing. The
-   * reservation is a secret; seal it. Throws `ConfigurationError` for bad input.
+   * Grants a family that is created later, by `redeem`: the content of an authorization code. Stores nothing. The
+   * reservation is secret; encrypt it. Throws `ConfigurationError` for invalid options.
    */
   reserve(request: ReserveRequest): Reservation
 
   /**
-   * Begins a reserved family (RFC 6749 section 4.1.3), at most once: a second call that has all it takes ends what the first one
-   * began, unless it is the same attempt. Any other refusal consumes nothing.
+   * Creates a reserved family (RFC 6749 section 4.1.3), at most once: a second call that meets the conditions revokes the family,
+   * unless it is the same attempt. A rejection for any other reason consumes nothing.
    */
   redeem<Prepared = undefined>(request: RedeemRequest<Prepared>): Promise<RedeemOutcome<Prepared>>
 
   /**
    * Exchanges a refresh token for its successor (RFC 6749 section 6, RFC 9700 section 4.14.2). Atomic: of concurrent calls one
-   * rotates, and the others receive the same successor. A refusal consumes nothing, except that `reuse` and `lost` end the family.
+   * rotates, and the others receive the same successor. A rejection consumes nothing, except that `reuse` and `rollback` revoke the family.
    */
   rotate<Prepared = undefined>(request: RotateRequest<Prepared>): Promise<RotateOutcome<Prepared>>
 
-  /** Ends one family, by any of its tokens or by id (RFC 7009). Idempotent. */
+  /** Revokes one family, by any of its tokens or by id (RFC 7009). Idempotent. */
   revoke(request: RevokeRequest): Promise<RevokeOutcome>
 
-  /** Ends all families of a subject, or all but one; returns how many this call ended. */
+  /** Revokes all families of a subject, or all but one. Returns how many this call revoked. */
   revokeSubject(subject: string, options?: RevokeSubjectOptions): Promise<number>
 
-  /** The subject's living families, newest first; `limit` from 1 to 100, default 50. */
-  list(query: { subject: string; cursor?: string; limit?: number }): Promise<Page<Family>>
+  /** Returns the subject's active families, newest first. */
+  list(request: ListRequest): Promise<Page<Family>>
 
-  /** The family if it is alive, else null. */
+  /** Returns the family if it is neither revoked nor expired, else null. */
   find(familyId: string): Promise<Family | null>
 
   /**
    * Returns true if this server made the token, whether or not the token still works. Makes no store call, so that requests with
-   * invalid tokens can be told apart before they cause work.
+   * invalid tokens can be rejected before they cause work.
    */
   isAuthentic(refreshToken: string): boolean
 
-  /** Whether a refresh with this token would succeed now. Changes nothing. */
+  /** Returns whether a refresh with this token would succeed now. Changes nothing. */
   inspect(refreshToken: string, origin?: TokenOrigin): Promise<Inspection>
 
   /**
-   * True for the first caller with this key, until `expiresAt`; false for everybody after, on any instance, and for a key that is
-   * over already. It is how a proof or an assertion works once.
+   * Returns true for the first call with this key, on any instance, until `expiresAt`; false for every other call and for a key that has
+   * expired. Use it for values that may be used once, such as the `jti` of a proof or assertion.
    */
-  once(request: OnceRequest): Promise<boolean>
+  consumeOnce(request: ConsumeOnceRequest): Promise<boolean>
 
-  /** Deletes up to `limit` dead families and forgotten keys, default 1000; fewer than that means that nothing is left. */
+  /** Deletes up to `limit` revoked or expired families and expired keys, default 1000. Fewer than `limit` means that nothing is left. */
   purge(limit?: number): Promise<number>
 }
 
-const KNOWN_OPTIONS = [
-  'store',
-  'secrets',
-  'policy',
-  'beforeRotate',
-  'accept',
-  'onEvent',
-  'tokenPrefix',
-  'storeTimeoutSeconds',
-  'now',
-  'random',
-]
-const MOST_LISTED = 100
-const NONCES_AT_ONCE = 128
-
-/** Checks the options and opens for business; opens no connection. Throws `ConfigurationError` naming option, value and mend. */
-export function createRefreshTokens(options: RefreshTokensOptions): RefreshTokens {
-  const engine = engineOf(options)
-  const { store, policy } = engine
+/**
+ * Creates the refresh tokens of one issuer. Validates the options and opens no connection. Throws `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * import { createRefreshTokens } from '@baton/core'
+ * import { memoryStore } from '@baton/store-memory'
+ *
+ * const tokens = createRefreshTokens({ store: memoryStore(), secrets: [process.env.BATON_SECRET] })
+ *
+ * const { refreshToken } = await tokens.issue({ subject: 'alice' })
+ * const outcome = await tokens.rotate({ refreshToken })
+ * if (outcome.ok) console.log(outcome.family.subject, outcome.refreshToken !== refreshToken)
+ * else console.log('sign in again:', outcome.reason)
+ * ```
+ *
+ * @see [RFC 6749 section 6](https://www.rfc-editor.org/rfc/rfc6749#section-6), refreshing an access token
+ * @see [RFC 9700 section 4.14](https://www.rfc-editor.org/rfc/rfc9700#section-4.14), refresh token protection
+ */
+export function createRefreshTokens(given: RefreshTokensOptions): RefreshTokens {
+  const context = createContext(given)
+  const { store, policy } = context
   return {
     policy,
-    issue: (request) => issue(engine, request),
-    reserve: (request) => reserve(engine, request),
-    redeem: (request) => redeem(engine, request),
-    rotate: (request) => rotate(engine, request),
-    revoke: (request) => revoke(engine, request),
-    revokeSubject: (subject, revokeOptions = {}) => revokeSubject(engine, subject, revokeOptions),
-    async list(query) {
-      demandObject('list', query)
-      const { subject, cursor, limit = 50 } = query
-      demandName('subject', subject)
-      if (cursor !== undefined) demandName('cursor', cursor)
-      demandCount('limit', limit, MOST_LISTED)
-      const page = await store.list({ subject, limit, now: engine.now(), ...(cursor === undefined ? {} : { cursor }) })
+    issue: (request) => issue(context, request),
+    reserve: (request) => reserve(context, request),
+    redeem: (request) => redeem(context, request),
+    rotate: (request) => rotate(context, request),
+    revoke: (request) => revoke(context, request),
+    revokeSubject: (subject, revokeOptions) => revokeSubject(context, subject, revokeOptions),
+    async list(request) {
+      const { subject, cursor, limit } = listOptions.parse('list', request)
+      const page = await store.list({ subject, limit, now: context.now(), ...(cursor === undefined ? {} : { cursor }) })
       return { items: page.items.map(toFamily), cursor: page.cursor }
     },
     async find(familyId) {
       const record = isFamilyId(familyId) ? await store.find(familyId) : null
-      const alive = record !== null && record.revocation === null && engine.now() < record.expiresAt
-      return alive ? toFamily(record) : null
+      return record !== null && isAlive(record, context.now()) ? toFamily(record) : null
     },
-    isAuthentic: (refreshToken) => parseToken(refreshToken, engine.tokenPrefix, engine.ring).kind === 'authentic',
-    inspect: (refreshToken, origin) => inspect(engine, refreshToken, origin),
-    once: (request) => once(engine, request),
-    async purge(limit = 1000) {
-      demandCount('limit', limit, 1_000_000)
-      return store.purge(engine.now(), limit)
-    },
+    isAuthentic: (refreshToken) => parseToken(refreshToken, context.tokenPrefix, context.ring).kind === 'authentic',
+    inspect: (refreshToken, origin) => inspect(context, refreshToken, origin),
+    consumeOnce: (request) => consumeOnce(context, request),
+    purge: async (limit = 1000) => store.purge(context.now(), purgeLimit.parse(limit, 'limit')),
   }
 }
 
-function engineOf(options: RefreshTokensOptions): Engine {
-  demandObject('createRefreshTokens', options)
-  const { secrets, tokenPrefix = 'brt_', storeTimeoutSeconds = 5, random = randomBytes } = options
-  demandKnown(options, KNOWN_OPTIONS)
-  demandFunction('beforeRotate', options.beforeRotate)
-  demandFunction('onEvent', options.onEvent)
-  demandFunction('now', options.now)
-  demandFunction('random', random)
-  if (typeof tokenPrefix !== 'string' || !/^[A-Za-z0-9_-]{1,16}$/.test(tokenPrefix))
-    throw new ConfigurationError('tokenPrefix', `${shown(tokenPrefix)} is not 1 to 16 letters, digits, - or _`)
-  if (!isTimeout(storeTimeoutSeconds))
-    throw new ConfigurationError(
-      'storeTimeoutSeconds',
-      `${shown(storeTimeoutSeconds)} is not above 0 and at most 60 seconds; use null to wait for as long as the driver does`,
-    )
-  const now = wholeClock(options.now ?? Date.now)
-  const emit = emitterOf(options.onEvent)
-  const exactRandom = (size: number) => exactly(size, random(size))
+function createContext(given: RefreshTokensOptions): Context {
+  const { store, secrets, onEvent, storeTimeoutSeconds, random, ...rest } = options.parse('createRefreshTokens', given)
+  const now = wholeClock(rest.now)
+  const emit = createEmitter(onEvent)
+  const checkedRandom = (size: number) => checkLength(random(size), size)
   return {
-    store: guardStore(options.store, {
+    ...rest,
+    now,
+    emit,
+    store: guardStore(store, {
       timeoutMs: storeTimeoutSeconds === null ? null : storeTimeoutSeconds * 1000,
       onFault: (code, operation) => {
         emit({ type: 'fault', at: now(), code, operation })
       },
     }),
-    ring: createKeyRing(secrets),
-    tokenPrefix,
-    policy: resolvePolicy(options.policy),
-    beforeRotate: options.beforeRotate,
-    accept: checkForeignTokens(options.accept),
-    now,
-    random: exactRandom,
-    // A source of a test's own gives its bytes in the order in which they are needed.
-    nonce: noncesFrom(exactRandom, random === randomBytes ? NONCES_AT_ONCE : 1),
-    emit,
+    ring: secrets,
+    random: checkedRandom,
+    // A random source of a test returns its bytes in the order in which they are needed.
+    nonce: createNonceSource(checkedRandom, random === randomBytes ? NONCE_BATCH_SIZE : 1),
   }
 }
 
 /** A callback that fails must not change the outcome of the call that emitted the event. */
-function emitterOf(onEvent: RefreshTokensOptions['onEvent']): Engine['emit'] {
+function createEmitter(onEvent: RefreshTokensOptions['onEvent']): Context['emit'] {
   if (onEvent === undefined) return () => undefined
   return (event) => {
     callObserver(
@@ -209,20 +254,8 @@ function emitterOf(onEvent: RefreshTokensOptions['onEvent']): Engine['emit'] {
   }
 }
 
-function isTimeout(seconds: unknown): boolean {
-  return seconds === null || (typeof seconds === 'number' && seconds > 0 && seconds <= 60)
-}
-
-/** A source that gives too little would make tokens that can be guessed. */
-function exactly(size: number, bytes: unknown): Uint8Array {
+/** A source that returns too few bytes would make tokens that can be guessed. */
+function checkLength(bytes: unknown, size: number): Uint8Array {
   if (bytes instanceof Uint8Array && bytes.length === size) return bytes
-  throw new ConfigurationError(
-    'random',
-    `did not give the ${String(size)} bytes that it was asked for; return a Uint8Array of that length`,
-  )
-}
-
-function demandCount(option: string, value: unknown, most: number): void {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return
-  throw new ConfigurationError(option, `${shown(value)} is not a whole number from 1 to ${String(most)}`)
+  throw new ConfigurationError('random', `must return a Uint8Array of the ${String(size)} bytes that were requested`)
 }

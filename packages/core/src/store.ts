@@ -1,9 +1,9 @@
-import type { FamilyId, FamilyRecord, Revocation } from './family.js'
+import type { FamilyId, FamilyRecord, Revocation } from './model/family.js'
 import type { RotateCommand } from './store/apply.js'
 import type { Page } from './store/list-page.js'
 
-export { expiryAt as expiryOf } from './family.js'
-export { TEXT_LIMITS } from './text-limits.js'
+export { expiryAt as expiryOf } from './model/family.js'
+export { TEXT_LIMITS } from './model/text-limits.js'
 export {
   applyRevocation,
   applyRotation,
@@ -39,69 +39,70 @@ export interface ListQuery {
   readonly now: number
 }
 
-/** One caller's claim on a key that only one caller may have, such as the `jti` of a proof. */
-export interface Claim {
-  /** ASCII, at most 64 bytes: core hashes what a caller names. */
+/** A key that only one caller may use, such as the `jti` of a proof. */
+export interface OneTimeKey {
+  /** ASCII, at most 64 bytes: a hash of the value. */
   readonly key: string
-  /** ASCII, at most 64 bytes. Of this call alone, so that it knows the claim for its own. */
-  readonly by: string
-  /** Epoch milliseconds: from then on, the key may be forgotten. */
+  /** ASCII, at most 64 bytes. Unique to this call, so that the call recognises its own write. */
+  readonly owner: string
+  /** Epoch milliseconds: from then on, the key may be deleted. */
   readonly expiresAt: number
 }
 
 /**
- * Where families live. You write one of these to run Baton on an engine that it does not know yet.
+ * Where families are stored. Implement it to run Baton on another database engine.
  *
- * A store decides nothing. It compares, swaps and returns; every protocol rule lives in core. Four duties:
+ * A store decides nothing. It compares, swaps and returns; every protocol rule is in core. Four rules:
  *
- * - Every method is atomic on one record, and a resolved promise means that the write is as durable as the engine makes it.
- * - Every write returns the record *as it stands after the call*, never an earlier snapshot. Core recognises its own write in
- *   it, so a driver may execute a command twice without anything being misread.
- * - Failures reject. Nothing is swallowed, nothing is answered from a cache, nothing is evicted to make room.
- * - No clock, no randomness, no environment: `now` comes with the call.
+ * - Every method is atomic on one record. A promise resolves when the write is as durable as the engine makes it.
+ * - Every write returns the record *after the call*, never an earlier snapshot. Core recognises its own write in it, so a driver may
+ *   execute a command twice.
+ * - Failures reject. The store swallows no error, answers no read from a cache, and evicts nothing to make room.
+ * - No clock, no randomness, no environment: `now` is an argument.
  *
- * A store keeps `current` and `grant` as they are, with every member they have, such as in one JSON column each; beside them it keeps
- * whatever its statements compare or sort by. A new member of either then changes no store.
+ * A store keeps `current` and `grant` unchanged, with every member they have, such as in one JSON column each; beside them it keeps
+ * the columns that its statements compare or sort by. A new member of either then changes no store.
  *
- * `now` is epoch milliseconds throughout. Core sends integers from -8.64e15 to 8.64e15, the range of a `Date`, and no other numbers. Where
- * a store sends several commands together, one that fails must not fail the others. Texts are well-formed Unicode without NUL, and no
- * longer than `TEXT_LIMITS` says; a store keeps all of them whole and compares subjects byte by byte. `@baton/store-testkit` proves an implementation.
+ * `now` is epoch milliseconds. Core passes integers from -8.64e15 to 8.64e15, the range of a `Date`, and no other numbers. If a store
+ * sends several commands together, one that fails must not fail the others. Texts are well-formed Unicode without NUL, and no
+ * longer than `TEXT_LIMITS`; a store keeps all of them unchanged and compares subjects byte by byte. `@baton/store-testkit` tests an
+ * implementation.
  */
 export interface TokenStore {
   /**
-   * Stores `record` unless its id exists, in one atomic step. Returns the record as it stands: this one, or the one that was
-   * there. Once resolved, `list` finds it.
+   * Atomic. Stores `record` unless its id exists. Returns the stored record: this one, or the one that existed. After it resolved, `list`
+   * returns the family.
    */
   create(record: FamilyRecord, now: number): Promise<FamilyRecord>
 
-  /** Returns the record, dead or alive, or null. Sees every write that resolved before the call began. */
+  /** Returns the record, also if it is revoked or expired, or null. Sees every write that resolved before the call began. */
   find(id: FamilyId): Promise<FamilyRecord | null>
 
   /**
    * Atomic. If and only if the stored `current.verifier` is `expect`, the family is not revoked and `expiresAt > now`: replaces
-   * `current` by `next` and sets `expiresAt = min(now + idleMs, absoluteExpiresAt)` (the absolute end where `idleMs` is null).
-   * Returns the record as it stands after that decision, or null when there is none. One round trip when it applies.
+   * `current` by `next` and sets `expiresAt = min(now + idleMs, absoluteExpiresAt)` (`absoluteExpiresAt` if `idleMs` is null).
+   * Returns the record after that, or null if it does not exist. One round trip if the swap applies.
    */
   rotate(command: RotateCommand): Promise<FamilyRecord | null>
 
-  /** Atomic and permanent: sets the revocation unless there is one already. Returns the record as it stands, or null. */
+  /** Atomic and permanent. Sets the revocation unless the record has one. Returns the record after the call, or null. */
   revoke(id: FamilyId, revocation: Revocation): Promise<FamilyRecord | null>
 
   /**
-   * The subject's living families, newest first by `grant.createdAt`, ties by id. The cursor is a position, never an offset: a
-   * family that lives throughout the paging appears exactly once. A cursor that this store did not make rejects with `ConfigurationError`.
+   * The subject's active families, newest first by `grant.createdAt`, then by id. The cursor is a position, never an offset: a
+   * family that is active during the whole listing appears exactly once. Rejects with `ConfigurationError` for a cursor of another store.
    */
   list(query: ListQuery): Promise<Page<FamilyRecord>>
 
   /**
-   * Deletes up to `limit` families that are dead (revoked or expired) and past `lifetime.keepUntil`, and remembered keys past their
-   * end, without holding a lock for long. Returns how many it deleted; fewer than `limit` means that nothing is left.
+   * Deletes up to `limit` families that are revoked or expired and past `lifetime.keepUntil`, and expired one-time keys, without holding
+   * a lock for long. Returns how many it deleted; fewer than `limit` means that nothing is left.
    */
   purge(now: number, limit: number): Promise<number>
 
   /**
-   * Atomic. Remembers the claim until its `expiresAt`, unless one on the same key is remembered at `now`. Returns whose the key is
-   * after the call: this claim's `by`, or that of the one that was there.
+   * Atomic. Stores the one-time key until its `expiresAt`, unless the same key is stored and not expired at `now`. Returns the owner of
+   * the key after the call: the `owner` of this call, or that of the earlier one.
    */
-  remember(claim: Claim, now: number): Promise<string>
+  claimOnce(oneTimeKey: OneTimeKey, now: number): Promise<string>
 }

@@ -34,9 +34,8 @@ describe('auditLog', () => {
         { time: later, event: 'reuse', ...about, generation: 1, presentedGeneration: 0 },
         {
           time: later,
-          event: 'refused',
+          event: 'rejected',
           reason: 'malformed',
-          objection: null,
           familyId: null,
           clientId: 'evil"\n{"event":"issued"}\u2028',
         },

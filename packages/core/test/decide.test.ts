@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import {
-  admit,
-  admitRedemption,
   type Circumstances,
   decide,
+  decideByReservation,
+  decideByToken,
   decideRedemption,
   type Decision,
   type Facts,
-  type Objection,
-} from '../src/decide.js'
-import type { Grace } from '../src/policy.js'
-import type { Relation } from '../src/token.js'
+  type Grace,
+  type Relation,
+  type RequestRejectionReason,
+} from '../src/decision/decide.js'
 
 const NOW = 1_000_000
 const GRACE = 30_000
@@ -21,10 +21,10 @@ const RELATIONS: readonly Relation[] = [
   'unverifiable',
   'one_ahead',
   'far_ahead',
-  'foreign',
-  'stranger',
+  'legacy',
+  'unrelated',
 ]
-const OBJECTIONS: readonly (Objection | null)[] = [
+const REQUEST_REJECTIONS: readonly (RequestRejectionReason | null)[] = [
   null,
   'invalid_scope',
   'invalid_target',
@@ -60,7 +60,7 @@ function decideCase({
   }
   return decide(
     facts && { ...usual, ...facts },
-    { now: NOW, arrivedAt: NOW, objection: null, superseded: false, ...circumstances },
+    { now: NOW, arrivedAt: NOW, requestRejection: null, superseded: false, ...circumstances },
     { grace, graceMs, sameAttemptMs: SAME_ATTEMPT, rotates },
   )
 }
@@ -70,12 +70,10 @@ function verdict(decision: Decision): string {
   switch (decision.kind) {
     case 'mint':
       return decision.outcome
-    case 'refuse':
+    case 'reject':
       return decision.reason
-    case 'decline':
-      return `declined: ${decision.objection}`
-    case 'end':
-      return `${decision.reason}, ends as ${decision.revocation}`
+    case 'revoke':
+      return `${decision.reason}, revokes the family`
     case 'fault':
       return 'fault'
   }
@@ -93,57 +91,61 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
   ['no record', { facts: null }, 'unknown'],
   ['other client', { facts: { sameClient: false } }, 'mismatch'],
   ['other key', { facts: { sameKey: false } }, 'mismatch'],
-  ['other client with an old token', { facts: { sameClient: false, relation: 'stranger' } }, 'mismatch'],
-  ['other key with an old token', { facts: { sameKey: false, relation: 'stranger' } }, 'mismatch'],
+  ['other client with an old token', { facts: { sameClient: false, relation: 'unrelated' } }, 'mismatch'],
+  ['other key with an old token', { facts: { sameKey: false, relation: 'unrelated' } }, 'mismatch'],
   ['other client of a revoked family', { facts: { sameClient: false, revoked: true } }, 'mismatch'],
   ['revoked', { facts: { revoked: true } }, 'revoked'],
   ['revoked and expired', { facts: { revoked: true, expiresAt: NOW } }, 'revoked'],
-  ['an old token of a revoked family', { facts: { revoked: true, relation: 'stranger' } }, 'revoked'],
+  ['an old token of a revoked family', { facts: { revoked: true, relation: 'unrelated' } }, 'revoked'],
   ['a retry in a revoked family', { facts: { revoked: true, relation: 'predecessor', ...justRotated } }, 'revoked'],
   ['a lost rotation of a revoked family', { facts: { revoked: true, relation: 'one_ahead' } }, 'revoked'],
   ['at the very end', { facts: { expiresAt: NOW } }, 'expired'],
   ['after the end', { facts: { expiresAt: NOW - 1 } }, 'expired'],
   ['the instant before the end', { facts: { expiresAt: NOW + 1 } }, 'rotated'],
-  ['an old token of an expired family', { facts: { expiresAt: NOW, relation: 'stranger' } }, 'expired'],
-  ['current, scope too wide', { circumstances: { objection: 'invalid_scope' } }, 'declined: invalid_scope'],
-  ['current, target outside', { circumstances: { objection: 'invalid_target' } }, 'declined: invalid_target'],
-  ['current, subject inactive', { circumstances: { objection: 'inactive' } }, 'declined: inactive'],
+  ['an old token of an expired family', { facts: { expiresAt: NOW, relation: 'unrelated' } }, 'expired'],
+  ['current, scope too wide', { circumstances: { requestRejection: 'invalid_scope' } }, 'invalid_scope'],
+  ['current, target outside', { circumstances: { requestRejection: 'invalid_target' } }, 'invalid_target'],
+  ['current, subject inactive', { circumstances: { requestRejection: 'inactive' } }, 'inactive'],
   [
     'predecessor in its window, scope too wide',
-    { facts: { relation: 'predecessor', ...justRotated }, circumstances: { objection: 'invalid_scope' } },
-    'declined: invalid_scope',
+    { facts: { relation: 'predecessor', ...justRotated }, circumstances: { requestRejection: 'invalid_scope' } },
+    'invalid_scope',
   ],
   [
     'predecessor out of its window, scope too wide',
-    { facts: { relation: 'predecessor' }, circumstances: { objection: 'invalid_scope' } },
-    'declined: invalid_scope',
+    { facts: { relation: 'predecessor' }, circumstances: { requestRejection: 'invalid_scope' } },
+    'invalid_scope',
   ],
   [
     'what may be the predecessor, scope too wide',
-    { facts: { relation: 'unverifiable' }, circumstances: { objection: 'invalid_scope' } },
-    'declined: invalid_scope',
+    { facts: { relation: 'unverifiable' }, circumstances: { requestRejection: 'invalid_scope' } },
+    'invalid_scope',
   ],
   [
     'one ahead, scope too wide',
-    { facts: { relation: 'one_ahead' }, circumstances: { objection: 'invalid_scope' } },
-    'declined: invalid_scope',
+    { facts: { relation: 'one_ahead' }, circumstances: { requestRejection: 'invalid_scope' } },
+    'invalid_scope',
   ],
   [
-    'stranger, scope too wide',
-    { facts: { relation: 'stranger' }, circumstances: { objection: 'invalid_scope' } },
-    'reuse, ends as reuse',
+    'unrelated, scope too wide',
+    { facts: { relation: 'unrelated' }, circumstances: { requestRejection: 'invalid_scope' } },
+    'reuse, revokes the family',
   ],
   [
     'far ahead, scope too wide',
-    { facts: { relation: 'far_ahead' }, circumstances: { objection: 'invalid_scope' } },
-    'lost, ends as rollback',
+    { facts: { relation: 'far_ahead' }, circumstances: { requestRejection: 'invalid_scope' } },
+    'rollback, revokes the family',
   ],
   ['current', {}, 'rotated'],
   ['current, just rotated', { facts: justRotated }, 'rotated'],
   ['current, rotation never', { rotates: false }, 'renewed'],
   ['predecessor, just rotated', { facts: { relation: 'predecessor', ...justRotated } }, 'retried'],
   ['predecessor, last instant of grace', { facts: { relation: 'predecessor', ...lastInstantOfGrace } }, 'retried'],
-  ['predecessor, grace just over', { facts: { relation: 'predecessor', ...graceJustOver } }, 'reuse, ends as reuse'],
+  [
+    'predecessor, grace just over',
+    { facts: { relation: 'predecessor', ...graceJustOver } },
+    'reuse, revokes the family',
+  ],
   [
     'predecessor that arrived in grace and is judged after it',
     { facts: { relation: 'predecessor', ...graceJustOver }, circumstances: { arrivedAt: NOW - 1 } },
@@ -154,11 +156,15 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
     { facts: { expiresAt: NOW }, circumstances: { arrivedAt: NOW - 1 } },
     'expired',
   ],
-  ['predecessor, strict', { facts: { relation: 'predecessor', ...justRotated }, graceMs: 0 }, 'reuse, ends as reuse'],
+  [
+    'predecessor, strict',
+    { facts: { relation: 'predecessor', ...justRotated }, graceMs: 0 },
+    'reuse, revokes the family',
+  ],
   [
     'predecessor, strict, clock behind the one that rotated',
     { facts: { relation: 'predecessor', rotatedAt: NOW + 1 }, graceMs: 0 },
-    'reuse, ends as reuse',
+    'reuse, revokes the family',
   ],
   ['predecessor, same attempt, grace over', { facts: { relation: 'predecessor', ...lastInstantOfAttempt } }, 'retried'],
   [
@@ -169,7 +175,7 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
   [
     'predecessor, same attempt, its window just over',
     { facts: { relation: 'predecessor', ...attemptJustOver } },
-    'reuse, ends as reuse',
+    'reuse, revokes the family',
   ],
   [
     'predecessor, same attempt that arrived in its window and is judged after it',
@@ -182,9 +188,9 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
   [
     'record key missing, same attempt, its window just over',
     { facts: { relation: 'unverifiable', ...attemptJustOver } },
-    'reuse, ends as reuse',
+    'reuse, revokes the family',
   ],
-  ['record key missing, grace over', { facts: { relation: 'unverifiable' } }, 'reuse, ends as reuse'],
+  ['record key missing, grace over', { facts: { relation: 'unverifiable' } }, 'reuse, revokes the family'],
   [
     'predecessor, another attempt in the window',
     { facts: { relation: 'predecessor', attempt: 'other', ...justRotated } },
@@ -198,12 +204,12 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
   [
     'predecessor, another attempt in the window, only the same attempt accepted',
     { facts: { relation: 'predecessor', attempt: 'other', ...justRotated }, grace: 'same-attempt' },
-    'reuse, ends as reuse',
+    'reuse, revokes the family',
   ],
   [
     'predecessor, without the key of the rotation in the window, only the same attempt accepted',
     { facts: { relation: 'predecessor', attempt: 'without_key', ...justRotated }, grace: 'same-attempt' },
-    'reuse, ends as reuse',
+    'reuse, revokes the family',
   ],
   [
     'predecessor, no keys in the window, only the same attempt accepted',
@@ -213,7 +219,7 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
   [
     'predecessor, no keys, grace just over, only the same attempt accepted',
     { facts: { relation: 'predecessor', ...graceJustOver }, grace: 'same-attempt' },
-    'reuse, ends as reuse',
+    'reuse, revokes the family',
   ],
   [
     'predecessor, same attempt, only the same attempt accepted',
@@ -223,12 +229,12 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
   [
     'predecessor, same attempt, its window just over, only the same attempt accepted',
     { facts: { relation: 'predecessor', ...attemptJustOver }, grace: 'same-attempt' },
-    'reuse, ends as reuse',
+    'reuse, revokes the family',
   ],
   [
     'record key missing, another attempt in the window, only the same attempt accepted',
     { facts: { relation: 'unverifiable', attempt: 'other', ...justRotated }, grace: 'same-attempt' },
-    'reuse, ends as reuse',
+    'reuse, revokes the family',
   ],
   [
     'current, another attempt, only the same attempt accepted',
@@ -243,19 +249,19 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
   ['one ahead', { facts: { relation: 'one_ahead' } }, 'healed'],
   ['one ahead, rotation never', { facts: { relation: 'one_ahead' }, rotates: false }, 'healed'],
   ['one ahead, grace over', { facts: { relation: 'one_ahead', ...graceJustOver } }, 'healed'],
-  ['further ahead', { facts: { relation: 'far_ahead' } }, 'lost, ends as rollback'],
-  ['foreign', { facts: { relation: 'foreign' } }, 'imported'],
-  ['foreign, rotation never', { facts: { relation: 'foreign' }, rotates: false }, 'imported'],
-  ['foreign, of another client', { facts: { relation: 'foreign', sameClient: false } }, 'mismatch'],
-  ['foreign, past its end', { facts: { relation: 'foreign', expiresAt: NOW } }, 'expired'],
+  ['further ahead', { facts: { relation: 'far_ahead' } }, 'rollback, revokes the family'],
+  ['legacy', { facts: { relation: 'legacy' } }, 'imported'],
+  ['legacy, rotation never', { facts: { relation: 'legacy' }, rotates: false }, 'imported'],
+  ['legacy, of another client', { facts: { relation: 'legacy', sameClient: false } }, 'mismatch'],
+  ['legacy, past its end', { facts: { relation: 'legacy', expiresAt: NOW } }, 'expired'],
   [
-    'foreign, scope too wide',
-    { facts: { relation: 'foreign' }, circumstances: { objection: 'invalid_scope' } },
-    'declined: invalid_scope',
+    'legacy, scope too wide',
+    { facts: { relation: 'legacy' }, circumstances: { requestRejection: 'invalid_scope' } },
+    'invalid_scope',
   ],
-  ['stranger', { facts: { relation: 'stranger' } }, 'reuse, ends as reuse'],
-  ['stranger in the window', { facts: { relation: 'stranger', ...justRotated } }, 'reuse, ends as reuse'],
-  ['stranger, same attempt', { facts: { relation: 'stranger', attempt: 'same' } }, 'reuse, ends as reuse'],
+  ['unrelated', { facts: { relation: 'unrelated' } }, 'reuse, revokes the family'],
+  ['unrelated in the window', { facts: { relation: 'unrelated', ...justRotated } }, 'reuse, revokes the family'],
+  ['unrelated, same attempt', { facts: { relation: 'unrelated', attempt: 'same' } }, 'reuse, revokes the family'],
 ]
 
 describe('the decision table', () => {
@@ -266,27 +272,27 @@ describe('the decision table', () => {
 
 describe('what the token alone decides', () => {
   const token = { createdAtSeconds: 1000, bound: false, familyId: 'mine' as never }
-  const nothing = { validAfter: null, confirmation: null, familyId: undefined }
+  const nothing = { validAfter: null, hasConfirmation: false, familyId: undefined }
 
   it.each([
     ['nothing is said against it', token, nothing, null],
     ['created after validAfter', token, { ...nothing, validAfter: 1_000_000 }, null],
     ['created before validAfter', token, { ...nothing, validAfter: 1_000_001 }, 'superseded'],
     ['created in the second of validAfter', token, { ...nothing, validAfter: 1_000_999 }, 'superseded'],
-    ['bound, with a proof', { ...token, bound: true }, { ...nothing, confirmation: { jkt: 'a' } }, null],
+    ['bound, with a proof', { ...token, bound: true }, { ...nothing, hasConfirmation: true }, null],
     ['bound, without a proof', { ...token, bound: true }, nothing, 'mismatch'],
-    ['unbound, with a proof', token, { ...nothing, confirmation: { jkt: 'a' } }, null],
+    ['unbound, with a proof', token, { ...nothing, hasConfirmation: true }, null],
     ['of the expected family', token, { ...nothing, familyId: 'mine' }, null],
-    ['of another family', token, { ...nothing, familyId: 'theirs' }, 'declined: other_family'],
+    ['of another family', token, { ...nothing, familyId: 'theirs' }, 'other_family'],
     [
       'of another family and superseded',
       token,
-      { validAfter: 2_000_000, confirmation: null, familyId: 'x' },
+      { validAfter: 2_000_000, hasConfirmation: false, familyId: 'x' },
       'superseded',
     ],
     ['of another family without its proof', { ...token, bound: true }, { ...nothing, familyId: 'x' }, 'mismatch'],
   ] as const)('%s', (_name, presented, request, expected) => {
-    const decision = admit(presented, request)
+    const decision = decideByToken(presented, request)
     expect(decision && verdict(decision)).toBe(expected)
   })
 })
@@ -305,9 +311,9 @@ describe('over the whole space of facts', () => {
       ...[NOW - 2 * GRACE, NOW - GRACE - 1, NOW - GRACE, NOW - GRACE + 1, NOW - 1, NOW, NOW + 1],
     ]
     for (const superseded of flags)
-      for (const objection of OBJECTIONS)
+      for (const requestRejection of REQUEST_REJECTIONS)
         for (const { grace, graceMs, rotates } of RULES) {
-          const circumstances = { now: NOW, arrivedAt: NOW, objection, superseded }
+          const circumstances = { now: NOW, arrivedAt: NOW, requestRejection, superseded }
           const rules = { grace, graceMs, sameAttemptMs: SAME_ATTEMPT, rotates }
           yield { facts: null, circumstances, rules }
           for (const relation of RELATIONS)
@@ -351,19 +357,19 @@ describe('over the whole space of facts', () => {
     ['revoked', ({ facts }) => facts!.revoked, () => 'revoked'],
     ['end reached', ({ facts }) => NOW >= facts!.expiresAt, () => 'expired'],
     [
-      'objection',
+      'request rejected',
       (situation) =>
-        situation.circumstances.objection !== null &&
-        is('current', 'predecessor', 'unverifiable', 'one_ahead', 'foreign')(situation),
-      ({ circumstances }) => `declined: ${circumstances.objection!}`,
+        situation.circumstances.requestRejection !== null &&
+        is('current', 'predecessor', 'unverifiable', 'one_ahead', 'legacy')(situation),
+      ({ circumstances }) => circumstances.requestRejection!,
     ],
     ['current', is('current'), ({ rules }) => (rules.rotates ? 'rotated' : 'renewed')],
     ['retry', (situation) => is('predecessor')(situation) && inWindow(situation), () => 'retried'],
     ['key missing', (situation) => is('unverifiable')(situation) && inWindow(situation), () => 'fault'],
     ['one ahead', is('one_ahead'), () => 'healed'],
-    ['far ahead', is('far_ahead'), () => 'lost, ends as rollback'],
-    ['foreign', is('foreign'), () => 'imported'],
-    ['anything else', () => true, () => 'reuse, ends as reuse'],
+    ['far ahead', is('far_ahead'), () => 'rollback, revokes the family'],
+    ['legacy', is('legacy'), () => 'imported'],
+    ['anything else', () => true, () => 'reuse, revokes the family'],
   ]
 
   it('the first matching row of the table decides, every row has its case, and nothing throws', () => {
@@ -383,16 +389,16 @@ describe('over the whole space of facts', () => {
 })
 
 describe('a reservation', () => {
-  const standing = { isOurs: false, sameAttempt: false, revoked: false, expiresAt: NOW + 1 }
+  const standing = { isOwn: false, sameAttempt: false, revoked: false, expiresAt: NOW + 1 }
   it.each<[string, Partial<typeof standing>, string]>([
-    ['is redeemed by the call that made the record', { isOurs: true }, 'issued'],
-    ['also where that family is over at once', { isOurs: true, expiresAt: NOW }, 'issued'],
-    ['redeemed by another call is reuse', {}, 'reuse, ends as reuse'],
-    ['also where its family has expired', { expiresAt: NOW }, 'reuse, ends as reuse'],
+    ['is redeemed by the call that made the record', { isOwn: true }, 'issued'],
+    ['also where that family is over at once', { isOwn: true, expiresAt: NOW }, 'issued'],
+    ['redeemed by another call is reuse', {}, 'reuse, revokes the family'],
+    ['also where its family has expired', { expiresAt: NOW }, 'reuse, revokes the family'],
     ['redeemed by the same attempt is retried', { sameAttempt: true }, 'retried'],
     ['but not once its family has expired', { sameAttempt: true, expiresAt: NOW }, 'expired'],
     ['whose family is revoked is refused', { revoked: true }, 'revoked'],
-    ['also to the call that made it', { revoked: true, isOurs: true }, 'revoked'],
+    ['also to the call that made it', { revoked: true, isOwn: true }, 'revoked'],
     ['and to the same attempt', { revoked: true, sameAttempt: true }, 'revoked'],
   ])('%s', (_name, facts, expected) => {
     expect(verdict(decideRedemption({ ...standing, ...facts }, NOW) as Decision)).toBe(expected)
@@ -408,7 +414,7 @@ describe('a reservation', () => {
     ['is refused to whom it does not belong', { matches: false }, 'mismatch'],
     ['is expired first, whoever comes', { now: NOW + 1, matches: false, validAfter: NOW + 1 }, 'expired'],
   ])('before the store is asked: %s', (_name, patch, expected) => {
-    const denial = admitRedemption(token, { ...request, ...patch })
-    expect(denial && verdict(denial)).toBe(expected)
+    const rejected = decideByReservation(token, { ...request, ...patch })
+    expect(rejected && verdict(rejected)).toBe(expected)
   })
 })

@@ -2,10 +2,10 @@ import * as crypto from 'node:crypto'
 import { createHash, createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { fingerprint, framed, hash, macUnder, type Part } from '../src/digest.js'
+import { fingerprint, encodeParts, hash, createMac, type Part } from '../src/token/hash.js'
 
 /** The same bytes, put together without a care for speed. */
-function framedPlainly(parts: readonly Part[]): Buffer {
+function encodePartsPlainly(parts: readonly Part[]): Buffer {
   const bytes = parts.map((part) => (typeof part === 'number' ? uint(part) : Buffer.from(part as string)))
   return Buffer.concat(bytes.flatMap((some) => [uint(some.length), some]))
 }
@@ -26,8 +26,8 @@ describe('framing', () => {
   it('puts every part behind its length, whatever their sizes, and calls leave nothing behind for one another', () => {
     fc.assert(
       fc.property(fc.string(), fc.array(aPart, { maxLength: 8 }), fc.nat(32), (domain, parts, size) => {
-        const expected = framedPlainly([domain, ...parts])
-        expect(Buffer.compare(framed(domain, parts), expected)).toBe(0)
+        const expected = encodePartsPlainly([domain, ...parts])
+        expect(Buffer.compare(encodeParts(domain, parts), expected)).toBe(0)
         const digest = createHash('sha256').update(expected).digest()
         expect(Buffer.from(hash(domain, parts, size))).toEqual(digest.subarray(0, size))
         expect(fingerprint(domain, parts)).toBe(digest.toString('base64url', 0, 16))
@@ -47,11 +47,11 @@ describe('on every runtime', () => {
   ])('it is SHA-256: by %s', async (_name, changes) => {
     vi.doMock('node:crypto', () => ({ ...crypto, ...changes }))
     vi.resetModules()
-    const fresh = await import('../src/digest.js')
+    const fresh = await import('../src/token/hash.js')
     // Enough for each of the 64 characters that a digest may have where a fingerprint ends.
     for (let index = 0; index < 500; index += 1) {
       const digest = createHash('sha256')
-        .update(framedPlainly(['d', index]))
+        .update(encodePartsPlainly(['d', index]))
         .digest()
       expect(Buffer.from(fresh.hash('d', [index], 32))).toEqual(digest)
       expect(fresh.fingerprint('d', [index])).toBe(digest.toString('base64url', 0, 16))
@@ -67,26 +67,26 @@ describe('the room for framing', () => {
     ['bytes that fill it', new Uint8Array(1024 - 4 - 1 - 4).fill(7)],
   ])('grows for %s, and keeps what is there already', async (_name, long) => {
     vi.resetModules()
-    const fresh = await import('../src/digest.js')
-    expect(Buffer.from(fresh.framed('d', [long, 1]))).toEqual(framedPlainly(['d', long, 1]))
+    const fresh = await import('../src/token/hash.js')
+    expect(Buffer.from(fresh.encodeParts('d', [long, 1]))).toEqual(encodePartsPlainly(['d', long, 1]))
   })
 
   it('grows for a number', async () => {
     vi.resetModules()
-    const fresh = await import('../src/digest.js')
+    const fresh = await import('../src/token/hash.js')
     const parts = ['x'.repeat(336), 1, 2]
-    expect(Buffer.from(fresh.framed('', parts))).toEqual(framedPlainly(['', ...parts]))
+    expect(Buffer.from(fresh.encodeParts('', parts))).toEqual(encodePartsPlainly(['', ...parts]))
     const many = Array.from({ length: 300 }, (_, index) => index)
-    expect(Buffer.from(fresh.framed('', many))).toEqual(framedPlainly(['', ...many]))
+    expect(Buffer.from(fresh.encodeParts('', many))).toEqual(encodePartsPlainly(['', ...many]))
   })
 })
 
-describe('macUnder', () => {
+describe('createMac', () => {
   it('takes a key of exactly one block, and a message that fills what was kept for it', () => {
     const key = new Uint8Array(64).fill(5)
     for (const size of [64, 65, 64, 128]) {
       const message = new Uint8Array(size).fill(size)
-      expect(Buffer.from(macUnder(key)(message, 32))).toEqual(createHmac('sha256', key).update(message).digest())
+      expect(Buffer.from(createMac(key)(message, 32))).toEqual(createHmac('sha256', key).update(message).digest())
     }
   })
 
@@ -97,7 +97,7 @@ describe('macUnder', () => {
         fc.array(fc.uint8Array({ maxLength: 2000 }), { maxLength: 5 }),
         fc.nat(32),
         (key, messages, size) => {
-          const mac = macUnder(key)
+          const mac = createMac(key)
           for (const message of messages)
             expect(Buffer.from(mac(message, size))).toEqual(
               createHmac('sha256', key).update(message).digest().subarray(0, size),
@@ -108,6 +108,6 @@ describe('macUnder', () => {
   })
 
   it('refuses a key that RFC 2104 would hash first', () => {
-    expect(() => macUnder(new Uint8Array(65))).toThrow(RangeError)
+    expect(() => createMac(new Uint8Array(65))).toThrow(RangeError)
   })
 })

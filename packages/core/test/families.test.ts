@@ -332,7 +332,7 @@ describe('inspect', () => {
     here.store.rollBack(1)
     expect(await here.tokens.inspect(third)).toMatchObject({ active: true })
     here.store.rollBack(1)
-    expect(await here.tokens.inspect(third)).toEqual({ active: false, reason: 'lost' })
+    expect(await here.tokens.inspect(third)).toEqual({ active: false, reason: 'rollback' })
   })
 })
 

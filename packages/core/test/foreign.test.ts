@@ -1,32 +1,32 @@
 import { describe, expect, it, vi } from 'vitest'
-import type { ForeignGrant, ForeignTokens, RefreshTokensOptions } from '../src/index.js'
-import { familyIdOf, foreignSeed } from '../src/token.js'
+import type { LegacyGrant, LegacyTokenSource, RefreshTokensOptions } from '../src/index.js'
+import { toFamilyId, deriveLegacySeed } from '../src/token/derive.js'
 import { DAY, HOUR, KEY, MINUTE, NEW_SECRET, OLD_SECRET, SECOND, START, succeeded, type World, world } from './world.js'
 
 const FOREIGN = 'a-token-of-the-old-system'
 const FOREIGN_END = START + 20 * DAY
 
 /** The system that people come from: its tokens, and what it has been told. */
-function oldSystem(grants: Record<string, Partial<ForeignGrant>> = { [FOREIGN]: {} }) {
+function oldSystem(grants: Record<string, Partial<LegacyGrant>> = { [FOREIGN]: {} }) {
   const rows = new Map(Object.entries(grants))
   const asked: string[] = []
   const moved: string[] = []
-  const accept: ForeignTokens = {
-    find: async (token) => {
+  const source: LegacyTokenSource = {
+    lookup: async (token) => {
       asked.push(token)
       const grant = rows.get(token)
       return grant === undefined ? null : { subject: 'alice', expiresAt: FOREIGN_END, ...grant }
     },
-    moved: async (token, { id }) => {
+    onMigrated: async (token, { id }) => {
       moved.push(`${token} ${id}`)
       rows.delete(token)
     },
   }
-  return { rows, asked, moved, accept }
+  return { rows, asked, moved, source }
 }
 
 function migrating(options: Partial<RefreshTokensOptions> = {}, old = oldSystem()) {
-  return { ...world({ accept: old.accept, ...options }), old }
+  return { ...world({ legacyTokens: old.source, ...options }), old }
 }
 
 const onlyRow = (here: World) => {
@@ -72,7 +72,7 @@ describe('the first use of a foreign token', () => {
     const here = migrating()
     const { refreshToken } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     const stored = JSON.stringify([...here.store.rows])
-    const { handle, secret } = foreignSeed(FOREIGN)
+    const { handle, secret } = deriveLegacySeed(FOREIGN)
     const spellings = [handle, secret].flatMap((bytes) =>
       (['base64url', 'base64', 'hex'] as const).map((as) => Buffer.from(bytes).toString(as)),
     )
@@ -81,8 +81,8 @@ describe('the first use of a foreign token', () => {
   })
 
   it('finds its family by the token alone, whatever becomes of the secrets: a golden vector', () => {
-    expect(familyIdOf(foreignSeed(FOREIGN).handle)).toBe('jxcvTLOOMjDMNXstcshuag')
-    expect(Buffer.from(foreignSeed(FOREIGN).secret).toString('base64url')).toBe('2rRCBFKfQqSnEdfkH2D5LgZteZTv7fij')
+    expect(toFamilyId(deriveLegacySeed(FOREIGN).handle)).toBe('jxcvTLOOMjDMNXstcshuag')
+    expect(Buffer.from(deriveLegacySeed(FOREIGN).secret).toString('base64url')).toBe('2rRCBFKfQqSnEdfkH2D5LgZteZTv7fij')
   })
 
   it('counts the absolute limit from the first use where nobody knows when its holder signed in', async () => {
@@ -108,14 +108,17 @@ describe('the first use of a foreign token', () => {
   it('asks the app first, and consumes nothing when that fails or says no', async () => {
     const beforeRotate = vi.fn(async () => ({ active: false }))
     const here = migrating({ beforeRotate })
-    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toMatchObject({ reason: 'declined' })
+    expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toMatchObject({ reason: 'inactive' })
     beforeRotate.mockResolvedValue({ active: true })
     await expect(
-      here.tokens.rotate({ refreshToken: FOREIGN, prepare: () => Promise.reject(new Error('no signing service')) }),
+      here.tokens.rotate({
+        refreshToken: FOREIGN,
+        beforeCommit: () => Promise.reject(new Error('no signing service')),
+      }),
     ).rejects.toMatchObject({ code: 'hook_failed' })
     expect(here.store.rows.size).toBe(0)
     const { prepared, outcome } = succeeded(
-      await here.tokens.rotate({ refreshToken: FOREIGN, prepare: async ({ family }) => family.subject }),
+      await here.tokens.rotate({ refreshToken: FOREIGN, beforeCommit: async ({ family }) => family.subject }),
     )
     expect([outcome, prepared]).toEqual(['imported', 'alice'])
   })
@@ -181,9 +184,9 @@ describe('a foreign token that comes again', () => {
     let otherCall: Promise<unknown> = Promise.resolve()
     const here = migrating(
       {
-        accept: {
-          find: async () => {
-            otherCall = here.instance({ accept: old.accept }).rotate({ refreshToken: FOREIGN })
+        legacyTokens: {
+          lookup: async () => {
+            otherCall = here.instance({ legacyTokens: old.source }).rotate({ refreshToken: FOREIGN })
             await otherCall
             return null
           },
@@ -199,8 +202,8 @@ describe('a foreign token that comes again', () => {
   it('finds its family also when the two calls were told different things of it', async () => {
     const here = migrating({}, oldSystem({ [FOREIGN]: { createdAt: START - DAY } }))
     const slow = here.instance({
-      accept: {
-        find: async (token) => {
+      legacyTokens: {
+        lookup: async (token) => {
           await here.tokens.rotate({ refreshToken: token })
           return { subject: 'alice', expiresAt: FOREIGN_END, createdAt: START - 2 * DAY, confirmation: { jkt: 'mine' } }
         },
@@ -215,7 +218,7 @@ describe('a foreign token that comes again', () => {
 
   it('is the same token however it is spelt, where the old system says so', async () => {
     const old = oldSystem({ [FOREIGN]: {}, [FOREIGN.toUpperCase()]: {} })
-    const here = migrating({ accept: { ...old.accept, identify: (token) => token.toLowerCase() } }, old)
+    const here = migrating({ legacyTokens: { ...old.source, normalize: (token) => token.toLowerCase() } }, old)
     const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     const again = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN.toUpperCase() }))
     expect([again.outcome, again.refreshToken]).toEqual(['retried', first.refreshToken])
@@ -341,9 +344,9 @@ describe('what is refused makes nothing', () => {
     ['a token that the old system does not know', { refreshToken: 'another' }, 'malformed'],
     ['another client', { refreshToken: FOREIGN, clientId: 'another' }, 'mismatch'],
     ['a client whose validAfter is later', { refreshToken: FOREIGN, validAfter: START + DAY }, 'superseded'],
-    ['a scope that was not granted', { refreshToken: FOREIGN, scope: 'all' }, 'declined'],
-    ['another family than expected', { refreshToken: FOREIGN, familyId: 'x' }, 'declined'],
-    ['too many requests', { refreshToken: FOREIGN, admit: async () => false }, 'declined'],
+    ['a scope that was not granted', { refreshToken: FOREIGN, scope: 'all' }, 'invalid_scope'],
+    ['another family than expected', { refreshToken: FOREIGN, familyId: 'x' }, 'other_family'],
+    ['too many requests', { refreshToken: FOREIGN, checkRateLimit: async () => false }, 'rate_limited'],
   ])('%s', async (_name, request, reason) => {
     const here = migrating()
     expect(await here.tokens.rotate(request)).toMatchObject({ ok: false, reason })
@@ -366,7 +369,7 @@ describe('what is refused makes nothing', () => {
   it('what does not look like a foreign token costs no look-up, and our own never does', async () => {
     const old = oldSystem()
     const identify = vi.fn((token: string) => (token.startsWith('a-') ? token : null))
-    const here = migrating({ accept: { ...old.accept, identify } }, old)
+    const here = migrating({ legacyTokens: { ...old.source, normalize: identify } }, old)
     const { refreshToken } = await here.tokens.issue({ subject: 'bob' })
     here.quiet()
     await here.tokens.rotate({ refreshToken })
@@ -379,7 +382,7 @@ describe('what is refused makes nothing', () => {
 })
 
 describe('what breaks signs nobody out', () => {
-  const grant = (given: Partial<ForeignGrant>): ForeignGrant => ({
+  const grant = (given: Partial<LegacyGrant>): LegacyGrant => ({
     subject: 'alice',
     expiresAt: FOREIGN_END,
     ...given,
@@ -387,65 +390,80 @@ describe('what breaks signs nobody out', () => {
 
   it.each([
     ['it is out', () => Promise.reject(new Error('connection refused')), /^connection refused$/],
-    ['it answers nothing', async () => undefined as never, /^option "accept\.find" /],
+    ['it answers nothing', async () => undefined as never, /^option "legacyTokens\.lookup" /],
     [
       'it answers seconds',
       async () => grant({ expiresAt: FOREIGN_END / 1000 }),
-      /^option "accept\.find\.expiresAt" .*1000 times/,
+      /^option "legacyTokens\.lookup\.expiresAt" .*by 1000/,
     ],
     [
       'it answers microseconds',
       async () => grant({ expiresAt: FOREIGN_END * 1000 }),
-      /^option "accept\.find\.expiresAt" /,
+      /^option "legacyTokens\.lookup\.expiresAt" /,
     ],
-    ['it answers a date', async () => grant({ expiresAt: new Date() as never }), /^option "accept\.find\.expiresAt" /],
-    ['it answers no end', async () => ({ subject: 'alice' }) as never, /^option "accept\.find\.expiresAt" /],
-    ['it answers no subject', async () => grant({ subject: '' }), /^option "subject" /],
-    ['it answers a scope that is none', async () => grant({ scope: '"' }), /^option "scope" /],
-    ['it was born in seconds', async () => grant({ createdAt: START / 1000 }), /^option "accept\.find\.createdAt" /],
+    [
+      'it answers a date',
+      async () => grant({ expiresAt: new Date() as never }),
+      /^option "legacyTokens\.lookup\.expiresAt" /,
+    ],
+    ['it answers no end', async () => ({ subject: 'alice' }) as never, /^option "legacyTokens\.lookup\.expiresAt" /],
+    ['it answers no subject', async () => grant({ subject: '' }), /^option "legacyTokens\.lookup\.subject" /],
+    ['it answers a scope that is none', async () => grant({ scope: '"' }), /^option "legacyTokens\.lookup\.scope" /],
+    [
+      'it was born in seconds',
+      async () => grant({ createdAt: START / 1000 }),
+      /^option "legacyTokens\.lookup\.createdAt" /,
+    ],
     [
       'it ends for good in seconds',
       async () => grant({ absoluteExpiresAt: FOREIGN_END / 1000 }),
-      /^option "accept\.find\.absoluteExpiresAt" /,
+      /^option "legacyTokens\.lookup\.absoluteExpiresAt" /,
     ],
-  ] satisfies [string, ForeignTokens['find'], RegExp][])('the old system: %s: a fault', async (_name, find, why) => {
-    const here = migrating({ accept: { find } })
-    await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({
-      code: 'hook_failed',
-      cause: { message: expect.stringMatching(why) },
-    })
-    expect(here.events).toMatchObject([{ type: 'fault', operation: 'accept.find', code: 'hook_failed' }])
-    expect(here.store.rows.size).toBe(0)
-    expect(succeeded(await here.instance({ accept: here.old.accept }).rotate({ refreshToken: FOREIGN })).ok).toBe(true)
-  })
+  ] satisfies [string, LegacyTokenSource['lookup'], RegExp][])(
+    'the old system: %s: a fault',
+    async (_name, find, why) => {
+      const here = migrating({ legacyTokens: { lookup: find } })
+      await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({
+        code: 'hook_failed',
+        cause: { message: expect.stringMatching(why) },
+      })
+      expect(here.events).toMatchObject([{ type: 'fault', operation: 'legacyTokens.lookup', code: 'hook_failed' }])
+      expect(here.store.rows.size).toBe(0)
+      expect(
+        succeeded(await here.instance({ legacyTokens: here.old.source }).rotate({ refreshToken: FOREIGN })).ok,
+      ).toBe(true)
+    },
+  )
 
   it.each([undefined, '', 1, true])('an identity that is %s names nobody: a fault', async (identity) => {
-    const here = migrating({ accept: { ...oldSystem().accept, identify: () => identity as never } })
+    const here = migrating({ legacyTokens: { ...oldSystem().source, normalize: () => identity as never } })
     await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({
       code: 'hook_failed',
-      cause: { message: expect.stringMatching(/^option "accept\.identify" must be text or null/) },
+      cause: { message: expect.stringMatching(/^option "legacyTokens\.normalize" must return text or null/) },
     })
-    expect(here.events).toMatchObject([{ type: 'fault', operation: 'accept.identify' }])
+    expect(here.events).toMatchObject([{ type: 'fault', operation: 'legacyTokens.normalize' }])
     expect(here.store.calls).toEqual([])
   })
 
   it('an old system that takes no notice of the move holds nobody up', async () => {
     const old = oldSystem()
     for (const moved of [() => Promise.reject(new Error('read only')), () => new Promise(() => undefined)]) {
-      const here = migrating({ accept: { ...old.accept, moved } }, oldSystem())
+      const here = migrating({ legacyTokens: { ...old.source, onMigrated: moved } }, oldSystem())
       expect(succeeded(await here.tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
       expect(succeeded(await here.tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('retried')
     }
-    const here = migrating({ accept: { ...old.accept, moved: () => Promise.reject(new Error('read only')) } })
+    const here = migrating({
+      legacyTokens: { ...old.source, onMigrated: () => Promise.reject(new Error('read only')) },
+    })
     await here.tokens.rotate({ refreshToken: FOREIGN })
     await vi.waitFor(() => {
-      expect(here.events.at(-1)).toMatchObject({ type: 'fault', operation: 'accept.moved' })
+      expect(here.events.at(-1)).toMatchObject({ type: 'fault', operation: 'legacyTokens.onMigrated' })
     })
   })
 
   it('an old system that is told nothing of the move is no fault', async () => {
-    const { find } = oldSystem().accept
-    const here = migrating({ accept: { find } })
+    const { lookup } = oldSystem().source
+    const here = migrating({ legacyTokens: { lookup } })
     succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     expect(here.typesSeen()).toEqual(['imported'])
   })
@@ -458,16 +476,16 @@ describe('what breaks signs nobody out', () => {
     expect(here.old.asked).toEqual([])
   })
 
-  const find: ForeignTokens['find'] = async () => null
+  const lookup: LegacyTokenSource['lookup'] = async () => null
 
   it.each([
-    ['accept', null, /^option "accept" must be an object/],
-    ['accept.find', {}, /^option "accept\.find" must be a function/],
-    ['accept.found', { find, found: 1 }, /^option "accept\.found" is not an option/],
-    ['accept.moved', { find, moved: 'yes' }, /^option "accept\.moved" must be a function/],
-    ['accept.identify', { find, identify: /x/ }, /^option "accept\.identify" must be a function/],
-  ])('%s that cannot work is misuse', (_option, accept, message) => {
-    expect(() => world({ accept: accept as never })).toThrow(message)
+    ['legacyTokens', null, /^option "legacyTokens" must be an object/],
+    ['legacyTokens.lookup', {}, /^option "legacyTokens\.lookup" is missing; it must be a function/],
+    ['legacyTokens.lookups', { lookup, lookups: 1 }, /^option "legacyTokens\.lookups" is not an option/],
+    ['legacyTokens.onMigrated', { lookup, onMigrated: 'yes' }, /^option "legacyTokens\.onMigrated" must be a function/],
+    ['legacyTokens.normalize', { lookup, normalize: /x/ }, /^option "legacyTokens\.normalize" must be a function/],
+  ])('%s that cannot work is misuse', (_option, source, message) => {
+    expect(() => world({ legacyTokens: source as never })).toThrow(message)
   })
 })
 
@@ -490,7 +508,7 @@ describe('revoke and inspect', () => {
     here.old.rows.set(FOREIGN, {})
     expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'revoked' })
     expect(await here.tokens.revoke({ refreshToken: FOREIGN })).toMatchObject({ ok: true, ended: false })
-    expect(here.typesSeen()).toEqual(['revoked', 'refused'])
+    expect(here.typesSeen()).toEqual(['revoked', 'rejected'])
     expect(here.old.moved).toHaveLength(2)
     here.advance(DAY)
     expect(await here.tokens.purge()).toBe(0)
@@ -548,7 +566,7 @@ describe('legacyOnly', () => {
       })
     }
     expect(here.old.asked).toEqual([])
-    expect(here.events.slice(events).filter(({ type }) => type !== 'refused')).toEqual([])
+    expect(here.events.slice(events).filter(({ type }) => type !== 'rejected')).toEqual([])
     expect(await here.tokens.find(family.id)).toMatchObject({ generation: 1 })
   })
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { ForeignGrant, RefreshTokensOptions, TokenStore } from '../src/index.js'
+import type { LegacyGrant, RefreshTokensOptions, TokenStore } from '../src/index.js'
 import { DAY, HOUR, MINUTE, SECOND, START, succeeded, testStore, world } from './world.js'
 
 const FOREIGN = 'a-token-of-the-old-system'
@@ -17,7 +17,7 @@ function typedStore() {
     if (typeof value === 'object' && value !== null) Object.values(value).forEach(check)
   }
   const typed = Object.fromEntries(
-    (['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'remember'] as const).map((method) => [
+    (['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'claimOnce'] as const).map((method) => [
       method,
       async (...given: never[]) => {
         check(given)
@@ -33,8 +33,8 @@ function typedWorld(options: Partial<RefreshTokensOptions> = {}) {
   return { ...world({ store: typed, ...options }), rows: store.rows, seen }
 }
 
-const importing = (grant: Partial<ForeignGrant>): Partial<RefreshTokensOptions> => ({
-  accept: { find: async () => ({ subject: 'alice', expiresAt: START + 20 * DAY, ...grant }) },
+const importing = (grant: Partial<LegacyGrant>): Partial<RefreshTokensOptions> => ({
+  legacyTokens: { lookup: async () => ({ subject: 'alice', expiresAt: START + 20 * DAY, ...grant }) },
 })
 
 describe('numbers from outside', () => {
@@ -45,8 +45,8 @@ describe('numbers from outside', () => {
     ['beyond every integer', Number.MAX_VALUE],
   ])('are made integers where the expiry of a one-time key is %s', async (_name, expiresAt) => {
     const here = typedWorld()
-    expect(await here.tokens.once({ purpose: 'x', key: 'y', expiresAt })).toBe(true)
-    expect(await here.tokens.once({ purpose: 'x', key: 'y', expiresAt })).toBe(false)
+    expect(await here.tokens.consumeOnce({ purpose: 'x', key: 'y', expiresAt })).toBe(true)
+    expect(await here.tokens.consumeOnce({ purpose: 'x', key: 'y', expiresAt })).toBe(false)
     expect(here.typesSeen()).toEqual([])
   })
 
@@ -55,7 +55,10 @@ describe('numbers from outside', () => {
     async (given) => {
       const here = typedWorld()
       const request = { purpose: 'x', key: 'y', expiresAt: given as number }
-      await expect(here.tokens.once(request)).rejects.toMatchObject({ name: 'ConfigurationError', option: 'expiresAt' })
+      await expect(here.tokens.consumeOnce(request)).rejects.toMatchObject({
+        name: 'ConfigurationError',
+        option: 'expiresAt',
+      })
       expect(here.typesSeen()).toEqual([])
     },
   )
@@ -65,11 +68,11 @@ describe('numbers from outside', () => {
     const { refreshToken, family } = await here.tokens.issue({ subject: 'alice' })
     expect(family.createdAt).toBe(START)
     const next = succeeded(await here.tokens.rotate({ refreshToken }))
-    succeeded(await here.tokens.rotate({ refreshToken, prepare: async () => 'prepared' }))
+    succeeded(await here.tokens.rotate({ refreshToken, beforeCommit: async () => 'prepared' }))
     const reservation = here.tokens.reserve({ subject: 'alice', expiresInSeconds: 60 })
-    succeeded(await here.tokens.redeem({ reservation, matches: true, mostSeconds: 10 }))
+    succeeded(await here.tokens.redeem({ reservation, matches: true, maxLifetimeSeconds: 10 }))
     succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
-    expect(await here.tokens.once({ purpose: 'x', key: 'y', expiresAt: START + SECOND })).toBe(true)
+    expect(await here.tokens.consumeOnce({ purpose: 'x', key: 'y', expiresAt: START + SECOND })).toBe(true)
     expect(await here.tokens.list({ subject: 'alice' })).toMatchObject({ items: { length: 3 } })
     expect(await here.tokens.inspect(next.refreshToken)).toMatchObject({ active: true })
     expect(await here.tokens.revoke({ refreshToken })).toMatchObject({ ok: true, ended: true })

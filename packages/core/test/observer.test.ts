@@ -13,9 +13,9 @@ beforeEach(() => {
 afterEach(() => unhandled.stop())
 
 const FOREIGN = 'a-refresh-token-of-another-system'
-const legacyTokens = (moved: () => unknown) => ({
-  find: async () => ({ subject: 'alice', expiresAt: Date.UTC(2040, 0, 1) }),
-  moved: moved as () => Promise<unknown>,
+const legacyTokens = (onMigrated: () => unknown) => ({
+  lookup: async () => ({ subject: 'alice', expiresAt: Date.UTC(2040, 0, 1) }),
+  onMigrated: onMigrated as () => Promise<unknown>,
 })
 
 const OBSERVERS: readonly (readonly [name: string, create: (callback: () => unknown) => World])[] = [
@@ -51,19 +51,19 @@ describe.each(OBSERVERS)('%s', (_name, create) => {
 })
 
 test.each(FAILING_CALLBACKS)(
-  '"moved" that %s changes no outcome, and a fault event is emitted',
+  '"onMigrated" that %s changes no outcome, and a fault event is emitted',
   async (_case, callback) => {
-    const { tokens, events } = world({ accept: legacyTokens(callback) })
+    const { tokens, events } = world({ legacyTokens: legacyTokens(callback) })
     expect(succeeded(await tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
     expect(await unhandled.stop()).toEqual([])
     expect(events.filter(({ type }) => type === 'fault')).toEqual([
-      expect.objectContaining({ code: 'hook_failed', operation: 'accept.moved' }),
+      expect.objectContaining({ code: 'hook_failed', operation: 'legacyTokens.onMigrated' }),
     ])
   },
 )
 
 test('a callback whose promise never settles is not awaited', async () => {
-  const { tokens } = world({ onEvent: hangingCallback, accept: legacyTokens(hangingCallback) })
+  const { tokens } = world({ onEvent: hangingCallback, legacyTokens: legacyTokens(hangingCallback) })
   expect(succeeded(await tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
 })
 

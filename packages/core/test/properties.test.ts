@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { decide, type Facts } from '../src/decide.js'
+import { decide, type Facts } from '../src/decision/decide.js'
 import { OperationalError, type FamilyRecord, type RotateOutcome, type RotateRequest } from '../src/index.js'
-import { parseToken } from '../src/token.js'
-import { createKeyRing } from '../src/keys.js'
+import { parseToken } from '../src/token/format.js'
+import { createKeyRing } from '../src/token/keys.js'
 import { OLD_SECRET, SECOND, seededRandom, START, testStore, type World, world } from './world.js'
 
 // Long on a busy machine, never slow by itself.
@@ -15,7 +15,7 @@ const ABSOLUTE = 1500
 
 const instant = fc.integer({ min: 0, max: 200_000 })
 const anyFacts: fc.Arbitrary<Facts> = fc.record({
-  relation: fc.constantFrom('current', 'predecessor', 'unverifiable', 'one_ahead', 'far_ahead', 'foreign', 'stranger'),
+  relation: fc.constantFrom('current', 'predecessor', 'unverifiable', 'one_ahead', 'far_ahead', 'legacy', 'unrelated'),
   sameClient: fc.boolean(),
   sameKey: fc.boolean(),
   attempt: fc.constantFrom('same', 'other', 'without_key', 'unknown'),
@@ -26,7 +26,7 @@ const anyFacts: fc.Arbitrary<Facts> = fc.record({
 const anyCircumstances = fc.record({
   now: instant,
   arrivedAt: instant,
-  objection: fc.constantFrom(null, 'inactive' as const, 'invalid_scope' as const),
+  requestRejection: fc.constantFrom(null, 'inactive' as const, 'invalid_scope' as const),
   superseded: fc.boolean(),
 })
 const anyRules = fc.record({
@@ -42,7 +42,7 @@ describe('decide', () => {
       fc.property(anyFacts, anyCircumstances, anyRules, (facts, circumstances, rules) => {
         const { kind } = decide(facts, circumstances, rules)
         const dead = facts.revoked || circumstances.now >= facts.expiresAt
-        if (dead || !facts.sameClient || !facts.sameKey || circumstances.superseded) expect(kind).toBe('refuse')
+        if (dead || !facts.sameClient || !facts.sameKey || circumstances.superseded) expect(kind).toBe('reject')
       }),
       { seed: 1, numRuns: 2000 },
     )
@@ -106,8 +106,8 @@ describe('rotate, whatever it is given', () => {
         familyId: odd,
         validAfter: odd,
         rotation: odd,
-        admit: fc.oneof(odd, fc.func(odd)),
-        prepare: fc.oneof(odd, fc.func(odd)),
+        checkRateLimit: fc.oneof(odd, fc.func(odd)),
+        beforeCommit: fc.oneof(odd, fc.func(odd)),
       },
       { requiredKeys: [] },
     )
@@ -232,7 +232,7 @@ async function play(run: Watched, steps: readonly Step[]) {
   let thiefWasHere = false
   let key = 0
   const nextKey = () => `idempotency-key-number-${String(key++).padStart(6, '0')}`
-  const work = (wanted: boolean) => (wanted ? { prepare: async () => 'access token' } : {})
+  const work = (wanted: boolean) => (wanted ? { beforeCommit: async () => 'access token' } : {})
 
   /** An honest tab that comes in time and has met no thief is never sent away. */
   function expectWelcome(outcome: RotateOutcome<unknown> | OperationalError) {

@@ -73,9 +73,7 @@ describe('a reservation', () => {
     here.quiet()
     expect(await redeem(here, reservation)).toEqual({ ok: false, reason: 'revoked' })
     const familyId = first.family.id
-    expect(here.events).toEqual([
-      { type: 'refused', at: START, reason: 'revoked', objection: null, familyId, clientId: 'app' },
-    ])
+    expect(here.events).toEqual([{ type: 'rejected', at: START, reason: 'revoked', familyId, clientId: 'app' }])
     expect(here.store.calls).toEqual(['create'])
   })
 
@@ -180,8 +178,7 @@ describe('a reservation', () => {
     const reservation = reserve(here, { audience: ['https://one', 'https://two'] })
     expect(await redeem(here, reservation, { audience: ['https://three'] })).toEqual({
       ok: false,
-      reason: 'declined',
-      objection: 'invalid_target',
+      reason: 'invalid_target',
     })
     const { audience, family } = succeeded(await redeem(here, reservation, { audience: ['https://two'] }))
     expect(audience).toEqual(['https://two'])
@@ -190,9 +187,9 @@ describe('a reservation', () => {
 
   it('can be made to end soon, for a client that gets no refresh token', async () => {
     const here = world()
-    const { family } = succeeded(await redeem(here, reserve(here), { mostSeconds: 900 }))
+    const { family } = succeeded(await redeem(here, reserve(here), { maxLifetimeSeconds: 900 }))
     expect(family).toMatchObject({ expiresAt: START + 900 * SECOND, absoluteExpiresAt: START + 900 * SECOND })
-    const longer = succeeded(await redeem(here, reserve(here), { mostSeconds: 365 * 86_400 }))
+    const longer = succeeded(await redeem(here, reserve(here), { maxLifetimeSeconds: 365 * 86_400 }))
     expect(longer.family.absoluteExpiresAt).toBe(START + 90 * DAY)
   })
 })
@@ -241,7 +238,7 @@ describe('the same attempt', () => {
   it('is refused once the family has expired', async () => {
     const here = world()
     const reservation = reserve(here)
-    succeeded(await redeem(here, reservation, { idempotencyKey: KEY, mostSeconds: 10 }))
+    succeeded(await redeem(here, reservation, { idempotencyKey: KEY, maxLifetimeSeconds: 10 }))
     here.advance(10 * SECOND)
     expect(await redeem(here, reservation, { idempotencyKey: KEY })).toEqual({ ok: false, reason: 'expired' })
   })
@@ -266,7 +263,7 @@ describe('the same attempt', () => {
     expect(lacking).toMatchObject({
       code: 'record_key_missing',
       message: expect.stringMatching(
-        /^the family was rotated under key \S{4}, which is not in secrets here; give every instance the same list$/,
+        /^the family was rotated with the key \S{4}, which is not in secrets; configure the same list on every instance$/,
       ),
     })
     expect(here.events.at(-1)).toMatchObject({ type: 'fault', code: 'record_key_missing', operation: 'redeem' })
@@ -277,8 +274,8 @@ describe('the same attempt', () => {
     const seen: number[] = []
     const here = world()
     const reservation = reserve(here)
-    const prepare = async ({ family }: { family: { expiresAt: number } }) => seen.push(family.expiresAt)
-    const request = { reservation, matches: true, idempotencyKey: KEY, prepare }
+    const beforeCommit = async ({ family }: { family: { expiresAt: number } }) => seen.push(family.expiresAt)
+    const request = { reservation, matches: true, idempotencyKey: KEY, beforeCommit }
     succeeded(await here.tokens.redeem(request))
     here.advance(30 * SECOND)
     succeeded(await here.tokens.redeem(request))
@@ -295,10 +292,10 @@ describe('what may fail comes first', () => {
     const here = world({ beforeRotate: async () => (fail('beforeRotate'), undefined) })
     const reservation = reserve(here)
     const request: Partial<RedeemRequest> = {
-      admit: async () => (fail('admit'), true),
-      prepare: async () => (fail('prepare'), undefined),
+      checkRateLimit: async () => (fail('checkRateLimit'), true),
+      beforeCommit: async () => (fail('beforeCommit'), undefined),
     }
-    for (broken of ['beforeRotate', 'prepare', 'admit']) {
+    for (broken of ['beforeRotate', 'beforeCommit', 'checkRateLimit']) {
       await expect(redeem(here, reservation, request)).rejects.toMatchObject({
         code: 'hook_failed',
         message: `${broken} threw`,
@@ -326,7 +323,7 @@ describe('what may fail comes first', () => {
       },
     })
     const reservation = reserve(here)
-    const inactive = { ok: false, reason: 'declined', objection: 'inactive' }
+    const inactive = { ok: false, reason: 'inactive' }
     expect(await redeem(here, reservation)).toEqual(inactive)
     expect(await redeem(here, reservation)).toEqual({ ok: false, reason: 'superseded' })
     expect(here.store.calls).toEqual([])
@@ -338,26 +335,25 @@ describe('what may fail comes first', () => {
     const here = world()
     const reservation = reserve(here)
     const slow = async () => void here.advance(HOUR)
-    expect(await redeem(here, reservation, { prepare: slow })).toEqual({ ok: false, reason: 'expired' })
+    expect(await redeem(here, reservation, { beforeCommit: slow })).toEqual({ ok: false, reason: 'expired' })
     expect(here.store.calls).toEqual([])
   })
 
   it('a family that is at its limit declines', async () => {
     const here = world()
     const reservation = reserve(here)
-    const declined = { ok: false, reason: 'declined', objection: 'rate_limited' }
-    expect(await redeem(here, reservation, { admit: async () => false })).toEqual(declined)
+    const declined = { ok: false, reason: 'rate_limited' }
+    expect(await redeem(here, reservation, { checkRateLimit: async () => false })).toEqual(declined)
     expect(here.events).toEqual([
       {
-        type: 'refused',
+        type: 'rejected',
         at: START,
-        reason: 'declined',
-        objection: 'rate_limited',
+        reason: 'rate_limited',
         familyId: expect.stringMatching(/^[\w-]{22}$/),
         clientId: 'app',
       },
     ])
-    succeeded(await redeem(here, reservation, { admit: async () => true }))
+    succeeded(await redeem(here, reservation, { checkRateLimit: async () => true }))
   })
 })
 

@@ -73,8 +73,8 @@ const cases: Record<string, Case> = {
   },
   'a sign-out by the token of another system': {
     async arrange(here) {
-      const accept = { find: async () => ({ subject: 'alice', expiresAt: START + MINUTE }) }
-      const tokens = here.instance({ accept })
+      const accept = { lookup: async () => ({ subject: 'alice', expiresAt: START + MINUTE }) }
+      const tokens = here.instance({ legacyTokens: accept })
       return () => tokens.revoke({ refreshToken: FOREIGN, reason: 'logout' })
     },
     method: 'create',

@@ -42,7 +42,7 @@ describe('the common path', () => {
   it('is one read and one write where work comes before the swap', async () => {
     const here = world()
     const token = await signIn(here)
-    await refresh(here, token, { prepare: async () => 'access token' })
+    await refresh(here, token, { beforeCommit: async () => 'access token' })
     expect(here.store.calls).toEqual(['find', 'rotate'])
   })
 
@@ -93,7 +93,7 @@ describe('refusals', () => {
     const outcome = await here.tokens.rotate({ refreshToken } as RotateRequest)
     expect(outcome).toEqual({ ok: false, reason: 'malformed' })
     expect(here.store.calls).toEqual([])
-    expect(here.events).toMatchObject([{ type: 'refused', reason: 'malformed', objection: null, familyId: null }])
+    expect(here.events).toMatchObject([{ type: 'rejected', reason: 'malformed', familyId: null }])
   })
 
   it('R-02: a token whose key is not in the ring is refused without a store call', async () => {
@@ -102,7 +102,7 @@ describe('refusals', () => {
     const elsewhere = here.instance({ secrets: [NEW_SECRET] })
     expect(await elsewhere.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'unknown_key' })
     expect(here.store.calls).toEqual([])
-    expect(here.typesSeen()).toEqual(['refused'])
+    expect(here.typesSeen()).toEqual(['rejected'])
   })
 
   it('R-02: an authentic token of no family is unknown', async () => {
@@ -110,7 +110,7 @@ describe('refusals', () => {
     const token = await signIn(here)
     here.store.rows.clear()
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'unknown' })
-    expect(await here.tokens.rotate({ refreshToken: token, prepare: async () => 1 })).toEqual({
+    expect(await here.tokens.rotate({ refreshToken: token, beforeCommit: async () => 1 })).toEqual({
       ok: false,
       reason: 'unknown',
     })
@@ -147,7 +147,7 @@ describe('refusals', () => {
     const here = world()
     const token = await signIn(here)
     const outcome = await here.tokens.rotate({ refreshToken: token, familyId: 'another' })
-    expect(outcome).toEqual({ ok: false, reason: 'declined', objection: 'other_family' })
+    expect(outcome).toEqual({ ok: false, reason: 'other_family' })
     expect(here.store.calls).toEqual([])
     await refresh(here, token, { familyId: onlyRow(here).id })
   })
@@ -184,7 +184,7 @@ describe('validAfter', () => {
     const here = world()
     const refreshToken = await signIn(here)
     await expect(here.tokens.rotate({ refreshToken, validAfter } as RotateRequest)).rejects.toThrow(
-      /^option "validAfter" must be epoch milliseconds/,
+      /^option "validAfter" must be a finite number of epoch milliseconds/,
     )
     const hooked = here.instance({ beforeRotate: async () => ({ active: true, validAfter: validAfter as number }) })
     await expect(hooked.rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
@@ -200,13 +200,12 @@ describe('scope and audience', () => {
       expect(succeeded(await here.tokens.rotate({ refreshToken: token, scope })).scope).toBe(scope)
     const [{ id } = { id: '' }] = [...here.store.rows.values()]
     here.quiet()
-    expect(await here.tokens.rotate({ refreshToken: token, scope: 'rea' })).toMatchObject({ reason: 'declined' })
+    expect(await here.tokens.rotate({ refreshToken: token, scope: 'rea' })).toMatchObject({ reason: 'invalid_scope' })
     expect(here.events).toEqual([
       {
-        type: 'refused',
+        type: 'rejected',
         at: START,
-        reason: 'declined',
-        objection: 'invalid_scope',
+        reason: 'invalid_scope',
         familyId: id,
         clientId: 'first-party',
       },
@@ -250,7 +249,7 @@ describe('scope and audience', () => {
     const here = world()
     const refreshToken = await signIn(here, grant)
     const outcome = await here.tokens.rotate({ refreshToken, scope } as RotateRequest)
-    expect(outcome).toEqual({ ok: false, reason: 'declined', objection: 'invalid_scope' })
+    expect(outcome).toEqual({ ok: false, reason: 'invalid_scope' })
     expect(here.store.calls).toEqual(['find'])
     await refresh(here, refreshToken)
   })
@@ -258,7 +257,7 @@ describe('scope and audience', () => {
   it('R-07: a family without a scope never gets one', async () => {
     const here = world()
     const refreshToken = await signIn(here)
-    expect(await here.tokens.rotate({ refreshToken, scope: 'a' })).toMatchObject({ objection: 'invalid_scope' })
+    expect(await here.tokens.rotate({ refreshToken, scope: 'a' })).toMatchObject({ reason: 'invalid_scope' })
   })
 
   it('R-10: a resource of the grant narrows this answer only', async () => {
@@ -280,7 +279,7 @@ describe('scope and audience', () => {
     const here = world()
     const refreshToken = await signIn(here, grant)
     const outcome = await here.tokens.rotate({ refreshToken, audience } as RotateRequest)
-    expect(outcome).toEqual({ ok: false, reason: 'declined', objection: 'invalid_target' })
+    expect(outcome).toEqual({ ok: false, reason: 'invalid_target' })
     await refresh(here, refreshToken)
   })
 
@@ -296,7 +295,7 @@ describe('scope and audience', () => {
     const token = await signIn(here, grant)
     const next = await refresh(here, token)
     here.advance(HOUR)
-    expect(await here.tokens.rotate({ refreshToken: token, scope: 'c' })).toMatchObject({ reason: 'declined' })
+    expect(await here.tokens.rotate({ refreshToken: token, scope: 'c' })).toMatchObject({ reason: 'invalid_scope' })
     await refresh(here, next)
   })
 })
@@ -342,7 +341,7 @@ describe('retries and races', () => {
     let winner = ''
     const outcome = await here.tokens.rotate({
       refreshToken: token,
-      prepare: async () => {
+      beforeCommit: async () => {
         winner = await refresh(here, token)
         return 'access'
       },
@@ -533,7 +532,7 @@ describe('reuse', () => {
     expect(onlyRow(here).revocation).toMatchObject({ at: START + HOUR, reason: 'reuse' })
     for (const refreshToken of [token, next])
       expect(await here.tokens.rotate({ refreshToken })).toEqual({ ok: false, reason: 'revoked' })
-    expect(here.typesSeen()).toEqual(['reuse', 'refused', 'refused'])
+    expect(here.typesSeen()).toEqual(['reuse', 'rejected', 'rejected'])
   })
 
   it.each([0, 1, 2, 3])('F-04: generation %d of a chain of 5 ends the family', async (generation) => {
@@ -571,7 +570,7 @@ describe('reuse', () => {
     here.advance(HOUR)
     for (const request of [{ confirmation: { jkt: 'theirs' } }, { clientId: 'x', confirmation: { jkt: 'mine' } }, {}])
       expect(await here.tokens.rotate({ refreshToken: token, ...request })).toEqual({ ok: false, reason: 'mismatch' })
-    expect(here.typesSeen().slice(-3)).toEqual(['refused', 'refused', 'refused'])
+    expect(here.typesSeen().slice(-3)).toEqual(['rejected', 'rejected', 'rejected'])
     await refresh(here, next, { confirmation: { jkt: 'mine' } })
   })
 
@@ -583,7 +582,7 @@ describe('reuse', () => {
     here.quiet()
     here.store.beforeNext('revoke', () => here.tokens.rotate({ refreshToken: token }))
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'revoked' })
-    expect(here.typesSeen()).toEqual(['reuse', 'refused'])
+    expect(here.typesSeen()).toEqual(['reuse', 'rejected'])
   })
 })
 
@@ -646,16 +645,16 @@ describe('lifetimes', () => {
     const here = world({ policy: { idleSeconds: 600, absoluteSeconds: 1000 } })
     const token = await signIn(here)
     const ends: number[] = []
-    const prepare: RotateRequest<unknown>['prepare'] = async ({ family }) =>
+    const beforeCommit: RotateRequest<unknown>['beforeCommit'] = async ({ family }) =>
       ends.push(family.expiresAt - here.clock.now)
     here.advance(300 * SECOND)
-    const next = await refresh(here, token, { prepare, idempotencyKey: KEY })
+    const next = await refresh(here, token, { beforeCommit, idempotencyKey: KEY })
     expect(ends.at(-1)).toBe(600 * SECOND)
     here.advance(100 * SECOND)
-    await refresh(here, token, { prepare, idempotencyKey: KEY })
+    await refresh(here, token, { beforeCommit, idempotencyKey: KEY })
     expect(ends.at(-1)).toBe(500 * SECOND)
     here.clock.now = START + 890 * SECOND
-    await refresh(here, next, { prepare })
+    await refresh(here, next, { beforeCommit })
     expect(ends.at(-1)).toBe(110 * SECOND)
   })
 
@@ -760,7 +759,7 @@ describe('bound families', () => {
     const here = world()
     const token = await signIn(here, own)
     const admit = vi.fn(async () => true)
-    await here.tokens.rotate({ refreshToken: token, admit })
+    await here.tokens.rotate({ refreshToken: token, checkRateLimit: admit })
     expect(admit).not.toHaveBeenCalled()
   })
 
@@ -822,10 +821,10 @@ describe('a store that lost rotations', () => {
     const third = await refresh(here, await refresh(here, await signIn(here)))
     here.store.rollBack(2)
     here.quiet()
-    expect(await here.tokens.rotate({ refreshToken: third })).toEqual({ ok: false, reason: 'lost' })
+    expect(await here.tokens.rotate({ refreshToken: third })).toEqual({ ok: false, reason: 'rollback' })
     expect(here.events).toMatchObject([
       { type: 'revoked', reason: 'rollback' },
-      { type: 'refused', reason: 'lost' },
+      { type: 'rejected', reason: 'rollback' },
     ])
     expect(onlyRow(here).revocation?.reason).toBe('rollback')
     expect(await here.tokens.rotate({ refreshToken: third })).toEqual({ ok: false, reason: 'revoked' })
@@ -860,14 +859,14 @@ describe('a change of secrets', () => {
         token = next.refreshToken
       }
     }
-    expect(here.typesSeen()).not.toContain('refused')
+    expect(here.typesSeen()).not.toContain('rejected')
   })
 
   it('a swap that follows a read, or heals, is made under the current key, and its retry finds it so', async () => {
     const here = world()
     const first = await signIn(here)
     const newer = here.instance({ secrets: [NEW_SECRET, OLD_SECRET] })
-    const worked = { refreshToken: first, prepare: async () => 'access' }
+    const worked = { refreshToken: first, beforeCommit: async () => 'access' }
     const second = succeeded(await newer.rotate(worked)).refreshToken
     expect(succeeded(await newer.rotate(worked)).refreshToken).toBe(second)
     here.store.rollBack(1)
@@ -898,7 +897,7 @@ describe('a change of secrets', () => {
       expect(fault).toBeInstanceOf(OperationalError)
       expect(fault).toMatchObject({
         code: 'record_key_missing',
-        message: expect.stringMatching(/^the family was rotated under key \S{4}, which is not in secrets here/),
+        message: expect.stringMatching(/^the family was rotated with the key \S{4}, which is not in secrets/),
       })
       expect(here.events).toMatchObject([{ type: 'fault', code: 'record_key_missing', operation: 'rotate' }])
       expect(onlyRow(here).revocation).toBeNull()
@@ -918,8 +917,7 @@ describe('what the app has to say', () => {
     const token = await signIn(here)
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({
       ok: false,
-      reason: 'declined',
-      objection: 'inactive',
+      reason: 'inactive',
     })
     expect(here.store.calls).toEqual(['find'])
     active = true
@@ -930,9 +928,9 @@ describe('what the app has to say', () => {
     const beforeRotate = vi.fn(async () => ({ active: true, claims: { role: 'admin' } }))
     const here = world({ beforeRotate })
     const token = await signIn(here, { scope: 'a b' })
-    const prepare: RotateRequest<string>['prepare'] = async ({ claims, scope, family }) =>
+    const beforeCommit: RotateRequest<string>['beforeCommit'] = async ({ claims, scope, family }) =>
       `${String(claims['role'])} ${scope} ${family.subject}`
-    const ask = (refreshToken: string) => here.tokens.rotate({ refreshToken, prepare, scope: 'b' })
+    const ask = (refreshToken: string) => here.tokens.rotate({ refreshToken, beforeCommit, scope: 'b' })
     const rotated = succeeded(await ask(token))
     const retried = succeeded(await ask(token))
     here.store.rollBack(1)
@@ -958,7 +956,9 @@ describe('what the app has to say', () => {
     const token = await signIn(here)
     const prepare = vi.fn(async () => undefined)
     here.store.beforeNext('rotate', () => here.tokens.rotate({ refreshToken: token }))
-    expect(await here.tokens.rotate({ refreshToken: token, prepare })).toMatchObject({ outcome: 'retried' })
+    expect(await here.tokens.rotate({ refreshToken: token, beforeCommit: prepare })).toMatchObject({
+      outcome: 'retried',
+    })
     expect(prepare).toHaveBeenCalledTimes(1)
   })
 
@@ -972,7 +972,7 @@ describe('what the app has to say', () => {
     })
     const token = await signIn(here)
     here.advance(DAY)
-    await refresh(here, token, { prepare: async () => undefined })
+    await refresh(here, token, { beforeCommit: async () => undefined })
     expect(seen).toEqual([START])
   })
 
@@ -987,17 +987,17 @@ describe('what the app has to say', () => {
       },
       {},
     ],
-    ['prepare', {}, { prepare: async () => Promise.reject(new Error('user database down')) }],
+    ['beforeCommit', {}, { beforeCommit: async () => Promise.reject(new Error('user database down')) }],
     [
-      'prepare',
+      'beforeCommit',
       {},
       {
-        prepare: () => {
+        beforeCommit: () => {
           throw new Error('user database down')
         },
       },
     ],
-    ['admit', {}, { admit: async () => Promise.reject(new Error('user database down')) }],
+    ['checkRateLimit', {}, { checkRateLimit: async () => Promise.reject(new Error('user database down')) }],
   ])('F-12: %s that throws is a fault, and nothing is consumed', async (operation, options, request) => {
     const here = world()
     const token = await signIn(here)
@@ -1038,16 +1038,15 @@ describe('what the app has to say', () => {
     const here = world()
     const token = await signIn(here)
     const admit = vi.fn(async () => false)
-    expect(await here.tokens.rotate({ refreshToken: token, admit })).toEqual({
+    expect(await here.tokens.rotate({ refreshToken: token, checkRateLimit: admit })).toEqual({
       ok: false,
-      reason: 'declined',
-      objection: 'rate_limited',
+      reason: 'rate_limited',
     })
     const { id: familyId, grant } = onlyRow(here)
     const { clientId } = grant
     expect(admit).toHaveBeenCalledExactlyOnceWith({ familyId, clientId, confirmation: null })
     expect(here.store.calls).toEqual([])
-    await refresh(here, token, { admit: async () => true })
+    await refresh(here, token, { checkRateLimit: async () => true })
   })
 
   it('a retry whose successor was used during slow work is judged by what is so now', async () => {
@@ -1056,7 +1055,7 @@ describe('what the app has to say', () => {
     const next = await refresh(here, token)
     const outcome = await here.tokens.rotate({
       refreshToken: token,
-      prepare: async () => refresh(here, next),
+      beforeCommit: async () => refresh(here, next),
     })
     expect(outcome).toEqual({ ok: false, reason: 'reuse' })
   })
@@ -1066,7 +1065,7 @@ describe('what the app has to say', () => {
     const token = await signIn(here)
     const next = await refresh(here, token)
     here.advance(29 * SECOND)
-    expect(await refresh(here, token, { prepare: async () => here.advance(HOUR) })).toBe(next)
+    expect(await refresh(here, token, { beforeCommit: async () => here.advance(HOUR) })).toBe(next)
   })
 
   it('the loser of a race is no reuse, however long its own work took', async () => {
@@ -1076,14 +1075,17 @@ describe('what the app has to say', () => {
       await refresh(here, token)
       here.advance(HOUR)
     }
-    expect(await here.tokens.rotate({ refreshToken: token, prepare: slow })).toMatchObject({ outcome: 'retried' })
+    expect(await here.tokens.rotate({ refreshToken: token, beforeCommit: slow })).toMatchObject({ outcome: 'retried' })
   })
 
   it('a family that ends during slow work has ended', async () => {
     const here = world()
     const token = await signIn(here)
     const slow = async () => here.advance(365 * DAY)
-    expect(await here.tokens.rotate({ refreshToken: token, prepare: slow })).toEqual({ ok: false, reason: 'expired' })
+    expect(await here.tokens.rotate({ refreshToken: token, beforeCommit: slow })).toEqual({
+      ok: false,
+      reason: 'expired',
+    })
   })
 
   it.each(['rotated', 'retried'])('a family that is ended during slow work mints nothing (%s)', async (how) => {
@@ -1092,7 +1094,7 @@ describe('what the app has to say', () => {
     if (how === 'retried') await refresh(here, token)
     const outcome = await here.tokens.rotate({
       refreshToken: token,
-      prepare: async () => here.tokens.revoke({ refreshToken: token }),
+      beforeCommit: async () => here.tokens.revoke({ refreshToken: token }),
     })
     expect(outcome).toEqual({ ok: false, reason: 'revoked' })
   })
@@ -1102,7 +1104,7 @@ describe('what the app has to say', () => {
     const token = await signIn(here)
     const outcome = await here.tokens.rotate({
       refreshToken: token,
-      prepare: async () => here.store.rows.clear(),
+      beforeCommit: async () => here.store.rows.clear(),
     })
     expect(outcome).toEqual({ ok: false, reason: 'unknown' })
   })
@@ -1253,7 +1255,7 @@ describe('a store that fails', () => {
     await expect(stuck.rotate({ refreshToken: token })).rejects.toMatchObject({
       name: 'OperationalError',
       code: 'contended',
-      message: `another caller won every round for family ${id}`,
+      message: `another caller won every swap of family ${id}`,
     })
     expect(here.events).toMatchObject([{ type: 'fault', code: 'contended', operation: 'rotate' }])
     expect(store.calls).toEqual(['rotate', 'rotate', 'rotate'])
@@ -1319,7 +1321,7 @@ describe('a store that fails', () => {
     ['find', (tokens: RefreshTokens) => tokens.revoke({ familyId: 'A'.repeat(22) })],
     ['list', (tokens: RefreshTokens) => tokens.list({ subject: 'alice' })],
     ['purge', (tokens: RefreshTokens) => tokens.purge()],
-    ['remember', (tokens: RefreshTokens) => tokens.once({ purpose: 'test', key: 'key', expiresAt: START + 1 })],
+    ['claimOnce', (tokens: RefreshTokens) => tokens.consumeOnce({ purpose: 'test', key: 'key', expiresAt: START + 1 })],
   ] as const)('and fails in %s is named, in the error and in the event', async (method, call) => {
     const here = world()
     here.store.failNext(method)

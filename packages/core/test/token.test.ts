@@ -1,31 +1,33 @@
 import { describe, expect, it } from 'vitest'
 import type { FamilyRecord } from '../src/index.js'
-import { createKeyRing } from '../src/keys.js'
-import { sameText } from '../src/same-text.js'
+import { createKeyRing } from '../src/token/keys.js'
+import { isSameText } from '../src/model/same-text.js'
+import type { AuthenticToken } from '../src/token/authentic-token.js'
 import {
-  type AuthenticToken,
-  firstToken,
-  formatToken,
-  parseToken,
-  randomSeed,
-  redemptionKeyOf,
-  relationOf,
-  reservedSeed,
-  retryKeyOf,
-  successorOf,
-  verifierOf,
-} from '../src/token.js'
+  computeVerifier,
+  createFirstToken,
+  createRandomSeed,
+  deriveReservedSeed,
+  deriveSuccessor,
+  hashRedemptionKey,
+  hashRetryKey,
+} from '../src/token/derive.js'
+import { formatToken, parseToken } from '../src/token/format.js'
+import { findRelation } from '../src/token/relation.js'
 import { NEW_SECRET, OLD_SECRET, seededRandom, START } from './world.js'
 
 const PREFIX = 'brt_'
 const ring = createKeyRing([OLD_SECRET])
 const key = ring.current
 
-const first = firstToken(randomSeed(seededRandom('golden')), { createdAt: START + 999, confirmation: null })
-const bound = firstToken(randomSeed(seededRandom('golden')), { createdAt: START, confirmation: { jkt: 'a' } })
-const reserved = reservedSeed(randomSeed(seededRandom('golden')), key, 'AAAAAAAAAAAAAAAA')
-const second = successorOf(first, key, 'AAAAAAAAAAAAAAAA')
-const third = successorOf(second, createKeyRing([NEW_SECRET]).current, 'BBBBBBBBBBBBBBBB')
+const first = createFirstToken(createRandomSeed(seededRandom('golden')), { createdAt: START + 999, confirmation: null })
+const bound = createFirstToken(createRandomSeed(seededRandom('golden')), {
+  createdAt: START,
+  confirmation: { jkt: 'a' },
+})
+const reserved = deriveReservedSeed(createRandomSeed(seededRandom('golden')), key, 'AAAAAAAAAAAAAAAA')
+const second = deriveSuccessor(first, key, 'AAAAAAAAAAAAAAAA')
+const third = deriveSuccessor(second, createKeyRing([NEW_SECRET]).current, 'BBBBBBBBBBBBBBBB')
 const text = formatToken(second, PREFIX, key)
 
 function parsed(token: unknown, prefix = PREFIX, keys = ring): AuthenticToken {
@@ -68,21 +70,21 @@ describe('golden vectors: what has been issued stays readable', () => {
     ],
     ['the family id', () => first.familyId, '5Je8cotrAcl4LlIOlnZ58Q'],
     ['the key id', () => key.id, 'fPZY'],
-    ['a verifier', () => verifierOf(second, { clientId: 'app', confirmation: null }), 'heV-i3XvQPS3S2iEBtd7ng'],
+    ['a verifier', () => computeVerifier(second, { clientId: 'app', confirmation: null }), 'heV-i3XvQPS3S2iEBtd7ng'],
     [
       'a bound verifier',
-      () => verifierOf(bound, { clientId: 'app', confirmation: { jkt: 'key' } }),
+      () => computeVerifier(bound, { clientId: 'app', confirmation: { jkt: 'key' } }),
       'WKD1URMjg-GbPbGcVutt_g',
     ],
-    ['a retry key', () => retryKeyOf(first, 'an-idempotency-key-of-32-letters'), 'EVVce1ackSh78noOJaAGFg'],
+    ['a retry key', () => hashRetryKey(first, 'an-idempotency-key-of-32-letters'), 'EVVce1ackSh78noOJaAGFg'],
     [
       'the first token of a reservation',
-      () => formatToken(firstToken(reserved, { createdAt: START, confirmation: null }), PREFIX, key),
+      () => formatToken(createFirstToken(reserved, { createdAt: START, confirmation: null }), PREFIX, key),
       'brt_EHz2WJgMBCYgSmnbvbFSFqhsAYQAAAAAcNvYgIVdUgq0VSEsHI-G2BKt6Yh5IHGW3D7gQwAAAAAAAAAAAAAAAAAAAADltqE7lVlTMwn1oyfjaSEY',
     ],
     [
       'the retry key of a redemption',
-      () => redemptionKeyOf(reserved, 'an-idempotency-key-of-32-letters'),
+      () => hashRedemptionKey(reserved, 'an-idempotency-key-of-32-letters'),
       'b9R4tdQcwtA4d89HQjmsdw',
     ],
   ])('%s', (_name, make, expected) => {
@@ -91,8 +93,8 @@ describe('golden vectors: what has been issued stays readable', () => {
 
   it('come out of the secret alone, on whatever instance', () => {
     const anew = createKeyRing([OLD_SECRET]).current
-    expect(formatToken(successorOf(first, anew, 'AAAAAAAAAAAAAAAA'), PREFIX, anew)).toBe(text)
-    expect(reservedSeed(randomSeed(seededRandom('golden')), anew, 'AAAAAAAAAAAAAAAA')).toEqual(reserved)
+    expect(formatToken(deriveSuccessor(first, anew, 'AAAAAAAAAAAAAAAA'), PREFIX, anew)).toBe(text)
+    expect(deriveReservedSeed(createRandomSeed(seededRandom('golden')), anew, 'AAAAAAAAAAAAAAAA')).toEqual(reserved)
   })
 
   it('lays the bytes out as documented', () => {
@@ -156,7 +158,7 @@ describe('reading', () => {
   it('refuses the other base64 alphabet where the two differ', () => {
     const tokens = Array.from({ length: 40 }, (_, index) =>
       formatToken(
-        firstToken(randomSeed(seededRandom(String(index))), { createdAt: START, confirmation: null }),
+        createFirstToken(createRandomSeed(seededRandom(String(index))), { createdAt: START, confirmation: null }),
         PREFIX,
         key,
       ),
@@ -223,21 +225,21 @@ describe('reading', () => {
 
 describe('succession', () => {
   it('is the same for the same token, key and nonce, and different for any other', () => {
-    const again = successorOf(first, key, 'AAAAAAAAAAAAAAAA')
+    const again = deriveSuccessor(first, key, 'AAAAAAAAAAAAAAAA')
     expect(formatToken(again, PREFIX, key)).toBe(text)
     const others = [
-      successorOf(first, key, 'AAAAAAAAAAAAAAAB'),
-      successorOf(first, createKeyRing([NEW_SECRET]).current, 'AAAAAAAAAAAAAAAA'),
-      successorOf({ ...first, secret: second.secret }, key, 'AAAAAAAAAAAAAAAA'),
-      successorOf({ ...first, generation: 1 }, key, 'AAAAAAAAAAAAAAAA'),
-      successorOf({ ...first, familyId: second.familyId.toLowerCase() as never }, key, 'AAAAAAAAAAAAAAAA'),
+      deriveSuccessor(first, key, 'AAAAAAAAAAAAAAAB'),
+      deriveSuccessor(first, createKeyRing([NEW_SECRET]).current, 'AAAAAAAAAAAAAAAA'),
+      deriveSuccessor({ ...first, secret: second.secret }, key, 'AAAAAAAAAAAAAAAA'),
+      deriveSuccessor({ ...first, generation: 1 }, key, 'AAAAAAAAAAAAAAAA'),
+      deriveSuccessor({ ...first, familyId: second.familyId.toLowerCase() as never }, key, 'AAAAAAAAAAAAAAAA'),
     ]
     const secrets = new Set([again, ...others].map(({ secret }) => Buffer.from(secret).toString('hex')))
     expect(secrets.size).toBe(1 + others.length)
   })
 
   it('keeps handle, birth and bound flag', () => {
-    const next = successorOf(bound, key, 'nonce')
+    const next = deriveSuccessor(bound, key, 'nonce')
     expect([next.handle, next.createdAtSeconds, next.bound]).toEqual([bound.handle, bound.createdAtSeconds, true])
   })
 
@@ -248,7 +250,8 @@ describe('succession', () => {
       return crypto.getRandomValues(new Uint8Array(size))
     }
     const seen = new Set<string>()
-    for (let index = 0; index < 100_000; index++) seen.add(Buffer.from(randomSeed(random).secret).toString('base64'))
+    for (let index = 0; index < 100_000; index++)
+      seen.add(Buffer.from(createRandomSeed(random).secret).toString('base64'))
     expect(seen.size).toBe(100_000)
     // 24 bytes of secret and 16 of handle for each.
     expect(drawn).toBe(100_000 * 40)
@@ -257,22 +260,22 @@ describe('succession', () => {
 
 describe('a verifier', () => {
   const binding = { clientId: 'app', confirmation: null }
-  const base = verifierOf(first, binding)
+  const base = computeVerifier(first, binding)
 
   it.each([
-    ['client', verifierOf(first, { ...binding, clientId: 'app2' })],
-    ['bound key', verifierOf(first, { ...binding, confirmation: { jkt: 'a' } })],
-    ['secret', verifierOf({ ...first, proof: second.proof }, binding)],
-    ['generation', verifierOf({ ...first, generation: 1 }, binding)],
-    ['birth', verifierOf({ ...first, createdAtSeconds: 1 }, binding)],
-    ['family', verifierOf({ ...first, familyId: 'x' as never }, binding)],
+    ['client', computeVerifier(first, { ...binding, clientId: 'app2' })],
+    ['bound key', computeVerifier(first, { ...binding, confirmation: { jkt: 'a' } })],
+    ['secret', computeVerifier({ ...first, proof: second.proof }, binding)],
+    ['generation', computeVerifier({ ...first, generation: 1 }, binding)],
+    ['birth', computeVerifier({ ...first, createdAtSeconds: 1 }, binding)],
+    ['family', computeVerifier({ ...first, familyId: 'x' as never }, binding)],
   ])('is another for another %s', (_name, other) => {
     expect(other).not.toBe(base)
   })
 
   it('does not let text move between its parts', () => {
-    const one = verifierOf(first, { clientId: 'appjkt:a', confirmation: null })
-    const other = verifierOf(first, { clientId: 'app', confirmation: { jkt: 'a' } })
+    const one = computeVerifier(first, { clientId: 'appjkt:a', confirmation: null })
+    const other = computeVerifier(first, { clientId: 'app', confirmation: { jkt: 'a' } })
     expect(one).not.toBe(other)
   })
 })
@@ -281,10 +284,10 @@ describe('a retry key', () => {
   it('is another for another family, generation or key, and never the key itself', () => {
     const retryKey = 'an-idempotency-key-of-32-letters'
     const keys = [
-      retryKeyOf(first, retryKey),
-      retryKeyOf(second, retryKey),
-      retryKeyOf({ ...first, familyId: 'x' as never }, retryKey),
-      retryKeyOf(first, retryKey + '!'),
+      hashRetryKey(first, retryKey),
+      hashRetryKey(second, retryKey),
+      hashRetryKey({ ...first, familyId: 'x' as never }, retryKey),
+      hashRetryKey(first, retryKey + '!'),
     ]
     expect(new Set(keys).size).toBe(4)
     expect(keys.join()).not.toContain(retryKey)
@@ -293,17 +296,19 @@ describe('a retry key', () => {
 
 describe('where a token stands', () => {
   const binding = { clientId: 'app', confirmation: null }
-  const fourth = successorOf(successorOf(second, key, 'n3'), key, 'n4')
-  const fork = successorOf(first, key, 'another nonce')
+  const fourth = deriveSuccessor(deriveSuccessor(second, key, 'n3'), key, 'n4')
+  const fork = deriveSuccessor(first, key, 'another nonce')
   const recordAt = (token: AuthenticToken, nonce: string, keyId = key.id) =>
-    ({ current: { generation: token.generation, verifier: verifierOf(token, binding), nonce, keyId } }) as FamilyRecord
+    ({
+      current: { generation: token.generation, verifier: computeVerifier(token, binding), nonce, keyId },
+    }) as FamilyRecord
   const record = recordAt(second, 'AAAAAAAAAAAAAAAA')
 
   it.each([
     ['the recorded one', second, record, 'current'],
-    ['another one of the recorded generation', fork, record, 'stranger'],
+    ['another one of the recorded generation', fork, record, 'unrelated'],
     ['its predecessor', first, record, 'predecessor'],
-    ['a predecessor whose successor was another', first, recordAt(second, 'other nonce'), 'stranger'],
+    ['a predecessor whose successor was another', first, recordAt(second, 'other nonce'), 'unrelated'],
     [
       'its predecessor, the key missing',
       first,
@@ -316,14 +321,14 @@ describe('where a token stands', () => {
       { ...record, current: { ...record.current, keyId: 'gone' } },
       'current',
     ],
-    ['a grandparent', first, recordAt(successorOf(second, key, 'n3'), 'n3'), 'stranger'],
-    ['a grandparent, the key missing', first, recordAt(successorOf(second, key, 'n3'), 'n3', 'gone'), 'stranger'],
+    ['a grandparent', first, recordAt(deriveSuccessor(second, key, 'n3'), 'n3'), 'unrelated'],
+    ['a grandparent, the key missing', first, recordAt(deriveSuccessor(second, key, 'n3'), 'n3', 'gone'), 'unrelated'],
     ['one ahead', second, recordAt(first, 'n'), 'one_ahead'],
-    ['one ahead of a fork', successorOf(fork, key, 'n'), record, 'stranger'],
+    ['one ahead of a fork', deriveSuccessor(fork, key, 'n'), record, 'unrelated'],
     ['two ahead', fourth, record, 'far_ahead'],
     ['far ahead', { ...fourth, generation: 4_000_000 }, record, 'far_ahead'],
   ] as const)('%s', (_name, token, against, relation) => {
-    expect(relationOf(token, against, ring, binding)).toBe(relation)
+    expect(findRelation(token, against, ring, binding)).toBe(relation)
   })
 })
 
@@ -336,6 +341,6 @@ describe('K-02: comparisons', () => {
     ['', 'a', false],
     ['é', 'e\u0301', false],
   ])('%j and %j: %s', (one, other, expected) => {
-    expect(sameText(one, other)).toBe(expected)
+    expect(isSameText(one, other)).toBe(expected)
   })
 })

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import {
-  type Claim,
+  type OneTimeKey,
   createRefreshTokens,
   type FamilyRecord,
   type RefreshEvent,
@@ -30,7 +30,7 @@ export function seededRandom(seed: string): (size: number) => Uint8Array {
   }
 }
 
-type Write = 'create' | 'rotate' | 'revoke' | 'remember'
+type Write = 'create' | 'rotate' | 'revoke' | 'claimOnce'
 
 export interface TestStore extends TokenStore {
   /** Names of the calls so far. */
@@ -52,7 +52,7 @@ export interface TestStore extends TokenStore {
 export function testStore(): TestStore {
   const rows = new Map<string, FamilyRecord>()
   const history = new Map<string, FamilyRecord[]>()
-  const claims = new Map<string, Claim>()
+  const claims = new Map<string, OneTimeKey>()
   const calls: string[] = []
   const failures = new Map<string, { written: boolean }>()
   const hangs = new Set<string>()
@@ -126,12 +126,12 @@ export function testStore(): TestStore {
         for (const { key, expiresAt } of [...claims.values()]) if (expiresAt <= now) claims.delete(key)
         return Math.min(dead.length, limit)
       }),
-    remember: (claim, now) =>
-      run('remember', () => {
+    claimOnce: (claim, now) =>
+      run('claimOnce', () => {
         const standing = claims.get(claim.key)
-        if (standing !== undefined && standing.expiresAt > now) return standing.by
+        if (standing !== undefined && standing.expiresAt > now) return standing.owner
         claims.set(claim.key, claim)
-        return claim.by
+        return claim.owner
       }),
     rollBack(steps) {
       for (const [id, states] of history) {

@@ -1,4 +1,4 @@
-import type { Confirmation, Objection, RefreshTokens, Refused, RotateOutcome, RotateRequest } from '@baton/core'
+import type { Confirmation, RefreshTokens, RejectionReason, RotateOutcome, RotateRequest } from '@baton/core'
 import type { MintedAccessToken } from './access-tokens/access-token.js'
 import type { Minting } from './access-tokens/issuer.js'
 import type { Exchange } from './endpoint.js'
@@ -9,7 +9,7 @@ import { error, invalidGrant, otherSession, tooManyRequests } from './respond.js
 /** What an endpoint knows of a refresh; the rest is the same for all of them and added here. */
 export type Refresh = Omit<
   RotateRequest,
-  'prepare' | 'admit' | 'idempotencyKey' | 'confirmation' | 'defaultAudience'
+  'beforeCommit' | 'checkRateLimit' | 'idempotencyKey' | 'confirmation' | 'defaultAudience'
 > & {
   readonly confirmation: Confirmation | null
 }
@@ -51,27 +51,29 @@ export async function refresh(
     validAfter: asked.validAfter,
     rotation: asked.rotation,
     idempotencyKey: soleHeader(request, 'idempotency-key'),
-    admit: async (holder) => {
+    checkRateLimit: async (holder) => {
       exhausted = await limits.countRefresh(holder)
       return exhausted === null
     },
-    prepare: early && ((grant) => early(grant, circumstances)),
+    beforeCommit: early && ((grant) => early(grant, circumstances)),
   })
-  if (!outcome.ok) return refusal(outcome, exhausted)
+  if (!outcome.ok) return toRefreshed(outcome.reason, exhausted)
   counted.release()
   return { ok: true, granted: outcome, minted: outcome.prepared ?? (await minting.mint(outcome, circumstances)) }
 }
 
-/** Whatever is wrong with the token, the answer is the same. What is wrong with the request may be told: it concerns its sender. */
-function refusal(refused: Refused, exhausted: Exhausted): Refreshed {
-  if (refused.reason !== 'declined' || refused.objection === 'inactive')
-    return { ok: false, isVerdict: true, response: invalidGrant() }
-  return { ok: false, isVerdict: false, response: declined(refused.objection, exhausted) }
+/**
+ * Every problem of the token has the same response, because details would help an attacker. A problem of the request is described, because
+ * it concerns its sender.
+ */
+function toRefreshed(reason: RejectionReason, exhausted: Exhausted): Refreshed {
+  const response = requestRejection(reason, exhausted)
+  return { ok: false, isVerdict: response === null, response: response ?? invalidGrant() }
 }
 
-/** What is wrong with a request whose token or code is in order. */
-export function declined(objection: Exclude<Objection, 'inactive'>, exhausted: Exhausted): PlainResponse {
-  switch (objection) {
+/** Returns the response to a request that was rejected although its token or code is valid; null for every other reason. */
+export function requestRejection(reason: RejectionReason, exhausted: Exhausted): PlainResponse | null {
+  switch (reason) {
     case 'invalid_scope':
       return error('invalid_scope', { description: 'The scope is malformed or exceeds what was granted.' })
     case 'invalid_target':
@@ -80,5 +82,7 @@ export function declined(objection: Exclude<Objection, 'inactive'>, exhausted: E
       return tooManyRequests(exhausted)
     case 'other_family':
       return otherSession()
+    default:
+      return null
   }
 }

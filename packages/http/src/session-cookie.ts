@@ -49,7 +49,7 @@ export async function tokenToRefresh(
   if (others.length === 0) return first
   const accepted: { readonly token: CarriedToken; readonly rank: number }[] = []
   for (const token of candidates) {
-    const inspection = await tokens.inspect(token.refreshToken, token)
+    const inspection = await tokens.inspect(token.refreshToken, { legacyOnly: token.legacyOnly })
     if (!inspection.active || inspection.family.clientId !== clientId) continue
     const { id, createdAt } = inspection.family
     accepted.push({ token, rank: id === expected.familyId ? Infinity : createdAt })

@@ -84,7 +84,10 @@ describe('private_key_jwt', () => {
     const { tokens } = world()
     const memory = {
       ...tokens,
-      once: (request: Parameters<typeof tokens.once>[0]) => (ends.push(request.expiresAt), tokens.once(request)),
+      consumeOnce: (request: Parameters<typeof tokens.consumeOnce>[0]) => (
+        ends.push(request.expiresAt),
+        tokens.consumeOnce(request)
+      ),
     }
     const clients = [{ clientId: 'cj', jwks: { keys: [pairs['ES256']!.jwk] } }]
     const revoke = revocationEndpoint(memory, { clients, issuer: ISSUER, rateLimit: false, now: () => START })
@@ -272,7 +275,7 @@ describe('private_key_jwt', () => {
     here.state.calls.length = 0
     for (let count = 0; count < 20; count += 1)
       expectError(await here.sendAssertion(`${(await assertion()).slice(0, -4)}AAAA`), 400, 'invalid_client')
-    expect(here.state.calls).not.toContain('remember')
+    expect(here.state.calls).not.toContain('claimOnce')
     expect((await here.sendAssertion(await assertion({ claims: { jti: 'x'.repeat(4000) } }))).status).toBe(200)
     expectError(await here.sendAssertion(await assertion({ claims: { jti: 'x'.repeat(8000) } })), 400, 'invalid_client')
   })

@@ -1,4 +1,4 @@
-import { type ForeignTokens, ConfigurationError } from '@baton/core'
+import { type LegacyTokenSource, ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
 import { type CookieOptions, loginEndpoint, logoutEndpoint } from '../src/index.js'
 import {
@@ -19,17 +19,17 @@ const LEGACY = 'refresh_token'
 function migratingWorld(cookie: CookieOptions = {}) {
   const alive = new Set(['old:alice', 'old:mallory', 'old:a b'])
   const moved: string[] = []
-  const accept: ForeignTokens = {
-    identify: (token) => (token.startsWith('old:') ? token : null),
-    find: async (token) =>
+  const accept: LegacyTokenSource = {
+    normalize: (token) => (token.startsWith('old:') ? token : null),
+    lookup: async (token) =>
       alive.has(token) ? { subject: token.slice('old:'.length), scope: 'a b', expiresAt: START + 90 * DAY } : null,
-    moved: async (token) => {
+    onMigrated: async (token) => {
       alive.delete(token)
       moved.push(token)
     },
   }
   const options = { legacyCookie: LEGACY, ...cookie }
-  const here = world({ core: { accept }, cookie: options })
+  const here = world({ core: { legacyTokens: accept }, cookie: options })
   const login = loginEndpoint(here.tokens, {
     accessTokens: legibleAccessTokens(),
     authenticate: async ({ username }) => ({ subject: String(username) }),
@@ -97,7 +97,7 @@ describe('a token in the legacy cookie', () => {
 
   test('is not looked at without the option', async () => {
     const { refreshCookie } = world({
-      core: { accept: { find: async () => ({ subject: 'x', expiresAt: START + DAY }) } },
+      core: { legacyTokens: { lookup: async () => ({ subject: 'x', expiresAt: START + DAY }) } },
     })
     expectError(await send(refreshCookie, page(`${LEGACY}=old:alice`)), 401, 'invalid_grant')
   })

@@ -1,4 +1,4 @@
-import type { Confirmation, ForeignGrant } from '@baton/core'
+import type { Confirmation, LegacyGrant } from '@baton/core'
 import { declareOptions, optional, type OptionsOf, rule } from '@baton/core/options'
 import { type Instant, millisecondsOf } from './instants.js'
 
@@ -49,7 +49,7 @@ function isDateOrNumber(value: unknown): boolean {
 }
 
 /** Converts fields to a grant. Throws `TypeError` for an invalid field, and for a token that never expires if there is no `until`. */
-export function grantOf(fields: GrantFields, { until }: Pick<ImportOptions, 'until'>): ForeignGrant {
+export function grantOf(fields: GrantFields, { until }: Pick<ImportOptions, 'until'>): LegacyGrant {
   const { subject, clientId, scope, audience, confirmation, offline, metadata, createdAt, absoluteExpiresAt } = fields
   const end = fields.expiresAt ?? until
   if (end === undefined) throw new TypeError('expiresAt: the token does not expire; set the option until')

@@ -1,4 +1,4 @@
-import { type ForeignTokens, includesResource } from '@baton/core'
+import { type LegacyTokenSource, includesResource } from '@baton/core'
 import {
   type CryptoKey,
   decodeProtectedHeader,
@@ -73,7 +73,7 @@ function isKey(key: unknown): boolean {
  * })
  * ```
  */
-export function jwtTokens(options: JwtTokensOptions): ForeignTokens {
+export function jwtTokens(options: JwtTokensOptions): LegacyTokenSource {
   const parsed = jwtTokensOptions.parse('jwtTokens', options)
   const { key, algorithms, isRevoked, grant, moved, now, issuer, audience } = parsed
   const verifyClaims = createVerifier(key, algorithms)
@@ -86,8 +86,8 @@ export function jwtTokens(options: JwtTokensOptions): ForeignTokens {
   }
 
   return {
-    identify: identityOf,
-    async find(token) {
+    normalize: identityOf,
+    async lookup(token) {
       const claims = await verify(token)
       if (claims === null || (await isRevoked?.(claims, token)) === true) return null
       const fields = grant(claims)
@@ -96,7 +96,7 @@ export function jwtTokens(options: JwtTokensOptions): ForeignTokens {
     ...(moved === undefined
       ? {}
       : {
-          async moved(token) {
+          async onMigrated(token) {
             const claims = await verify(token)
             // The token has expired meanwhile, and the old system rejects it.
             return claims === null ? undefined : moved(claims, token)

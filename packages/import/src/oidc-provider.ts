@@ -1,4 +1,4 @@
-import type { ForeignTokens } from '@baton/core'
+import type { LegacyTokenSource } from '@baton/core'
 import { declareOptions, func, type OptionsOf, required, rule, withDefault } from '@baton/core/options'
 import { type GrantFields, grantOf, identifierOf, importOptions } from './grants.js'
 
@@ -57,7 +57,7 @@ interface RefreshTokenPayload {
  * const legacyTokens = oidcProviderTokens({ adapter })
  * ```
  */
-export function oidcProviderTokens(options: OidcProviderTokensOptions): ForeignTokens {
+export function oidcProviderTokens(options: OidcProviderTokensOptions): LegacyTokenSource {
   const parsed = oidcProviderTokensOptions.parse('oidcProviderTokens', options)
   const { adapter, subject, now } = parsed
   const adapterOf = (name: string) => (isConstructor(adapter) ? new adapter(name) : adapter(name))
@@ -82,8 +82,8 @@ export function oidcProviderTokens(options: OidcProviderTokensOptions): ForeignT
   }
 
   return {
-    identify: identifierOf({ matches: /^[A-Za-z0-9_-]{20,512}$/ }),
-    async find(token) {
+    normalize: identifierOf({ matches: /^[A-Za-z0-9_-]{20,512}$/ }),
+    async lookup(token) {
       const found: unknown = await tokens.find(token)
       if (!isObject(found)) return null
       const payload: RefreshTokenPayload = found
@@ -92,7 +92,7 @@ export function oidcProviderTokens(options: OidcProviderTokensOptions): ForeignT
       return grantOf(fieldsOf(payload, subject), parsed)
     },
     // Not `consume`: oidc-provider revokes the whole grant if a consumed token is presented again, and with it tokens that are not exchanged yet.
-    moved: (token) => tokens.destroy(token),
+    onMigrated: (token) => tokens.destroy(token),
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ForeignTokens } from '@baton/core'
+import type { LegacyTokenSource } from '@baton/core'
 import { func, objectWith, oneOf, type OptionsOf, required, withDefault } from '@baton/core/options'
 import { type GrantFields, grantOf, identifierOf, importOptions } from './grants.js'
 
@@ -51,12 +51,12 @@ export type RedisTokensOptions = OptionsOf<typeof redisTokensOptions>
  * const legacyTokens = redisTokens({ client: new Redis(), matches: /^[0-9a-f]{80}$/ })
  * ```
  */
-export function redisTokens(options: RedisTokensOptions): ForeignTokens {
+export function redisTokens(options: RedisTokensOptions): LegacyTokenSource {
   const parsed = redisTokensOptions.parse('redisTokens', options)
   const { client, now, moved, key, grant } = parsed
   return {
-    identify: identifierOf(parsed),
-    async find(token) {
+    normalize: identifierOf(parsed),
+    async lookup(token) {
       const place = key(token)
       const value = await client.get(place)
       if (value === null) return null
@@ -68,6 +68,6 @@ export function redisTokens(options: RedisTokensOptions): ForeignTokens {
       const expiresAt = fields.expiresAt ?? (milliseconds === -1 ? null : now() + milliseconds)
       return grantOf({ ...fields, expiresAt }, parsed)
     },
-    ...(moved === 'delete' ? { moved: (token) => client.del(key(token)) } : {}),
+    ...(moved === 'delete' ? { onMigrated: (token) => client.del(key(token)) } : {}),
   }
 }

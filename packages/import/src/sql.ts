@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { ForeignTokens } from '@baton/core'
+import type { LegacyTokenSource } from '@baton/core'
 import { func, optional, type OptionsOf, required, rule, text, withDefault } from '@baton/core/options'
 import { type GrantFields, grantOf, identifierOf, importOptions } from './grants.js'
 
@@ -63,7 +63,7 @@ export type SqlTokensOptions = OptionsOf<typeof sqlTokensOptions>
  * })
  * ```
  */
-export function sqlTokens(options: SqlTokensOptions): ForeignTokens {
+export function sqlTokens(options: SqlTokensOptions): LegacyTokenSource {
   const parsed = sqlTokensOptions.parse('sqlTokens', options)
   const { query, find, moved, stored, grant } = parsed
   const storedAs = typeof stored === 'function' ? stored : storages[stored]
@@ -81,8 +81,8 @@ export function sqlTokens(options: SqlTokensOptions): ForeignTokens {
   }
 
   return {
-    identify: identifierOf(parsed),
-    async find(token) {
+    normalize: identifierOf(parsed),
+    async lookup(token) {
       const key = storedAs(token)
       // Many databases compare without case or trailing spaces: another spelling would start a second family.
       const rows = (await select(key)).map(toTokenRow).filter((row) => isSame(row.token, key))
@@ -91,7 +91,7 @@ export function sqlTokens(options: SqlTokensOptions): ForeignTokens {
       const fields = row === undefined ? null : grant(row)
       return fields === null ? null : grantOf(fields, parsed)
     },
-    ...(moved === undefined ? {} : { moved: async (token) => query(moved, [storedAs(token)]) }),
+    ...(moved === undefined ? {} : { onMigrated: async (token) => query(moved, [storedAs(token)]) }),
   }
 }
 

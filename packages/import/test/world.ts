@@ -1,6 +1,6 @@
 import {
   createRefreshTokens,
-  type ForeignTokens,
+  type LegacyTokenSource,
   type RefreshEvent,
   type RotateOutcome,
   type TokenStore,
@@ -13,11 +13,11 @@ const SECRET = 'the secret of the import tests, 48 bytes in length.'
 const NOW = Date.now()
 
 /** One process of the new app. Another call with the same store is another process, or the same one after a restart. */
-export function app(store: TokenStore, accept: ForeignTokens, options: { now?: () => number } = {}) {
+export function app(store: TokenStore, accept: LegacyTokenSource, options: { now?: () => number } = {}) {
   const events: RefreshEvent[] = []
   const tokens = createRefreshTokens({
     store,
-    accept,
+    legacyTokens: accept,
     secrets: [SECRET],
     now: () => NOW,
     onEvent: (event) => events.push(event),

@@ -17,7 +17,7 @@ const OTHER = '_OTHER'
 /**
  * Counts what happens, for `onEvent`, and adds it to the span that is active, if there is one.
  *
- * - `baton.refreshes` by `baton.outcome`: `rotated`, `retried`, … and, for refusals, their reason
+ * - `baton.refreshes` by `baton.outcome`: `rotated`, `retried`, … and, for rejected requests, the reason
  * - `baton.retries` by `baton.attempt`: whether a retry came from the attempt that rotated
  * - `baton.families.started`
  * - `baton.families.ended` by `baton.reason`
@@ -60,7 +60,7 @@ export function eventMetrics(options: EventMetricsOptions = {}): (event: Refresh
     const ofClient = clientOf(clientId)
     ended.add(0, { 'baton.reason': 'reuse', ...ofClient })
     suspected.add(0, ofClient)
-    for (const outcome of ['healed', 'lost', 'reuse', 'unknown_key'])
+    for (const outcome of ['healed', 'rollback', 'reuse', 'unknown_key'])
       refreshes.add(0, { 'baton.outcome': outcome, ...ofClient })
   }
   for (const operation of ['rotate', 'redeem'])
@@ -84,11 +84,9 @@ export function eventMetrics(options: EventMetricsOptions = {}): (event: Refresh
         increment(refreshes, { 'baton.outcome': event.type, 'baton.retried_by': event.by, ...clientOf(event.clientId) })
         increment(retries, { 'baton.attempt': event.attempt, ...clientOf(event.clientId) })
         return
-      case 'refused': {
-        const objection = event.objection === null ? {} : { 'baton.objection': event.objection }
-        increment(refreshes, { 'baton.outcome': event.reason, ...objection, ...clientOf(event.clientId) })
+      case 'rejected':
+        increment(refreshes, { 'baton.outcome': event.reason, ...clientOf(event.clientId) })
         return
-      }
       case 'reuse':
         increment(refreshes, { 'baton.outcome': event.type, ...clientOf(event.clientId) })
         increment(ended, { 'baton.reason': event.type, ...clientOf(event.clientId) })
@@ -119,10 +117,9 @@ function spanAttributesOf(event: RefreshEvent): Attributes {
   switch (event.type) {
     case 'fault':
       return { 'error.type': event.code, 'baton.operation': event.operation }
-    case 'refused':
+    case 'rejected':
       return {
         'baton.reason': event.reason,
-        ...(event.objection === null ? {} : { 'baton.objection': event.objection }),
         ...(event.familyId === null ? {} : { 'baton.family_id': event.familyId }),
       }
     case 'revoked':

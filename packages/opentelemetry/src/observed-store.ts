@@ -35,6 +35,6 @@ export function observedStore(store: TokenStore, options: ObserveOptions = {}): 
     revoke: (id, revocation) => observed('revoke', () => store.revoke(id, revocation), of(id)),
     list: (query) => observed('list', () => store.list(query)),
     purge: (now, limit) => observed('purge', () => store.purge(now, limit)),
-    remember: (claim, now) => observed('remember', () => store.remember(claim, now)),
+    claimOnce: (claim, now) => observed('claimOnce', () => store.claimOnce(claim, now)),
   }
 }

@@ -4,7 +4,7 @@ import type {
   OperationalErrorCode,
   MintOutcome,
   RefreshEvent,
-  RefusalReason,
+  RejectionReason,
   RevocationReason,
 } from '@baton/core'
 import { memoryStore } from '@baton/store-memory'
@@ -24,7 +24,7 @@ const page = (name: string) => readFileSync(new URL(`../../../docs/operating/${n
 /** All words of a closed union: one that is forgotten does not compile. */
 const all = <Word extends string>(words: Record<Word, true>) => Object.keys(words)
 const MINTED = all<MintOutcome>({ rotated: true, renewed: true, retried: true, healed: true, imported: true })
-const REFUSED = all<Exclude<RefusalReason, 'reuse'>>({
+const REJECTED = all<Exclude<RejectionReason, 'reuse'>>({
   malformed: true,
   unknown_key: true,
   superseded: true,
@@ -32,8 +32,12 @@ const REFUSED = all<Exclude<RefusalReason, 'reuse'>>({
   mismatch: true,
   revoked: true,
   expired: true,
-  declined: true,
-  lost: true,
+  rollback: true,
+  invalid_scope: true,
+  invalid_target: true,
+  inactive: true,
+  rate_limited: true,
+  other_family: true,
 })
 const REVOKED = all<Exclude<RevocationReason, 'reuse'>>({
   logout: true,
@@ -57,7 +61,7 @@ const EVENTS = [
   { type: 'issued', offline: false },
   ...MINTED.map((type) => ({ type, by: 'grace' })),
   ...ATTEMPTS.map((attempt) => ({ type: 'retried', by: 'grace', attempt })),
-  ...REFUSED.map((reason) => ({ type: 'refused', reason, objection: null })),
+  ...REJECTED.map((reason) => ({ type: 'rejected', reason })),
   { type: 'reuse' },
   ...REVOKED.map((reason) => ({ type: 'revoked', reason })),
   ...FAULTS.map((code) => ({ type: 'fault', code, operation: 'rotate' })),

@@ -81,7 +81,7 @@ describe('eventMetrics', () => {
       'baton.families.started{baton.offline=true}': 1,
       'baton.refreshes{baton.outcome=rotated}': 2,
       'baton.refreshes{baton.outcome=retried,baton.retried_by=grace}': 1,
-      'baton.refreshes{baton.outcome=declined,baton.objection=invalid_scope}': 1,
+      'baton.refreshes{baton.outcome=invalid_scope}': 1,
       'baton.refreshes{baton.outcome=malformed}': 1,
       'baton.refreshes{baton.outcome=reuse}': 1,
       'baton.families.ended{baton.reason=reuse}': 1,
@@ -133,7 +133,7 @@ describe('eventMetrics', () => {
     expect(await measured()).toMatchObject({
       'baton.families.ended{baton.reason=reuse,baton.client_id=app}': 0,
       'baton.families.ended{baton.reason=reuse,baton.client_id=_OTHER}': 0,
-      'baton.refreshes{baton.outcome=lost,baton.client_id=app}': 0,
+      'baton.refreshes{baton.outcome=rollback,baton.client_id=app}': 0,
       'baton.faults{error.type=record_key_missing,baton.operation=rotate}': 0,
     })
   })
@@ -159,14 +159,14 @@ describe('eventMetrics', () => {
       'retried',
       'healed',
       'imported',
-      'refused',
+      'rejected',
       'reuse',
       'revoked',
       'fault',
     ]
     for (const type of types) {
       const before = Object.values(await telemetry.measured().catch(() => ({}))).reduce((sum, value) => sum + value, 0)
-      count({ ...of, type, objection: null } as unknown as RefreshEvent)
+      count({ ...of, type } as unknown as RefreshEvent)
       const after = Object.values(await telemetry.measured()).reduce((sum, value) => sum + value, 0)
       expect([type, after > before]).toEqual([type, true])
     }
@@ -182,9 +182,9 @@ describe('observedStore', () => {
     await tokens.list({ subject: 'alice' })
     await tokens.revoke({ refreshToken })
     await tokens.purge()
-    await tokens.once({ key: 'k', expiresAt: START + 1000, purpose: 'test' })
+    await tokens.consumeOnce({ key: 'k', expiresAt: START + 1000, purpose: 'test' })
     // A revocation reads first.
-    const operations = ['create', 'rotate', 'find', 'list', 'find', 'revoke', 'purge', 'remember']
+    const operations = ['create', 'rotate', 'find', 'list', 'find', 'revoke', 'purge', 'claimOnce']
     expect(spans.getFinishedSpans().map(({ name }) => name)).toEqual(operations.map((each) => `baton.store ${each}`))
     for (const { kind, attributes } of spans.getFinishedSpans().slice(0, 3))
       expect([kind, attributes['baton.family_id']]).toEqual([SpanKind.CLIENT, family.id])

@@ -1,4 +1,4 @@
-import type { Claim, FamilyId, FamilyRecord, TokenStore } from '@baton/core'
+import type { OneTimeKey, FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import { declareOptions, integer, type OptionsOf, withDefault } from '@baton/core/options'
 import { applyRevocation, applyRotation, deletableAt, pageOf } from '@baton/core/store'
 import { createCleaner } from './cleaner.js'
@@ -27,7 +27,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): TokenStore {
   const { maxFamilies } = OPTIONS.parse('memoryStore', options)
   const families = new Map<FamilyId, FamilyRecord>()
   const subjects = subjectIndex()
-  const claims = new Map<string, Claim>()
+  const claims = new Map<string, OneTimeKey>()
   const familyCleaner = createCleaner(families, deleteIfDead)
   const claimCleaner = createCleaner(claims, ({ key, expiresAt }, now) => expiresAt <= now && claims.delete(key))
   /** Before this instant no family can be deleted, unless one is created or revoked. Spares a search in each rejected `create`. */
@@ -91,12 +91,12 @@ export function memoryStore(options: MemoryStoreOptions = {}): TokenStore {
       return count + (await claimCleaner.purge(now, limit - count))
     },
 
-    async remember({ key, by, expiresAt }, now) {
+    async claimOnce({ key, owner, expiresAt }, now) {
       claimCleaner.checkSome(now)
       const stored = claims.get(key)
-      if (stored !== undefined && stored.expiresAt > now) return stored.by
-      claims.set(key, { key, by, expiresAt })
-      return by
+      if (stored !== undefined && stored.expiresAt > now) return stored.owner
+      claims.set(key, { key, owner, expiresAt })
+      return owner
     },
   }
 }

@@ -96,7 +96,7 @@ test('forgotten keys go with new ones', async () => {
     ['new', 1000, 3000],
   ] as const)
     for (let count = 0; count < 1000; count += 1)
-      await store.remember({ key: `${age} ${String(count)}`, by: age, expiresAt }, now)
+      await store.claimOnce({ key: `${age} ${String(count)}`, owner: age, expiresAt }, now)
   expect(await store.purge(2000, 10_000)).toBe(0)
   expect(await store.purge(3000, 10_000)).toBe(1000)
 })

@@ -161,8 +161,8 @@ function createStore(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, r
         runForCount('deleteInPages', [now, limit, `(${String(from)},0)`, `(${String(to)},0)`]),
     }),
 
-    async remember({ key, by, expiresAt }, now) {
-      const { rows } = await run('remember', [key, by, expiresAt, now])
+    async claimOnce({ key, owner, expiresAt }, now) {
+      const { rows } = await run('remember', [key, owner, expiresAt, now])
       return (rows[0] as { claimed_by: string }).claimed_by
     },
 

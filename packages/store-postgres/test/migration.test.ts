@@ -78,7 +78,7 @@ describe('a schema of version 1', () => {
 
   test('keeps one-time keys, purges, and is migrated once', async () => {
     const { schema, store, tokens } = await migrated()
-    expect(await tokens.once(usedOnce)).toBe(false)
+    expect(await tokens.consumeOnce(usedOnce)).toBe(false)
     expect(await store.purge(now, 100)).toBe(2)
     await store.migrate()
     const { rows } = await pool.query(`SELECT version FROM ${schema}.schema_versions ORDER BY version`)

@@ -149,7 +149,7 @@ describe('before migrate', () => {
       () => store.rotate(rotationOf(familyOf('a'))),
       () => store.list({ subject: 'a', limit: 1, now: NOW }),
       () => store.purge(NOW, 10),
-      () => store.remember({ key: 'key', by: 'a', expiresAt: NOW }, NOW),
+      () => store.claimOnce({ key: 'key', owner: 'a', expiresAt: NOW }, NOW),
     ]
     for (const call of calls)
       await expect(call()).rejects.toMatchObject({

@@ -121,8 +121,8 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     /** Every key has a time to live. */
     purge: () => Promise.resolve(0),
 
-    async remember({ key, by, expiresAt }, now) {
-      const reply = await run(REMEMBER, keys.oneTimeKey(key), by, timeToLive(expiresAt, now))
+    async claimOnce({ key, owner, expiresAt }, now) {
+      const reply = await run(REMEMBER, keys.oneTimeKey(key), owner, timeToLive(expiresAt, now))
       if (typeof reply !== 'string') throw unexpectedReply(reply)
       return reply
     },

@@ -95,6 +95,6 @@ export function alternating(one: TokenStore, other: TokenStore): TokenStore {
     revoke: (id, revocation) => next().revoke(id, revocation),
     list: (query) => next().list(query),
     purge: (now, limit) => next().purge(now, limit),
-    remember: (claim, now) => next().remember(claim, now),
+    claimOnce: (claim, now) => next().claimOnce(claim, now),
   }
 }

@@ -79,7 +79,7 @@ describe.each(drivers)('%s', (name, connect) => {
       if (early.ok) session.refreshToken = early.refreshToken
       expect(await refresh(tokens, session)).toBe('rotated')
       await failOver()
-      expect(await refresh(tokens, session)).toBe('lost')
+      expect(await refresh(tokens, session)).toBe('rollback')
       for (const refreshToken of [predecessor, session.refreshToken, early.ok ? early.refreshToken : ''])
         expect(await tokens.rotate({ refreshToken })).toMatchObject({ ok: false, reason: 'revoked' })
       expect(events.map(({ type }) => type)).not.toContain('reuse')
@@ -114,7 +114,7 @@ describe.each(drivers)('%s', (name, connect) => {
         return outcomes.every((outcome) => !outcome.startsWith('store_'))
       })
       for (const outcome of seen) expect(['rotated', 'retried', 'store_failed', 'store_timeout']).toContain(outcome)
-      expect(events.filter(({ type }) => ['reuse', 'lost', 'revoked', 'refused'].includes(type))).toEqual([])
+      expect(events.filter(({ type }) => ['reuse', 'rollback', 'revoked', 'rejected'].includes(type))).toEqual([])
     },
     LONG,
   )
@@ -136,7 +136,7 @@ describe.each(drivers)('%s', (name, connect) => {
           () => store.rotate({ ...rotationOf(record), expect: familyOf('other').current.verifier }),
           () => store.revoke(record.id, revocation),
           () => store.list({ subject: record.grant.subject, limit: 5, now: NOW }),
-          () => store.remember({ key: record.id, by: 'x', expiresAt: NOW + 1000 }, NOW),
+          () => store.claimOnce({ key: record.id, owner: 'x', expiresAt: NOW + 1000 }, NOW),
         ])
           expect(await until('a connection', () => replyOf(call))).toMatch(/^the server is a replica .*READONLY/)
     },
@@ -171,7 +171,7 @@ describe.each(drivers)('%s', (name, connect) => {
   test.each([
     ['always', 'nothing acknowledged is lost', untouched],
     // What the last moments made may be gone: once a rotation is healed, twice its owner signs in again. Never is it theft.
-    ['everysec', 'sessions heal or sign in again', [...untouched, 'healed', 'lost', 'revoked', 'unknown']],
+    ['everysec', 'sessions heal or sign in again', [...untouched, 'healed', 'rollback', 'revoked', 'unknown']],
   ] as const)(
     'kill -9 of redis-server with appendfsync %s, 4 times under load: %s',
     async (appendonly, _outcome, allowed) => {

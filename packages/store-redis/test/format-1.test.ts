@@ -101,6 +101,6 @@ describe.each(Object.entries(singleDrivers))('%s: records in the format of the v
 
   test('leave one-time keys as they are', async () => {
     const { tokens } = await opened()
-    expect(await tokens.once(usedOnce)).toBe(false)
+    expect(await tokens.consumeOnce(usedOnce)).toBe(false)
   })
 })

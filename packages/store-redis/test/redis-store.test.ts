@@ -231,9 +231,9 @@ describe('time to live', () => {
   test('lets Redis forget by itself', async () => {
     const store = redisStore(redis)
     await store.create(familyOf('a', { expiresAt: NOW + 50, absoluteExpiresAt: NOW + 50 }), NOW)
-    expect(await store.remember({ key: 'key', by: 'a', expiresAt: NOW + 50 }, NOW)).toBe('a')
+    expect(await store.claimOnce({ key: 'key', owner: 'a', expiresAt: NOW + 50 }, NOW)).toBe('a')
     await until('nothing is left', async () => (await redis.dbsize()) === 0)
-    expect(await store.remember({ key: 'key', by: 'b', expiresAt: NOW + DAY }, NOW + 50)).toBe('b')
+    expect(await store.claimOnce({ key: 'key', owner: 'b', expiresAt: NOW + DAY }, NOW + 50)).toBe('b')
   })
 })
 
@@ -391,8 +391,8 @@ describe('what is not ours', () => {
     for (const [index, store] of stores.entries()) {
       expect(await store.find(record.id)).toBe(null)
       expect((await store.create(familyOf('a', { scope: String(index) }), NOW)).grant.scope).toBe(String(index))
-      const claim = { key: 'key', by: String(index), expiresAt: NOW + DAY }
-      expect(await store.remember(claim, NOW)).toBe(claim.by)
+      const claim = { key: 'key', owner: String(index), expiresAt: NOW + DAY }
+      expect(await store.claimOnce(claim, NOW)).toBe(claim.owner)
     }
     for (const [index, store] of stores.entries()) {
       const page = await store.list({ subject: record.grant.subject, limit: 10, now: NOW })

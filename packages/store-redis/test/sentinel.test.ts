@@ -78,7 +78,7 @@ describe.each(failingOver)('%s with Sentinel', (_name, connect) => {
       }
       await until('every session is refreshed', settled, PATIENCE)
       for (const outcome of seen) expect(['rotated', 'retried', 'store_failed', 'store_timeout']).toContain(outcome)
-      expect(events.filter(({ type }) => ['reuse', 'lost', 'revoked', 'refused'].includes(type))).toEqual([])
+      expect(events.filter(({ type }) => ['reuse', 'rollback', 'revoked', 'rejected'].includes(type))).toEqual([])
     },
     LONG,
   )
@@ -120,7 +120,7 @@ describe.each(failingOver)('%s with Sentinel', (_name, connect) => {
         },
         PATIENCE,
       )
-      expect(events.filter(({ type }) => ['reuse', 'lost', 'revoked'].includes(type))).toEqual([])
+      expect(events.filter(({ type }) => ['reuse', 'rollback', 'revoked'].includes(type))).toEqual([])
     },
     LONG,
   )

@@ -106,8 +106,8 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
       deleteInRange: ({ from, to }, now, limit) => deleteInRange(now, limit, { from, to }),
     }),
 
-    async remember({ key, by, expiresAt }, now) {
-      const [row] = await write(statements.remember, { key, by, expiresAt, now })
+    async claimOnce({ key, owner, expiresAt }, now) {
+      const [row] = await write(statements.remember, { key, owner, expiresAt, now })
       return (row as { claimedBy: string }).claimedBy
     },
   }

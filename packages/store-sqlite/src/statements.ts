@@ -53,7 +53,7 @@ const SQL = {
 
   // As in create, a key that is taken is written with its own values.
   remember: `
-    INSERT INTO baton_remembered (key, claimed_by, expires_at) VALUES (:key, :by, :expiresAt)
+    INSERT INTO baton_remembered (key, claimed_by, expires_at) VALUES (:key, :owner, :expiresAt)
     ON CONFLICT (key) DO UPDATE SET
       claimed_by = CASE WHEN expires_at <= :now THEN excluded.claimed_by ELSE claimed_by END,
       expires_at = CASE WHEN expires_at <= :now THEN excluded.expires_at ELSE expires_at END

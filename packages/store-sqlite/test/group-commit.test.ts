@@ -106,9 +106,13 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
   test('a number that a column rejects fails alone, in the one transaction that the others share', async () => {
     const { db, log } = watched(driver.onDisk())
     const store = sqliteStore(db)
-    const claims = NAMES.map((key, index) => ({ key, by: key, expiresAt: index === 2 ? NOW + 1000.1234 : NOW + 1000 }))
+    const claims = NAMES.map((key, index) => ({
+      key,
+      owner: key,
+      expiresAt: index === 2 ? NOW + 1000.1234 : NOW + 1000,
+    }))
     log.length = 0
-    const settled = await Promise.allSettled(claims.map((claim) => store.remember(claim, NOW)))
+    const settled = await Promise.allSettled(claims.map((claim) => store.claimOnce(claim, NOW)))
     expect(settled.map(({ status }) => status)).toEqual([
       'fulfilled',
       'fulfilled',
@@ -117,7 +121,9 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       'fulfilled',
     ])
     expect(log).toEqual(['BEGIN IMMEDIATE', ...EACH_WRITES, 'COMMIT'])
-    const others = await Promise.all(NAMES.map((key) => store.remember({ key, by: 'z', expiresAt: NOW + 1000 }, NOW)))
+    const others = await Promise.all(
+      NAMES.map((key) => store.claimOnce({ key, owner: 'z', expiresAt: NOW + 1000 }, NOW)),
+    )
     expect(others).toEqual(['a', 'b', 'z', 'd', 'e'])
   })
 

@@ -57,7 +57,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))(
 
     test('keeps one-time keys, purges, and is migrated once', async () => {
       const { db, store, tokens } = migrated()
-      expect(await tokens.once(usedOnce)).toBe(false)
+      expect(await tokens.consumeOnce(usedOnce)).toBe(false)
       expect(await store.purge(now, 100)).toBe(2)
       sqliteStore(db)
       expect(db.prepare('SELECT version FROM baton_schema').all({})).toEqual([{ version: 2 }])

@@ -246,9 +246,9 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       await one.create(record, NOW)
       const after = await other.rotate(rotationOf(record))
       expect(await one.rotate(rotationOf(record))).toEqual(after)
-      const claim = { key: 'key', by: 'one', expiresAt: NOW + DAY }
-      expect(await one.remember(claim, NOW)).toBe('one')
-      expect(await other.remember({ ...claim, by: 'other' }, NOW)).toBe('one')
+      const claim = { key: 'key', owner: 'one', expiresAt: NOW + DAY }
+      expect(await one.claimOnce(claim, NOW)).toBe('one')
+      expect(await other.claimOnce({ ...claim, owner: 'other' }, NOW)).toBe('one')
     })
   })
 

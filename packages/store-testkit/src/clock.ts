@@ -36,6 +36,6 @@ async function liveIn(store: TokenStore, now: number): Promise<void> {
   const revocation = revocationOf('b', { at: now + 2 * HOUR })
   assertEqual(await store.revoke(unlimited.id, revocation), { ...unlimited, revocation })
   const claim = claimOf('key', 'first', now + HOUR)
-  assert.equal(await store.remember(claim, now), claim.by)
-  assert.equal(await store.remember(claimOf('key', 'second', now + 2 * HOUR), now + HOUR - 1), claim.by)
+  assert.equal(await store.claimOnce(claim, now), claim.owner)
+  assert.equal(await store.claimOnce(claimOf('key', 'second', now + 2 * HOUR), now + HOUR - 1), claim.owner)
 }

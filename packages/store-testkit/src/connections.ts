@@ -67,8 +67,8 @@ const staleReads: Checks = {
       ['other key', other, one],
     ] as const) {
       const claim = claimOf(key, 'first')
-      assert.equal(await first.remember(claim, NOW), claim.by)
-      assert.equal(await second.remember(claimOf(key, 'second'), NOW), claim.by)
+      assert.equal(await first.claimOnce(claim, NOW), claim.owner)
+      assert.equal(await second.claimOnce(claimOf(key, 'second'), NOW), claim.owner)
     }
   },
 }

@@ -52,7 +52,7 @@ const checks: Readonly<Record<string, CrashCheck>> = {
         () => store.create(record, NOW),
         () => store.rotate(command),
         () => store.revoke(doomed.id, revocationOf(name)),
-        () => store.remember(claimOf(name, 'before'), NOW),
+        () => store.claimOnce(claimOf(name, 'before'), NOW),
       ]
       // Each kind of write is the last one in its turn: engines that are late with one write are never late with two.
       for (const write of writes.slice(0, 1 + (round % writes.length))) await write()
@@ -62,7 +62,7 @@ const checks: Readonly<Record<string, CrashCheck>> = {
       assertEqual(await store.find(record.id), expected[done === 0 ? 0 : 1])
       assertEqual(await store.find(doomed.id), done >= 2 ? expected[2] : doomed)
       const again = claimOf(name, 'after')
-      assert.equal(await store.remember(again, NOW), done < 3 ? again.by : claimOf(name, 'before').by)
+      assert.equal(await store.claimOnce(again, NOW), done < 3 ? again.owner : claimOf(name, 'before').owner)
       const { items } = await store.list({ subject: name, limit: 10, now: NOW })
       assert.equal(items.length, done >= 2 ? 1 : 2)
     }
@@ -127,7 +127,7 @@ const checks: Readonly<Record<string, CrashCheck>> = {
       revoke: () => store.revoke(record.id, revocationOf('a')),
       list: () => store.list({ subject: record.grant.subject, limit: 10, now: NOW }),
       purge: () => store.purge(NOW, 10),
-      remember: () => store.remember(claimOf('key', 'a'), NOW),
+      remember: () => store.claimOnce(claimOf('key', 'a'), NOW),
     }
     for (const [method, call] of Object.entries(calls))
       await assert.rejects(call, `${method} must reject while the engine is down`)

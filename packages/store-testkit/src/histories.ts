@@ -77,8 +77,8 @@ async function checkHistory(hands: readonly TokenStore[], name: string): Promise
         const caller = callers[choices.below(callers.length)]
         if (choices.below(10) === 0) {
           const claim = claimOf(name, `${String(hand)} ${String(turn)}`)
-          claimants.add(claim.by)
-          owners.add(await store.remember(claim, NOW))
+          claimants.add(claim.owner)
+          owners.add(await store.claimOnce(claim, NOW))
         }
         await caller?.(turn)
       }

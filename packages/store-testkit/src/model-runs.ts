@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import type { Claim, FamilyRecord, TokenStore } from '@baton/core'
+import type { OneTimeKey, FamilyRecord, TokenStore } from '@baton/core'
 import type * as fastCheckModule from 'fast-check'
 import { assertEqual, isEqual } from './equality.js'
 import { deletableAt, isAlive } from '@baton/core/store'
@@ -31,7 +31,7 @@ export interface ModelCasesOptions {
 
 /** Indices that the run maps onto what there is. */
 interface Command {
-  readonly kind: 'create' | 'find' | 'rotate' | 'renew' | 'revoke' | 'list' | 'purge' | 'remember'
+  readonly kind: 'create' | 'find' | 'rotate' | 'renew' | 'revoke' | 'list' | 'purge' | 'claimOnce'
   readonly family: number
   /** Which token is presented: the current one, an earlier one, or one never seen. */
   readonly token: number
@@ -39,7 +39,7 @@ interface Command {
   readonly pause: number
 }
 
-const KINDS = ['create', 'find', 'rotate', 'renew', 'revoke', 'list', 'purge', 'remember'] as const
+const KINDS = ['create', 'find', 'rotate', 'renew', 'revoke', 'list', 'purge', 'claimOnce'] as const
 const NAMES = ['a', 'b', 'c', 'd'] as const
 const PAUSES = [0, 0, 0, 1, 1, HOUR, DAY - HOUR, DAY - 1, DAY, 3 * DAY]
 const SUBJECT = 'user-1'
@@ -94,7 +94,7 @@ function demandFastCheck(module: object): FastCheck {
 /** Carries out the commands on the store and on the model, and compares after each. */
 async function follow(store: TokenStore, commands: readonly Command[], purges: boolean): Promise<void> {
   const states = new Map<string, State>(NAMES.map((name) => [name, null]))
-  const claims = new Map<string, Claim>()
+  const claims = new Map<string, OneTimeKey>()
   let now = NOW
 
   /** What is dead and past `keepUntil` may be gone already; whether it is, only the store knows. */
@@ -141,7 +141,7 @@ async function follow(store: TokenStore, commands: readonly Command[], purges: b
       case 'purge':
         await purge()
         break
-      case 'remember':
+      case 'claimOnce':
         await remember(name, turn)
     }
   }
@@ -165,7 +165,7 @@ async function follow(store: TokenStore, commands: readonly Command[], purges: b
     if (!purges && standing !== undefined && standing.expiresAt <= now) return
     const claim = claimOf(key, String(turn), now + HOUR)
     const owner = standing !== undefined && standing.expiresAt > now ? standing : claim
-    assert.equal(await store.remember(claim, now), owner.by)
+    assert.equal(await store.claimOnce(claim, now), owner.owner)
     claims.set(key, owner)
   }
 

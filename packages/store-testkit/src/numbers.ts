@@ -37,8 +37,8 @@ async function fromCore(store: TokenStore): Promise<void> {
   assert.equal(outcome.ok && outcome.outcome, 'rotated')
   for (const expiresAt of [NOW + 1000.1234, NOW + 0.5, 1e20, Number.MAX_VALUE]) {
     const request = { purpose: 'test', key: String(expiresAt), expiresAt }
-    assert.equal(await tokens.once(request), true)
-    assert.equal(await tokens.once(request), false)
+    assert.equal(await tokens.consumeOnce(request), true)
+    assert.equal(await tokens.consumeOnce(request), false)
   }
   const { items } = await tokens.list({ subject: 'fractions' })
   assertEqual(
@@ -68,8 +68,8 @@ async function amongNeighbours(store: TokenStore, odd: number): Promise<void> {
     store.revoke(revoked.id, revocation),
     store.create(familyOf('bad d', { expiresAt: odd, absoluteExpiresAt: odd, keepUntil: odd }), NOW),
     store.create(created, NOW),
-    store.remember(claimOf('bad', 'first', odd), NOW),
-    store.remember(claim, NOW),
+    store.claimOnce(claimOf('bad', 'first', odd), NOW),
+    store.claimOnce(claim, NOW),
   ]
   // Each bad one may be rejected or stored; the next version of a store may know better.
   const settled: PromiseSettledResult<unknown>[] = await Promise.allSettled(turns)
@@ -78,7 +78,7 @@ async function amongNeighbours(store: TokenStore, odd: number): Promise<void> {
     ...[first, second, third].map((record, index) => rotated(record, rotations[index] ?? rotationOf(record, NOW))),
     { ...revoked, revocation },
     created,
-    claim.by,
+    claim.owner,
   ]
   assertEqual(
     answers,

@@ -54,8 +54,8 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
     'races: of 50 that claim a key one gets it, and all are told whose it is': async (one, another) => {
       const store = alternating(one, await another())
       const claims = CROWD.map((name) => claimOf('key', name))
-      const answers = await Promise.all(claims.map((claim) => store.remember(claim, NOW)))
-      assert.ok(claims.some(({ by }) => by === answers[0]))
+      const answers = await Promise.all(claims.map((claim) => store.claimOnce(claim, NOW)))
+      assert.ok(claims.some(({ owner }) => owner === answers[0]))
       assert.equal(new Set(answers).size, 1)
     },
     'races: a revocation amid rotations is final, and no rotation comes after it': async (one, another) => {
@@ -109,6 +109,6 @@ function alternating(one: TokenStore, other: TokenStore): TokenStore {
     revoke: (id, revocation) => next().revoke(id, revocation),
     list: (query) => next().list(query),
     purge: (now, limit) => next().purge(now, limit),
-    remember: (claim, now) => next().remember(claim, now),
+    claimOnce: (claim, now) => next().claimOnce(claim, now),
   }
 }

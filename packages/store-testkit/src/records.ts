@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type {
-  Claim,
+  OneTimeKey,
   CurrentToken,
   FamilyGrant,
   FamilyId,
@@ -107,8 +107,8 @@ export function revocationOf(name: string, changes: Partial<Revocation> = {}): R
 }
 
 /** The claim on a key by a caller of this name, until an hour from now unless told otherwise. */
-export function claimOf(key: string, name: string, expiresAt = NOW + HOUR): Claim {
-  return { key, by: hashOf(`claim ${name}`).slice(0, 16), expiresAt }
+export function claimOf(key: string, name: string, expiresAt = NOW + HOUR): OneTimeKey {
+  return { key, owner: hashOf(`claim ${name}`).slice(0, 16), expiresAt }
 }
 
 /** What a rotation must make of the record. */

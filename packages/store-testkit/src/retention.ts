@@ -94,7 +94,7 @@ const going: Checks = {
   'purge: counts families and remembered keys alike': async (store) => {
     for (const name of ['a', 'b', 'c']) {
       await store.create(familyOf(name), NOW)
-      await store.remember(claimOf(name, name), NOW)
+      await store.claimOnce(claimOf(name, name), NOW)
     }
     assert.equal(await store.purge(NOW + DAY, 4), 4)
     assert.equal(await store.purge(NOW + DAY, 4), 2)
@@ -119,7 +119,7 @@ const going: Checks = {
     assertEqual(await store.list({ subject: record.grant.subject, limit: 10, now: NOW }), { items: [], cursor: null })
   },
   'purge: deletes a remembered key at its very end': async (store) => {
-    await store.remember(claimOf('key', 'a'), NOW)
+    await store.claimOnce(claimOf('key', 'a'), NOW)
     assert.equal(await store.purge(NOW + HOUR - 1, 100), 0)
     assert.equal(await store.purge(NOW + HOUR, 100), 1)
   },

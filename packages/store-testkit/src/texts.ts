@@ -80,8 +80,8 @@ async function longSubjectsApart(store: TokenStore): Promise<void> {
 
 async function longKeysApart(store: TokenStore): Promise<void> {
   const claims = ['a', 'b', 'A'].map((last) => claimOf('x'.repeat(madeByCoreBytes - 1) + last, `caller ${last}`))
-  for (const claim of claims) assert.equal(await store.remember(claim, NOW), claim.by)
-  for (const claim of claims) assert.equal(await store.remember(claimOf(claim.key, 'late'), NOW), claim.by)
+  for (const claim of claims) assert.equal(await store.claimOnce(claim, NOW), claim.owner)
+  for (const claim of claims) assert.equal(await store.claimOnce(claimOf(claim.key, 'late'), NOW), claim.owner)
 }
 
 async function longestThroughCore(store: TokenStore): Promise<void> {
@@ -101,6 +101,6 @@ async function longestThroughCore(store: TokenStore): Promise<void> {
     { ...family, id: null, generation: 1, subject, clientId, scope, audience, confirmation, metadata },
   )
   const once = { purpose: 'x'.repeat(nameBytes), key: 'x'.repeat(100_000), expiresAt: NOW + HOUR }
-  assertEqual([await tokens.once(once), await tokens.once(once)], [true, false])
+  assertEqual([await tokens.consumeOnce(once), await tokens.consumeOnce(once)], [true, false])
   assert.equal(await tokens.revokeSubject(subject), 1)
 }

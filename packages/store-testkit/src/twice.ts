@@ -32,9 +32,9 @@ function executingTwice(store: TokenStore): TokenStore {
     },
     find: (id) => store.find(id),
     list: (query) => store.list(query),
-    async remember(claim, now) {
-      await store.remember(claim, now)
-      return store.remember(claim, now)
+    async claimOnce(claim, now) {
+      await store.claimOnce(claim, now)
+      return store.claimOnce(claim, now)
     },
     // The second answer is a smaller count, which is harmless.
     purge: (now, limit) => store.purge(now, limit),

@@ -407,38 +407,38 @@ const forgetting: BrokenStore[] = [
     'looks, waits, and remembers',
     'races: of 50 that claim a key one gets it, and all are told whose it is',
     (_sound, { claims }) => ({
-      async remember(claim, now) {
+      async claimOnce(claim, now) {
         const standing = claims.get(claim.key)
-        if (standing !== undefined && standing.expiresAt > now) return standing.by
+        if (standing !== undefined && standing.expiresAt > now) return standing.owner
         await aMoment()
         claims.set(claim.key, claim)
-        return claim.by
+        return claim.owner
       },
     }),
   ),
-  broken('remembers for ever', 'remember: forgets a key at its end and may remember it anew', (sound) => ({
-    remember: (claim, now) => sound.remember({ ...claim, expiresAt: Infinity }, now),
+  broken('remembers for ever', 'claimOnce: forgets a key at its end and may remember it anew', (sound) => ({
+    claimOnce: (claim, now) => sound.claimOnce({ ...claim, expiresAt: Infinity }, now),
   })),
-  broken('remembers keys in one space with families', 'remember: is no family', (sound, { families }) => ({
-    remember: async (claim, now) => (families.has(claim.key) ? 'a family' : sound.remember(claim, now)),
+  broken('remembers keys in one space with families', 'claimOnce: is no family', (sound, { families }) => ({
+    claimOnce: async (claim, now) => (families.has(claim.key) ? 'a family' : sound.claimOnce(claim, now)),
   })),
   broken(
     'answers the claim of whoever asks',
-    'remember: a key is the first claimant’s, and later ones are told whose',
+    'claimOnce: a key is the first claimant’s, and later ones are told whose',
     (sound) => ({
-      async remember(claim, now) {
-        await sound.remember(claim, now)
-        return claim.by
+      async claimOnce(claim, now) {
+        await sound.claimOnce(claim, now)
+        return claim.owner
       },
     }),
   ),
   broken(
     'lets the last claim stand',
-    'remember: a key is the first claimant’s, and later ones are told whose',
+    'claimOnce: a key is the first claimant’s, and later ones are told whose',
     (_sound, { claims }) => ({
-      async remember(claim) {
+      async claimOnce(claim) {
         claims.set(claim.key, claim)
-        return claim.by
+        return claim.owner
       },
     }),
   ),
@@ -446,10 +446,10 @@ const forgetting: BrokenStore[] = [
     'takes a claim that comes again for somebody else’s',
     'every write executed twice, remember: a key is the first claimant’s, and later ones are told whose',
     (sound, { claims }) => ({
-      async remember(claim, now) {
+      async claimOnce(claim, now) {
         const isFirst = !claims.has(claim.key)
-        const owner = await sound.remember(claim, now)
-        return isFirst || owner !== claim.by ? owner : 'somebody'
+        const owner = await sound.claimOnce(claim, now)
+        return isFirst || owner !== claim.owner ? owner : 'somebody'
       },
     }),
   ),
@@ -462,14 +462,14 @@ const counting: BrokenStore[] = [
     (sound) => {
       let batch: number[] = []
       return {
-        async remember(claim, now) {
+        async claimOnce(claim, now) {
           batch.push(claim.expiresAt)
           await aMoment()
           const mine = batch
           await aMoment()
           batch = []
           if (!mine.every(Number.isInteger)) throw new Error('the batch was rolled back')
-          return sound.remember(claim, now)
+          return sound.claimOnce(claim, now)
         },
       }
     },
@@ -489,8 +489,10 @@ const counting: BrokenStore[] = [
     'has a column for integers of 32 bits',
     'numbers: calls from core succeed, whatever its clock and its callers count in',
     (sound) => ({
-      remember: async (claim, now) =>
-        claim.expiresAt > Date.UTC(2106, 0, 1) ? Promise.reject(new Error('out of range')) : sound.remember(claim, now),
+      claimOnce: async (claim, now) =>
+        claim.expiresAt > Date.UTC(2106, 0, 1)
+          ? Promise.reject(new Error('out of range'))
+          : sound.claimOnce(claim, now),
     }),
   ),
 ]
@@ -537,7 +539,7 @@ const truncating: BrokenStore[] = [
   broken(
     'compares the first 32 bytes of a key',
     'texts: keys of claims of the greatest length that differ in their last byte stay apart',
-    (sound) => ({ remember: (claim, now) => sound.remember({ ...claim, key: claim.key.slice(0, 32) }, now) }),
+    (sound) => ({ claimOnce: (claim, now) => sound.claimOnce({ ...claim, key: claim.key.slice(0, 32) }, now) }),
   ),
 ]
 
@@ -662,9 +664,9 @@ export const brokenEngines: readonly BrokenEngine[] = [
             undo = () => before && shelf.families.set(id, before)
             return sound.revoke(id, revocation)
           },
-          async remember(claim, now) {
+          async claimOnce(claim, now) {
             undo = () => undefined
-            return sound.remember(claim, now)
+            return sound.claimOnce(claim, now)
           },
         }),
         lose: () => undo(),

@@ -1,4 +1,4 @@
-import { type Claim, ConfigurationError, type FamilyRecord, type TokenStore } from '@baton/core'
+import { type OneTimeKey, ConfigurationError, type FamilyRecord, type TokenStore } from '@baton/core'
 import { rotated } from '../src/records.js'
 
 /** What a store keeps. Several connections may share it. */
@@ -6,7 +6,7 @@ export interface Shelf {
   readonly families: Map<string, FamilyRecord>
   /** Family ids by subject. */
   readonly index: Map<string, Set<string>>
-  readonly claims: Map<string, Claim>
+  readonly claims: Map<string, OneTimeKey>
 }
 
 export function emptyShelf(): Shelf {
@@ -64,11 +64,11 @@ export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
       for (const [key] of over) claims.delete(key)
       return gone.length + over.length
     },
-    async remember(claim, now) {
+    async claimOnce(claim, now) {
       const standing = claims.get(claim.key)
-      if (standing !== undefined && standing.expiresAt > now) return standing.by
+      if (standing !== undefined && standing.expiresAt > now) return standing.owner
       claims.set(claim.key, claim)
-      return claim.by
+      return claim.owner
     },
   }
 }

@@ -153,13 +153,13 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
         revoke: (id, revocation) => callWorld({ method: 'revoke', id, revocation }, getRecord),
         list: async () => ({ items: [], cursor: null }),
         purge: async () => 0,
-        remember: async ({ by }) => by,
+        claimOnce: async ({ owner }) => owner,
       },
       secrets,
       policy,
-      accept: {
-        identify: (token) => (token === FOREIGN ? token : null),
-        find: () => callWorld({ method: 'accept' }, ({ kind }) => (kind === 'unknown' ? null : FOREIGN_GRANT)),
+      legacyTokens: {
+        normalize: (token) => (token === FOREIGN ? token : null),
+        lookup: () => callWorld({ method: 'accept' }, ({ kind }) => (kind === 'unknown' ? null : FOREIGN_GRANT)),
       },
       storeTimeoutSeconds: null,
       now: () => run.clock,
@@ -177,7 +177,7 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
   async function invoke(request: CallRequest): Promise<CallOutcome> {
     const { kind, text, clientId, confidential, idempotencyKey, matches, hasHook, confirmation: provenKey } = request
     const core = getCore(request.process)
-    const work = hasHook ? { prepare: () => callWorld({ method: 'prepare' }, () => undefined) } : {}
+    const work = hasHook ? { beforeCommit: () => callWorld({ method: 'prepare' }, () => undefined) } : {}
     switch (kind) {
       case 'revoke':
         return core.revoke({ refreshToken: text, reason: 'logout' })

@@ -7,7 +7,7 @@ import type { Flight, Setup, World } from './world.js'
 import { applyTo, type ModelStore, type StoreCall } from './store.js'
 
 /** Counted outcomes. A search without a heal, for example, says nothing about heals. */
-export type Occasion = MintOutcome | 'issued' | 'reuse' | 'lost' | 'refused' | 'faults' | 'revoked'
+export type Occasion = MintOutcome | 'issued' | 'reuse' | 'rollback' | 'refused' | 'faults' | 'revoked'
 
 export interface Judge {
   /** Executes a store call of `flight`. Returns the new world and the flight with its observations. */
@@ -141,8 +141,8 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
     }
     const { reason } = outcome
     assertValidRejection(world, flight, reason)
-    count(reason === 'reuse' || reason === 'lost' ? reason : 'refused')
-    const isVerdict = reason === 'reuse' || reason === 'lost'
+    count(reason === 'reuse' || reason === 'rollback' ? reason : 'refused')
+    const isVerdict = reason === 'reuse' || reason === 'rollback'
     return isVerdict && !isAlive(world) ? { ...world, verdict: true } : world
   }
 
@@ -205,12 +205,13 @@ export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = 
         if (!expired) throw new Violation('I3', 'a family was reported as expired before its expiry')
         return
       case 'reuse':
-      case 'lost':
+      case 'rollback':
         if (revoked || expired) throw new Violation('I15', 'a revoked family was revoked again')
         if (isLegitimate(flight, position)) throw new Violation('I3', 'the legitimate holder was rejected')
         if (isAlive(world) && !rolledBackSince(world, flight))
           throw new Violation('I7', 'the family is not revoked after a reuse verdict')
-        if (reason === 'lost' && position.kind !== 'severed') throw new Violation('I7', 'a reuse was reported as lost')
+        if (reason === 'rollback' && position.kind !== 'severed')
+          throw new Violation('I7', 'a reuse was reported as lost')
         return
       default:
         throw new Violation('I3', `an authentic token was rejected as ${reason}`)

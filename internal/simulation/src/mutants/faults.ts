@@ -10,14 +10,18 @@ export interface Fault {
 }
 
 const CORE = 'packages/core'
-const decide = `${CORE}/src/decide.ts`
-const rotate = `${CORE}/src/rotate.ts`
-const token = `${CORE}/src/token.ts`
-const family = `${CORE}/src/family.ts`
-const revoke = `${CORE}/src/revoke.ts`
-const redeem = `${CORE}/src/redeem.ts`
-const foreign = `${CORE}/src/foreign.ts`
-const once = `${CORE}/src/once.ts`
+const decide = `${CORE}/src/decision/decide.ts`
+const rotate = `${CORE}/src/operations/rotate.ts`
+const swap = `${CORE}/src/operations/swap.ts`
+const exchange = `${CORE}/src/operations/exchange.ts`
+const format = `${CORE}/src/token/format.ts`
+const derive = `${CORE}/src/token/derive.ts`
+const relation = `${CORE}/src/token/relation.ts`
+const family = `${CORE}/src/model/family.ts`
+const revoke = `${CORE}/src/operations/revoke.ts`
+const redeem = `${CORE}/src/operations/redeem.ts`
+const legacyToken = `${CORE}/src/operations/legacy-token.ts`
+const consumeOnce = `${CORE}/src/operations/consume-once.ts`
 const GRANT = 'grants/authorization-code.ts'
 const POLICY = 'clients/client-policy.ts'
 const memory = 'packages/store-memory/src/memory-store.ts'
@@ -67,27 +71,27 @@ function inClient(name: string, file: string, find: string, replace: string): Fa
  */
 export const faults: readonly Fault[] = [
   // The decision table.
-  inCore('accepts the token of a superseded subject', decide, "if (superseded) return refuse('superseded')\n", ''),
+  inCore('accepts the token of a superseded subject', decide, "if (superseded) return reject('superseded')\n", ''),
   inCore(
     'accepts another client or key',
     decide,
-    "if (!facts.sameClient || !facts.sameKey) return refuse('mismatch')",
+    "if (!facts.sameClient || !facts.sameKey) return reject('mismatch')",
     '',
   ),
   inCore('accepts another key', decide, '!facts.sameClient || !facts.sameKey', '!facts.sameClient'),
   inCore(
     'revokes the family when another client presents its token',
     decide,
-    "if (!facts.sameClient || !facts.sameKey) return refuse('mismatch')",
-    "if (!facts.sameClient || !facts.sameKey) return end('reuse', 'reuse')",
+    "if (!facts.sameClient || !facts.sameKey) return reject('mismatch')",
+    "if (!facts.sameClient || !facts.sameKey) return revoke('reuse')",
   ),
   inCore(
     'rotates a revoked family',
     decide,
-    "if (facts.revoked) return refuse('revoked')\n  if (now >= facts.expiresAt)",
+    "if (facts.revoked) return reject('revoked')\n  if (now >= facts.expiresAt)",
     'if (now >= facts.expiresAt)',
   ),
-  inCore('rotates an expired family', decide, "if (now >= facts.expiresAt) return refuse('expired')\n", ''),
+  inCore('rotates an expired family', decide, "if (now >= facts.expiresAt) return reject('expired')\n", ''),
   inCore(
     'accepts a family at the instant of its expiry',
     decide,
@@ -97,45 +101,45 @@ export const faults: readonly Fault[] = [
   inCore(
     'ignores a rejection by the checks of the request',
     decide,
-    "if (objection !== null && relation !== 'far_ahead' && relation !== 'stranger') return decline(objection)\n",
+    "if (requestRejection !== null && relation !== 'far_ahead' && relation !== 'unrelated') return reject(requestRejection)\n",
     '',
   ),
   inCore(
     'only rejects a reused token in an invalid request',
     decide,
-    " && relation !== 'far_ahead' && relation !== 'stranger'",
+    " && relation !== 'far_ahead' && relation !== 'unrelated'",
     '',
   ),
   inCore(
     'accepts every predecessor as a retry',
     decide,
-    "return isRetry(facts, arrivedAt, rules) ? mint('retried') : end('reuse', 'reuse')",
+    "return isRetry(facts, arrivedAt, rules) ? mint('retried') : revoke('reuse')",
     "return mint('retried')",
   ),
   inCore(
     'accepts no predecessor as a retry',
     decide,
-    "return isRetry(facts, arrivedAt, rules) ? mint('retried') : end('reuse', 'reuse')",
-    "return end('reuse', 'reuse')",
+    "return isRetry(facts, arrivedAt, rules) ? mint('retried') : revoke('reuse')",
+    "return revoke('reuse')",
   ),
   inCore(
     'revokes the family when the key of its record is missing',
     decide,
-    "return isRetry(facts, arrivedAt, rules) ? { kind: 'fault' } : end('reuse', 'reuse')",
-    "return end('reuse', 'reuse')",
+    "return isRetry(facts, arrivedAt, rules) ? { kind: 'fault' } : revoke('reuse')",
+    "return revoke('reuse')",
   ),
-  inCore('never heals after a rollback of the store', decide, "return mint('healed')", "return end('reuse', 'reuse')"),
-  inCore('heals a token that is far ahead', decide, "return end('lost', 'rollback')", "return mint('healed')"),
+  inCore('never heals after a rollback of the store', decide, "return mint('healed')", "return revoke('reuse')"),
+  inCore('heals a token that is far ahead', decide, "return revoke('rollback')", "return mint('healed')"),
   inCore(
     'rejects an unrelated token without revoking the family',
     decide,
-    "// A grandparent inside the grace window is reuse as well: its successor has been used.\n      return end('reuse', 'reuse')",
-    "return refuse('unknown')",
+    "// A grandparent inside the grace window is reuse as well: its successor has been used.\n      return revoke('reuse')",
+    "return reject('unknown')",
   ),
   inCore(
     'accepts an unrelated token as a retry',
     decide,
-    "// A grandparent inside the grace window is reuse as well: its successor has been used.\n      return end('reuse', 'reuse')",
+    "// A grandparent inside the grace window is reuse as well: its successor has been used.\n      return revoke('reuse')",
     "return mint('retried')",
   ),
   inCore('never closes the grace window', decide, ': graceMs\n', ': graceMs && Infinity\n'),
@@ -174,7 +178,7 @@ export const faults: readonly Fault[] = [
   inCore(
     'accepts a bound token without a proof before the lookup',
     decide,
-    "if (token.bound && request.confirmation === null) return refuse('mismatch')\n",
+    "if (token.bound && !request.hasConfirmation) return reject('mismatch')\n",
     '',
   ),
   inCore('ignores validAfter of a client', decide, 'token.createdAtSeconds * 1000 < request.validAfter', 'false'),
@@ -188,64 +192,64 @@ export const faults: readonly Fault[] = [
   // The token.
   inCore(
     'skips the check of the tag',
-    token,
-    "if (!timingSafeEqual(tagOf(bytes.subarray(0, TAG_AT), key), bytes.subarray(TAG_AT))) return { kind: 'malformed' }\n",
+    format,
+    "if (!timingSafeEqual(tag, bytes.subarray(TAG_AT))) return { kind: 'malformed' }\n",
     '',
   ),
-  inCore('accepts a second encoding of the same token', token, 'if (!ONE_ALPHABET.test(body)) return null\n', ''),
-  inCore('accepts unknown flags', token, ' && (head & 0x0f & ~BOUND_FLAG) === 0', ''),
+  inCore('accepts a second encoding of the same token', format, 'if (!BASE64URL.test(body)) return null\n', ''),
+  inCore('accepts unknown flags', format, ' && (head & 0x0f & ~BOUND_FLAG) === 0', ''),
   inCore(
     'derives the successor without the nonce',
-    token,
+    derive,
     'generation, nonce, token.secret]',
     'generation, token.secret]',
   ),
   inCore(
     'derives the successor without its predecessor',
-    token,
+    derive,
     'generation, nonce, token.secret]',
     'generation, nonce]',
   ),
   inCore(
     'drops the proof of the predecessor from the token',
-    token,
+    derive,
     'previousProof: token.proof }',
     'previousProof: token.previousProof }',
   ),
   inCore(
     'heals without checking the predecessor',
-    token,
-    "return sameText(predecessor, current.verifier) ? 'one_ahead' : 'stranger'",
+    relation,
+    "return isSameText(computePreviousVerifier(token, binding), current.verifier) ? 'one_ahead' : 'unrelated'",
     "return 'one_ahead'",
   ),
   inCore(
     'retries without checking the successor',
-    token,
-    "return sameText(verifierOf(successor, binding), current.verifier) ? 'predecessor' : 'stranger'",
+    relation,
+    "return isSameText(computeVerifier(successor, binding), current.verifier) ? 'predecessor' : 'unrelated'",
     "return 'predecessor'",
   ),
   inCore(
     'accepts a current token without checking its verifier',
-    token,
-    "return sameText(verifierOf(token, binding), current.verifier) ? 'current' : 'stranger'",
+    relation,
+    "return isSameText(computeVerifier(token, binding), current.verifier) ? 'current' : 'unrelated'",
     "return 'current'",
   ),
-  inCore('leaves the key out of the verifier', token, 'confirmationText(confirmation), proof]', 'proof]'),
+  inCore('leaves the key out of the verifier', derive, 'confirmationText(confirmation), proof]', 'proof]'),
   inCore(
     'leaves the client out of the verifier',
-    token,
+    derive,
     'generation, clientId, createdAtSeconds',
     'generation, createdAtSeconds',
   ),
   inCore(
     'leaves the creation time out of the verifier',
-    token,
+    derive,
     'createdAtSeconds, confirmationText(confirmation)',
     'confirmationText(confirmation)',
   ),
   inCore(
     'derives the same retry key for every generation',
-    token,
+    derive,
     '[token.familyId, token.generation, idempotencyKey]',
     '[token.familyId, idempotencyKey]',
   ),
@@ -254,8 +258,8 @@ export const faults: readonly Fault[] = [
   inCore(
     'redeems a revoked code',
     decide,
-    "if (facts.revoked) return refuse('revoked')\n  if (facts.isOurs)",
-    'if (facts.isOurs)',
+    "if (facts.revoked) return reject('revoked')\n  if (facts.isOwn)",
+    'if (facts.isOwn)',
   ),
   inCore(
     'accepts a second redemption of a code by another attempt',
@@ -266,15 +270,15 @@ export const faults: readonly Fault[] = [
   inCore(
     'rejects every retry of a redemption',
     decide,
-    "if (facts.sameAttempt) return now >= facts.expiresAt ? refuse('expired') : { kind: 'mint', outcome: 'retried' }\n",
+    "if (facts.sameAttempt) return now >= facts.expiresAt ? reject('expired') : { kind: 'mint', outcome: 'retried' }\n",
     '',
   ),
-  inCore('redeems a code without its requirements', decide, "request.matches ? null : refuse('mismatch')", 'null'),
-  inCore('redeems an expired code', decide, "if (request.now >= expiresAt) return refuse('expired')\n", ''),
+  inCore('redeems a code without its requirements', decide, "request.matches ? null : reject('mismatch')", 'null'),
+  inCore('redeems an expired code', decide, "if (request.now >= expiresAt) return reject('expired')\n", ''),
   inCore(
     'accepts a retried redemption without comparing verifiers',
     redeem,
-    'return sameText(verifierOf(tokenIn(engine, attempt, stored), attempt.binding), current.verifier)',
+    'return isSameText(computeVerifier(toFirstToken(context, attempt, stored), attempt.binding), current.verifier)',
     'return true',
   ),
   inCore(
@@ -287,81 +291,76 @@ export const faults: readonly Fault[] = [
   // Numbers and clocks.
   inCore(
     'sends a number to the store that is not a safe integer',
-    `${CORE}/src/numbers.ts`,
+    `${CORE}/src/model/numbers.ts`,
     'changed[name] = toInteger(name, member)',
     'changed[name] = member',
   ),
   inCore(
     'purges a one-time key too early when the clock is ahead',
-    once,
+    consumeOnce,
     'Math.ceil(expiresAt) + MAX_SKEW_MS',
     'Math.ceil(expiresAt)',
   ),
   inCore(
     'purges an imported token too early when the clock is ahead',
-    foreign,
+    legacyToken,
     'const keepUntil = expiresAt + MAX_SKEW_MS',
     'const keepUntil = expiresAt',
   ),
   inCore(
     'accepts an imported token of unknown age despite validAfter',
-    foreign,
-    'grant.createdAt === undefined ? -Infinity : record.grant.createdAt',
-    'record.grant.createdAt',
+    legacyToken,
+    'start === undefined ? -Infinity : createdAt',
+    'createdAt',
   ),
 
   // The swap.
   inCore(
     'compares with the token instead of the stored verifier in a heal',
-    rotate,
-    "outcome === 'healed' && record !== null ? record.current.verifier : verifierOf(token, binding)",
-    'verifierOf(token, binding)',
+    swap,
+    'isHealed ? record.current.verifier : computeVerifier(token, binding)',
+    'computeVerifier(token, binding)',
   ),
   inCore(
     'treats the swap of another call as its own',
-    rotate,
-    "return verifier === next.verifier || relationOf(successor, record, ring, binding) === 'predecessor'",
+    swap,
+    'return isOwnToken(ring, { token, verifier: next.verifier, binding }, record)',
     'return record.current.generation >= next.generation',
   ),
   inCore(
     'does not recognise its own swap after one more rotation',
-    rotate,
-    " || relationOf(successor, record, ring, binding) === 'predecessor'",
+    exchange,
+    " || findRelation(token, record, ring, binding) === 'predecessor'",
     '',
   ),
-  inCore('accepts a swap in a revoked family', rotate, 'if (record.revocation !== null) return false\n', ''),
-  inCore('accepts a renewal that was not written', rotate, ' && record.expiresAt > now\n', '\n'),
-  inCore(
-    'does not store the retry key',
-    rotate,
-    'rotatedAt: now,\n    retryKey,',
-    'rotatedAt: now,\n    retryKey: null,',
-  ),
+  inCore('accepts a swap in a revoked family', swap, 'if (record.revocation !== null) return false\n', ''),
+  inCore('accepts a renewal that was not written', swap, ' && record.expiresAt > now\n', '\n'),
+  inCore('does not store the retry key', swap, 'rotatedAt: now, retryKey }', 'rotatedAt: now, retryKey: null }'),
   inCore(
     'derives another successor for a retry',
-    rotate,
-    'formatToken(successorOf(token, key, current.nonce)',
-    "formatToken(successorOf(token, key, 'another')",
+    swap,
+    'formatToken(deriveSuccessor(token, key, current.nonce)',
+    "formatToken(deriveSuccessor(token, key, 'another')",
   ),
   inCore(
     'derives the successor of a retry with the current key',
-    rotate,
-    "const key = engine.ring.find(current.keyId)\n  if (key === undefined) throw fault(engine, 'record_key_missing'",
-    "const key = engine.ring.current as typeof engine.ring.current | undefined\n  if (key === undefined) throw fault(engine, 'record_key_missing'",
+    swap,
+    "const key = findRecordKey(context, current, 'rotate')",
+    'const key = context.ring.current',
   ),
   inCore(
     'does not read the record again after a slow hook',
     rotate,
-    "if (decision.outcome === 'retried') record = await store.find(familyId)\n",
-    '',
+    'isRetry ? await context.store.find(token.familyId) : record',
+    'record',
   ),
-  inCore('repeats swaps without a limit', rotate, 'const MOST_SWAPS = 3', 'const MOST_SWAPS = 3_000_000'),
-  inCore('tries only one swap', rotate, 'const MOST_SWAPS = 3', 'const MOST_SWAPS = 1'),
+  inCore('repeats swaps without a limit', rotate, 'const MAX_SWAPS = 3', 'const MAX_SWAPS = 3_000_000'),
+  inCore('tries only one swap', rotate, 'const MAX_SWAPS = 3', 'const MAX_SWAPS = 1'),
   inCore(
     'accepts a short retry key',
-    token,
-    'const LEAST_ATTEMPT_KEY_LENGTH = 22',
-    'const LEAST_ATTEMPT_KEY_LENGTH = 1',
+    derive,
+    'const MIN_IDEMPOTENCY_KEY_LENGTH = 22',
+    'const MIN_IDEMPOTENCY_KEY_LENGTH = 1',
   ),
   inCore(
     'widens the scope',
@@ -373,13 +372,13 @@ export const faults: readonly Fault[] = [
     'decides by the time of the decision instead of the arrival',
     rotate,
     'arrivedAt: attempt.arrivedAt,',
-    'arrivedAt: engine.now(),',
+    'arrivedAt: context.now(),',
   ),
   inCore('emits a second event for a revocation by another call', revoke, 'if (byThisCall) report(', 'report('),
   inCore(
     'emits no event when the reply of the store is lost',
     revoke,
-    'if (seen.revocation === null) report(ended, { unconfirmed: true })\n',
+    'if (seen.revocation === null) report(revoked, { unconfirmed: true })\n',
     '',
   ),
   inCore(
@@ -461,7 +460,7 @@ export const faults: readonly Fault[] = [
   inCore(
     'revokes the family of another client at sign-out',
     revoke,
-    "if (clientId !== undefined && seen.grant.clientId !== clientId) return { ok: false, reason: 'mismatch' }\n",
+    "if (clientId !== undefined && record.grant.clientId !== clientId) return { ok: false, reason: 'mismatch' }\n",
     '',
   ),
   inCore(
@@ -540,8 +539,8 @@ export const faults: readonly Fault[] = [
   inHttp(
     'accepts a proof more than once',
     'proof-of-possession/dpop/proof-checker.ts',
-    'if (memory !== undefined && !(await memory.once(claim)))',
-    'if (memory !== undefined && (await memory.once(claim), false))',
+    'if (memory !== undefined && !(await memory.consumeOnce(claim)))',
+    'if (memory !== undefined && (await memory.consumeOnce(claim), false))',
   ),
   inHttp('accepts a proof of any age', 'proof-of-possession/dpop/proof-checker.ts', 'now < until && ', ''),
   inHttp(

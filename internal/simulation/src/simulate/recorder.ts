@@ -243,11 +243,12 @@ export function createRecorder(plan: Plan): Recorder {
           throw new Violation('I3', 'a family was reported as expired before its expiry')
         return
       case 'reuse':
-      case 'lost':
+      case 'rollback':
         if (revoked) throw new Violation('I15', 'a revoked family was revoked again')
         if (isLegitimate(trace, position)) throw new Violation('I3', 'the legitimate holder was rejected')
         if (!isRevoked) throw new Violation('I7', 'the family is not revoked after a reuse verdict')
-        if (reason === 'lost' && position.kind !== 'severed') throw new Violation('I7', 'a reuse was reported as lost')
+        if (reason === 'rollback' && position.kind !== 'severed')
+          throw new Violation('I7', 'a reuse was reported as lost')
         family.verdictAt ??= trace.order
         return
       default:
@@ -404,8 +405,8 @@ export function createRecorder(plan: Plan): Recorder {
           }
           break
         }
-        case 'refused':
-          if (event.reason === 'lost') counts.losses += 1
+        case 'rejected':
+          if (event.reason === 'rollback') counts.losses += 1
           if (trace !== undefined) trace.reason = event.reason
           break
         case 'issued':

@@ -1,4 +1,4 @@
-import { type Confirmation, createRefreshTokens, type Family, type ForeignGrant, type RefreshTokens } from '@baton/core'
+import { type Confirmation, createRefreshTokens, type Family, type LegacyGrant, type RefreshTokens } from '@baton/core'
 import {
   type AccessTokenOption,
   type AuthorizationCodes,
@@ -60,7 +60,7 @@ export interface Server {
   failKeys(ms: number): void
   disableFaults(): void
   /** Legacy tokens that have not been exchanged yet. */
-  readonly legacyTokens: Map<string, ForeignGrant>
+  readonly legacyTokens: Map<string, LegacyGrant>
 }
 
 /**
@@ -72,7 +72,7 @@ export interface Server {
 export function createServer({ plan, clock, recorder }: ServerWorld): Server {
   const rng = createRng(`${plan.seed}/server`)
   const store = createSimulatedStore({ plan, clock, recorder, rng: createRng(`${plan.seed}/store`) })
-  const legacyTokens = new Map<string, ForeignGrant>()
+  const legacyTokens = new Map<string, LegacyGrant>()
   const keys = { outUntil: 0, made: 0 }
   const failing = plan.failingCallbacks
   const processes = plan.skewsMs.map((skewMs, index): Process => {
@@ -98,10 +98,10 @@ export function createServer({ plan, clock, recorder }: ServerWorld): Server {
         recorder.eventEmitted(slot.trace, event)
         return failing ? Promise.reject(new Error('the audit log is full')) : undefined
       },
-      accept: {
-        identify: (token) => (token.startsWith('foreign-token') ? token : null),
-        find: async (token) => legacyTokens.get(token) ?? null,
-        moved: async (token) => {
+      legacyTokens: {
+        normalize: (token) => (token.startsWith('foreign-token') ? token : null),
+        lookup: async (token) => legacyTokens.get(token) ?? null,
+        onMigrated: async (token) => {
           if (failing && rng.chance(0.5)) throw new Error('the old system is down')
           legacyTokens.delete(token)
         },

@@ -48,7 +48,7 @@ const TAKE_OVER_MS = 2000
  */
 export function createSimulatedStore({ plan, clock, rng, recorder }: StoreWorld): SimulatedStore {
   const rows = new Map<string, FamilyRecord>()
-  const oneTimeKeys = new Map<string, { by: string; expiresAt: number }>()
+  const oneTimeKeys = new Map<string, { owner: string; expiresAt: number }>()
   const undo: { at: number; id: string; row: FamilyRecord | undefined; forget: () => void }[] = []
   let rates: Pick<Rates, keyof typeof NO_FAULTS> = NO_FAULTS
   const replicas = createRng(`${plan.seed}/replicas`)
@@ -166,13 +166,13 @@ export function createSimulatedStore({ plan, clock, rng, recorder }: StoreWorld)
           })
         return Math.min(dead.length, limit)
       }),
-    remember({ key, by, expiresAt }, now) {
+    claimOnce({ key, owner, expiresAt }, now) {
       assertIntegers({ expiresAt, now })
       return execute(slot, true, () => {
         const known = oneTimeKeys.get(key)
-        if (known !== undefined && known.expiresAt > now) return known.by
-        oneTimeKeys.set(key, { by, expiresAt })
-        return by
+        if (known !== undefined && known.expiresAt > now) return known.owner
+        oneTimeKeys.set(key, { owner, expiresAt })
+        return owner
       })
     },
   })

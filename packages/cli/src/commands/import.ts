@@ -16,14 +16,14 @@ interface Verdict {
 export const importTokens: Command = {
   name: 'import',
   about:
-    "Rehearses the move of another system's tokens, one a line on stdin, by `accept` of the config; changes nothing",
+    "Rehearses the move of another system's tokens, one a line on stdin, by `legacyTokens` of the config; changes nothing",
   operands: '< tokens.txt',
   mostOperands: 0,
   options: STORE_OPTIONS,
   async run(input) {
     const verdicts = await withStore(input, async ({ tokens, config }) => {
-      if (config.accept === undefined)
-        throw new UsageError('the config exports no `accept`; see @baton/import for what to put there')
+      if (config.legacyTokens === undefined)
+        throw new UsageError('the config exports no `legacyTokens`; see @baton/import for what to put there')
       const all: Verdict[] = []
       let line = 0
       for await (const token of linesOf(input.around)) {

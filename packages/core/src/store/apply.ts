@@ -5,7 +5,7 @@ import {
   type FamilyRecord,
   type Revocation,
   type Verifier,
-} from '../family.js'
+} from '../model/family.js'
 
 /** One compare-and-swap on one family. */
 export interface RotateCommand {

@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../errors.js'
+import { ConfigurationError } from '../model/errors.js'
 
 export interface ClientRequirements {
   /** The name of the argument, for messages. */

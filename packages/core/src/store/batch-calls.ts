@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../errors.js'
+import { ConfigurationError } from '../model/errors.js'
 
 /** Captured at import: an app may replace the global timers in its tests, and batched calls must still be run. */
 const { setImmediate } = globalThis

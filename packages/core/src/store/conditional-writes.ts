@@ -1,4 +1,4 @@
-import type { FamilyId, FamilyRecord, Revocation } from '../family.js'
+import type { FamilyId, FamilyRecord, Revocation } from '../model/family.js'
 import { type RotateCommand, rotationApplies } from './apply.js'
 
 /** The statements of an engine whose writes do not return the record that forbade them. */

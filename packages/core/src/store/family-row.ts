@@ -1,4 +1,4 @@
-import type { CurrentToken, FamilyGrant, FamilyId, FamilyRecord, Revocation } from '../family.js'
+import type { CurrentToken, FamilyGrant, FamilyId, FamilyRecord, Revocation } from '../model/family.js'
 
 /** A family as columns of a SQL table. Drivers return integers of 64 bits as numbers, bigints or text. */
 export interface FamilyRow {

@@ -1,5 +1,5 @@
-import { ConfigurationError } from '../errors.js'
-import { type FamilyRecord, isFamilyId } from '../family.js'
+import { ConfigurationError } from '../model/errors.js'
+import { type FamilyRecord, isFamilyId } from '../model/family.js'
 import { isAlive } from './apply.js'
 
 /** A page of `list`. */

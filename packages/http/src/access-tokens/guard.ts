@@ -66,7 +66,7 @@ const sharedOptions = transportOptions.extend({
    * not when it expires, and that a DPoP proof is accepted only once. Default: the store is not asked.
    */
   checkSession: optional(
-    objectWith<Pick<RefreshTokens, 'find' | 'once'>>(['find', 'once'], 'what createRefreshTokens() returns'),
+    objectWith<Pick<RefreshTokens, 'find' | 'consumeOnce'>>(['find', 'consumeOnce'], 'what createRefreshTokens() returns'),
   ),
   /** Registered clients. With `checkSession`, a session that the `validAfter` of its client revoked is rejected. */
   clients: optional(clientOptions.fields.clients.rule),

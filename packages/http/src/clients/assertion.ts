@@ -13,7 +13,7 @@ export interface AssertionContext {
   /** The names of this server that an assertion may be addressed to. */
   readonly audience: AssertionAudience
   /** Lets an assertion work once. */
-  readonly memory: Pick<RefreshTokens, 'once'>
+  readonly memory: Pick<RefreshTokens, 'consumeOnce'>
   /** Epoch milliseconds. */
   readonly now: number
 }
@@ -54,7 +54,7 @@ export async function isAssertionOf(assertion: string, context: AssertionContext
   const { clientId, memory } = context
   const { jti, exp } = claims
   const expiresAt = Math.ceil((exp + TOLERANCE_SECONDS) * 1000)
-  return memory.once({ purpose: 'client assertion', key: JSON.stringify([clientId, jti]), expiresAt })
+  return memory.consumeOnce({ purpose: 'client assertion', key: JSON.stringify([clientId, jti]), expiresAt })
 }
 
 interface Claims {

@@ -69,7 +69,7 @@ export type ClientAuthenticator = (exchange: Exchange, form: Form) => Promise<Au
  * client and none from a confidential one all get the same answer; with secrets, after the same work. Throws `ConfigurationError`.
  */
 export function clientAuthenticator(
-  memory: Pick<RefreshTokens, 'once'>,
+  memory: Pick<RefreshTokens, 'consumeOnce'>,
   options: ClientOptions & TransportOptions,
 ): ClientAuthenticator {
   const registry = clientRegistry(options.clients)

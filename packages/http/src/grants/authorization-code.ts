@@ -1,4 +1,4 @@
-import { type RedeemOutcome, type RefreshTokens, sameConfirmation } from '@baton/core'
+import { type RefreshTokens, sameConfirmation } from '@baton/core'
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
 import type { Minting } from '../access-tokens/issuer.js'
 import type { AuthorizationCode, AuthorizationCodes } from '../codes/authorization-codes.js'
@@ -6,7 +6,7 @@ import { mayRedirectTo, mayUse } from '../clients/client.js'
 import { type PlainResponse, soleHeader } from '../message.js'
 import { isVerifierFor } from '../codes/pkce.js'
 import type { Exhausted } from '../rate-limits/bucket.js'
-import { declined } from '../refresh.js'
+import { requestRejection } from '../refresh.js'
 import { invalidGrant, invalidRequest } from '../respond.js'
 import { tokenAnswer } from './token-response.js'
 import type { GrantHandler, TokenRequest } from './grant.js'
@@ -40,14 +40,14 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
       defaultAudience: minting.defaultAudience,
       validAfter,
       // Without a refresh token the session is over when the access token is.
-      ...(getsRefreshToken ? {} : { mostSeconds: minting.lifetimeSeconds }),
-      admit: async (holder) => {
+      ...(getsRefreshToken ? {} : { maxLifetimeSeconds: minting.lifetimeSeconds }),
+      checkRateLimit: async (holder) => {
         exhausted = await limits.countRefresh(holder)
         return exhausted === null
       },
-      prepare: (grant) => minting.mint(grant, { confirmation, now }),
+      beforeCommit: (grant) => minting.mint(grant, { confirmation, now }),
     })
-    if (!outcome.ok) return refusal(outcome, exhausted)
+    if (!outcome.ok) return requestRejection(outcome.reason, exhausted) ?? invalidGrant('code')
     counted.release()
     const { prepared: minted, scope, refreshToken } = outcome
     return tokenAnswer({ minted, scope, confirmation, ...(getsRefreshToken ? { refreshToken } : {}) })
@@ -59,9 +59,4 @@ function matches(code: AuthorizationCode, { client, form, admission }: TokenRequ
   if (code.reservation.grant.clientId !== client.clientId) return false
   if (code.redirectUri !== form.get('redirect_uri') || !mayRedirectTo(client, code.redirectUri)) return false
   return code.confirmation === null || sameConfirmation(code.confirmation, admission.confirmation)
-}
-
-function refusal(refused: Extract<RedeemOutcome, { ok: false }>, exhausted: Exhausted): PlainResponse {
-  if (refused.reason !== 'declined' || refused.objection === 'inactive') return invalidGrant('code')
-  return declined(refused.objection, exhausted)
 }

@@ -175,7 +175,7 @@ describe('the memory of proofs', () => {
   it('D-09 nobody fills it without an access token that works, and its key', async () => {
     const { prove, ask, accessToken, shared, outage } = await api({ asksStore: true })
     const thief = await createProver(shared.now)
-    outage.of = new Set(['remember'])
+    outage.of = new Set(['claimOnce'])
     const stolen = await thief.prove({ claims: { htm: 'GET', htu: ME, ath: ath(accessToken) } })
     const forged = { authorization: 'DPoP x.y.z', dpop: await prove({ claims: { ath: ath('x.y.z') } }) }
     for (const headers of [{ dpop: stolen }, forged])

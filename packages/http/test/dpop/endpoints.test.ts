@@ -59,7 +59,7 @@ describe('a session that is bound to a key', () => {
     const second = await refresh(first.body.refresh_token, await prove())
     expect(second.status).toBe(200)
     // One to see that the proof is new, one to rotate.
-    expect(state.calls).toEqual(['remember', 'rotate'])
+    expect(state.calls).toEqual(['claimOnce', 'rotate'])
     expectError(await refresh(second.body.refresh_token, await thief.prove()), 400, 'invalid_grant')
     expectError(await refresh(rt0, await thief.prove()), 400, 'invalid_grant')
     expect((await refresh(second.body.refresh_token, await prove())).status).toBe(200)

@@ -22,7 +22,7 @@ async function court(options: DpopOptions = {}) {
   const clock = { now: START }
   const used = new Map<string, number>()
   const memory = {
-    async once({ key, expiresAt }: { key: string; expiresAt: number }) {
+    async consumeOnce({ key, expiresAt }: { key: string; expiresAt: number }) {
       for (const [old, until] of used) if (until <= clock.now) used.delete(old)
       if (used.has(key)) return false
       used.set(key, expiresAt)

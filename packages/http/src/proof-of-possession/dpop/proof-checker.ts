@@ -29,7 +29,7 @@ export type DpopOptions = OptionsOf<typeof dpopOptions>
 
 /** Remembers what was used, `tokens` for example. `expiresAt` is whole epoch milliseconds. */
 export interface UsedOnce {
-  once(request: { readonly purpose: string; readonly key: string; readonly expiresAt: number }): Promise<boolean>
+  consumeOnce(request: { readonly purpose: string; readonly key: string; readonly expiresAt: number }): Promise<boolean>
 }
 
 interface Proving {
@@ -118,7 +118,7 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
       if (typeof until !== 'number') return until
       const { jkt, htu, jti } = proof
       const claim = { purpose: 'dpop', key: JSON.stringify([jkt, normalTarget(htu), jti]), expiresAt: Math.ceil(until) }
-      if (memory !== undefined && !(await memory.once(claim))) return refuse('The DPoP proof has been used.')
+      if (memory !== undefined && !(await memory.consumeOnce(claim))) return refuse('The DPoP proof has been used.')
       return { ok: true, confirmation: { jkt } }
     },
     nonceHeaders: (now) => (nonces === null ? [] : [['dpop-nonce', nonces.at(now)]]),

@@ -1,6 +1,7 @@
-import { demandName, demandObject } from './demand.js'
+import { type Rule, text } from '../options.js'
 import { ConfigurationError } from './errors.js'
-import { sameText } from './same-text.js'
+import { isSameText } from './same-text.js'
+import { assertObject } from './validate.js'
 
 /**
  * The key that a token is bound to, as in a `cnf` claim (RFC 7800): the JWK thumbprint of a DPoP key (RFC 9449 section 6.1) or the
@@ -16,15 +17,20 @@ export function confirmationText(confirmation: Confirmation | null): string {
 
 /** Returns true if both name the same key, or both are null. Compares in constant time. */
 export function sameConfirmation(one: Confirmation | null, other: Confirmation | null): boolean {
-  return sameText(confirmationText(one), confirmationText(other))
+  return isSameText(confirmationText(one), confirmationText(other))
 }
 
-/** Throws `ConfigurationError` unless the value is a confirmation with one member. */
-export function assertConfirmation(option: string, value: unknown): asserts value is Confirmation {
-  demandObject(option, value)
-  const members = Object.entries(value)
-  const [member, thumbprint] = members[0] ?? []
-  if (members.length !== 1 || (member !== 'jkt' && member !== 'x5t#S256'))
-    throw new ConfigurationError(option, "must have one member, jkt or x5t#S256, such as { jkt: '…' } (RFC 7800)")
-  demandName(`${option}.${member}`, thumbprint)
+const thumbprint = text()
+
+/** The rule for options that take a confirmation. */
+export const confirmation: Rule<Confirmation> = {
+  expected: "an object with one member, jkt or x5t#S256, such as { jkt: '…' } (RFC 7800)",
+  parse(value, option) {
+    assertObject(option, value)
+    const [[member, given] = [], ...others] = Object.entries(value)
+    if (others.length === 0 && member === 'jkt') return { jkt: thumbprint.parse(given, `${option}.jkt`) }
+    if (others.length === 0 && member === 'x5t#S256')
+      return { 'x5t#S256': thumbprint.parse(given, `${option}.x5t#S256`) }
+    throw new ConfigurationError(option, `must be ${confirmation.expected}`)
+  },
 }

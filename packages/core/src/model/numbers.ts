@@ -1,4 +1,4 @@
-import { shown } from './demand.js'
+import { describeValue } from './validate.js'
 import { ConfigurationError } from './errors.js'
 
 /** The latest instant that a `Date` can hold. Every engine stores an integer of this size exactly. */
@@ -39,6 +39,6 @@ export function wholeClock(now: () => number): () => number {
   return () => {
     const instant: unknown = now()
     if (typeof instant === 'number' && instant >= 0 && instant < CLOCK_END) return Math.floor(instant)
-    throw new ConfigurationError('now', `must return epoch milliseconds, got ${shown(instant)}`)
+    throw new ConfigurationError('now', `must return epoch milliseconds, got ${describeValue(instant)}`)
   }
 }

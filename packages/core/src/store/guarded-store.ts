@@ -1,17 +1,28 @@
-import { isText, shown } from './demand.js'
+import { isText, describeValue } from '../model/validate.js'
 import {
   ConfigurationError,
   isConfigurationError,
   OperationalError,
   type OperationalErrorCode,
   StoreError,
-} from './errors.js'
-import type { FamilyId, FamilyRecord } from './family.js'
-import { toInteger, withIntegers } from './numbers.js'
-import type { Page, RotateCommand, TokenStore } from './store.js'
-import { TEXT_LIMITS } from './text-limits.js'
+} from '../model/errors.js'
+import type { FamilyId, FamilyRecord } from '../model/family.js'
+import { toInteger, withIntegers } from '../model/numbers.js'
+import type { Page, RotateCommand, TokenStore } from '../store.js'
+import { TEXT_LIMITS } from '../model/text-limits.js'
 
-const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'remember'] as const
+const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'claimOnce'] as const
+
+/** Throws `ConfigurationError` unless the value has the methods of a store. */
+export function assertStore(option: string, value: unknown): asserts value is TokenStore {
+  for (const method of METHODS) {
+    if (typeof (value as Partial<TokenStore> | null | undefined)?.[method] !== 'function')
+      throw new ConfigurationError(
+        option,
+        `has no method ${method}(); pass the return value of a store package, not a driver or a URL`,
+      )
+  }
+}
 
 export interface GuardOptions {
   /** Null waits for as long as the driver does. */
@@ -27,14 +38,6 @@ export interface GuardOptions {
  * misuse and no fault: it may have come with a request, and nobody outside may set off an alarm.
  */
 export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptions): TokenStore {
-  for (const method of METHODS) {
-    if (typeof (store as Partial<TokenStore> | null)?.[method] !== 'function')
-      throw new ConfigurationError(
-        'store',
-        `has no method ${method}(); pass what a store package returns, not a driver or a URL`,
-      )
-  }
-
   async function call<Given, Answer>(
     method: (typeof METHODS)[number],
     ask: () => Promise<Given>,
@@ -98,13 +101,16 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
         pageWithCursor,
       ),
     purge: (now, limit) => call('purge', () => store.purge(toInteger('now', now), toInteger('limit', limit)), asItIs),
-    remember: (claim, now) =>
+    claimOnce: (oneTimeKey, now) =>
       call(
-        'remember',
-        () => store.remember(withIntegers(claim), toInteger('now', now)),
-        (by: unknown) => {
-          if (typeof by === 'string' && by !== '') return by
-          throw new StoreError('store_broken', `store.remember answered ${shown(by)}, expected whose the key is`)
+        'claimOnce',
+        () => store.claimOnce(withIntegers(oneTimeKey), toInteger('now', now)),
+        (owner: unknown) => {
+          if (typeof owner === 'string' && owner !== '') return owner
+          throw new StoreError(
+            'store_broken',
+            `store.claimOnce returned ${describeValue(owner)} instead of the owner of the key`,
+          )
         },
       ),
   }

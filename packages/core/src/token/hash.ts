@@ -5,12 +5,12 @@ export type Part = string | Uint8Array | number
 
 /** Returns the first `size` bytes of the SHA-256 over the parts. No two domains and no two lists of parts share an encoding. */
 export function hash(domain: string, parts: readonly Part[], size: number): Uint8Array {
-  return put(sha256(framed(domain, parts), 'binary'), new Uint8Array(size), 0)
+  return put(sha256(encodeParts(domain, parts), 'binary'), new Uint8Array(size), 0)
 }
 
 /** Returns the first 16 bytes of such a hash in base64url. */
 export function fingerprint(domain: string, parts: readonly Part[]): string {
-  const text = sha256(framed(domain, parts), 'base64url')
+  const text = sha256(encodeParts(domain, parts), 'base64url')
   // Of the 22nd character, two bits belong to the sixteenth byte.
   return text.slice(0, 21) + (TWO_BITS.get(text.charAt(21)) ?? '')
 }
@@ -47,7 +47,7 @@ const INNER = 0x36
 const OUTER = 0x5c
 
 /** HMAC-SHA-256 (RFC 2104) with a key of at most 64 bytes, as two hashes: `createHmac` makes a rotation 13 % slower (decisions/018). */
-export function macUnder(key: Uint8Array): Mac {
+export function createMac(key: Uint8Array): Mac {
   if (key.length > BLOCK_BYTES) throw new RangeError('a key longer than a block would have to be hashed first')
   let inner = padded(key, INNER, BLOCK_BYTES)
   const outer = padded(key, OUTER, HASH_BYTES)
@@ -78,7 +78,7 @@ let room = Buffer.alloc(1024)
  * Encodes each part after its length in four bytes, so that no two lists of parts share an encoding. The next call overwrites the
  * returned bytes. A new buffer per call makes a rotation 20 % slower (decisions/018).
  */
-export function framed(domain: string, parts: readonly Part[]): Uint8Array {
+export function encodeParts(domain: string, parts: readonly Part[]): Uint8Array {
   let end = frame(0, domain)
   for (const part of parts) end = frame(end, part)
   return room.subarray(0, end)

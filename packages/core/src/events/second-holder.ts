@@ -1,19 +1,24 @@
-import { demandKnown, demandObject, shown } from './demand.js'
-import { ConfigurationError } from './errors.js'
+import { ConfigurationError } from '../model/errors.js'
+import type { FamilyId } from '../model/family.js'
+import { declareOptions, integer, optional, type OptionsOf, withDefault } from '../options.js'
 import type { RefreshEvent } from './events.js'
-import type { FamilyId } from './family.js'
 
-export interface SecondHolderDetectorOptions {
+const MAX_GENERATIONS = 30
+const MAX_FAMILIES = 1_000_000
+
+const secondHolderOptions = declareOptions({
   /** How many generations of one family must have been retried by another attempt: 2 to 30, default 3. */
-  readonly generations?: number
+  generations: withDefault(integer({ min: 2, max: MAX_GENERATIONS }), 3),
   /**
-   * Among how many consecutive generations: `generations` to 30, default 8. More than `generations` leaves room for generations whose
+   * Among how many consecutive generations: `generations` to 30, default 8. More than `generations` allows for generations whose
    * events another process received.
    */
-  readonly among?: number
-  /** How many families are remembered: 1 to 1 000 000, default 10 000. The one retried least recently is forgotten first. */
-  readonly maxFamilies?: number
-}
+  among: optional(integer({ min: 2, max: MAX_GENERATIONS })),
+  /** How many families are stored: 1 to 1 000 000, default 10 000. The one retried least recently is removed first. */
+  maxFamilies: withDefault(integer({ min: 1, max: MAX_FAMILIES }), 10_000),
+})
+
+export type SecondHolderDetectorOptions = OptionsOf<typeof secondHolderOptions>
 
 /** A family whose predecessor tokens keep being presented by another attempt than the one that rotated. */
 export interface SecondHolderSuspicion {
@@ -23,10 +28,6 @@ export interface SecondHolderSuspicion {
   /** The latest generation that was retried by another attempt. */
   readonly generation: number
 }
-
-const MAX_GENERATIONS = 30
-const MAX_FAMILIES = 1_000_000
-const OPTIONS = ['generations', 'among', 'maxFamilies']
 
 /** Bit n of `retried` stands for generation `latest - n`: it was retried by another attempt. */
 interface Entry {
@@ -49,14 +50,12 @@ interface Entry {
  * }
  */
 export function createSecondHolderDetector(
-  options: SecondHolderDetectorOptions = {},
+  given?: SecondHolderDetectorOptions,
 ): (event: RefreshEvent) => SecondHolderSuspicion | null {
-  demandObject('secondHolderDetector', options)
-  demandKnown(options, OPTIONS)
-  const { generations = 3, among = Math.max(8, generations), maxFamilies = 10_000 } = options
-  demandInteger('generations', generations, { min: 2, max: MAX_GENERATIONS })
-  demandInteger('among', among, { min: generations, max: MAX_GENERATIONS })
-  demandInteger('maxFamilies', maxFamilies, { min: 1, max: MAX_FAMILIES })
+  const { generations, maxFamilies, ...options } = secondHolderOptions.parse('createSecondHolderDetector', given)
+  const { among = Math.max(8, generations) } = options
+  if (among < generations)
+    throw new ConfigurationError('among', `must be at least generations (${String(generations)}), got ${String(among)}`)
   const entries = new Map<FamilyId, Entry>()
   // A Map keeps the order of insertion, and its iterator goes on where it stood: the next key is the one retried least recently. A
   // new iterator would pass all deleted entries again.
@@ -95,13 +94,4 @@ function countBits(bits: number): number {
   let count = 0
   for (let rest = bits; rest !== 0; rest &= rest - 1) count += 1
   return count
-}
-
-function demandInteger(
-  option: string,
-  value: unknown,
-  { min, max }: { readonly min: number; readonly max: number },
-): void {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return
-  throw new ConfigurationError(option, `must be an integer from ${String(min)} to ${String(max)}, got ${shown(value)}`)
 }

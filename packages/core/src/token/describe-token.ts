@@ -1,6 +1,6 @@
-import type { FamilyId } from './family.js'
+import type { FamilyId } from '../model/family.js'
 import { createKeyRing } from './keys.js'
-import { headOf, parseToken } from './token.js'
+import { readTokenHeader, parseToken } from './format.js'
 
 /** What a refresh token says about itself to whoever has it. Nothing in here is secret. */
 export interface TokenDescription {
@@ -30,7 +30,7 @@ export function describeToken(
     tokenPrefix = 'brt_',
   }: { readonly secrets?: readonly (string | Uint8Array)[]; readonly tokenPrefix?: string } = {},
 ): TokenDescription | null {
-  const head = headOf(refreshToken, tokenPrefix)
+  const head = readTokenHeader(refreshToken, tokenPrefix)
   if (head === null) return null
   const { familyId, generation, createdAtSeconds, bound, keyId } = head
   const authentic =
