@@ -1,5 +1,5 @@
 import { createRefreshTokens } from '@baton/core'
-import { authHandler, handler, requireAccessToken } from '@baton/fastify'
+import { authPlugin, endpointPlugin, requireAccessToken } from '@baton/fastify'
 import { authorizationCodes, deriveSigningKey, jwtAccessTokens } from '@baton/http'
 import { sqliteStore } from '@baton/store-sqlite'
 import { authOptions, authorizePage, databaseFile, readEnvironment, report, serve } from '@baton-examples/shared'
@@ -21,8 +21,8 @@ const codes = authorizationCodes(tokens, { issuer: origin, secrets: codeSecrets 
 const options = authOptions(env)
 
 const app = Fastify({ routerOptions: { ignoreTrailingSlash: true } })
-app.register(authHandler(tokens, { ...options, accessTokens, codes }))
-app.register(handler(authorizePage({ ...options, codes })), { prefix: '/oauth/authorize' })
+app.register(authPlugin(tokens, { ...options, accessTokens, codes }))
+app.register(endpointPlugin(authorizePage({ ...options, codes })), { prefix: '/oauth/authorize' })
 const guard = requireAccessToken({ accessTokens })
 app.get(
   '/api/me',

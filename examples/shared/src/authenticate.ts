@@ -1,4 +1,4 @@
-import { BadInput, type PlainRequest, type SignIn } from '@baton/http'
+import { LoginRequestError, type PlainRequest, type SignIn } from '@baton/http'
 import { clientIds } from './clients.js'
 import { personWith } from './people.js'
 import { SCOPES } from './scopes.js'
@@ -14,9 +14,9 @@ export async function authenticate(input: Input, { url }: PlainRequest): Promise
   const password = textOf(input, 'password')
   const clientId = textOf(input, 'client_id', 'web')
   const scope = textOf(input, 'scope', 'read')
-  if (!clientIds.includes(clientId)) throw new BadInput('client_id is not registered here.')
+  if (!clientIds.includes(clientId)) throw new LoginRequestError('client_id is not registered here.')
   if (!scope.split(' ').every((token) => SCOPES.includes(token)))
-    throw new BadInput(`scope may name ${SCOPES.join(', ')}.`, 'invalid_scope')
+    throw new LoginRequestError(`scope may name ${SCOPES.join(', ')}.`, 'invalid_scope')
 
   const subject = await personWith(username, password)
   const wantsCookie = new URLSearchParams(url.split('?')[1]).get('cookie') === '1'
@@ -25,7 +25,7 @@ export async function authenticate(input: Input, { url }: PlainRequest): Promise
 
 function textOf(input: Input, name: string, byDefault = ''): string {
   const value = input[name] ?? byDefault
-  if (typeof value !== 'string') throw new BadInput(`${name} is not a string.`)
-  if (value === '') throw new BadInput(`${name} is missing.`)
+  if (typeof value !== 'string') throw new LoginRequestError(`${name} is not a string.`)
+  if (value === '') throw new LoginRequestError(`${name} is missing.`)
   return value
 }

@@ -5,7 +5,7 @@ import {
   jwtAccessTokens,
   type PlainRequest,
   rateLimits,
-  refreshEndpoint,
+  tokenEndpoint,
   sealedAccessTokens,
 } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
@@ -84,7 +84,7 @@ async function swapping(floor: Floor): Promise<() => Promise<void>> {
 
 async function refreshing(accessTokens: AccessTokens): Promise<() => Promise<void>> {
   const clients = [{ clientId: CLIENT_ID }]
-  const endpoint = refreshEndpoint(tokens, { accessTokens, clients, rateLimit: rateLimits({ points: 1_000_000_000 }) })
+  const endpoint = tokenEndpoint(tokens, { accessTokens, clients, rateLimit: rateLimits({ points: 1_000_000_000 }) })
   let { refreshToken } = await tokens.issue({ subject: 'user-1', clientId: CLIENT_ID })
   return async () => {
     const form = Buffer.from(FORM + refreshToken)

@@ -6,7 +6,7 @@ import {
   type AccessTokens,
   type AuthorizationCodes,
   authorizationCodes,
-  BadInput,
+  LoginRequestError,
   type Endpoint,
   type EndpointOptions,
   type LoginOptions,
@@ -137,8 +137,15 @@ interface Parts {
 
 function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts): Mounts<Handler, Guard> {
   const { working, broken, codes, now } = parts
-  const { authHandler, refreshHandler, revocationHandler, introspectionHandler, jwksHandler, requireAccessToken } =
-    adapter
+  const {
+    authHandler,
+    refreshHandler,
+    tokenHandler,
+    revocationHandler,
+    introspectionHandler,
+    jwksHandler,
+    requireAccessToken,
+  } = adapter
   const { loginHandler, logoutHandler, sessionsHandler } = adapter
   const common: EndpointOptions = { rateLimit: false, now, onError: () => undefined }
   const limited: EndpointOptions = { ...common, rateLimit: exhausted() }
@@ -160,23 +167,23 @@ function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts
   return {
     whole,
     exact: [
-      ['/oauth/token', refreshHandler(working, { ...common, ...oauth, codes })],
+      ['/oauth/token', tokenHandler(working, { ...common, ...oauth, codes })],
       ['/oauth/revoke', revocationHandler(working, { ...common, clients: CLIENTS })],
       ['/oauth/introspect', introspectionHandler(working, { ...common, clients: CLIENTS, accessTokens: readable })],
       ['/.well-known/jwks.json', jwksHandler({ jwks: () => ({ keys: [PUBLISHED_KEY] }) })],
-      ['/nonce/token', refreshHandler(working, { ...common, ...oauth, dpop: { nonce: NONCE } })],
+      ['/nonce/token', tokenHandler(working, { ...common, ...oauth, dpop: { nonce: NONCE } })],
       ['/login', loginHandler(working, { ...common, ...signIn })],
       ['/auth/refresh', refreshHandler(working, { ...common, ...pages })],
       ['/auth/logout', logoutHandler(working, { ...common, cookie: pages.cookie })],
-      ['/limited/token', refreshHandler(working, { ...limited, ...oauth })],
+      ['/limited/token', tokenHandler(working, { ...limited, ...oauth })],
       ['/limited/login', loginHandler(working, { ...limited, ...signIn })],
-      ['/broken/token', refreshHandler(broken, { ...common, ...oauth })],
+      ['/broken/token', tokenHandler(broken, { ...common, ...oauth })],
       ['/broken/revoke', revocationHandler(broken, { ...common, clients: CLIENTS })],
       ['/broken/introspect', introspectionHandler(broken, { ...common, clients: CLIENTS, accessTokens: readable })],
       ['/broken/login', loginHandler(broken, { ...common, ...signIn })],
       ['/broken/refresh', refreshHandler(broken, { ...common, ...pages })],
       ['/broken/logout', logoutHandler(broken, { ...common, cookie: pages.cookie })],
-      ['/misbehaving/token', refreshHandler(working, { ...common, ...oauth, accessTokens: misbehaving })],
+      ['/misbehaving/token', tokenHandler(working, { ...common, ...oauth, accessTokens: misbehaving })],
       ['/misbehaving/login', loginHandler(working, { ...common, ...signIn, accessTokens: misbehaving })],
     ],
     below: [
@@ -255,7 +262,7 @@ const readable: AccessTokens = {
 }
 
 const authenticate: LoginOptions['authenticate'] = async ({ username, password, scope, deliver }) => {
-  if (typeof username !== 'string') throw new BadInput('username is missing.')
+  if (typeof username !== 'string') throw new LoginRequestError('username is missing.')
   if (username !== 'bob' || password !== 'builder') return null
   return {
     subject: 'bob',

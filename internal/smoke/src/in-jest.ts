@@ -1,5 +1,5 @@
 import { createRefreshTokens } from '@baton/core'
-import { generateSigningKey, jwtAccessTokens, refreshEndpoint } from '@baton/http'
+import { generateSigningKey, jwtAccessTokens, tokenEndpoint } from '@baton/http'
 import { jwtTokens } from '@baton/import'
 import { memoryStore } from '@baton/store-memory'
 import { equal } from 'node:assert/strict'
@@ -13,7 +13,7 @@ const origin = 'https://login.example'
 test('a refresh token is rotated, and the access token that comes with it is verified', async () => {
   const accessTokens = jwtAccessTokens({ issuer: origin, audience: origin, keys: [generateSigningKey()] })
   const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['s'.repeat(32)] })
-  const endpoint = refreshEndpoint(tokens, { accessTokens, clients: [{ clientId: 'web' }] })
+  const endpoint = tokenEndpoint(tokens, { accessTokens, clients: [{ clientId: 'web' }] })
   const { refreshToken } = await tokens.issue({ subject: 'alice', clientId: 'web' })
   const form = new URLSearchParams({ grant_type: 'refresh_token', client_id: 'web', refresh_token: refreshToken })
   const response = await endpoint({

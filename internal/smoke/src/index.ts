@@ -1,7 +1,7 @@
 import { createRefreshTokens, type RefreshTokens } from '@baton/core'
 import * as onExpress from '@baton/express'
 import * as onFastify from '@baton/fastify'
-import { generateSigningKey, jwtAccessTokens, refreshEndpoint, toNodeHandler } from '@baton/http'
+import { generateSigningKey, jwtAccessTokens, tokenEndpoint, toNodeHandler } from '@baton/http'
 import * as onHono from '@baton/hono'
 import * as onKoa from '@baton/koa'
 import { memoryStore } from '@baton/store-memory'
@@ -22,26 +22,26 @@ const options = { accessTokens, clients: [{ clientId: 'web' }] }
 const servers: Record<string, (tokens: RefreshTokens) => Promise<Server>> = {
   async Express(tokens) {
     const app = express()
-    app.post('/oauth/token', onExpress.refreshHandler(tokens, options))
+    app.post('/oauth/token', onExpress.tokenHandler(tokens, options))
     return createServer((request, response) => void app(request, response))
   },
   async Koa(tokens) {
-    const answer = new Koa().use(onKoa.refreshHandler(tokens, options)).callback()
+    const answer = new Koa().use(onKoa.tokenHandler(tokens, options)).callback()
     return createServer((request, response) => void answer(request, response))
   },
   async Fastify(tokens) {
     const app = fastify()
-    await app.register(onFastify.refreshHandler(tokens, options), { prefix: '/oauth/token' })
+    await app.register(onFastify.tokenPlugin(tokens, options), { prefix: '/oauth/token' })
     await app.ready()
     return app.server
   },
   async Hono(tokens) {
-    const app = new Hono().post('/oauth/token', onHono.refreshHandler(tokens, options))
+    const app = new Hono().post('/oauth/token', onHono.tokenHandler(tokens, options))
     const answer = getRequestListener(app.fetch)
     return createServer((request, response) => void answer(request, response))
   },
   async 'node:http'(tokens) {
-    return createServer(toNodeHandler(refreshEndpoint(tokens, options)))
+    return createServer(toNodeHandler(tokenEndpoint(tokens, options)))
   },
 }
 

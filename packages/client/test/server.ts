@@ -14,7 +14,7 @@ import {
   loginEndpoint,
   logoutEndpoint,
   readNodeRequest,
-  refreshEndpoint,
+  refreshEndpoint, tokenEndpoint,
   revocationEndpoint,
   sessionsEndpoint,
   writeNodeResponse,
@@ -102,7 +102,7 @@ export async function startServer(options: ServerOptions = {}) {
   const endpoints: Readonly<Record<string, Endpoint>> = {
     '/login': loginEndpoint(tokens, { accessTokens, authenticate, defaults: { clientId: CLIENT }, ...shared }),
     '/cookie/login': loginEndpoint(tokens, { accessTokens, authenticate, cookie: true, ...shared }),
-    '/oauth/token': refreshEndpoint(tokens, { accessTokens, clients, codes, ...shared }),
+    '/oauth/token': tokenEndpoint(tokens, { accessTokens, clients, codes, ...shared }),
     '/oauth/revoke': revocationEndpoint(tokens, { clients, ...common }),
     '/auth/refresh': refreshEndpoint(tokens, { accessTokens, cookie: true, ...shared }),
     '/auth/logout': logoutEndpoint(tokens, { cookie: true, ...common }),

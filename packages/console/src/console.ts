@@ -2,7 +2,7 @@ import { callObserver, describeFailure, OperationalError, ConfigurationError, ty
 import {
   type CountedRequest,
   type Endpoint,
-  pageGuard,
+  csrfGuard,
   type PlainRequest,
   type PlainResponse,
   type RateLimits,
@@ -50,7 +50,7 @@ export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions):
     ...(trustProxy === undefined ? {} : { trustProxy }),
     ...(publicUrl === undefined ? {} : { publicUrl }),
   }
-  const refusedBecause = pageGuard(transport)
+  const refusedBecause = csrfGuard(transport)
   const count = requestCounter(tokens, { ...transport, ...(rateLimit === undefined ? {} : { rateLimit }) })
   const act = createActions(tokens, {
     log: options.log,

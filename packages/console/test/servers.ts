@@ -28,7 +28,7 @@ export const SERVERS: Record<string, (endpoint: Endpoint) => Promise<Server>> = 
   },
   async Fastify(endpoint) {
     const app = fastify()
-    await app.register(onFastify.handler(endpoint), { prefix: MOUNT })
+    await app.register(onFastify.endpointPlugin(endpoint), { prefix: MOUNT })
     await app.ready()
     return app.server
   },

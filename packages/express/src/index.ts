@@ -44,6 +44,7 @@ export type ExpressHandler = (
 export const {
   authHandler,
   refreshHandler,
+  tokenHandler,
   revocationHandler,
   introspectionHandler,
   jwksHandler,

@@ -1,9 +1,11 @@
+import { ConfigurationError, type RefreshTokens } from '@baton/core'
 import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
   answerNodeRequest,
   type AuthServer,
+  type AuthServerOptions,
   type BearerClaims,
   defineAdapter,
   type Endpoint,
@@ -19,8 +21,13 @@ import type {
   FastifyRequest,
   onRequestAsyncHookHandler,
 } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
 
 declare module 'fastify' {
+  interface FastifyInstance {
+    /** Rejects requests without a valid access token. Set by the `baton` plugin. */
+    requireAccessToken: FastifyGuard<BearerClaims>
+  }
   interface FastifyRequest {
     /** The claims of the access token. Set by `requireAccessToken`; absent in a handler without it. */
     auth?: BearerClaims
@@ -28,18 +35,22 @@ declare module 'fastify' {
 }
 
 export const {
-  authHandler,
-  refreshHandler,
-  revocationHandler,
-  introspectionHandler,
-  jwksHandler,
-  loginHandler,
-  logoutHandler,
-  sessionsHandler,
+  authHandler: authPlugin,
+  refreshHandler: refreshPlugin,
+  tokenHandler: tokenPlugin,
+  revocationHandler: revocationPlugin,
+  introspectionHandler: introspectionPlugin,
+  jwksHandler: jwksPlugin,
+  loginHandler: loginPlugin,
+  logoutHandler: logoutPlugin,
+  sessionsHandler: sessionsPlugin,
 } = defineAdapter<FastifyPluginCallback>({ mount, serve })
 
-/** Mounts an endpoint at the `prefix` and below, for every method: `app.register(handler(endpoint), { prefix: '/somewhere' })`. */
-export function handler(endpoint: Endpoint): FastifyPluginCallback {
+/**
+ * Creates a plugin that serves an endpoint at its `prefix` and below, for every method:
+ * `app.register(endpointPlugin(endpoint), { prefix: '/somewhere' })`.
+ */
+export function endpointPlugin(endpoint: Endpoint): FastifyPluginCallback {
   return mount(endpoint, 'subtree')
 }
 
@@ -94,6 +105,52 @@ export function requireAccessToken<Claims extends BearerClaims = AccessTokenClai
     return isAccepted(request) ? handle(request, reply) : reply
   }
   return Object.assign(hook, { handler: handlerOf })
+}
+
+/** The options of the `baton` plugin: those of `authServer`, and `tokens`. */
+export type BatonOptions = AuthServerOptions & {
+  readonly tokens: RefreshTokens
+  /** Further options of the hook `app.requireAccessToken`, and `accessTokens` if access tokens are issued by a function. */
+  readonly guard?: Partial<AccessTokenGuardOptions>
+}
+
+/**
+ * Registers all endpoints, and decorates the app with the hook `requireAccessToken`, which sets `request.auth`. `prefix` applies to the
+ * endpoints. Throws `ConfigurationError` for invalid options.
+ *
+ * @example
+ * ```ts
+ * await app.register(baton, { tokens, accessTokens, authenticate, cookie: true })
+ * app.get('/api/me', app.requireAccessToken.handler((request) => ({ sub: request.auth.sub })))
+ * ```
+ */
+export const baton = fastifyPlugin(registerAll, { name: '@baton/fastify', fastify: '5.x' })
+
+/** What Fastify adds to the options of a plugin. */
+interface RegisterOptions {
+  readonly prefix?: string
+  readonly logLevel?: unknown
+  readonly logSerializers?: unknown
+}
+
+async function registerAll(
+  app: FastifyInstance,
+  { tokens, guard, prefix, logLevel: _level, logSerializers: _serializers, ...options }: BatonOptions & RegisterOptions,
+): Promise<void> {
+  await app.register(authPlugin(tokens, options), prefix === undefined ? {} : { prefix })
+  if (!app.hasRequestDecorator('auth')) app.decorateRequest('auth')
+  app.decorate('requireAccessToken', requireAccessToken<BearerClaims>(toGuardOptions(options, guard)))
+}
+
+/** The options that the guard shares with the endpoints. */
+function toGuardOptions(
+  { accessTokens, clientCertificates, dpop, trustProxy, publicUrl, onError, now }: AuthServerOptions,
+  guard: BatonOptions['guard'] = {},
+): AccessTokenGuardOptions {
+  const verifier = guard.accessTokens ?? (typeof accessTokens === 'function' ? undefined : accessTokens)
+  if (verifier === undefined)
+    throw new ConfigurationError('guard.accessTokens', 'must be set if access tokens are issued by a function')
+  return { clientCertificates, dpop, trustProxy, publicUrl, onError, now, ...guard, accessTokens: verifier }
 }
 
 function serve({ routes }: AuthServer): FastifyPluginCallback {

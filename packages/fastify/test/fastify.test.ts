@@ -5,7 +5,7 @@ import { memoryStore } from '@baton/store-memory'
 import formbody from '@fastify/formbody'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { describe, expect, expectTypeOf, test } from 'vitest'
-import { authHandler, handler, requireAccessToken } from '../src/index.js'
+import { authPlugin, baton, type BatonOptions, endpointPlugin, requireAccessToken } from '../src/index.js'
 
 const ISSUER = 'https://login.example'
 
@@ -50,7 +50,7 @@ async function ask(request: WireRequest, prepare: (app: FastifyInstance) => unkn
 const mounted =
   (endpoint: Endpoint) =>
   (app: FastifyInstance): unknown =>
-    app.register(handler(endpoint), { prefix: '/echo' })
+    app.register(endpointPlugin(endpoint), { prefix: '/echo' })
 
 describe('bodies', () => {
   const said = async (request: WireRequest, prepare = mounted(echo)) => {
@@ -246,7 +246,7 @@ test.each([true, false])(
     const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [generateSigningKey()] })
     const options = { accessTokens, clients: [], cookie: true, authenticate: async () => null } as const
     const app = Fastify({ routerOptions: { ignoreTrailingSlash: ignored } })
-    app.register(authHandler(tokens, options))
+    app.register(authPlugin(tokens, options))
     for (const path of authServer(tokens, options).routes.flatMap(({ paths }) => paths))
       for (const url of [path, `${path}/`])
         expect((await app.inject({ url: url.replace(':id', 'x') })).statusCode, url).not.toBe(404)
@@ -312,5 +312,50 @@ describe('headers', () => {
       app.get('/me', { onRequest: requireAccessToken({ accessTokens: verify }) }, (request) => request.auth?.sub)
     })
     expect([status, body]).toEqual([200, 'alice'])
+  })
+})
+
+describe('the baton plugin', () => {
+  const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['a secret of a test, and not a real one'] })
+  const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [generateSigningKey()] })
+  const authenticate = async () => ({ subject: 'alice' })
+  const options = { tokens, accessTokens, authenticate, publicUrl: 'http://localhost' }
+
+  test.each(['', '/x'])(
+    'serves the endpoints below the prefix %j and decorates the app with a guard',
+    async (prefix) => {
+      const app = Fastify()
+      await app.register(baton, { ...options, ...(prefix === '' ? {} : { prefix }) })
+      app.get(
+        '/me',
+        app.requireAccessToken.handler((request) => request.auth.sub),
+      )
+      app.get('/hook', { onRequest: app.requireAccessToken }, (request) => request.auth?.sub)
+      const login = await app.inject({ method: 'POST', url: `${prefix}/auth/login`, payload: { username: 'alice' } })
+      const authorization = `Bearer ${login.json<{ access_token: string }>().access_token}`
+      for (const url of ['/me', '/hook']) {
+        expect((await app.inject({ url, headers: { authorization } })).body).toBe('alice')
+        expect((await app.inject({ url })).statusCode).toBe(401)
+      }
+      await app.close()
+    },
+  )
+
+  test('needs a verifier if access tokens are issued by a function', async () => {
+    const byFunction = { ...options, accessTokens: async () => ({ accessToken: 'x', expiresIn: 60 }) }
+    await expect(async () => Fastify().register(baton, byFunction)).rejects.toThrow(
+      'option "guard.accessTokens" must be set',
+    )
+    const verify = async (token: string) => (token === 'x' ? ({ sub: 'alice' } as AccessTokenClaims) : null)
+    const app = Fastify()
+    await app.register(baton, { ...byFunction, guard: { accessTokens: verify } })
+    app.get('/me', { onRequest: app.requireAccessToken }, (request) => request.auth?.sub)
+    expect((await app.inject({ url: '/me', headers: { authorization: 'Bearer x' } })).body).toBe('alice')
+    await app.close()
+  })
+
+  test('rejects a misspelt option', async () => {
+    const misspelt = { ...options, cookies: true } as object as BatonOptions
+    await expect(async () => Fastify().register(baton, misspelt)).rejects.toThrow('did you mean "cookie"?')
   })
 })

@@ -1,6 +1,6 @@
 import { describeMounting, listen } from '@baton/http-parity'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { authHandler } from '../src/index.js'
+import { authPlugin } from '../src/index.js'
 
 async function start(app: FastifyInstance) {
   await app.ready()
@@ -8,7 +8,7 @@ async function start(app: FastifyInstance) {
 }
 
 describeMounting('Fastify', {
-  authHandler,
+  authHandler: authPlugin,
   atRoot: (plugin) => start(Fastify().register(plugin)),
   below: {
     'a prefix': (plugin) => start(Fastify().register(plugin, { prefix: '/x/y' })),

@@ -1,12 +1,12 @@
 import { describeParity, editHeaderRecord, type Served, type World } from '@baton/http-parity'
 import formbody from '@fastify/formbody'
 import Fastify, { type FastifyInstance } from 'fastify'
-import * as adapter from '../src/index.js'
+import { toAdapter } from './adapter.js'
 
 const start =
   (prepare: (app: FastifyInstance) => unknown = () => undefined) =>
   async (world: World): Promise<Served> => {
-    const { whole, exact, below, guards } = world.mounts(adapter)
+    const { whole, exact, below, guards } = world.mounts(toAdapter())
     const app = Fastify()
     app.addHook('onRequest', async (request) => editHeaderRecord(request.headers))
     await prepare(app)

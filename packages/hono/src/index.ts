@@ -22,6 +22,7 @@ export type AuthVariables<Claims extends BearerClaims = AccessTokenClaims> = {
 export const {
   authHandler,
   refreshHandler,
+  tokenHandler,
   revocationHandler,
   introspectionHandler,
   jwksHandler,

@@ -5,9 +5,10 @@ import { introspectionEndpoint, type IntrospectionOptions } from './endpoints/in
 import { jwksEndpoint } from './endpoints/jwks.js'
 import { loginEndpoint, type LoginOptions } from './endpoints/login.js'
 import { logoutEndpoint, type LogoutOptions } from './endpoints/logout.js'
+import { refreshEndpoint, type RefreshOptions } from './endpoints/refresh.js'
 import { revocationEndpoint, type RevocationOptions } from './endpoints/revocation.js'
 import { sessionsEndpoint, type SessionsOptions } from './endpoints/sessions.js'
-import { refreshEndpoint, type RefreshOptions } from './endpoints/token.js'
+import { tokenEndpoint, type TokenEndpointOptions } from './endpoints/token.js'
 import type { Endpoint } from './message.js'
 
 // The comments stand on the function types: editors show them at a call, also where an adapter destructures its exports.
@@ -21,10 +22,17 @@ export type AuthHandlerFactory<Handler> =
 
 export type RefreshHandlerFactory<Handler> =
   /**
-   * Creates a handler that exchanges refresh tokens: with `clients` the OAuth token endpoint, with `cookie` the refresh of your own
-   * pages. See `refreshEndpoint`. Throws `ConfigurationError` for invalid options.
+   * Creates a handler that refreshes the sessions of your own pages and apps, by a cookie or by a JSON or form body. It needs no
+   * registered clients. See `refreshEndpoint`. Throws `ConfigurationError` for invalid options.
    */
   (tokens: RefreshTokens, options: RefreshOptions) => Handler
+
+export type TokenHandlerFactory<Handler> =
+  /**
+   * Creates a handler for the OAuth token endpoint (RFC 6749 section 3.2). See `tokenEndpoint`. Throws `ConfigurationError` for invalid
+   * options.
+   */
+  (tokens: RefreshTokens, options: TokenEndpointOptions) => Handler
 
 export type RevocationHandlerFactory<Handler> =
   /** Creates a handler with which clients revoke tokens (RFC 7009). See `revocationEndpoint`. Throws `ConfigurationError` for invalid options. */
@@ -60,6 +68,7 @@ export type SessionsHandlerFactory<Handler> =
 export interface AdapterHandlers<Handler> {
   readonly authHandler: AuthHandlerFactory<Handler>
   readonly refreshHandler: RefreshHandlerFactory<Handler>
+  readonly tokenHandler: TokenHandlerFactory<Handler>
   readonly revocationHandler: RevocationHandlerFactory<Handler>
   readonly introspectionHandler: IntrospectionHandlerFactory<Handler>
   readonly jwksHandler: JwksHandlerFactory<Handler>
@@ -89,6 +98,7 @@ export function defineAdapter<Handler>({ mount, serve }: AdapterDefinition<Handl
   return {
     authHandler: (tokens, options) => serve(authServer(tokens, options)),
     refreshHandler: (tokens, options) => mount(refreshEndpoint(tokens, options), 'path'),
+    tokenHandler: (tokens, options) => mount(tokenEndpoint(tokens, options), 'path'),
     revocationHandler: (tokens, options) => mount(revocationEndpoint(tokens, options), 'path'),
     introspectionHandler: (tokens, options) => mount(introspectionEndpoint(tokens, options), 'path'),
     jwksHandler: (accessTokens) => mount(jwksEndpoint(accessTokens), 'path'),

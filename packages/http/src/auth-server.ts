@@ -22,17 +22,18 @@ import { introspectionEndpoint } from './endpoints/introspection.js'
 import { jwksEndpoint } from './endpoints/jwks.js'
 import { loginEndpoint, loginOptions } from './endpoints/login.js'
 import { logoutEndpoint } from './endpoints/logout.js'
+import { refreshEndpoint } from './endpoints/refresh.js'
 import { revocationEndpoint } from './endpoints/revocation.js'
 import { sessionsEndpointBy } from './endpoints/sessions.js'
 import { codesField, dpopField, issuedAccessTokens, scopeText } from './endpoints/shared-options.js'
-import { refreshEndpoint } from './endpoints/token.js'
+import { tokenEndpoint } from './endpoints/token.js'
 import { type Endpoint, originForm, pathOf, type PlainRequest } from './message.js'
 import { metadataOf, metadataPathOf } from './metadata.js'
 import { endpointOptions } from './options.js'
 import { published } from './published.js'
 import { error } from './respond.js'
 
-/** The endpoints, each at a path of its own; `account` has several, which begin with one. */
+/** The endpoints. Each has one path, except `account`, which has several below one path. */
 export type Route =
   'token' | 'revocation' | 'introspection' | 'jwks' | 'login' | 'refresh' | 'logout' | 'account' | 'metadata'
 
@@ -53,6 +54,11 @@ const pathsOptions = declareOptions({
 
 export const authServerOptions = endpointOptions.extend({
   ...clientOptions.fields,
+  /**
+   * The registered OAuth clients. With them the token, revocation and introspection endpoints and the metadata are served. Default: none,
+   * for a server that only your own pages and apps use.
+   */
+  clients: optional(clientOptions.fields.clients.rule),
   /** Default: the issuer of `accessTokens`. */
   issuer: clientOptions.fields.issuer,
   accessTokens: issuedAccessTokens,
@@ -94,22 +100,21 @@ export type AuthServerOptions = OptionsOf<typeof authServerOptions>
 type ResolvedOptions = ReturnType<typeof authServerOptions.parse>
 
 export interface AuthServer {
-  /** What is served, and where. A segment `:id` stands for any. Serve each path with one trailing slash too, as `find` does. */
+  /** The endpoints and their paths. A segment `:id` matches any text. Serve each path with a trailing slash too, as `find` does. */
   readonly routes: readonly { readonly route: Route; readonly paths: readonly string[]; readonly endpoint: Endpoint }[]
   /**
    * Returns the endpoint for the path of a request, or null if the path is not one of this server. `mountPath` is the path at which a
    * router serves this server; it may be the pattern of a route, such as `/x/*`. The paths of the endpoints may then be relative
-   * to it. The metadata has one place for each issuer, at the root of the origin (RFC 8414 section 3.1), and is found by its whole path
-   * only.
+   * to it. The metadata has a fixed path at the root of the origin (RFC 8414 section 3.1), which is never relative.
    */
   find(request: Pick<PlainRequest, 'url'>, mountPath?: string): Endpoint | null
-  /** Answers every request: 404 for a path that is none of ours. */
+  /** Serves all paths, and responds with 404 to others. */
   readonly endpoint: Endpoint
 }
 
 type Movable = Exclude<Route, 'metadata'>
 
-const USUAL_PATHS: Readonly<Record<Movable, string>> = {
+const DEFAULT_PATHS: Readonly<Record<Movable, string>> = {
   token: '/token',
   revocation: '/revoke',
   introspection: '/introspect',
@@ -119,98 +124,38 @@ const USUAL_PATHS: Readonly<Record<Movable, string>> = {
   logout: '/logout',
   account: '',
 }
-const MOVABLE = Object.keys(USUAL_PATHS) as readonly Movable[]
-const OF_ACCOUNT = ['/sessions', '/sessions/:id', '/logout-others', '/logout-everywhere']
+const MOVABLE = Object.keys(DEFAULT_PATHS) as readonly Movable[]
+const ACCOUNT_PATHS = ['/sessions', '/sessions/:id', '/logout-others', '/logout-everywhere']
 
 /**
- * All endpoints over one set of options, and the metadata (RFC 8414) that says which they are: it is derived from what is served,
- * so that it cannot say anything else. Throws `ConfigurationError`.
+ * Creates all endpoints from one set of options: those for your own pages and apps and, with `clients`, those of an OAuth authorization
+ * server, whose metadata (RFC 8414) is derived from what is served. Throws `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * const server = authServer(tokens, { accessTokens, cookie: true, authenticate })
+ * createServer(toNodeHandler(server.endpoint)).listen(3000)
+ * ```
  */
 export function authServer(tokens: RefreshTokens, options: AuthServerOptions): AuthServer {
   const resolved = authServerOptions.parse('authServer', options)
-  const { accessTokens, clients, codes, authorizationEndpoint, cookie, cors, scopes, dpop } = resolved
-  const issuer = issuerOf(resolved)
-  if ((codes === undefined) !== (authorizationEndpoint === undefined))
-    throw new ConfigurationError('authorizationEndpoint', 'must be set if and only if codes is set')
-  const { rateLimit, trustProxy, onError, now, assertionAudiences, clientCertificates } = resolved
-  const publicUrl = resolved.publicUrl ?? new URL(issuer).origin
-  const common = { rateLimit, trustProxy, onError, now, publicUrl, dpop }
-  const { dpop: _dpop, ...withoutDpop } = common
-  const clientAuthentication = { clients, issuer, assertionAudiences, clientCertificates }
-  const policy = clientPolicy({ clients, ownClients: [cookie?.clientId, resolved.defaults.clientId] })
-  const readable = isReadable(accessTokens) ? accessTokens : undefined
-  const withPageAccess = (endpoint: Endpoint) => (cors === undefined ? endpoint : withCors(endpoint, cors))
-  const pathOfRoute = pathsOf(resolved)
-
-  const endpoints: Partial<Record<Route, Endpoint>> = {
-    token: withPageAccess(refreshEndpoint(tokens, { ...common, ...clientAuthentication, accessTokens, codes })),
-    revocation: withPageAccess(
-      revocationEndpoint(tokens, {
-        ...common,
-        ...clientAuthentication,
-        accessTokens: readable,
-        accessTokenEndsSession: resolved.accessTokenEndsSession,
-      }),
-    ),
-    introspection: introspectionEndpoint(tokens, { ...withoutDpop, ...clientAuthentication, accessTokens: readable }),
-  }
-  if (readable !== undefined)
-    endpoints.account = sessionsEndpointBy(policy, tokens, {
-      ...common,
-      clientCertificates,
-      sessionsScope: resolved.sessionsScope,
-      accessTokens: readable,
-    })
-  if (hasKeys(accessTokens)) endpoints.jwks = jwksEndpoint(accessTokens)
-  if (cookie !== undefined) {
-    endpoints.refresh = refreshEndpoint(tokens, { ...common, clients, accessTokens, cookie })
-    endpoints.logout = logoutEndpoint(tokens, { ...common, cookie })
-  }
-  if (resolved.authenticate !== undefined)
-    endpoints.login = loginEndpoint(tokens, {
-      ...common,
-      ...clientAuthentication,
-      accessTokens,
-      authenticate: resolved.authenticate,
-      accountName: resolved.accountName,
-      defaults: resolved.defaults,
-      cookie,
-    })
-  const urlOf = (route: Movable) => publicUrl.replace(/\/$/, '') + pathOfRoute(route)
-  const metadata = metadataOf({
-    issuer,
-    urls: {
-      authorization: authorizationEndpoint,
-      token: urlOf('token'),
-      revocation: urlOf('revocation'),
-      introspection: urlOf('introspection'),
-      jwks: endpoints.jwks === undefined ? undefined : urlOf('jwks'),
-    },
-    authenticatesByKey: mayHaveAuthMethod(clients, 'private_key_jwt'),
-    seesCertificates: clientCertificates !== undefined,
-    proofAlgorithms: proofChecker(dpop).algorithms,
-    scopes,
-  })
-
+  assertCodes(resolved)
+  const issuer = findIssuer(resolved)
+  const publicUrl = resolved.publicUrl ?? (issuer === undefined ? undefined : new URL(issuer).origin)
+  const shared: Shared = { ...resolved, issuer, publicUrl }
+  const pathOfRoute = (route: Movable) => resolved.paths?.[route] ?? resolved.basePath + DEFAULT_PATHS[route]
+  const endpoints = { ...ownEndpoints(tokens, shared), ...oauthEndpoints(tokens, shared) }
   const routes: AuthServer['routes'] = [
-    { route: 'metadata', paths: [metadataPathOf(issuer)], endpoint: published(() => metadata) },
+    ...metadataRoutes(shared, pathOfRoute),
     ...MOVABLE.flatMap((route) => {
       const endpoint = endpoints[route]
       const path = pathOfRoute(route)
-      const paths = route === 'account' ? OF_ACCOUNT.map((below) => path + below) : [path]
+      const paths = route === 'account' ? ACCOUNT_PATHS.map((below) => path + below) : [path]
       return endpoint === undefined ? [] : [{ route, paths, endpoint }]
     }),
   ]
-  demandDistinct(routes.flatMap(({ paths }) => paths))
-  const find: AuthServer['find'] = (request, mountPath = '') => {
-    const path = pathOf(request).replace(/\/$/, '')
-    const relative = pathsBelow(path, mountPath)
-    const isFound = ({ route, paths }: AuthServer['routes'][number]) =>
-      paths.some(
-        (wanted) => isAt(wanted, path) || (route !== 'metadata' && relative.some((each) => isAt(wanted, each))),
-      )
-    return routes.find(isFound)?.endpoint ?? null
-  }
+  assertDistinct(routes.flatMap(({ paths }) => paths))
+  const find: AuthServer['find'] = (request, mountPath = '') => findEndpoint(routes, request, mountPath)
   return {
     routes,
     find,
@@ -219,6 +164,100 @@ export function authServer(tokens: RefreshTokens, options: AuthServerOptions): A
       return endpoint === null ? error('not_found', { description: 'Nothing is served here.' }) : endpoint(request)
     },
   }
+}
+
+/** The options of a server, with what is derived from them. */
+interface Shared extends Omit<ResolvedOptions, 'issuer' | 'publicUrl'> {
+  readonly issuer: string | undefined
+  readonly publicUrl: string | undefined
+}
+
+type Endpoints = Partial<Record<Route, Endpoint>>
+
+function toEndpointOptions({ rateLimit, trustProxy, publicUrl, onError, now }: Shared) {
+  return { rateLimit, trustProxy, publicUrl, onError, now }
+}
+
+/** The endpoints for your own pages and apps, and the keys of access tokens. */
+function ownEndpoints(tokens: RefreshTokens, shared: Shared): Endpoints {
+  const { accessTokens, clients, cookie, dpop, authenticate, accountName, defaults, issuer } = shared
+  const { assertionAudiences, clientCertificates, sessionsScope } = shared
+  const common = { ...toEndpointOptions(shared), dpop }
+  const endpoints: Endpoints = {}
+  if (isReadable(accessTokens)) {
+    const policy = clientPolicy({ clients, ownClients: [cookie?.clientId, defaults.clientId] })
+    const guarding = { clientCertificates, sessionsScope, accessTokens }
+    endpoints.account = sessionsEndpointBy(policy, tokens, { ...common, ...guarding })
+  }
+  if (hasKeys(accessTokens)) endpoints.jwks = jwksEndpoint(accessTokens)
+  if (cookie !== undefined || authenticate !== undefined || clients === undefined) {
+    const { clientId } = defaults
+    endpoints.refresh = refreshEndpoint(tokens, { ...common, clients, accessTokens, cookie, clientId })
+  }
+  if (cookie !== undefined) endpoints.logout = logoutEndpoint(tokens, { ...common, cookie })
+  if (authenticate !== undefined) {
+    const authentication = { clients, issuer, assertionAudiences, clientCertificates }
+    const login = { accessTokens, authenticate, accountName, defaults, cookie }
+    endpoints.login = loginEndpoint(tokens, { ...common, ...authentication, ...login })
+  }
+  return endpoints
+}
+
+/** The endpoints of OAuth; none without registered clients. */
+function oauthEndpoints(tokens: RefreshTokens, shared: Shared): Endpoints {
+  const { accessTokens, clients, issuer, assertionAudiences, clientCertificates, codes, dpop, cors } = shared
+  if (clients === undefined) return {}
+  const common = {
+    ...toEndpointOptions(shared),
+    ...{ clients, issuer, assertionAudiences, clientCertificates },
+  }
+  const readable = isReadable(accessTokens) ? accessTokens : undefined
+  const { accessTokenEndsSession } = shared
+  const withPageAccess = (endpoint: Endpoint) => (cors === undefined ? endpoint : withCors(endpoint, cors))
+  return {
+    token: withPageAccess(tokenEndpoint(tokens, { ...common, accessTokens, codes, dpop })),
+    revocation: withPageAccess(
+      revocationEndpoint(tokens, { ...common, accessTokens: readable, accessTokenEndsSession, dpop }),
+    ),
+    introspection: introspectionEndpoint(tokens, { ...common, accessTokens: readable }),
+  }
+}
+
+/** The metadata of an OAuth server; none without registered clients. */
+function metadataRoutes(shared: Shared, pathOfRoute: (route: Movable) => string): AuthServer['routes'] {
+  const { issuer, clients, publicUrl, accessTokens, authorizationEndpoint, clientCertificates, dpop, scopes } = shared
+  if (clients === undefined || issuer === undefined || publicUrl === undefined) return []
+  const urlOf = (route: Movable) => publicUrl.replace(/\/$/, '') + pathOfRoute(route)
+  const metadata = metadataOf({
+    issuer,
+    urls: {
+      authorization: authorizationEndpoint,
+      token: urlOf('token'),
+      revocation: urlOf('revocation'),
+      introspection: urlOf('introspection'),
+      jwks: hasKeys(accessTokens) ? urlOf('jwks') : undefined,
+    },
+    authenticatesByKey: mayHaveAuthMethod(clients, 'private_key_jwt'),
+    seesCertificates: clientCertificates !== undefined,
+    proofAlgorithms: proofChecker(dpop).algorithms,
+    scopes,
+  })
+  return [{ route: 'metadata', paths: [metadataPathOf(issuer)], endpoint: published(() => metadata) }]
+}
+
+function findEndpoint(
+  routes: AuthServer['routes'],
+  request: Pick<PlainRequest, 'url'>,
+  mountPath: string,
+): Endpoint | null {
+  const path = pathOf(request).replace(/\/$/, '')
+  const relative = pathsBelow(path, mountPath)
+  const isFound = ({ route, paths }: AuthServer['routes'][number]) =>
+    paths.some(
+      (pattern) =>
+        matchesPath(pattern, path) || (route !== 'metadata' && relative.some((each) => matchesPath(pattern, each))),
+    )
+  return routes.find(isFound)?.endpoint ?? null
 }
 
 /**
@@ -236,24 +275,33 @@ function pathsBelow(path: string, mountPath: string): readonly string[] {
     .map((_, index) => ['', ...segments.slice(index + 1)].join('/'))
 }
 
-function isAt(path: string, asked: string): boolean {
-  const [wanted, given] = [path.split('/'), asked.split('/')]
-  const isSame = (segment: string, index: number) =>
+function matchesPath(pattern: string, path: string): boolean {
+  const [expected, given] = [pattern.split('/'), path.split('/')]
+  const matches = (segment: string, index: number) =>
     segment === given[index] || (segment === ':id' && given[index] !== '')
-  return wanted.length === given.length && wanted.every(isSame)
+  return expected.length === given.length && expected.every(matches)
 }
 
-function issuerOf({ issuer, accessTokens }: ResolvedOptions): string {
+/** Throws `ConfigurationError` if the authorization-code grant lacks one of its parts. */
+function assertCodes({ codes, authorizationEndpoint, clients }: ResolvedOptions): void {
+  if ((codes === undefined) !== (authorizationEndpoint === undefined))
+    throw new ConfigurationError('authorizationEndpoint', 'must be set if and only if codes is set')
+  if (codes !== undefined && clients === undefined)
+    throw new ConfigurationError('clients', 'must be set if codes is set; only registered clients can redeem a code')
+}
+
+/** Returns the issuer; undefined if nothing needs it. Throws `ConfigurationError` if it is missing, or is not that of the access tokens. */
+function findIssuer({ issuer, accessTokens, clients }: ResolvedOptions): string | undefined {
   const ofAccessTokens = isReadable(accessTokens) ? accessTokens.issuer : undefined
-  const named = issuer ?? ofAccessTokens
-  if (named === undefined)
+  const found = issuer ?? ofAccessTokens
+  if (found === undefined && clients !== undefined)
     throw new ConfigurationError('issuer', 'must be set if access tokens are issued by a function')
-  if (ofAccessTokens !== undefined && ofAccessTokens !== named)
+  if (ofAccessTokens !== undefined && ofAccessTokens !== found)
     throw new ConfigurationError(
       'issuer',
-      `must be the issuer of accessTokens, ${ofAccessTokens}, got ${named}; omit it`,
+      `must be the issuer of accessTokens, ${ofAccessTokens}, got ${String(found)}; omit it`,
     )
-  return named
+  return found
 }
 
 function isReadable(accessTokens: AccessTokenOption): accessTokens is AccessTokens {
@@ -264,11 +312,7 @@ function hasKeys(accessTokens: AccessTokenOption): accessTokens is JwtAccessToke
   return 'jwks' in accessTokens && typeof accessTokens.jwks === 'function'
 }
 
-function pathsOf({ basePath, paths }: ResolvedOptions): (route: Movable) => string {
-  return (route) => paths?.[route] ?? basePath + USUAL_PATHS[route]
-}
-
-function demandDistinct(paths: readonly string[]): void {
-  const twice = paths.find((path, index) => paths.indexOf(path) !== index)
-  if (twice !== undefined) throw new ConfigurationError('paths', `has ${twice} twice`)
+function assertDistinct(paths: readonly string[]): void {
+  const repeated = paths.find((path, index) => paths.indexOf(path) !== index)
+  if (repeated !== undefined) throw new ConfigurationError('paths', `must differ, got ${repeated} twice`)
 }

@@ -10,14 +10,19 @@ export type Text =
   | { readonly ok: true; readonly parsed: unknown }
   | { readonly ok: false; readonly response: PlainResponse }
 
+/** Returns the media type of a request in lower case, without parameters; null if the header is missing or repeated. */
+export function mediaTypeOf(request: PlainRequest): string | null {
+  return soleHeader(request, 'content-type')?.split(';')[0]?.trim().toLowerCase() ?? null
+}
+
 /** Rejects a request whose media type is another, or whose charset is not UTF-8; null for the right one. */
 export function rejectOtherMediaType(request: PlainRequest, expected: string): PlainResponse | null {
   const values = request.headers['content-type'] ?? []
   const [value, repeated] = values
   if (value === undefined) return invalidRequest(`Content-Type is missing; send ${expected}.`)
   if (repeated !== undefined) return invalidRequest('Content-Type is repeated.')
-  const [essence, ...parameters] = value.split(';').map((part) => part.trim().toLowerCase())
-  if (essence !== expected) return invalidRequest(`Content-Type must be ${expected}.`)
+  const [, ...parameters] = value.split(';').map((part) => part.trim().toLowerCase())
+  if (mediaTypeOf(request) !== expected) return invalidRequest(`Content-Type must be ${expected}.`)
   const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length)
   const isUtf8 = charset === undefined || /^"?utf-?8"?$/.test(charset)
   return isUtf8 ? null : invalidRequest('The charset of the Content-Type must be UTF-8.')

@@ -32,7 +32,7 @@ const cookieOptions = declareOptions({
   /** Exact origins in addition to the server's own whose pages may refresh and log out: `https://app.example`, `capacitor://localhost`. */
   allowedOrigins: withDefault(listOf(origin()), []),
   /** True for apps in frames of other sites: `SameSite=None; Partitioned` instead of `SameSite=Strict`. */
-  embedded: withDefault(boolean(), false),
+  crossSite: withDefault(boolean(), false),
   /**
    * The cookie in which your previous system stores its refresh token: its name, or also its path and domain. It is used if the browser
    * has no cookie of Baton and `accept` of `createRefreshTokens` accepts the token; tokens of Baton are never accepted there. Every
@@ -70,7 +70,7 @@ export interface CookieCarrier {
   readonly allowedOrigins: ReadonlySet<string>
   /**
    * The distinct values of the cookie, in the order sent, and after them those of the legacy cookie. A browser may hold more than one:
-   * after `embedded` has been changed it has a partitioned and an unpartitioned cookie, and without TLS or in a legacy cookie there may
+   * after `crossSite` has been changed it has a partitioned and an unpartitioned cookie, and without TLS or in a legacy cookie there may
    * be one for each path or domain.
    */
   read(request: PlainRequest, transport: Transport): readonly CarriedToken[]
@@ -95,7 +95,7 @@ export function cookieCarrier({
   name,
   clientId,
   allowedOrigins,
-  embedded,
+  crossSite,
   legacyCookie: legacyOptions,
 }: ResolvedCookieOptions): CookieCarrier {
   const legacy = legacyOptions === undefined ? null : legacyCookie(legacyOptions, [name, `__Host-${name}`])
@@ -108,12 +108,12 @@ export function cookieCarrier({
     const attributes = { path: '/', httpOnly: true, secure, sameSite, partitioned: isPartitioned, maxAge } as const
     return ['set-cookie', stringifySetCookie({ name: nameFor(transport), value, ...attributes })]
   }
-  /** The variant in use, and the one that a browser may still hold from before `embedded` was changed. */
+  /** The variant in use, and the one that a browser may still hold from before `crossSite` was changed. */
   const variantsOf = (transport: Transport): readonly [current: Variant, ...others: Variant[]] => {
     if (transport.scheme !== 'https') return [{ transport, isPartitioned: false }]
     return [
-      { transport, isPartitioned: embedded },
-      { transport, isPartitioned: !embedded },
+      { transport, isPartitioned: crossSite },
+      { transport, isPartitioned: !crossSite },
     ]
   }
   /** The current variant comes last: a browser without partitions has only one cookie, and the last header decides. */

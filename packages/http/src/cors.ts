@@ -24,7 +24,7 @@ const PREFLIGHT_SECONDS = '600'
  *
  * @example
  * ```ts
- * const token = withCors(refreshEndpoint(tokens, { accessTokens, clients }), { origins: ['https://spa.example'] })
+ * const token = withCors(tokenEndpoint(tokens, { accessTokens, clients }), { origins: ['https://spa.example'] })
  * ```
  */
 export function withCors(endpoint: Endpoint, options: CorsOptions): Endpoint {

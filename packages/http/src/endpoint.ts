@@ -70,7 +70,7 @@ export function endpoint(definition: EndpointDefinition): Endpoint {
       const counted = await limits.countRequest(transport.address, acceptsProof ? 'atOnce' : 'inTurn')
       const response = await respond(request, transport, counted).finally(() => counted.settle())
       // A response of 429 names the limit that is used up.
-      if (!limits.announces || response.status === 429) return response
+      if (!limits.standardHeaders || response.status === 429) return response
       return { ...response, headers: [...response.headers, ...rateLimitFields(counted.standing())] }
     } catch (failure) {
       report(failure, onError)

@@ -35,18 +35,20 @@ export type ReadForm =
 
 /**
  * Reads an application/x-www-form-urlencoded body: flat, bounded, strict about UTF-8 and percent signs. Also takes what a body
- * parser in front of us has left, as long as its values are strings.
+ * parser in front of us has left, as long as its values are strings. `ownParameters` are further parameters that are read and must
+ * not be repeated.
  */
-export async function readForm(request: PlainRequest): Promise<ReadForm> {
+export async function readForm(request: PlainRequest, ownParameters: readonly string[] = []): Promise<ReadForm> {
   const rejected = rejectOtherMediaType(request, 'application/x-www-form-urlencoded')
   if (rejected !== null) return { ok: false, response: rejected }
   const body = await readText(request)
   if (!body.ok) return body
-  return 'text' in body ? parseForm(body.text) : adoptForm(body.parsed)
+  const single = ownParameters.length === 0 ? ONCE : new Set([...ONCE, ...ownParameters])
+  return 'text' in body ? parseForm(body.text, single) : adoptForm(body.parsed, single)
 }
 
 /** Parses the text of a form. Pure, and total. */
-export function parseForm(text: string): ReadForm {
+export function parseForm(text: string, single: ReadonlySet<string> = ONCE): ReadForm {
   const parts = text.split('&')
   const count = parts.length > MOST_PARAMETERS ? parts.filter((part) => part !== '').length : parts.length
   if (count > MOST_PARAMETERS) return refuse(TOO_MANY)
@@ -59,7 +61,7 @@ export function parseForm(text: string): ReadForm {
     if (name === null || value === null) return badlyEncoded()
     add(values, name, value)
   }
-  return checked(values)
+  return checked(values, single)
 }
 
 /** Decodes one name or value of a form; null where the encoding is broken or it holds a NUL. */
@@ -74,7 +76,7 @@ export function decodeComponent(text: string): string | null {
 }
 
 /** Takes over a form that a body parser has read. Anything but strings and lists of strings is no form, whoever parsed it. */
-function adoptForm(parsed: unknown): ReadForm {
+function adoptForm(parsed: unknown, single: ReadonlySet<string>): ReadForm {
   const entries = entriesOf(parsed ?? {})
   if (entries === null) return refuse('The body is not a form.')
   const values = new Map<string, string[]>()
@@ -83,7 +85,7 @@ function adoptForm(parsed: unknown): ReadForm {
   for (const [name, value] of entries) {
     const items = listOf(value) ?? [value]
     count += items.length
-    if ((!ONCE.has(name) && !REPEATABLE.has(name)) || isUnpacked(value)) continue
+    if ((!single.has(name) && !REPEATABLE.has(name)) || isUnpacked(value)) continue
     for (const item of items) {
       // A parser that is less strict than ours has put U+FFFD where the bytes were not UTF-8.
       if (typeof item !== 'string' || /[\0\ufffd]/.test(item)) return badlyEncoded()
@@ -92,7 +94,7 @@ function adoptForm(parsed: unknown): ReadForm {
     }
   }
   if (count > MOST_PARAMETERS) return refuse(TOO_MANY)
-  return length > MOST_BODY_BYTES ? { ok: false, response: tooLarge() } : checked(values)
+  return length > MOST_BODY_BYTES ? { ok: false, response: tooLarge() } : checked(values, single)
 }
 
 /** What a parser with a taste for structure has made of `name[]=x` or `name[a]=x`: to us, other parameters than `name`. */
@@ -108,9 +110,9 @@ function listOf(value: unknown): readonly unknown[] | null {
   return entries?.[0]?.[0] === '0' ? entries.map(([, item]) => item) : null
 }
 
-function checked(values: ReadonlyMap<string, readonly string[]>): ReadForm {
+function checked(values: ReadonlyMap<string, readonly string[]>, single: ReadonlySet<string>): ReadForm {
   for (const [name, { length }] of values) {
-    if (length > 1 && ONCE.has(name)) return refuse(`The parameter ${name} is repeated.`)
+    if (length > 1 && single.has(name)) return refuse(`The parameter ${name} is repeated.`)
   }
   return {
     ok: true,

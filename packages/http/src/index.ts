@@ -52,9 +52,9 @@ export {
   writeNodeResponse,
 } from './node.js'
 export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './web.js'
-export { BadInput, loginEndpoint, type LoginOptions, type SignIn } from './endpoints/login.js'
+export { loginEndpoint, type LoginOptions, LoginRequestError, type SignIn } from './endpoints/login.js'
 export { requestCounter, type RequestCounterOptions } from './endpoint.js'
-export { pageGuard } from './page-guard.js'
+export { csrfGuard } from './csrf-guard.js'
 export { readJson, type ReadJson } from './json.js'
 export { sessionsEndpoint, type SessionsOptions } from './endpoints/sessions.js'
 export {
@@ -69,8 +69,8 @@ export type { DpopOptions } from './proof-of-possession/dpop/proof-checker.js'
 export type { NonceOptions } from './proof-of-possession/dpop/nonces.js'
 export type { ProofAlgorithm } from './proof-of-possession/dpop/proof.js'
 export { hashClientSecret, type SecretHash } from './clients/secret.js'
-export type { CookieRefreshOptions } from './endpoints/cookie-refresh.js'
-export { refreshEndpoint, type RefreshOptions, type TokenEndpointOptions } from './endpoints/token.js'
+export { refreshEndpoint, type RefreshOptions } from './endpoints/refresh.js'
+export { tokenEndpoint, type TokenEndpointOptions } from './endpoints/token.js'
 export { revocationEndpoint, type RevocationOptions } from './endpoints/revocation.js'
 export { introspectionEndpoint, type IntrospectionOptions } from './endpoints/introspection.js'
 export { jwksEndpoint } from './endpoints/jwks.js'
@@ -86,6 +86,7 @@ export {
   type RefreshHandlerFactory,
   type RevocationHandlerFactory,
   type SessionsHandlerFactory,
+  type TokenHandlerFactory,
 } from './adapter.js'
 export { type AuthServer, authServer, type AuthServerOptions, type Route } from './auth-server.js'
 export { type CorsOptions, withCors } from './cors.js'

@@ -6,12 +6,20 @@ export type ReadJson =
   | { readonly ok: true; readonly members: ReadonlyMap<string, unknown> }
   | { readonly ok: false; readonly response: PlainResponse }
 
-/** Reads a bounded JSON object, also one that a body parser has already parsed. The values are whatever came. */
-export async function readJson(request: PlainRequest): Promise<ReadJson> {
+/**
+ * Reads a bounded JSON object, also one that a body parser has already parsed. The values are not checked. `acceptsEmpty`: an empty
+ * body counts as an empty object.
+ */
+export async function readJson(
+  request: PlainRequest,
+  { acceptsEmpty = false }: { readonly acceptsEmpty?: boolean } = {},
+): Promise<ReadJson> {
   const rejected = rejectOtherMediaType(request, 'application/json')
   if (rejected !== null) return { ok: false, response: rejected }
   const body = await readText(request)
   if (!body.ok) return body
+  const isEmpty = 'text' in body ? body.text.trim() === '' : body.parsed === undefined
+  if (acceptsEmpty && isEmpty) return { ok: true, members: new Map() }
   const entries = entriesOf('text' in body ? parse(body.text) : body.parsed)
   return entries === null ? refuse('The body is not a JSON object.') : { ok: true, members: new Map(entries) }
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Client, type ClientKey, refreshEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
+import { type Client, type ClientKey, tokenEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
 import { createProver } from './dpop/prover.js'
 import { basic, CB_SECRET, expectError, legibleAccessTokens, post, type RequestPatch, START, world } from './wire.js'
 
@@ -34,7 +34,7 @@ function stage(more: Record<string, unknown> = {}, client: Partial<StaticClient>
   ]
   const here = world()
   const options = { rateLimit: false, now: () => here.clock.now, clients, issuer: ISSUER, ...more } as const
-  const token = refreshEndpoint(here.tokens, { accessTokens: legibleAccessTokens(), ...options })
+  const token = tokenEndpoint(here.tokens, { accessTokens: legibleAccessTokens(), ...options })
   const revoke = revocationEndpoint(here.tokens, options)
   const send = async (parameters: Record<string, string>, patch: RequestPatch = {}) => {
     const refresh_token = await here.issue({ clientId: 'cj' })

@@ -1,6 +1,6 @@
 import { OperationalError, ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
-import { type Client, hashClientSecret, refreshEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
+import { type Client, hashClientSecret, tokenEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
 import { parseBasic } from '../src/clients/credentials.js'
 import { isSecretOf } from '../src/clients/secret.js'
 import {
@@ -179,7 +179,7 @@ describe('C: clients', () => {
     const registered: { current: Client } = { current: { clientId: 'cb', secretHashes: [hashClientSecret(old)] } }
     const { tokens, issue } = world()
     const clients = { find: async () => registered.current }
-    const token = refreshEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false })
+    const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false })
     const status = async (client_secret: string) => {
       const refresh_token = await issue({ clientId: 'cb' })
       return (await post(token, { grant_type: 'refresh_token', refresh_token, client_id: 'cb', client_secret })).status
@@ -230,7 +230,7 @@ describe('registries', () => {
   test('a registry that answers another client, as databases without case do, has answered none', async () => {
     const { tokens, issue } = world()
     const clients = { find: async () => ({ clientId: 'pub' }) }
-    const token = refreshEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false })
+    const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false })
     expectError(await refreshWith(token, await issue(), { client_id: 'PUB' }), 400, 'invalid_client')
   })
 
@@ -239,7 +239,7 @@ describe('registries', () => {
     const errors: unknown[] = []
     const clients = { find: async () => ({ clientId: 'cb', secretHashes: [CB_SECRET] }) }
     const onError = (error: unknown) => errors.push(error)
-    const token = refreshEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false, onError })
+    const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false, onError })
     const rt0 = await issue({ clientId: 'cb' })
     const answer = await refreshWith(token, rt0, { client_id: 'cb', client_secret: CB_SECRET })
     expectError(answer, 500, 'server_error')
@@ -256,7 +256,7 @@ describe('registries', () => {
       },
     }
     const { tokens } = world()
-    const token = refreshEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false })
+    const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false })
     await refreshWith(token, 'x', { client_id: 'x'.repeat(1025) })
     const value = { grant_type: 'refresh_token', refresh_token: 'x', client_id: '\ud800' }
     expectError(await post(token, '', { body: { kind: 'parsed', value } }), 400, 'invalid_client')

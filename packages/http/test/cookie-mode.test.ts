@@ -147,8 +147,8 @@ describe('H-03: the cookie', () => {
     expect(attributes(answer)).toEqual(['HttpOnly', 'Max-Age=2592000', 'Path=/', 'SameSite=Strict', 'Secure'])
   })
 
-  test('H-03 embedded apps get a partitioned one', async () => {
-    const { refreshCookie, issue } = cookieWorld({ cookie: { embedded: true, name: 'sess' } })
+  test('H-03 apps in frames of other sites get a partitioned cookie', async () => {
+    const { refreshCookie, issue } = cookieWorld({ cookie: { crossSite: true, name: 'sess' } })
     const rt0 = await issue()
     const answer = await send(refreshCookie, fromPage(null, { headers: { cookie: `__Host-sess=${rt0}` } }))
     expect(answer.header('set-cookie')).toMatch(/^__Host-sess=brt_/)
@@ -163,7 +163,7 @@ describe('H-03: the cookie', () => {
   })
 
   test('H-03 on loopback without TLS it has neither prefix nor Secure', async () => {
-    const { refreshCookie, issue } = cookieWorld({ cookie: { embedded: true } })
+    const { refreshCookie, issue } = cookieWorld({ cookie: { crossSite: true } })
     const local: RequestPatch = { encrypted: false, remoteAddress: '127.0.0.1' }
     const headers = { cookie: `baton=${await issue()}`, host: 'localhost:3000' }
     const answer = await send(refreshCookie, fromPage(null, { ...local, headers }))

@@ -22,7 +22,7 @@ interface Reply {
   readonly sid?: string
 }
 
-/** A server over TLS whose option `embedded` can be changed, and a page of it in Chromium. */
+/** A server over TLS whose option `crossSite` can be changed, and a page of it in Chromium. */
 async function open() {
   const app = createApp({ now: Date.now })
   const { tokens, accessTokens } = app
@@ -33,13 +33,13 @@ async function open() {
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const origin = `https://localhost:${String(port)}`
-  const serverOf = (embedded: boolean) =>
+  const serverOf = (crossSite: boolean) =>
     toNodeHandler(
       authServer(tokens, {
         accessTokens,
         clients: [],
         publicUrl: origin,
-        cookie: { embedded },
+        cookie: { crossSite },
         authenticate: async () => ({ subject: 'alice' }),
         rateLimit: false,
       }).endpoint,
@@ -57,8 +57,8 @@ async function open() {
   await page.goto(origin)
   return {
     tokens,
-    async ask(action: 'login' | 'refresh' | 'logout', embedded: boolean): Promise<Reply> {
-      mode = embedded
+    async ask(action: 'login' | 'refresh' | 'logout', crossSite: boolean): Promise<Reply> {
+      mode = crossSite
       const headers = { 'X-Baton': '1', 'Content-Type': 'application/json' }
       const body = action === 'login' ? '{}' : null
       return page.evaluate(
@@ -89,11 +89,11 @@ async function open() {
   }
 }
 
-test('Chromium keeps one session cookie while the option embedded is switched on and off', async () => {
+test('Chromium keeps one session cookie while the option crossSite is switched on and off', async () => {
   const site = await open()
   const { sid } = await site.ask('login', false)
-  for (const embedded of [false, true, true, false, true]) {
-    expect(await site.ask('refresh', embedded)).toEqual({ status: 200, sid })
+  for (const crossSite of [false, true, true, false, true]) {
+    expect(await site.ask('refresh', crossSite)).toEqual({ status: 200, sid })
     expect(await site.cookies()).toHaveLength(1)
   }
   expect((await site.ask('login', false)).status).toBe(200)

@@ -49,13 +49,13 @@ type Browser = ReturnType<typeof browser>
 type Mode = 'embedded' | 'not embedded'
 const MODES: readonly Mode[] = ['embedded', 'not embedded']
 
-/** Servers over one store that differ in the option `embedded`, and a page in a browser that visits them in turn. */
+/** Servers over one store that differ in the option `crossSite`, and a page in a browser that visits them in turn. */
 function visitor(client: Browser = browser(), { topLevel = ORIGIN, allowed = [ORIGIN] } = {}) {
   const here = world()
   const { tokens, clock, families } = here
   const shared = { accessTokens: legibleAccessTokens(), rateLimit: false, now: () => clock.now } as const
   const serverOf = (mode: Mode) => {
-    const cookie = { embedded: mode === 'embedded', allowedOrigins: allowed }
+    const cookie = { crossSite: mode === 'embedded', allowedOrigins: allowed }
     const { accessTokens: _none, ...plain } = shared
     return {
       login: loginEndpoint(tokens, { ...shared, cookie, authenticate: async () => ({ subject: 'alice' }) }),

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@baton/core'
 import { describe, expect, test, vi } from 'vitest'
-import { type Endpoint, logoutEndpoint, refreshEndpoint, revocationEndpoint } from '../src/index.js'
+import { type Endpoint, logoutEndpoint, refreshEndpoint, tokenEndpoint, revocationEndpoint } from '../src/index.js'
 import {
   CLIENTS,
   DAY,
@@ -78,15 +78,11 @@ describe('construction', () => {
   const clients = CLIENTS
 
   test.each<[string, () => unknown, string]>([
-    ['neither clients nor cookie', () => refreshEndpoint(tokens, { accessTokens } as never), 'clients'],
-    ['codes of a cookie', () => refreshEndpoint(tokens, { accessTokens, cookie: true, codes: {} } as never), 'codes'],
-    ['no access token', () => refreshEndpoint(tokens, { clients } as never), 'accessTokens'],
-    ['a string for it', () => refreshEndpoint(tokens, { clients, accessTokens: 'x' as never }), 'accessTokens'],
-    [
-      'a misspelt option',
-      () => refreshEndpoint(tokens, { accessTokens, clients, trustproxy: 1 } as never),
-      'trustproxy',
-    ],
+    ['a token endpoint without clients', () => tokenEndpoint(tokens, { accessTokens } as never), 'clients'],
+    ['codes at the refresh endpoint', () => refreshEndpoint(tokens, { accessTokens, codes: {} } as never), 'codes'],
+    ['no access token', () => tokenEndpoint(tokens, { clients } as never), 'accessTokens'],
+    ['a string for it', () => tokenEndpoint(tokens, { clients, accessTokens: 'x' as never }), 'accessTokens'],
+    ['a misspelt option', () => tokenEndpoint(tokens, { accessTokens, clients, trustproxy: 1 } as never), 'trustproxy'],
     ['another endpoint’s', () => logoutEndpoint(tokens, { cookie: true, clients } as never), 'clients'],
     ['no clients', () => revocationEndpoint(tokens, {} as never), 'clients'],
   ])('%s is misuse', (_name, make, option) => {
@@ -97,7 +93,7 @@ describe('construction', () => {
   test('an access token that lives as long as an idle family is misuse', () => {
     const make = (lifetimeSeconds: number, policy: object) => () => {
       const { tokens } = world({ core: { policy }, accessTokens: legibleAccessTokens(1) })
-      return refreshEndpoint(tokens, { clients, accessTokens: legibleAccessTokens(lifetimeSeconds) })
+      return tokenEndpoint(tokens, { clients, accessTokens: legibleAccessTokens(lifetimeSeconds) })
     }
     expect(make(900, { idleSeconds: 900 })).toThrow(/below policy\.idleSeconds, which is 900/)
     expect(make(899, { idleSeconds: 900 })).not.toThrow()
@@ -106,8 +102,8 @@ describe('construction', () => {
   })
 
   test('undefined options count as left out', () => {
-    const options = { accessTokens, clients, cookie: undefined, trustProxy: undefined, rateLimit: undefined } as never
-    expect(() => refreshEndpoint(tokens, options)).not.toThrow()
+    const options = { accessTokens, clients, codes: undefined, trustProxy: undefined, rateLimit: undefined }
+    expect(() => tokenEndpoint(tokens, options)).not.toThrow()
   })
 })
 
@@ -116,7 +112,7 @@ describe('errors that nobody listens to', () => {
     const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     try {
       const { tokens, issue, state } = world()
-      const token = refreshEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients: CLIENTS, rateLimit: false })
+      const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients: CLIENTS, rateLimit: false })
       const rt0 = await issue()
       state.isDown = true
       expectError(await refreshWith(token, rt0), 503, 'temporarily_unavailable')
@@ -130,7 +126,7 @@ describe('errors that nobody listens to', () => {
 describe('clocks', () => {
   test('one clock decides what an answer says: the endpoint’s', async () => {
     const { tokens, issue, clock } = world()
-    const token = refreshEndpoint(tokens, {
+    const token = tokenEndpoint(tokens, {
       accessTokens: legibleAccessTokens(),
       clients: CLIENTS,
       rateLimit: false,

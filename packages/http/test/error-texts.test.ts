@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
-import { accessTokenGuard, loginEndpoint, pageGuard, sessionsEndpoint } from '../src/index.js'
+import { accessTokenGuard, loginEndpoint, csrfGuard, sessionsEndpoint } from '../src/index.js'
 import { createApp } from './app.js'
 import {
   basic,
@@ -45,7 +45,7 @@ describe('plain http', () => {
 
   test('has the same text at the guard for pages', () => {
     const headers = { 'x-forwarded-proto': 'http' }
-    const rejected = pageGuard({ trustProxy: 1 })(request({ encrypted: false, headers }))
+    const rejected = csrfGuard({ trustProxy: 1 })(request({ encrypted: false, headers }))
     expect(rejected?.body).toContain('By X-Forwarded-Proto, the client did not')
   })
 })

@@ -1,6 +1,6 @@
 import { isSameResource, parseScope } from '@baton/core'
 import { expect, test } from 'vitest'
-import { accessTokenGuard, introspectionEndpoint, refreshEndpoint } from '../src/index.js'
+import { accessTokenGuard, introspectionEndpoint, tokenEndpoint } from '../src/index.js'
 import { urisIn } from '../src/proof-of-possession/mtls/certificate.js'
 import { parseBasic } from '../src/clients/credentials.js'
 import { normalTarget } from '../src/proof-of-possession/dpop/target.js'
@@ -45,7 +45,7 @@ const app = createApp()
 const guard = accessTokenGuard({ accessTokens: app.accessTokens, now: () => app.clock.now, trustProxy: 1 })
 const certificates = { clientCertificates: { header: 'x-cert', verified: { header: 'x-verified', value: 'yes' } } }
 const clients = [{ clientId: 'c', tlsClientAuthSubjectDn: 'CN=c' }, { clientId: 'pub' }]
-const byCertificate = refreshEndpoint(app.tokens, {
+const byCertificate = tokenEndpoint(app.tokens, {
   ...{ ...app.shared, ...certificates, clients, accessTokens: app.accessTokens, trustProxy: 1 },
 })
 const introspection = introspectionEndpoint(app.tokens, {

@@ -10,7 +10,7 @@ import {
   deriveSigningKey,
   jwtAccessTokens,
   type PlainRequest,
-  refreshEndpoint,
+  tokenEndpoint,
   sessionsEndpoint,
   type StaticClient,
   toNodeHandler,
@@ -60,9 +60,7 @@ function stage(clientCertificates: unknown = 'tls', more: object = {}, clients: 
   const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [deriveSigningKey(SECRET)] })
   const codes = authorizationCodes(here.tokens, { issuer: ISSUER, secrets: [CODE_SECRET] })
   const options = { rateLimit: false, now: () => here.clock.now, clients, issuer: ISSUER, ...more, clientCertificates }
-  const token = refreshEndpoint(here.tokens, { accessTokens, codes, ...options } as Parameters<
-    typeof refreshEndpoint
-  >[1])
+  const token = tokenEndpoint(here.tokens, { accessTokens, codes, ...options } as Parameters<typeof tokenEndpoint>[1])
   const guard = accessTokenGuard({ accessTokens, now: () => here.clock.now, clientCertificates: 'tls' })
   const refresh = async (clientId: string, patch: RequestPatch, parameters: Record<string, string> = {}) => {
     const refresh_token = parameters['refresh_token'] ?? (await here.issue({ clientId }))
@@ -301,7 +299,7 @@ describe('behind a proxy', () => {
   ])('rejects a client with a certificate if there is no source of certificates: %o', (client) => {
     const { tokens } = world()
     const accessTokens = legibleAccessTokens()
-    expect(() => refreshEndpoint(tokens, { accessTokens, clients: [client] })).toThrow(
+    expect(() => tokenEndpoint(tokens, { accessTokens, clients: [client] })).toThrow(
       /^option "clientCertificates" is missing/,
     )
   })

@@ -8,7 +8,7 @@ import {
   loginEndpoint,
   type PlainRequest,
   readNodeRequest,
-  refreshEndpoint,
+  tokenEndpoint,
   toNodeHandler,
   writeNodeResponse,
 } from '../src/index.js'
@@ -286,9 +286,7 @@ describe('the body', () => {
   ])('%s is a mistake of the app, which is told, and signs nobody out', async (_, mistake) => {
     const app = createApp()
     const { errors, shared, accessTokens } = app
-    const handle = toNodeHandler(
-      refreshEndpoint(app.tokens, { ...shared, accessTokens, clients: [{ clientId: 'web' }] }),
-    )
+    const handle = toNodeHandler(tokenEndpoint(app.tokens, { ...shared, accessTokens, clients: [{ clientId: 'web' }] }))
     const { url } = await serve((request, response) => {
       mistake(request, () => handle(request, response))
     })

@@ -8,15 +8,15 @@ import { authorizationCodes, codesOptions } from '../src/codes/authorization-cod
 import { authServer, authServerOptions } from '../src/auth-server.js'
 import { corsOptions, withCors } from '../src/cors.js'
 import { requestCounter, requestCounterOptions } from '../src/endpoint.js'
-import { cookieRefreshEndpoint, cookieRefreshOptions } from '../src/endpoints/cookie-refresh.js'
+import { refreshEndpoint, refreshOptions } from '../src/endpoints/refresh.js'
 import { introspectionEndpoint, introspectionOptions } from '../src/endpoints/introspection.js'
 import { loginEndpoint, loginOptions } from '../src/endpoints/login.js'
 import { logoutEndpoint, logoutOptions } from '../src/endpoints/logout.js'
 import { revocationEndpoint, revocationOptions } from '../src/endpoints/revocation.js'
 import { sessionsEndpoint, sessionsOptions } from '../src/endpoints/sessions.js'
-import { refreshEndpoint, tokenOptions } from '../src/endpoints/token.js'
+import { tokenEndpoint, tokenOptions } from '../src/endpoints/token.js'
 import { transportOptions } from '../src/options.js'
-import { pageGuard } from '../src/page-guard.js'
+import { csrfGuard } from '../src/csrf-guard.js'
 import { rateLimits, rateLimitsOptions } from '../src/rate-limits/rate-limits.js'
 import { AS, CLIENTS, CODE_SECRET, legibleAccessTokens, world } from './wire.js'
 
@@ -34,18 +34,18 @@ interface PublicFunction {
 const FUNCTIONS: Readonly<Record<string, PublicFunction>> = {
   authServer: {
     declared: authServerOptions,
-    valid: { accessTokens, clients: CLIENTS },
+    valid: { accessTokens },
     call: (options) => authServer(tokens, options),
   },
-  refreshEndpoint: {
+  tokenEndpoint: {
     declared: tokenOptions,
     valid: { accessTokens, clients: CLIENTS },
-    call: (options) => refreshEndpoint(tokens, options),
+    call: (options) => tokenEndpoint(tokens, options),
   },
-  'refreshEndpoint with a cookie': {
-    declared: cookieRefreshOptions,
-    valid: { accessTokens, cookie: true },
-    call: (options) => cookieRefreshEndpoint(tokens, options),
+  refreshEndpoint: {
+    declared: refreshOptions,
+    valid: { accessTokens },
+    call: (options) => refreshEndpoint(tokens, options),
   },
   revocationEndpoint: {
     declared: revocationOptions,
@@ -98,7 +98,7 @@ const FUNCTIONS: Readonly<Record<string, PublicFunction>> = {
     valid: {},
     call: (options) => requestCounter(tokens, options),
   },
-  pageGuard: { declared: transportOptions, valid: {}, call: (options) => pageGuard(options) },
+  csrfGuard: { declared: transportOptions, valid: {}, call: (options) => csrfGuard(options) },
   withCors: {
     declared: corsOptions,
     valid: { origins: [] },

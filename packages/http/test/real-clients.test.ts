@@ -14,7 +14,7 @@ import {
   introspectionEndpoint,
   jwksEndpoint,
   jwtAccessTokens,
-  refreshEndpoint,
+  tokenEndpoint,
   revocationEndpoint,
   type StaticClient,
   toNodeHandler,
@@ -51,7 +51,7 @@ async function start() {
   const common = { clients, issuer, rateLimit: false, ...behindProxy } as const
   const guard = accessTokenGuard({ accessTokens, checkSession: tokens, dpop, ...behindProxy })
   const endpoints: Record<string, Endpoint> = {
-    '/token': refreshEndpoint(tokens, { accessTokens, codes, dpop, ...common }),
+    '/token': tokenEndpoint(tokens, { accessTokens, codes, dpop, ...common }),
     '/revoke': revocationEndpoint(tokens, { accessTokens, ...common }),
     '/introspect': introspectionEndpoint(tokens, { accessTokens, ...common }),
     '/jwks': jwksEndpoint(accessTokens),

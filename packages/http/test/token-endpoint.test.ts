@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { jwtAccessTokens, generateSigningKey, refreshEndpoint } from '../src/index.js'
+import { jwtAccessTokens, generateSigningKey, tokenEndpoint } from '../src/index.js'
 import {
   basic,
   CB_SECRET,
@@ -406,7 +406,7 @@ describe('E: errors', () => {
     const rt0 = await issue()
     const clients = { find: () => Promise.reject(new Error('database is gone')) }
     const onError = (error: unknown) => errors.push(error)
-    const token = refreshEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false, onError })
+    const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false, onError })
     expectError(await refreshWith(token, rt0), 503, 'temporarily_unavailable')
     expectError(await refreshWith(token, rt0, { client_secret: 'x' }), 503, 'temporarily_unavailable')
     expect(errors).toHaveLength(2)

@@ -1,7 +1,7 @@
 import { ConfigurationError } from '@baton/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { logoutEndpoint, refreshEndpoint, revocationEndpoint } from '../src/index.js'
+import { logoutEndpoint, tokenEndpoint, revocationEndpoint } from '../src/index.js'
 import { toNetwork } from '../src/ip-address.js'
 import { transportReader, urlOf } from '../src/transport.js'
 import {
@@ -101,7 +101,7 @@ describe('proxies', () => {
     const { tokens } = world()
     const accessTokens = legibleAccessTokens()
     for (const trustProxy of [true, -1, 1.5, '1', NaN] as never[]) {
-      expect(() => refreshEndpoint(tokens, { accessTokens, clients: CLIENTS, trustProxy })).toThrow(ConfigurationError)
+      expect(() => tokenEndpoint(tokens, { accessTokens, clients: CLIENTS, trustProxy })).toThrow(ConfigurationError)
       expect(() => logoutEndpoint(tokens, { cookie: true, trustProxy })).toThrow(ConfigurationError)
       expect(() => revocationEndpoint(tokens, { clients: CLIENTS, trustProxy })).toThrow(ConfigurationError)
     }

@@ -12,6 +12,7 @@ import {
   type PlainRequest,
   type PlainResponse,
   refreshEndpoint,
+  tokenEndpoint,
   revocationEndpoint,
   type StaticClient,
 } from '../src/index.js'
@@ -145,7 +146,7 @@ export function world({
     issue,
     advance: (ms: number) => (clock.now += ms),
     codes,
-    token: refreshEndpoint(tokens, { accessTokens, clients, codes, ...options }),
+    token: tokenEndpoint(tokens, { accessTokens, clients, codes, ...options }),
     revoke: revocationEndpoint(tokens, { clients, ...options }),
     refreshCookie: refreshEndpoint(tokens, { accessTokens, cookie, ...options }),
     logout: logoutEndpoint(tokens, { cookie, ...options }),

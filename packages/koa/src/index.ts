@@ -24,6 +24,7 @@ declare module 'koa' {
 export const {
   authHandler,
   refreshHandler,
+  tokenHandler,
   revocationHandler,
   introspectionHandler,
   jwksHandler,

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createRefreshTokens, type RefreshEvent, type TokenStore } from '@baton/core'
 import { handler } from '@baton/express'
-import { deriveSigningKey, jwtAccessTokens, loginEndpoint, refreshEndpoint } from '@baton/http'
+import { deriveSigningKey, jwtAccessTokens, loginEndpoint, tokenEndpoint } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
 import { context, SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -236,7 +236,7 @@ describe('a whole server', () => {
     app.use(
       '/token',
       handler(
-        observedEndpoint('token', refreshEndpoint(tokens, { accessTokens, clients: [{ clientId: 'app' }] }), observed),
+        observedEndpoint('token', tokenEndpoint(tokens, { accessTokens, clients: [{ clientId: 'app' }] }), observed),
       ),
     )
     const server = app.listen(0, '127.0.0.1')

@@ -1,5 +1,5 @@
 import { createRefreshTokens, type TokenStore } from '@baton/core'
-import { generateSigningKey, jwtAccessTokens, rateLimits, refreshEndpoint, sealedAccessTokens } from '@baton/http'
+import { generateSigningKey, jwtAccessTokens, rateLimits, tokenEndpoint, sealedAccessTokens } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
 import { postgresStore } from '@baton/store-postgres'
 import { redisStore } from '@baton/store-redis'
@@ -16,7 +16,7 @@ const POINTS = 1_000_000_000
 /** Baton as its README sets it up; nothing is switched off. */
 export async function baton(row: Row, engine: Engine): Promise<Subject> {
   const tokens = createRefreshTokens({ store: await storeOn(engine), secrets: [SECRET] })
-  const endpoint = refreshEndpoint(tokens, {
+  const endpoint = tokenEndpoint(tokens, {
     accessTokens: accessTokensOf(row.accessToken),
     clients: [{ clientId: CLIENT_ID }],
     rateLimit: rateLimits({ points: POINTS }),

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { handler as expressHandler } from '@baton/express'
-import { handler as fastifyHandler } from '@baton/fastify'
+import { endpointPlugin as fastifyPlugin } from '@baton/fastify'
 import { type Endpoint, toNodeHandler, toWebHandler } from '@baton/http'
 import { handler as koaHandler } from '@baton/koa'
 import { getRequestListener } from '@hono/node-server'
@@ -21,7 +21,7 @@ export async function serve(server: ServerName, endpoint: Endpoint): Promise<num
     }
     case 'fastify': {
       const app = fastify()
-      await app.register(fastifyHandler(endpoint), { prefix: PATH })
+      await app.register(fastifyPlugin(endpoint), { prefix: PATH })
       await app.ready()
       return listenFastify(app)
     }

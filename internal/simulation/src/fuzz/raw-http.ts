@@ -2,8 +2,8 @@ import { connect } from 'node:net'
 import * as express from '@baton/express'
 import * as fastify from '@baton/fastify'
 import { createRefreshTokens } from '@baton/core'
-import type { RefreshOptions } from '@baton/http'
-import { toNodeHandler, refreshEndpoint } from '@baton/http'
+import type { TokenEndpointOptions } from '@baton/http'
+import { toNodeHandler, tokenEndpoint } from '@baton/http'
 import { serve, type Served } from '@baton/http-parity'
 import * as koa from '@baton/koa'
 import { memoryStore } from '@baton/store-memory'
@@ -32,21 +32,21 @@ export async function createRawTargets(): Promise<{ targets: readonly FuzzTarget
     secrets: ['the secret of the fuzz targets, long enough.'],
     now: () => NOW,
   })
-  const options: RefreshOptions = {
+  const options: TokenEndpointOptions = {
     accessTokens: async () => ({ accessToken: 'at', expiresIn: 60 }),
     clients: [{ clientId: 'a' }],
     rateLimit: false,
     onError: () => undefined,
   }
   const app = createFastify()
-  await app.register(fastify.refreshHandler(tokens, options), { prefix: PATH })
+  await app.register(fastify.tokenPlugin(tokens, options), { prefix: PATH })
   const address = await app.listen({ port: 0, host: '127.0.0.1' })
-  const router = new Router().all(PATH, koa.refreshHandler(tokens, options))
+  const router = new Router().all(PATH, koa.tokenHandler(tokens, options))
   const koaApp = new Koa()
   koaApp.silent = true
   const servers: Readonly<Record<string, Served>> = {
-    'node:http': await serve(toNodeHandler(refreshEndpoint(tokens, options))),
-    Express: await serve(createExpress().all(PATH, express.refreshHandler(tokens, options))),
+    'node:http': await serve(toNodeHandler(tokenEndpoint(tokens, options))),
+    Express: await serve(createExpress().all(PATH, express.tokenHandler(tokens, options))),
     Koa: await serve(koaApp.use(router.routes()).callback()),
     Fastify: { port: Number(new URL(address).port), close: () => app.close() },
   }

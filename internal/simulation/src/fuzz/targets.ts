@@ -1,7 +1,14 @@
 import { createSession, type Environment, memoryStorage } from '@baton/client'
 import { oauthEndpoints } from '@baton/client/oauth'
 import { createRefreshTokens, type TokenStore } from '@baton/core'
-import { type Endpoint, type PlainRequest, type PlainResponse, refreshEndpoint, revocationEndpoint } from '@baton/http'
+import {
+  type Endpoint,
+  type PlainRequest,
+  type PlainResponse,
+  refreshEndpoint,
+  tokenEndpoint,
+  revocationEndpoint,
+} from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
 
 /** A parser of untrusted input. */
@@ -38,7 +45,7 @@ export async function createTargets(): Promise<readonly FuzzTarget[]> {
   const clients = [{ clientId: 'pub' }, { clientId: 'web', secret: CLIENT_SECRET }]
   const accessTokens = async () => ({ accessToken: 'at', expiresIn: 60 })
   const shared = { rateLimit: false, now: () => NOW, onError: () => undefined } as const
-  const token = refreshEndpoint(tokens, { accessTokens, clients, ...shared })
+  const token = tokenEndpoint(tokens, { accessTokens, clients, ...shared })
   const revoke = revocationEndpoint(tokens, { clients, ...shared })
   const page = refreshEndpoint(tokens, { accessTokens, cookie: true, ...shared })
   const { refreshToken } = await tokens.issue({ subject: 'alice', clientId: 'web', scope: 'a b' })

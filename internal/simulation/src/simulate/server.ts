@@ -10,6 +10,7 @@ import {
   type PlainRequest,
   type PlainResponse,
   refreshEndpoint,
+  tokenEndpoint,
   revocationEndpoint,
 } from '@baton/http'
 import { type Rng, createRng } from './rng.js'
@@ -228,7 +229,7 @@ function getEndpoint(url: string, { plan, tokens, codes, accessTokens, now }: En
         : loginEndpoint(tokens, { accessTokens, authenticate, defaults: { clientId: CLIENT }, ...shared })
     }
     case '/oauth/token':
-      return refreshEndpoint(tokens, { accessTokens, clients, codes, dpop: createDpopOptions(plan), ...shared })
+      return tokenEndpoint(tokens, { accessTokens, clients, codes, dpop: createDpopOptions(plan), ...shared })
     case '/oauth/revoke':
       return revocationEndpoint(tokens, { clients, dpop: createDpopOptions(plan), ...shared })
     case '/auth/refresh':

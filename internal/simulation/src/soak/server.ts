@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 import { createRefreshTokens } from '@baton/core'
-import { type Endpoint, loginEndpoint, refreshEndpoint, toNodeHandler } from '@baton/http'
+import { type Endpoint, loginEndpoint, tokenEndpoint, toNodeHandler } from '@baton/http'
 import { redisStore } from '@baton/store-redis'
 import { Cluster } from 'ioredis'
 import { accessTokens, CLIENT, type WorkerOptions, policy, SECRETS } from './shared.js'
@@ -22,7 +22,7 @@ export function serve({ port, nodes }: WorkerOptions): void {
       defaults: { clientId: CLIENT },
       ...shared,
     }),
-    '/oauth/token': refreshEndpoint(tokens, {
+    '/oauth/token': tokenEndpoint(tokens, {
       accessTokens,
       clients: [{ clientId: CLIENT }],
       ...shared,

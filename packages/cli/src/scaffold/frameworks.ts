@@ -59,15 +59,16 @@ app.listen(port, '127.0.0.1', () => console.log(\`listening on http://127.0.0.1:
   },
   fastify: {
     title: 'Fastify',
-    server: `${handlers('fastify')}import Fastify from 'fastify'
+    server: `import { loginPlugin, logoutPlugin, refreshPlugin, requireAccessToken, sessionsPlugin } from '@baton/fastify'
+import Fastify from 'fastify'
 import { accountName, authenticate } from './authenticate.js'
 import { accessTokens, port, tokens } from './tokens.js'
 
 const app = Fastify()
-app.register(loginHandler(tokens, { accessTokens, authenticate, accountName, cookie: true }), { prefix: '/login' })
-app.register(refreshHandler(tokens, { accessTokens, cookie: true }), { prefix: '/auth/refresh' })
-app.register(logoutHandler(tokens, { cookie: true }), { prefix: '/auth/logout' })
-app.register(sessionsHandler(tokens, { accessTokens }), { prefix: '/auth' })
+app.register(loginPlugin(tokens, { accessTokens, authenticate, accountName, cookie: true }), { prefix: '/login' })
+app.register(refreshPlugin(tokens, { accessTokens, cookie: true }), { prefix: '/auth/refresh' })
+app.register(logoutPlugin(tokens, { cookie: true }), { prefix: '/auth/logout' })
+app.register(sessionsPlugin(tokens, { accessTokens }), { prefix: '/auth' })
 const guard = requireAccessToken({ accessTokens })
 app.get(
   '/api/me',

@@ -72,7 +72,7 @@ export const loginOptions = endpointOptions.extend({
   accessTokens: issuedAccessTokens,
   /**
    * Checks the members of the JSON body. Null means a wrong name or password: return it as late as a success, or an attacker can tell
-   * which names exist. Throw `BadInput` for a request that is malformed. Any other error is an outage: 503.
+   * which names exist. Throw `LoginRequestError` for a request that is malformed. Any other error is an outage: 503.
    */
   authenticate:
     required(func<(input: Readonly<Record<string, unknown>>, request: PlainRequest) => Promise<SignIn | null>>()),
@@ -94,12 +94,12 @@ export type LoginOptions = OptionsOf<typeof loginOptions>
 type Authenticate = LoginOptions['authenticate']
 
 /** Thrown by `authenticate`: the request makes no sense. Its message is sent to the caller, so repeat nothing of the request in it. */
-export class BadInput extends Error {
-  override readonly name = 'BadInput'
+export class LoginRequestError extends Error {
+  override readonly name = 'LoginRequestError'
   /** The `error` of the response: `invalid_scope` for a scope, `invalid_target` for a resource that cannot be granted. */
   readonly code: 'invalid_request' | 'invalid_scope' | 'invalid_target'
 
-  constructor(message: string, code: BadInput['code'] = 'invalid_request') {
+  constructor(message: string, code: LoginRequestError['code'] = 'invalid_request') {
     super(message)
     this.code = code
   }
@@ -196,7 +196,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
           ask(authenticate, input, request),
         )
         const verdict = attempt.exhausted === null ? attempt.result : null
-        if (verdict instanceof BadInput) return error(verdict.code, { description: verdict.message })
+        if (verdict instanceof LoginRequestError) return error(verdict.code, { description: verdict.message })
         // A failure is counted for its account. If it cost the address as well, one person could lock out all others there.
         if (verdict !== null || account !== null) counted.release()
         if (attempt.exhausted !== null) return tooManyRequests(attempt.exhausted)
@@ -262,11 +262,11 @@ async function ask(
   authenticate: Authenticate,
   input: Readonly<Record<string, unknown>>,
   request: PlainRequest,
-): Promise<SignIn | BadInput | null> {
+): Promise<SignIn | LoginRequestError | null> {
   try {
     return await authenticate(input, request)
   } catch (cause) {
-    if (cause instanceof BadInput) return cause
+    if (cause instanceof LoginRequestError) return cause
     throw new OperationalError('hook_failed', 'authenticate threw', { cause })
   }
 }

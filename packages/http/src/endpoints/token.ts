@@ -15,7 +15,6 @@ import { refreshTokenGrant } from '../grants/refresh-token.js'
 import type { Endpoint } from '../message.js'
 import { endpointOptions } from '../options.js'
 import { error, invalidRequest } from '../respond.js'
-import { cookieRefreshEndpoint, type CookieRefreshOptions } from './cookie-refresh.js'
 import { codesField, dpopField, issuedAccessTokens } from './shared-options.js'
 
 export const tokenOptions = endpointOptions.extend({
@@ -27,33 +26,21 @@ export const tokenOptions = endpointOptions.extend({
   dpop: dpopField,
 })
 
-/** For the OAuth token endpoint. */
-export type TokenEndpointOptions = OptionsOf<typeof tokenOptions> & { readonly cookie?: never }
-
-export type RefreshOptions = TokenEndpointOptions | CookieRefreshOptions
+export type TokenEndpointOptions = OptionsOf<typeof tokenOptions>
 
 /**
- * Exchanges refresh tokens over HTTP: with `cookie` for the pages of your own app, without it as the OAuth token endpoint (RFC 6749
- * section 6), which needs `clients`. A rejected request consumes nothing. Throws `ConfigurationError`.
+ * Creates the OAuth token endpoint (RFC 6749 section 3.2) with the grants `refresh_token` and, with `codes`, `authorization_code`. A
+ * rejected request consumes nothing. Requests are checked in one order, so that a request with several faults always gets the same
+ * response: body, client, grant type, proof, grant. For your own pages and apps there is `refreshEndpoint`, which needs no registered
+ * clients. Throws `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * const token = tokenEndpoint(tokens, { accessToken, clients: [{ clientId: 'web' }] })
+ * ```
  */
-export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions): Endpoint {
-  if (isForCookies(options)) return cookieRefreshEndpoint(tokens, options)
-  if ((options.clients as unknown) === undefined)
-    throw new ConfigurationError(
-      'clients',
-      'or cookie must be given: clients for OAuth, cookie: true for the pages of your own app',
-    )
-  const { cookie: _cookie, ...others } = options
-  return tokenEndpoint(tokens, others)
-}
-
-function isForCookies(options: RefreshOptions): options is CookieRefreshOptions {
-  return options.cookie !== undefined
-}
-
-/** Checks in one order, so that a request with several faults always gets the same answer: shape, client, grant type, proof, grant. */
-function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): Endpoint {
-  const resolved = tokenOptions.parse('refreshEndpoint', options)
+export function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): Endpoint {
+  const resolved = tokenOptions.parse('tokenEndpoint', options)
   const authenticate = clientAuthenticator(tokens, resolved)
   const policy = clientPolicy(resolved)
   const proofs = proofChecker(resolved.dpop)

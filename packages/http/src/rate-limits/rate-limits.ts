@@ -56,7 +56,7 @@ export const rateLimitsOptions = declareOptions({
   /** Creates one limiter for each bucket, to share the counts between processes. Default: memory of this process. */
   createLimiter: optional(func<(options: LimiterOptions) => Limiter>()),
   /** True adds the RateLimit fields to every response, so that clients can slow down in time; 429 always has them. Default false. */
-  announce: withDefault(boolean(), false),
+  standardHeaders: withDefault(boolean(), false),
   /** Called when a limiter of `createLimiter` fails; this process then counts for itself. Default: a process warning. */
   onError: withDefault(func<(error: unknown) => unknown>(), warn),
   /** Milliseconds of a monotonic clock. Default `performance.now`. */
@@ -102,7 +102,7 @@ export type Attempt<Result> =
 /** Limits on requests. See `rateLimits`. */
 export interface RateLimits {
   /** True if every response says where its caller stands. */
-  readonly announces: boolean
+  readonly standardHeaders: boolean
   /** Counts a request. `inTurn`: waits for a point that a parallel request may give back, because no proof can replace it. */
   countRequest(address: string | null, mode: 'inTurn' | 'atOnce'): MaybePromise<CountedRequest>
   /** Counts a refresh or an exchange of a code. */
@@ -137,7 +137,7 @@ const ACCOUNTS_PER_ADDRESS = 10
 /** Creates the limits that endpoints share. Throws `ConfigurationError`. */
 export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
   const limits = rateLimitsOptions.parse('rateLimits', options)
-  const { points, failedAuthentications, requestsPerAddress = points * REQUESTS_PER_POINT, announce } = limits
+  const { points, failedAuthentications, requestsPerAddress = points * REQUESTS_PER_POINT, standardHeaders } = limits
   const requests = localBucket(limits, { name: 'requests', points: requestsPerAddress })
   const addresses = sharedBucket(limits, { name: 'address', points })
   const families = sharedBucket(limits, { name: 'family', points })
@@ -146,7 +146,7 @@ export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
   const signIns = sharedBucket(limits, { name: 'sign-in', points: ACCOUNTS_PER_ADDRESS * failedAuthentications })
 
   return {
-    announces: announce,
+    standardHeaders,
     countRequest(address, mode) {
       if (address === null) return UNCOUNTED
       const network = toNetwork(address)
@@ -195,7 +195,7 @@ const UNCOUNTED: CountedRequest = {
 }
 
 export const noRateLimits: RateLimits = {
-  announces: false,
+  standardHeaders: false,
   countRequest: () => UNCOUNTED,
   countRefresh: () => null,
   countAccountRequest: () => null,

@@ -5,6 +5,7 @@ import {
   loginEndpoint,
   type LoginOptions,
   refreshEndpoint,
+  tokenEndpoint,
   type StaticClient,
 } from '../../src/index.js'
 import { ISSUER, SIGNING_KEY } from '../app.js'
@@ -34,7 +35,7 @@ async function server(dpop: DpopOptions = {}) {
   const app = world({ accessTokens, clients })
   const { tokens, clock } = app
   const options = { accessTokens, dpop, rateLimit: false, now: () => clock.now } as const
-  const token = refreshEndpoint(tokens, { ...options, clients })
+  const token = tokenEndpoint(tokens, { ...options, clients })
   const page = refreshEndpoint(tokens, { ...options, cookie: true })
   const login = (authenticate: LoginOptions['authenticate']) =>
     loginEndpoint(tokens, { ...options, authenticate, cookie: true })
@@ -179,7 +180,7 @@ describe('a bad proof', () => {
     const { tokens, issue, prove, clock } = await server()
     const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
     const options = { accessTokens, clients: CLIENTS, rateLimit: false, now: () => clock.now } as const
-    const token = refreshEndpoint(tokens, { ...options, publicUrl: 'https://as.example' })
+    const token = tokenEndpoint(tokens, { ...options, publicUrl: 'https://as.example' })
     const rt0 = await issue()
     const stolen = await prove({ claims: { htu: 'https://evil.example/oauth/token' } })
     const headers = { host: 'evil.example', dpop: stolen }

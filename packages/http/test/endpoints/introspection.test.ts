@@ -8,7 +8,7 @@ import {
   jwksEndpoint,
   jwtAccessTokens,
   rateLimits,
-  refreshEndpoint,
+  tokenEndpoint,
   revocationEndpoint,
   sealedAccessTokens,
   type StaticClient,
@@ -60,7 +60,7 @@ function server(kind = 'JWT', more: Partial<IntrospectionOptions> = {}) {
   const introspect = introspectionEndpoint(tokens, { ...options, ...more })
   const revoke = revocationEndpoint(tokens, options)
   const refreshTokensOnly = revocationEndpoint(tokens, { ...options, accessTokenEndsSession: false })
-  const token = refreshEndpoint(tokens, options)
+  const token = tokenEndpoint(tokens, options)
 
   /** A session that has been refreshed once. */
   async function session(request: Parameters<typeof tokens.issue>[0] | object = {}) {
@@ -105,7 +105,7 @@ describe('who may ask', () => {
     expectError(await ask(at, 'rs1', 'wrong'), 429, 'too_many_requests')
     const options = { clients: RESOURCE_SERVERS, accessTokens, rateLimit: limits, now: () => clock.now }
     const fields = { client_id: 'rs1', client_secret: RS_SECRET }
-    expectError(await post(refreshEndpoint(tokens, options), fields), 429, 'too_many_requests')
+    expectError(await post(tokenEndpoint(tokens, options), fields), 429, 'too_many_requests')
     const elsewhere = { headers: { authorization: basic('rs1', RS_SECRET) }, remoteAddress: '203.0.113.8' }
     const token = introspectionEndpoint(tokens, options)
     expect((await post(token, { token: at }, elsewhere)).body.active).toBe(true)

@@ -1,7 +1,7 @@
 import { CookieJar } from 'tough-cookie'
 import { describe, expect, it } from 'vitest'
 import {
-  BadInput,
+  LoginRequestError,
   loginEndpoint,
   type LoginOptions,
   rateLimits,
@@ -16,7 +16,7 @@ function loginApp(options: Partial<LoginOptions> = {}, answer: Partial<SignIn> =
   const app = createApp()
   const authenticate: LoginOptions['authenticate'] = async ({ username, password, scope }) => {
     if (typeof username !== 'string' || typeof password !== 'string')
-      throw new BadInput('username or password is missing')
+      throw new LoginRequestError('username or password is missing')
     if (PEOPLE[username] !== password) return null
     return { subject: username, ...(typeof scope === 'string' ? { scope } : {}), ...answer }
   }
@@ -160,14 +160,14 @@ describe('anything else starts nothing', () => {
     await nothing(app)
   })
 
-  it('BadInput is 400 with its message, made legal', async () => {
+  it('LoginRequestError is 400 with its message, made legal', async () => {
     const app = loginApp()
     const response = await app.signIn({ json: { username: 7 } })
     expect([response.status, jsonOf(response)]).toEqual([
       400,
       { error: 'invalid_request', error_description: 'username or password is missing' },
     ])
-    const rude = loginApp({ authenticate: () => Promise.reject(new BadInput('say "é"\r\n')) })
+    const rude = loginApp({ authenticate: () => Promise.reject(new LoginRequestError('say "é"\r\n')) })
     expect(jsonOf(await rude.signIn()).error_description).toBe('say ?????')
     await nothing(app)
   })

@@ -2,13 +2,7 @@ import { ConfigurationError } from '@baton/core'
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible'
 import { parseList } from 'structured-headers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import {
-  type LimiterOptions,
-  logoutEndpoint,
-  rateLimits,
-  refreshEndpoint,
-  revocationEndpoint,
-} from '../../src/index.js'
+import { type LimiterOptions, logoutEndpoint, rateLimits, tokenEndpoint, revocationEndpoint } from '../../src/index.js'
 import {
   type Answer,
   basic,
@@ -85,7 +79,7 @@ describe('L: RateLimit fields', () => {
   })
 
   test('L-03 announced, they are on every response and count down with each request that proves nothing', async () => {
-    const { token, issue } = world({ rateLimit: rateLimits({ points: 3, seconds: 20, announce: true }) })
+    const { token, issue } = world({ rateLimit: rateLimits({ points: 3, seconds: 20, standardHeaders: true }) })
     const answers = [await refreshWith(token, await issue()), await refreshWith(token, 'nonsense')]
 
     expect(answers.map(({ status }) => status)).toEqual([200, 400])
@@ -97,7 +91,7 @@ describe('L: RateLimit fields', () => {
 
   test('of a limiter that does not tell, nothing is said, and nothing is where nobody counts', async () => {
     const createLimiter = () => ({ consume: async () => undefined, reward: async () => undefined })
-    const silent = world({ rateLimit: rateLimits({ announce: true, createLimiter }) })
+    const silent = world({ rateLimit: rateLimits({ standardHeaders: true, createLimiter }) })
     const off = world({ rateLimit: false })
     for (const { token, issue } of [silent, off])
       expect(fieldsOf(await refreshWith(token, await issue()))).toEqual({ policy: null, standing: null })
@@ -292,13 +286,13 @@ describe('the limits of an app', () => {
   test('by default all endpoints over the same tokens share them, 60 a minute', async () => {
     const { tokens } = world()
     const accessTokens = legibleAccessTokens()
-    const token = refreshEndpoint(tokens, { accessTokens, clients: CLIENTS })
+    const token = tokenEndpoint(tokens, { accessTokens, clients: CLIENTS })
     const revoke = revocationEndpoint(tokens, { clients: CLIENTS })
     for (const index of times(60))
       expect((await post(index % 2 === 0 ? token : revoke, { client_id: 'pub' })).status).toBe(400)
     expectTooMany(await refreshWith(token, 'x'))
     expectTooMany(await send(logoutEndpoint(tokens, { cookie: true }), fromPage(null)))
-    const elsewhere = refreshEndpoint(world().tokens, { accessTokens, clients: CLIENTS })
+    const elsewhere = tokenEndpoint(world().tokens, { accessTokens, clients: CLIENTS })
     expectError(await refreshWith(elsewhere, 'x'), 400, 'invalid_grant')
   })
 

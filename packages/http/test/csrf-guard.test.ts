@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@baton/core'
 import { expect, test } from 'vitest'
-import { pageGuard, type PlainRequest } from '../src/index.js'
+import { csrfGuard, type PlainRequest } from '../src/index.js'
 
 function requestWith(headers: Record<string, string>, remoteAddress = '127.0.0.1'): PlainRequest {
   const all = { host: 'localhost:3000', 'x-baton': '1', ...headers }
@@ -18,7 +18,7 @@ test.each([
   ['Sec-Fetch-Site says the same origin', { 'sec-fetch-site': 'same-origin' }],
   ['an older browser names the own origin', { origin: 'http://localhost:3000' }],
 ])('a page of this origin may go on: %s', (_, headers) => {
-  expect(pageGuard()(requestWith(headers))).toBeNull()
+  expect(csrfGuard()(requestWith(headers))).toBeNull()
 })
 
 test.each([
@@ -29,15 +29,15 @@ test.each([
   ['nobody knows where', {}],
   ['a form', { 'sec-fetch-site': 'same-origin', 'x-baton': '0' }],
 ])('a request from %s is refused', (_, headers) => {
-  expect(pageGuard()(requestWith(headers))?.status).toBe(403)
+  expect(csrfGuard()(requestWith(headers))?.status).toBe(403)
 })
 
 test('plain http from another machine is refused, and https that a trusted proxy ended is not', () => {
   const headers = { 'sec-fetch-site': 'same-origin', 'x-forwarded-for': '203.0.113.7', 'x-forwarded-proto': 'https' }
-  expect(pageGuard()(requestWith(headers, '203.0.113.1'))?.status).toBe(400)
-  expect(pageGuard({ trustProxy: 1 })(requestWith(headers, '203.0.113.1'))).toBeNull()
+  expect(csrfGuard()(requestWith(headers, '203.0.113.1'))?.status).toBe(400)
+  expect(csrfGuard({ trustProxy: 1 })(requestWith(headers, '203.0.113.1'))).toBeNull()
 })
 
 test('a misspelt option is misuse', () => {
-  expect(() => pageGuard({ trustProxies: 1 } as never)).toThrow(ConfigurationError)
+  expect(() => csrfGuard({ trustProxies: 1 } as never)).toThrow(ConfigurationError)
 })

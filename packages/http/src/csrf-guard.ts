@@ -11,13 +11,13 @@ import { transportReader } from './transport.js'
  *
  * @example
  * ```ts
- * const rejectCsrf = pageGuard()
+ * const rejectCsrf = csrfGuard()
  * const rejection = rejectCsrf(readNodeRequest(request))
  * if (rejection !== null) return writeNodeResponse(response, rejection)
  * ```
  */
-export function pageGuard(options: TransportOptions = {}): (request: PlainRequest) => PlainResponse | null {
-  const readTransport = transportReader(transportOptions.parse('pageGuard', options))
+export function csrfGuard(options: TransportOptions = {}): (request: PlainRequest) => PlainResponse | null {
+  const readTransport = transportReader(transportOptions.parse('csrfGuard', options))
   return (request) => {
     const transport = readTransport(request)
     if (!transport.acceptable) return invalidRequest(transport.advice())

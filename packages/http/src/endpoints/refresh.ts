@@ -1,0 +1,118 @@
+import { FIRST_PARTY, type RefreshTokens } from '@baton/core'
+import { optional, type OptionsOf, text, withDefault } from '@baton/core/options'
+import { mintingOf } from '../access-tokens/issuer.js'
+import { cookieCarrier, cookieOption } from '../carrier.js'
+import { clientOptions } from '../clients/authenticate.js'
+import { clientPolicy } from '../clients/client-policy.js'
+import { proofChecker, type Proven } from '../proof-of-possession/dpop/proof-checker.js'
+import { withOptionalProof } from '../proof-of-possession/dpop/with-proof.js'
+import { endpoint, type Exchange, rejectUnproven } from '../endpoint.js'
+import { readField } from '../field.js'
+import type { Endpoint, PlainResponse } from '../message.js'
+import { endpointOptions } from '../options.js'
+import { refresh } from '../refresh.js'
+import { invalidRequest, signedOut } from '../respond.js'
+import { readCookieSession, tokenToRefresh } from '../session-cookie.js'
+import { tokenAnswer } from '../grants/token-response.js'
+import { dpopField, issuedAccessTokens } from './shared-options.js'
+
+export const refreshOptions = endpointOptions.extend({
+  accessTokens: issuedAccessTokens,
+  /** Accepts the refresh token of a cookie, for pages. Default: only refresh tokens in a body are accepted. */
+  cookie: optional(cookieOption()),
+  /** The member of a JSON or form body that holds the refresh token. Default `refresh_token`. */
+  bodyField: withDefault(text({ maxBytes: 64 }), 'refresh_token'),
+  /** The client to which the refresh tokens in bodies were issued. Default `first-party`. */
+  clientId: withDefault(text(), FIRST_PARTY),
+  /** How DPoP proofs are verified (RFC 9449). A token that is bound to a key needs a proof of that key. */
+  dpop: dpopField,
+  /** The registry of these clients, if they are registered: their `validAfter` and the keys that they must prove apply here too. */
+  clients: optional(clientOptions.fields.clients.rule),
+})
+
+export type RefreshOptions = OptionsOf<typeof refreshOptions>
+
+/**
+ * Refreshes the sessions of your own pages and apps, without any client registration. The refresh token comes in the cookie or in a
+ * JSON or form body, and the new one is sent back in the same way. If there is a cookie, the body is not read. For clients of OAuth there
+ * is `tokenEndpoint`.
+ *
+ * A rejected request consumes nothing, and no rejection sets or clears the cookie: a late rejection must not remove the cookie of a
+ * newer login. Throws `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * const refresh = refreshEndpoint(tokens, { accessTokens, cookie: true })
+ * ```
+ */
+export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions): Endpoint {
+  const resolved = refreshOptions.parse('refreshEndpoint', options)
+  const { bodyField } = resolved
+  const carrier = resolved.cookie === undefined ? null : cookieCarrier(resolved.cookie)
+  const policy = clientPolicy({ clients: resolved.clients, ownClients: [carrier?.clientId, resolved.clientId] })
+  const proofs = proofChecker(resolved.dpop)
+  const issuer = { tokens, minting: mintingOf(resolved.accessTokens, tokens.policy) }
+
+  async function admit(clientId: string, proven: Proven) {
+    const client = await policy.find(clientId)
+    const request = { clientId, client, grantType: 'refresh_token', confidential: false, proven }
+    return policy.admit({ ...request, certificateConfirmation: null })
+  }
+
+  async function refreshFromBody(exchange: Exchange, refreshToken: string): Promise<PlainResponse> {
+    const { clientId } = resolved
+    const unproven = await rejectUnproven(exchange, () => tokens.isAuthentic(refreshToken))
+    if (unproven !== null) return unproven
+    return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
+      const admission = await admit(clientId, proven)
+      if (!admission.ok) return admission.response
+      const { confirmation, validAfter, rotation } = admission
+      const presented = { refreshToken, clientId, confirmation, validAfter, rotation }
+      const refreshed = await refresh(issuer, exchange, presented)
+      if (!refreshed.ok) return refreshed.response
+      const { granted, minted } = refreshed
+      return tokenAnswer({ minted, scope: granted.scope, confirmation, refreshToken: granted.refreshToken })
+    })
+  }
+
+  async function refreshFromCookie(exchange: Exchange, cookie: NonNullable<typeof carrier>): Promise<PlainResponse> {
+    const session = await readCookieSession(exchange, cookie, tokens)
+    if (!session.ok) return session.response
+    const { clientId } = cookie
+    const carried = await tokenToRefresh(tokens, session, clientId)
+    if (carried === null) return signedOut()
+    return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
+      const admission = await admit(clientId, proven)
+      if (!admission.ok) return admission.response
+      const { confirmation, validAfter, rotation } = admission
+      const presented = { ...carried, clientId, confirmation, validAfter, rotation, ...session.expected }
+      const refreshed = await refresh(issuer, exchange, presented)
+      if (!refreshed.ok) return refreshed.isVerdict ? signedOut() : refreshed.response
+      const { granted, minted } = refreshed
+      return tokenAnswer({
+        minted,
+        scope: granted.scope,
+        confirmation,
+        sid: granted.family.id,
+        headers: cookie.set(granted.refreshToken, granted.family, exchange),
+      })
+    })
+  }
+
+  return endpoint({
+    tokens,
+    options: resolved,
+    methods: ['POST'],
+    acceptsProof: true,
+    async answer(exchange) {
+      const { request, transport } = exchange
+      const hasCookie = carrier !== null && carrier.read(request, transport).length > 0
+      if (hasCookie) return refreshFromCookie(exchange, carrier)
+      const field = await readField(request, bodyField)
+      if (!field.ok) return field.response
+      if (field.value !== null) return refreshFromBody(exchange, field.value)
+      if (carrier !== null) return refreshFromCookie(exchange, carrier)
+      return invalidRequest(`Send ${bodyField} in a JSON or form body.`)
+    },
+  })
+}
