@@ -10,7 +10,7 @@ import type { RefreshTokens, TokenStore } from '@baton/core'
 import type { AccessTokens, PlainRequest, StaticClient } from '@baton/http'
 declare global {
   const tokens: RefreshTokens
-  const accessToken: AccessTokens
+  const accessTokens: AccessTokens
   const clients: readonly StaticClient[]
   const request: PlainRequest
   const myStore: () => TokenStore
