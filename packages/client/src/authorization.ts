@@ -12,9 +12,9 @@ export interface AuthorizationOptions extends Partial<
   Pick<DiscoveredServer, 'tokenEndpoint' | 'revocationEndpoint' | 'idempotencyKey'>
 > {
   readonly authorizationEndpoint: string | URL
-  /** Of the authorization server: a response that names another one in `iss` is rejected (RFC 9207). */
+  /** The issuer of the authorization server. A callback with another `iss` is rejected (RFC 9207). */
   readonly issuer?: string
-  /** From the metadata of the server: a response without `iss` is rejected as well. Default false. */
+  /** From the metadata of the server. True: a callback without `iss` is rejected as well. Default false. */
   readonly authorizationResponseIssParameterSupported?: boolean
   readonly clientId: string
   readonly redirectUri: string
@@ -25,27 +25,37 @@ export interface AuthorizationOptions extends Partial<
   readonly environment?: Pick<Environment, 'random'>
 }
 
-/** What has to be kept until the browser comes back, in `sessionStorage` for instance. The verifier is a secret. */
+/** What the app stores until the browser returns, for example in `sessionStorage`. The verifier is a secret. */
 export interface PendingAuthorization {
   readonly state: string
   readonly codeVerifier: string
   readonly redirectUri: string
   readonly issuer?: string
-  /** True if the response must name the issuer. */
+  /** True if the callback must contain `iss`. */
   readonly issuerRequired?: boolean
-  /** Present once the code is about to be exchanged; see `save` of `loginWithCode`. */
+  /** Set before the code is exchanged; see `save` of `loginWithCode`. */
   readonly idempotencyKey?: string
 }
 
 export interface AuthorizationRequest {
-  /** Where to send the browser. */
+  /** The URL to open in the browser. */
   readonly url: string
   readonly pending: PendingAuthorization
 }
 
 /**
- * Begins a sign-in with the authorization code grant: a fresh state, verifier and S256 challenge each time (RFC 7636). Takes what `discover`
- * returns. Throws `ConfigurationError`.
+ * Starts a sign-in with an authorization code and PKCE (RFC 7636). State, verifier and S256 challenge are new for each call. Accepts what
+ * `discover` returns. Rejects with a `ConfigurationError` for invalid options.
+ * @example
+ * ```ts
+ * const { url, pending } = await beginAuthorization({
+ *   authorizationEndpoint: 'https://login.example/oauth/authorize',
+ *   clientId: 'web',
+ *   redirectUri: 'https://app.example/callback',
+ * })
+ * sessionStorage.setItem('pending', JSON.stringify(pending))
+ * location.assign(url)
+ * ```
  */
 export async function beginAuthorization(options: AuthorizationOptions): Promise<AuthorizationRequest> {
   checkOptions<AuthorizationOptions>(
@@ -65,7 +75,7 @@ export async function beginAuthorization(options: AuthorizationOptions): Promise
   const { clientId, redirectUri, scope, issuer, parameters = {}, environment = createEnvironment() } = options
   const issuerRequired = options.authorizationResponseIssParameterSupported ?? false
   const state = randomText(environment)
-  // 62 to 126 characters; 43 to 128 are allowed.
+  // The verifier has 62 to 126 characters. RFC 7636 section 4.1 allows 43 to 128.
   const codeVerifier = randomText(environment) + randomText(environment)
   const url = new URL(secureUrl('authorizationEndpoint', options.authorizationEndpoint))
   const query = {
@@ -85,20 +95,25 @@ export async function beginAuthorization(options: AuthorizationOptions): Promise
 }
 
 export interface Callback {
-  /** Where the browser came back to. */
+  /** The URL to which the browser was redirected. */
   readonly url: string | URL
   readonly pending: PendingAuthorization
   /**
-   * Stores `pending` again, with the Idempotency-Key that the code is about to be exchanged with. A page that is reloaded meanwhile then
-   * repeats the same attempt, which the server does not take for reuse of the code.
+   * Stores `pending` again with the Idempotency-Key of the exchange. If the page is reloaded during the exchange, it repeats the same
+   * attempt, which the server does not treat as reuse of the code.
    */
   readonly save?: (pending: PendingAuthorization) => unknown
   readonly environment?: Pick<Environment, 'random'>
 }
 
 /**
- * Exchanges the code that the browser came back with, for what `beginAuthorization` had begun. Rejects with a `SessionError` where the
- * server refused, or where nobody here has asked (RFC 6749 section 10.12).
+ * Exchanges the authorization code of a callback and signs in. Rejects with a `SessionError` if the server rejected the request, or if the
+ * callback does not belong to `pending` (RFC 6749 section 10.12).
+ * @example
+ * ```ts
+ * const pending = JSON.parse(sessionStorage.getItem('pending') ?? 'null')
+ * await loginWithCode(session, { url: location.href, pending })
+ * ```
  */
 export async function loginWithCode(session: Pick<Session, 'loginWithGrant'>, callback: Callback): Promise<void> {
   checkOptions({ session }, { session: '.loginWithGrant' }, {})
@@ -113,19 +128,16 @@ export async function loginWithCode(session: Pick<Session, 'loginWithGrant'>, ca
   const { searchParams } = parseCallback(url)
   const [code, error] = [getParameter(searchParams, 'code'), getParameter(searchParams, 'error')]
   if (getParameter(searchParams, 'state') !== state)
-    throw new SessionError(
-      'bad_answer',
-      'the callback belongs to another sign-in: its state is not the one that was sent',
-    )
-  // Against a mix-up of servers (RFC 9207 section 2.4), errors included.
+    throw new SessionError('bad_answer', 'the callback belongs to another sign-in: its state differs')
+  // Prevents mix-up attacks, also for error responses (RFC 9207 section 2.4).
   const iss = getParameter(searchParams, 'iss')
   if (issuer !== undefined && (iss === null ? issuerRequired : iss !== issuer))
     throw new SessionError(
       'bad_answer',
-      'the callback comes from another authorization server: its iss is not the issuer',
+      'the callback comes from another authorization server: its iss differs from the issuer',
     )
   if (error !== null || !code)
-    throw new SessionError('bad_answer', `the server did not sign in (${toErrorCode(error)})`)
+    throw new SessionError('bad_answer', `the server rejected the authorization request (${toErrorCode(error)})`)
   const { idempotencyKey = randomText(environment) } = pending
   await save?.({ ...pending, idempotencyKey })
   await session.loginWithGrant(
@@ -134,21 +146,21 @@ export async function loginWithCode(session: Pick<Session, 'loginWithGrant'>, ca
   )
 }
 
-/** The message does not repeat the URL: it contains the code. */
+/** The message does not contain the URL, because the URL contains the code. */
 function parseCallback(url: string | URL): URL {
   const parsed = parseUrl(String(url))
   if (parsed) return parsed
   throw new ConfigurationError('url', 'must be the absolute URL of the callback')
 }
 
-/** Null if it is absent. A repeated one is ambiguous, and no server sends it (RFC 6749 section 3.1). */
+/** Returns null if the parameter is missing. Repeated parameters are rejected (RFC 6749 section 3.1). */
 function getParameter(parameters: URLSearchParams, name: string): string | null {
   const [value = null, ...others] = parameters.getAll(name)
   if (others.length === 0) return value
   throw new SessionError('bad_answer', `the callback has more than one ${name}`)
 }
 
-/** Only what reads like a code of the standards: an address may say anything. */
+/** Returns the error code if it has the form of a registered code. Other text from a URL is not put into messages. */
 function toErrorCode(error: string | null): string {
   return /^[a-z_]{1,40}$/.exec(error ?? '')?.[0] ?? 'no code'
 }

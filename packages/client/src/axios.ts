@@ -3,8 +3,13 @@ import type { AxiosInstance } from 'axios'
 import { checkOptions } from './platform/options.js'
 
 /**
- * Sends the requests of this axios instance by `session.fetch`, with all that it does about tokens, 401 and proofs. What rejects
- * there is the `cause` of the `AxiosError`, whose `code` is that of the `SessionError`. The answer undoes it.
+ * Sends the requests of an axios instance with `session.fetch`, which attaches the access token and handles 401. A `SessionError` becomes
+ * the `cause` of the `AxiosError`, which has the same `code`. Returns a function that removes the interceptor.
+ * @example
+ * ```ts
+ * const api = axios.create({ baseURL: 'https://api.example' })
+ * const detach = attachSession(api, session)
+ * ```
  */
 export function attachSession(axios: AxiosInstance, session: Pick<Session, 'fetch'>): () => void {
   checkOptions({ axios, session }, { axios: 'function', session: '.fetch' }, {})

@@ -9,21 +9,27 @@ export interface CookieOptions {
   readonly refreshEndpoint: string | URL
   readonly logoutEndpoint: string | URL
   /**
-   * Stores the access token beside the marker, so that one refresh serves all tabs. Default false: every tab refreshes for itself,
-   * and no token is ever stored.
+   * Stores the access token together with the session, so that all tabs share one refresh. Default false: each tab refreshes for itself,
+   * and no token is stored.
    */
   readonly shareAccessToken?: boolean
 }
 
 /**
- * A server that renders the page makes the session as well, and has no cookie: there a path leads nowhere (RFC 6761 section 6.4).
- * Whoever asks nevertheless finds nobody to be reached.
+ * A server that renders the page creates the session too but has no cookie. Paths are resolved against a name that never resolves (RFC 6761
+ * section 6.4).
  */
 const SERVER_BASE = 'https://server.invalid'
 
 /**
- * For a session in a cookie that no script can read: a Baton server with `cookie: true`. What is stored here is no secret: which
- * session it is, which generation, and until when. Throws `ConfigurationError`.
+ * Returns endpoints for a refresh token in an HttpOnly cookie: a Baton server with `cookie: true`. The storage contains no secret: only the
+ * session id, the generation and the expiry. Throws `ConfigurationError`.
+ * @example
+ * ```ts
+ * const session = createSession({
+ *   endpoints: cookieEndpoints({ refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }),
+ * })
+ * ```
  */
 export function cookieEndpoints(options: CookieOptions): Endpoints {
   checkOptions<CookieOptions>(
@@ -52,7 +58,7 @@ export function cookieEndpoints(options: CookieOptions): Endpoints {
     redact: (name, value) => (name === 'accessToken' && !shareAccessToken ? null : value),
     refresh: ({ sid }, key) => createCall(refresh, sid, { 'idempotency-key': key }),
     revoke: ({ sid }) => createCall(logout, sid),
-    // The server exchanges the code, and answers with a cookie.
+    // The server exchanges the code and sets the cookie.
     exchange: () => null,
   }
 }

@@ -23,9 +23,16 @@ interface Globals {
 }
 
 /**
- * What a storage needs so that all tabs and workers of an origin can share it: a lock, and announcements. The name tells what is
- * stored from what else is stored there. Where a browser has no Web Locks the lock is a lease in IndexedDB; where a document may
- * have neither, it reaches this page only.
+ * Returns the lock and the change notifications of a storage that all tabs and workers of an origin share. `name` identifies the stored
+ * session. Without Web Locks the lock is a lease in IndexedDB. If the document may use neither, the lock works within this page only.
+ * @example
+ * ```ts
+ * const storage: SessionStorage = {
+ *   ...crossTabSync('my-storage'),
+ *   read: () => myDatabase.read(),
+ *   swap: (before, after) => myDatabase.compareAndSwap(before, after),
+ * }
+ * ```
  */
 export function crossTabSync(name: string): Required<Pick<SessionStorage, 'lock' | 'announce' | 'listen'>> {
   checkOptions({ name }, { name: 'string' }, {})
@@ -35,7 +42,7 @@ export function crossTabSync(name: string): Required<Pick<SessionStorage, 'lock'
   const shared = locks === undefined ? leaseLock(fullName) : webLock(locks, fullName)
   const local = localLock()
 
-  /** Processes do not hear each other, and a channel would keep one alive. */
+  /** Returns null in Node.js: processes do not receive each other's messages, and an open channel keeps a process alive. */
   function open(): Channel | null {
     const { location, BroadcastChannel } = here
     return location === undefined || BroadcastChannel === undefined ? null : new BroadcastChannel(fullName)
@@ -67,7 +74,7 @@ function webLock(locks: WebLockManager, name: string): Lock {
         new Promise<void>((release) => {
           resolve(release)
         })
-      // Whoever holds it already does not hear that the wait for it is over.
+      // Has no effect if the lock was granted before the signal aborted.
       locks.request(name, { signal }, held).catch(reject)
     })
 }

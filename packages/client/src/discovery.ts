@@ -9,21 +9,26 @@ export interface DiscoveryOptions {
   readonly environment?: Pick<Environment, 'fetch'>
 }
 
-/** Where a server is to be asked, under the names that `oauthEndpoints` and `beginAuthorization` have for it. */
+/** The endpoints of a server, with the names that `oauthEndpoints` and `beginAuthorization` use. */
 export interface DiscoveredServer {
   readonly issuer: string
   readonly tokenEndpoint: string
   readonly authorizationEndpoint?: string
   readonly revocationEndpoint?: string
-  /** The server accepts the header `Idempotency-Key`: `idempotency_key_supported`, an extension of Baton servers. */
+  /** True if the server accepts the header `Idempotency-Key` (`idempotency_key_supported`, an extension of Baton servers). */
   readonly idempotencyKey?: true
-  /** Its authorization responses carry its issuer (RFC 9207 section 3). */
+  /** True if authorization responses contain `iss` (RFC 9207 section 3). */
   readonly authorizationResponseIssParameterSupported?: true
 }
 
 /**
- * Asks an issuer for its endpoints (RFC 8414), and where it has no such document for that of OpenID Connect. Only a document that
- * names this very issuer counts. Rejects with a `SessionError`; throws `ConfigurationError` for what cannot be an issuer.
+ * Fetches the metadata of an issuer (RFC 8414), or its OpenID Connect configuration if there is none. The document must name the same
+ * issuer. Rejects with a `SessionError`, and with a `ConfigurationError` for an invalid issuer.
+ * @example
+ * ```ts
+ * const server = await discover('https://login.example')
+ * const session = createSession({ endpoints: oauthEndpoints({ ...server, clientId: 'web' }) })
+ * ```
  */
 export async function discover(issuer: string, options: DiscoveryOptions = {}): Promise<DiscoveredServer> {
   checkOptions<DiscoveryOptions>(options, {}, { environment: '.fetch' })
@@ -31,7 +36,7 @@ export async function discover(issuer: string, options: DiscoveryOptions = {}): 
   const { environment = createEnvironment() } = options
   const { origin, pathname } = parseIssuer(issuer)
   const path = pathname.replace(/\/$/, '')
-  // Inserted for one (RFC 8414 section 3.1), appended for the other.
+  // RFC 8414 section 3.1 inserts the well-known path; OpenID Connect appends it.
   const places = [
     `${origin}/.well-known/oauth-authorization-server${path}`,
     `${origin}${path}/.well-known/openid-configuration`,
@@ -43,11 +48,11 @@ export async function discover(issuer: string, options: DiscoveryOptions = {}): 
   throw new SessionError('bad_answer', 'the issuer has no metadata')
 }
 
-/** Null where there is nothing. */
+/** Returns null for 404. */
 async function read({ fetch }: Pick<Environment, 'fetch'>, place: string): Promise<string | null> {
   const init = { headers: { accept: 'application/json' }, redirect: 'error' } as const
   const response = await fetch(place, init).catch(() => null)
-  if (response === null) throw new SessionError('unavailable', 'no answer')
+  if (response === null) throw new SessionError('unavailable', 'no response')
   if (response.ok) return response.text()
   await response.body?.cancel()
   if (response.status === 404) return null
@@ -55,13 +60,13 @@ async function read({ fetch }: Pick<Environment, 'fetch'>, place: string): Promi
 }
 
 function parseMetadata(metadata: unknown, issuer: string): DiscoveredServer {
-  if (!isObject(metadata)) throw new SessionError('unavailable', 'no JSON')
-  // Another issuer's endpoints would get what is meant for this one (RFC 8414 section 3.3).
-  if (metadata['issuer'] !== issuer) throw new SessionError('bad_answer', 'the metadata is that of another issuer')
+  if (!isObject(metadata)) throw new SessionError('unavailable', 'the metadata is not JSON')
+  // Prevents that another issuer receives the credentials for this one (RFC 8414 section 3.3).
+  if (metadata['issuer'] !== issuer) throw new SessionError('bad_answer', 'the metadata names another issuer')
   const tokenEndpoint = parseEndpoint(metadata, 'token_endpoint')
   const authorizationEndpoint = parseEndpoint(metadata, 'authorization_endpoint')
   const revocationEndpoint = parseEndpoint(metadata, 'revocation_endpoint')
-  if (tokenEndpoint === null) throw new SessionError('bad_answer', 'the metadata names no token_endpoint')
+  if (tokenEndpoint === null) throw new SessionError('bad_answer', 'the metadata has no token_endpoint')
   return {
     issuer,
     tokenEndpoint,
@@ -74,16 +79,18 @@ function parseMetadata(metadata: unknown, issuer: string): DiscoveredServer {
   }
 }
 
-/** Null if it is not there. A browser is sent to one of them, and secrets to the others: `javascript:` must not get through. */
+/**
+ * Returns null if the member is missing. The URL is opened in a browser or receives secrets, so schemes such as `javascript:` are rejected.
+ */
 function parseEndpoint(metadata: Readonly<Record<string, unknown>>, name: string): string | null {
   const text = toText(metadata[name])
   if (text === null) return null
   const url = parseUrl(text)
   if (url && isSecure(url) && !url.hash) return text
-  throw new SessionError('bad_answer', `the ${name} of the metadata is not an https URL without fragment`)
+  throw new SessionError('bad_answer', `${name} in the metadata must be an https URL without fragment`)
 }
 
-/** RFC 8414 section 2. */
+/** Returns the URL of an issuer identifier (RFC 8414 section 2). */
 function parseIssuer(issuer: string): URL {
   const url = parseUrl(issuer)
   if (url && isSecure(url) && !url.search && !url.hash) return url

@@ -12,44 +12,56 @@ export type { KeyPair } from './protocol/dpop-key.js'
 
 export interface DpopOptions {
   /**
-   * ECDSA on P-256. Outside of browsers it has to be given, and kept for as long as the session. Default: one that cannot be taken
-   * out of the browser, made at the first sign-in and kept in IndexedDB.
+   * An ECDSA key pair on P-256. Required outside of browsers; store it as long as the session. Default: a non-extractable key, created at
+   * the first sign-in and stored in IndexedDB.
    */
   readonly keyPair?: KeyPair
-  /** Tells the keys of one origin apart in IndexedDB. Default `baton`. */
+  /** Identifies the key among those of one origin in IndexedDB. Default `baton`. */
   readonly name?: string
-  /** Only tests have a reason to set it. */
+  /** For tests only. */
   readonly environment?: Pick<Environment, 'fetch' | 'now' | 'random' | 'origin'>
 }
 
 interface ProofRequest extends ProofSubject {
   readonly method: string
-  /** Absolute. */
+  /** An absolute URL. */
   readonly url: string
 }
 
-/** Proofs of one key for as long as that is kept, so for the life of every refresh token that is bound to it (RFC 9449 section 5). */
+/**
+ * Creates DPoP proofs with one key. Refresh tokens of public clients are bound to this key for their whole lifetime (RFC 9449 section 5).
+ */
 export interface Dpop extends Proofs {
-  /** A fresh proof, for who sends requests in a way of their own. */
+  /** Creates a proof for a request that the app sends itself. */
   prove(request: ProofRequest): Promise<string>
   /**
-   * `fetch` with a proof and without an access token, for a sign-in of one's own: remembers nonces, and repeats the request once
-   * where the server demands one. Give a body that can be sent twice.
+   * `fetch` with a proof and without an access token, for an app's own sign-in request. Stores nonces and repeats the request once if the
+   * server requires a nonce. The body must be reusable.
    */
   readonly fetch: (url: string | URL, init?: RequestInit) => Promise<Response>
-  /** Of the key (RFC 7638), for `dpop_jkt` in an authorization request. Makes a key where there is none. */
+  /** Returns the JWK thumbprint of the key (RFC 7638), for `dpop_jkt` in an authorization request. Creates the key if there is none. */
   thumbprint(): Promise<string>
 }
 
 interface Signer {
   readonly pair: KeyPair
-  /** In the order of RFC 7638, so that its text is what a thumbprint is made from. */
+  /** Members in the order of RFC 7638, so that the JSON text is the input of the thumbprint. */
   readonly jwk: { readonly crv: string; readonly kty: string; readonly x: string; readonly y: string }
 }
 
 const UNBOUND = { accessToken: null, isBound: false }
 
-/** Throws `ConfigurationError`. */
+/**
+ * Binds the tokens of a session to a key (RFC 9449). Throws `ConfigurationError`.
+ * @example
+ * ```ts
+ * const session = createSession({
+ *   endpoints: oauthEndpoints({ tokenEndpoint: 'https://login.example/oauth/token', clientId: 'web' }),
+ *   storage: indexedDbStorage(),
+ *   dpop: dpop(),
+ * })
+ * ```
+ */
 export function dpop(options: DpopOptions = {}): Dpop {
   checkOptions<DpopOptions>(
     options,
@@ -61,7 +73,7 @@ export function dpop(options: DpopOptions = {}): Dpop {
   const nonces = new Map<string, string>()
   let held: Signer | null = null
 
-  /** Asked anew at the token endpoint, in case that another tab has begun a session with another key. */
+  /** Reads the key again for token requests, because another tab may have started a session with another key. */
   async function signer({ accessToken, isBound = accessToken !== null }: ProofSubject): Promise<Signer> {
     if (accessToken !== null && held !== null) return held
     const pair = await found(isBound).catch((error: unknown) => {
@@ -75,9 +87,9 @@ export function dpop(options: DpopOptions = {}): Dpop {
   async function found(isBound: boolean): Promise<KeyPair> {
     const pair = await place.read()
     if (pair !== null) return pair
-    // Somebody has emptied the browser under us; as long as we live, nothing is lost.
+    // The browser data was deleted while this page was open. The key in memory is stored again.
     if (held !== null) return place.keep(held.pair)
-    if (isBound) throw new SessionError('key_lost', 'the key of this session is not there any more; sign in anew')
+    if (isBound) throw new SessionError('key_lost', 'the key of this session is lost; sign in again')
     return place.keep(await createKeyPair())
   }
 
@@ -107,7 +119,7 @@ export function dpop(options: DpopOptions = {}): Dpop {
     const response = await environment.fetch(request)
     const nonce = response.headers.get('dpop-nonce')
     const { origin } = new URL(url)
-    // One who was redirected elsewhere has not been told what this server wants.
+    // After a redirect to another origin the nonce is not from the server of the request.
     if (nonce !== null && (!response.redirected || new URL(response.url).origin === origin)) nonces.set(origin, nonce)
     return response
   }
@@ -156,7 +168,7 @@ function encode(value: object): string {
   return base64url(new TextEncoder().encode(JSON.stringify(value)))
 }
 
-/** Errors are in the body at a token endpoint, and in a header elsewhere (RFC 9449 sections 8 and 9). */
+/** Token endpoints return errors in the body, resource servers in a header (RFC 9449 sections 8 and 9). */
 async function mentions(response: Response, error: RegExp): Promise<boolean> {
   if (response.status !== 400 && response.status !== 401) return false
   return error.test(`${response.headers.get('www-authenticate') ?? ''}${await response.clone().text()}`)

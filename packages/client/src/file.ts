@@ -7,13 +7,20 @@ import { checkOptions } from './platform/options.js'
 import type { SessionStorage } from './platform/storage.js'
 
 export interface SessionFileOptions {
-  /** A lock whose holder has not moved for so long is taken over, in seconds. Default 10. */
+  /** Seconds after which the lock of a process that no longer updates it is taken over. Default 10. */
   readonly staleSeconds?: number
 }
 
 /**
- * Keeps the session in a file that only its owner may read, for all processes of one machine. The file is replaced as a whole, so that
- * it is never read half-written. Lock files stand beside it; that of a process which was killed is taken over.
+ * Stores the session in a file that only its owner can read, for all processes of one machine. The file is replaced atomically. Lock files
+ * are created next to it; the lock of a killed process is taken over. Throws `ConfigurationError`.
+ * @example
+ * ```ts
+ * const session = createSession({
+ *   endpoints: oauthEndpoints({ tokenEndpoint: 'https://login.example/oauth/token', clientId: 'cli' }),
+ *   storage: sessionFile('session.json'),
+ * })
+ * ```
  */
 export function sessionFile(path: string, options: SessionFileOptions = {}): SessionStorage {
   checkOptions({ path }, { path: 'string' }, {})
@@ -26,7 +33,7 @@ export function sessionFile(path: string, options: SessionFileOptions = {}): Ses
   const file = resolve(path)
   const draftPrefix = `${file}.draft.`
   const staleMs = staleSeconds * 1000
-  // Held for one write only, so that waiting for it and taking it over fit into the time that a session waits for its storage.
+  // Held for one write only, so that waiting and taking over fit into the time-out of storage calls.
   const lockForWrite = lockFiles(`${file}.write`, staleMs / 2)
   const lockForRefresh = lockFiles(`${file}.lock`, staleMs)
 
@@ -38,7 +45,7 @@ export function sessionFile(path: string, options: SessionFileOptions = {}): Ses
   }
 
   async function write(text: string, { isHeld }: HeldLock): Promise<void> {
-    // A process that was killed leaves a draft with its tokens.
+    // A killed process leaves a draft that contains tokens.
     for (const number of await listSuffixes(draftPrefix)) await rm(draftPrefix + number, { force: true })
     const draft = draftPrefix + randomUUID()
     try {
@@ -46,7 +53,7 @@ export function sessionFile(path: string, options: SessionFileOptions = {}): Ses
         await handle.writeFile(text)
         await handle.sync()
       })
-      // A process that stood still for too long must not overwrite what another one has written since.
+      // A process that was paused for too long must not overwrite newer data.
       if (!(await isHeld())) throw new Error('the lock was taken over')
       await rename(draft, file)
       await syncFolder(dirname(file))
@@ -60,7 +67,7 @@ export function sessionFile(path: string, options: SessionFileOptions = {}): Ses
     lock: async (signal) => (await lockForRefresh(signal)).release,
     read,
     async swap(before, after) {
-      // A sign-in or a sign-out does not wait for a refresh, so comparing and writing needs a lock of its own.
+      // Sign-in and sign-out do not wait for a refresh, so compare-and-swap needs its own lock.
       const lock = await lockForWrite(AbortSignal.timeout(staleMs))
       try {
         if ((await read()) !== before) return false
@@ -77,14 +84,14 @@ const POLL_MS = 25
 
 interface HeldLock {
   readonly release: () => void
-  /** False once another process has taken the lock over. */
+  /** False once another process has taken over the lock. */
   readonly isHeld: () => Promise<boolean>
 }
 
 /**
- * A lock by files `prefix.1`, `prefix.2`, …: the process that created the highest one holds it. A file is created by one process only
- * (O_EXCL), which touches it while it lives. Once it has not changed for too long, the process that creates the next number has taken
- * the lock over.
+ * A lock made of files `prefix.1`, `prefix.2`, …. The process that created the highest number holds the lock. Only one process can create a
+ * file (O_EXCL), and it touches the file while it holds the lock. If a file does not change for too long, the process that creates the next
+ * number takes over the lock.
  */
 function lockFiles(prefix: string, staleMs: number): (signal: AbortSignal) => Promise<HeldLock> {
   const toPath = (number: number) => `${prefix}.${String(number)}`
@@ -95,7 +102,7 @@ function lockFiles(prefix: string, staleMs: number): (signal: AbortSignal) => Pr
 
   const highest = async () => Math.max(0, ...(await listNumbers()))
 
-  /** What a living holder changes; null if the file is gone. */
+  /** Returns text that changes while the holder is alive; null if the file is gone. */
   async function trace(number: number): Promise<string | null> {
     try {
       return await withFile(toPath(number), 'r', async (handle) => {
@@ -108,9 +115,9 @@ function lockFiles(prefix: string, staleMs: number): (signal: AbortSignal) => Pr
     }
   }
 
-  /** Whether `mine`, just created after `number`, is the one that holds the lock. */
+  /** Returns true if `mine`, created after `number`, holds the lock. */
   async function ownsLock(mine: number, number: number, last: string | null): Promise<boolean> {
-    // Meanwhile the lock may have been given back, or another process may have begun again from one.
+    // The lock may have been released since, or another process may have started again at one.
     return (await highest()) === mine && (number === 0 || (await trace(number)) === last)
   }
 
@@ -126,7 +133,7 @@ function lockFiles(prefix: string, staleMs: number): (signal: AbortSignal) => Pr
     const release = hold(toPath(mine), staleMs)
     try {
       if (await ownsLock(mine, number, last)) {
-        // All that dead processes left behind, so that none of it has to be waited for again.
+        // Removes the files of dead processes, so that no process waits for them again.
         for (const left of await listNumbers()) if (left < mine) await rm(toPath(left), { force: true })
         return { release, isHeld: async () => (await highest()) === mine }
       }
@@ -152,19 +159,19 @@ function lockFiles(prefix: string, staleMs: number): (signal: AbortSignal) => Pr
         if (lock !== null) return lock
       }
       await wait(POLL_MS, undefined, { signal })
-      // Counted by turns: whoever slept together with the holder has not seen it stand still.
+      // Counts polls instead of time: after sleep the holder has had no chance to touch its file.
       stillMs += POLL_MS
     }
   }
 }
 
-/** The locks of this process, which are given back when it exits. */
+/** The locks of this process, which are released when it exits. */
 const held = new Set<() => void>()
 process.on('exit', () => {
   for (const release of held) release()
 })
 
-/** Shows that its holder lives, until the lock is given back. */
+/** Touches the lock file until the lock is released. */
 function hold(file: string, staleMs: number): () => void {
   const beat = setInterval(() => {
     const now = new Date()
@@ -174,10 +181,10 @@ function hold(file: string, staleMs: number): () => void {
     clearInterval(beat)
     held.delete(release)
     try {
-      // At once: a process may exit right after this, and its file would cost the next one the time of a dead holder.
+      // Synchronous, because the process may exit right after this.
       rmSync(file, { force: true })
     } catch {
-      // It will be taken over.
+      // The lock will be taken over.
     }
   }
   held.add(release)
@@ -193,7 +200,7 @@ async function withFile<T>(path: string, flags: 'r' | 'wx', work: (handle: FileH
   }
 }
 
-/** Creates a file of this process, and removes it again if it cannot be written. Rejects with `EEXIST` if there is one. */
+/** Creates a file, and removes it if writing fails. Rejects with `EEXIST` if the file exists. */
 function create(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
   return withFile(path, 'wx', async (handle) => {
     try {
@@ -205,17 +212,17 @@ function create(path: string, write: (handle: FileHandle) => Promise<void>): Pro
   })
 }
 
-/** How the names of the files go on that begin with this path. */
+/** Returns the rest of each file name that starts with this path. */
 async function listSuffixes(path: string): Promise<string[]> {
   const start = basename(path)
   const names = await readdir(dirname(path))
   return names.filter((name) => name.startsWith(start)).map((name) => name.slice(start.length))
 }
 
-/** A rename is durable once its folder is. */
+/** A rename is durable once its directory is synced. */
 async function syncFolder(folder: string): Promise<void> {
   await withFile(folder, 'r', (handle) => handle.sync()).catch(() => {
-    // Windows opens no folders.
+    // Windows cannot open directories.
   })
 }
 

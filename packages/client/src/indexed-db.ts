@@ -5,13 +5,22 @@ import { readUnlessDenied } from './platform/denied-storage.js'
 import { crossTabSync } from './cross-tab.js'
 
 export interface IndexedDbOptions {
-  /** Tells sessions of one origin apart. Default `baton`. */
+  /** Identifies the session among those of one origin. Default `baton`. */
   readonly key?: string
 }
 
 const PLACE = { database: 'baton', table: 'sessions' }
 
-/** Keeps the session in IndexedDB: shared with workers, which have no Web Storage, and swapped in one transaction. */
+/**
+ * Stores the session in IndexedDB, shared by tabs and workers. Each swap is one transaction. Throws `ConfigurationError`.
+ * @example
+ * ```ts
+ * const session = createSession({
+ *   endpoints: cookieEndpoints({ refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }),
+ *   storage: indexedDbStorage(),
+ * })
+ * ```
+ */
 export function indexedDbStorage(options: IndexedDbOptions = {}): SessionStorage {
   checkOptions<IndexedDbOptions>(options, {}, { key: 'string' })
   const { key = 'baton' } = options

@@ -4,8 +4,11 @@ import type { Options } from 'ky'
 import { checkOptions } from './platform/options.js'
 
 /**
- * Options for `ky.extend`: requests are sent by `session.fetch`, with all that it does about tokens, 401 and proofs, and what the
- * session has given up is not tried again.
+ * Returns options for `ky.extend`: requests are sent with `session.fetch`, and ky does not retry a `SessionError`.
+ * @example
+ * ```ts
+ * const api = ky.extend(withSession(session))
+ * ```
  */
 export function withSession(session: Pick<Session, 'fetch'>): Options {
   checkOptions({ session }, { session: '.fetch' }, {})

@@ -3,8 +3,13 @@ import type { Session } from './session/session.js'
 import { SessionError } from './platform/errors.js'
 
 /**
- * Ends all sessions of this person, then this one here: `endpoint` is `/auth/logout-everywhere` of a Baton server, or what does the
- * same for a bearer token. Rejects with a `SessionError` where the server does not do it, and then none has ended.
+ * Ends all sessions of the user at the server, then this session. `endpoint` is `/auth/logout-everywhere` of a Baton server, or an
+ * equivalent that accepts a bearer token. Rejects with a `SessionError` if the server did not end the sessions; this session then
+ * continues.
+ * @example
+ * ```ts
+ * await logoutEverywhere(session, '/auth/logout-everywhere')
+ * ```
  */
 export async function logoutEverywhere(
   session: Pick<Session, 'fetch' | 'logout'>,
@@ -12,7 +17,7 @@ export async function logoutEverywhere(
 ): Promise<{ readonly revoked: boolean }> {
   checkOptions({ session, endpoint }, { session: '.fetch', endpoint: 'URL' }, {})
   const response = await session.fetch(endpoint, { method: 'POST' }, { replay: true }).catch((error: unknown) => {
-    throw error instanceof SessionError ? error : new SessionError('unavailable', 'no answer')
+    throw error instanceof SessionError ? error : new SessionError('unavailable', 'no response')
   })
   await response.body?.cancel()
   if (!response.ok) throw new SessionError('unavailable', `status ${response.status}`)

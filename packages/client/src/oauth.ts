@@ -12,24 +12,32 @@ export interface OAuthOptions extends Partial<
 > {
   readonly tokenEndpoint: string | URL
   readonly clientId: string
-  /** For confidential clients, which are never in a browser. Sent by HTTP Basic. */
+  /** For confidential clients, never in a browser. Sent with HTTP Basic. */
   readonly clientSecret?: string
-  /** RFC 7009. Without one a sign-out ends only what is stored here. */
+  /** RFC 7009. Without it a sign-out only deletes the stored session. */
   readonly revocationEndpoint?: string | URL
   /**
-   * True if the token endpoint accepts the header `Idempotency-Key`: it then returns the same tokens to a repeated request, and its CORS
-   * rules allow the header. A Baton server does, and `discover` of `@baton/client/discovery` returns it from the metadata. Default false:
-   * the preflight of any other server would reject it.
+   * True if the token endpoint accepts the header `Idempotency-Key`, returns the same tokens to a repeated request, and allows the header
+   * in CORS. Baton servers do, and `discover` returns it from their metadata. Default false: other servers would reject the preflight
+   * request.
    */
   readonly idempotencyKey?: boolean
   /**
-   * Maps an error response of a server with codes of its own to a code of RFC 6749, such as `{"error":"bad_refresh_token"}` to
-   * `invalid_grant`, which ends the session. Undefined, the default: the member `error` is the code. Not called for 408, 425, 429 and 5xx.
+   * Maps an error response with a proprietary code to a code of RFC 6749 section 5.2. For example, map `{"error":"bad_refresh_token"}` to
+   * `invalid_grant`, which ends the session. Return undefined to use the member `error`. Not called for 408, 425, 429 and 5xx.
    */
   readonly errorCode?: ErrorCodeMapper
 }
 
-/** For a session whose refresh token we keep: any OAuth 2 server. Throws `ConfigurationError`. */
+/**
+ * Returns endpoints for any OAuth 2.0 server. The client stores the refresh token. Throws `ConfigurationError`.
+ * @example
+ * ```ts
+ * const session = createSession({
+ *   endpoints: oauthEndpoints({ tokenEndpoint: 'https://login.example/oauth/token', clientId: 'web' }),
+ * })
+ * ```
+ */
 export function oauthEndpoints(options: OAuthOptions): Endpoints {
   checkOptions<OAuthOptions>(
     options,
@@ -62,7 +70,7 @@ export function oauthEndpoints(options: OAuthOptions): Endpoints {
         ...headers,
         ...(clientSecret === undefined ? {} : { authorization: basic(clientId, clientSecret) }),
       },
-      // One method of authentication: where there is a secret, the id goes with it (RFC 6749 section 2.3).
+      // One authentication method per request: with a secret, `client_id` is in the header only (RFC 6749 section 2.3).
       body: new URLSearchParams(clientSecret === undefined ? { ...form, client_id: clientId } : { ...form }).toString(),
       credentials: 'omit',
     }

@@ -5,12 +5,19 @@ import { useCallback, useSyncExternalStore } from 'react'
 
 const SERVER_SNAPSHOT: SessionSnapshot = { status: 'unknown', sid: null, scope: null, reason: null }
 
-/** How many components use a session: it is started for the first of them, and stopped after the last. */
+/** The number of components that use a session. The first one starts it, the last one stops it. */
 const useCounts = new WeakMap<Session, number>()
 
 /**
- * What a page may show of the session, and again at each change, here or in another tab. The session is started for as long as
- * anybody uses it. On a server, and until the storage has been read, its status is `unknown`.
+ * Returns the snapshot of a session and re-renders when it changes, also after changes in another tab. The session is started while at
+ * least one component uses it. The status is `unknown` on a server, and until the storage has been read.
+ * @example
+ * ```ts
+ * export function Greeting() {
+ *   const { status, sid } = useSession(session)
+ *   return status === 'signedIn' ? `session ${sid ?? ''}` : status
+ * }
+ * ```
  */
 export function useSession(session: Session): SessionSnapshot {
   checkOptions({ session }, { session: '.snapshot' }, {})

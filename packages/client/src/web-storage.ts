@@ -4,9 +4,9 @@ import { createUnavailableError, readUnlessDenied } from './platform/denied-stor
 import { crossTabSync } from './cross-tab.js'
 
 export interface WebStorageOptions {
-  /** Tells sessions of one origin apart. Default `baton`. */
+  /** Identifies the session among those of one origin. Default `baton`. */
   readonly key?: string
-  /** `local` is shared by all tabs and survives the browser; `session` is one tab's. Default `local`. */
+  /** `local` is shared by all tabs and persistent; `session` belongs to one tab. Default `local`. */
   readonly area?: 'local' | 'session'
 }
 
@@ -21,12 +21,19 @@ interface Globals {
   readonly sessionStorage?: Area
 }
 
-/** How long a write takes to be seen by the other processes of the browser, with a good margin. */
+/** Time until other processes of the browser see a write, with a margin. */
 const SPREAD_MS = 50
 
 /**
- * Keeps the session in Web Storage. No browser promises when a write of one tab is seen by the next, so `indexedDbStorage` is the
- * better choice for `local`: here a second tab may ask the server once more for what it has already answered. Workers have none.
+ * Stores the session in Web Storage. Browsers do not guarantee when other tabs see a write, so a second tab may repeat a refresh request;
+ * prefer `indexedDbStorage` for shared sessions. Not available in workers. Throws `ConfigurationError`.
+ * @example
+ * ```ts
+ * const session = createSession({
+ *   endpoints: cookieEndpoints({ refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }),
+ *   storage: webStorage({ area: 'session' }),
+ * })
+ * ```
  */
 export function webStorage(options: WebStorageOptions = {}): SessionStorage {
   checkOptions<WebStorageOptions>(
@@ -37,7 +44,7 @@ export function webStorage(options: WebStorageOptions = {}): SessionStorage {
   const { key = 'baton', area = 'local' } = options
   const here: Globals = globalThis
 
-  /** Looked for at each call: merely naming a blocked storage throws. */
+  /** Reads the global at each call: access to a blocked storage throws. */
   function storage(): Area {
     const found = area === 'local' ? here.localStorage : here.sessionStorage
     if (found === undefined) throw createUnavailableError('Web Storage')
@@ -50,9 +57,9 @@ export function webStorage(options: WebStorageOptions = {}): SessionStorage {
     async swap(before, after) {
       const items = storage()
       if (items.getItem(key) !== before) return false
-      // Throws where the storage is full, and what was there stays.
+      // Throws if the storage is full; the old value stays.
       items.setItem(key, after)
-      // Whoever is given the lock next reads in another process.
+      // The next holder of the lock may run in another process.
       if (area === 'local') await new Promise((resolve) => setTimeout(resolve, SPREAD_MS))
       return true
     },

@@ -578,7 +578,7 @@ export const faults: readonly Fault[] = [
   inClient(
     'signs the user out when no response arrives',
     'protocol/transport.ts',
-    "new SessionError('unavailable', 'no answer')",
+    "new SessionError('unavailable', 'no response')",
     "new SessionError('signed_out', 'refused')",
   ),
   inClient(

@@ -1,6 +1,6 @@
 /**
- * Reads a storage. One that the browser denies to the page by policy (`SecurityError`), or does not have, holds no session; any other
- * failure says nothing about what it holds.
+ * Reads a storage. A storage that the browser denies by policy (`SecurityError`) or does not have contains no session. Other errors are
+ * thrown: the content is unknown.
  */
 export async function readUnlessDenied(read: () => Promise<string | null>): Promise<string | null> {
   try {
@@ -12,5 +12,5 @@ export async function readUnlessDenied(read: () => Promise<string | null>): Prom
 }
 
 export function createUnavailableError(storage: string): Error {
-  return Object.assign(new Error(`there is no ${storage} here`), { name: 'SecurityError' })
+  return Object.assign(new Error(`${storage} is not available`), { name: 'SecurityError' })
 }

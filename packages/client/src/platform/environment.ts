@@ -1,24 +1,24 @@
-/** Everything that a session needs of its surroundings, so that a test or a simulation can be one. */
+/** What a session uses of its platform. Tests and simulations replace it. */
 export interface Environment {
   readonly fetch: (input: Request | string | URL, init?: RequestInit) => Promise<Response>
-  /** The wall clock, epoch milliseconds. It may jump. */
+  /** The wall clock in epoch milliseconds. It may jump. */
   now(): number
-  /** A clock that never goes back, in milliseconds. It may stand still while the machine sleeps. */
+  /** The monotonic clock in milliseconds. It may stop while the machine sleeps. */
   elapsed(): number
-  /** That many random bytes, unguessable. */
+  /** Returns `size` cryptographically random bytes. */
   random(size: number): Uint8Array
-  /** Calls once, no earlier than in `ms`; the answer cancels. In the background it must not keep a process alive. */
+  /** Calls once, after at least `ms`. Returns a function that cancels the timer. A background timer does not keep a process alive. */
   setTimer(ms: number, call: () => void, place?: 'background'): () => void
-  /** Calls when the page is back: visible, shown again, resumed, online. The answer ends it. */
+  /** Calls when the page becomes visible, is resumed or comes online. Returns a function that stops the calls. */
   onWake(call: () => void): () => void
-  /** The page's own origin; null where there is none. */
+  /** The origin of the page; null if there is none. */
   readonly origin: string | null
 }
 
-/** What we use of a browser, each part of which may be missing. */
+/** The parts of a browser that are used. Each may be missing. */
 interface Globals {
   readonly fetch: Environment['fetch']
-  /** As `location.origin`, but that of the page around it in a `srcdoc` frame. */
+  /** Like `location.origin`; in a `srcdoc` frame the origin of the parent page. */
   readonly origin?: string
   readonly location?: { readonly origin: string }
   readonly document?: { readonly visibilityState: string }
@@ -26,11 +26,11 @@ interface Globals {
   readonly removeEventListener?: (type: string, listener: () => void, options: typeof CAPTURE) => void
 }
 
-/** Events of the document pass the window on their way down. */
+/** Document events reach the window in the capture phase. */
 const CAPTURE = { capture: true } as const
 const WAKE_EVENTS = ['visibilitychange', 'resume', 'pageshow', 'online']
 
-/** The browser, worker or Node process that we are in. */
+/** Returns the environment of the current browser, worker or Node.js process. */
 export function createEnvironment(): Environment {
   const here: Globals = globalThis
   return {
@@ -40,7 +40,7 @@ export function createEnvironment(): Environment {
     random: (size) => crypto.getRandomValues(new Uint8Array(size)),
     setTimer(ms, call, place) {
       const timer = setTimeout(call, ms)
-      // Numbers in browsers, objects in Node.
+      // Timers are numbers in browsers and objects in Node.js.
       if (place && typeof timer === 'object') timer.unref()
       return () => clearTimeout(timer)
     },

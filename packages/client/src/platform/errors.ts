@@ -1,24 +1,24 @@
-/** Stable codes of what can go wrong; messages may change. */
+/** Stable codes of errors. Messages may change. */
 export type SessionErrorCode =
-  /** Nobody is signed in; `reason` is a `SignedOutReason`. */
+  /** The user is signed out; `reason` is a `SignedOutReason`. */
   | 'signed_out'
-  /** The server did not respond, asked to wait, or the storage cannot be read. The session stays: call again. */
+  /** The server did not respond, or asked the client to wait, or the storage cannot be read. The session continues; call again. */
   | 'unavailable'
-  /** Another tab or process holds the lock for too long, or a sign-in request got no response. The session stays: ask again. */
+  /** Another tab or process held the lock for too long, or a sign-in request got no response. The session continues; call again. */
   | 'timeout'
-  /** The server will not serve this client in this way, however often it asks. The session stays. */
+  /** The server rejects the requests of this client because of its configuration. The session continues. */
   | 'misconfigured'
-  /** The key that the session is bound to is not there any more. The session stays, but only another sign-in will help. */
+  /** The key to which the session is bound is lost. The session continues, but the user must sign in again. */
   | 'key_lost'
-  /** The answer of a sign-in is none, or is not for us. Nothing has changed. */
+  /** The response to a sign-in is invalid or belongs to another request. Nothing has changed. */
   | 'bad_answer'
 
-/** Something kept a token from being there. Only `signed_out` means that nobody is signed in. No message carries a token. */
+/** The reason why there is no access token. Only `signed_out` means that the user is signed out. Messages contain no tokens. */
 export class SessionError extends Error {
   override readonly name = 'SessionError'
   readonly code: SessionErrorCode
   readonly reason: string
-  /** Before then (epoch milliseconds) nobody will ask; null where the server did not say. */
+  /** No request is sent before this instant (epoch milliseconds); null if the server did not set one. */
   readonly until: number | null
 
   constructor(code: SessionErrorCode, reason: string, until: number | null = null) {
@@ -29,13 +29,13 @@ export class SessionError extends Error {
   }
 }
 
-/** An invalid option or argument. Thrown by the call that received it. The message names the option, the rule, the value and the fix. */
+/** An invalid option or argument. Thrown by the call that received it. The message names the option, the rule and the value. */
 export class ConfigurationError extends Error {
   override readonly name = 'ConfigurationError'
   readonly code = 'invalid_option'
   readonly option: string
 
-  /** `message` completes the sentence: `must be …`, `is missing; …`. */
+  /** `message` completes the sentence: `must be …`. */
   constructor(option: string, message: string) {
     super(`option "${option}" ${message}`)
     this.option = option

@@ -1,46 +1,46 @@
 import { callObserver } from './observer.js'
 import { checkOptions, type Rule } from './options.js'
 
-/** Why nobody is signed in. */
+/** Why the user is signed out. */
 export type SignedOutReason =
-  /** Nobody has signed in here. */
+  /** No user has signed in. */
   | 'no_session'
-  /** `logout` or `logoutEverywhere`, in any tab. */
+  /** `logout` or `logoutEverywhere` was called, in any tab. */
   | 'logout'
-  /** The server refused the refresh token: expired, revoked or stolen. */
+  /** The server rejected the refresh token: it has expired or was revoked or reused. */
   | 'refused'
-  /** The access token is over, and no refresh token came with it. */
+  /** The access token has expired, and there is no refresh token. */
   | 'not_renewable'
-  /** Somebody else has signed in meanwhile. */
+  /** Another session was started since. */
   | 'replaced'
-  /** The storage was emptied. */
+  /** The storage was cleared. */
   | 'cleared'
 
-/** Who is signed in. */
+/** A session that is signed in. */
 export interface SignedIn {
   readonly sid: string
   readonly generation: number
-  /** End of the access token, epoch milliseconds; null where the server did not say. */
+  /** Expiry of the access token in epoch milliseconds; null if the server did not state a lifetime. */
   readonly expiresAt: number | null
-  /** It is another session than before, so what the page shows may be somebody else's. */
+  /** True if this is another session than before. The page must not show data of the old one. */
   readonly replaced: boolean
 }
 
-/** What happened to the session. No event carries a token. */
+/** The events of a session. No event contains a token. */
 export interface SessionEvents {
-  /** A sign-in, here. */
+  /** A user signed in on this page. */
   readonly signedIn: SignedIn
   /** This page has exchanged the refresh token. */
   readonly refreshed: SignedIn
-  /** Another tab or process has, or somebody has signed in there. */
+  /** Another tab or process has refreshed or signed in, and this page uses its session. */
   readonly synced: SignedIn
-  /** The server did not answer, or asked for patience; it will be asked again in `waitMs`. */
+  /** A request failed or must wait, and is repeated after `waitMs`. */
   readonly retrying: { readonly tries: number; readonly waitMs: number; readonly reason: string }
-  /** Nobody is signed in: not any more, in any tab, or, with `no_session`, not yet. */
+  /** The user is signed out, in any tab. With `no_session` no user has signed in yet. */
   readonly signedOut: { readonly reason: SignedOutReason }
-  /** The server has not heard of a sign-out yet. It will be told; until then the token works. */
+  /** The server has not confirmed a sign-out yet. The request is repeated; until then the token stays valid. */
   readonly revocationQueued: { readonly pending: number }
-  /** The storage or its lock failed or did not respond: this page continues in memory, which other pages do not see. */
+  /** The storage or its lock failed or did not respond. This page continues in memory; other pages do not see its changes. */
   readonly storageFailed: { readonly error: unknown }
 }
 
@@ -49,7 +49,7 @@ export type SessionListener<Type extends SessionEvent> = (event: SessionEvents[T
 
 export type Emit = <Type extends SessionEvent>(type: Type, event: SessionEvents[Type]) => void
 
-/** Calls listeners. One that fails affects neither the session nor other listeners. */
+/** Calls listeners. A listener that throws affects neither the session nor other listeners. */
 export interface Emitter {
   readonly on: <Type extends SessionEvent>(type: Type, listener: SessionListener<Type>) => () => void
   readonly emit: Emit
@@ -75,7 +75,7 @@ export function createEmitter(): Emitter {
   return {
     on(type, listener) {
       checkOptions({ type, listener }, { type: EVENT, listener: 'function' }, {})
-      // A listener that is given twice is two.
+      // A listener that is added twice is called twice.
       const own: typeof listener = (event) => listener(event)
       listenersOf(type).add(own)
       return () => void listenersOf(type).delete(own)

@@ -2,7 +2,7 @@ import { createEnvironment } from './environment.js'
 import { createUnavailableError } from './denied-storage.js'
 import { within } from './timing.js'
 
-/** The little of IndexedDB that is used here. What is called at an event is only ever set, whatever its type. */
+/** The part of IndexedDB that is used. Event handlers are only assigned, so their type does not matter. */
 interface Request<T> {
   readonly result: T
   readonly error: unknown
@@ -34,25 +34,25 @@ interface Globals {
   readonly indexedDB?: { open(name: string, version: number): OpenRequest }
 }
 
-/** An object store of IndexedDB, in a transaction. */
+/** An object store in a transaction. */
 export interface Table {
   get(key: string): Request<unknown>
   put(value: unknown, key: string): Request<unknown>
 }
 
-/** IndexedDB may never respond: after a crash of its process, or while the deletion of a database waits for another page. */
+/** IndexedDB may never respond: after a crash of its process, or while another page blocks the deletion of a database. */
 const RESPONSE_SECONDS = 5
 
 /**
- * Runs `work` in one transaction on the only table of a database, and resolves to its result once that is durable. Rejects if
- * IndexedDB does not respond within 5 seconds.
+ * Runs `work` in one transaction on the only object store of a database. Resolves with its result once the transaction is durable. Rejects
+ * if IndexedDB does not respond within 5 seconds.
  */
 export function transact<T>(
   { database: name, table }: { readonly database: string; readonly table: string },
   work: (table: Table, finish: (result: T) => void) => void,
 ): Promise<T> {
   return within(createEnvironment(), RESPONSE_SECONDS, async (signal) => {
-    // Opened and closed each time: an open connection blocks a page that deletes the database.
+    // A new connection for each call: an open one blocks pages that delete the database.
     const database = await open(name, table)
     try {
       if (signal.aborted) throw new Error('IndexedDB responded too late')
@@ -89,5 +89,5 @@ function toPromise<T>(request: Request<T>): Promise<T> {
 }
 
 function failure({ error }: { readonly error: unknown }): Error {
-  return error instanceof Error ? error : new Error('IndexedDB gave up')
+  return error instanceof Error ? error : new Error('IndexedDB aborted the transaction')
 }

@@ -1,4 +1,4 @@
-/** Undefined for what is no JSON. */
+/** Returns undefined if the text is not JSON. */
 export function parseJson(text: string | null | undefined): unknown {
   try {
     return JSON.parse(text ?? '')
@@ -7,12 +7,12 @@ export function parseJson(text: string | null | undefined): unknown {
   }
 }
 
-/** True of lists as well; none of them has a member that we look for. */
+/** Returns true for lists as well; they have none of the members that are read. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null
 }
 
-/** Null for what is no text, or an empty one. */
+/** Returns null for an empty string and for values that are not strings. */
 export function toText(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? value : null
 }

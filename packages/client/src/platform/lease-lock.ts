@@ -8,8 +8,8 @@ const BEAT_MS = 1000
 const STALE_MS = 10_000
 
 /**
- * A lock for browsers without Web Locks, and for pages without TLS, which get none: a lease in IndexedDB, whose transactions reach
- * all tabs and workers. Its holder shows that it lives; once it has stood still for 10 seconds, one of those who wait takes over.
+ * Returns a lock for browsers without Web Locks, and for pages without TLS: a lease in IndexedDB, shared by all tabs and workers. The
+ * holder renews its lease. A lease that was not renewed for 10 seconds is taken over.
  */
 export function leaseLock(name: string): Lock {
   return async (signal) => {
@@ -17,20 +17,20 @@ export function leaseLock(name: string): Lock {
     let seen = ''
     let stillMs = 0
     for (;;) {
-      if (signal.aborted) throw new Error('no longer needed')
+      if (signal.aborted) throw new Error('aborted')
       const isStale = stillMs >= STALE_MS
       const found = await exchange(name, (lease) => (lease === null || (isStale && lease === seen) ? holder : lease))
       if (found === holder) return hold(name, holder)
       if (found !== seen) stillMs = 0
       seen = found ?? ''
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-      // Counted by turns: whoever slept together with the holder has not seen it stand still.
+      // Counts polls instead of time: after sleep the holder has had no chance to renew its lease.
       stillMs += POLL_MS
     }
   }
 }
 
-/** Shows that its holder lives, until it is given back. */
+/** Renews the lease until the lock is released. */
 function hold(name: string, holder: string): () => void {
   const isOurs = (lease: string | null) => lease?.startsWith(holder) === true
   let beats = 0
@@ -44,7 +44,7 @@ function hold(name: string, holder: string): () => void {
   }
 }
 
-/** Stores what `revise` makes of the lease, atomically, and resolves with it. */
+/** Replaces the lease with the result of `revise` in one transaction, and resolves with it. */
 function exchange(name: string, revise: (lease: string | null) => string | null): Promise<string | null> {
   return transact(PLACE, (table, finish) => {
     const getting = table.get(name)

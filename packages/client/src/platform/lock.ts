@@ -1,10 +1,10 @@
 /**
- * Resolves, once nobody else holds the lock, with what gives it back. Rejects, or need never resolve, when the signal aborts before
- * that. It must come free when its holder is gone, and must never be taken from one who is not.
+ * Resolves with a function that releases the lock, once the lock is granted. May reject or stay pending after the signal has aborted. A
+ * lock must be released when its holder is gone, and must not be taken from a living holder.
  */
 export type Lock = (signal: AbortSignal) => Promise<() => void>
 
-/** Reaches whoever has this very function: one page, worker or process. */
+/** Returns a lock within one page, worker or process. */
 export function localLock(): Lock {
   let last: Promise<unknown> = Promise.resolve()
   return () => {
@@ -15,7 +15,7 @@ export function localLock(): Lock {
   }
 }
 
-/** The same promise, which rejects with the signal's reason when that aborts first. What it waits for goes on. */
+/** Returns the same promise, which rejects with the reason of the signal if the signal aborts first. The work continues. */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | null | undefined): Promise<T> {
   let stop: () => void = () => undefined
   const aborted = new Promise<void>((resolve) => {

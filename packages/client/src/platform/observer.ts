@@ -1,22 +1,21 @@
 /**
- * Calls an application callback that only observes, such as a listener of a session. Whatever the callback throws or returns, this
- * function returns at once and never throws: `onFailure` is called with what the callback threw, or with what its promise or
- * thenable rejected with. What `onFailure` itself throws is discarded.
+ * Calls an application callback that only observes, such as a listener of a session. Returns immediately and never throws: `onFailure`
+ * receives what the callback threw, or what its promise or thenable rejected with. Errors of `onFailure` are ignored.
  *
- * The same function as in `@baton/core`, which needs Node and is no dependency of the client.
+ * The same function exists in `@baton/core`, which needs Node.js and is not a dependency of the client.
  */
 export function callObserver(callback: () => unknown, onFailure: (failure: unknown) => void): void {
   const fail = (failure: unknown): void => {
     try {
       onFailure(failure)
     } catch {
-      // Nothing is left that could be told.
+      // There is no other way to report it.
     }
   }
   try {
     const returned = callback()
     try {
-      // First, because a promise of any realm stays unhandled when only a `then` of its own is called. Throws for all other values.
+      // First, because a promise of another realm stays unhandled if only its own `then` is called. Throws for all other values.
       void Promise.prototype.then.call(returned, undefined, fail)
     } catch {
       new Promise((resolve) => resolve(returned)).catch(fail)

@@ -1,26 +1,32 @@
 import { type Lock, localLock } from './lock.js'
 
 /**
- * Where a session is kept: one text, which holds its tokens, and a lock for whoever refreshes it. Whatever uses one storage shares
- * one session. A storage decides nothing. If a call rejects or takes longer than 10 seconds, the session continues in memory.
+ * Stores a session as one text, which contains its tokens, and provides a lock for refreshes. All users of a storage share one session. A
+ * storage makes no decisions. If a call rejects or takes longer than 10 seconds, the session continues in memory.
  */
 export interface SessionStorage {
-  /** The stored text; null for none. */
+  /** Returns the stored text; null if there is none. */
   read(): Promise<string | null>
   /**
-   * Stores `after`, durably, iff what is stored is still `before` (null: nothing). Resolves to whether it did. As atomic as the
-   * storage can be: where it cannot, the lock has to do.
+   * Stores `after` durably if the stored text is still `before` (null: none). Resolves with true if it did. Must be as atomic as the
+   * storage allows; otherwise the lock has to suffice.
    */
   swap(before: string | null, after: string): Promise<boolean>
-  /** Reaches everybody who reads the same text. */
+  /** Excludes all other users of the same text. */
   readonly lock: Lock
-  /** Tells everybody else who reads the same text that it has changed. Without it they find out when they need it. */
+  /** Notifies other users of the same text of a change. Optional: without it they read the change when they need a token. */
   announce?(): void
-  /** Calls at each announcement; the answer ends that. */
+  /** Calls at each notification. Returns a function that stops the calls. */
   listen?(call: () => void): () => void
 }
 
-/** Keeps a session in this page or process, for as long as it lives. Every call makes another storage. */
+/**
+ * Stores a session in the memory of this page or process. Each call returns a new storage.
+ * @example
+ * ```ts
+ * const session = createSession({ endpoints, storage: memoryStorage() })
+ * ```
+ */
 export function memoryStorage(): SessionStorage {
   let stored: string | null = null
   return {

@@ -2,8 +2,8 @@ import type { Environment } from './environment.js'
 import { unlessAborted } from './lock.js'
 
 /**
- * Does its work with a signal that aborts after that long a time in which we were running, and waits no longer than that. Counted in short
- * ticks: a machine that sleeps for hours has used up one of them when it wakes, not all.
+ * Runs `work` with a signal that aborts after `seconds`, and rejects then. Counts short ticks, so that a long sleep of the machine uses up
+ * only one of them.
  */
 export async function within<T>(
   environment: Environment,
@@ -26,8 +26,8 @@ export async function within<T>(
 }
 
 /**
- * A request's beginning: what is called before it tells afterwards when that was, in epoch milliseconds. Of what both clocks say it
- * is the earlier, for one may have been set, and the other may have slept.
+ * Returns a function that returns the start time of a request in epoch milliseconds. It uses the earlier result of both clocks: the wall
+ * clock may have been set, and the monotonic clock may have stopped during sleep.
  */
 export function captureStart(environment: Environment): () => number {
   const wall = environment.now()
@@ -35,13 +35,13 @@ export function captureStart(environment: Environment): () => number {
   return () => Math.min(wall, environment.now() - environment.elapsed() + elapsed)
 }
 
-/** From 0 up to but not including 1; fine enough to draw a wait from. */
+/** Returns a random number from 0 to 1, exclusive, in steps of 1/256. */
 export function randomFraction(environment: Environment): number {
   const [byte = 0] = environment.random(1)
   return byte / 256
 }
 
-/** 128 random bits as text: digits and dashes, 31 to 63 of them. */
+/** Returns 128 random bits as 31 to 63 digits and dashes. */
 export function randomText(environment: Pick<Environment, 'random'>): string {
   return environment.random(16).join('-')
 }

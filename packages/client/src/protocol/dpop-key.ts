@@ -1,34 +1,34 @@
 import { transact } from '../platform/idb.js'
 import { webCrypto } from './encoding.js'
 
-/** The platform's own key, by whatever name its types have. */
+/** The `CryptoKey` type of the platform. */
 type CryptoKey = Parameters<typeof crypto.subtle.exportKey>[1]
 
-/** An ECDSA key on P-256, which signs by ES256. */
+/** An ECDSA key pair on P-256, for ES256. */
 export interface KeyPair {
   readonly privateKey: CryptoKey
   readonly publicKey: CryptoKey
 }
 
-/** Where a key is kept. */
+/** Stores a key pair. */
 export interface KeyStore {
-  /** Null where there is none. */
+  /** Returns null if there is none. */
   read(): Promise<KeyPair | null>
-  /** Keeps this one, unless there is one: what is there then. */
+  /** Stores this pair unless there is one. Returns the stored pair. */
   keep(pair: KeyPair): Promise<KeyPair>
 }
 
-/** Not the database of sessions, so that each has a version of its own. */
+/** A separate database, so that its version is independent of the sessions. */
 const PLACE = { database: 'baton-keys', table: 'keys' }
 
-/** A key that nobody can take out of the browser, scripts of the page included. */
+/** Creates a key pair whose private key is not extractable. */
 export function createKeyPair(): Promise<KeyPair> {
   return webCrypto().generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify'])
 }
 
-/** Keeps the key in IndexedDB: the only place of a browser that takes one which cannot be read. */
+/** Stores the key in IndexedDB, which can store non-extractable keys. */
 export function indexedDbKeyStore(name: string): KeyStore {
-  /** What is there once `pair`, if there is one, has taken a place that was free. */
+  /** Returns the stored pair, after storing `pair` if there was none. */
   const found = (pair: KeyPair | null) =>
     transact<KeyPair | null>(PLACE, (table, finish) => {
       const getting = table.get(name)

@@ -13,13 +13,13 @@ export function base64url(bytes: Uint8Array): string {
     .replace(/=/g, '')
 }
 
-/** SHA-256 of a text as base64url. */
+/** Returns the SHA-256 hash of a text as base64url. */
 export async function sha256(text: string): Promise<string> {
   const hash = await webCrypto().digest('SHA-256', new TextEncoder().encode(text))
   return base64url(new Uint8Array(hash))
 }
 
-/** Web Crypto, which browsers offer to pages with TLS only, and React Native does not have. Throws `ConfigurationError`. */
+/** Returns Web Crypto. Browsers offer it to pages with TLS only, and React Native does not have it. Throws `ConfigurationError`. */
 export function webCrypto(): typeof crypto.subtle {
   const here: Globals = globalThis
   const subtle = here.crypto?.subtle

@@ -1,25 +1,25 @@
-/** What a proof is about, beside its request. */
+/** The context of a DPoP proof, besides its request. */
 export interface ProofSubject {
-  /** What it is bound to; null at the token endpoint. */
+  /** The access token to which the proof is bound; null at the token endpoint. */
   readonly accessToken: string | null
-  /** Whether there are tokens already that are bound to a key, so that no other key will do. Default: whether there is one here. */
+  /** True if tokens are already bound to a key, so that no other key can be used. Default: true if there is an access token. */
   readonly isBound?: boolean
-  /** True for a request that cannot be built a second time. */
+  /** True for a request whose body can be sent only once. */
   readonly isOneShot?: boolean
   /**
-   * True for a request that gets a proof only if the server asks for one, such as a sign-out: few servers do, and the CORS rules of others
+   * True for a request that gets a proof only if the server requires one, such as a sign-out. Few servers do, and the CORS rules of others
    * may not allow the header.
    */
   readonly isOptional?: boolean
 }
 
-/** Proves at every request that its sender has a key (DPoP, RFC 9449). `@baton/client/dpop` makes one. */
+/** Proves possession of a key with each request (DPoP, RFC 9449). Created by `dpop()` of `@baton/client/dpop`. */
 export interface Proofs {
-  /** Of the access tokens that come with it (RFC 6749 section 7.1): `DPoP`. */
+  /** The type of the access tokens (RFC 6749 section 7.1): `DPoP`. */
   readonly scheme: string
   /**
-   * `fetch` with a fresh proof, which does once more what a server wants to have with another nonce. Rejects with a `SessionError`
-   * (`key_lost`) where tokens are bound to a key that is not there any more; never makes another one for them.
+   * Sends a request with a new proof, and repeats it if the server requires another nonce. Rejects with a `SessionError` with the code
+   * `key_lost` if tokens are bound to a key that is lost; no new key is created for them.
    */
   send(build: () => Request, subject: ProofSubject): Promise<Response>
 }

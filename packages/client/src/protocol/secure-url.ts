@@ -6,7 +6,7 @@ interface Globals {
   readonly location?: { readonly href: string; readonly origin: string }
 }
 
-/** Null for what is no URL. */
+/** Returns null if the text is not a URL. */
 export function parseUrl(text: string, base?: string): URL | null {
   try {
     return new URL(text, base)
@@ -15,7 +15,9 @@ export function parseUrl(text: string, base?: string): URL | null {
   }
 }
 
-/** Whether tokens may be sent there: over TLS, or within this machine. All names below `localhost` are loopback (RFC 6761 section 6.3). */
+/**
+ * Returns true if tokens may be sent there: over TLS, or to a loopback host. Names below `localhost` are loopback (RFC 6761 section 6.3).
+ */
 export function isSecure({ protocol, hostname }: URL): boolean {
   return (
     protocol === 'https:' || (protocol === 'http:' && /^((.+\.)?localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname))
@@ -23,13 +25,13 @@ export function isSecure({ protocol, hostname }: URL): boolean {
 }
 
 /**
- * An absolute URL that tokens may be sent to. A relative one is resolved as `fetch` resolves it, and against `elsewhere` outside of
- * browsers. Throws `ConfigurationError`.
+ * Returns an absolute URL to which tokens may be sent. Relative URLs are resolved like those of `fetch`, and outside of browsers against
+ * `elsewhere`. Throws `ConfigurationError`.
  */
 export function secureUrl(option: string, value: string | URL, elsewhere?: string): string {
   const text = String(value)
   const { document, location }: Globals = globalThis
-  // A `srcdoc` frame has the base of the page around it. The address of a worker from a blob is no base, but its origin is.
+  // A `srcdoc` frame has the base URL of its parent page. The URL of a worker from a blob is not a base URL, but its origin is.
   for (const base of [document?.baseURI, location?.href, location?.origin, elsewhere]) {
     const url = parseUrl(text, base)
     if (url && isSecure(url) && !url.hash) return url.href

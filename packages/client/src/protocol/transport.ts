@@ -5,15 +5,15 @@ import type { Proofs, ProofSubject } from './proofs.js'
 import type { Environment } from '../platform/environment.js'
 import { captureStart, within } from '../platform/timing.js'
 
-/** What came back. `ok` is that of the response. */
+/** The result of a request. `ok` is that of the response. */
 interface Reply {
   readonly ok: boolean
   readonly answer: TokenResult
 }
 
 /**
- * Sends a request to the server of the session. Never rejects: without a response the result is an error. A request with an optional
- * proof outlives its page.
+ * Sends a request to the server. Never rejects: without a response the result is an error. A request with an optional proof is completed
+ * even if the page is closed.
  */
 export type Transport = (call: Call | null, proof: Pick<ProofSubject, 'isBound' | 'isOptional'>) => Promise<Reply>
 
@@ -38,9 +38,9 @@ export function createTransport(
           method: 'POST',
           signal,
           keepalive: !!proof.isOptional,
-          // Whoever answers with another place must not get what was meant for this one.
+          // A redirect must not forward the refresh token.
           redirect: 'manual',
-          // There are no cookies outside of browsers, and some runtimes do not know the option.
+          // Outside of browsers there are no cookies, and some runtimes do not know the option.
           ...(environment.origin ? { credentials } : {}),
         }
         const response = await proofs.send(() => new Request(url, init), { accessToken: null, ...proof })
@@ -49,7 +49,10 @@ export function createTransport(
         return { ok: response.ok, answer }
       })
     } catch (error) {
-      return { ok: false, answer: error instanceof SessionError ? error : new SessionError('unavailable', 'no answer') }
+      return {
+        ok: false,
+        answer: error instanceof SessionError ? error : new SessionError('unavailable', 'no response'),
+      }
     }
   }
 }

@@ -4,9 +4,9 @@ import { unlessAborted } from '../platform/lock.js'
 import { checkOptions } from '../platform/options.js'
 import type { SessionContext } from './context.js'
 
-/** What `session.fetch` is told beside what `fetch` is told. */
+/** Options of `session.fetch` besides those of `fetch`. */
 export interface FetchOptions {
-  /** True where repeating this request does no harm although its method is unsafe and the 401 does not say `invalid_token`. */
+  /** True if this request may be repeated although its method is not safe and the 401 does not contain `invalid_token`. */
   readonly replay?: boolean
 }
 
@@ -16,18 +16,18 @@ export type AuthorizedFetch = (
   options?: FetchOptions,
 ) => Promise<Response>
 
-/** Where access tokens come from. */
+/** Provides access tokens. */
 export interface TokenSource {
-  /** Rejects with a `SessionError` where there is none. `early` demands one that is not about to end. */
+  /** Rejects with a `SessionError` if there is no token. With `early` the token is not about to expire. */
   readonly getToken: (options: { readonly early: boolean }) => Promise<AccessToken>
-  /** Another token of the same session, after this one was rejected; or why there is none. Never rejects. */
+  /** Returns another token of the same session after this one was rejected, or an error. Never rejects. */
   readonly replaceRejected: (rejected: AccessToken) => Promise<AccessToken | SessionError>
 }
 
-/** How long a token that was rejected at once is not replaced again. */
+/** A token that was rejected immediately is not replaced again for this long. */
 const QUIET_MS = 30_000
 
-/** A `fetch` that attaches the access token, to the named origins only, and recovers from one 401. */
+/** Returns a `fetch` that attaches the access token for allowed origins and handles one 401. */
 export function createAuthorizedFetch({
   environment,
   proofs,
@@ -35,7 +35,7 @@ export function createAuthorizedFetch({
   replaceRejected,
   allowedOrigins,
 }: SessionContext & TokenSource): AuthorizedFetch {
-  /** By URL without query: the last token that was to replace a rejected one there, until it is accepted. */
+  /** By URL without query: the last token that replaced a rejected one, until a request there succeeds. */
   const replacements = new Map<string, { readonly generationId: string; readonly until: number }>()
 
   return async (input, init = {}, options = {}) => {
@@ -43,16 +43,16 @@ export function createAuthorizedFetch({
     const isAllowed = (url: string) => allowedOrigins.some((origin) => url.startsWith(origin))
     const request = new Request(input, init)
     const { url, method, headers, signal } = request
-    // A 401 concerns us only where the token was ours.
+    // A 401 for the caller's own `authorization` header is not handled.
     if (!isAllowed(url) || headers.has('authorization')) return environment.fetch(request)
-    // What can be read only once has to be announced like this, and only once is it sent.
+    // Streaming bodies require `duplex` and can be sent once only.
     const isOneShot = 'duplex' in init
 
     const [place = ''] = url.split(/[?#]/)
 
     async function send({ accessToken }: AccessToken): Promise<Response> {
       const build = () => {
-        // A request is used up by sending it; what may be sent again is copied.
+        // Sending consumes a request, so a request that may be repeated is cloned.
         const copy = isOneShot ? request : request.clone()
         copy.headers.set('authorization', `${proofs.scheme} ${accessToken}`)
         return copy
@@ -67,10 +67,10 @@ export function createAuthorizedFetch({
       const response = await send(token)
       const challenge = response.headers.get('www-authenticate') ?? ''
       const isOurs = !response.redirected || isAllowed(response.url)
-      // Against what is said of a proof, another access token would be of no help.
+      // Another access token does not fix an invalid DPoP proof.
       if (response.status !== 401 || !isOurs || challenge.includes('_dpop_')) return response
       const last = replacements.get(place)
-      // This one has just replaced a rejected token: another one would fare no better.
+      // The token replaced a rejected one a moment ago; another token would be rejected as well.
       if (last?.generationId === token.generationId && environment.elapsed() < last.until) return response
       const other = replaceRejected(token).then((renewed) => {
         const now = environment.elapsed()
@@ -81,14 +81,14 @@ export function createAuthorizedFetch({
       const mayReplay = options.replay || /^(GET|HEAD|OPTIONS)$/.test(method) || challenge.includes('"invalid_token"')
       if (isOneShot || !mayReplay) return response
       const renewed = await unlessAborted(other, signal)
-      // Signed out is what the 401 says; an outage is not.
+      // If the user is signed out, the caller gets the 401. Other errors are thrown.
       if ('code' in renewed && renewed.code === 'signed_out') return response
-      // Its connection can carry the next request.
+      // Frees the connection for the next request.
       await response.body?.cancel()
       if ('code' in renewed) throw renewed
       return await send(renewed)
     } finally {
-      // What was kept for a second time may go.
+      // Frees the copy that was kept for a repetition.
       if (!request.bodyUsed) void request.body?.cancel()
     }
   }

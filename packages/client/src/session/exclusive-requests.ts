@@ -3,14 +3,14 @@ import type { RunRequest, SessionContext } from './context.js'
 import { withLock } from './with-lock.js'
 import { randomText, within } from '../platform/timing.js'
 
-/** The longest time that a request which sets the cookie may take. */
+/** The maximum duration of a request that sets the cookie. */
 const MAX_SECONDS = 60
 const POLL_MS = 1000
 
 /**
- * Sends one request that sets the cookie at a time. Browsers apply such responses in the order in which they arrive, and nobody can
- * end a session whose cookie was overwritten by that of another one. If the lock is not granted in time, the request is sent
- * without it, unless the storage says that another one is in flight.
+ * Runs requests that set the cookie one at a time. Browsers apply such responses in the order of their arrival, and a session whose cookie
+ * was overwritten can no longer be ended. If the lock is not granted in time, the request is sent without it, unless another one is in
+ * flight according to the storage.
  */
 export function createExclusiveRunner(state: SessionContext): RunRequest {
   const { environment, records } = state
@@ -24,13 +24,13 @@ export function createExclusiveRunner(state: SessionContext): RunRequest {
     return records.change((record) => (record?.inFlight === inFlight ? { ...record, inFlight: undefined } : null))
   }
 
-  /** Whether another request is in flight. One that was seen for as long as a request can take was left behind by a page. */
+  /** Returns true if another request is in flight. An entry that is older than the maximum duration was left by a page that is gone. */
   function createWatch(): () => Promise<boolean> {
     let seen: string | undefined
     let since = 0
     return async () => {
       const inFlight = (await records.read())?.inFlight
-      // By the clock that cannot be set.
+      // Measured with the monotonic clock.
       if (inFlight !== seen) since = environment.elapsed()
       seen = inFlight
       return inFlight !== undefined && environment.elapsed() - since < MAX_SECONDS * 1000

@@ -7,11 +7,11 @@ import { within } from '../platform/timing.js'
 
 type Revise<Revised extends SessionRecord | null = SessionRecord | null> = (record: SessionRecord | null) => Revised
 
-/** The stored session. Never rejects and never waits forever: while the storage fails, the session continues in memory. */
+/** The stored session. Never rejects and always returns in time: if the storage fails, the session continues in memory. */
 export interface RecordStore {
-  /** Undefined if the storage has failed at every read so far: whether there is a session is unknown. */
+  /** Returns undefined if every read has failed so far: it is unknown whether there is a session. */
   read(): Promise<SessionRecord | null | undefined>
-  /** Stores what `revise` returns for the current record, retrying while others write, and resolves to it; null changes nothing. */
+  /** Stores what `revise` returns for the current record, and resolves with it. Retries while other users write. Null changes nothing. */
   change<Revised extends SessionRecord | null>(revise: Revise<Revised>): Promise<Revised>
 }
 
@@ -22,25 +22,25 @@ interface RecordStoreContext {
   readonly emit: Emit
 }
 
-/** A storage that takes longer counts as failed. */
+/** A storage call that takes longer has failed. */
 const STORAGE_SECONDS = 10
-/** After a call that did not return in time, the storage is not called for so long, unless that call returns. */
+/** After a call that did not return in time, the storage is not called for this long, unless that call returns. */
 const UNRESPONSIVE_MS = 30_000
-/** A storage that rejects that many swaps of what it has just returned does not work. */
+/** A storage that rejects this many swaps of the text that it returned does not work. */
 const MAX_SWAPS = 100
 
 export function createRecordStore({ environment, storage, endpoints, emit }: RecordStoreContext): RecordStore {
   /** The text in the storage; undefined until it has been read. */
   let storedText: string | null | undefined
-  /** The current text: `found`, or what could not be written over it. */
+  /** The current text: `storedText`, or a text that could not be written. */
   let currentText: string | null | undefined
   /** Changes that were made before the storage could be read. */
   const unsavedChanges: Revise[] = []
-  /** Texts whose write failed or did not return; the storage may hold them nevertheless. */
+  /** Texts whose write failed or did not return. The storage may contain them. */
   const unconfirmed = new Set<string | null>()
   let unresponsiveUntil = 0
 
-  /** Undefined if the storage fails. */
+  /** Returns undefined if the storage fails. */
   async function callStorage<T>(call: () => Promise<T>): Promise<T | undefined> {
     if (environment.elapsed() < unresponsiveUntil) return undefined
     try {
@@ -62,7 +62,7 @@ export function createRecordStore({ environment, storage, endpoints, emit }: Rec
     const text = await callStorage(() => storage.read())
     if (text !== undefined && text !== storedText) {
       storedText = text
-      // A failed write that was applied nevertheless is older than what is known here.
+      // A write that failed but was applied is older than the current text.
       if (!unconfirmed.has(text)) currentText = text
       const missed = unsavedChanges.splice(0)
       for (const revise of missed) currentText = serialize(revise(parse(currentText))) ?? currentText
@@ -77,7 +77,7 @@ export function createRecordStore({ environment, storage, endpoints, emit }: Rec
       const revised = revise(parse(before))
       const after = serialize(revised)
       if (after === null) return revised
-      // Another change was made here in between.
+      // Another change was made on this page in the meantime.
       if (before !== currentText) continue
       const expected = storedText
       const isSwapped = expected === undefined ? undefined : await callStorage(() => storage.swap(expected, after))
@@ -87,14 +87,14 @@ export function createRecordStore({ environment, storage, endpoints, emit }: Rec
       } else {
         if (isSwapped === false) {
           if (swaps < MAX_SWAPS) continue
-          emit('storageFailed', { error: new Error('no swap succeeds') })
+          emit('storageFailed', { error: new Error('the storage rejects every swap') })
         }
         if (before !== currentText) continue
         if (expected === undefined) unsavedChanges.push(revise)
         else unconfirmed.add(after)
       }
       currentText = after
-      // An unknown session is no news.
+      // Other pages need not read an unknown session.
       if (revised?.session.state !== 'unknown') storage.announce?.()
       return revised
     }

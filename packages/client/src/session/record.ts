@@ -3,62 +3,62 @@ import type { SignedOutReason } from '../platform/events.js'
 import type { SessionCredentials } from '../protocol/requests.js'
 import { isObject, parseJson } from '../platform/json.js'
 
-/** A session as it is stored. Everything that uses one storage shares it: tabs, workers, processes. Instants are epoch milliseconds. */
+/** A stored session, shared by all users of the storage: tabs, workers, processes. Instants are epoch milliseconds. */
 export interface LiveSession {
   readonly state: 'live'
-  /** Names this sign-in: random, or what the server answered as `sid`. A later sign-in has another one. */
+  /** The session id: the `sid` of the server, otherwise random. Each sign-in has a new one. */
   readonly sid: string
-  /** How often the session has been refreshed. */
+  /** The number of refreshes. */
   readonly generation: number
-  /** Identifies this generation in the storage: random, and never sent. */
+  /** Identifies this generation in the storage. Random, and never sent. */
   readonly generationId: string
   readonly request?: RefreshRequest | undefined
-  /** Null where the server gave none, and in cookie mode, where no script sees it. */
+  /** Null if the server returned none, and in cookie mode. */
   readonly refreshToken: string | null
-  /** Null where it is kept out of the storage. */
+  /** Null if it is not stored. */
   readonly accessToken: string | null
-  /** End of the access token; null where the server did not say. Counted from before the request was sent. */
+  /** Expiry of the access token, counted from before the request was sent; null if the server did not state a lifetime. */
   readonly expiresAt: number | null
   readonly lifetimeMs: number | null
   readonly scope: string | null
 }
 
-/** Nothing is known; in cookie mode there may be a cookie, and one refresh will tell. */
+/** Nothing is known about the session. In cookie mode there may be a cookie; one refresh finds out. */
 export interface UnknownSession {
   readonly state: 'unknown'
   readonly generationId: string
   readonly request?: RefreshRequest | undefined
-  /** The session that the server did not find in the cookie: pages that show it must not continue with another one. */
+  /** The session that the cookie no longer belongs to. Pages that show it must not continue with another session. */
   readonly replaced?: string | undefined
 }
 
-/** A refresh that was sent, or is about to be, and whose response has not been stored yet. */
+/** A refresh request whose response is not stored yet. */
 export interface RefreshRequest {
-  /** Its Idempotency-Key: a repetition by any tab or process, also after a crash, sends the same. */
+  /** The Idempotency-Key. All tabs and processes repeat the request with the same key, also after a crash. */
   readonly key: string
-  /** When it was sent last. */
+  /** When the request was last sent. */
   readonly sentAt: number
 }
 
 /**
- * Signed out, and kept so that a response which comes late finds it. In cookie mode the server may have signed in since, by a redirect
- * or a form: each page asks it once.
+ * Signed out. Stored so that a late response is recognised. In cookie mode the server may have started a new session since, by a redirect
+ * or a form: each page sends one request.
  */
 export interface EndedSession {
   readonly state: 'ended'
   readonly reason: SignedOutReason
   readonly generationId?: string
   readonly request?: RefreshRequest | undefined
-  /** The session that has ended: a cookie that is still of it does not bring it back. */
+  /** The session that has ended. A cookie of this session does not restore it. */
   readonly endedSid?: string | null | undefined
 }
 
-/** What is known of a session whatever its state: all, its attempt, or nothing. */
+/** The members of a session in any state. */
 export type SessionMembers = Partial<
   Omit<LiveSession, 'state'> & { readonly state: string } & Pick<EndedSession, 'endedSid'>
 >
 
-/** Nobody asks the server before `until`; a clock that was set back to before `from` makes it void. */
+/** No request is sent before `until`. Has no effect if the clock was set back to before `from`. */
 interface Pause {
   readonly from: number
   readonly until: number
@@ -69,23 +69,23 @@ export type StoredSession = LiveSession | UnknownSession | EndedSession
 export interface SessionRecord {
   readonly session: StoredSession
   readonly pause?: Pause | null | undefined
-  /** In cookie mode, names the request that sets the cookie and is in flight. Absent: none is. */
+  /** In cookie mode, the id of the request in flight that sets the cookie. */
   readonly inFlight?: string | undefined
   readonly revocations: readonly SessionCredentials[]
 }
 
-/** Null for what is no record: somebody else's text, or half of ours. Members that this version does not know are kept. */
+/** Returns null if the text is not a complete record. Unknown members of later versions are kept. */
 export function parse(text: string | null | undefined): SessionRecord | null {
   const value = parseJson(text)
   return isRecord(value) ? value : null
 }
 
-/** A record is written as a whole, and by nobody else: one that has all of its parts is ours, and right. */
+/** Only the client writes records, and always as a whole: a text with all parts is a valid record. */
 function isRecord(value: unknown): value is SessionRecord {
   return isObject(value) && isObject(value['session']) && Array.isArray(value['revocations'])
 }
 
-/** The generation after `base`, or the first one where nothing was known. */
+/** Returns the generation after `base`, or the first one if `base` is unknown. */
 export function toSuccessor(base: StoredSession, grant: Grant, generationId: string): LiveSession {
   const { sid, generation = -1, refreshToken = null, scope = null }: SessionMembers = base
   return {

@@ -14,33 +14,33 @@ import {
  * A refresh in two decisions, one before the POST and one after. Both are pure and total: no clock, no randomness, no I/O.
  */
 
-/** Which generation of which session: an attempt is of one only. */
+/** Identifies one generation of one session. */
 export type Generation = Pick<LiveSession, 'generationId'>
 
-/** Whether we have exchanged the refresh token, or somebody else had. */
+/** Whether this page has exchanged the refresh token, or another tab or process has. */
 export interface Refreshed {
   readonly type: 'refreshed' | 'synced'
   readonly session: LiveSession
 }
 
-/** Resolves with a session other than the stale one, or with why there is none. Never rejects. */
+/** Resolves with a session other than the stale one, or with an error. Never rejects. */
 export type Refresh = (
   stale: Generation | null,
   held: () => Generation | null,
   mayAskCookie: boolean,
 ) => Promise<Refreshed | SessionError>
 
-/** A session whose refresh is about to be sent. */
+/** A session whose refresh request is about to be sent. */
 export interface Reserved extends SessionRecord {
   readonly session: StoredSession & { readonly request: RefreshRequest }
 }
 
 export interface RequestFacts {
-  /** The tokens that were found to be of no use; null where there are none. */
+  /** The generation whose token does not work; null if there is none. */
   readonly stale: Generation | null
-  /** Those that this page has by now, and that work. */
+  /** The generation of this page, if its token works. */
   readonly held: Generation | null
-  /** True if an ended session may have been followed by one that only the cookie knows. */
+  /** True if the cookie may belong to a session that was started after the stored one ended. */
   readonly mayAskCookie?: boolean
   /** Epoch milliseconds. */
   readonly now: number
@@ -49,35 +49,35 @@ export interface RequestFacts {
 export interface ResponseFacts {
   readonly answer: TokenResult
   readonly now: number
-  /** 128 random bits as text: the identifier of the next generation. */
+  /** The id of the next generation: 128 random bits as text. */
   readonly generationId: string
 }
 
-/** What a stored session comes to before anybody is asked: it can be adopted, it has to be sent, or why neither. */
+/** Decides before a request: returns a session to use, the session to send, or an error. */
 export function decideBeforeRequest(
   { session, pause, revocations }: SessionRecord,
   { stale, held, now, mayAskCookie }: RequestFacts,
 ): Refreshed | StoredSession | SessionError {
-  // While the server has not confirmed a sign-out, the cookie may be of the session that has ended.
+  // Until the server confirms a sign-out, the cookie may belong to the session that has ended.
   if (session.state === 'ended' && (!mayAskCookie || revocations[0]))
     return new SessionError('signed_out', session.reason)
   if (session.state === 'live' && session.generationId !== stale?.generationId) {
     const works = session.accessToken && remainingOnWallMs(session, now) > 0
-    // Or somebody has signed in here while we waited for the lock.
+    // A user may have signed in on this page while it waited for the lock.
     if (works || held?.generationId === session.generationId) return { type: 'synced', session }
   }
-  // A clock that was set back to before it makes a pause void.
+  // A pause has no effect if the clock was set back to before it.
   if (pause && pause.from <= now && now < pause.until)
     return new SessionError('unavailable', 'Retry-After', pause.until)
   return session
 }
 
-/** A retry older than that would not be accepted by a Baton server: its policy allows 24 hours at most. */
+/** The maximum age of a retry: the policy of a Baton server allows 24 hours at most. */
 const MAX_KEY_AGE_MS = 86_400_000
 
 /**
- * What to store before `base` is sent: the Idempotency-Key that an earlier try of the same refresh was sent with, or `key`. It is created
- * no earlier, for a copy of the storage includes it. Null if `base` is not stored any more.
+ * Returns the record to store before `base` is sent. The Idempotency-Key is that of an earlier attempt of the same refresh, otherwise
+ * `key`. It is not created earlier, so that a copy of the storage at rest does not contain it. Returns null if `base` is no longer stored.
  */
 export function reserve(
   { session, ...rest }: SessionRecord,
@@ -90,7 +90,7 @@ export function reserve(
   return { ...rest, session: { ...session, request: { key: isRecent ? request.key : key, sentAt: now } } }
 }
 
-/** What to store now that `base` has been answered; null for nothing. An answer changes only what is still what was sent. */
+/** Returns the record to store after the response, or null. A response only changes the generation that was sent. */
 export function applyResponse(
   record: SessionRecord,
   base: StoredSession,
@@ -104,7 +104,7 @@ export function applyResponse(
       return { ...record, revocations: [...revocations, { refreshToken: null, sid: endedSid }] }
     if (isUnchanged) return { ...record, pause: null, session: toSuccessor(base, answer, generationId) }
     const { refreshToken } = answer
-    // Too late, and of use to nobody: the server should end it.
+    // The response is too late. The server should end the session that it started.
     return !refreshToken || (session.state === 'live' && session.sid === sid)
       ? null
       : { ...record, revocations: [...revocations, { refreshToken, sid: null }] }
@@ -112,7 +112,7 @@ export function applyResponse(
   const { code, reason, until } = answer
   if (until) return { ...record, pause: { from: now, until } }
   if (code !== 'signed_out' || !isUnchanged) return null
-  // Whose cookie it is, only a page that believes in nobody may find out: this one would show one person's data to another.
+  // The page that shows `sid` must not continue with the session of the cookie; only a new page may.
   if (reason === 'replaced') return { ...record, session: { state: 'unknown', generationId, replaced: sid } }
   if (session.state === 'ended') return record
   const why = !sid ? 'no_session' : reason === 'not_renewable' ? reason : 'refused'

@@ -11,15 +11,15 @@ interface RefreshSetup extends SessionContext {
   readonly transport: Transport
 }
 
-/** Runs what `refresh-decisions.ts` decides. */
+/** Returns the function that refreshes once. The rules are in `refresh-decisions.ts`. */
 export function createRefresh(setup: RefreshSetup): Refresh {
   const { environment, endpoints, records, transport } = setup
 
   return async (stale, held, mayAskCookie) => {
-    /** One turn with the lock, around re-read, POST and commit only. */
+    /** Reads, sends and stores while the lock is held. */
     async function refreshWithLock(lock: LockState): Promise<Refreshed | SessionError> {
       const initial: SessionRecord = {
-        // In cookie mode there may be a session that is not stored; one refresh tells.
+        // In cookie mode there may be a session that is not stored; one refresh finds out.
         session: endpoints.isCookie
           ? { state: 'unknown', generationId: randomText(environment) }
           : { state: 'ended', reason: stale ? 'cleared' : 'no_session' },
@@ -45,7 +45,7 @@ export function createRefresh(setup: RefreshSetup): Refresh {
       const updated = await records.change((other) => other && applyResponse(other, base, facts))
       const session = updated?.session
       if (session?.state === 'live' && session.generationId === generationId) return { type: 'refreshed', session }
-      // What is said of something that is not stored any more says nothing of what is.
+      // A rejection of a session that is no longer stored does not apply to the stored one.
       const isCurrent = answer instanceof SessionError && (updated || answer.code !== 'signed_out')
       return isCurrent ? answer : new SessionError('unavailable', 'contended')
     }

@@ -2,14 +2,14 @@ import { SessionError } from '../platform/errors.js'
 import type { SessionContext } from './context.js'
 import { randomFraction } from '../platform/timing.js'
 
-/** How often a request is sent before its error is returned; the session stays. */
+/** How often a request is sent before its error is returned. */
 const MAX_TRIES = 3
-/** Back-off: from nothing up to this, doubled at each try. */
+/** Upper bound of the random backoff, doubled with each attempt. */
 const MAX_BACKOFF_MS = 1000
-/** A longer pause ends the retries instead of holding their callers. */
+/** If the wait is longer, the error is returned instead. */
 const MAX_WAIT_MS = 15_000
 
-/** Repeats what resolves with `unavailable`, with full jitter, on top of what the server asked for. */
+/** Repeats a request that failed with `unavailable`, with full jitter in addition to `Retry-After`. */
 export async function retry<T>(
   { environment, emit }: SessionContext,
   send: () => Promise<T | SessionError>,

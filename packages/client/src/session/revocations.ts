@@ -11,8 +11,8 @@ interface RevocationsSetup extends SessionContext {
 const RETRY_MS = 60_000
 
 /**
- * Tells the server which sessions are over, however long that takes: what it has not heard of is kept with the session. Resolves to
- * whether everything that there was to tell has been heard. Never rejects.
+ * Sends the pending revocations, which are stored with the session until the server confirms them. Resolves with true if the server has
+ * confirmed all of them. Never rejects.
  */
 export function createRevocations(setup: RevocationsSetup): () => Promise<boolean> {
   const { environment, endpoints, emit, records, transport, run } = setup
@@ -26,7 +26,7 @@ export function createRevocations(setup: RevocationsSetup): () => Promise<boolea
       const { ok, answer } = await run(() =>
         transport(endpoints.revoke(revocation), { isBound: true, isOptional: true }),
       )
-      // A cookie that is of another session by now has ended the one that it replaced.
+      // The server ended the session when its cookie was replaced.
       const code = !ok && answer instanceof SessionError && answer.reason !== 'replaced' && answer.code
       if (code) isHeard = false
       if (code === 'unavailable') pending += 1
@@ -45,7 +45,7 @@ export function createRevocations(setup: RevocationsSetup): () => Promise<boolea
     return records.change((record) => record && { ...record, revocations: record.revocations.filter(isOther) })
   }
 
-  /** One after the other: who asks while another one runs wants to know about what has been added since. */
+  /** One after the other: a call while another one runs also sends the revocations that were added since. */
   const flush = () => (last = last.then(tellAll))
   return flush
 }

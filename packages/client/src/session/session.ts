@@ -18,72 +18,86 @@ import { createRecordStore } from './record-store.js'
 export interface SessionOptions {
   /** `oauthEndpoints()` of `@baton/client/oauth`, or `cookieEndpoints()` of `@baton/client/cookie`. */
   readonly endpoints: Endpoints
-  /** Where the session is kept; whoever uses the same storage shares it. Default `memoryStorage()`. */
+  /** Stores the session. All users of one storage share the session. Default `memoryStorage()`. */
   readonly storage?: SessionStorage
   /**
-   * Where `session.fetch` attaches the token: http(s) origins, in any spelling. Default: the page's own origin, else that of the server of
-   * the session, also in app shells such as `capacitor://localhost`.
+   * The http(s) origins to which `session.fetch` sends the access token. Default: the origin of the page, otherwise that of the server. In
+   * app shells such as `capacitor://localhost` the default is the server's origin.
    */
   readonly allowedOrigins?: readonly string[]
   /** Binds all tokens to a key: `dpop()` of `@baton/client/dpop`. */
   readonly dpop?: Proofs
-  /** How long to wait for others that refresh, at most 600; sleep does not count. Default 15. */
+  /** How long to wait while another tab or process refreshes, at most 600. Sleep does not count. Default 15. */
   readonly lockTimeoutSeconds?: number
-  /** How long to wait for one answer of the server, at most 600; sleep does not count. Default 10. */
+  /** How long to wait for one response, at most 600. Sleep does not count. Default 10. */
   readonly requestTimeoutSeconds?: number
-  /** Clocks, timers, randomness, network and page events. Only tests have a reason to set it. */
+  /** Clocks, timers, randomness, network and page events. For tests only. */
   readonly environment?: Environment
 }
 
-/** The members of a token response (RFC 6749 section 5.1), unchecked. */
+/** The members of a token response (RFC 6749 section 5.1), not validated. */
 export type TokenResponse = Readonly<Record<string, unknown>>
 
-/** Keeps somebody signed in. Only a sign-out, or the server's refusal, ends a session; everything else is waited out. */
+/** Keeps a user signed in. Only a sign-out or a rejection by the server ends a session. After other errors the requests are repeated. */
 export interface Session {
   /**
-   * `fetch` with the access token, on allowed origins only. A 401 is answered by one refresh and one repetition; a second one is the
-   * caller's. Rejects with a `SessionError` where there is no token, and otherwise as `fetch` does.
+   * Calls `fetch` with the access token, for allowed origins only. After a 401 it refreshes and repeats the request once; a second 401 is
+   * returned. Rejects with a `SessionError` if there is no token, otherwise like `fetch`.
    */
   readonly fetch: AuthorizedFetch
-  /** An access token that works, refreshed before if need be. Rejects with a `SessionError`. Aborting ends the wait, never the refresh. */
+  /**
+   * Returns a valid access token, after a refresh if necessary. Rejects with a `SessionError`. The signal aborts the wait, not the refresh.
+   */
   getAccessToken(options?: { readonly signal?: AbortSignal }): Promise<string>
   /**
-   * Takes over the tokens of a sign-in. In cookie mode, pass the function that sends the request instead of its response: no other
-   * request that sets the cookie is sent meanwhile. Pass its signal to `fetch`; it aborts after 60 seconds. The session that was
-   * signed in before is ended. Rejects with a `SessionError`.
+   * Signs in with a token response. In cookie mode, pass the function that sends the request instead of the response: no other request that
+   * sets the cookie is sent in the meantime. Pass its signal to `fetch`; it aborts after 60 seconds. The previous session is ended. Rejects
+   * with a `SessionError`.
    */
   login(answer: TokenResponse | ((signal: AbortSignal) => Promise<unknown>)): Promise<void>
   /**
-   * Sends another grant (RFC 6749 section 4) to the token endpoint and signs in with its response. For an authorization code use
-   * `loginWithCode` of `@baton/client/authorization`. `idempotencyKey` (22 to 255 characters, random by default) identifies the attempt
-   * to exchange a code, which is then repeated if its response is lost. Rejects with a `SessionError`.
+   * Sends another grant (RFC 6749 section 4) to the token endpoint and signs in with the response. For an authorization code use
+   * `loginWithCode` of `@baton/client/authorization`. `idempotencyKey` (22 to 255 characters, random by default) identifies the exchange of
+   * a code, which is repeated if its response is lost. Rejects with a `SessionError`, and with a `ConfigurationError` for invalid
+   * arguments.
    */
   loginWithGrant(parameters: Readonly<Record<string, string>>, idempotencyKey?: string): Promise<void>
   /**
-   * Signs out: here and in all tabs at once, then at the server. `revoked` is whether the server has confirmed it; if not, it is told
-   * again, where that can help.
+   * Signs out in all tabs immediately, then at the server. `revoked` is true if the server has confirmed it. Otherwise the request is
+   * repeated later, if that is possible.
    */
   logout(): Promise<{ readonly revoked: boolean }>
-  /** Calls at each event of this type; the answer ends that. */
+  /** Calls the listener at each event of this type. Returns a function that removes the listener. Throws `ConfigurationError`. */
   on<Type extends SessionEvent>(type: Type, listener: SessionListener<Type>): () => void
   snapshot(): SessionSnapshot
-  /** Follows other tabs, and looks after the token whenever the page wakes up. Once started, starting does nothing. */
+  /** Follows changes in other tabs, and refreshes the token when the page becomes active. Repeated calls have no effect. */
   start(): void
-  /** Undoes `start`, so that it can be started again. What is under way goes on. */
+  /** Reverts `start`. Requests in progress continue. */
   dispose(): void
 }
 
-/** How serialized URLs of an origin begin; `URL.origin` would be "null" for app shells such as `capacitor://localhost`. */
+/** Returns the start of all URLs of an origin. `URL.origin` is "null" for app shells such as `capacitor://localhost`. */
 function toPrefix(origin: string): string {
   if (!/^(?!file)[^/]+:\/\/[^/?#@]+\/?$/.test(origin))
     throw new ConfigurationError('allowedOrigins', `must list origins such as https://api.example, got ${origin}`)
   return new URL('/', origin).href
 }
 
-/** More than ten minutes are probably milliseconds. */
+/** A longer time is probably given in milliseconds. */
 const SECONDS: Rule = ['more than 0 and at most 600', (value) => typeof value === 'number' && value > 0 && value <= 600]
 
-/** Opens for business; asks nobody anything yet. Throws `ConfigurationError`. */
+/**
+ * Creates a session. Sends no request until it is used. Throws `ConfigurationError`.
+ * @example
+ * ```ts
+ * const session = createSession({
+ *   endpoints: oauthEndpoints({ tokenEndpoint: 'https://login.example/oauth/token', clientId: 'web' }),
+ *   allowedOrigins: ['https://api.example'],
+ * })
+ * session.start()
+ * const response = await session.fetch('https://api.example/me')
+ * ```
+ */
 export function createSession(options: SessionOptions): Session {
   checkOptions<SessionOptions>(
     options,
@@ -104,7 +118,7 @@ export function createSession(options: SessionOptions): Session {
     dpop: proofs = { scheme: 'Bearer', send: (build: () => Request) => environment.fetch(build()) },
     lockTimeoutSeconds = 15,
     requestTimeoutSeconds = 10,
-    // App shells have origins such as `capacitor://localhost`, and no API there.
+    // In app shells such as `capacitor://localhost` the API is not at the origin of the page.
     allowedOrigins = [environment.origin?.startsWith('http') ? environment.origin : endpoints.origin],
   } = options
   const { on, emit } = createEmitter()
@@ -124,12 +138,12 @@ export function createSession(options: SessionOptions): Session {
   const tokens = createTokenManager({ ...context, refresh, flush })
   const { getToken, snapshot, start, dispose } = tokens
 
-  /** Puts a session, or its end, in the place of what is stored: from here on no answer that is under way can bring that back. */
+  /** Replaces the stored session, or stores its end. Responses in progress cannot restore the old session. */
   function replaceSession(next: LiveSession | null): Promise<unknown> {
     return records.change((record) => {
       const before: SessionMembers = record?.session ?? {}
       const { state, sid = null, refreshToken = null, endedSid } = before
-      // Without a marker there may still be a cookie.
+      // In cookie mode there may be a cookie without a stored session.
       const isKept = sid ? refreshToken === next?.refreshToken : state === 'ended' || !endpoints.isCookie
       const untold = [...(record?.revocations ?? []), ...(isKept ? [] : [{ refreshToken, sid }])]
       return {
@@ -141,14 +155,14 @@ export function createSession(options: SessionOptions): Session {
           endedSid: sid ?? endedSid,
         },
         pause: null,
-        // A cookie that is replaced the server ends by itself; told of it later, it might end the next one.
+        // The server ends a session whose cookie is replaced. A later revocation could end the next session.
         revocations: next && endpoints.isCookie ? [] : untold,
       }
     })
   }
 
   async function signIn(answer: TokenResult): Promise<void> {
-    // A refusal here says nothing about who was signed in before.
+    // A rejected sign-in does not end the previous session.
     if (answer instanceof SessionError)
       throw answer.code === 'signed_out' ? new SessionError('bad_answer', answer.reason) : answer
     const session = toSuccessor(

@@ -1,10 +1,10 @@
 import type { SessionContext } from './context.js'
 import { within } from '../platform/timing.js'
 
-/** Whether the lock was granted, was not granted in time, or does not work. */
+/** Whether the lock was granted, was not granted in time, or failed. */
 export type LockState = 'held' | 'taken' | 'failed'
 
-/** Runs `work` with the lock of the session. If the lock is not granted in time or does not work, runs it without. */
+/** Runs `work` with the lock of the session, or without it if the lock is not granted in time or fails. */
 export async function withLock<T>(
   {
     environment,
@@ -19,7 +19,7 @@ export async function withLock<T>(
     try {
       const free = await storage.lock(signal)
       state = 'held'
-      // Granted too late.
+      // The lock was granted too late.
       if (signal.aborted) free()
       return free
     } catch (error) {
