@@ -1,6 +1,6 @@
 import type { RefreshTokens } from '@baton/core'
 import type { JwtAccessTokens } from './access-tokens/jwt.js'
-import { type AuthServer, authServer, type AuthServerOptions } from './auth-server.js'
+import { type AuthServer, authServer, type AuthServerOptions } from './auth-server/auth-server.js'
 import { introspectionEndpoint, type IntrospectionOptions } from './endpoints/introspection.js'
 import { jwksEndpoint } from './endpoints/jwks.js'
 import { loginEndpoint, type LoginOptions } from './endpoints/login.js'
@@ -9,7 +9,7 @@ import { refreshEndpoint, type RefreshOptions } from './endpoints/refresh.js'
 import { revocationEndpoint, type RevocationOptions } from './endpoints/revocation.js'
 import { sessionsEndpoint, type SessionsOptions } from './endpoints/sessions.js'
 import { tokenEndpoint, type TokenEndpointOptions } from './endpoints/token.js'
-import type { Endpoint } from './message.js'
+import type { Endpoint } from './messages/message.js'
 
 // The comments stand on the function types: editors show them at a call, also where an adapter destructures its exports.
 

@@ -1,7 +1,7 @@
-export type { Endpoint, PeerCertificate, PlainBody, PlainRequest, PlainResponse } from './message.js'
-export type { LegacyCookieOptions } from './legacy-cookie.js'
-export type { CookieOptions } from './carrier.js'
-export type { EndpointOptions, TransportOptions } from './options.js'
+export type { Endpoint, PeerCertificate, PlainBody, PlainRequest, PlainResponse } from './messages/message.js'
+export type { LegacyCookieOptions } from './cookies/legacy-cookie.js'
+export type { CookieOptions } from './cookies/refresh-token-cookie.js'
+export type { EndpointOptions, TransportOptions } from './pipeline/options.js'
 export { certificateToJwk, type ClientKey, type JwkSet } from './clients/jwks.js'
 export type { CertificateHeaders, CertificateSource } from './proof-of-possession/mtls/certificate.js'
 export type { ClientOptions } from './clients/authenticate.js'
@@ -53,9 +53,9 @@ export {
 } from './node.js'
 export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './web.js'
 export { loginEndpoint, type LoginOptions, LoginRequestError, type SignIn } from './endpoints/login.js'
-export { requestCounter, type RequestCounterOptions } from './endpoint.js'
-export { csrfGuard } from './csrf-guard.js'
-export { readJson, type ReadJson } from './json.js'
+export { requestCounter, type RequestCounterOptions } from './pipeline/define-endpoint.js'
+export { csrfGuard } from './pipeline/csrf-guard.js'
+export { readJson, type ReadJson } from './messages/json.js'
 export { sessionsEndpoint, type SessionsOptions } from './endpoints/sessions.js'
 export {
   type AuthorizationCode,
@@ -88,6 +88,6 @@ export {
   type SessionsHandlerFactory,
   type TokenHandlerFactory,
 } from './adapter.js'
-export { type AuthServer, authServer, type AuthServerOptions, type Route } from './auth-server.js'
-export { type CorsOptions, withCors } from './cors.js'
+export { type AuthServer, authServer, type AuthServerOptions, type Route } from './auth-server/auth-server.js'
+export { type CorsOptions, withCors } from './pipeline/cors.js'
 export { logoutEndpoint, type LogoutOptions } from './endpoints/logout.js'

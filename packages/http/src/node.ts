@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { ConfigurationError } from '@baton/core'
 import { nextBatch } from '@baton/core/store'
-import { MOST_BODY_BYTES } from './body.js'
+import { MOST_BODY_BYTES } from './messages/body.js'
 import {
   type Endpoint,
   originForm,
@@ -12,7 +12,7 @@ import {
   type PlainRequest,
   type PlainResponse,
   splitSingleHeader,
-} from './message.js'
+} from './messages/message.js'
 
 export interface NodeRequestOptions {
   /** The body as a body parser left it. Used only if the stream has been read already. Default: `request.body`. */

@@ -1,5 +1,11 @@
 import type { AccessTokenGuard, GuardOutcome } from './access-tokens/guard.js'
-import { type Endpoint, type PlainBody, type PlainRequest, type PlainResponse, splitSingleHeader } from './message.js'
+import {
+  type Endpoint,
+  type PlainBody,
+  type PlainRequest,
+  type PlainResponse,
+  splitSingleHeader,
+} from './messages/message.js'
 
 export interface WebOptions {
   /**

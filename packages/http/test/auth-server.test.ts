@@ -3,7 +3,7 @@ import { ConfigurationError } from '@baton/core'
 import { SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { authorizationCodes, authServer, type AuthServerOptions, jwtAccessTokens, withCors } from '../src/index.js'
-import { metadataPathOf } from '../src/metadata.js'
+import { metadataPathOf } from '../src/auth-server/metadata.js'
 import { ISSUER, SIGNING_KEY } from './app.js'
 import {
   basic,

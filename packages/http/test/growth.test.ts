@@ -4,7 +4,7 @@ import { accessTokenGuard, introspectionEndpoint, tokenEndpoint } from '../src/i
 import { urisIn } from '../src/proof-of-possession/mtls/certificate.js'
 import { parseBasic } from '../src/clients/credentials.js'
 import { normalTarget } from '../src/proof-of-possession/dpop/target.js'
-import { parseForm } from '../src/form.js'
+import { parseForm } from '../src/messages/form.js'
 import { createApp } from './app.js'
 import { FORM_TYPE, fromPage, request, type RequestPatch, world } from './wire.js'
 

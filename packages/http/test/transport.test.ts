@@ -2,8 +2,8 @@ import { ConfigurationError } from '@baton/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { logoutEndpoint, tokenEndpoint, revocationEndpoint } from '../src/index.js'
-import { toNetwork } from '../src/ip-address.js'
-import { transportReader, urlOf } from '../src/transport.js'
+import { toNetwork } from '../src/pipeline/ip-address.js'
+import { transportReader, urlOf } from '../src/pipeline/transport.js'
 import {
   CLIENTS,
   expectError,

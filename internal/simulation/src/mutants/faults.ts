@@ -423,13 +423,13 @@ export const faults: readonly Fault[] = [
   // The endpoints.
   inHttp(
     'answers an outage with invalid_request',
-    'endpoint.ts',
+    'pipeline/define-endpoint.ts',
     'failure instanceof OperationalError ? unavailable() : serverError()',
     'invalidRequest(String(failure))',
   ),
   inHttp(
     'serves a forged request',
-    'session-cookie.ts',
+    'cookies/session-cookie.ts',
     'if (forged !== null) return { ok: false, response: forged }\n',
     '',
   ),
@@ -441,13 +441,13 @@ export const faults: readonly Fault[] = [
   ),
   inHttp(
     'does not expire the other variant of the cookie',
-    'carrier.ts',
+    'cookies/refresh-token-cookie.ts',
     "...others.map((variant) => write('', 0, variant)), write(value, maxAge, current)]",
     '...others.slice(1).map((variant) => write(value, 0, variant)), write(value, maxAge, current)]',
   ),
   inHttp(
     'uses the first of two cookies even if its session has ended',
-    'session-cookie.ts',
+    'cookies/session-cookie.ts',
     'if (others.length === 0) return first',
     'if (others.length >= 0) return first',
   ),
@@ -507,13 +507,13 @@ export const faults: readonly Fault[] = [
   ),
   inHttp(
     'accepts a cross-site request without the header',
-    'csrf.ts',
+    'pipeline/csrf.ts',
     "if (soleHeader(request, 'x-baton') !== '1') return denied('Send the header X-Baton: 1, once.')\n",
     '',
   ),
   inHttp(
     'ignores the Idempotency-Key',
-    'refresh.ts',
+    'grants/exchange.ts',
     "idempotencyKey: soleHeader(request, 'idempotency-key'),",
     'idempotencyKey: null,',
   ),

@@ -1,5 +1,5 @@
-import type { PlainResponse } from '../message.js'
-import { json } from '../respond.js'
+import type { PlainResponse } from '../messages/message.js'
+import { json } from '../messages/responses.js'
 
 type Header = PlainResponse['headers'][number]
 type Parameter = readonly [name: string, value: string]

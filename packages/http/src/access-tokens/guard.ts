@@ -21,11 +21,11 @@ import { clientOptions } from '../clients/authenticate.js'
 import { certificateReader } from '../proof-of-possession/mtls/certificate.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
 import { dpopOptions, proofChecker } from '../proof-of-possession/dpop/proof-checker.js'
-import { type PlainRequest, type PlainResponse, queryOf } from '../message.js'
-import { endpointOptions, transportOptions } from '../options.js'
-import { unavailable } from '../respond.js'
-import { transportReader, urlOf } from '../transport.js'
-import { report } from '../warn.js'
+import { type PlainRequest, type PlainResponse, queryOf } from '../messages/message.js'
+import { endpointOptions, transportOptions } from '../pipeline/options.js'
+import { unavailable } from '../messages/responses.js'
+import { transportReader, urlOf } from '../pipeline/transport.js'
+import { report } from '../pipeline/report.js'
 import type { AccessTokenClaims } from './access-token.js'
 import { createRejections, type Scheme, TOKEN_ERRORS } from './challenges.js'
 
@@ -66,7 +66,10 @@ const sharedOptions = transportOptions.extend({
    * not when it expires, and that a DPoP proof is accepted only once. Default: the store is not asked.
    */
   checkSession: optional(
-    objectWith<Pick<RefreshTokens, 'find' | 'consumeOnce'>>(['find', 'consumeOnce'], 'what createRefreshTokens() returns'),
+    objectWith<Pick<RefreshTokens, 'find' | 'consumeOnce'>>(
+      ['find', 'consumeOnce'],
+      'what createRefreshTokens() returns',
+    ),
   ),
   /** Registered clients. With `checkSession`, a session that the `validAfter` of its client revoked is rejected. */
   clients: optional(clientOptions.fields.clients.rule),

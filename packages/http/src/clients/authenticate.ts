@@ -9,12 +9,12 @@ import {
   text,
   withDefault,
 } from '@baton/core/options'
-import type { Exchange } from '../endpoint.js'
-import type { Form } from '../form.js'
+import type { Exchange } from '../pipeline/define-endpoint.js'
+import type { Form } from '../messages/form.js'
 import { issuerUrl } from './issuer-url.js'
-import type { PlainResponse } from '../message.js'
-import type { TransportOptions } from '../options.js'
-import { invalidClient, tooManyRequests } from '../respond.js'
+import type { PlainResponse } from '../messages/message.js'
+import type { TransportOptions } from '../pipeline/options.js'
+import { invalidClient, tooManyRequests } from '../messages/responses.js'
 import { type AssertionAudience, isAssertionOf } from './assertion.js'
 import {
   certificateReader,

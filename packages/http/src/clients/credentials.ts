@@ -1,7 +1,7 @@
-import { decodeComponent, type Form } from '../form.js'
-import type { PlainRequest, PlainResponse } from '../message.js'
+import { decodeComponent, type Form } from '../messages/form.js'
+import type { PlainRequest, PlainResponse } from '../messages/message.js'
 import { assertedClient } from './assertion.js'
-import { error, invalidClient, invalidRequest } from '../respond.js'
+import { error, invalidClient, invalidRequest } from '../messages/responses.js'
 
 /** How a request says which client it is from. */
 export type Credentials =

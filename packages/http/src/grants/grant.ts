@@ -1,8 +1,8 @@
 import type { Client } from '../clients/client.js'
 import type { Admission } from '../clients/client-policy.js'
-import type { Exchange } from '../endpoint.js'
-import type { Form } from '../form.js'
-import type { PlainResponse } from '../message.js'
+import type { Exchange } from '../pipeline/define-endpoint.js'
+import type { Form } from '../messages/form.js'
+import type { PlainResponse } from '../messages/message.js'
 
 /** A request to the token endpoint whose client may use the grant type. */
 export interface TokenRequest {

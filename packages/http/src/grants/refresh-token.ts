@@ -1,7 +1,7 @@
 import type { RefreshTokens } from '@baton/core'
 import type { Minting } from '../access-tokens/issuer.js'
-import { refresh } from '../refresh.js'
-import { invalidRequest } from '../respond.js'
+import { refresh } from './exchange.js'
+import { invalidRequest } from '../messages/responses.js'
 import { tokenAnswer } from './token-response.js'
 import type { GrantHandler } from './grant.js'
 

@@ -1,8 +1,8 @@
 import type { Confirmation } from '@baton/core'
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
 import { tokenTypeOf } from '../proof-of-possession/confirmation.js'
-import type { PlainResponse } from '../message.js'
-import { json } from '../respond.js'
+import type { PlainResponse } from '../messages/message.js'
+import { json } from '../messages/responses.js'
 
 export interface TokenAnswer {
   readonly minted: MintedAccessToken

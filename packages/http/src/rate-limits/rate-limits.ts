@@ -10,8 +10,8 @@ import {
   seconds,
   withDefault,
 } from '@baton/core/options'
-import { toNetwork } from '../ip-address.js'
-import { warn } from '../warn.js'
+import { toNetwork } from '../pipeline/ip-address.js'
+import { warn } from '../pipeline/report.js'
 import { type Bucket, createBucket, type Exhausted, type Reservation, type Standing } from './bucket.js'
 import { fixedWindowCounter } from './fixed-window-counter.js'
 import { andThen, type Limiter, type LimiterOptions, type MaybePromise } from './limiter.js'

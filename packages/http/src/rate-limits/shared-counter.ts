@@ -1,4 +1,4 @@
-import { report } from '../warn.js'
+import { report } from '../pipeline/report.js'
 import type { FixedWindowCounter } from './fixed-window-counter.js'
 import type { Count, Counted, Counter, Limiter } from './limiter.js'
 

@@ -10,7 +10,7 @@ import {
   seconds,
   withDefault,
 } from '@baton/core/options'
-import type { PlainRequest } from '../../message.js'
+import type { PlainRequest } from '../../messages/message.js'
 import { createNonces, nonceOptions } from './nonces.js'
 import { type Proof, PROOF_ALGORITHMS, type ProofAlgorithm, readProof } from './proof.js'
 import { isTarget, normalTarget } from './target.js'

@@ -1,8 +1,8 @@
 import type { Confirmation } from '@baton/core'
-import type { Exchange } from '../../endpoint.js'
-import type { PlainResponse } from '../../message.js'
-import { error } from '../../respond.js'
-import { urlOf } from '../../transport.js'
+import type { Exchange } from '../../pipeline/define-endpoint.js'
+import type { PlainResponse } from '../../messages/message.js'
+import { error } from '../../messages/responses.js'
+import { urlOf } from '../../pipeline/transport.js'
 import type { ProofChecker, Proven, UsedOnce } from './proof-checker.js'
 
 interface Proving {

@@ -11,7 +11,7 @@ import {
   rule,
   text,
 } from '@baton/core/options'
-import { type PlainRequest, soleHeader } from '../../message.js'
+import { type PlainRequest, soleHeader } from '../../messages/message.js'
 
 const headerName = matching(/^[a-z0-9-]+$/, 'the name of a header in lower case')
 

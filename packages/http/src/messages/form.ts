@@ -1,6 +1,6 @@
 import { badlyEncoded, entriesOf, MOST_BODY_BYTES, readText, rejectOtherMediaType, tooLarge } from './body.js'
 import type { PlainRequest, PlainResponse } from './message.js'
-import { invalidRequest } from './respond.js'
+import { invalidRequest } from './responses.js'
 
 const MOST_PARAMETERS = 100
 const TOO_MANY = `There are more than ${String(MOST_PARAMETERS)} parameters.`

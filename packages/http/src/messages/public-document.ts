@@ -1,5 +1,5 @@
 import type { Endpoint, PlainResponse } from './message.js'
-import { methodNotAllowed } from './respond.js'
+import { methodNotAllowed } from './responses.js'
 
 /** Short, because a new key has to be known before it signs; long enough to spare a server that many ask. */
 const FRESH_SECONDS = 300

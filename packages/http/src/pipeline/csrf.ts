@@ -1,5 +1,5 @@
-import { type PlainRequest, type PlainResponse, soleHeader } from './message.js'
-import { error } from './respond.js'
+import { type PlainRequest, type PlainResponse, soleHeader } from '../messages/message.js'
+import { error } from '../messages/responses.js'
 import { ownOrigin, type Transport } from './transport.js'
 
 interface Receiver {

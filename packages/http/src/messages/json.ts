@@ -1,6 +1,6 @@
 import { entriesOf, readText, rejectOtherMediaType } from './body.js'
 import type { PlainRequest, PlainResponse } from './message.js'
-import { invalidRequest } from './respond.js'
+import { invalidRequest } from './responses.js'
 
 export type ReadJson =
   | { readonly ok: true; readonly members: ReadonlyMap<string, unknown> }

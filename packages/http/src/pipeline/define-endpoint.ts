@@ -1,8 +1,8 @@
 import { ConfigurationError, OperationalError, type RefreshTokens } from '@baton/core'
 import type { OptionsOf } from '@baton/core/options'
-import type { Endpoint, PlainRequest, PlainResponse } from './message.js'
+import type { Endpoint, PlainRequest, PlainResponse } from '../messages/message.js'
 import { type EndpointOptions, endpointOptions, type ResolvedEndpointOptions, transportOptions } from './options.js'
-import { type CountedRequest, defaultRateLimits, noRateLimits, type RateLimits } from './rate-limits/rate-limits.js'
+import { type CountedRequest, defaultRateLimits, noRateLimits, type RateLimits } from '../rate-limits/rate-limits.js'
 import {
   invalidRequest,
   methodNotAllowed,
@@ -10,9 +10,9 @@ import {
   serverError,
   tooManyRequests,
   unavailable,
-} from './respond.js'
+} from '../messages/responses.js'
 import { type Transport, transportReader } from './transport.js'
-import { report } from './warn.js'
+import { report } from './report.js'
 
 /** A request that has passed what every endpoint checks. */
 export interface Exchange {

@@ -1,5 +1,5 @@
 import { isLoopbackAddress, isLoopbackName, parseAddress } from './ip-address.js'
-import { pathOf, type PlainRequest, soleHeader } from './message.js'
+import { pathOf, type PlainRequest, soleHeader } from '../messages/message.js'
 import type { TransportOptions } from './options.js'
 
 /** How a request reached this server. */

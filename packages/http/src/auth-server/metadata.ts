@@ -1,4 +1,4 @@
-import { PROOF_ALGORITHMS } from './proof-of-possession/dpop/proof.js'
+import { PROOF_ALGORITHMS } from '../proof-of-possession/dpop/proof.js'
 
 /** What an authorization server has, by the options that its endpoints were made with. */
 export interface Abilities {

@@ -1,7 +1,7 @@
 import { rejectForged } from './csrf.js'
-import type { PlainRequest, PlainResponse } from './message.js'
+import type { PlainRequest, PlainResponse } from '../messages/message.js'
 import { type TransportOptions, transportOptions } from './options.js'
-import { invalidRequest } from './respond.js'
+import { invalidRequest } from '../messages/responses.js'
 import { transportReader } from './transport.js'
 
 /**

@@ -1,10 +1,10 @@
 import type { Confirmation, RefreshTokens, RejectionReason, RotateOutcome, RotateRequest } from '@baton/core'
-import type { MintedAccessToken } from './access-tokens/access-token.js'
-import type { Minting } from './access-tokens/issuer.js'
-import type { Exchange } from './endpoint.js'
-import { type PlainResponse, soleHeader } from './message.js'
-import type { Exhausted } from './rate-limits/bucket.js'
-import { error, invalidGrant, otherSession, tooManyRequests } from './respond.js'
+import type { MintedAccessToken } from '../access-tokens/access-token.js'
+import type { Minting } from '../access-tokens/issuer.js'
+import type { Exchange } from '../pipeline/define-endpoint.js'
+import { type PlainResponse, soleHeader } from '../messages/message.js'
+import type { Exhausted } from '../rate-limits/bucket.js'
+import { error, invalidGrant, otherSession, tooManyRequests } from '../messages/responses.js'
 
 /** What an endpoint knows of a refresh; the rest is the same for all of them and added here. */
 export type Refresh = Omit<

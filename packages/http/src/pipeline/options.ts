@@ -11,8 +11,8 @@ import {
   withDefault,
 } from '@baton/core/options'
 import { isLoopbackName } from './ip-address.js'
-import type { RateLimits } from './rate-limits/rate-limits.js'
-import { warn } from './warn.js'
+import type { RateLimits } from '../rate-limits/rate-limits.js'
+import { warn } from './report.js'
 
 /** How requests reach this server. */
 export const transportOptions = declareOptions({

@@ -2,7 +2,7 @@ import { mediaTypeOf } from './body.js'
 import { readForm } from './form.js'
 import { readJson } from './json.js'
 import type { PlainRequest, PlainResponse } from './message.js'
-import { invalidRequest } from './respond.js'
+import { invalidRequest } from './responses.js'
 
 type ReadField =
   | {

@@ -13,9 +13,9 @@ import {
 } from '@baton/core/options'
 import { parseCookie, stringifySetCookie } from 'cookie'
 import { legacyCookie, legacyCookieOption } from './legacy-cookie.js'
-import type { PlainRequest } from './message.js'
-import { origin } from './origin.js'
-import type { Transport } from './transport.js'
+import type { PlainRequest } from '../messages/message.js'
+import { origin } from '../pipeline/origin.js'
+import type { Transport } from '../pipeline/transport.js'
 
 const cookieOptions = declareOptions({
   /** Without the `__Host-` prefix, which is added wherever the cookie is Secure. Default `baton`. */

@@ -11,7 +11,7 @@ import {
   withDefault,
 } from '@baton/core/options'
 import { stringifySetCookie } from 'cookie'
-import type { Transport } from './transport.js'
+import type { Transport } from '../pipeline/transport.js'
 
 const legacyCookieOptions = declareOptions({
   name: required(

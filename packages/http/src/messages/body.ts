@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@baton/core'
 import { type PlainRequest, type PlainResponse, soleHeader } from './message.js'
-import { invalidRequest } from './respond.js'
+import { invalidRequest } from './responses.js'
 
 /** Longest body that is read, in bytes. */
 export const MOST_BODY_BYTES = 65_536

@@ -1,9 +1,9 @@
 import type { RefreshTokens } from '@baton/core'
-import type { CarriedToken, CookieCarrier } from './carrier.js'
-import { rejectForged } from './csrf.js'
-import { type Exchange, rejectUnproven } from './endpoint.js'
-import { type PlainResponse, soleHeader } from './message.js'
-import { invalidRequest } from './respond.js'
+import type { CarriedToken, CookieCarrier } from './refresh-token-cookie.js'
+import { rejectForged } from '../pipeline/csrf.js'
+import { type Exchange, rejectUnproven } from '../pipeline/define-endpoint.js'
+import { type PlainResponse, soleHeader } from '../messages/message.js'
+import { invalidRequest } from '../messages/responses.js'
 
 export interface SessionCookies {
   /** The tokens of all cookies of the name, and of the legacy cookie; empty without a cookie. */

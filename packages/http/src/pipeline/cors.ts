@@ -1,5 +1,5 @@
 import { declareOptions, listOf, type OptionsOf, required } from '@baton/core/options'
-import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from './message.js'
+import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from '../messages/message.js'
 import { origin } from './origin.js'
 
 export const corsOptions = declareOptions({
