@@ -1,59 +1,70 @@
-import { callObserver, describeFailure, OperationalError, ConfigurationError, type RefreshTokens } from '@baton/core'
+import { callObserver, describeFailure, OperationalError, type RefreshTokens } from '@baton/core'
+import { func, objectWith, type OptionsOf, required, withDefault } from '@baton/core/options'
 import {
   type CountedRequest,
   type Endpoint,
   csrfGuard,
+  endpointOptions,
   type PlainRequest,
   type PlainResponse,
-  type RateLimits,
   readJson,
   requestCounter,
-  type TransportOptions,
 } from '@baton/http'
 import { type ConsoleAction, createActions } from './actions.js'
 import type { EventLog } from './event-log.js'
 import { pageResponse } from './page.js'
 import { answer, refusal } from './respond.js'
 
-export interface ConsoleOptions extends TransportOptions {
+const consoleOptions = endpointOptions.extend({
   /**
-   * Says who is asking: the operator's name, or null for nobody. Asked before every answer, the page's own included. Whoever it lets
-   * in sees every subject and ends every session.
+   * Returns the name of the operator who sent the request, or null for any other user. Called before every response, including the page.
+   * An operator sees every subject and can end every session.
    */
-  readonly authorize: (request: PlainRequest) => string | null | Promise<string | null>
-  /** The log to which `onEvent` tells everything: `memoryEventLog()`, or one of your own. */
-  readonly log: EventLog
-  /** Called after each revocation and not awaited. If it fails, `onError` is called; the response to the operator is the same. */
-  readonly onAction?: (action: ConsoleAction) => unknown
-  /** Told of every error that was answered with 500 or 503. Default: a process warning with the error's name. */
-  readonly onError?: (error: unknown) => unknown
-  /**
-   * As at the endpoints of `@baton/http`: a request that `authorize` rejects costs its address a point. Default: the limits that the
-   * endpoints over `tokens` share.
-   */
-  readonly rateLimit?: RateLimits | false
-  /** Epoch milliseconds. Default `Date.now`. */
-  readonly now?: () => number
-}
+  authorize: required(func<(request: PlainRequest) => string | null | Promise<string | null>>()),
+  /** The log that `onEvent` fills: `memoryEventLog()`, or your own. */
+  log: required(
+    objectWith<EventLog>(
+      ['record', 'eventsOf', 'familiesOf', 'counts'],
+      'an event log, such as memoryEventLog()',
+      'pass its record to onEvent',
+    ),
+  ),
+  /** Called after each revocation, without waiting. If it fails, `onError` is called; the response to the operator is the same. */
+  onAction: withDefault(func<(action: ConsoleAction) => unknown>(), () => undefined),
+  /** Called with every error that is sent as a response of 500 or 503. Default: a process warning with the name of the error. */
+  onError: withDefault(func<(error: unknown) => unknown>(), warn),
+})
 
-const KNOWN = ['authorize', 'log', 'onAction', 'onError', 'now', 'rateLimit', 'trustProxy', 'publicUrl']
+export type ConsoleOptions = OptionsOf<typeof consoleOptions>
 
 /**
- * A page on which operators find a subject, see its sessions and what became of each, and end one or all. One endpoint for one
- * address: `GET` is the page, `POST` what it asks. Closed unless `authorize` says who is asking; never rejects. Throws `ConfigurationError`.
+ * Creates the endpoint of a page on which operators find a subject, see its sessions with their history, and end one or all. One endpoint
+ * for one address: `GET` returns the page, `POST` runs its actions. Rejects every request unless `authorize` returns a name; the
+ * endpoint itself never rejects. Throws `ConfigurationError` for unknown, missing or invalid options.
+ *
+ * @example
+ * ```ts
+ * import { createRefreshTokens } from '@baton/core'
+ * import { consoleEndpoint, memoryEventLog } from '@baton/console'
+ * import { memoryStore } from '@baton/store-memory'
+ *
+ * const log = memoryEventLog()
+ * const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['a secret of at least thirty-two bytes'], onEvent: log.record })
+ * const endpoint = consoleEndpoint(tokens, {
+ *   log,
+ *   authorize: (request) => (request.headers['x-operator'] === 'olga' ? 'olga' : null),
+ * })
+ * ```
  */
 export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions): Endpoint {
-  demandOptions(options)
-  const { authorize, onAction = () => undefined, onError = warn, now = Date.now } = options
-  const { rateLimit, trustProxy, publicUrl } = options
-  const transport = {
-    ...(trustProxy === undefined ? {} : { trustProxy }),
-    ...(publicUrl === undefined ? {} : { publicUrl }),
-  }
-  const refusedBecause = csrfGuard(transport)
-  const count = requestCounter(tokens, { ...transport, ...(rateLimit === undefined ? {} : { rateLimit }) })
+  const { authorize, log, onAction, onError, now, rateLimit, trustProxy, publicUrl } = consoleOptions.parse(
+    'consoleEndpoint',
+    options,
+  )
+  const rejectCsrf = csrfGuard({ trustProxy, publicUrl })
+  const count = requestCounter(tokens, { trustProxy, publicUrl, rateLimit })
   const act = createActions(tokens, {
-    log: options.log,
+    log,
     now,
     observe: (action) =>
       callObserver(
@@ -68,7 +79,7 @@ export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions):
     try {
       operator = await authorize(request)
     } catch (failure) {
-      // An outage is not the caller's fault.
+      // An outage costs no point.
       counted.release()
       throw failure
     }
@@ -90,8 +101,8 @@ export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions):
     const operator = await operatorOf(request, counted).finally(() => counted.settle())
     if (operator === null) return refusal(403, 'You may not see this.')
     if (request.method === 'GET') return pageResponse()
-    const refused = refusedBecause(request)
-    if (refused !== null) return refused
+    const rejection = rejectCsrf(request)
+    if (rejection !== null) return rejection
     const body = await readJson(request)
     return body.ok ? answer(await act(operator, body.members)) : body.response
   }
@@ -106,22 +117,6 @@ export function consoleEndpoint(tokens: RefreshTokens, options: ConsoleOptions):
         : refusal(500, 'Something went wrong here.')
     }
   }
-}
-
-function demandOptions(options: Partial<ConsoleOptions> | null | undefined): void {
-  if (typeof options !== 'object' || options === null)
-    throw new ConfigurationError('console', 'give { authorize, log }')
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.includes(name))
-      throw new ConfigurationError(name, `is not an option here; known are ${KNOWN.join(', ')}`)
-  }
-  if (typeof options.authorize !== 'function')
-    throw new ConfigurationError(
-      'authorize',
-      'is missing: give a function that says which operator makes a request, or null',
-    )
-  if (typeof options.log?.record !== 'function')
-    throw new ConfigurationError('log', 'is missing: give memoryEventLog(), and its record to onEvent')
 }
 
 /** Calls `onError`. If it fails, a process warning tells of the original error. */

@@ -1,4 +1,5 @@
-import { ConfigurationError, type RefreshEvent } from '@baton/core'
+import type { RefreshEvent } from '@baton/core'
+import { declareOptions, func, integer, type OptionsOf, withDefault } from '@baton/core/options'
 
 /** How often each kind of event has happened. */
 export interface Counts {
@@ -23,25 +24,34 @@ export interface EventLog {
   counts(): Promise<Counts>
 }
 
-export interface MemoryEventLogOptions {
-  /** Families that are remembered; those that were silent for longest are forgotten first. Default 1000. */
-  readonly mostFamilies?: number
-  /** Events of one family: the first one stays, and then the newest. Default 100. */
-  readonly mostEvents?: number
+const memoryEventLogOptions = declareOptions({
+  /** The largest number of families; the one without events for the longest time is removed first. Default 1000. */
+  maxFamilies: withDefault(integer({ min: 1, max: 10_000_000 }), 1000),
+  /** The largest number of events of one family: the first one and the newest ones are kept. Default 100. */
+  maxEvents: withDefault(integer({ min: 2, max: 1_000_000 }), 100),
   /** Epoch milliseconds. Default `Date.now`. */
-  readonly now?: () => number
-  /** Milliseconds of a clock that never goes back, for the last minute. Default `performance.now`. */
-  readonly elapsed?: () => number
-}
+  now: withDefault(func<() => number>(), Date.now),
+  /** Milliseconds of a monotonic clock, for the last minute. Default `performance.now`. */
+  elapsed: withDefault(func<() => number>(), () => performance.now()),
+})
+
+export type MemoryEventLogOptions = OptionsOf<typeof memoryEventLogOptions>
 
 const LATELY_MS = 60_000
 const LATELY_PARTS = 60
 
-/** Remembers events of this process, in bounded memory. Throws `ConfigurationError` for bad options. */
+/**
+ * Keeps events of this process, in bounded memory. Throws `ConfigurationError` for unknown or invalid options.
+ *
+ * @example
+ * ```ts
+ * import { memoryEventLog } from '@baton/console'
+ *
+ * const log = memoryEventLog({ maxFamilies: 10_000 })
+ * ```
+ */
 export function memoryEventLog(options: MemoryEventLogOptions = {}): EventLog {
-  const { mostFamilies = 1000, mostEvents = 100, now = Date.now, elapsed = () => performance.now() } = options
-  demandCount('mostFamilies', mostFamilies, 1)
-  demandCount('mostEvents', mostEvents, 2)
+  const { maxFamilies, maxEvents, now, elapsed } = memoryEventLogOptions.parse('memoryEventLog', options)
   /** In the order of their last event. */
   const families = new Map<string, RefreshEvent[]>()
   // Goes on where it stood: a new iterator would pass all deleted entries again.
@@ -56,8 +66,8 @@ export function memoryEventLog(options: MemoryEventLogOptions = {}): EventLog {
       // A rejected request may name any family: it adds none and removes none.
       if (event.type === 'rejected' && events === undefined) return
       families.delete(event.familyId)
-      families.set(event.familyId, bounded([...(events ?? []), event], mostEvents))
-      if (families.size <= mostFamilies) return
+      families.set(event.familyId, bounded([...(events ?? []), event], maxEvents))
+      if (families.size <= maxFamilies) return
       const longestSilent = longestSilentFirst.next()
       if (longestSilent.done !== true) families.delete(longestSilent.value)
     },
@@ -74,8 +84,8 @@ export function memoryEventLog(options: MemoryEventLogOptions = {}): EventLog {
   }
 }
 
-function bounded(events: readonly RefreshEvent[], most: number): RefreshEvent[] {
-  return events.length <= most ? [...events] : [...events.slice(0, 1), ...events.slice(1 - most)]
+function bounded(events: readonly RefreshEvent[], max: number): RefreshEvent[] {
+  return events.length <= max ? [...events] : [...events.slice(0, 1), ...events.slice(1 - max)]
 }
 
 type Tally = Partial<Record<RefreshEvent['type'], number>>
@@ -107,9 +117,4 @@ function createCounter({ since, elapsed }: { readonly since: number; readonly el
       return { since, total: { ...total }, lately }
     },
   }
-}
-
-function demandCount(option: string, value: number, least: number): void {
-  if (Number.isInteger(value) && value >= least) return
-  throw new ConfigurationError(option, `${String(value)} is not a whole number of ${String(least)} or more`)
 }

@@ -15,7 +15,7 @@ describe('closed by default', () => {
     ['an authorize that is no function', { authorize: true, log }],
     ['no log', { authorize: () => 'olga' }],
     ['a misspelt option', { authorize: () => 'olga', log, autorize: 1 }],
-  ])('%s is misuse', (_, options) => {
+  ])('rejects options with %s', (_, options) => {
     expect(() => consoleEndpoint(tokens, options as never)).toThrow(ConfigurationError)
   })
 

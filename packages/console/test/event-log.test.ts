@@ -35,21 +35,21 @@ describe('what the memory of events keeps', () => {
   })
 
   test('no more families than it may: the one that was silent for longest is forgotten', async () => {
-    const log = memoryEventLog({ mostFamilies: 2 })
+    const log = memoryEventLog({ maxFamilies: 2 })
     for (const event of [issued('a'), issued('b'), rotated('a', 1), issued('c')]) log.record(event)
     expect(await log.familiesOf('alice')).toEqual(['c', 'a'])
     expect(await log.eventsOf(['b'])).toEqual([])
   })
 
   test('no more events than it may: the first one and the newest', async () => {
-    const log = memoryEventLog({ mostEvents: 3 })
+    const log = memoryEventLog({ maxEvents: 3 })
     log.record(issued('a'))
     for (const generation of [1, 2, 3, 4]) log.record(rotated('a', generation))
     expect(await log.eventsOf(['a'])).toEqual([issued('a'), rotated('a', 3), rotated('a', 4)])
   })
 
   test('refusals of families that it does not know push none out', async () => {
-    const log = memoryEventLog({ mostFamilies: 1 })
+    const log = memoryEventLog({ maxFamilies: 1 })
     log.record(issued('a'))
     for (const familyId of ['x', 'y', null]) log.record(refused(familyId))
     expect(await log.familiesOf('alice')).toEqual(['a'])
@@ -102,7 +102,7 @@ function iterationsDuring(run: () => void): number {
 }
 
 test('the family to forget is not searched for', () => {
-  const log = memoryEventLog({ mostFamilies: 100, elapsed: () => 0 })
+  const log = memoryEventLog({ maxFamilies: 100, elapsed: () => 0 })
   log.record(issued('first'))
   const iterations = iterationsDuring(() => {
     for (let index = 0; index < 1000; index += 1) log.record(issued(`family ${String(index)}`))
@@ -111,6 +111,6 @@ test('the family to forget is not searched for', () => {
   expect(iterations).toBe(1000)
 })
 
-test.each([{ mostFamilies: 0 }, { mostEvents: 1 }, { mostEvents: 2.5 }])('%j is misuse', (options) => {
+test.each([{ maxFamilies: 0 }, { maxEvents: 1 }, { maxEvents: 2.5 }])('rejects the options %j', (options) => {
   expect(() => memoryEventLog(options)).toThrow(ConfigurationError)
 })

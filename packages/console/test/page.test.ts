@@ -95,7 +95,7 @@ describe('an operator', () => {
   })
 
   test('sees a session whose events are forgotten as far as it is known, and ends it', async () => {
-    scene = world({}, { mostFamilies: 1 })
+    scene = world({}, { maxFamilies: 1 })
     const { refreshToken, family } = await scene.tokens.issue({ subject: 'alice' })
     await scene.tokens.rotate({ refreshToken })
     await scene.tokens.issue({ subject: 'bob' })

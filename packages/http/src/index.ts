@@ -1,7 +1,7 @@
 export type { Endpoint, PeerCertificate, PlainBody, PlainRequest, PlainResponse } from './messages/message.js'
 export type { LegacyCookieOptions } from './cookies/legacy-cookie.js'
 export type { CookieOptions } from './cookies/refresh-token-cookie.js'
-export type { EndpointOptions, TransportOptions } from './pipeline/options.js'
+export { type EndpointOptions, endpointOptions, type TransportOptions } from './pipeline/options.js'
 export { certificateToJwk, type ClientKey, type JwkSet } from './clients/jwks.js'
 export type { CertificateHeaders, CertificateSource } from './proof-of-possession/mtls/certificate.js'
 export type { ClientOptions } from './clients/authenticate.js'

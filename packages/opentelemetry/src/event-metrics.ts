@@ -1,41 +1,61 @@
 import { createSecondHolderDetector, type RefreshEvent, type SecondHolderDetectorOptions } from '@baton/core'
 import { type Attributes, type Counter, trace } from '@opentelemetry/api'
-import { meterOf, observe, type ObserveOptions } from './instruments.js'
+import { declareOptions, listOf, optional, type OptionsOf, rule, text } from '@baton/core/options'
+import { meterOf, observe, observeOptions } from './instruments.js'
 
-export interface EventMetricsOptions extends Pick<ObserveOptions, 'meterProvider'> {
+const eventMetricsOptions = declareOptions({
+  meterProvider: observeOptions.fields.meterProvider,
   /**
-   * The clients to tell apart, by `baton.client_id`; all others count as `_OTHER`. Default: none are told apart, since whoever asks
-   * may name any client, and a metric must not grow with that.
+   * The clients that `baton.client_id` names; all others count as `_OTHER`. Default: no client is named, because a request may name any
+   * client, and every name would add a time series.
    */
-  readonly clientIds?: readonly string[]
-  /** When a second holder of a family is suspected; see `createSecondHolderDetector`. Each process looks at its own events. */
-  readonly secondHolders?: SecondHolderDetectorOptions
-}
+  clientIds: optional(listOf(text(), { max: 1000 })),
+  /** When a second holder of a family is suspected; see `createSecondHolderDetector`. Each process checks its own events. */
+  secondHolders: optional(
+    rule<SecondHolderDetectorOptions>('an object', (value) => typeof value === 'object' && value !== null),
+  ),
+})
+
+export type EventMetricsOptions = OptionsOf<typeof eventMetricsOptions>
 
 const OTHER = '_OTHER'
 
 /**
- * Counts what happens, for `onEvent`, and adds it to the span that is active, if there is one.
+ * Returns a function for `onEvent` that counts the events and adds each to the active span. Throws `ConfigurationError` for unknown or
+ * invalid options.
  *
  * - `baton.refreshes` by `baton.outcome`: `rotated`, `retried`, … and, for rejected requests, the reason
- * - `baton.retries` by `baton.attempt`: whether a retry came from the attempt that rotated
+ * - `baton.retries` by `baton.attempt`: whether a retry repeats the attempt that rotated
  * - `baton.families.started`
  * - `baton.families.ended` by `baton.reason`
- * - `baton.families.second_holder_suspected`: families that another attempt retried in several generations
+ * - `baton.families.second_holder_suspected`: families of which another attempt retried several generations
  * - `baton.faults` by `error.type` and `baton.operation`
  *
- * What alerts look for (theft, rotations that a store lost, keys that differ) is there from the beginning, as zero.
+ * The series that alerts use (reuse, lost rotations, unknown keys) exist from the start with the value zero.
+ *
+ * @example
+ * ```ts
+ * import { createRefreshTokens } from '@baton/core'
+ * import { eventMetrics } from '@baton/opentelemetry'
+ * import { memoryStore } from '@baton/store-memory'
+ *
+ * const tokens = createRefreshTokens({
+ *   store: memoryStore(),
+ *   secrets: ['a secret of at least thirty-two bytes'],
+ *   onEvent: eventMetrics({ clientIds: ['web', 'ios'] }),
+ * })
+ * ```
  */
 export function eventMetrics(options: EventMetricsOptions = {}): (event: RefreshEvent) => void {
-  const { clientIds } = options
-  const meter = meterOf(options)
+  const { clientIds, meterProvider, secondHolders } = eventMetricsOptions.parse('eventMetrics', options)
+  const meter = meterOf({ meterProvider })
   const refreshes = meter.createCounter('baton.refreshes', {
-    description: 'Refreshes, by how they came out.',
+    description: 'Refreshes, by outcome.',
     unit: '{refresh}',
   })
   const started = meter.createCounter('baton.families.started', { description: 'Logins.', unit: '{family}' })
   const ended = meter.createCounter('baton.families.ended', {
-    description: 'Families that were ended before their time, by reason; reuse is theft.',
+    description: 'Families that were revoked, by reason.',
     unit: '{family}',
   })
   const retries = meter.createCounter('baton.retries', {
@@ -46,16 +66,16 @@ export function eventMetrics(options: EventMetricsOptions = {}): (event: Refresh
     description: 'Families of which several generations were retried by another attempt.',
     unit: '{family}',
   })
-  const detectSecondHolder = createSecondHolderDetector(options.secondHolders)
+  const detectSecondHolder = createSecondHolderDetector(secondHolders)
   const faults = meter.createCounter('baton.faults', {
-    description: 'What broke; nobody is signed out.',
+    description: 'Failures of the store or of hooks; no session ends.',
     unit: '{fault}',
   })
 
   const clientOf = (clientId: string): Attributes =>
     clientIds === undefined ? {} : { 'baton.client_id': clientIds.includes(clientId) ? clientId : OTHER }
 
-  // A counter that appears together with its first event has never risen, as Prometheus sees it; and for these the first one matters.
+  // Prometheus sees no increase in a series that appears with its first event, and for these series the first event matters.
   for (const clientId of [...(clientIds ?? []), OTHER]) {
     const ofClient = clientOf(clientId)
     ended.add(0, { 'baton.reason': 'reuse', ...ofClient })
@@ -112,7 +132,7 @@ function increment(counter: Counter, attributes: Attributes): void {
   observe(() => counter.add(1, attributes))
 }
 
-/** Whom it is about by family only: subjects are people, and traces go further than audit logs. */
+/** Names the family, never the subject: subjects are personal data, and traces are read by more people than audit logs. */
 function spanAttributesOf(event: RefreshEvent): Attributes {
   switch (event.type) {
     case 'fault':

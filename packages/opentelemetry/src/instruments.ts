@@ -1,15 +1,20 @@
 import { callObserver, describeFailure } from '@baton/core'
+import { declareOptions, objectWith, optional, type OptionsOf } from '@baton/core/options'
 import { metrics, type Meter, type MeterProvider, trace, type Tracer, type TracerProvider } from '@opentelemetry/api'
 
 const SCOPE = '@baton/opentelemetry'
 
-/** Where metrics and spans go. Default: the global providers, which `@opentelemetry/sdk-node` and its like register. */
-export interface ObserveOptions {
-  readonly meterProvider?: MeterProvider
-  readonly tracerProvider?: TracerProvider
-}
+/** The providers of meters and tracers. Default: the global ones, which for example `@opentelemetry/sdk-node` registers. */
+export const observeOptions = declareOptions({
+  /** Default: the global meter provider. */
+  meterProvider: optional(objectWith<MeterProvider>(['getMeter'], 'a MeterProvider of OpenTelemetry')),
+  /** Default: the global tracer provider. */
+  tracerProvider: optional(objectWith<TracerProvider>(['getTracer'], 'a TracerProvider of OpenTelemetry')),
+})
 
-export function meterOf({ meterProvider = metrics }: ObserveOptions): Meter {
+export type ObserveOptions = OptionsOf<typeof observeOptions>
+
+export function meterOf({ meterProvider = metrics }: Pick<ObserveOptions, 'meterProvider'>): Meter {
   return meterProvider.getMeter(SCOPE)
 }
 

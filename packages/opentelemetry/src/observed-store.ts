@@ -1,18 +1,27 @@
 import type { TokenStore } from '@baton/core'
 import { type Attributes, SpanKind } from '@opentelemetry/api'
-import { DURATION_BOUNDARIES, meterOf, type ObserveOptions, tracerOf } from './instruments.js'
+import { DURATION_BOUNDARIES, meterOf, type ObserveOptions, observeOptions, tracerOf } from './instruments.js'
 import { timedSpan } from './timed-span.js'
 
 export type { ObserveOptions } from './instruments.js'
 
 /**
- * The same store, with a span and a measurement of `baton.store.duration` around every call. What it answers and how it fails is
- * untouched. Spans carry the family's id, which is a hash; never a subject, a key or what a driver says.
+ * Returns a store that calls `store` and records a span and `baton.store.duration` for every call. Results and errors are unchanged.
+ * Spans contain the id of the family, which is a hash, and never a subject, a key or the message of a driver.
+ *
+ * @example
+ * ```ts
+ * import { observedStore } from '@baton/opentelemetry'
+ * import { memoryStore } from '@baton/store-memory'
+ *
+ * const store = observedStore(memoryStore())
+ * ```
  */
 export function observedStore(store: TokenStore, options: ObserveOptions = {}): TokenStore {
-  const tracer = tracerOf(options)
-  const duration = meterOf(options).createHistogram('baton.store.duration', {
-    description: 'How long calls of the token store take.',
+  const providers = observeOptions.parse('observedStore', options)
+  const tracer = tracerOf(providers)
+  const duration = meterOf(providers).createHistogram('baton.store.duration', {
+    description: 'Duration of calls of the token store.',
     unit: 's',
     advice: { explicitBucketBoundaries: DURATION_BOUNDARIES },
   })

@@ -52,11 +52,13 @@ function sdk() {
   return { tracerProvider, meterProvider, spans, measured, exporter, reader }
 }
 
+const providersOf = ({ meterProvider, tracerProvider }: ReturnType<typeof sdk>) => ({ meterProvider, tracerProvider })
+
 function world({ store = memoryStore(), ...options }: { store?: TokenStore } & EventMetricsOptions = {}) {
   const telemetry = sdk()
   const clock = { now: START }
   const tokens = createRefreshTokens({
-    store: observedStore(store, telemetry),
+    store: observedStore(store, providersOf(telemetry)),
     secrets: [SECRET],
     now: () => clock.now,
     onEvent: eventMetrics({ meterProvider: telemetry.meterProvider, ...options }),
@@ -150,7 +152,7 @@ describe('eventMetrics', () => {
 
   it('has a count for every event that there is', async () => {
     const telemetry = sdk()
-    const count = eventMetrics(telemetry)
+    const count = eventMetrics({ meterProvider: telemetry.meterProvider })
     const of = { at: START, familyId: 'f', subject: 's', clientId: 'c', generation: 1 } as never as object
     const types = [
       'issued',
@@ -196,7 +198,7 @@ describe('observedStore', () => {
   it('marks failures by the driver’s code and passes them on, without what the driver says', async () => {
     const refusal = Object.assign(new Error('connect ECONNREFUSED password=hunter2'), { code: 'ECONNREFUSED' })
     const telemetry = sdk()
-    const store = observedStore({ ...memoryStore(), find: () => Promise.reject(refusal) }, telemetry)
+    const store = observedStore({ ...memoryStore(), find: () => Promise.reject(refusal) }, providersOf(telemetry))
     await expect(store.find('x' as never)).rejects.toBe(refusal)
     const [span] = telemetry.spans.getFinishedSpans()
     expect(span).toMatchObject({
@@ -305,7 +307,7 @@ describe('a whole server', () => {
   it('an answer of 503 is a failed span', async () => {
     const telemetry = sdk()
     const answer = { status: 503, headers: [], body: null }
-    const endpoint = observedEndpoint('token', async () => answer, telemetry)
+    const endpoint = observedEndpoint('token', async () => answer, providersOf(telemetry))
     expect(await endpoint({ method: 'POST' } as never)).toBe(answer)
     expect(telemetry.spans.getFinishedSpans()).toMatchObject([
       { status: { code: SpanStatusCode.ERROR }, attributes: { 'error.type': '503' } },

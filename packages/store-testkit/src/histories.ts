@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { TokenStore } from '@baton/core'
+import { declareOptions, integer, optional, type OptionsOf, withDefault } from '@baton/core/options'
 import { describeHistory, isLinearizable, recorder, type Recorder } from './linearizability.js'
 import type { Call, State } from './model.js'
 import { claimOf, familyOf, HOUR, hashOf, NOW, renewalOf, revocationOf, rotationOf, verifier } from './records.js'
@@ -12,29 +13,35 @@ export interface OpenedStores {
   readonly close?: () => unknown
 }
 
-export interface LinearizabilityOptions {
-  /** The same seed makes the same calls; how they interleave is up to the engine. Default 1. */
-  readonly seed?: number
-  /** How many histories. Default 100, or what the environment variable `BATON_HISTORIES` says. A hundred make one case. */
-  readonly histories?: number
-  /** How many callers each connection has at a time. Default 2. */
-  readonly callers?: number
-}
+const COUNT = { min: 1, max: 1_000_000_000 }
+
+const linearizabilityOptions = declareOptions({
+  /** The same seed makes the same calls; their order depends on the engine. Default 1. */
+  seed: withDefault(integer({ min: 0, max: 2 ** 53 - 1 }), 1),
+  /** The number of histories. Default: the environment variable `BATON_HISTORIES`, or 100. A hundred make one case. */
+  histories: optional(integer(COUNT)),
+  /** The number of concurrent callers on each connection. Default 2. */
+  callers: withDefault(integer(COUNT), 2),
+})
+
+export type LinearizabilityOptions = OptionsOf<typeof linearizabilityOptions>
 
 const HISTORIES_PER_CASE = 100
 const CALLS_PER_CALLER = 5
 const MINUTE = 60_000
 
 /**
- * Records what callers on several connections see who work on the same few families at once, and demands that one order of
- * their calls explains all of it. A call that rejects fails the case: these histories are for engines in good health.
+ * Returns cases that record the results of concurrent callers on several connections to the same few families, and fail unless one order
+ * of the calls explains all results. A call that rejects fails the case.
  */
 export function linearizabilityCases(
   openStores: () => OpenedStores | Promise<OpenedStores>,
-  { seed = 1, histories = historiesByDefault(), callers = 2 }: LinearizabilityOptions = {},
+  options: LinearizabilityOptions = {},
 ): StoreCase[] {
-  demandCount('histories', histories)
-  demandCount('callers', callers)
+  const { seed, callers, ...given } = linearizabilityOptions.parse('linearizabilityCases', options)
+  const histories =
+    given.histories ??
+    linearizabilityOptions.fields.histories.rule.parse(Number(process.env['BATON_HISTORIES'] ?? 100), 'BATON_HISTORIES')
   return Array.from({ length: Math.ceil(histories / HISTORIES_PER_CASE) }, (_, part) => {
     const first = part * HISTORIES_PER_CASE + 1
     const last = Math.min(histories, first + HISTORIES_PER_CASE - 1)
@@ -51,15 +58,6 @@ export function linearizabilityCases(
       },
     }
   })
-}
-
-function historiesByDefault(): number {
-  return Number(process.env['BATON_HISTORIES'] ?? 100)
-}
-
-function demandCount(name: string, value: number): void {
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new TypeError(`linearizabilityCases: ${name} is ${String(value)}; give a whole number, 1 or more`)
 }
 
 async function checkHistory(hands: readonly TokenStore[], name: string): Promise<void> {

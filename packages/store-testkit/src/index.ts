@@ -6,7 +6,8 @@ import { listingCases } from './listing.js'
 import { numberCases } from './numbers.js'
 import { raceCases } from './races.js'
 import { retentionCases } from './retention.js'
-import type { OpenStore, StoreCase } from './store-case.js'
+import { type OpenStore, type StoreCase, tokenStoreCasesOptions } from './store-case.js'
+import type { OptionsOf } from '@baton/core/options'
 import { textCases } from './texts.js'
 import { twiceCases } from './twice.js'
 
@@ -18,23 +19,24 @@ export type { Call, State } from './model.js'
 export { withChanges, familyOf, type FamilyChanges, rotationOf, successorOf } from './records.js'
 export { modelCases, type ModelCasesOptions } from './model-runs.js'
 
-export interface TokenStoreCasesOptions {
-  /**
-   * Who deletes what has died. `purge` (default): only `purge` does, by the `now` that it is given. `engine`: the engine does by
-   * its own clock, as Redis, and the cases that move `now` past the end of a key are left out.
-   */
-  readonly deletion?: 'purge' | 'engine'
-}
+export type TokenStoreCasesOptions = OptionsOf<typeof tokenStoreCasesOptions>
 
 /**
- * Everything that the `TokenStore` contract promises, as cases for any test runner: `for (const { name, run } of cases) test(name,
- * run)`. Each case opens a store of its own, brings its own time, and never sleeps. If `openStore` offers `another` connection,
- * the cases about connections and races use both.
+ * Returns the cases of the `TokenStore` contract for any test runner. Each case opens a store of its own, passes its own time, and never
+ * sleeps. If `openStore` returns `another` connection, the cases about connections and races use both. Throws `ConfigurationError` for
+ * unknown or invalid options.
+ *
+ * @example
+ * ```ts
+ * import { test } from 'node:test'
+ * import { memoryStore } from '@baton/store-memory'
+ * import { tokenStoreCases } from '@baton/store-testkit'
+ *
+ * for (const { name, run } of tokenStoreCases(() => memoryStore())) void test(name, run)
+ * ```
  */
-export function tokenStoreCases(
-  openStore: OpenStore,
-  { deletion = 'purge' }: TokenStoreCasesOptions = {},
-): StoreCase[] {
+export function tokenStoreCases(openStore: OpenStore, options: TokenStoreCasesOptions = {}): StoreCase[] {
+  const { deletion } = tokenStoreCasesOptions.parse('tokenStoreCases', options)
   const purges = deletion === 'purge'
   return [
     ...contractCases(openStore),

@@ -16,18 +16,21 @@ import {
   verifier,
   withChanges,
 } from './records.js'
-import { type OpenStore, type StoreCase, withStore } from './store-case.js'
+import { declareOptions, integer, optional, type OptionsOf, rule, withDefault } from '@baton/core/options'
+import { type OpenStore, type StoreCase, tokenStoreCasesOptions, withStore } from './store-case.js'
 
-export interface ModelCasesOptions {
+const modelCasesOptions = declareOptions({
   /** As in `tokenStoreCases`. */
-  readonly deletion?: 'purge' | 'engine'
-  /** How many sequences of calls to try. Default 30; each opens a store. */
-  readonly runs?: number
-  /** Of fast-check; it names the seed of a run that failed. */
-  readonly seed?: number
-  /** The module, for test runners that cannot import it by themselves, as jest. Default: `import('fast-check')`. */
-  readonly fastCheck?: object
-}
+  deletion: tokenStoreCasesOptions.fields.deletion,
+  /** The number of sequences of calls. Default 30; each opens a store. */
+  runs: withDefault(integer({ min: 1, max: 1_000_000_000 }), 30),
+  /** The seed of fast-check, which names it when a run fails. */
+  seed: optional(integer({ min: -(2 ** 31), max: 2 ** 31 - 1 })),
+  /** The module, for test runners that cannot import it, such as jest. Default: `import('fast-check')`. */
+  fastCheck: optional(rule<object>('the module fast-check, as `import * as fc` returns it', isFastCheck)),
+})
+
+export type ModelCasesOptions = OptionsOf<typeof modelCasesOptions>
 
 /** Indices that the run maps onto what there is. */
 interface Command {
@@ -45,16 +48,16 @@ const PAUSES = [0, 0, 0, 1, 1, HOUR, DAY - HOUR, DAY - 1, DAY, 3 * DAY]
 const SUBJECT = 'user-1'
 
 /**
- * Arbitrary sequences of calls, compared step by step with a model of the contract, and shortened to the fewest that fail. Needs
- * fast-check, an optional peer dependency, and fails without it.
+ * Returns a case that compares the results of arbitrary sequences of calls with a model of the contract, and shortens a sequence that
+ * fails. Requires fast-check, an optional peer dependency.
  */
 export function modelCases(openStore: OpenStore, options: ModelCasesOptions = {}): StoreCase[] {
-  const { deletion = 'purge', runs = 30, seed, fastCheck } = options
+  const { deletion, runs, seed, fastCheck } = modelCasesOptions.parse('modelCases', options)
   return [
     {
       name: `model: ${String(runs)} arbitrary sequences of calls do what the contract says`,
       async run() {
-        const fc = demandFastCheck(fastCheck ?? (await importFastCheck()))
+        const fc = toFastCheck(fastCheck ?? (await importFastCheck()))
         const below = (count: number) => fc.nat({ max: count - 1 })
         const command = fc.record({
           kind: fc.constantFrom(...KINDS, 'rotate', 'rotate', 'create'),
@@ -78,17 +81,20 @@ async function importFastCheck(): Promise<object> {
     return await import('fast-check')
   } catch (cause) {
     throw new Error(
-      'modelCases needs fast-check: install it as a dev dependency (npm install --save-dev fast-check), or give the module as the option fastCheck',
+      'modelCases needs fast-check: install it as a dev dependency (npm install --save-dev fast-check), or pass the module as the option fastCheck',
       { cause },
     )
   }
 }
 
-function demandFastCheck(module: object): FastCheck {
-  const found = 'default' in module && !('asyncProperty' in module) ? module.default : module
-  if (typeof found === 'object' && found !== null && 'asyncProperty' in found && 'constantFrom' in found)
-    return found as FastCheck
-  throw new TypeError('modelCases: fastCheck is not the module fast-check; give what `import * as fc` gives')
+function toFastCheck(module: object): FastCheck {
+  return ('default' in module && !('asyncProperty' in module) ? module.default : module) as FastCheck
+}
+
+function isFastCheck(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const found: unknown = toFastCheck(value)
+  return typeof found === 'object' && found !== null && 'asyncProperty' in found && 'constantFrom' in found
 }
 
 /** Carries out the commands on the store and on the model, and compares after each. */

@@ -1,4 +1,13 @@
+import { declareOptions, oneOf, withDefault } from '@baton/core/options'
 import type { TokenStore } from '@baton/core'
+
+export const tokenStoreCasesOptions = declareOptions({
+  /**
+   * `purge` (default): only `purge` deletes, by the `now` of the call. `engine`: the engine deletes by its own clock, such as Redis, and
+   * the cases that move `now` past the expiry of a key are left out.
+   */
+  deletion: withDefault(oneOf('purge', 'engine'), 'purge'),
+})
 
 /** An empty store, and what else the author can offer. */
 export interface OpenedStore {
