@@ -24,7 +24,7 @@ function attached() {
 }
 
 describe('an axios instance with a session', () => {
-  test('carries the access token, refreshed when it has ended', async () => {
+  test('sends the access token and refreshes it after it has expired', async () => {
     const { api } = attached()
     expect((await api.get(ME)).data).toMatchObject({ sub: 'alice' })
     world.clock.jump(LIFE)
@@ -33,7 +33,7 @@ describe('an axios instance with a session', () => {
     expect(server.asked('/oauth/token')).toHaveLength(1)
   })
 
-  test('a body is sent again after a 401', async () => {
+  test('repeats a request with its body after a 401', async () => {
     const { api } = attached()
     await api.get(ME)
     server.accessTokensEnd()
@@ -42,12 +42,12 @@ describe('an axios instance with a session', () => {
     expect(server.asked('/api/notes')).toHaveLength(2)
   })
 
-  test('an answer of the API is an AxiosError, as without a session', async () => {
+  test('rejects with an AxiosError if the API responds with an error', async () => {
     server.fault(ME, { kind: 'answer', status: 404, body: '{}' })
     await expect(attached().api.get(ME)).rejects.toMatchObject({ name: 'AxiosError', response: { status: 404 } })
   })
 
-  test('nobody signed in: the AxiosError says so, and nothing was sent', async () => {
+  test('rejects with an AxiosError and sends nothing if no user is signed in', async () => {
     const { api } = attached()
     await session.logout()
     const error: unknown = await api.get(ME).catch((reason: unknown) => reason)
@@ -57,7 +57,7 @@ describe('an axios instance with a session', () => {
     expect(server.asked(ME)).toHaveLength(0)
   })
 
-  test('a request that is called off ends alone', async () => {
+  test('aborting one request does not affect other requests', async () => {
     const { api } = attached()
     world.clock.jump(LIFE)
     const controller = new AbortController()
@@ -68,7 +68,7 @@ describe('an axios instance with a session', () => {
     expect((await second).status).toBe(200)
   })
 
-  test('detached, it carries nothing', async () => {
+  test('sends no token after the interceptor was removed', async () => {
     const { api, detach } = attached()
     detach()
     await expect(api.get(ME)).rejects.toMatchObject({ response: { status: 401 } })

@@ -73,7 +73,7 @@ async function freeze({ page }: Tab): Promise<() => Promise<void>> {
 const allSame = (values: readonly string[]) => expect(new Set(values).size).toBe(1)
 
 describe('tabs and workers', () => {
-  test('eight tabs and a worker of each kind expire together: one POST, and nobody reuses anything', async () => {
+  test('eight tabs and two workers whose token has expired send one refresh and reuse no token', async () => {
     const opening = { started: false } as const
     const first = await signedIn(opening)
     const others = await Promise.all(Array.from({ length: 7 }, () => open(opening)))
@@ -110,7 +110,7 @@ describe('tabs and workers', () => {
     expect(await other.ask('heard')).not.toContain('signedOut')
   })
 
-  test('a tab that holds the lock is frozen in mid-POST: others give up waiting, and stay signed in', async () => {
+  test('tabs stay signed in after a time-out if the tab that holds the lock is frozen during its request', async () => {
     const holder = await signedIn({ started: false })
     const other = await open({ lockTimeoutSeconds: 0.5, started: false })
     await pass(LIFE, [holder, other])
@@ -128,7 +128,7 @@ describe('tabs and workers', () => {
     expect(outcomes()).toEqual(['issued', 'rotated'])
   })
 
-  test('a loser’s refusal that comes after the winner’s commit signs nobody out', async () => {
+  test('a rejection that arrives after another tab has refreshed signs no tab out', async () => {
     // Without locks between tabs, and a server that does not forgive a race.
     const opening = { lock: 'page', started: false } as const
     const loser = await signedIn(opening)
@@ -145,7 +145,7 @@ describe('tabs and workers', () => {
     expect(await loser.ask('status')).toBe('signedIn')
   })
 
-  test('a sign-out during another tab’s refresh stays one, and the server ends what that refresh has made', async () => {
+  test('a sign-out during the refresh of another tab is final, and the server ends the successor', async () => {
     const refreshing = await signedIn()
     const leaving = await open()
     await pass(LIFE, [refreshing, leaving])
@@ -162,7 +162,7 @@ describe('tabs and workers', () => {
     expect(await server.tokens.list({ subject: 'alice' })).toMatchObject({ items: [] })
   })
 
-  test('somebody else signs in while a tab sleeps: nothing that it began goes out in the new name', async () => {
+  test('a request that started before another user signed in is not sent with the token of that user', async () => {
     const sleeper = await signedIn()
     const other = await open()
     await pass(LIFE, [sleeper, other])
@@ -181,7 +181,7 @@ describe('tabs and workers', () => {
     await expect.poll(() => server.tokens.list({ subject: 'alice' })).toMatchObject({ items: [] })
   })
 
-  test('one tab is told to wait: nobody asks before', async () => {
+  test('no tab sends a refresh before Retry-After has passed', async () => {
     const one = await signedIn()
     const other = await open()
     await pass(LIFE, [one, other])
@@ -198,8 +198,8 @@ describe('tabs and workers', () => {
   })
 })
 
-describe('answers that are none', () => {
-  test('a lost answer, then a reload: the same session goes on', async () => {
+describe('invalid responses', () => {
+  test('the session continues if the response is lost and the page is reloaded', async () => {
     const tab = await signedIn()
     await pass(LIFE, [tab])
     server.fault('/oauth/token', { kind: 'drop' }, { kind: 'drop' }, { kind: 'drop' })
@@ -246,7 +246,7 @@ describe('clocks', () => {
     expect(outcomes().slice(1)).toEqual(ms > 0 ? ['rotated', 'rotated'] : ['rotated'])
   })
 
-  test('six hours of sleep, in which one clock stood still: the page is back online and refreshes', async () => {
+  test('a page refreshes after six hours of sleep in which one clock stood still', async () => {
     const tab = await signedIn()
     await context.setOffline(true)
     ahead += 6 * HOUR
@@ -288,7 +288,7 @@ describe('requests', () => {
     expect(refreshes()).toBe(1)
   })
 
-  test('a stream is sent once at most: its token is refreshed before', async () => {
+  test('a streaming request has its token refreshed first and is sent once only', async () => {
     const tab = await signedIn()
     await pass(LIFE - MINUTE / 10, [tab])
     // Chromium streams over HTTP/2 only; what matters here is what came before.
@@ -297,7 +297,7 @@ describe('requests', () => {
     expect(server.asked('/api/echo').length).toBeLessThanOrEqual(1)
   })
 
-  test('a redirect to another origin does not take the token along', async () => {
+  test('a redirect to another origin does not contain the token', async () => {
     const elsewhere = await startServer({
       pages: {
         '/landing': (request, response) => {
@@ -315,8 +315,8 @@ describe('requests', () => {
   })
 })
 
-describe('surroundings', () => {
-  describe('without Web Locks, at a server that takes every second use for theft', () => {
+describe('platforms', () => {
+  describe('without Web Locks, at a server without a retry window', () => {
     const opening = { started: false, idempotencyKey: false } as const
     let strict: TestServer
 
@@ -328,7 +328,7 @@ describe('surroundings', () => {
 
     const openStrict = () => openTab(context, strict.origin, { offset: ahead, ...opening })
 
-    test('eight tabs expire together: they take turns by a lease, and one POST serves all', async () => {
+    test('eight tabs whose token has expired share one refresh with a lease in IndexedDB', async () => {
       const tabs = await Promise.all(Array.from({ length: 8 }, openStrict))
       await tabs[0]?.ask('login', 'alice', '/login')
       for (let turn = 1; turn <= 2; turn += 1) {
@@ -339,7 +339,7 @@ describe('surroundings', () => {
       expect(strict.events.map(({ type }) => type)).toEqual(['issued', 'rotated', 'rotated'])
     })
 
-    test('a tab that is gone in the middle of its turn loses it', async () => {
+    test('the lease of a closed tab is taken over', async () => {
       const [holder, other] = [await openStrict(), await openStrict()]
       await holder.ask('login', 'alice', '/login')
       await pass(LIFE, [holder, other])
@@ -353,7 +353,7 @@ describe('surroundings', () => {
     })
   })
 
-  test('a full storage: the session is kept all the same', async () => {
+  test('the session continues if the storage is full', async () => {
     const storage = 'local'
     const tab = await signedIn({ storage })
     await tab.page.evaluate(`
@@ -370,7 +370,7 @@ describe('surroundings', () => {
     expect(outcomes().filter((outcome) => outcome !== 'retried')).toEqual(['issued', 'rotated'])
   })
 
-  test('Web Storage may show a tab what was: it asks with the same attempt, and nobody reuses anything', async () => {
+  test('a tab that reads an old value from Web Storage repeats the same attempt and reuses no token', async () => {
     const tabs = [
       await signedIn({ storage: 'local' }),
       await open({ storage: 'local' }),
@@ -391,7 +391,7 @@ describe('surroundings', () => {
     expect(server.asked(ME)).toHaveLength(1)
   })
 
-  test('a srcdoc frame shares the session of the page around it', async () => {
+  test('a srcdoc frame shares the session of its parent page', async () => {
     const tab = await signedIn()
     await tab.page.evaluate(`new Promise((resolve) => {
       const srcdoc = '<script type="module">import "/bundle.mjs"; parent.postMessage("ready")</script>'
@@ -404,7 +404,7 @@ describe('surroundings', () => {
     expect(refreshes()).toBe(0)
   })
 
-  test('where nothing may be stored and nothing locked, the session lives in the page', async () => {
+  test('the session is kept in the page if the document may use neither storage nor locks', async () => {
     const tab = await open({}, '/shut-off')
     await tab.ask('login', 'alice', '/login')
     expect(await tab.ask('heard')).toContain('storageFailed')
@@ -455,7 +455,7 @@ describe('surroundings', () => {
     },
   )
 
-  test('mounted twice, it refreshes once and listens once', async () => {
+  test('a component that is mounted twice refreshes once and adds one listener', async () => {
     const tab = await signedIn()
     await tab.ask('remount')
     const other = await open()
@@ -465,7 +465,7 @@ describe('surroundings', () => {
     expect(refreshes()).toBe(1)
   })
 
-  test('two copies of this package in one origin share one session', async () => {
+  test('two copies of this package share one session in one origin', async () => {
     const one = await signedIn()
     const other = await open({}, '/page-of-another-version')
     await pass(LIFE, [one, other])
@@ -484,7 +484,7 @@ describe('with the refresh token in a cookie', () => {
   }
   const sub = async (tab: Tab) => JSON.parse((await tab.ask('get', ME)).body).sub
 
-  test('no script ever sees it, and nothing that is stored is a secret', async () => {
+  test('scripts cannot read the refresh token, and the storage contains no secret', async () => {
     const tab = await signInByCookie()
     await pass(LIFE, [tab])
     expect(await sub(tab)).toBe('alice')
@@ -495,7 +495,7 @@ describe('with the refresh token in a cookie', () => {
     expect(await tab.page.evaluate('document.cookie')).toBe('')
   })
 
-  test('where tabs share the access token, eight of them refresh once; else each for itself, one after the other', async () => {
+  test('eight tabs refresh once if they share the access token, otherwise one after the other', async () => {
     const sharing = [
       await signInByCookie(shared),
       ...(await Promise.all(Array.from({ length: 7 }, () => open(shared)))),
@@ -514,7 +514,7 @@ describe('with the refresh token in a cookie', () => {
     for (const tab of alone) expect(await tab.ask('status')).toBe('signedIn')
   })
 
-  test('no marker means unknown: one refresh finds the session', async () => {
+  test('a page without a stored session sends one refresh and finds the session', async () => {
     const tab = await signInByCookie()
     await tab.page.evaluate(`indexedDB.deleteDatabase('baton')`)
     await tab.page.reload()
@@ -524,7 +524,7 @@ describe('with the refresh token in a cookie', () => {
     expect(server.asked('/auth/refresh')[0]?.headers).not.toHaveProperty('x-baton-session')
   })
 
-  test('… or that there is none, once', async () => {
+  test('a page without a stored session and without a cookie sends one refresh and is signed out', async () => {
     const tab = await open({ ...cookie, started: false })
     expect(await tab.tell('token')).toMatchObject({ ok: false, error: expect.stringContaining('no_session') })
     expect(await tab.tell('token')).toMatchObject({ ok: false })
@@ -539,7 +539,7 @@ describe('with the refresh token in a cookie', () => {
   const logins = `fetch('/cookie/login', {
     method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"username":"bob"}' })`
 
-  test('a sign-in made by the server, as by a redirect or a form, is found although the marker says that the session ended', async () => {
+  test('a page finds a session that the server started by a redirect or a form, although the stored one has ended', async () => {
     const tab = await signInByCookie()
     await tab.ask('logout')
     const other = await open(cookie)
@@ -551,7 +551,7 @@ describe('with the refresh token in a cookie', () => {
     expect(await sub(other)).toBe('bob')
   })
 
-  test('… each page asks once, and a sign-out stays one', async () => {
+  test('each page sends one refresh after the stored session has ended, and a sign-out is final', async () => {
     const tab = await signInByCookie()
     await tab.ask('logout')
     const before = server.asked('/auth/refresh').length
@@ -566,7 +566,7 @@ describe('with the refresh token in a cookie', () => {
     expect(server.asked('/auth/refresh')).toHaveLength(before + 1)
   })
 
-  test('… but the cookie of the session that was signed out does not bring it back', async () => {
+  test('the cookie of a session that was signed out does not restore it', async () => {
     const tab = await signInByCookie()
     // Confirms the sign-out without doing it.
     server.fault('/auth/logout', { kind: 'answer', status: 200, body: '{}' })
@@ -577,7 +577,7 @@ describe('with the refresh token in a cookie', () => {
     await expect.poll(() => server.happened('revoked')).toHaveLength(1)
   })
 
-  test('… nor does one whose sign-out the server has not heard of', async () => {
+  test('the cookie of a session whose sign-out is not confirmed does not restore it', async () => {
     const tab = await signInByCookie()
     const unavailable = { kind: 'answer', status: 503 } as const
     server.fault('/auth/logout', unavailable, unavailable)
@@ -588,7 +588,7 @@ describe('with the refresh token in a cookie', () => {
     expect(server.asked('/auth/refresh')).toHaveLength(before)
   })
 
-  test('somebody else signs in while a tab sleeps: it never speaks in the new name for the old one', async () => {
+  test('a tab that slept while another user signed in sends no request with the token of that user', async () => {
     const sleeper = await signInByCookie()
     const thaw = await freeze(sleeper)
     const other = await signInByCookie(cookie, 'bob')
@@ -602,7 +602,7 @@ describe('with the refresh token in a cookie', () => {
     expect(server.happened('rejected')).toEqual([])
   })
 
-  test('a cookie of another session than the marker’s: nothing changes, and this page speaks for nobody', async () => {
+  test('a page whose cookie belongs to another session than the stored one sends no request for that session', async () => {
     const tab = await signInByCookie()
     // A sign-in that bypasses the client: the cookie is bob's, the marker is still alice's.
     await tab.page.evaluate(`fetch('/cookie/login', {
@@ -618,7 +618,7 @@ describe('with the refresh token in a cookie', () => {
     expect(await sub(tab)).toBe('bob')
   })
 
-  test('a sign-out ends the session, clears the cookie, and reaches the other tabs', async () => {
+  test('a sign-out ends the session, clears the cookie and signs the other tabs out', async () => {
     const tab = await signInByCookie()
     const other = await open(cookie)
     expect(await sub(other)).toBe('alice')
@@ -628,7 +628,7 @@ describe('with the refresh token in a cookie', () => {
     expect(server.happened('revoked')).toHaveLength(1)
   })
 
-  test('a sign-out that the server does not hear is not claimed, and told again later', async () => {
+  test('a sign-out that the server did not confirm returns revoked false and is repeated later', async () => {
     const tab = await signInByCookie()
     server.fault('/auth/logout', { kind: 'answer', status: 503 })
     expect(await tab.ask('logout')).toEqual({ revoked: false })

@@ -75,7 +75,7 @@ describe('discovery', () => {
     expect(call?.headers['idempotency-key']).toBe(supported === true ? 'key' : undefined)
   })
 
-  test('where there is no such document, that of OpenID Connect is asked for', async () => {
+  test('fetches the OpenID Connect configuration if there is no OAuth metadata', async () => {
     const issuer = `${origin}/tenant`
     answers[`/tenant${OPENID}`] = { body: metadata(issuer) }
     expect(await discover(issuer)).toMatchObject({ tokenEndpoint: `${issuer}/token` })
@@ -104,7 +104,7 @@ describe('discovery', () => {
     expect(asked).not.toContain('/elsewhere')
   })
 
-  test('CL-10 plain http is refused, of issuers and of what they name', async () => {
+  test('CL-10 rejects issuers and endpoints with plain http', async () => {
     for (const issuer of ['http://login.example', 'https://login.example/?tenant=1', 'login.example'])
       await expect(discover(issuer)).rejects.toMatchObject({ option: 'issuer' })
     await expect(discover('http://login.localhost/?tenant=1')).rejects.toBeInstanceOf(ConfigurationError)
@@ -126,7 +126,7 @@ describe('discovery', () => {
       }
   })
 
-  test('a sign-in by what was found rejects responses of another issuer', async () => {
+  test('a sign-in with discovered endpoints rejects responses of another issuer', async () => {
     const authorization_endpoint = `${origin}/authorize`
     for (const supported of [true, false, undefined]) {
       const authorization_response_iss_parameter_supported = supported

@@ -65,8 +65,8 @@ const takeKey = ({ page }: Tab) =>
     }
   })`)
 
-describe('a key that the browser keeps', () => {
-  test('CL-17 serves all tabs, and the session after a reload, and nobody can take it out', async () => {
+describe('a key that the browser stores', () => {
+  test('CL-17 is used by all tabs and after a reload, and is not extractable', async () => {
     const first = await open()
     await signIn(first)
     await first.page.close()
@@ -78,14 +78,14 @@ describe('a key that the browser keeps', () => {
     expect(server.asked(ME).every(({ headers }) => headers.authorization?.startsWith('DPoP '))).toBe(true)
   })
 
-  test('CL-17 tabs that sign in at once have one key between them', async () => {
+  test('CL-17 is created once if several tabs sign in at the same time', async () => {
     const tabs = await Promise.all([open(), open(), open()])
     await Promise.all(tabs.map(signIn))
     expect(new Set(keysAt('/login')).size).toBe(1)
     expect(server.happened('issued')).toHaveLength(3)
   })
 
-  test('CL-17 a key that is lost is an error that says so; nobody goes on without one, and a sign-in mends it', async () => {
+  test('CL-17 causes the error key_lost if it is lost, until the user signs in again', async () => {
     await signIn(await open())
     const tab = await open()
     await loseKey(tab)
@@ -102,7 +102,7 @@ describe('a key that the browser keeps', () => {
     expect(server.happened('reuse')).toEqual([])
   })
 
-  test('CL-17 a key that is lost does not stop a sign-out here; the server ends no session without the proof of its key', async () => {
+  test('CL-17 is not needed for a local sign-out, but the server ends no session without a proof', async () => {
     await signIn(await open())
     const tab = await open()
     await loseKey(tab)
@@ -111,7 +111,7 @@ describe('a key that the browser keeps', () => {
     expect(server.happened('revoked')).toEqual([])
   })
 
-  test('CL-17 a page that still has the key puts it back', async () => {
+  test('CL-17 is stored again by a page that still has it', async () => {
     const tab = await open()
     await signIn(tab)
     await loseKey(tab)

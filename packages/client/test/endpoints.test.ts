@@ -6,7 +6,7 @@ import { oauthEndpoints } from '../src/oauth.js'
 
 const PATHS = { refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }
 
-test('a page’s session can be made where there is no page, on a server that renders it, and leads nowhere from there', () => {
+test('a session can be created during server-side rendering and sends no request there', () => {
   const endpoints = cookieEndpoints(PATHS)
   expect(createSession({ endpoints }).snapshot().status).toBe('unknown')
   expect(new URL(endpoints.origin).hostname).toMatch(/\.invalid$/)
@@ -56,10 +56,10 @@ test.each([
   'http://app.example/auth/refresh',
   'ftp://app.example/',
   'https://app.example/#here',
-])('%s is misuse there as anywhere', (refreshEndpoint) => {
+])('cookieEndpoints rejects %s', (refreshEndpoint) => {
   expect(() => cookieEndpoints({ ...PATHS, refreshEndpoint })).toThrow(ConfigurationError)
 })
 
-test('a client that keeps its own refresh token has to name its server', () => {
+test('oauthEndpoints rejects a relative tokenEndpoint', () => {
   expect(() => oauthEndpoints({ tokenEndpoint: '/oauth/token', clientId: 'web' })).toThrow(ConfigurationError)
 })

@@ -23,8 +23,8 @@ const post = { method: 'POST', headers: { 'content-type': 'text/plain' }, body: 
 /** A 401 that says nothing of why. */
 const unauthorized = { kind: 'answer', status: 401 } as const
 
-describe('a request with a token', () => {
-  test('CL-08 a 401 leads to one refresh and one repetition', async () => {
+describe('session.fetch', () => {
+  test('CL-08 refreshes and repeats the request once after a 401', async () => {
     await get()
     server.accessTokensEnd()
     expect((await get()).status).toBe(200)
@@ -32,7 +32,7 @@ describe('a request with a token', () => {
     expect(sent()).toHaveLength(3)
   })
 
-  test('CL-08 a second 401 is the caller’s, and signs nobody out', async () => {
+  test('CL-08 returns a second 401 to the caller and does not sign out', async () => {
     server.fault(ECHO, unauthorized, unauthorized)
     expect((await get()).status).toBe(401)
     expect(refreshes()).toBe(1)
@@ -40,7 +40,7 @@ describe('a request with a token', () => {
     expect((await get()).status).toBe(200)
   })
 
-  test('an API that accepts no token at all is no reason to refresh for every request', async () => {
+  test('does not refresh for every request to an API that rejects all tokens', async () => {
     server.fault(ECHO, ...Array<typeof unauthorized>(20).fill(unauthorized))
     for (let call = 0; call < 5; call += 1) expect((await get()).status).toBe(401)
     expect(refreshes()).toBe(1)
@@ -49,7 +49,7 @@ describe('a request with a token', () => {
     expect(refreshes()).toBe(2)
   })
 
-  test('a 401 for a token that has been replaced meanwhile is repeated without another refresh', async () => {
+  test('repeats a request without another refresh if its token was replaced in the meantime', async () => {
     server.fault(ECHO, unauthorized, unauthorized)
     const answers = await Promise.all([get(), get()])
     expect(answers.map(({ status }) => status)).toEqual([200, 200])
@@ -70,10 +70,10 @@ describe('a request with a token', () => {
     server.fault(ECHO, { ...unauthorized, body: 'who are you?' })
     const response = await get()
     expect([response.status, await response.text()]).toEqual([401, 'who are you?'])
-    expect(session.snapshot()).toMatchObject({ status: 'signedOut', reason: 'refused' })
+    expect(session.snapshot()).toMatchObject({ status: 'signedOut', reason: 'rejected' })
   })
 
-  test('recovers from every 401 whose new token is accepted, however soon it comes', async () => {
+  test('recovers from every 401 if the new token is accepted', async () => {
     for (let turn = 1; turn <= 5; turn += 1) {
       await get()
       server.accessTokensEnd()
@@ -82,7 +82,7 @@ describe('a request with a token', () => {
     }
   })
 
-  test('recovers at one resource while another one rejects every token', async () => {
+  test('recovers at one resource while another resource rejects every token', async () => {
     const closed = '/api/closed'
     server.fault(closed, ...Array<typeof unauthorized>(20).fill(unauthorized))
     for (let turn = 0; turn < 5; turn += 1) expect((await session.fetch(server.origin + closed)).status).toBe(401)
@@ -96,7 +96,7 @@ describe('a request with a token', () => {
     expect(refreshes()).toBe(3)
   })
 
-  test('replaces the token for unsafe requests as well, each time that one was accepted in between', async () => {
+  test('refreshes for unsafe requests as well, if a token was accepted in between', async () => {
     for (let turn = 1; turn <= 3; turn += 1) {
       server.fault(ECHO, unauthorized)
       expect((await get(post)).status).toBe(401)
@@ -105,13 +105,13 @@ describe('a request with a token', () => {
     }
   })
 
-  test('a relative URL is resolved by the platform, as that of any fetch', async () => {
+  test('resolves a relative URL as fetch does', async () => {
     await expect(session.fetch('/api/echo')).rejects.toBeInstanceOf(TypeError)
     const inPage = world.open({ environment: { ...world.clock.environment, origin: server.origin } })
     await expect(inPage.fetch('/api/echo')).rejects.toBeInstanceOf(TypeError)
   })
 
-  test('an unsafe request is repeated only where the 401 says that it was not accepted, or the caller allows it', async () => {
+  test('repeats an unsafe request only if the 401 contains invalid_token or the caller sets replay', async () => {
     server.fault(ECHO, unauthorized)
     expect((await get(post)).status).toBe(401)
     expect(sent()).toHaveLength(1)
@@ -127,7 +127,7 @@ describe('a request with a token', () => {
     expect(sent().map(({ body }) => body)).toEqual(Array(5).fill('once'))
   })
 
-  test('a Request with a body is repeated whole, and used up as by any fetch', async () => {
+  test('repeats a Request with its body, and consumes it as fetch does', async () => {
     const request = new Request(server.origin + ECHO, post)
     server.fault(ECHO, { ...unauthorized, headers: { 'www-authenticate': 'Bearer error="invalid_token"' } })
     expect(await (await session.fetch(request)).json()).toMatchObject({ body: 'once', type: 'text/plain' })
@@ -139,7 +139,7 @@ describe('a request with a token', () => {
     expect(unrepeated.bodyUsed).toBe(true)
   })
 
-  test('a stream has its token refreshed before, and is never sent twice', async () => {
+  test('refreshes before it sends a stream, and never repeats it', async () => {
     await world.clock.advance(LIFE - 10_000)
     const stream = () => ({ method: 'POST', body: new Blob(['once']).stream(), duplex: 'half' }) as const
     expect(await (await get(stream())).json()).toMatchObject({ body: 'once' })
@@ -149,7 +149,7 @@ describe('a request with a token', () => {
     expect(sent()).toHaveLength(2)
   })
 
-  test('whoever gives up hears why, and nobody else is disturbed', async () => {
+  test('rejects with the reason of an aborted signal and does not affect other requests', async () => {
     await world.clock.advance(LIFE)
     const impatient = new AbortController()
     const given = get({ signal: impatient.signal })
@@ -165,7 +165,7 @@ describe('allowed origins', () => {
   const me = async (allowedOrigins: readonly string[]) =>
     (await (await world.signedIn({ allowedOrigins })).fetch(server.origin + ECHO)).status
 
-  test('are the same origins in any spelling', async () => {
+  test('are accepted in any spelling', async () => {
     for (const spelling of [server.origin, `${server.origin}/`, server.origin.toUpperCase()])
       expect(await me([spelling])).toBe(200)
     expect(await me(['https://api.example:443/'])).toBe(401)
@@ -187,7 +187,7 @@ describe('allowed origins', () => {
   })
 
   test.each(['capacitor://localhost', 'ionic://localhost', 'tauri://localhost', 'chrome-extension://abcdefgh'])(
-    'may be that of an app shell, and then cover no other one: %s',
+    'can contain the origin of an app shell, which allows no other origin: %s',
     async (origin) => {
       const requests: (string | null)[] = []
       const fetch: typeof globalThis.fetch = async (input, init) => {
@@ -205,7 +205,7 @@ describe('allowed origins', () => {
   )
 
   test.each(['capacitor://localhost', 'tauri://localhost', 'file://', 'null'])(
-    'are by default those of the server in an app shell of origin %s',
+    'default to the origin of the server in an app shell with the origin %s',
     async (origin) => {
       const own = await world.signedIn({ environment: { ...world.clock.environment, origin } })
       expect((await own.fetch(server.origin + ECHO)).status).toBe(200)
@@ -213,22 +213,22 @@ describe('allowed origins', () => {
   )
 })
 
-describe('a request without one', () => {
-  test('other origins get none, and their 401 is theirs', async () => {
+describe('a request without a token', () => {
+  test('is sent to other origins, and a 401 is returned', async () => {
     const elsewhere = server.origin.replace('127.0.0.1', 'localhost')
     expect((await session.fetch(elsewhere + ECHO)).status).toBe(401)
     expect(sent()).toEqual([{ body: '', authorization: undefined }])
     expect(refreshes()).toBe(0)
   })
 
-  test('credentials of the caller’s own are left alone, and so is their 401', async () => {
+  test('keeps the authorization header of the caller and returns a 401', async () => {
     const headers = { authorization: 'Bearer of my own' }
     expect((await get({ headers })).status).toBe(401)
     expect(sent()).toEqual([{ body: '', authorization: 'Bearer of my own' }])
     expect(refreshes()).toBe(0)
   })
 
-  test('a redirect to another origin leaves the token behind, and a 401 from there is not ours', async () => {
+  test('is sent after a redirect to another origin, and a 401 from there is returned', async () => {
     const elsewhere = server.origin.replace('127.0.0.1', 'localhost')
     server.fault('/api/away', { kind: 'answer', status: 302, headers: { location: `${elsewhere}${ECHO}` } })
     expect((await session.fetch(`${server.origin}/api/away`)).status).toBe(401)
@@ -236,7 +236,7 @@ describe('a request without one', () => {
     expect(refreshes()).toBe(0)
   })
 
-  test('once signed out, nothing is sent', async () => {
+  test('is not sent after a sign-out', async () => {
     const heard = listen(session)
     await session.logout()
     await expect(get()).rejects.toMatchObject({ code: 'signed_out' })

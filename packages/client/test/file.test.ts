@@ -21,7 +21,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }))
 
 describe('a session in a file', () => {
-  test('only its owner may read it, and nothing else is left behind', async () => {
+  test('can be read by the owner only, and is the only file', async () => {
     const storage = sessionFile(path)
     expect(await storage.swap(null, 'one')).toBe(true)
     expect(await storage.swap(null, 'two')).toBe(false)
@@ -31,13 +31,13 @@ describe('a session in a file', () => {
     await expect.poll(() => readdirSync(folder)).toEqual(['session.json'])
   })
 
-  test('drafts of a process that was killed while it wrote are removed by the next write', async () => {
+  test('a write removes drafts of killed processes', async () => {
     writeFileSync(`${path}.draft.killed`, 'tokens')
     await sessionFile(path).swap(null, 'one')
     expect(readdirSync(folder)).toEqual(['session.json'])
   })
 
-  test('a writer whose lock was taken over does not overwrite what was written since', async () => {
+  test('a writer whose lock was taken over does not overwrite newer data', async () => {
     const writing = sessionFile(path).swap(null, 'late')
     const isWriting = () => readdirSync(folder).some((name) => name.includes('.draft.'))
     while (!isWriting()) await new Promise((resolve) => setImmediate(resolve))
@@ -48,14 +48,14 @@ describe('a session in a file', () => {
     expect(readdirSync(folder)).toEqual(['session.json.write.2'])
   })
 
-  test('of many writers that saw the same, one succeeds', async () => {
+  test('one of many writers that read the same text succeeds', async () => {
     const files = Array.from({ length: 8 }, () => sessionFile(path))
     const swapped = await Promise.all(files.map((file, index) => file.swap(null, String(index))))
     expect(swapped.filter(Boolean)).toHaveLength(1)
     expect(await files[0]?.read()).toBe(String(swapped.indexOf(true)))
   })
 
-  test('a folder that is not there is an error, and the session goes on in memory', async () => {
+  test('a missing directory causes an error, and the session continues in memory', async () => {
     const storage = sessionFile(join(folder, 'nowhere', 'session.json'))
     await expect(storage.swap(null, 'one')).rejects.toThrow('ENOENT')
     const endpoints = oauthEndpoints({ tokenEndpoint: 'https://login.example/token', clientId: CLIENT })
@@ -72,7 +72,7 @@ describe('the lock of a file', () => {
   const never = new AbortController().signal
   const acquire = (staleSeconds: number, signal = never) => sessionFile(path, { staleSeconds }).lock(signal)
 
-  test('one at a time, whoever asks', async () => {
+  test('is granted to one caller at a time', async () => {
     let inside = 0
     const visits = Array.from({ length: 10 }, async () => {
       const release = await acquire(10)
@@ -86,20 +86,20 @@ describe('the lock of a file', () => {
     await expect.poll(() => readdirSync(folder)).toEqual([])
   })
 
-  test('a holder that lives keeps it, however long', async () => {
+  test('is not taken from a living holder', async () => {
     const release = await acquire(0.5)
     await expect(acquire(0.5, AbortSignal.timeout(1500))).rejects.toThrow()
     release()
     ;(await acquire(0.5))()
   })
 
-  test('it is free as soon as it is given back', async () => {
+  test('can be acquired immediately after its release', async () => {
     const release = await acquire(10)
     release()
     expect(readdirSync(folder)).toEqual([])
   })
 
-  test('however many files dead processes left behind, they are waited for once', async () => {
+  test('is taken over once, however many files dead processes left', async () => {
     for (const number of [1, 2, 4]) writeFileSync(`${path}.lock.${String(number)}`, 'dead')
     const release = await acquire(0.3)
     expect(readdirSync(folder)).toEqual(['session.json.lock.5'])
@@ -107,7 +107,7 @@ describe('the lock of a file', () => {
     ;(await acquire(60, AbortSignal.timeout(1000)))()
   })
 
-  test('what a dead process left behind is taken over, by one of those who wait', async () => {
+  test('of a dead process is taken over by one waiting caller', async () => {
     writeFileSync(`${path}.lock.3`, 'dead')
     utimesSync(`${path}.lock.3`, new Date(0), new Date(0))
     let inside = 0
@@ -161,7 +161,7 @@ describe('processes that share a file', () => {
     return answer
   }
 
-  test('CL-03 eight of them, whose token has run out, refresh once', async () => {
+  test('CL-03 refresh once if their token has expired', async () => {
     const crowd = await Promise.all(Array.from({ length: 8 }, () => start(10)))
     const answers = await Promise.all(crowd.map(ask))
     expect(new Set(answers.map(({ token }) => token)).size).toBe(1)
@@ -170,14 +170,14 @@ describe('processes that share a file', () => {
     expect(server.events.map(({ type }) => type)).toEqual(['issued', 'rotated'])
   })
 
-  test('a process that exits gives its lock back', async () => {
+  test('release their lock when they exit', async () => {
     const child = await start(60)
     child.send('exit with the lock')
     await once(child, 'exit')
     expect(readdirSync(folder)).toEqual(['session.json'])
   })
 
-  test('a full disk is reported as what it is, and leaves nothing behind', async () => {
+  test('report a full disk and leave no files behind', async () => {
     const limited = ['-c', 'ulimit -f 0 && exec "$0" "$@"', process.execPath, worker.path, server.origin, path, '60']
     const child = spawn('/bin/sh', limited, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     children.push(child)
@@ -190,7 +190,7 @@ describe('processes that share a file', () => {
     ;(await sessionFile(path, { staleSeconds: 60 }).lock(AbortSignal.timeout(1000)))()
   })
 
-  test('a read-only directory is reported as what it is, and the session continues in memory', async () => {
+  test('report a read-only directory and continue in memory', async () => {
     chmodSync(path, 0o644)
     chmodSync(folder, 0o555)
     chmodSync(dirname(worker.path), 0o755)
@@ -206,7 +206,7 @@ describe('processes that share a file', () => {
     expect(heard).toContain('refreshed')
   })
 
-  test('the holder of the lock is killed with its answer under way: the next one gets the same answer', async () => {
+  test('repeat the refresh of a killed process and get the same response', async () => {
     const [holder, ...others] = await Promise.all([start(2), start(2), start(2)])
     const held = gate()
     const heard = gate()

@@ -61,7 +61,7 @@ async function refreshTokenIn(storage: ReturnType<typeof memoryStorage>): Promis
 }
 
 describe('at a server that is not Baton', () => {
-  test('CL-14 a code with PKCE, then refresh after refresh, then sign-out', async () => {
+  test('CL-14 signs in with a code and PKCE, refreshes repeatedly and signs out', async () => {
     const storage = memoryStorage()
     const session = await signedIn({ storage })
     const heard = listen(session)
@@ -84,7 +84,7 @@ describe('at a server that is not Baton', () => {
     for (const { headers } of server.asked('/token')) expect(headers).not.toHaveProperty('idempotency-key')
   })
 
-  test('CL-14 a verifier of another sign-in gets no tokens', async () => {
+  test('CL-14 gets no tokens with the verifier of another sign-in', async () => {
     const session = open()
     const begin = () =>
       beginAuthorization({
@@ -100,7 +100,7 @@ describe('at a server that is not Baton', () => {
     await expect(loginWithCode(session, { url, pending: other.pending })).rejects.toMatchObject({ code: 'bad_answer' })
   })
 
-  test('CL-03 a hundred calls and four sessions of one storage make one refresh: nothing is reused', async () => {
+  test('CL-03 sends one refresh for a hundred calls of four sessions with one storage', async () => {
     const storage = memoryStorage()
     const sessions = [await signedIn({ storage }), ...Array.from({ length: 3 }, () => open({ storage }))]
     await Promise.all(sessions.map((session) => session.getAccessToken()))
@@ -111,25 +111,25 @@ describe('at a server that is not Baton', () => {
     expect(server.asked('/token').length - before).toBe(1)
   })
 
-  test('CL-08 a token that the server ends early is replaced', async () => {
+  test('CL-08 refreshes a token that the server revoked', async () => {
     const session = await signedIn()
     await server.endAccessToken(await session.getAccessToken())
     expect((await me(session)).status).toBe(200)
     expect(server.asked('/me').map(({ status }) => status)).toEqual([401, 200])
   })
 
-  test('an answer that gets lost costs the session where no retry is excused, and says so once', async () => {
+  test('emits one signedOut event if a lost response makes the retry reuse', async () => {
     const session = await signedIn()
     const heard = listen(session)
     clock.jump(LIFE)
     server.drop('/token')
-    await expect(session.getAccessToken()).rejects.toMatchObject({ code: 'signed_out', reason: 'refused' })
+    await expect(session.getAccessToken()).rejects.toMatchObject({ code: 'signed_out', reason: 'rejected' })
     expect(heard).toEqual(['retrying', 'signedOut'])
     await signIn(session)
     expect((await me(session)).status).toBe(200)
   })
 
-  test('an answer to a call that gets lost costs nothing', async () => {
+  test('continues after the response to an API call is lost', async () => {
     const session = await signedIn()
     server.drop('/me')
     await expect(me(session)).rejects.toBeInstanceOf(TypeError)
@@ -137,7 +137,7 @@ describe('at a server that is not Baton', () => {
     expect(session.snapshot().status).toBe('signedIn')
   })
 
-  test('CL-15 CL-17 DPoP with nonces: code, API, refresh and sign-out by one key', async () => {
+  test('CL-15 CL-17 uses one DPoP key with nonces for code, API, refresh and sign-out', async () => {
     const algorithm = { name: 'ECDSA', namedCurve: 'P-256' }
     const keyPair = await crypto.subtle.generateKey(algorithm, false, ['sign', 'verify'])
     const session = await signedIn({ dpop: dpop({ keyPair, environment: clock.environment }) })

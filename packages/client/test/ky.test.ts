@@ -22,7 +22,7 @@ const api = () => ky.create({ retry: { delay: () => 0 } }).extend(withSession(se
 const me = () => `${server.origin}/api/me`
 
 describe('a ky instance with a session', () => {
-  test('carries the access token, refreshed when it has ended', async () => {
+  test('sends the access token and refreshes it after it has expired', async () => {
     const client = api()
     expect(await client.get(me()).json()).toMatchObject({ sub: 'alice' })
     world.clock.jump(LIFE)
@@ -31,7 +31,7 @@ describe('a ky instance with a session', () => {
     expect(server.asked('/oauth/token')).toHaveLength(1)
   })
 
-  test('a body is sent again after a 401', async () => {
+  test('repeats a request with its body after a 401', async () => {
     const client = api()
     await client.get(me())
     server.accessTokensEnd()
@@ -40,13 +40,13 @@ describe('a ky instance with a session', () => {
     expect(server.asked('/api/notes')).toHaveLength(2)
   })
 
-  test('repeats what the API could not do, as without a session', async () => {
+  test('retries errors of the API, as without a session', async () => {
     server.fault('/api/me', { kind: 'answer', status: 503 })
     expect((await api().get(me())).status).toBe(200)
     expect(server.asked('/api/me')).toHaveLength(2)
   })
 
-  test('nobody signed in: the error of the session, and no second try', async () => {
+  test('rejects with the SessionError without a retry if no user is signed in', async () => {
     await session.logout()
     let tries = 0
     const { fetch, ...rest } = withSession(session)

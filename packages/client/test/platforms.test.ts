@@ -54,7 +54,7 @@ describe('React Native', () => {
     expect(await ask('get', ME)).toMatchObject({ error: expect.stringMatching(/^signed_out/) })
   })
 
-  test('a call is aborted, and a request without a response times out', async () => {
+  test('aborts a call and times out a request without a response', async () => {
     await signIn()
     const held = gate()
     const hold = { kind: 'hold', until: held.opened } as const
@@ -66,7 +66,7 @@ describe('React Native', () => {
     expect(await ask('get', ME)).toMatchObject({ value: { sub: 'alice' } })
   })
 
-  test('what needs Web Crypto says so', async () => {
+  test('throws a ConfigurationError from functions that need Web Crypto', async () => {
     for (const name of ['beginAuthorization', 'thumbprint'] as const)
       expect(await ask(name)).toMatchObject({
         error: expect.stringMatching(/^ConfigurationError: option "crypto.subtle"/),
@@ -146,7 +146,7 @@ describe('the oldest browsers', () => {
     expect(await tab.tell('token')).toMatchObject({ ok: false, error: expect.stringMatching(/^signed_out/) })
   })
 
-  test('two tabs take turns and refresh once', async () => {
+  test('two tabs refresh once', async () => {
     const tabs = [await open({ started: false }), await open({ started: false })]
     await tabs[0]?.ask('login', 'alice', '/login')
     await pass(LIFE, tabs)
@@ -155,7 +155,7 @@ describe('the oldest browsers', () => {
     expect(server.happened('rotated')).toHaveLength(1)
   })
 
-  test('a page that is no longer used does not listen to wake events any more', async () => {
+  test('a disposed session does not listen to wake events', async () => {
     const tab = await open({})
     await tab.ask('login', 'alice', '/login')
     await tab.ask('dispose')

@@ -47,50 +47,46 @@ const stored = (session: Stored, rest: Partial<SessionRecord> = {}): SessionReco
   ...rest,
 })
 
-describe('before anybody is asked', () => {
+describe('before a request: decideBeforeRequest', () => {
   test.each<[string, SessionRecord, object, (Generation | null)?]>([
-    ['what is stored is still what was of no use: it is sent', stored(live()), live()],
-    ['somebody else has refreshed: adopted', stored(next5), { type: 'synced', session: next5 }],
+    ['the stored generation is sent if its token does not work', stored(live()), live()],
+    ['a generation that another tab stored is used', stored(next5), { type: 'synced', session: next5 }],
     [
-      'somebody else has refreshed so long ago that it has ended: refreshed again',
+      'a generation of another tab is refreshed if its token has expired',
       stored({ ...next5, expiresAt: NOW }),
       { ...next5, expiresAt: NOW },
     ],
     [
-      'an access token of which nobody knows how long it lives works until a 401 says otherwise',
+      'an access token without a lifetime is used until a 401',
       stored({ ...next5, expiresAt: null }),
       { type: 'synced' },
     ],
-    ['somebody else has signed in: adopted', stored(bob), { type: 'synced', session: bob }],
-    ['this page has no token yet: adopted', stored(next5), { type: 'synced' }, null],
+    ['a session that was signed in elsewhere is used', stored(bob), { type: 'synced', session: bob }],
+    ['a page without a token uses the stored one', stored(next5), { type: 'synced' }, null],
+    ['a session is refreshed if its access token is not stored', stored({ ...bob, accessToken: null }), { sid: 'bob' }],
+    ['a session that was signed out elsewhere is signed out', stored(gone), { code: 'signed_out', reason: 'logout' }],
+    ['an unknown session is refreshed', stored(unknown), unknown],
     [
-      'where access tokens are not stored there is nothing to adopt',
-      stored({ ...bob, accessToken: null }),
-      { sid: 'bob' },
-    ],
-    ['signed out elsewhere', stored(gone), { code: 'signed_out', reason: 'logout' }],
-    ['nothing is known: one refresh tells', stored(unknown), unknown],
-    [
-      'CL-06 somebody else was told to wait: so do we',
+      'CL-06 a stored pause applies to all tabs',
       stored(live(), { pause: { from: NOW - 1000, until: NOW + 2000 } }),
       { code: 'unavailable', until: NOW + 2000 },
     ],
     [
-      '… though what somebody has refreshed meanwhile is adopted',
+      'a stored generation is used during a pause',
       stored(next5, { pause: { from: NOW - 1000, until: NOW + 2000 } }),
       { type: 'synced' },
     ],
     [
-      'a pause from before the clock was set back counts for nothing',
+      'a pause has no effect after the clock was set back to before it',
       stored(live(), { pause: { from: NOW + 1, until: NOW + 2000 } }),
       live(),
     ],
-    ['a pause that is over', stored(live(), { pause: { from: NOW - 9, until: NOW } }), live()],
+    ['a pause that has ended has no effect', stored(live(), { pause: { from: NOW - 9, until: NOW } }), live()],
   ])('%s', (_name, record, expected, stale = live()) => {
     expect(decideBeforeRequest(record, { stale, held: null, now: NOW })).toMatchObject(expected)
   })
 
-  test('cookie: somebody signed in while we waited for the lock, and this page has the token of that', () => {
+  test('cookie: the token of a sign-in on this page while it waited for the lock is used', () => {
     const session = live({ accessToken: null })
     const need = { stale: null, held: session, now: NOW }
     expect(decideBeforeRequest(stored(session), need)).toEqual({ type: 'synced', session })
@@ -98,7 +94,7 @@ describe('before anybody is asked', () => {
     expect(decideBeforeRequest(stored(session), { ...need, held: bob })).toBe(session)
   })
 
-  test('cookie: after a session has ended the cookie is asked for another one, once the server has confirmed the end', () => {
+  test('cookie: after a confirmed sign-out one refresh looks for another session', () => {
     const need = { stale: null, held: null, now: NOW, mayAskCookie: true }
     expect(decideBeforeRequest(stored(left), need)).toBe(left)
     expect(decideBeforeRequest(stored(left), { ...need, mayAskCookie: false })).toMatchObject({ code: 'signed_out' })
@@ -115,15 +111,15 @@ describe('before a request is sent', () => {
   const next = { key: 'new', now: NOW }
   const sentAt = (ms: number) => ({ request: { key: 'old', sentAt: ms } })
   test.each<[string, Stored, string | undefined, StoredSession?]>([
-    ['the first try gets a key of its own', live(), 'new'],
-    ['a repetition sends the key of the try before it', live(sentAt(NOW - DAY + 1)), 'old'],
-    ['also where the clock was set back meanwhile', live(sentAt(NOW + DAY)), 'old'],
-    ['a key that was not sent for a day is dropped', live(sentAt(NOW - DAY)), 'new'],
-    ['cookie: the first request of a page gets a key as well', unknown, 'new', unknown],
-    ['nothing is sent for a session that was signed out meanwhile', gone, undefined],
-    ['nothing is sent for a session that was replaced meanwhile', bob, undefined],
+    ['the first attempt gets a new key', live(), 'new'],
+    ['a repetition uses the stored key', live(sentAt(NOW - DAY + 1)), 'old'],
+    ['a repetition uses the stored key after the clock was set back', live(sentAt(NOW + DAY)), 'old'],
+    ['a key that was not sent for a day is replaced', live(sentAt(NOW - DAY)), 'new'],
+    ['cookie: the first request of a page gets a key', unknown, 'new', unknown],
+    ['nothing is sent for a session that was signed out in the meantime', gone, undefined],
+    ['nothing is sent for a session that was replaced in the meantime', bob, undefined],
     [
-      'cookie: nothing is sent for a sign-out that came after another one',
+      'cookie: nothing is sent for an ended session that was replaced by another ended one',
       left,
       undefined,
       { ...left, generationId: 'earlier' },
@@ -145,15 +141,15 @@ const granted = (changes: Partial<Grant> = {}): Grant => ({
   sid: null,
   ...changes,
 })
-const refused = new SessionError('signed_out', 'refused')
+const refused = new SessionError('signed_out', 'rejected')
 const otherSession = new SessionError('signed_out', 'replaced')
 const afterResponse = (record: SessionRecord, answer: TokenResult, base: StoredSession = live()) =>
   applyResponse(record, base, { answer, now: NOW, generationId: 'fresh' })
 
-describe('what an answer leads to', () => {
+describe('after a response: applyResponse', () => {
   test.each<[string, SessionRecord, TokenResult, object | null, StoredSession?]>([
     [
-      'CL-01 the successor replaces what was sent, with an generationId of its own',
+      'CL-01 the successor replaces the generation that was sent and gets a new id',
       stored(live()),
       granted(),
       stored(
@@ -167,120 +163,142 @@ describe('what an answer leads to', () => {
       ),
     ],
     [
-      'CL-01 an answer without a refresh token keeps the one that was sent',
+      'CL-01 a response without a refresh token keeps the one that was sent',
       stored(live()),
       granted({ refreshToken: null }),
       { session: { refreshToken: 'rt4', generation: 5 } },
     ],
     [
-      'CL-13 a scope that is not mentioned is the one that was granted',
+      'CL-13 a response without a scope keeps the granted one',
       stored(live()),
       granted(),
       { session: { scope: 'read' } },
     ],
     [
-      'an answer that does not say how long: until a 401 says otherwise',
+      'a response without a lifetime is stored without an expiry',
       stored(live()),
       granted({ lifetimeMs: null, expiresAt: null }),
       { session: { expiresAt: null, lifetimeMs: null } },
     ],
     [
-      'a success ends a pause, and what else is stored stays',
+      'a success ends a pause and keeps the other members of the record',
       stored(live(), { pause: { from: 0, until: 1 }, revocations: [{ refreshToken: 'r', sid: null }] }),
       granted(),
       { pause: null, revocations: [{ refreshToken: 'r' }], session: { generation: 5 } },
     ],
     [
-      'a sign-out during the refresh: the answer is thrown away, and its token is to be ended',
+      'a response after a sign-out is ignored, and its refresh token is revoked',
       stored(gone),
       granted(),
       stored(gone, { revocations: [{ refreshToken: 'rt5', sid: null }] }),
     ],
     [
-      'another sign-in during the refresh: the answer never undoes it',
+      'a response does not replace a later sign-in',
       stored(bob),
       granted(),
       stored(bob, { revocations: [{ refreshToken: 'rt5', sid: null }] }),
     ],
-    ['another tab with the same generationId was first: it has what we have', stored(next5), granted(), null],
+    ['a response after another tab stored the same successor is ignored', stored(next5), granted(), null],
     [
-      'CL-05 what was refused is still stored: the session is over, for everybody',
+      'CL-05 a rejection of the stored generation ends the session',
       stored(live()),
       refused,
-      stored({ state: 'ended', reason: 'refused' }),
+      stored({ state: 'ended', reason: 'rejected' }),
     ],
-    ['CL-05 a refusal that comes after the commit of the winner says nothing', stored(next5), refused, null],
-    ['a refusal that comes after a sign-out says nothing', stored(gone), refused, null],
+    ['CL-05 a rejection after another tab has refreshed is ignored', stored(next5), refused, null],
+    ['a rejection after a sign-out is ignored', stored(gone), refused, null],
     [
-      'there is no refresh token: the session ends with its access token',
+      'a session without a refresh token ends with its access token',
       stored(live()),
       new SessionError('signed_out', 'not_renewable'),
       stored({ state: 'ended', reason: 'not_renewable' }),
     ],
-    ['CL-06 later: nothing', stored(live()), new SessionError('unavailable', 'status 503'), null],
     [
-      'CL-06 Retry-After: stored, so that nobody asks before',
+      'CL-06 an unavailable server changes nothing',
+      stored(live()),
+      new SessionError('unavailable', 'status 503'),
+      null,
+    ],
+    [
+      'CL-06 Retry-After is stored for all tabs',
       stored(live()),
       new SessionError('unavailable', 'status 429', NOW + 7000),
       stored(live(), { pause: { from: NOW, until: NOW + 7000 } }),
     ],
     [
-      '… whoever is signed in by now',
+      'Retry-After is stored for another session as well',
       stored(bob),
       new SessionError('unavailable', 'status 429', NOW + 7000),
       stored(bob, { pause: { from: NOW, until: NOW + 7000 } }),
     ],
     [
-      'CL-06 a server that will not serve us like this: the session stays',
+      'CL-06 a misconfigured client keeps its session',
       stored(live()),
       new SessionError('misconfigured', 'invalid_client'),
       null,
     ],
-    ['CL-17 the key of the session is gone: the session stays', stored(live()), new SessionError('key_lost', ''), null],
+    ['CL-17 a session without its key is kept', stored(live()), new SessionError('key_lost', ''), null],
     [
-      'cookie: there is a session: its name is the server’s',
+      'cookie: a session that was found gets the sid of the server',
       stored(unknown),
       granted({ sid: 'family', refreshToken: null }),
       { session: { state: 'live', sid: 'family', generation: 0, refreshToken: null } },
       unknown,
     ],
     [
-      'cookie: after an end, the server has signed in',
+      'cookie: a session that the server started after a sign-out is stored',
       stored(left),
       granted({ sid: 'bob', refreshToken: null }),
       { session: { state: 'live', sid: 'bob', generation: 0 } },
       left,
     ],
     [
-      'cookie: … it was signed out once more meanwhile',
+      'cookie: a session that was found after another sign-out is ignored',
       stored({ ...left, generationId: 'again' }),
       granted({ sid: 'bob', refreshToken: null }),
       null,
       left,
     ],
     [
-      'cookie: … the cookie is still of the session that has ended: it does not come back, and the server is to end it',
+      'cookie: a session that has ended is not restored, and the server is asked to end it',
       stored(left),
       granted({ sid: 'alice', refreshToken: null }),
       stored(left, { revocations: [{ refreshToken: null, sid: 'alice' }] }),
       left,
     ],
-    ['cookie: … there is none: the reason stays', stored(left), refused, stored(left), left],
-    ['cookie: … there is none', stored(unknown), refused, stored({ state: 'ended', reason: 'no_session' }), unknown],
     [
-      'cookie: it is of another session that left no marker: whose, one who believes in nobody may find out',
+      'cookie: the reason of a sign-out is kept if there is no other session',
+      stored(left),
+      refused,
+      stored(left),
+      left,
+    ],
+    [
+      'cookie: no session was found',
+      stored(unknown),
+      refused,
+      stored({ state: 'ended', reason: 'no_session' }),
+      unknown,
+    ],
+    [
+      'cookie: a cookie of another session makes the stored one unknown',
       stored(live()),
       otherSession,
       stored({ state: 'unknown', generationId: 'fresh' }),
     ],
-    ['cookie: … and where the marker is of another one by now, that is right', stored(bob), otherSession, null],
+    [
+      'cookie: a cookie of another session is ignored if another session is stored by now',
+      stored(bob),
+      otherSession,
+      null,
+    ],
   ])('%s', (_name, record, answer, expected, base = live()) => {
     const revised = afterResponse(record, answer, base)
     if (expected === null) expect(revised).toBeNull()
     else expect(revised).toMatchObject(expected)
   })
 
-  test('a server that names no session: it gets a name that nobody can guess', () => {
+  test('a session without a sid of the server gets a random one', () => {
     expect(toSuccessor(unknown, granted(), 'fresh')).toMatchObject({
       sid: 'probe',
       generation: 0,
@@ -289,7 +307,7 @@ describe('what an answer leads to', () => {
   })
 })
 
-describe('whatever happens', () => {
+describe('for all records and responses', () => {
   const sids: fc.Arbitrary<string> = fc.constantFrom('alice', 'bob')
   const instants = fc.integer({ min: NOW - 3, max: NOW + 3 })
   const lives: fc.Arbitrary<LiveSession> = fc
@@ -319,7 +337,7 @@ describe('whatever happens', () => {
   const errors = fc
     .tuple(
       fc.constantFrom('signed_out', 'unavailable', 'misconfigured', 'key_lost'),
-      fc.constantFrom('refused', 'replaced', 'not_renewable', 'status 503'),
+      fc.constantFrom('rejected', 'replaced', 'not_renewable', 'status 503'),
       fc.option(instants),
     )
     .map(([code, reason, until]) => new SessionError(code, reason, code === 'unavailable' ? until : null))
@@ -343,7 +361,7 @@ describe('whatever happens', () => {
       { numRuns: 5000 },
     )
 
-  test('only what was sent is ever replaced; nothing brings back what has ended', () => {
+  test('a response replaces only the generation that was sent and restores no ended session', () => {
     always((before, base, _answer, after) => {
       if (after === null || after.session === before.session) return
       expect(before.session.state).not.toBe('ended')
@@ -351,7 +369,7 @@ describe('whatever happens', () => {
     })
   })
 
-  test('nobody is signed out but by a verdict on what is still stored', () => {
+  test('only a rejection of the stored generation signs out', () => {
     always((before, base, answer, after) => {
       if (after?.session.state === before.session.state || after?.session.state === 'live') return
       if (after === null) return
@@ -360,7 +378,7 @@ describe('whatever happens', () => {
     })
   })
 
-  test('a refresh token is in the session, or to be ended, but never forgotten', () => {
+  test('every refresh token is in the session or in the pending revocations', () => {
     always((before, base, answer, after) => {
       if (answer instanceof SessionError || answer.refreshToken === null) return
       const isOurs = before.session.state === 'live' && base.state === 'live' && before.session.sid === base.sid
@@ -369,7 +387,7 @@ describe('whatever happens', () => {
     })
   })
 
-  test('a success is the next generation, and each has an generationId of its own', () => {
+  test('a success stores the next generation with a new id', () => {
     always((before, _base, _answer, after) => {
       if (after?.session.state !== 'live' || after.session === before.session) return
       const generation = before.session.state === 'live' ? before.session.generation + 1 : 0
@@ -377,7 +395,7 @@ describe('whatever happens', () => {
     })
   })
 
-  test('what is sent or adopted is what is stored', () => {
+  test('the session that is sent or used equals the stored one', () => {
     fc.assert(
       fc.property(records, fc.option(lives), (record, stale) => {
         const plan = decideBeforeRequest(record, { stale, held: null, now: NOW })

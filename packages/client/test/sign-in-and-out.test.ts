@@ -51,8 +51,8 @@ afterEach(() => server.stop())
 
 const live = async (subject: string) => (await server.tokens.list({ subject })).items.length
 
-describe('signing in', () => {
-  test('CL-07 the type of the token may be written in any case; one that we cannot use is not used', async () => {
+describe('sign-in', () => {
+  test('CL-07 accepts token_type in any case and rejects other types', async () => {
     const session = world.open()
     const answer = { access_token: 'at', expires_in: 900, future_member: { a: 1 } }
     await session.login({ ...answer, token_type: 'bEaReR' })
@@ -63,21 +63,21 @@ describe('signing in', () => {
       await expect(world.open().login(nonsense)).rejects.toMatchObject({ code: 'bad_answer' })
   })
 
-  test('CL-16 where tokens should be bound to a key, a bearer token is dropped', async () => {
+  test('CL-16 rejects a bearer token if DPoP is required', async () => {
     const proofs = { scheme: 'DPoP', send: async () => Response.error() }
     await expect(world.open({ dpop: proofs }).login(await server.signIn())).rejects.toMatchObject({
       code: 'misconfigured',
     })
   })
 
-  test('whoever was signed in before is signed out at the server', async () => {
+  test('revokes the previous session at the server', async () => {
     const session = await world.signedIn()
     await session.login(await server.signIn('bob'))
     await expect.poll(() => live('alice')).toBe(0)
     expect(await live('bob')).toBe(1)
   })
 
-  test('a sign-in during a refresh is not undone by its answer', async () => {
+  test('the response of an earlier refresh does not undo a sign-in', async () => {
     const storage = memoryStorage()
     const session = await world.signedIn({ storage })
     await world.clock.advance(LIFE)
@@ -93,7 +93,7 @@ describe('signing in', () => {
     expect(await world.open({ storage }).getAccessToken()).toBe(bob['access_token'])
   })
 
-  test('a sign-in by cookie waits for a refresh that is under way: its cookie comes last', async () => {
+  test('a sign-in with a cookie waits for a refresh in progress, so that its cookie is set last', async () => {
     const session = openByCookie()
     await session.login({ ...BOBS, sid: 'alices', expires_in: 0 })
     const [held, heard] = [gate(), gate()]
@@ -140,7 +140,7 @@ describe('signing in', () => {
     },
   )
 
-  test('a sign-in by cookie that gets no response gives way to the next one after a minute', async () => {
+  test('a sign-in with a cookie times out after a minute and lets the next one start', async () => {
     const storage = memoryStorage()
     const [one, other] = [openByCookie({ storage }), openByCookie({ storage })]
     const browser = createBrowser()
@@ -158,14 +158,14 @@ describe('signing in', () => {
     expect(await live('bob')).toBe(1)
   })
 
-  test('a sign-in that failed leaves the next one nothing to wait for', async () => {
+  test('a sign-in does not wait after a failed one', async () => {
     const session = openByCookie({ storage: { ...memoryStorage(), ...noLocks } })
     await expect(session.login(() => Promise.reject(new Error('wrong password')))).rejects.toThrow('wrong password')
     await session.login(async () => BOBS)
     expect(session.snapshot().sid).toBe('bobs')
   })
 
-  test('CL-09 a confidential client authenticates once, by HTTP Basic, form-encoded', async () => {
+  test('CL-09 authenticates a confidential client once, with form-encoded HTTP Basic', async () => {
     const { refreshToken } = await server.tokens.issue({ subject: 'service', clientId: BACKEND.clientId })
     const session = world.open({ endpoints: world.endpoints(BACKEND) })
     await session.login({ access_token: 'at', token_type: 'Bearer', expires_in: 0, refresh_token: refreshToken })
@@ -176,7 +176,7 @@ describe('signing in', () => {
     expect(refresh?.body).not.toContain('client_')
   })
 
-  test('CL-14 by a code: a fresh verifier each time, its challenge by S256, and the code exchanged with it', async () => {
+  test('CL-14 uses a new verifier with an S256 challenge for each code and exchanges the code with it', async () => {
     expect(await sha256('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk')).toBe(
       'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
     )
@@ -209,12 +209,12 @@ describe('signing in', () => {
     await expect(comeBack({ code, state: 'another' })).rejects.toThrow('state')
     await expect(comeBack({ error: 'access_denied', state })).rejects.toThrow('access_denied')
     const foreign = { ...pending, codeVerifier: other.pending.codeVerifier }
-    await expect(comeBack({ code, state }, foreign)).rejects.toMatchObject({ code: 'bad_answer', reason: 'refused' })
+    await expect(comeBack({ code, state }, foreign)).rejects.toMatchObject({ code: 'bad_answer', reason: 'rejected' })
     await comeBack({ code, state })
     expect(await (await session.fetch(`${server.origin}/api/me`)).json()).toMatchObject({ sub: 'alice' })
   })
 
-  describe('by a code', () => {
+  describe('with a code', () => {
     const issuer = 'https://login.example'
     const options = {
       authorizationEndpoint: `${issuer}/authorize`,
@@ -276,7 +276,7 @@ describe('signing in', () => {
     )
   })
 
-  describe('by a code whose response is lost', () => {
+  describe('with a code whose response is lost', () => {
     const redirectUri = 'https://app.example/callback'
     async function callbackOf() {
       const authorizationEndpoint = 'https://login.example/authorize'
@@ -298,7 +298,7 @@ describe('signing in', () => {
       expect(await session.getAccessToken()).toMatch(/^eyJ/)
     })
 
-    test('a page that is reloaded meanwhile repeats the key that was saved before the request', async () => {
+    test('repeats the saved key after the page was reloaded', async () => {
       const callback = await callbackOf()
       let saved = callback.pending
       const fault = { kind: 'drop' } as const
@@ -310,7 +310,7 @@ describe('signing in', () => {
       expect(events()).not.toContain('reuse')
     })
 
-    test('sends neither the key nor the code a second time to a server that is not known to accept the key', async () => {
+    test('does not repeat the exchange at a server without support for Idempotency-Key', async () => {
       const session = world.open({ endpoints: world.endpoints({ idempotencyKey: false }) })
       server.fault('/oauth/token', { kind: 'drop' })
       await expect(loginWithCode(session, await callbackOf())).rejects.toMatchObject({ code: 'unavailable' })
@@ -325,8 +325,8 @@ describe('signing in', () => {
   })
 })
 
-describe('signing out', () => {
-  test('CL-18 here at once, then at the server, whatever the body of its answer', async () => {
+describe('sign-out', () => {
+  test('CL-18 signs out locally at once, then at the server, for every response body', async () => {
     const storage = memoryStorage()
     const session = await world.signedIn({ storage })
     const heard = listen(session)
@@ -338,7 +338,7 @@ describe('signing out', () => {
     expect(await storage.read()).not.toMatch(/brt_|eyJ/)
   })
 
-  test('CL-18 a 503 is not a sign-out at the server: it is told again, and only then claimed', async () => {
+  test('CL-18 repeats a revocation after a 503 and returns revoked true only after a success', async () => {
     const session = await world.signedIn()
     const heard = listen(session)
     server.fault('/oauth/revoke', { kind: 'answer', status: 503 }, { kind: 'refuse' })
@@ -351,7 +351,7 @@ describe('signing out', () => {
     expect(await live('alice')).toBe(0)
   })
 
-  test('CL-18 … by itself, after a minute', async () => {
+  test('CL-18 repeats a failed revocation after a minute', async () => {
     const session = await world.signedIn()
     server.fault('/oauth/revoke', { kind: 'answer', status: 429 })
     await session.logout()
@@ -359,7 +359,7 @@ describe('signing out', () => {
     await expect.poll(() => live('alice')).toBe(0)
   })
 
-  test('without a revocation endpoint nothing is claimed', async () => {
+  test('returns revoked false without a revocation endpoint', async () => {
     const { origin } = server
     const { environment } = world.clock
     const endpoints = oauthEndpoints({ tokenEndpoint: `${origin}/oauth/token`, clientId: CLIENT })
@@ -368,7 +368,7 @@ describe('signing out', () => {
     expect(await session.logout()).toEqual({ revoked: false })
   })
 
-  test('a cookie that belongs to somebody else by now has ended the session that it replaced', async () => {
+  test('counts as confirmed if the cookie was replaced by that of another session', async () => {
     const session = openByCookie()
     await session.login({ ...BOBS, sid: 'alices' })
     server.fault('/auth/logout', { kind: 'answer', status: 409, body: '{"error":"other_session"}' })
@@ -376,7 +376,7 @@ describe('signing out', () => {
     expect(server.asked('/auth/logout')[0]?.headers).toMatchObject({ 'x-baton': '1', 'x-baton-session': 'alices' })
   })
 
-  test('a sign-out is not claimed where an older cookie has come back and the session is alive', async () => {
+  test('returns revoked false if an older cookie was sent and the session is still active', async () => {
     const session = openByCookie()
     await session.login({ ...BOBS, sid: 'alices' })
     const body = '{"error":"other_session","session_active":true}'
@@ -385,7 +385,7 @@ describe('signing out', () => {
     expect(session.snapshot().status).toBe('signedOut')
   })
 
-  test('where nobody knows whose cookie there is, a sign-out that was not heard leaves the next one alone', async () => {
+  test('an unconfirmed sign-out without a known session does not end the next session', async () => {
     const session = openByCookie()
     server.fault('/auth/logout', { kind: 'answer', status: 503 }, { kind: 'answer', status: 200, body: '{}' })
     expect(await session.logout()).toEqual({ revoked: false })
@@ -396,12 +396,12 @@ describe('signing out', () => {
     expect(server.asked('/auth/logout').map(({ headers }) => headers['x-baton-session'])).toEqual([undefined, 'bobs'])
   })
 
-  test('nobody is signed in: there is nothing to tell', async () => {
+  test('sends nothing if no user is signed in', async () => {
     expect(await world.open().logout()).toEqual({ revoked: true })
     expect(server.asked('/oauth/revoke')).toEqual([])
   })
 
-  test('a sign-out during a refresh stays one, and the successor is ended as well', async () => {
+  test('is final during a refresh, and the successor is revoked as well', async () => {
     const session = await world.signedIn()
     await world.clock.advance(LIFE)
     const [held, heard] = [gate(), gate()]
@@ -417,7 +417,7 @@ describe('signing out', () => {
     expect(session.snapshot().status).toBe('signedOut')
   })
 
-  test('everywhere: all sessions of the person end; if the server does not do it, none does', async () => {
+  test('logoutEverywhere ends all sessions of the user, or none if the server fails', async () => {
     const session = await world.signedIn()
     await server.signIn('alice')
     server.fault('/auth/logout-everywhere', { kind: 'answer', status: 503 })
@@ -431,7 +431,7 @@ describe('signing out', () => {
   })
 })
 
-describe('misuse is told where it is made', () => {
+describe('invalid options', () => {
   const good = { tokenEndpoint: 'https://login.example/token', clientId: CLIENT }
   test.each<[string, OAuthOptions, string]>([
     ['CL-10 an endpoint without TLS', { ...good, tokenEndpoint: 'http://login.example/token' }, 'tokenEndpoint'],
@@ -453,7 +453,7 @@ describe('misuse is told where it is made', () => {
     expect(open).toThrow(`option "${option}" `)
   })
 
-  test('the longest wait is ten minutes', () => {
+  test('time-outs of up to ten minutes are accepted', () => {
     const patient = { lockTimeoutSeconds: 600, requestTimeoutSeconds: 600 }
     expect(() => createSession({ endpoints: oauthEndpoints(good), ...patient })).not.toThrow()
   })

@@ -66,7 +66,7 @@ describe('a storage that never responds', () => {
     expect(session.snapshot()).toMatchObject({ status: 'signedOut', reason: 'logout' })
   })
 
-  test('is called again after 30 seconds, and at once when its call returns', async () => {
+  test('is called again after 30 seconds, or as soon as its call returns', async () => {
     const stored = memoryStorage()
     const opened = gate()
     const held = faulty(stored, () => opened.opened.then(fails), 'swap')
@@ -95,7 +95,7 @@ describe('a storage that never responds', () => {
     expect(await stored.read()).toContain('"generation":4')
   })
 
-  test('does not keep the lock from other pages for longer than they wait', async () => {
+  test('does not block the lock for longer than other pages wait', async () => {
     const lock = localLock()
     const text = memoryStorage()
     await world.signedIn({ storage: { ...text, lock } })
@@ -113,7 +113,7 @@ describe('a storage that never responds', () => {
     expect(server.events.map(({ type }) => type)).toEqual(['issued', 'rotated', 'retried'])
   })
 
-  test('applies a write late: what was written later in memory is not replaced by it', async () => {
+  test('does not replace newer data in memory when it applies a write late', async () => {
     const stored = memoryStorage()
     const released = gate()
     const applied: Promise<boolean>[] = []
@@ -144,7 +144,7 @@ describe('a storage that never responds', () => {
 })
 
 describe('a storage that does not work', () => {
-  test('accepts no swap: the session continues in memory instead of trying forever', async () => {
+  test('that rejects every swap makes the session continue in memory', async () => {
     const session = world.open({ storage: { ...memoryStorage(), swap: async () => false } })
     const errors = storageErrors(session)
     await session.login(await server.signIn())
@@ -152,7 +152,7 @@ describe('a storage that does not work', () => {
     expect(errors).not.toHaveLength(0)
   })
 
-  test('has no lock: the failure is reported as what it is, and the page refreshes alone', async () => {
+  test('whose lock fails is reported, and the page refreshes without the lock', async () => {
     const session = await world.signedIn({ storage: { ...memoryStorage(), lock: fails } })
     const errors = storageErrors(session)
     clock.jump(LIFE)
@@ -185,7 +185,7 @@ describe('a storage that cannot be read when the page loads', () => {
     session.dispose()
   })
 
-  test('a sign-in meanwhile stays, is stored later, and ends the session that was stored', async () => {
+  test('a sign-in in the meantime is kept, stored later and ends the stored session', async () => {
     const stored = memoryStorage()
     await world.signedIn({ storage: stored })
     const { storage, outage } = faulty(stored, fails, 'read')
@@ -199,7 +199,7 @@ describe('a storage that cannot be read when the page loads', () => {
     for (const subject of ['alice', 'bob']) expect((await server.tokens.list({ subject })).items).toEqual([])
   })
 
-  test('a sign-out meanwhile stays, and ends the session that was stored', async () => {
+  test('a sign-out in the meantime is kept and ends the stored session', async () => {
     const stored = memoryStorage()
     await world.signedIn({ storage: stored })
     const { storage, outage } = faulty(stored, fails, 'read')
@@ -216,7 +216,7 @@ describe('a storage that cannot be read when the page loads', () => {
 describe('a marker that is deleted in cookie mode', () => {
   const ANSWER = { access_token: 'at', token_type: 'Bearer', expires_in: 900, sid: 'alices' }
 
-  test('says nothing about the cookie: the session continues', async () => {
+  test('does not end the session, which continues', async () => {
     const { origin } = server
     const endpoints = cookieEndpoints({
       refreshEndpoint: `${origin}/auth/refresh`,

@@ -37,7 +37,7 @@ describe('a storage that fails', () => {
     revocations: [{ refreshToken: null, sid }],
   })
 
-  test('what could not be written is remembered, and written once it can be', async () => {
+  test('writes changes later that could not be written', async () => {
     const { storage, outage, errors, records } = failing()
     await records.change(() => record('one'))
     outage.writing = true
@@ -53,7 +53,7 @@ describe('a storage that fails', () => {
     expect(errors).toHaveLength(1)
   })
 
-  test('… unless somebody else has written meanwhile', async () => {
+  test('drops changes that could not be written if another page has written since', async () => {
     const { storage, outage, records } = failing()
     await records.change(() => record('one'))
     outage.writing = true
@@ -69,7 +69,7 @@ describe('a storage that fails', () => {
     expect(seen).toEqual([record('somebody else')])
   })
 
-  test('two who write at once while it fails do not write over each other', async () => {
+  test('two concurrent changes during a failure are both kept', async () => {
     const { outage, records } = failing()
     await records.change(() => record(''))
     outage.writing = true
@@ -80,7 +80,7 @@ describe('a storage that fails', () => {
     expect(stored?.revocations[0]).toMatchObject({ sid: expect.stringMatching(/^(?=.*a)(?=.*b)(?=.*c)...$/) })
   })
 
-  test('what cannot be read has not been emptied', async () => {
+  test('is not treated as empty', async () => {
     const { outage, records } = failing()
     await records.change(() => record('one'))
     outage.reading = true
@@ -88,14 +88,14 @@ describe('a storage that fails', () => {
   })
 })
 
-test('of two who saw the same, the second does not overwrite what the first has stored', async () => {
+test('the second of two writers that read the same text does not overwrite the first', async () => {
   const storage = memoryStorage()
   expect(await storage.swap(null, 'one')).toBe(true)
   expect(await storage.swap(null, 'two')).toBe(false)
   expect(await storage.read()).toBe('one')
 })
 
-test('the lock of one page: one at a time, in order', async () => {
+test('localLock is granted to one caller at a time, in order', async () => {
   const lock = localLock()
   const { signal } = new AbortController()
   const order: number[] = []
@@ -113,7 +113,7 @@ test('the lock of one page: one at a time, in order', async () => {
 describe('Web Storage', () => {
   afterEach(() => vi.unstubAllGlobals())
 
-  test('that is full keeps what it has', async () => {
+  test('that is full keeps the old text', async () => {
     const items = new Map<string, string>()
     vi.stubGlobal('localStorage', {
       getItem: (key: string) => items.get(key) ?? null,

@@ -25,7 +25,7 @@ function responseOf(status: number, body: unknown, headers: Record<string, strin
   return new Response(typeof body === 'string' ? body : JSON.stringify(body), { status, headers })
 }
 
-describe('what an answer of the token endpoint means', () => {
+describe('a response of the token endpoint', () => {
   const grant = {
     accessToken: 'at',
     refreshToken: 'rt',
@@ -56,8 +56,8 @@ describe('what an answer of the token endpoint means', () => {
     ['JSON, but no object', 200, '["access_token"]', later],
     ['nothing', 200, '', later],
     ['CL-10 a redirect, whatever it says', 307, GRANT, later],
-    ['CL-05 the verdict', 400, { error: 'invalid_grant' }, { code: 'signed_out', reason: 'refused' }],
-    ['CL-05 the verdict of a cookie', 401, { error: 'invalid_grant' }, { code: 'signed_out', reason: 'refused' }],
+    ['CL-05 the verdict', 400, { error: 'invalid_grant' }, { code: 'signed_out', reason: 'rejected' }],
+    ['CL-05 the verdict of a cookie', 401, { error: 'invalid_grant' }, { code: 'signed_out', reason: 'rejected' }],
     ['CL-06 a verdict of a server in trouble is none', 500, { error: 'invalid_grant' }, later],
     ['CL-06 nor one of a server that throttles', 429, { error: 'invalid_grant' }, later],
     [
@@ -73,7 +73,7 @@ describe('what an answer of the token endpoint means', () => {
     ['an error whose code is no text', 400, { error: 7 }, { code: 'misconfigured', reason: 'status 400' }],
     ['an error whose code is an object', 400, { error: {} }, { code: 'misconfigured', reason: 'status 400' }],
     ['an error of status 200', 200, { error: 'incorrect_client_credentials' }, { code: 'misconfigured' }],
-    ['CL-05 the verdict with status 200', 200, { error: 'invalid_grant' }, { code: 'signed_out', reason: 'refused' }],
+    ['CL-05 the verdict with status 200', 200, { error: 'invalid_grant' }, { code: 'signed_out', reason: 'rejected' }],
     ['a server that is out, with status 200', 200, { error: 'temporarily_unavailable' }, later],
     ['an error of status 200 that is no code', 200, { error: 'See https://login.example' }, later],
     ['tokens beside an empty error', 200, { ...GRANT, error: null }, grant],
@@ -82,7 +82,7 @@ describe('what an answer of the token endpoint means', () => {
     expect(await read(status, body)).toMatchObject(expected)
   })
 
-  test('CL-16 where a key is proven, only tokens that are bound to it are used', async () => {
+  test('CL-16 with DPoP, only tokens of the type DPoP are accepted', async () => {
     expect(await read(200, { ...GRANT, token_type: 'dpop' }, {}, 'DPoP')).toMatchObject(grant)
     expect(await read(200, GRANT, {}, 'DPoP')).toMatchObject({ code: 'misconfigured' })
   })
@@ -106,9 +106,9 @@ describe('what an answer of the token endpoint means', () => {
   })
 
   test.each<[string, number, unknown, object]>([
-    ['a code of its own', 400, { error: 'bad_refresh_token' }, { code: 'signed_out', reason: 'refused' }],
-    ['also with status 200', 200, { error: 'bad_refresh_token' }, { code: 'signed_out', reason: 'refused' }],
-    ['a code in another place', 400, { errors: [{ code: 'E17' }] }, { code: 'signed_out', reason: 'refused' }],
+    ['a code of its own', 400, { error: 'bad_refresh_token' }, { code: 'signed_out', reason: 'rejected' }],
+    ['also with status 200', 200, { error: 'bad_refresh_token' }, { code: 'signed_out', reason: 'rejected' }],
+    ['a code in another place', 400, { errors: [{ code: 'E17' }] }, { code: 'signed_out', reason: 'rejected' }],
     ['a code of the standard', 400, { error: 'invalid_client' }, { code: 'misconfigured', reason: 'invalid_client' }],
     ['a code that is not mapped', 400, { error: 'constructor' }, { code: 'misconfigured', reason: 'constructor' }],
     ['a server in trouble', 503, { error: 'bad_refresh_token' }, later],
@@ -135,7 +135,7 @@ describe('what an answer of the token endpoint means', () => {
     expect(await exchange({}, 'key')).toMatchObject(expected)
   })
 
-  test('whatever comes, only invalid_grant in a JSON object signs anybody out', async () => {
+  test('only invalid_grant in a JSON object signs out', async () => {
     const statuses = fc.integer({ min: 200, max: 599 }).filter((status) => ![204, 205, 304].includes(status))
     const bodies = fc.oneof(
       fc.string(),
@@ -156,8 +156,8 @@ describe('what an answer of the token endpoint means', () => {
   })
 })
 
-describe('what is stored', () => {
-  test('comes back as it was, with what only a later version knows', () => {
+describe('a stored record', () => {
+  test('is parsed unchanged, with unknown members of later versions', () => {
     const ended = { state: 'ended', reason: 'logout' } as const
     const pause = { from: 1, until: 2 }
     const record: SessionRecord = { session: ended, pause, revocations: [{ refreshToken: 'r', sid: null }] }
@@ -166,13 +166,13 @@ describe('what is stored', () => {
   })
 
   test.each(['', 'null', '{}', '[]', '"x"', '{"session":{"state":"live"}}', '{"session":{"state":"odd"}}', '{"sess'])(
-    'is nothing, where it is %j',
+    'is ignored if it is %j',
     (text) => {
       expect(parse(text)).toBeNull()
     },
   )
 
-  test('never throws', () => {
+  test('is parsed without an error for any text', () => {
     fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => void parse(text)))
   })
 })

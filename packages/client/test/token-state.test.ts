@@ -35,7 +35,7 @@ const live = (changes: Partial<LiveSession> = {}): LiveSession => ({
 })
 const next5 = live({ generation: 5, generationId: 'attempt-5', accessToken: 'at5' })
 const bob = live({ sid: 'bob', generation: 0, generationId: 'bob-0', accessToken: 'ab' })
-const ended = { state: 'ended', reason: 'refused' } as const
+const ended = { state: 'ended', reason: 'rejected' } as const
 
 const initial = createState(false)
 const cookieInitial = createState(true)
@@ -63,7 +63,7 @@ const shows = (name: Name, { sid, generation, expiresAt }: LiveSession, replaced
   name,
   event: { sid, generation, expiresAt, replaced },
 })
-const tells = (reason: 'logout' | 'refused' | 'cleared' | 'no_session' | 'replaced'): Effect => ({
+const tells = (reason: 'logout' | 'rejected' | 'cleared' | 'no_session' | 'replaced'): Effect => ({
   type: 'emit',
   name: 'signedOut',
   event: { reason },
@@ -135,8 +135,8 @@ describe('the state of a page', () => {
       'a stored end signs the page out with its reason',
       alice,
       read(stored(ended)),
-      { token: null, snapshot: { status: 'signedOut', sid: null, scope: null, reason: 'refused' } },
-      [tells('refused')],
+      { token: null, snapshot: { status: 'signedOut', sid: null, scope: null, reason: 'rejected' } },
+      [tells('rejected')],
     ],
     [
       'an empty storage means that no user has signed in',
@@ -165,15 +165,15 @@ describe('the state of a page', () => {
       'cookie: a new page applies a stored end once the server has rejected its refresh',
       cookieInitial,
       read(stored(ended), { isRejected: true }),
-      { snapshot: { status: 'signedOut', sid: null, scope: null, reason: 'refused' } },
-      [tells('refused')],
+      { snapshot: { status: 'signedOut', sid: null, scope: null, reason: 'rejected' } },
+      [tells('rejected')],
     ],
     [
       'cookie: a page that is signed in applies a stored end',
       cookieAlice,
       read(stored(ended)),
-      { token: null, snapshot: { status: 'signedOut', sid: null, scope: null, reason: 'refused' } },
-      [tells('refused')],
+      { token: null, snapshot: { status: 'signedOut', sid: null, scope: null, reason: 'rejected' } },
+      [tells('rejected')],
     ],
     [
       'cookie: a page is signed out if the cookie is of another session than the one it shows',
@@ -222,7 +222,7 @@ describe('the state of a page', () => {
     [
       'after a rejected refresh the storage is read and the pending revocations are sent',
       alice,
-      failed(new SessionError('signed_out', 'refused')),
+      failed(new SessionError('signed_out', 'rejected')),
       'unchanged',
       [{ type: 'read' }, { type: 'flush' }],
     ],

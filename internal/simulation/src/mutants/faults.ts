@@ -579,13 +579,13 @@ export const faults: readonly Fault[] = [
     'signs the user out when no response arrives',
     'protocol/transport.ts',
     "new SessionError('unavailable', 'no response')",
-    "new SessionError('signed_out', 'refused')",
+    "new SessionError('signed_out', 'rejected')",
   ),
   inClient(
     'signs the user out during an outage',
     'protocol/token-response.ts',
     '|| LATER.test(inShort)) return later(inShort)',
-    "|| LATER.test(inShort)) return new SessionError('signed_out', 'refused')",
+    "|| LATER.test(inShort)) return new SessionError('signed_out', 'rejected')",
   ),
   inClient(
     'never acquires the lock',

@@ -8,7 +8,7 @@ export type SignedOutReason =
   /** `logout` or `logoutEverywhere` was called, in any tab. */
   | 'logout'
   /** The server rejected the refresh token: it has expired or was revoked or reused. */
-  | 'refused'
+  | 'rejected'
   /** The access token has expired, and there is no refresh token. */
   | 'not_renewable'
   /** Another session was started since. */

@@ -16,7 +16,7 @@ export interface Grant {
 }
 
 /**
- * The result of a token request. `unavailable` and `misconfigured` do not end the session. `signed_out` does: `refused`, or `replaced` if
+ * The result of a token request. `unavailable` and `misconfigured` do not end the session. `signed_out` does: `rejected`, or `replaced` if
  * the cookie belongs to another session.
  */
 export type TokenResult = Grant | SessionError
@@ -62,7 +62,7 @@ export async function parseTokenResponse(
   const code = CODE.exec(toText(errorCodeOf(members, status) ?? members['error']) ?? '')?.[0]
   if (ok && !code) return later(inShort)
   const error = code ?? inShort
-  if (error === 'invalid_grant') return new SessionError('signed_out', 'refused')
+  if (error === 'invalid_grant') return new SessionError('signed_out', 'rejected')
   // At sign-out the server sets `session_active` if an older cookie was sent but the session of this page is still active.
   if (error === 'other_session' && !members['session_active']) return new SessionError('signed_out', 'replaced')
   return LATER.test(error) ? later(error) : new SessionError('misconfigured', error)

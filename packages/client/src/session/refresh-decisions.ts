@@ -115,6 +115,6 @@ export function applyResponse(
   // The page that shows `sid` must not continue with the session of the cookie; only a new page may.
   if (reason === 'replaced') return { ...record, session: { state: 'unknown', generationId, replaced: sid } }
   if (session.state === 'ended') return record
-  const why = !sid ? 'no_session' : reason === 'not_renewable' ? reason : 'refused'
+  const why = !sid ? 'no_session' : reason === 'not_renewable' ? reason : 'rejected'
   return { ...record, session: { state: 'ended', reason: why, generationId, endedSid: sid } }
 }
