@@ -265,7 +265,7 @@ describe('doctor', () => {
   })
 
   it.each([
-    ['a secret that is too short', { BATON_SECRET: 'short' }, 'secrets[0]', /at least 32 are needed/],
+    ['a secret that is too short', { BATON_SECRET: 'short' }, 'secrets[0]', /must be at least 32 random bytes/],
     ['a secret that nobody drew', { BATON_SECRET: 'x'.repeat(48) }, 'secrets', /not made by chance/],
     ['the same secret twice', { BATON_SECRET: `${SECRET},${SECRET}` }, 'secrets[1]', /remove the duplicate/],
     ['a short signing secret', { BATON_SECRET: SECRET, SIGNING_SECRET: 'short' }, 'SIGNING_SECRET', /shorter than 32/],
@@ -305,7 +305,7 @@ describe('a config, and import', () => {
   it('doctor warns of policies under which tabs without a common lock end their session', async () => {
     for (const policy of ['{ graceSeconds: 0 }', "{ grace: 'same-attempt' }"]) {
       const store = `{ create: async (record) => record, find: async () => null, rotate: async () => null,
-        revoke: async () => null, list: async () => ({ items: [], cursor: null }), purge: async () => 0, remember: async ({ by }) => by }`
+        revoke: async () => null, list: async () => ({ items: [], cursor: null }), purge: async () => 0, claimOnce: async ({ owner }) => owner }`
       const config = `export default { store: ${store}, secrets: ['${SECRET}'], policy: ${policy} }`
       writeFileSync(join(folder, 'baton.config.mjs'), config)
       const { stdout } = await baton.run(['doctor', '--json'], { cwd: folder })
@@ -328,7 +328,7 @@ describe('a config, and import', () => {
           create: async (record) => families.get(record.id) ?? (families.set(record.id, record), record),
           find: async (id) => families.get(id) ?? null,
           rotate: async () => null, revoke: async () => null, list: async () => ({ items: [], cursor: null }), purge: async () => 0,
-          remember: async ({ by }) => by,
+          claimOnce: async ({ owner }) => owner,
         },
         secrets: ['${SECRET}'],
         policy: { graceSeconds: 0 },
@@ -354,7 +354,11 @@ describe('a config, and import', () => {
         { line: 1, subject: 'alice', verdict: 'good' },
         { line: 3, subject: null, verdict: 'not accepted' },
         { line: 4, subject: null, verdict: 'expired' },
-        { line: 5, subject: null, verdict: expect.stringMatching(/^fault: option "subject" must be/) },
+        {
+          line: 5,
+          subject: null,
+          verdict: expect.stringMatching(/^fault: option "legacyTokens\.lookup\.subject" must be/),
+        },
       ],
     })
     const text = await baton.run(['import'], { cwd: folder, stdin: 'good\n' })

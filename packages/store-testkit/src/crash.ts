@@ -127,7 +127,7 @@ const checks: Readonly<Record<string, CrashCheck>> = {
       revoke: () => store.revoke(record.id, revocationOf('a')),
       list: () => store.list({ subject: record.grant.subject, limit: 10, now: NOW }),
       purge: () => store.purge(NOW, 10),
-      remember: () => store.claimOnce(claimOf('key', 'a'), NOW),
+      claimOnce: () => store.claimOnce(claimOf('key', 'a'), NOW),
     }
     for (const [method, call] of Object.entries(calls))
       await assert.rejects(call, `${method} must reject while the engine is down`)

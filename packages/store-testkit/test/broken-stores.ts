@@ -444,7 +444,7 @@ const forgetting: BrokenStore[] = [
   ),
   broken(
     'takes a claim that comes again for somebody else’s',
-    'every write executed twice, remember: a key is the first claimant’s, and later ones are told whose',
+    'every write executed twice, claimOnce: a key is the first claimant’s, and later ones are told whose',
     (sound, { claims }) => ({
       async claimOnce(claim, now) {
         const isFirst = !claims.has(claim.key)
