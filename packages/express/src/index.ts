@@ -2,7 +2,7 @@ import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
-  answerNodeRequest,
+  handleNodeRequest,
   type AuthServer,
   type BearerClaims,
   defineAdapter,
@@ -56,7 +56,7 @@ export const {
 /** Mounts an endpoint. It answers whatever reaches it, and never calls `next` without an error. */
 export function handler(endpoint: Endpoint): ExpressHandler {
   return (request, response, next) => {
-    answerNodeRequest(endpoint, request, sentTo(request))
+    handleNodeRequest(endpoint, request, sentTo(request))
       .then((answer) => writeNodeResponse(response, answer))
       .catch(next)
   }

@@ -3,7 +3,7 @@ import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
-  answerNodeRequest,
+  handleNodeRequest,
   type AuthServer,
   type AuthServerOptions,
   type BearerClaims,
@@ -172,7 +172,7 @@ function mount(endpoint: Endpoint, extent: 'path' | 'subtree'): FastifyPluginCal
     leaveBodiesAlone(scope)
     for (const path of paths)
       scope.all(path, async (request, reply) =>
-        answer(reply, await answerNodeRequest(endpoint, request.raw, sentTo(request))),
+        answer(reply, await handleNodeRequest(endpoint, request.raw, sentTo(request))),
       )
     done()
   }

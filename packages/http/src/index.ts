@@ -16,7 +16,7 @@ export type {
   MintedAccessToken,
 } from './access-tokens/access-token.js'
 export type { Limiter, LimiterOptions } from './rate-limits/limiter.js'
-export type { Exhausted, Standing } from './rate-limits/bucket.js'
+export type { Exhausted, Standing } from './messages/rate-limit.js'
 export {
   type Attempt,
   type CountedRequest,
@@ -44,7 +44,7 @@ export {
   type SigningKey,
 } from './access-tokens/signing-keys.js'
 export {
-  answerNodeRequest,
+  handleNodeRequest,
   mergeHeaders,
   type NodeRequestOptions,
   readNodeRequest,

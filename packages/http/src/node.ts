@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { ConfigurationError } from '@baton/core'
 import { nextBatch } from '@baton/core/store'
-import { MOST_BODY_BYTES } from './messages/body.js'
+import { MAX_BODY_BYTES } from './messages/body.js'
 import {
   type Endpoint,
   originForm,
@@ -26,7 +26,7 @@ export interface NodeRequestOptions {
 /** Serves an endpoint on `node:http`: `createServer(toNodeHandler(endpoint))`. */
 export function toNodeHandler(endpoint: Endpoint): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
-    answerNodeRequest(endpoint, request)
+    handleNodeRequest(endpoint, request)
       .then((answer) => writeNodeResponse(response, answer))
       // Ours never reject; one of the app's that does must not leave its caller waiting.
       .catch(() => response.destroy())
@@ -37,7 +37,7 @@ export function toNodeHandler(endpoint: Endpoint): (request: IncomingMessage, re
  * Passes a Node request to an endpoint and returns its response. Requests that arrive in one turn of the event loop run together, step
  * by step: see `nextBatch` of `@baton/core/store`. Rejects if the endpoint rejects.
  */
-export async function answerNodeRequest(
+export async function handleNodeRequest(
   endpoint: Endpoint,
   request: IncomingMessage,
   options?: NodeRequestOptions,
@@ -154,7 +154,7 @@ function isUnread(request: IncomingMessage): boolean {
 
 /** A body that is collected from now on. */
 function begun(request: IncomingMessage): PlainBody {
-  const reading = readBounded(request, MOST_BODY_BYTES)
+  const reading = readBounded(request, MAX_BODY_BYTES)
   // It may never be asked for, and then nobody else would catch it.
   reading.catch(() => undefined)
   const read = async (limit: number) => within(limit, await reading)

@@ -3,7 +3,7 @@ import { ConfigurationError } from '@baton/core'
 import { SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { authorizationCodes, authServer, type AuthServerOptions, jwtAccessTokens, withCors } from '../src/index.js'
-import { metadataPathOf } from '../src/auth-server/metadata.js'
+import { getMetadataPath } from '../src/auth-server/metadata.js'
 import { ISSUER, SIGNING_KEY } from './app.js'
 import {
   basic,
@@ -35,7 +35,7 @@ function whole(options: Partial<AuthServerOptions> = {}, issuer = ISSUER) {
   const server = authServer(tokens, { ...usual, ...options })
   const at = (url: string, patch: RequestPatch = {}) => send(server.endpoint, { url, ...patch })
   const metadata = async () =>
-    (await at(metadataPathOf(issuer), { method: 'GET' })).body as Readonly<Record<string, unknown>>
+    (await at(getMetadataPath(issuer), { method: 'GET' })).body as Readonly<Record<string, unknown>>
   return { ...app, usual, server, at, metadata }
 }
 

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import { expect, it } from 'vitest'
-import { answerNodeRequest } from '../src/index.js'
+import { handleNodeRequest } from '../src/index.js'
 
 it('runs requests that arrive in one turn together, step by step', async () => {
   const steps: string[] = []
   const arrive = async (name: string) => {
     const request = { url: `/${name}`, rawHeaders: [], socket: {}, readableDidRead: true }
-    await answerNodeRequest(
+    await handleNodeRequest(
       async ({ url }) => {
         steps.push(`${url} asked`)
         await Promise.resolve()

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { logoutEndpoint, tokenEndpoint, revocationEndpoint } from '../src/index.js'
 import { toNetwork } from '../src/pipeline/ip-address.js'
-import { transportReader, urlOf } from '../src/pipeline/transport.js'
+import { createTransportReader, getUrl } from '../src/pipeline/transport.js'
 import {
   CLIENTS,
   expectError,
@@ -15,7 +15,7 @@ import {
   world,
 } from './wire.js'
 
-const seen = (patch: RequestPatch, trustProxy = 0) => transportReader({ trustProxy })(request(patch))
+const seen = (patch: RequestPatch, trustProxy = 0) => createTransportReader({ trustProxy })(request(patch))
 
 describe('https', () => {
   test('plain http is refused before anything else is looked at, except on this machine', async () => {
@@ -111,7 +111,7 @@ describe('proxies', () => {
 describe('the URL that the client asked for', () => {
   const urlSeen = (publicUrl: string | undefined, patch: RequestPatch) => {
     const plain = request(patch)
-    return urlOf(plain, transportReader(publicUrl === undefined ? {} : { publicUrl })(plain))
+    return getUrl(plain, createTransportReader(publicUrl === undefined ? {} : { publicUrl })(plain))
   }
 
   test('D-07 is what the Host header says where nobody knows better', () => {

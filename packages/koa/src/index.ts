@@ -2,7 +2,7 @@ import {
   type AccessTokenClaims,
   accessTokenGuard,
   type AccessTokenGuardOptions,
-  answerNodeRequest,
+  handleNodeRequest,
   type AuthServer,
   type BearerClaims,
   defineAdapter,
@@ -36,7 +36,7 @@ export const {
 /** Mounts an endpoint. It answers whatever reaches it, and never calls `next`. */
 export function handler(endpoint: Endpoint): Middleware {
   return async (ctx) => {
-    answer(ctx, await answerNodeRequest(endpoint, ctx.req, sentTo(ctx)))
+    answer(ctx, await handleNodeRequest(endpoint, ctx.req, sentTo(ctx)))
   }
 }
 

@@ -21,10 +21,10 @@ import { clientOptions } from '../clients/authenticate.js'
 import { certificateReader } from '../proof-of-possession/mtls/certificate.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
 import { dpopOptions, proofChecker } from '../proof-of-possession/dpop/proof-checker.js'
-import { type PlainRequest, type PlainResponse, queryOf } from '../messages/message.js'
+import { type PlainRequest, type PlainResponse, getQuery } from '../messages/message.js'
 import { endpointOptions, transportOptions } from '../pipeline/options.js'
 import { unavailable } from '../messages/responses.js'
-import { transportReader, urlOf } from '../pipeline/transport.js'
+import { createTransportReader, getUrl } from '../pipeline/transport.js'
 import { report } from '../pipeline/report.js'
 import type { AccessTokenClaims } from './access-token.js'
 import { createRejections, type Scheme, TOKEN_ERRORS } from './challenges.js'
@@ -170,7 +170,7 @@ export function createGuard<Claims extends BearerClaims>(
     typeof accessTokens === 'function' ? accessTokens : (token, at) => accessTokens.verify(token, at)
   const requiredScope = parseScope(scope) ?? []
   const proofs = proofChecker(dpop)
-  const transportOf = transportReader({ trustProxy, publicUrl })
+  const transportOf = createTransportReader({ trustProxy, publicUrl })
   const certificateIn = certificateReader(clientCertificates, trustProxy)
   const reject = createRejections({ realm, scope: requiredScope, algorithms: proofs.algorithms })
 
@@ -183,7 +183,7 @@ export function createGuard<Claims extends BearerClaims>(
     if (jkt === null) return scheme === 'Bearer' ? [] : reject.invalidToken(scheme, TOKEN_ERRORS.notBound)
     const nonce = proofs.nonceHeaders(at)
     if (scheme === 'Bearer') return reject.invalidToken('DPoP', TOKEN_ERRORS.bound, nonce)
-    const [url, confirmation] = [urlOf(request, transportOf(request)), { jkt }]
+    const [url, confirmation] = [getUrl(request, transportOf(request)), { jkt }]
     const proven = await proofs.prove({ request, url, now: at, accessToken, confirmation, memory: checkSession })
     if (!proven.ok) return reject.invalidToken(scheme, proven, nonce)
     if (proven.confirmation === null) return reject.invalidToken(scheme, TOKEN_ERRORS.proofMissing, nonce)
@@ -235,7 +235,7 @@ function parseAuthorization(request: PlainRequest): Credentials {
   const [name = '', ...parts] = (values[0] ?? '').split(' ').filter((part) => part !== '')
   const scheme = SCHEMES.get(name.toLowerCase())
   const accessToken = parts.join(' ')
-  const isInQuery = queryOf(request).has('access_token')
+  const isInQuery = getQuery(request).has('access_token')
   if (scheme === undefined) return { kind: 'none', description: describeMissing(name, isInQuery) }
   // Some runtimes join repeated headers with a comma.
   if (accessToken.includes(',')) return { kind: 'ambiguous', description: 'The Authorization header has two values.' }

@@ -27,10 +27,10 @@ import { revocationEndpoint } from '../endpoints/revocation.js'
 import { sessionsEndpointBy } from '../endpoints/sessions.js'
 import { codesField, dpopField, issuedAccessTokens, scopeText } from '../endpoints/shared-options.js'
 import { tokenEndpoint } from '../endpoints/token.js'
-import { type Endpoint, originForm, pathOf, type PlainRequest } from '../messages/message.js'
-import { metadataOf, metadataPathOf } from './metadata.js'
+import { type Endpoint, originForm, getPath, type PlainRequest } from '../messages/message.js'
+import { createMetadata, getMetadataPath } from './metadata.js'
 import { endpointOptions } from '../pipeline/options.js'
-import { published } from '../messages/public-document.js'
+import { publicDocument } from '../messages/public-document.js'
 import { error } from '../messages/responses.js'
 
 /** The endpoints. Each has one path, except `account`, which has several below one path. */
@@ -227,22 +227,22 @@ function oauthEndpoints(tokens: RefreshTokens, shared: Shared): Endpoints {
 function metadataRoutes(shared: Shared, pathOfRoute: (route: Movable) => string): AuthServer['routes'] {
   const { issuer, clients, publicUrl, accessTokens, authorizationEndpoint, clientCertificates, dpop, scopes } = shared
   if (clients === undefined || issuer === undefined || publicUrl === undefined) return []
-  const urlOf = (route: Movable) => publicUrl.replace(/\/$/, '') + pathOfRoute(route)
-  const metadata = metadataOf({
+  const getUrl = (route: Movable) => publicUrl.replace(/\/$/, '') + pathOfRoute(route)
+  const metadata = createMetadata({
     issuer,
     urls: {
       authorization: authorizationEndpoint,
-      token: urlOf('token'),
-      revocation: urlOf('revocation'),
-      introspection: urlOf('introspection'),
-      jwks: hasKeys(accessTokens) ? urlOf('jwks') : undefined,
+      token: getUrl('token'),
+      revocation: getUrl('revocation'),
+      introspection: getUrl('introspection'),
+      jwks: hasKeys(accessTokens) ? getUrl('jwks') : undefined,
     },
     authenticatesByKey: mayHaveAuthMethod(clients, 'private_key_jwt'),
     seesCertificates: clientCertificates !== undefined,
     proofAlgorithms: proofChecker(dpop).algorithms,
     scopes,
   })
-  return [{ route: 'metadata', paths: [metadataPathOf(issuer)], endpoint: published(() => metadata) }]
+  return [{ route: 'metadata', paths: [getMetadataPath(issuer)], endpoint: publicDocument(() => metadata) }]
 }
 
 function findEndpoint(
@@ -250,7 +250,7 @@ function findEndpoint(
   request: Pick<PlainRequest, 'url'>,
   mountPath: string,
 ): Endpoint | null {
-  const path = pathOf(request).replace(/\/$/, '')
+  const path = getPath(request).replace(/\/$/, '')
   const relative = pathsBelow(path, mountPath)
   const isFound = ({ route, paths }: AuthServer['routes'][number]) =>
     paths.some(

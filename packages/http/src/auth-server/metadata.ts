@@ -23,7 +23,7 @@ const BY_SECRET = ['client_secret_basic', 'client_secret_post'] as const
 const BY_CERTIFICATE = ['tls_client_auth', 'self_signed_tls_client_auth'] as const
 
 /** The document of RFC 8414 section 2. What is absent does not work here, and nothing in it is empty. */
-export function metadataOf(abilities: Abilities): object {
+export function createMetadata(abilities: Abilities): object {
   const { issuer, urls, authenticatesByKey, seesCertificates, proofAlgorithms, scopes } = abilities
   const confidential = [
     ...BY_SECRET,
@@ -57,6 +57,6 @@ export function metadataOf(abilities: Abilities): object {
 }
 
 /** Where clients look for it: between the host and the path of the issuer (RFC 8414 section 3.1). */
-export function metadataPathOf(issuer: string): string {
+export function getMetadataPath(issuer: string): string {
   return `/.well-known/oauth-authorization-server${new URL(issuer).pathname.replace(/\/$/, '')}`
 }

@@ -54,7 +54,7 @@ export const cookieOption = (): Rule<CookieOptions | true, ResolvedCookieOptions
 type SetCookieHeader = readonly ['set-cookie', string]
 
 /** A token that came in a cookie. */
-export interface CarriedToken {
+export interface CookieToken {
   readonly refreshToken: string
   /**
    * It came in the cookie of the system you come from. Any site of the same domain can set that cookie, so that no token of Baton is
@@ -64,7 +64,7 @@ export interface CarriedToken {
 }
 
 /** Carries the refresh token in a cookie that scripts cannot read. */
-export interface CookieCarrier {
+export interface RefreshTokenCookie {
   /** The client that cookie sessions belong to. */
   readonly clientId: string
   readonly allowedOrigins: ReadonlySet<string>
@@ -73,7 +73,7 @@ export interface CookieCarrier {
    * after `crossSite` has been changed it has a partitioned and an unpartitioned cookie, and without TLS or in a legacy cookie there may
    * be one for each path or domain.
    */
-  read(request: PlainRequest, transport: Transport): readonly CarriedToken[]
+  read(request: PlainRequest, transport: Transport): readonly CookieToken[]
   /**
    * Lives as long as the family would without another refresh. `now` is epoch milliseconds. Expires the other variant and the legacy
    * cookie.
@@ -91,13 +91,13 @@ export interface CookieCarrier {
 const MAX_VALUES = 8
 
 /** Throws `ConfigurationError` if the legacy cookie has the same name. */
-export function cookieCarrier({
+export function createRefreshTokenCookie({
   name,
   clientId,
   allowedOrigins,
   crossSite,
   legacyCookie: legacyOptions,
-}: ResolvedCookieOptions): CookieCarrier {
+}: ResolvedCookieOptions): RefreshTokenCookie {
   const legacy = legacyOptions === undefined ? null : legacyCookie(legacyOptions, [name, `__Host-${name}`])
 
   // Browsers accept neither the prefix nor SameSite=None without Secure. Plain http is for development on one machine.
@@ -126,8 +126,8 @@ export function cookieCarrier({
     clientId,
     allowedOrigins: new Set(allowedOrigins),
     read: (request, transport) => {
-      const own = distinct(cookiesNamed(nameFor(transport), request))
-      const old = legacy === null ? [] : distinct(cookiesNamed(legacy.name, request).map(decoded))
+      const own = distinct(parseCookies(nameFor(transport), request))
+      const old = legacy === null ? [] : distinct(parseCookies(legacy.name, request).map(decoded))
       return [
         ...own.map((refreshToken) => ({ refreshToken, legacyOnly: false })),
         ...old.map((refreshToken) => ({ refreshToken, legacyOnly: true })),
@@ -157,7 +157,7 @@ function decoded(value: string): string {
   }
 }
 
-function cookiesNamed(name: string, { headers }: PlainRequest): string[] {
+function parseCookies(name: string, { headers }: PlainRequest): string[] {
   const pairs = (headers['cookie'] ?? []).flatMap((header) => header.split(';'))
   // One at a time: of several with the same name, parseCookie shows only the first.
   return pairs.flatMap((pair) => parseCookie(pair, { decode: (value) => value })[name] ?? [])

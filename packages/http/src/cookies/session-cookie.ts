@@ -1,5 +1,5 @@
 import type { RefreshTokens } from '@baton/core'
-import type { CarriedToken, CookieCarrier } from './refresh-token-cookie.js'
+import type { CookieToken, RefreshTokenCookie } from './refresh-token-cookie.js'
 import { rejectForged } from '../pipeline/csrf.js'
 import { type Exchange, rejectUnproven } from '../pipeline/define-endpoint.js'
 import { type PlainResponse, soleHeader } from '../messages/message.js'
@@ -7,7 +7,7 @@ import { invalidRequest } from '../messages/responses.js'
 
 export interface SessionCookies {
   /** The tokens of all cookies of the name, and of the legacy cookie; empty without a cookie. */
-  readonly carried: readonly CarriedToken[]
+  readonly carried: readonly CookieToken[]
   /** The family that the page believes its cookie to be of. */
   readonly expected: { readonly familyId?: string }
 }
@@ -17,7 +17,7 @@ type ReadSession = ({ readonly ok: true } & SessionCookies) | { readonly ok: fal
 /** Reads the session cookies of a request, if the request comes from a page that may send them. */
 export async function readCookieSession(
   exchange: Exchange,
-  carrier: CookieCarrier,
+  carrier: RefreshTokenCookie,
   tokens: Pick<RefreshTokens, 'isAuthentic'>,
 ): Promise<ReadSession> {
   const { request, transport } = exchange
@@ -42,12 +42,12 @@ export async function tokenToRefresh(
   tokens: Pick<RefreshTokens, 'inspect'>,
   { carried, expected }: SessionCookies,
   clientId: string,
-): Promise<CarriedToken | null> {
+): Promise<CookieToken | null> {
   const own = carried.filter(({ legacyOnly }) => !legacyOnly)
   const candidates = own.length > 0 ? own : carried
   const [first = null, ...others] = candidates
   if (others.length === 0) return first
-  const accepted: { readonly token: CarriedToken; readonly rank: number }[] = []
+  const accepted: { readonly token: CookieToken; readonly rank: number }[] = []
   for (const token of candidates) {
     const inspection = await tokens.inspect(token.refreshToken, { legacyOnly: token.legacyOnly })
     if (!inspection.active || inspection.family.clientId !== clientId) continue

@@ -6,7 +6,7 @@ import { tokenTypeOf } from '../proof-of-possession/confirmation.js'
 import { clientAuthenticator, clientOptions } from '../clients/authenticate.js'
 import type { Client } from '../clients/client.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
-import { endpoint } from '../pipeline/define-endpoint.js'
+import { defineEndpoint } from '../pipeline/define-endpoint.js'
 import { type Form, readForm } from '../messages/form.js'
 import type { Endpoint, PlainRequest } from '../messages/message.js'
 import { endpointOptions } from '../pipeline/options.js'
@@ -37,12 +37,12 @@ export function introspectionEndpoint(tokens: RefreshTokens, options: Introspect
   const authenticate = clientAuthenticator(tokens, resolved)
   const { accessTokens } = resolved
 
-  return endpoint({
+  return defineEndpoint({
     tokens,
     options: resolved,
     methods: ['POST'],
     acceptsProof: true,
-    async answer(exchange) {
+    async respond(exchange) {
       const body = await readForm(exchange.request)
       if (!body.ok) return body.response
       const { form } = body

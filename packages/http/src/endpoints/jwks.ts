@@ -1,7 +1,7 @@
 import { ConfigurationError } from '@baton/core'
 import type { JwtAccessTokens } from '../access-tokens/jwt.js'
 import type { Endpoint } from '../messages/message.js'
-import { published } from '../messages/public-document.js'
+import { publicDocument } from '../messages/public-document.js'
 
 /**
  * Publishes the keys by which resource servers verify access tokens (RFC 7517): public parts only. Asked anew at every request.
@@ -13,5 +13,5 @@ export function jwksEndpoint(accessTokens: Pick<JwtAccessTokens, 'jwks'>): Endpo
       'accessTokens',
       'must be what jwtAccessTokens() returns; other access tokens have no keys',
     )
-  return published(() => accessTokens.jwks())
+  return publicDocument(() => accessTokens.jwks())
 }

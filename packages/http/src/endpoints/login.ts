@@ -18,13 +18,13 @@ import {
 } from '@baton/core/options'
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
 import { mintingOf } from '../access-tokens/issuer.js'
-import { type CookieCarrier, cookieCarrier, cookieOption } from '../cookies/refresh-token-cookie.js'
+import { type RefreshTokenCookie, createRefreshTokenCookie, cookieOption } from '../cookies/refresh-token-cookie.js'
 import { clientOptions } from '../clients/authenticate.js'
 import { loginAdmission } from '../clients/login-client.js'
 import { rejectForeign } from '../pipeline/csrf.js'
 import { proofChecker } from '../proof-of-possession/dpop/proof-checker.js'
 import { withProof } from '../proof-of-possession/dpop/with-proof.js'
-import { endpoint, type Exchange } from '../pipeline/define-endpoint.js'
+import { defineEndpoint, type Exchange } from '../pipeline/define-endpoint.js'
 import { readJson } from '../messages/json.js'
 import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from '../messages/message.js'
 import { endpointOptions } from '../pipeline/options.js'
@@ -105,7 +105,7 @@ export class LoginRequestError extends Error {
   }
 }
 
-const MOST_USER_AGENT_LENGTH = 512
+const MAX_USER_AGENT_LENGTH = 512
 
 /**
  * Starts a session from a JSON request, after your own check of who is asking; the answer has the shape of a refresh. Whatever
@@ -117,7 +117,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
   const { authenticate, accountName = () => null, defaults } = resolved
   const minting = mintingOf(resolved.accessTokens, tokens.policy)
   const proofs = proofChecker(resolved.dpop)
-  const carrier = resolved.cookie === undefined ? null : cookieCarrier(resolved.cookie)
+  const carrier = resolved.cookie === undefined ? null : createRefreshTokenCookie(resolved.cookie)
   const admit = loginAdmission(tokens, resolved, [defaults.clientId, carrier?.clientId])
 
   function nameIn(input: Readonly<Record<string, unknown>>): string | null {
@@ -181,11 +181,11 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     return start(asked, signIn, inCookie(tokens, carrier, asked))
   }
 
-  return endpoint({
+  return defineEndpoint({
     tokens,
     options: resolved,
     methods: ['POST'],
-    async answer(exchange) {
+    async respond(exchange) {
       const { request, transport, limits, counted } = exchange
       const body = await readJson(request)
       if (!body.ok) return body.response
@@ -238,7 +238,11 @@ const IN_BODY: Delivery = {
   carry: (_issued, refreshToken) => ({ refreshToken }),
 }
 
-function inCookie(tokens: RefreshTokens, carrier: CookieCarrier, { exchange, confirmation }: SignInRequest): Delivery {
+function inCookie(
+  tokens: RefreshTokens,
+  carrier: RefreshTokenCookie,
+  { exchange, confirmation }: SignInRequest,
+): Delivery {
   const { request, transport } = exchange
   const { clientId } = carrier
   return {
@@ -280,7 +284,7 @@ function requestOf(
 ): IssueRequest {
   const { scope = defaults.scope ?? '', audience } = signIn
   const { offline = scope.split(' ').includes('offline_access') } = signIn
-  const userAgent = soleHeader(request, 'user-agent')?.slice(0, MOST_USER_AGENT_LENGTH)
+  const userAgent = soleHeader(request, 'user-agent')?.slice(0, MAX_USER_AGENT_LENGTH)
   const { metadata = userAgent === undefined ? {} : { userAgent } } = signIn
   return {
     subject: signIn.subject,

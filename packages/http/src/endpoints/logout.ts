@@ -1,9 +1,9 @@
 import type { RefreshTokens, RevokeRequest } from '@baton/core'
 import { type OptionsOf, required } from '@baton/core/options'
-import { type CarriedToken, cookieCarrier, cookieOption } from '../cookies/refresh-token-cookie.js'
+import { type CookieToken, createRefreshTokenCookie, cookieOption } from '../cookies/refresh-token-cookie.js'
 import { proofChecker } from '../proof-of-possession/dpop/proof-checker.js'
 import { unconfirmed, withOptionalProof } from '../proof-of-possession/dpop/with-proof.js'
-import { endpoint, type Exchange } from '../pipeline/define-endpoint.js'
+import { defineEndpoint, type Exchange } from '../pipeline/define-endpoint.js'
 import type { Endpoint } from '../messages/message.js'
 import { endpointOptions } from '../pipeline/options.js'
 import { noContent, otherSession } from '../messages/responses.js'
@@ -27,15 +27,15 @@ export type LogoutOptions = OptionsOf<typeof logoutOptions>
  */
 export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): Endpoint {
   const resolved = logoutOptions.parse('logoutEndpoint', options)
-  const carrier = cookieCarrier(resolved.cookie)
+  const carrier = createRefreshTokenCookie(resolved.cookie)
   const proofs = proofChecker(resolved.dpop)
 
-  return endpoint({
+  return defineEndpoint({
     tokens,
     options: resolved,
     methods: ['POST'],
     acceptsProof: true,
-    async answer(exchange) {
+    async respond(exchange) {
       const session = await readCookieSession(exchange, carrier, tokens)
       if (!session.ok) return session.response
       const cleared = noContent(carrier.clear(exchange.transport))
@@ -75,14 +75,14 @@ async function revokeAll(
   authority: Pick<RevokeRequest, 'clientId' | 'confirmation'>,
 ): Promise<'done' | 'other_family' | 'unconfirmed'> {
   const results = new Set<string>()
-  const revoke = async (token: CarriedToken, family: SessionCookies['expected']) => {
+  const revoke = async (token: CookieToken, family: SessionCookies['expected']) => {
     const outcome = await tokens.revoke({ ...token, reason: 'logout', ...authority, ...family })
     if (outcome.ok && outcome.ended) counted.release()
     const result = outcome.ok ? 'revoked' : outcome.reason
     results.add(result)
     return result
   }
-  const others: CarriedToken[] = []
+  const others: CookieToken[] = []
   for (const token of carried) if ((await revoke(token, expected)) === 'other_family') others.push(token)
   const hasExpected = results.has('revoked') || results.has('unconfirmed')
   if (others.length > 0 && !hasExpected) return 'other_family'

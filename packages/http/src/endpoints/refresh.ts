@@ -1,12 +1,12 @@
 import { FIRST_PARTY, type RefreshTokens } from '@baton/core'
 import { optional, type OptionsOf, text, withDefault } from '@baton/core/options'
 import { mintingOf } from '../access-tokens/issuer.js'
-import { cookieCarrier, cookieOption } from '../cookies/refresh-token-cookie.js'
+import { createRefreshTokenCookie, cookieOption } from '../cookies/refresh-token-cookie.js'
 import { clientOptions } from '../clients/authenticate.js'
 import { clientPolicy } from '../clients/client-policy.js'
 import { proofChecker, type Proven } from '../proof-of-possession/dpop/proof-checker.js'
 import { withOptionalProof } from '../proof-of-possession/dpop/with-proof.js'
-import { endpoint, type Exchange, rejectUnproven } from '../pipeline/define-endpoint.js'
+import { defineEndpoint, type Exchange, rejectUnproven } from '../pipeline/define-endpoint.js'
 import { readField } from '../messages/field.js'
 import type { Endpoint, PlainResponse } from '../messages/message.js'
 import { endpointOptions } from '../pipeline/options.js'
@@ -48,7 +48,7 @@ export type RefreshOptions = OptionsOf<typeof refreshOptions>
 export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions): Endpoint {
   const resolved = refreshOptions.parse('refreshEndpoint', options)
   const { bodyField } = resolved
-  const carrier = resolved.cookie === undefined ? null : cookieCarrier(resolved.cookie)
+  const carrier = resolved.cookie === undefined ? null : createRefreshTokenCookie(resolved.cookie)
   const policy = clientPolicy({ clients: resolved.clients, ownClients: [carrier?.clientId, resolved.clientId] })
   const proofs = proofChecker(resolved.dpop)
   const issuer = { tokens, minting: mintingOf(resolved.accessTokens, tokens.policy) }
@@ -99,12 +99,12 @@ export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions):
     })
   }
 
-  return endpoint({
+  return defineEndpoint({
     tokens,
     options: resolved,
     methods: ['POST'],
     acceptsProof: true,
-    async answer(exchange) {
+    async respond(exchange) {
       const { request, transport } = exchange
       const hasCookie = carrier !== null && carrier.read(request, transport).length > 0
       if (hasCookie) return refreshFromCookie(exchange, carrier)

@@ -10,7 +10,7 @@ import { clientAuthenticator, clientOptions } from '../clients/authenticate.js'
 import type { Client } from '../clients/client.js'
 import { proofChecker, type Proven } from '../proof-of-possession/dpop/proof-checker.js'
 import { unconfirmed, withOptionalProof } from '../proof-of-possession/dpop/with-proof.js'
-import { endpoint, type Exchange, rejectUnproven } from '../pipeline/define-endpoint.js'
+import { defineEndpoint, type Exchange, rejectUnproven } from '../pipeline/define-endpoint.js'
 import { readForm } from '../messages/form.js'
 import type { Endpoint, PlainResponse } from '../messages/message.js'
 import { endpointOptions } from '../pipeline/options.js'
@@ -73,12 +73,12 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
     return rejectionOf(ending, proven) ?? revoked(ending, counted)
   }
 
-  return endpoint({
+  return defineEndpoint({
     tokens,
     options: resolved,
     methods: ['POST'],
     acceptsProof: true,
-    async answer(exchange) {
+    async respond(exchange) {
       const body = await readForm(exchange.request)
       if (!body.ok) return body.response
       const authentication = await authenticate(exchange, body.form)

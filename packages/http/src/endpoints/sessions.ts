@@ -3,8 +3,8 @@ import { optional, type OptionsOf } from '@baton/core/options'
 import { createGuard, hasScope, verifiableAccessTokens } from '../access-tokens/guard.js'
 import { clientOptions } from '../clients/authenticate.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
-import { endpoint } from '../pipeline/define-endpoint.js'
-import { type Endpoint, pathOf, type PlainRequest, type PlainResponse, queryOf } from '../messages/message.js'
+import { defineEndpoint } from '../pipeline/define-endpoint.js'
+import { type Endpoint, getPath, type PlainRequest, type PlainResponse, getQuery } from '../messages/message.js'
 import { endpointOptions } from '../pipeline/options.js'
 import { error, invalidRequest, json, noContent, tooManyRequests } from '../messages/responses.js'
 import { dpopField, scopeText } from './shared-options.js'
@@ -28,7 +28,7 @@ export const sessionsOptions = endpointOptions.extend({
 export type SessionsOptions = OptionsOf<typeof sessionsOptions>
 
 /** How many sessions one answer lists, and how many `tokens.list` gives at a time. */
-const MOST_LISTED = 500
+const MAX_LISTED = 500
 const PAGE = 100
 
 /**
@@ -57,12 +57,12 @@ export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, 
   )
 
   const guarded = (method: string, answer: (caller: Family, request: PlainRequest) => Promise<PlainResponse>) =>
-    endpoint({
+    defineEndpoint({
       tokens,
       options: resolved,
       methods: [method],
       acceptsProof: true,
-      async answer({ request, limits, counted }) {
+      async respond({ request, limits, counted }) {
         const verdict = await guard(request)
         if (!verdict.ok) return verdict.response
         counted.release()
@@ -101,7 +101,7 @@ export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, 
     [/\/sessions\/[^/]+\/?$/, end],
   ]
   return async (request) => {
-    const path = pathOf(request)
+    const path = getPath(request)
     const [, route] = routes.find(([ending]) => ending.test(path)) ?? []
     return route === undefined ? notFound() : route(request)
   }
@@ -117,15 +117,15 @@ async function listSessions(
   caller: Family,
   request: PlainRequest,
 ): Promise<PlainResponse> {
-  const query = queryOf(request)
-  const limit = Number(query.get('limit') ?? MOST_LISTED)
-  if (!Number.isInteger(limit) || limit < 1 || limit > MOST_LISTED)
-    return invalidRequest(`limit is not a whole number from 1 to ${MOST_LISTED}.`)
+  const query = getQuery(request)
+  const limit = Number(query.get('limit') ?? MAX_LISTED)
+  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LISTED)
+    return invalidRequest(`limit is not a whole number from 1 to ${MAX_LISTED}.`)
   const families: Family[] = []
   const from = query.get('cursor')
   let cursor = from
   do {
-    const page = await pageOf(tokens, caller, { cursor, limit: Math.min(PAGE, limit - families.length) }).catch(
+    const page = await listPage(tokens, caller, { cursor, limit: Math.min(PAGE, limit - families.length) }).catch(
       (failure: unknown) => {
         if (cursor === from && from !== null && failure instanceof ConfigurationError) return null
         throw failure
@@ -136,12 +136,12 @@ async function listSessions(
     cursor = page.cursor
   } while (cursor !== null && families.length < limit)
   return json(200, {
-    sessions: families.map((family) => sessionOf(family, caller)),
+    sessions: families.map((family) => toSession(family, caller)),
     next: cursor ?? undefined,
   })
 }
 
-function pageOf(
+function listPage(
   tokens: RefreshTokens,
   { subject }: Family,
   { cursor, limit }: { readonly cursor: string | null; readonly limit: number },
@@ -149,7 +149,7 @@ function pageOf(
   return tokens.list({ subject, limit, ...(cursor === null ? {} : { cursor }) })
 }
 
-function sessionOf(family: Family, caller: Family): object {
+function toSession(family: Family, caller: Family): object {
   const userAgent = family.metadata['userAgent']
   return {
     id: family.id,
@@ -168,7 +168,7 @@ function iso(instant: number): string {
 }
 
 function lastSegmentOf(request: PlainRequest): string {
-  const segments = pathOf(request).split('/')
+  const segments = getPath(request).split('/')
   return segments.filter((segment) => segment !== '').at(-1) ?? ''
 }
 

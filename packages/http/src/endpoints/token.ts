@@ -7,7 +7,7 @@ import { clientAuthenticator, clientOptions } from '../clients/authenticate.js'
 import { clientPolicy } from '../clients/client-policy.js'
 import { proofChecker } from '../proof-of-possession/dpop/proof-checker.js'
 import { withOptionalProof } from '../proof-of-possession/dpop/with-proof.js'
-import { endpoint, rejectUnproven } from '../pipeline/define-endpoint.js'
+import { defineEndpoint, rejectUnproven } from '../pipeline/define-endpoint.js'
 import { type Form, readForm } from '../messages/form.js'
 import type { GrantHandler } from '../grants/grant.js'
 import { authorizationCodeGrant } from '../grants/authorization-code.js'
@@ -57,12 +57,12 @@ export function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptio
     return code !== null && codes !== undefined && codes.open(code) !== null
   }
 
-  return endpoint({
+  return defineEndpoint({
     tokens,
     options: resolved,
     methods: ['POST'],
     acceptsProof: true,
-    async answer(exchange) {
+    async respond(exchange) {
       const body = await readForm(exchange.request)
       if (!body.ok) return body.response
       const { form } = body

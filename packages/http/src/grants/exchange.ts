@@ -3,7 +3,7 @@ import type { MintedAccessToken } from '../access-tokens/access-token.js'
 import type { Minting } from '../access-tokens/issuer.js'
 import type { Exchange } from '../pipeline/define-endpoint.js'
 import { type PlainResponse, soleHeader } from '../messages/message.js'
-import type { Exhausted } from '../rate-limits/bucket.js'
+import type { Exhausted } from '../messages/rate-limit.js'
 import { error, invalidGrant, otherSession, tooManyRequests } from '../messages/responses.js'
 
 /** What an endpoint knows of a refresh; the rest is the same for all of them and added here. */

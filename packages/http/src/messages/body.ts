@@ -3,7 +3,7 @@ import { type PlainRequest, type PlainResponse, soleHeader } from './message.js'
 import { invalidRequest } from './responses.js'
 
 /** Longest body that is read, in bytes. */
-export const MOST_BODY_BYTES = 65_536
+export const MAX_BODY_BYTES = 65_536
 
 export type Text =
   | { readonly ok: true; readonly text: string }
@@ -37,7 +37,7 @@ export async function readText(request: PlainRequest): Promise<Text> {
   if (body.kind === 'stream') {
     let bytes: Uint8Array | null
     try {
-      bytes = await body.read(MOST_BODY_BYTES)
+      bytes = await body.read(MAX_BODY_BYTES)
     } catch (cause) {
       if (cause instanceof ConfigurationError) throw cause
       // Usually the client closed the connection, and nothing is wrong here.
@@ -46,7 +46,7 @@ export async function readText(request: PlainRequest): Promise<Text> {
     return textOf(bytes)
   }
   // The parser may have allowed more than we do.
-  if (Number(soleHeader(request, 'content-length')) > MOST_BODY_BYTES) return { ok: false, response: tooLarge() }
+  if (Number(soleHeader(request, 'content-length')) > MAX_BODY_BYTES) return { ok: false, response: tooLarge() }
   const { value } = body
   if (value === undefined && hasContent(request))
     throw new ConfigurationError(
@@ -65,7 +65,7 @@ function hasContent(request: PlainRequest): boolean {
 }
 
 export function tooLarge(): PlainResponse {
-  return invalidRequest(`The body is longer than ${String(MOST_BODY_BYTES)} bytes.`, 413)
+  return invalidRequest(`The body is longer than ${String(MAX_BODY_BYTES)} bytes.`, 413)
 }
 
 /** The same for bytes as for what stands in escapes: after a parser, nobody can tell them apart. */
@@ -76,7 +76,7 @@ export function badlyEncoded(): { readonly ok: false; readonly response: PlainRe
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 function textOf(bytes: Uint8Array | null): Text {
-  if (bytes === null || bytes.byteLength > MOST_BODY_BYTES) return { ok: false, response: tooLarge() }
+  if (bytes === null || bytes.byteLength > MAX_BODY_BYTES) return { ok: false, response: tooLarge() }
   try {
     return { ok: true, text: strictUtf8.decode(bytes) }
   } catch {

@@ -1,9 +1,9 @@
-import { badlyEncoded, entriesOf, MOST_BODY_BYTES, readText, rejectOtherMediaType, tooLarge } from './body.js'
+import { badlyEncoded, entriesOf, MAX_BODY_BYTES, readText, rejectOtherMediaType, tooLarge } from './body.js'
 import type { PlainRequest, PlainResponse } from './message.js'
 import { invalidRequest } from './responses.js'
 
-const MOST_PARAMETERS = 100
-const TOO_MANY = `There are more than ${String(MOST_PARAMETERS)} parameters.`
+const MAX_PARAMETERS = 100
+const TOO_MANY = `There are more than ${String(MAX_PARAMETERS)} parameters.`
 
 /** Parameters that may come once only (RFC 6749 section 3.2), also where this endpoint has no use for them. */
 const ONCE: ReadonlySet<string> = new Set([
@@ -50,8 +50,8 @@ export async function readForm(request: PlainRequest, ownParameters: readonly st
 /** Parses the text of a form. Pure, and total. */
 export function parseForm(text: string, single: ReadonlySet<string> = ONCE): ReadForm {
   const parts = text.split('&')
-  const count = parts.length > MOST_PARAMETERS ? parts.filter((part) => part !== '').length : parts.length
-  if (count > MOST_PARAMETERS) return refuse(TOO_MANY)
+  const count = parts.length > MAX_PARAMETERS ? parts.filter((part) => part !== '').length : parts.length
+  if (count > MAX_PARAMETERS) return refuse(TOO_MANY)
   const values = new Map<string, string[]>()
   for (const part of parts) {
     if (part === '') continue
@@ -93,8 +93,8 @@ function adoptForm(parsed: unknown, single: ReadonlySet<string>): ReadForm {
       length += item.length
     }
   }
-  if (count > MOST_PARAMETERS) return refuse(TOO_MANY)
-  return length > MOST_BODY_BYTES ? { ok: false, response: tooLarge() } : checked(values, single)
+  if (count > MAX_PARAMETERS) return refuse(TOO_MANY)
+  return length > MAX_BODY_BYTES ? { ok: false, response: tooLarge() } : checked(values, single)
 }
 
 /** What a parser with a taste for structure has made of `name[]=x` or `name[a]=x`: to us, other parameters than `name`. */

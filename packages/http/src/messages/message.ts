@@ -75,12 +75,12 @@ export function originForm(target: string): string {
 }
 
 /** The path without the query. */
-export function pathOf({ url }: Pick<PlainRequest, 'url'>): string {
+export function getPath({ url }: Pick<PlainRequest, 'url'>): string {
   const target = originForm(url)
   const end = target.search(/[?#]/)
   return end === -1 ? target : target.slice(0, end)
 }
 
-export function queryOf({ url }: PlainRequest): URLSearchParams {
+export function getQuery({ url }: PlainRequest): URLSearchParams {
   return new URLSearchParams(/\?([^#]*)/.exec(url)?.[1])
 }

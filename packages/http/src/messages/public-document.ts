@@ -26,7 +26,7 @@ const PREFLIGHT: PlainResponse = {
  * Serves a public document to everybody, pages of any origin included: it holds no secret, and no credential is read. `document` is
  * called at every request.
  */
-export function published(document: () => object): Endpoint {
+export function publicDocument(document: () => object): Endpoint {
   return async ({ method }) => {
     if (method === 'OPTIONS') return PREFLIGHT
     if (method !== 'GET' && method !== 'HEAD') {

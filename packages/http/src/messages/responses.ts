@@ -1,5 +1,5 @@
 import type { PlainResponse } from './message.js'
-import type { Exhausted, Standing } from '../rate-limits/bucket.js'
+import type { Exhausted, Standing } from './rate-limit.js'
 
 type Header = readonly [name: string, value: string]
 

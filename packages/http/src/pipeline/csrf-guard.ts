@@ -2,7 +2,7 @@ import { rejectForged } from './csrf.js'
 import type { PlainRequest, PlainResponse } from '../messages/message.js'
 import { type TransportOptions, transportOptions } from './options.js'
 import { invalidRequest } from '../messages/responses.js'
-import { transportReader } from './transport.js'
+import { createTransportReader } from './transport.js'
 
 /**
  * Creates a check for your own endpoints that a cookie authenticates. It returns the response that rejects a request over http from
@@ -17,7 +17,7 @@ import { transportReader } from './transport.js'
  * ```
  */
 export function csrfGuard(options: TransportOptions = {}): (request: PlainRequest) => PlainResponse | null {
-  const readTransport = transportReader(transportOptions.parse('csrfGuard', options))
+  const readTransport = createTransportReader(transportOptions.parse('csrfGuard', options))
   return (request) => {
     const transport = readTransport(request)
     if (!transport.acceptable) return invalidRequest(transport.advice())

@@ -13,14 +13,14 @@ interface Receiver {
  */
 export function rejectForged(request: PlainRequest, receiver: Receiver): PlainResponse | null {
   if (soleHeader(request, 'x-baton') !== '1') return denied('Send the header X-Baton: 1, once.')
-  const source = sourceOf(request, receiver)
+  const source = findSource(request, receiver)
   if (source === 'own') return null
   return denied(source === 'unknown' ? 'The request has neither Origin nor a known Sec-Fetch-Site.' : FOREIGN[source])
 }
 
 /** Rejects a request that a page of another origin has made. Weaker than `rejectForged`: clients other than browsers send no origin. */
 export function rejectForeign(request: PlainRequest, receiver: Receiver): PlainResponse | null {
-  const source = sourceOf(request, receiver)
+  const source = findSource(request, receiver)
   return source === 'own' || source === 'unknown' ? null : denied(FOREIGN[source])
 }
 
@@ -32,7 +32,7 @@ const FOREIGN = {
   noPage: 'By Sec-Fetch-Site, no page has made the request.',
 } as const
 
-function sourceOf(
+function findSource(
   request: PlainRequest,
   { transport, allowedOrigins }: Receiver,
 ): 'own' | 'unknown' | keyof typeof FOREIGN {

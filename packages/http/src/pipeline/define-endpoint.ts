@@ -1,4 +1,4 @@
-import { ConfigurationError, OperationalError, type RefreshTokens } from '@baton/core'
+import { OperationalError, type RefreshTokens } from '@baton/core'
 import type { OptionsOf } from '@baton/core/options'
 import type { Endpoint, PlainRequest, PlainResponse } from '../messages/message.js'
 import { type EndpointOptions, endpointOptions, type ResolvedEndpointOptions, transportOptions } from './options.js'
@@ -11,7 +11,7 @@ import {
   tooManyRequests,
   unavailable,
 } from '../messages/responses.js'
-import { type Transport, transportReader } from './transport.js'
+import { type Transport, createTransportReader } from './transport.js'
 import { report } from './report.js'
 
 /** A request that has passed what every endpoint checks. */
@@ -30,28 +30,32 @@ export interface EndpointDefinition {
   readonly options: ResolvedEndpointOptions
   readonly methods: readonly string[]
   /**
-   * True if `answer` serves requests that prove to be legitimate (`rejectUnproven`) even if their address has no points left.
+   * True if `respond` serves requests that prove to be legitimate (`rejectUnproven`) even if their address has no points left.
    * Default false: all requests of such an address are rejected here.
    */
   readonly acceptsProof?: boolean
-  readonly answer: (exchange: Exchange) => Promise<PlainResponse>
+  readonly respond: (exchange: Exchange) => Promise<PlainResponse>
 }
 
 /**
- * Creates an endpoint. Method, transport and the limit per address are checked before `answer` is called. Errors are reported and sent
+ * Creates an endpoint. Method, transport and the limit per address are checked before `respond` is called. Errors are reported and sent
  * as 500 or 503 in one place.
  */
-export function endpoint(definition: EndpointDefinition): Endpoint {
-  const { tokens, options, methods, acceptsProof = false, answer } = definition
+export function defineEndpoint(definition: EndpointDefinition): Endpoint {
+  const { tokens, options, methods, acceptsProof = false, respond } = definition
   const { rateLimit, onError, now } = options
-  const transportOf = transportReader(options)
+  const transportOf = createTransportReader(options)
   const limits = limitsOf(tokens, rateLimit)
 
-  async function respond(request: PlainRequest, transport: Transport, counted: CountedRequest): Promise<PlainResponse> {
+  async function respondWithinLimits(
+    request: PlainRequest,
+    transport: Transport,
+    counted: CountedRequest,
+  ): Promise<PlainResponse> {
     const exhausted = acceptsProof ? counted.rejected : counted.exhausted()
     if (exhausted !== null) return tooManyRequests(exhausted)
     try {
-      const response = await answer({ request, transport, limits, counted, now: now() })
+      const response = await respond({ request, transport, limits, counted, now: now() })
       const isRejected = response.status >= 400 && response.status < 500
       const unproven = isRejected ? counted.exhausted() : null
       return unproven === null ? response : tooManyRequests(unproven)
@@ -68,7 +72,7 @@ export function endpoint(definition: EndpointDefinition): Endpoint {
       const transport = transportOf(request)
       if (!transport.acceptable) return invalidRequest(transport.advice())
       const counted = await limits.countRequest(transport.address, acceptsProof ? 'atOnce' : 'inTurn')
-      const response = await respond(request, transport, counted).finally(() => counted.settle())
+      const response = await respondWithinLimits(request, transport, counted).finally(() => counted.settle())
       // A response of 429 names the limit that is used up.
       if (!limits.standardHeaders || response.status === 429) return response
       return { ...response, headers: [...response.headers, ...rateLimitFields(counted.standing())] }
@@ -92,7 +96,7 @@ export function requestCounter(
   options: RequestCounterOptions = {},
 ): (request: PlainRequest) => Promise<CountedRequest> {
   const { rateLimit, ...transport } = requestCounterOptions.parse('requestCounter', options)
-  const transportOf = transportReader(transport)
+  const transportOf = createTransportReader(transport)
   const limits = limitsOf(tokens, rateLimit)
   return async (request) => limits.countRequest(transportOf(request).address, 'inTurn')
 }
@@ -114,12 +118,4 @@ export async function rejectUnproven(
   if (!(await hasProof())) return tooManyRequests(exhausted)
   counted.admit()
   return null
-}
-
-/** Throws `ConfigurationError` for a misspelt option, which would otherwise count as left out. */
-export function demandKnown(options: object, known: readonly string[], path = ''): void {
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name))
-      throw new ConfigurationError(path + name, `is not an option here; known are ${known.join(', ')}`)
-  }
 }

@@ -1,5 +1,5 @@
 import { isLoopbackAddress, isLoopbackName, parseAddress } from './ip-address.js'
-import { pathOf, type PlainRequest, soleHeader } from '../messages/message.js'
+import { getPath, type PlainRequest, soleHeader } from '../messages/message.js'
 import type { TransportOptions } from './options.js'
 
 /** How a request reached this server. */
@@ -22,7 +22,10 @@ export interface Transport {
  * Creates a function that returns scheme, client address and URL of a request, for options that have been checked. Forwarding headers
  * count only as far as `trustProxy` proxies have appended to them; entries further left came from the client.
  */
-export function transportReader({ trustProxy = 0, publicUrl }: TransportOptions): (request: PlainRequest) => Transport {
+export function createTransportReader({
+  trustProxy = 0,
+  publicUrl,
+}: TransportOptions): (request: PlainRequest) => Transport {
   const base = publicUrl === undefined ? null : publicUrl.replace(/\/$/, '')
   return (request) => readTransport(request, trustProxy, base)
 }
@@ -60,9 +63,9 @@ export function ownOrigin(transport: Transport): string | null {
 }
 
 /** Returns the URL under which the client reached this server, without the query; null if it is unknown. */
-export function urlOf(request: PlainRequest, transport: Transport): string | null {
+export function getUrl(request: PlainRequest, transport: Transport): string | null {
   const base = transport.base()
-  return base === null ? null : base + pathOf(request)
+  return base === null ? null : base + getPath(request)
 }
 
 function hostOrigin(request: PlainRequest, scheme: Transport['scheme']): string | null {

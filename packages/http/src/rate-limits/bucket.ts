@@ -1,19 +1,6 @@
+import type { Exhausted, Standing } from '../messages/rate-limit.js'
 import { andThen, type Count, type Counted, type Counter, type MaybePromise } from './limiter.js'
 import { createTurns, type Settle } from './turns.js'
-
-/** A limit, and where a caller stands with it: what the RateLimit fields say (draft-ietf-httpapi-ratelimit-headers-11). */
-export interface Standing {
-  readonly name: string
-  /** Requests in one window, and the length of the window in seconds. */
-  readonly points: number
-  readonly seconds: number
-  readonly remaining: number
-  /** Seconds until the window ends. */
-  readonly resetSeconds: number
-}
-
-/** The limit that is used up; null lets the request pass. */
-export type Exhausted = Standing | null
 
 /** A point that a request has taken. Exactly one of `release` and `keep` has to be called, once. */
 export interface Reservation {
@@ -45,13 +32,13 @@ const FIRST_RETRY_MS = 25
 export function createBucket(counter: Counter, policy: BucketPolicy): Bucket {
   const turns = createTurns<Standing>()
   const exhaustedBy = ({ count }: Counted): Exhausted =>
-    count !== null && count.consumedPoints > policy.points ? standingOf(count, policy) : null
+    count !== null && count.consumedPoints > policy.points ? toStanding(count, policy) : null
 
   function reserved(counted: Counted, settle: Settle): Reservation {
     let { count } = counted
     return {
       exhausted: null,
-      standing: () => count && standingOf(count, policy),
+      standing: () => count && toStanding(count, policy),
       release() {
         count = count && { ...count, consumedPoints: count.consumedPoints - 1 }
         const given = counted.giveBack()
@@ -108,7 +95,7 @@ function rejected(exhausted: Standing): Reservation {
   return { exhausted, standing: () => exhausted, release: () => undefined, keep: () => undefined }
 }
 
-function standingOf({ consumedPoints, msBeforeNext }: Count, policy: BucketPolicy): Standing {
+function toStanding({ consumedPoints, msBeforeNext }: Count, policy: BucketPolicy): Standing {
   const remaining = Math.max(0, policy.points - consumedPoints)
   return { ...policy, remaining, resetSeconds: msBeforeNext / 1000 }
 }

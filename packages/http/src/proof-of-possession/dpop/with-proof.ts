@@ -2,7 +2,7 @@ import type { Confirmation } from '@baton/core'
 import type { Exchange } from '../../pipeline/define-endpoint.js'
 import type { PlainResponse } from '../../messages/message.js'
 import { error } from '../../messages/responses.js'
-import { urlOf } from '../../pipeline/transport.js'
+import { getUrl } from '../../pipeline/transport.js'
 import type { ProofChecker, Proven, UsedOnce } from './proof-checker.js'
 
 interface Proving {
@@ -29,7 +29,7 @@ export async function withOptionalProof(
 ): Promise<PlainResponse> {
   const { request, transport, now } = exchange
   // Most requests bring no proof, and the URL costs as much as parsing their body.
-  const url = request.headers['dpop'] === undefined ? null : urlOf(request, transport)
+  const url = request.headers['dpop'] === undefined ? null : getUrl(request, transport)
   const response = await answer(await proofs.prove({ request, url, now, memory }))
   const nonces = proofs.nonceHeaders(now)
   return nonces.length === 0 ? response : { ...response, headers: [...response.headers, ...nonces] }
