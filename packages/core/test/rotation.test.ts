@@ -1308,7 +1308,7 @@ describe('a store that fails', () => {
     const silent = here.instance({ store: { ...here.store, create: async () => null as never } })
     await expect(silent.issue({ subject: 'alice' })).rejects.toMatchObject({
       code: 'store_broken',
-      message: 'store.create answered null',
+      message: 'store.create returned null',
     })
     const fault = { type: 'fault', at: START, code: 'store_broken', operation: 'store.create' }
     expect(here.events).toEqual([fault, fault])
@@ -1343,7 +1343,7 @@ describe('a store that fails', () => {
     const tokens = here.instance({ store: { ...here.store, find: async () => answer as never } })
     await expect(tokens.find(id)).rejects.toMatchObject({
       code: 'store_broken',
-      message: `the store answered ${what}, expected the record of family ${id} or null`,
+      message: `the store returned ${what}, expected the record of family ${id} or null`,
     })
   })
 })

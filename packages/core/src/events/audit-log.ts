@@ -1,15 +1,15 @@
 import type { RefreshEvent } from './events.js'
 import { callObserver } from './observer.js'
 
-/** Where lines go: a file's or a process's stream, or whatever else takes text. */
+/** The destination of the lines, such as a file stream or `process.stdout`. */
 export interface LineSink {
   write(line: string): unknown
 }
 
 /**
- * Writes every event as one line of JSON, for `onEvent`: `time` in ISO 8601, `event`, and what the event says. No token, secret or
- * key is in any of them; subjects are. Nothing that a request carried can end a line or begin another. A sink that fails causes a
- * process warning and nothing else.
+ * Returns a function for `onEvent` that writes every event as one line of JSON: `time` in ISO 8601, `event`, and the members of the event.
+ * Lines contain subjects, but no token, secret or key. Text from a request cannot end a line or start another one. If the sink fails, a
+ * process warning is emitted and nothing else happens.
  */
 export function auditLog(sink: LineSink): (event: RefreshEvent) => void {
   return ({ type, at, ...rest }) => {

@@ -10,7 +10,7 @@ export function callObserver(callback: () => unknown, onFailure: (failure: unkno
     try {
       onFailure(failure)
     } catch {
-      // Nothing is left that could be told.
+      // There is no other callback to report it to.
     }
   }
   try {

@@ -8,7 +8,7 @@ export type OperationalErrorCode =
   | 'contended'
   /** A record was derived with a secret that this process does not have: `secrets` differ between instances. */
   | 'record_key_missing'
-  /** A function of the app (`beforeRotate`, `prepare`, `admit`) threw; `cause` is its error. */
+  /** A function of the app (`beforeRotate`, `beforeCommit`, `checkRateLimit`) threw; `cause` is its error. */
   | 'hook_failed'
   /** The store returned a value that its contract forbids. */
   | 'store_broken'

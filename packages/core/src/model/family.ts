@@ -2,36 +2,36 @@ import type { Confirmation } from './confirmation.js'
 
 declare const brand: unique symbol
 
-/** Names a family everywhere outside the token: a hash of the handle that the token carries, so safe to log, show or put in `sid`. */
+/** The public id of a family: a hash of the handle in its tokens, so it is safe to log, to show and to use as `sid`. */
 export type FamilyId = string & { readonly [brand]: 'FamilyId' }
 
-/** Claims that this is how ids of families look; whether there is such a family only the store knows. */
+/** Returns true if the value has the format of a family id. The family may not exist. */
 export function isFamilyId(value: unknown): value is FamilyId {
   return typeof value === 'string' && /^[A-Za-z0-9_-]{22}$/.test(value)
 }
 
-/** Commits to a family's current token without revealing it. A store compares verifiers and never sees a token. */
+/** A hash of a family's current token. A store compares verifiers and never receives a token. */
 export type Verifier = string & { readonly [brand]: 'Verifier' }
 
 export const REVOCATION_REASONS = [
-  /** Its holder signed out. */
+  /** The user signed out. */
   'logout',
-  /** Its client asked for it (RFC 7009). */
+  /** The client revoked it (RFC 7009). */
   'client_request',
-  /** Its subject ended it from another session, or all of the subject's families were ended. */
+  /** The user revoked it from another session, or all families of the subject were revoked. */
   'subject_request',
-  /** A new sign-in in the same browser took its place. */
+  /** A new sign-in in the same browser replaced it. */
   'replaced',
-  /** A token that had been rotated away came back: two parties hold this family. */
+  /** An old token was presented again: two parties hold a token of this family. */
   'reuse',
-  /** The store fell back by more than one rotation, so nobody can tell any longer who the holder is. */
+  /** The store lost more than one rotation, so the legitimate holder is unknown. */
   'rollback',
 ] as const
 
-/** Why a family was ended before its time. */
+/** Why a family was revoked. */
 export type RevocationReason = (typeof REVOCATION_REASONS)[number]
 
-/** The end of a family. `id` tells the call that made it from a call that found it already made. */
+/** The revocation of a family. `id` lets a call recognise its own revocation. */
 export interface Revocation {
   readonly id: string
   /** Epoch milliseconds. */

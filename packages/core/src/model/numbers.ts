@@ -6,12 +6,12 @@ const MAX_NUMBER = 8.64e15
 /** Tokens carry whole seconds in 32 bits, which end in the year 2106. */
 const CLOCK_END = 2 ** 32 * 1000
 
-/** Two instances whose clocks differ by less agree on what may be forgotten: it is kept for that much longer. */
+/** The maximum clock difference between two instances. Records are kept for this much longer than needed. */
 export const MAX_SKEW_MS = 60_000
 
 /**
  * Returns the same object, or a copy in which every number is an integer that every engine stores exactly: fractions are dropped,
- * and what is too large or infinite becomes the largest such integer. Throws `ConfigurationError` for NaN, which is no number at all.
+ * and what is too large or infinite becomes the largest such integer. Throws `ConfigurationError` for NaN.
  */
 export function withIntegers<Value extends object>(value: Value): Value {
   let changed: Record<string, number> | null = null
@@ -34,7 +34,7 @@ function isStorable(value: number): boolean {
   return Number.isInteger(value) && value >= -MAX_NUMBER && value <= MAX_NUMBER
 }
 
-/** Returns the clock in whole milliseconds. The clock throws `ConfigurationError` for what is no epoch time, such as seconds of a monotonic clock. */
+/** Returns the clock in whole milliseconds. The returned clock throws `ConfigurationError` for values that are not epoch milliseconds, such as those of a monotonic clock. */
 export function wholeClock(now: () => number): () => number {
   return () => {
     const instant: unknown = now()

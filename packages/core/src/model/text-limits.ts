@@ -1,6 +1,6 @@
 /**
- * How long the texts in records and queries are at most, in bytes of UTF-8. Core accepts no longer ones from callers, so that a store
- * may rely on the limits. All texts are well-formed Unicode without NUL.
+ * The maximum lengths of texts in records and queries, in bytes of UTF-8. Core rejects longer ones, so that a store can rely on the
+ * limits. All texts are well-formed Unicode without NUL.
  */
 export const TEXT_LIMITS = {
   /** `subject`, `clientId`, the thumbprint of `confirmation`, and each resource of `audience`. Never empty. */
@@ -11,8 +11,8 @@ export const TEXT_LIMITS = {
   audienceEntries: 64,
   /** `metadata` as JSON, as `JSON.stringify` writes it. */
   metadataBytes: 4096,
-  /** What core makes itself: ids of families and revocations, verifiers, nonces, key ids, keys and owners of claims. ASCII, never empty. */
+  /** Texts that core generates: ids of families and revocations, verifiers, nonces, key ids, one-time keys and their owners. ASCII, never empty. */
   madeByCoreBytes: 64,
-  /** `cursor`, which the store makes: a longer one is never given back to it. */
+  /** `cursor`, which the store generates. */
   cursorBytes: 1024,
 } as const

@@ -25,17 +25,17 @@ export function assertStore(option: string, value: unknown): asserts value is To
 }
 
 export interface GuardOptions {
-  /** Null waits for as long as the driver does. */
+  /** Null for no limit. */
   readonly timeoutMs: number | null
   readonly onFault: (code: OperationalErrorCode, operation: string) => void
 }
 
 /**
- * The same store, with integers, bounded waiting and one kind of error. Every number that reaches the store is an integer that
- * every engine stores exactly, wherever it came from: one that a column rejects would fail the other commands of its batch as well.
- * Every call resolves, or rejects with `StoreError` and the driver's error as its cause. A call that timed out may still have written; core's retries are made for that. An answer about
- * another family, or `undefined` where null is meant, is `store_broken`. A cursor that the store does not know is the caller's
- * misuse and no fault: it may have come with a request, and nobody outside may set off an alarm.
+ * Wraps a store with integers, a time-out and one type of error. Every number that reaches the store is an integer that every engine
+ * stores exactly: a number that a column rejects would fail the other commands of its batch as well. Every call resolves, or rejects with
+ * `StoreError` and the driver's error as its cause. A call that timed out may still have written; a retry is safe. A result for another
+ * family, or `undefined` instead of null, is `store_broken`. A cursor that the store rejects is a `ConfigurationError` and emits no fault
+ * event: it may have come from a client, and a client must not cause an alert.
  */
 export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptions): TokenStore {
   async function call<Given, Answer>(
@@ -62,7 +62,7 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
         () => store.create(wholeRecord(record), toInteger('now', now)),
         (stored) => {
           const ours = answerAbout(record.id, stored)
-          if (ours === null) throw new StoreError('store_broken', 'store.create answered null')
+          if (ours === null) throw new StoreError('store_broken', 'store.create returned null')
           return ours
         },
       ),
@@ -133,13 +133,13 @@ function wholeCommand(command: RotateCommand): RotateCommand {
   return withIntegers(whole === next ? command : { ...command, next: whole })
 }
 
-/** A cursor that core would not accept from the caller would end the list early. */
+/** Core would reject an invalid cursor when the caller returns it, and the listing would end early. */
 function pageWithCursor<Given extends Pick<Page<unknown>, 'cursor'>>(page: Given): Given {
   const { cursor } = page
   if (cursor === null || isText(cursor, TEXT_LIMITS.cursorBytes)) return page
   throw new StoreError(
     'store_broken',
-    `store.list answered with a cursor that is neither null nor well-formed text of 1 to ${String(TEXT_LIMITS.cursorBytes)} bytes`,
+    `store.list returned a cursor that is neither null nor well-formed text of 1 to ${String(TEXT_LIMITS.cursorBytes)} bytes`,
   )
 }
 
@@ -147,11 +147,11 @@ function asItIs<Answer>(answer: Answer): Answer {
   return answer
 }
 
-/** Types bind only stores that are written in TypeScript. */
+/** The store may be written in JavaScript, so its types are not guaranteed. */
 function answerAbout(id: FamilyId, record: FamilyRecord | null | undefined): FamilyRecord | null {
   if (record === null || record?.id === id) return record
   const got = record === undefined ? 'undefined' : 'another family'
-  throw new StoreError('store_broken', `the store answered ${got}, expected the record of family ${id} or null`)
+  throw new StoreError('store_broken', `the store returned ${got}, expected the record of family ${id} or null`)
 }
 
 function within<Answer>(timeoutMs: number | null, method: string, answer: Promise<Answer>): Promise<Answer> {
@@ -164,13 +164,13 @@ function within<Answer>(timeoutMs: number | null, method: string, answer: Promis
       clearTimeout(timer)
       settle(value as never)
     }
-    // Types bind only stores that are written in TypeScript, and others may answer without a promise.
+    // A store that is written in JavaScript may return a plain value.
     Promise.resolve(answer).then(settled(resolve), settled(reject))
-    // One that has its answer already needs no timer: it is heard of before this is.
+    // A store that responds synchronously needs no timer: its promise settles before this callback.
     queueMicrotask(() => {
       if (isSettled) return
       timer = setTimeout(() => {
-        reject(new StoreError('store_timeout', `store.${method} did not answer within ${String(timeoutMs)} ms`))
+        reject(new StoreError('store_timeout', `store.${method} did not respond within ${String(timeoutMs)} ms`))
       }, timeoutMs)
     })
   })

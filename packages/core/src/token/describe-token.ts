@@ -2,26 +2,26 @@ import type { FamilyId } from '../model/family.js'
 import { createKeyRing } from './keys.js'
 import { readTokenHeader, parseToken } from './format.js'
 
-/** What a refresh token says about itself to whoever has it. Nothing in here is secret. */
+/** The parts of a refresh token that are not secret. */
 export interface TokenDescription {
   readonly familyId: FamilyId
   readonly generation: number
-  /** When its family began, in epoch milliseconds of a whole second. */
+  /** When the family was created, in epoch milliseconds, rounded down to a second. */
   readonly createdAt: number
-  /** It works only with the proof of a key. */
+  /** True if every request with the token must prove possession of a key. */
   readonly bound: boolean
-  /** Names the secret under which it was made. */
+  /** The id of the secret that signed the token. */
   readonly keyId: string
   /**
-   * Whether one of the secrets made it: false for a forgery, or for a token under a secret that is not among them; null where no
-   * secrets were given. Whether it still works only the store knows.
+   * True if one of the secrets signed the token; false for a forged token and for another secret; null without secrets. An authentic token
+   * may be revoked or expired.
    */
   readonly authentic: boolean | null
 }
 
 /**
- * Reads a token offline, for a person who has one and wonders what it is. Null for what does not look like a token of ours. Throws
- * `ConfigurationError` for secrets that cannot be.
+ * Decodes a token without the store, for debugging. Returns null for text that is not a token of Baton. Throws `ConfigurationError` for
+ * invalid secrets.
  */
 export function describeToken(
   refreshToken: string,
