@@ -99,7 +99,7 @@ export async function openTab(
   return tab
 }
 
-/** A worker of this page, with a session of its own. */
+/** A worker of this page, with its own session. */
 export async function openWorker(
   { page }: Tab,
   kind: 'dedicated' | 'shared' | 'service',

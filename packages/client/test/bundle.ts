@@ -6,7 +6,7 @@ import { build } from 'vite'
 
 const sources = fileURLToPath(new URL('../src/', import.meta.url))
 
-/** Bundles a file of this folder from the sources, for another process or a browser, and writes it to a folder of its own. */
+/** Bundles a file of this folder from the sources, for another process or a browser, into a new folder. */
 export async function bundle(name: string, target: 'node' | 'browser') {
   const folder = mkdtempSync(join(tmpdir(), 'baton-client-'))
   const entry = fileURLToPath(new URL(name, import.meta.url))

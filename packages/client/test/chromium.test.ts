@@ -59,7 +59,7 @@ async function signedIn(opening: Opening = {}): Promise<Tab> {
   return tab
 }
 
-/** Stops a page in the middle of things, as a system does with what nobody looks at; the answer lets it go on. */
+/** Freezes a page, as a system does with hidden pages. Returns a function that resumes it. */
 async function freeze({ page }: Tab): Promise<() => Promise<void>> {
   const devtools = await context.newCDPSession(page)
   await devtools.send('Debugger.enable')
@@ -234,7 +234,7 @@ describe('clocks', () => {
   test.each([
     ['an hour forward', HOUR],
     ['an hour back', -HOUR],
-  ])('the clock is set %s: the session goes on, with one refresh at most', async (_name, ms) => {
+  ])('the session continues with one refresh at most if the clock is set %s', async (_name, ms) => {
     const tab = await signedIn()
     await tab.ask('pass', ms, 'wall')
     expect((await tab.ask('get', ME)).status).toBe(200)
@@ -276,7 +276,7 @@ describe('requests', () => {
     ['form', /^multipart\/form-data; boundary=/, /name="n"\s+1\s/],
     ['blob', 'text/x-test', 'n=1'],
     ['request', 'application/json', '{"n":1}'],
-  ] as const)('a POST of %s whose token is refused is sent again, whole', async (kind, type, body) => {
+  ] as const)('a POST of %s is repeated with its body after its token was rejected', async (kind, type, body) => {
     const tab = await signedIn()
     await tab.ask('get', ME)
     server.accessTokensEnd()

@@ -86,7 +86,7 @@ describe('discovery', () => {
     ['another host', () => 'https://login.example'],
     ['a slash more', () => `${origin}/`],
     ['none', () => undefined],
-  ])('CL-12 metadata of another issuer is refused: %s', async (_name, named) => {
+  ])('CL-12 rejects metadata of another issuer: %s', async (_name, named) => {
     answers[OAUTH] = { body: { ...metadata(origin), issuer: named() } }
     answers[OPENID] = { body: metadata(origin) }
     await expect(discover(origin)).rejects.toMatchObject({ code: 'bad_answer' })

@@ -45,7 +45,7 @@ function keysAt(path: string): string[] {
   return server.asked(path).map(({ headers }) => String(headers['dpop']).split('.')[0] ?? '')
 }
 
-/** As when somebody clears a part of what the browser keeps. */
+/** Deletes a part of the data of the browser, as a user can. */
 const loseKey = ({ page }: Tab) =>
   page.evaluate(`new Promise((resolve, reject) => {
     const deletion = indexedDB.deleteDatabase('baton-keys')

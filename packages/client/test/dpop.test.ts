@@ -224,10 +224,10 @@ describe('a session with proofs of a key', () => {
     clock.jump(LIFE)
     expect(await statusOf(later.session.fetch(server.origin + ME))).toBe(200)
 
-    const thief = await open()
-    await thief.session.login(answer)
+    const attacker = await open()
+    await attacker.session.login(answer)
     clock.jump(LIFE)
-    await expect(thief.session.getAccessToken()).rejects.toMatchObject({ code: 'signed_out', reason: 'rejected' })
+    await expect(attacker.session.getAccessToken()).rejects.toMatchObject({ code: 'signed_out', reason: 'rejected' })
     expect(server.happened('reuse')).toEqual([])
   })
 })

@@ -38,7 +38,7 @@ describe('a relative endpoint is resolved as fetch resolves it', () => {
       'https://app.example/auth',
     ],
     [
-      'on a machine of its own name',
+      'on a host below localhost',
       { location: page },
       'http://api.app.localhost:3000/',
       'http://api.app.localhost:3000/',

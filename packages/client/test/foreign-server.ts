@@ -46,7 +46,7 @@ export async function startForeignServer() {
     },
     cookies: { keys: ['a key of the tests'] },
     findAccount: async (_context, accountId) => ({ accountId, claims: async () => ({ sub: accountId }) }),
-    // Whoever has signed in has agreed.
+    // A user who has signed in has given consent.
     async loadExistingGrant({ oidc: { client, session } }) {
       const grant = new oidc.Grant({ accountId: session?.accountId ?? '', clientId: client?.clientId ?? '' })
       grant.addOIDCScope('openid')
@@ -72,7 +72,7 @@ export async function startForeignServer() {
     const left = drops.get(path) ?? 0
     if (left > 0) {
       drops.set(path, left - 1)
-      // It is done, and nobody hears of it.
+      // The request was processed, and its response is lost.
       response.end = () => response.destroy()
     }
     void answer(request, response)
@@ -86,12 +86,12 @@ export async function startForeignServer() {
         .map(({ headers, response }) => ({ headers, status: response.statusCode })),
     /** The next answer for this path is lost, after what it is about has been done. */
     drop: (path: string) => drops.set(path, (drops.get(path) ?? 0) + 1),
-    /** As if its time were over. */
+    /** Makes the access token expire. */
     async endAccessToken(value: string): Promise<void> {
       await (await oidc.AccessToken.find(value))?.destroy()
     },
     knows: async (refreshToken: string) => (await oidc.RefreshToken.find(refreshToken)) !== undefined,
-    /** Goes where a browser would go, for somebody who signs in. Resolves with where it ends: the callback. */
+    /** Follows the redirects of a browser in which a user signs in. Resolves with the URL of the callback. */
     async browse(url: string): Promise<string> {
       const cookies = new Map<string, string>()
       for (let at = url; ;) {

@@ -252,7 +252,7 @@ const changed = Object.entries(cases).flatMap(([name, one]) =>
   Object.entries(one.accepts).flatMap(([option, accepted]) =>
     Object.keys(VALUES)
       .filter((type): type is Type => type in VALUES && !accepted.some((each) => each === type))
-      // An empty string has no type of its own, and text is a URL until it is parsed.
+      // Each value has a type that the option does not accept.
       .map((type) => ({ name, one, option, type })),
   ),
 )

@@ -23,7 +23,7 @@ export interface Opening {
   /** With proofs of a key that the browser keeps. */
   readonly dpop?: boolean
   readonly shareAccessToken?: boolean
-  /** False: the server has nothing to tell a retry from a thief by. */
+  /** False: the server cannot distinguish a retry from reuse. */
   readonly idempotencyKey?: boolean
   /** How far the wall clock is ahead of the machine's, in milliseconds. */
   readonly offset?: number
@@ -97,7 +97,7 @@ const actions = {
   async dispose() {
     session.dispose()
   },
-  /** Time goes by: on both clocks, or only on the wall, as in sleep or when somebody sets it. */
+  /** Advances both clocks, or only the wall clock, as during sleep or when the clock is set. */
   async pass(ms: number, which: 'both' | 'wall') {
     clock.wall += ms
     if (which === 'both') clock.monotonic += ms

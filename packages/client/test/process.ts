@@ -2,7 +2,7 @@ import { createSession, SessionError } from '@baton/client'
 import { sessionFile } from '@baton/client/file'
 import { oauthEndpoints } from '@baton/client/oauth'
 
-/** A process that shares a session with others, does what it is told, and says what came of it. */
+/** A process that shares a session with others, runs the commands that it receives, and reports the results. */
 const [origin = '', file = '', staleSeconds = ''] = process.argv.slice(2)
 const storage = sessionFile(file, { staleSeconds: Number(staleSeconds) })
 const session = createSession({

@@ -92,10 +92,10 @@ export async function startServer(options: ServerOptions = {}) {
   const authenticate = async ({ username }: Readonly<Record<string, unknown>>) =>
     typeof username === 'string' && username !== '' ? { subject: username, scope: 'read' } : null
   const seenTokens = new Set<string>()
-  const refusedTokens = new Set<string>()
+  const rejectedTokens = new Set<string>()
   const verify = async (token: string, at: number) => {
     const claims = await accessTokens.verify(token, at)
-    return claims === null || refusedTokens.has(token) ? null : claims
+    return claims === null || rejectedTokens.has(token) ? null : claims
   }
   const codes = authorizationCodes(tokens, { issuer: 'https://login.example', secrets: [`${SECRET}, for codes`] })
   const guard = accessTokenGuard({ accessTokens: verify, checkSession: tokens, dpop, now })
@@ -181,8 +181,8 @@ export async function startServer(options: ServerOptions = {}) {
     codes,
     events,
     requests,
-    /** From now on the API refuses every access token that it has seen. */
-    accessTokensEnd: () => seenTokens.forEach((token) => refusedTokens.add(token)),
+    /** From now on the API rejects every access token that it has received. */
+    accessTokensEnd: () => seenTokens.forEach((token) => rejectedTokens.add(token)),
     /** What shall happen to the next requests for this path, one after the other. */
     fault: (path: string, ...next: Fault[]) => faults.set(path, [...(faults.get(path) ?? []), ...next]),
     /** Nothing more shall happen to requests for this path. */

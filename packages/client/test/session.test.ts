@@ -117,10 +117,10 @@ describe('a session', () => {
     const owner = await strict.signedIn({ storage })
     const copy = memoryStorage()
     await copy.swap(null, (await storage.read()) ?? '')
-    const thief = strict.open({ storage: copy })
+    const attacker = strict.open({ storage: copy })
     await strict.clock.advance(LIFE)
     await owner.getAccessToken()
-    await expect(thief.getAccessToken()).rejects.toMatchObject({ code: 'signed_out', reason: 'rejected' })
+    await expect(attacker.getAccessToken()).rejects.toMatchObject({ code: 'signed_out', reason: 'rejected' })
     expect(strict.server.happened('reuse')).toHaveLength(1)
     await strict.server.stop()
   })
@@ -180,7 +180,7 @@ describe('a session', () => {
     ['JSON without a token', 200, '{}'],
     ['a redirect', 302, ''],
     ['404 HTML', 404, '<html>'],
-  ])('CL-06 %s is "later": nobody is signed out', async (_name, status, body) => {
+  ])('CL-06 stays signed in after %s', async (_name, status, body) => {
     const session = await signedIn()
     const heard = listen(session)
     await clock.advance(LIFE)
@@ -271,7 +271,7 @@ describe('a session', () => {
     test.each([
       ['signedIn', 200, '{"access_token":"at","token_type":"Bearer","expires_in":900,"sid":"alices"}'],
       ['signedOut', 401, '{"error":"invalid_grant"}'],
-    ])('finds out by itself that it is %s once that is over', async (status, code, body) => {
+    ])('finds out that it is %s once the outage ends', async (status, code, body) => {
       const session = await opened()
       server.fault('/auth/refresh', fault, fault, fault, { kind: 'answer', status: code, body })
       await clock.advance(30_000)

@@ -445,7 +445,7 @@ describe('invalid options', () => {
 
   test.each<[string, Partial<SessionOptions>, string]>([
     ['milliseconds for seconds', { lockTimeoutSeconds: 15_000 }, 'lockTimeoutSeconds'],
-    ['no patience', { requestTimeoutSeconds: 0 }, 'requestTimeoutSeconds'],
+    ['a time-out of 0 seconds', { requestTimeoutSeconds: 0 }, 'requestTimeoutSeconds'],
     ['no number', { lockTimeoutSeconds: NaN }, 'lockTimeoutSeconds'],
   ])('%s', (_name, options, option) => {
     const open = () => createSession({ endpoints: oauthEndpoints(good), ...options })
