@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
-import { createRefreshTokens, ConfigurationError } from '../src/index.js'
+import { ConfigurationError, createRefreshTokens, createSecondHolderDetector } from '../src/index.js'
 import { createKeyRing } from '../src/token/keys.js'
-import { NEW_SECRET, OLD_SECRET, seededRandom, testStore, world } from './world.js'
+import { NEW_SECRET, OLD_SECRET, seededRandom, START, testStore, world } from './world.js'
 
 /** The types are for those who have them; everybody else gets these messages. */
 const construct = (options: object) => createRefreshTokens({ store: testStore(), secrets: [OLD_SECRET], ...options })
@@ -463,6 +463,33 @@ describe('the other operations', () => {
     const tokens = here.tokens as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>
     expect((await misuseIn(() => tokens[method]!(...given))).option).toBe(option)
     expect(here.store.calls).toEqual([])
+  })
+})
+
+describe('unknown options', () => {
+  it.each([
+    ['issue', { subject: 'alice' }],
+    ['reserve', { subject: 'alice', expiresInSeconds: 60 }],
+    ['redeem', { reservation: RESERVATION, matches: true }],
+    ['rotate', { refreshToken: 'x' }],
+    ['revoke', { refreshToken: 'x' }],
+    ['list', { subject: 'alice' }],
+    ['consumeOnce', { purpose: 'test', key: 'key', expiresAt: START + 1 }],
+  ] as const)('rejects a misspelt option of %s before any store call', async (method, valid) => {
+    const here = world()
+    const tokens = here.tokens as unknown as Record<string, (given: object) => unknown>
+    const error = await misuseIn(async () => tokens[method]!({ ...valid, metadatas: {} }))
+    expect(error.option).toBe('metadatas')
+    expect(error.message).toMatch(new RegExp(`^option "metadatas" is not an option of ${method}`))
+    expect(here.store.calls).toEqual([])
+  })
+
+  it('rejects a misspelt option of revokeSubject, inspect and createSecondHolderDetector', async () => {
+    const { tokens } = world()
+    const misspelt = { excepted: 'x' } as never
+    expect((await misuseIn(() => tokens.revokeSubject('alice', misspelt))).message).toMatch(/did you mean "except"\?/)
+    expect((await misuseIn(() => tokens.inspect('x', misspelt))).option).toBe('excepted')
+    expect(misuseOf(() => createSecondHolderDetector(misspelt)).option).toBe('excepted')
   })
 })
 

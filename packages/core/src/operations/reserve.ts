@@ -1,12 +1,11 @@
-import type { Resolved } from '../options.js'
-import { type OptionsOf, required, seconds } from '../options.js'
+import { type OptionsOf, required, type Resolved, seconds } from '../options.js'
 import { reservableGrantOptions } from '../model/grant.js'
 import { createRandomSeed } from '../token/derive.js'
 import type { Context } from './context.js'
 
 const MAX_RESERVATION_SECONDS = 600
 
-export const reserveOptions = reservableGrantOptions.extend({
+const reserveOptions = reservableGrantOptions.extend({
   /** How long the reservation can be redeemed: 1 to 600. */
   expiresInSeconds: required(seconds({ min: 1, max: MAX_RESERVATION_SECONDS })),
 })
