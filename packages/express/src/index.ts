@@ -53,11 +53,11 @@ export const {
   sessionsHandler,
 } = defineAdapter<ExpressHandler>({ mount: handler, serve })
 
-/** Mounts an endpoint. It answers whatever reaches it, and never calls `next` without an error. */
+/** Creates a handler for an endpoint. It sends a response to every request, and calls `next` only with an error. */
 export function handler(endpoint: Endpoint): ExpressHandler {
   return (request, response, next) => {
     handleNodeRequest(endpoint, request, sentTo(request))
-      .then((answer) => writeNodeResponse(response, answer))
+      .then((plain) => writeNodeResponse(response, plain))
       .catch(next)
   }
 }

@@ -88,7 +88,7 @@ export function requireAccessToken<Claims extends BearerClaims = AccessTokenClai
     if (isAccepted(request)) return
     const outcome = await guard(readNodeRequest(request.raw, sentTo(request)))
     if (!outcome.ok) {
-      answer(reply, outcome.response)
+      sendResponse(reply, outcome.response)
       return
     }
     for (const [name, value] of outcome.headers) reply.header(name, value)
@@ -172,7 +172,7 @@ function mount(endpoint: Endpoint, extent: 'path' | 'subtree'): FastifyPluginCal
     leaveBodiesAlone(scope)
     for (const path of paths)
       scope.all(path, async (request, reply) =>
-        answer(reply, await handleNodeRequest(endpoint, request.raw, sentTo(request))),
+        sendResponse(reply, await handleNodeRequest(endpoint, request.raw, sentTo(request))),
       )
     done()
   }
@@ -207,7 +207,7 @@ function leaveBodiesAlone(scope: FastifyInstance): void {
   })
 }
 
-function answer(reply: FastifyReply, { status, headers, body }: PlainResponse): FastifyReply {
+function sendResponse(reply: FastifyReply, { status, headers, body }: PlainResponse): FastifyReply {
   for (const [name, value] of mergeHeaders(headers, (name) => reply.getHeader(name)))
     // By itself `header` would add to a Set-Cookie that is there, and we have all of it.
     reply.removeHeader(name).header(name, value)

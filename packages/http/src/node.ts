@@ -27,7 +27,7 @@ export interface NodeRequestOptions {
 export function toNodeHandler(endpoint: Endpoint): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
     handleNodeRequest(endpoint, request)
-      .then((answer) => writeNodeResponse(response, answer))
+      .then((plain) => writeNodeResponse(response, plain))
       // Ours never reject; one of the app's that does must not leave its caller waiting.
       .catch(() => response.destroy())
   }
@@ -44,7 +44,7 @@ export async function handleNodeRequest(
 ): Promise<PlainResponse> {
   const plain = readNodeRequest(request, options)
   const isTouched = plain.body.kind === 'stream' && request.readableFlowing !== null
-  // Before anything is awaited: whoever listens already is about to be given all of it.
+  // Before anything is awaited: a stream that flows already emits its data in this turn.
   const whole = isTouched ? { ...plain, body: begun(request) } : plain
   await nextBatch()
   return endpoint(whole)
@@ -75,7 +75,7 @@ export function readNodeRequest(request: IncomingMessage, options: NodeRequestOp
   }
 }
 
-/** Sends a plain response, beside headers that others have set. Does nothing where an answer has begun or nobody listens any more. */
+/** Sends a plain response and keeps headers that middleware has set. Does nothing if a response has been started or the connection is closed. */
 export function writeNodeResponse(response: ServerResponse, { status, headers, body }: PlainResponse): void {
   if (response.headersSent || response.destroyed) return
   response.statusCode = status
@@ -142,7 +142,7 @@ function occurrencesIn(rawHeaders: readonly string[]): ReadonlyMap<string, reado
 }
 
 function bodyOf(request: IncomingMessage, { parsed, announced }: { parsed: unknown; announced: number }): PlainBody {
-  // A parser may also leave `{}` behind for a type that it does not know; then the stream is still ours to read.
+  // A parser may also leave `{}` behind for a type that it does not know; then the stream is still unread.
   if (!isUnread(request)) return { kind: 'parsed', value: parsed }
   return { kind: 'stream', read: (limit) => readWhole(request, { limit, announced }) }
 }
@@ -155,7 +155,7 @@ function isUnread(request: IncomingMessage): boolean {
 /** A body that is collected from now on. */
 function begun(request: IncomingMessage): PlainBody {
   const reading = readBounded(request, MAX_BODY_BYTES)
-  // It may never be asked for, and then nobody else would catch it.
+  // The body may never be read, and then the rejection would be unhandled.
   reading.catch(() => undefined)
   const read = async (limit: number) => within(limit, await reading)
   return { kind: 'stream', read }
@@ -220,7 +220,7 @@ function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Arra
         return
       }
       settle(() => {
-        // The rest is taken off the wire and dropped, or the connection could carry neither our answer nor another request.
+        // The rest is read and dropped, because the connection could otherwise carry neither the response nor another request.
         request.resume()
         resolve(null)
       })

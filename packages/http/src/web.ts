@@ -9,8 +9,8 @@ import {
 
 export interface WebOptions {
   /**
-   * The address of the socket's other end, where the runtime tells it: `(request) => server.requestIP(request)?.address ?? null`.
-   * Never a forwarding header, which anybody can write; for those there is `trustProxy`. Default: unknown.
+   * The address of the client's socket, if the runtime provides it: `(request) => server.requestIP(request)?.address ?? null`.
+   * Never a forwarding header, which clients can set; use `trustProxy` for those. Default: unknown.
    */
   readonly remoteAddress?: (request: Request) => string | null
 }
@@ -57,7 +57,7 @@ function fromWebRequest(request: Request, { remoteAddress = () => null }: WebOpt
 }
 
 function bodyOf(request: Request): PlainBody {
-  // Whoever read it has what was in it; we were not told.
+  // The body has been read by other code, which does not pass it on.
   if (request.bodyUsed) return { kind: 'parsed', value: undefined }
   return { kind: 'stream', read: (limit) => readBounded(request, limit) }
 }

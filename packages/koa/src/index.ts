@@ -33,10 +33,10 @@ export const {
   sessionsHandler,
 } = defineAdapter<Middleware>({ mount: handler, serve })
 
-/** Mounts an endpoint. It answers whatever reaches it, and never calls `next`. */
+/** Creates a middleware for an endpoint. It sends a response to every request, and never calls `next`. */
 export function handler(endpoint: Endpoint): Middleware {
   return async (ctx) => {
-    answer(ctx, await handleNodeRequest(endpoint, ctx.req, sentTo(ctx)))
+    sendResponse(ctx, await handleNodeRequest(endpoint, ctx.req, sentTo(ctx)))
   }
 }
 
@@ -64,7 +64,7 @@ export function requireAccessToken<Claims extends BearerClaims = AccessTokenClai
   return async (ctx, next) => {
     const verdict = await guard(readNodeRequest(ctx.req, sentTo(ctx)))
     if (!verdict.ok) {
-      answer(ctx, verdict.response)
+      sendResponse(ctx, verdict.response)
       return
     }
     for (const [name, value] of verdict.headers) ctx.set(name, value)
@@ -95,7 +95,7 @@ function sentTo({ originalUrl, request }: Context): NodeRequestOptions {
   return { originalUrl, body: rawBody ?? body }
 }
 
-function answer(ctx: Context, { status, headers, body }: PlainResponse): void {
+function sendResponse(ctx: Context, { status, headers, body }: PlainResponse): void {
   // The body first, and never null: from it Koa guesses status and type, which the endpoint knows better.
   ctx.body = body ?? ''
   ctx.status = status

@@ -261,7 +261,7 @@ function findEndpoint(
 }
 
 /**
- * Returns what can be the part of a path below the mount point. A pattern does not tell where the mount point ends and the paths of
+ * Returns the possible parts of a path below the mount point. A pattern does not show where the mount point ends and the paths of
  * the server begin, so it is every part after one or more of the segments in front of the wildcard.
  */
 function pathsBelow(path: string, mountPath: string): readonly string[] {

@@ -12,7 +12,7 @@ export interface Abilities {
     readonly jwks?: string | undefined
   }
   readonly authenticatesByKey: boolean
-  /** Somebody tells it which certificate a client has shown (RFC 8705). */
+  /** Certificates of clients are available (RFC 8705). */
   readonly seesCertificates: boolean
   readonly proofAlgorithms: readonly string[]
   readonly scopes: readonly string[]

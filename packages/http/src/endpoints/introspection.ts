@@ -65,7 +65,7 @@ export function introspectionEndpoint(tokens: RefreshTokens, options: Introspect
   })
 }
 
-/** Brings no credentials that could be wrong, and has to be told which would be right. */
+/** Returns true if the request has no credentials; the response then names the scheme to use. */
 function isAnonymous({ headers }: PlainRequest, form: Form): boolean {
   return headers['authorization'] === undefined && !['client_secret', 'client_assertion'].some((name) => form.get(name))
 }

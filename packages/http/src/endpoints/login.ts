@@ -108,8 +108,8 @@ export class LoginRequestError extends Error {
 const MAX_USER_AGENT_LENGTH = 512
 
 /**
- * Starts a session from a JSON request, after your own check of who is asking; the answer has the shape of a refresh. Whatever
- * can be refused is refused before the session exists. A session that the cookie carried before ends once the new one stands.
+ * Starts a session after your own check of a JSON request, and returns a token response. All checks run before the session is
+ * created. A session that the cookie held before is revoked after the new one has been created.
  * Throws `ConfigurationError`.
  */
 export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): Endpoint {
@@ -160,7 +160,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
       const answer = { minted, scope: family.scope, confirmation: family.confirmation }
       return tokenAnswer({ ...answer, ...delivery.carry(issued, refreshToken) })
     } catch (failure) {
-      // Nobody will ever hold this session's token, and in a list of devices it would only frighten its owner.
+      // No client has this session's token, and in a list of sessions it would alarm the user.
       await tokens.revoke({ familyId: family.id, reason: 'logout' }).catch(() => undefined)
       throw failure
     }
@@ -171,11 +171,8 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     const { deliver = carrier === null ? 'body' : 'cookie' } = signIn
     if (deliver === 'body') return start(asked, signIn, IN_BODY)
     if (carrier === null)
-      throw new ConfigurationError(
-        'cookie',
-        "is not set, but authenticate answered deliver: 'cookie'; give cookie: true",
-      )
-    // A page elsewhere could otherwise sign its visitor in as somebody else (login CSRF).
+      throw new ConfigurationError('cookie', "must be set if authenticate returns deliver: 'cookie'")
+    // A page of another origin could otherwise sign its visitor in as another user (login CSRF).
     const foreign = rejectForeign(request, { transport, allowedOrigins: carrier.allowedOrigins })
     if (foreign !== null) return foreign
     return start(asked, signIn, inCookie(tokens, carrier, asked))
@@ -316,7 +313,7 @@ async function issue(tokens: RefreshTokens, request: IssueRequest): Promise<Issu
   }
 }
 
-/** Not `invalid_grant`: no token was presented, and nobody is signed out. A Basic challenge would make browsers ask for a password. */
+/** Not `invalid_grant`: no token was presented, and no session ends. A Basic challenge would make browsers ask for a password. */
 function invalidCredentials(): PlainResponse {
   const body = { error: 'invalid_credentials', error_description: 'The name or the password is wrong.' }
   return json(401, body, [['www-authenticate', 'Bearer']])

@@ -27,12 +27,12 @@ export const sessionsOptions = endpointOptions.extend({
 
 export type SessionsOptions = OptionsOf<typeof sessionsOptions>
 
-/** How many sessions one answer lists, and how many `tokens.list` gives at a time. */
+/** The most sessions in one response, and in one call of `tokens.list`. */
 const MAX_LISTED = 500
 const PAGE = 100
 
 /**
- * Lets users list and revoke their sessions. One endpoint for four paths, told apart by how they end: `GET …/sessions`,
+ * Lets users list and revoke their sessions. One endpoint serves four paths, which differ in their ends: `GET …/sessions`,
  * `DELETE …/sessions/:id`, `POST …/logout-others`, `POST …/logout-everywhere`. The access token must belong to a client of your own
  * app, or have the `sessionsScope`; any other is rejected with 403 `insufficient_scope`. The caller's own session has to be alive in
  * the store: an access token that outlived its session revokes nothing. Throws `ConfigurationError`.
@@ -71,7 +71,7 @@ export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, 
         const exhausted = await limits.countAccountRequest(verdict.family.id)
         if (exhausted !== null) return tooManyRequests(exhausted)
         const response = await answer(verdict.family, request)
-        // Cache-Control is on all of ours.
+        // Every response of an endpoint has Cache-Control already.
         const nonce = verdict.headers.filter(([name]) => name === 'dpop-nonce')
         return { ...response, headers: [...response.headers, ...nonce] }
       },
@@ -82,7 +82,7 @@ export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, 
     const familyId = lastSegmentOf(request)
     const reason = familyId === caller.id ? 'logout' : 'subject_request'
     const outcome = await tokens.revoke({ familyId, subject: caller.subject, reason })
-    // Somebody else's session and one that never was look the same.
+    // A session of another user and an unknown one get the same response.
     return outcome.ok ? noContent() : notFound()
   })
   const endOthers = guarded('POST', async ({ id, subject }) => {

@@ -68,7 +68,7 @@ export function tooLarge(): PlainResponse {
   return invalidRequest(`The body is longer than ${String(MAX_BODY_BYTES)} bytes.`, 413)
 }
 
-/** The same for bytes as for what stands in escapes: after a parser, nobody can tell them apart. */
+/** The same response for invalid bytes and invalid escapes, which look alike after a body parser. */
 export function badlyEncoded(): { readonly ok: false; readonly response: PlainResponse } {
   return { ok: false, response: invalidRequest('The body must be UTF-8, with valid percent-encoding and without NUL.') }
 }

@@ -51,7 +51,7 @@ export async function readForm(request: PlainRequest, ownParameters: readonly st
 export function parseForm(text: string, single: ReadonlySet<string> = ONCE): ReadForm {
   const parts = text.split('&')
   const count = parts.length > MAX_PARAMETERS ? parts.filter((part) => part !== '').length : parts.length
-  if (count > MAX_PARAMETERS) return refuse(TOO_MANY)
+  if (count > MAX_PARAMETERS) return reject(TOO_MANY)
   const values = new Map<string, string[]>()
   for (const part of parts) {
     if (part === '') continue
@@ -75,10 +75,10 @@ export function decodeComponent(text: string): string | null {
   }
 }
 
-/** Takes over a form that a body parser has read. Anything but strings and lists of strings is no form, whoever parsed it. */
+/** Converts a form that a body parser has read. Values other than strings and lists of strings are rejected. */
 function adoptForm(parsed: unknown, single: ReadonlySet<string>): ReadForm {
   const entries = entriesOf(parsed ?? {})
-  if (entries === null) return refuse('The body is not a form.')
+  if (entries === null) return reject('The body is not a form.')
   const values = new Map<string, string[]>()
   let count = 0
   let length = 0
@@ -93,7 +93,7 @@ function adoptForm(parsed: unknown, single: ReadonlySet<string>): ReadForm {
       length += item.length
     }
   }
-  if (count > MAX_PARAMETERS) return refuse(TOO_MANY)
+  if (count > MAX_PARAMETERS) return reject(TOO_MANY)
   return length > MAX_BODY_BYTES ? { ok: false, response: tooLarge() } : checked(values, single)
 }
 
@@ -112,7 +112,7 @@ function listOf(value: unknown): readonly unknown[] | null {
 
 function checked(values: ReadonlyMap<string, readonly string[]>, single: ReadonlySet<string>): ReadForm {
   for (const [name, { length }] of values) {
-    if (length > 1 && single.has(name)) return refuse(`The parameter ${name} is repeated.`)
+    if (length > 1 && single.has(name)) return reject(`The parameter ${name} is repeated.`)
   }
   return {
     ok: true,
@@ -133,6 +133,6 @@ function add(values: Map<string, string[]>, name: string, value: string): void {
   else before.push(value)
 }
 
-function refuse(description: string): ReadForm {
+function reject(description: string): ReadForm {
   return { ok: false, response: invalidRequest(description) }
 }

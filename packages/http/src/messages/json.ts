@@ -21,7 +21,7 @@ export async function readJson(
   const isEmpty = 'text' in body ? body.text.trim() === '' : body.parsed === undefined
   if (acceptsEmpty && isEmpty) return { ok: true, members: new Map() }
   const entries = entriesOf('text' in body ? parse(body.text) : body.parsed)
-  return entries === null ? refuse('The body is not a JSON object.') : { ok: true, members: new Map(entries) }
+  return entries === null ? reject('The body is not a JSON object.') : { ok: true, members: new Map(entries) }
 }
 
 function parse(text: string): unknown {
@@ -32,6 +32,6 @@ function parse(text: string): unknown {
   }
 }
 
-function refuse(description: string): ReadJson {
+function reject(description: string): ReadJson {
   return { ok: false, response: invalidRequest(description) }
 }

@@ -7,11 +7,11 @@ export interface PlainRequest {
   /** Lower-case names, every occurrence on its own: a repeated header must stay visible. */
   readonly headers: Readonly<Record<string, readonly string[] | undefined>>
   readonly body: PlainBody
-  /** Of the socket, never of a forwarding header; null where the runtime does not tell. */
+  /** The address of the socket, never of a forwarding header; null if the runtime does not provide it. */
   readonly remoteAddress: string | null
   /** The socket itself is TLS. */
   readonly encrypted: boolean
-  /** What the client of this TLS connection has shown, read when it is asked for; absent where the runtime does not tell. */
+  /** Returns the client certificate of the TLS connection; absent if the runtime does not provide it. */
   readonly peerCertificate?: () => PeerCertificate | null
 }
 
@@ -38,7 +38,7 @@ export interface PlainResponse {
   readonly body: string | null
 }
 
-/** Answers one request. Never rejects: what breaks is answered, and reported through `onError`. */
+/** Returns the response to a request. Never rejects: errors are sent as responses, and reported through `onError`. */
 export type Endpoint = (request: PlainRequest) => Promise<PlainResponse>
 
 /** The only value of a header; null when it is absent or repeated. */

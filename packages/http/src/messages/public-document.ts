@@ -9,7 +9,7 @@ type Header = PlainResponse['headers'][number]
 
 const READABLE_BY_ALL: Header = ['access-control-allow-origin', '*']
 
-/** A preflight request, as browsers send it for a page that adds headers of its own. The wildcard does not cover Authorization. */
+/** A preflight request, as browsers send it for a page that adds request headers. The wildcard does not cover Authorization. */
 const PREFLIGHT: PlainResponse = {
   status: 204,
   headers: [
@@ -23,7 +23,7 @@ const PREFLIGHT: PlainResponse = {
 }
 
 /**
- * Serves a public document to everybody, pages of any origin included: it holds no secret, and no credential is read. `document` is
+ * Serves a public document, also to pages of any origin. It has no secrets, and no credentials are read. `document` is
  * called at every request.
  */
 export function publicDocument(document: () => object): Endpoint {

@@ -27,10 +27,10 @@ const STATUS = {
 
 export type ErrorCode = keyof typeof STATUS
 
-/** Outages are short or long; a client that backs off by itself only needs not to come back at once. */
+/** The length of an outage is unknown; clients back off further by themselves. */
 const OUTAGE_RETRY_SECONDS = 1
 
-/** On every answer: none of them may be stored by a cache or read as anything but its own type (RFC 6749 section 5.1). */
+/** Headers of every response: it must not be cached (RFC 6749 section 5.1), and its type must not be guessed. */
 const ALWAYS: readonly Header[] = [
   ['cache-control', 'no-store'],
   ['pragma', 'no-cache'],
@@ -54,7 +54,7 @@ export function noContent(headers: readonly Header[] = []): PlainResponse {
 }
 
 export interface ErrorDetails {
-  /** A fixed sentence of ours: what came with the request must not be in it. */
+  /** A fixed sentence that contains no part of the request. */
   readonly description?: string
   /** Where the code's usual status does not fit. */
   readonly status?: number
@@ -81,12 +81,12 @@ export function invalidRequest(description: string, status = 400): PlainResponse
   return error('invalid_request', { description, status })
 }
 
-/** One answer for whatever is wrong with a token or a code, byte for byte, so that nobody learns from it what it was. */
+/** The same response for every invalid token or code, so that an attacker cannot learn the reason. */
 export function invalidGrant(what: 'refresh token' | 'code' = 'refresh token'): PlainResponse {
   return error('invalid_grant', { description: `The ${what} is not valid.` })
 }
 
-/** The same verdict where a browser's cookie was the token: 401, so that it reads as signed out. */
+/** The same rejection for a token in a cookie: 401, which pages treat as signed out. */
 export function signedOut(): PlainResponse {
   return error('invalid_grant', {
     status: 401,
@@ -95,12 +95,12 @@ export function signedOut(): PlainResponse {
   })
 }
 
-/** The cookie is of another session than the page believes; nothing has changed. `members` tell what became of that session. */
+/** The cookie belongs to another session than the page names; nothing has changed. `members` describe the named session. */
 export function otherSession(members: { readonly session_active?: true } = {}): PlainResponse {
   return error('other_session', { description: 'The cookie belongs to another session.', members })
 }
 
-/** `asBasic`: the credentials came in the Authorization header, which demands 401 and a challenge (RFC 6749 section 5.2). */
+/** Credentials in the Authorization header require 401 and a challenge (RFC 6749 section 5.2). */
 export function invalidClient(via: 'header' | 'body', description = 'Client authentication failed.'): PlainResponse {
   return via === 'header'
     ? error('invalid_client', {
@@ -119,7 +119,7 @@ export function methodNotAllowed(methods: readonly string[]): PlainResponse {
   })
 }
 
-/** Nothing was consumed. Its code is none that signs anybody out. */
+/** Nothing was consumed, and clients do not sign out at this error code. */
 export function tooManyRequests(exhausted: Exhausted): PlainResponse {
   const seconds = Math.max(1, Math.ceil(exhausted?.resetSeconds ?? 1))
   return error('too_many_requests', {
@@ -138,7 +138,7 @@ export function rateLimitFields(standing: Standing | null): readonly Header[] {
   ]
 }
 
-/** Something that we need did not answer: the same request may succeed later. */
+/** A dependency failed or timed out: the same request may succeed later. */
 export function unavailable(): PlainResponse {
   return error('temporarily_unavailable', {
     description: 'Try again in a moment.',

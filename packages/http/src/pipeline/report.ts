@@ -5,7 +5,7 @@ export function warn(error: unknown): void {
   process.emitWarning(`an endpoint failed with ${describeFailure(error)}; pass onError to see it`, 'BatonWarning')
 }
 
-/** Calls `onError`. If it fails, a process warning tells of the original error. */
+/** Calls `onError`. If it fails, a process warning names the original error. */
 export function report(error: unknown, onError: (error: unknown) => unknown): void {
   callObserver(
     () => onError(error),

@@ -75,7 +75,7 @@ export interface CountedRequest {
    * once `admit`, `release` or `releaseClient` has been called.
    */
   exhausted(): Exhausted
-  /** Where the address stands; null if nobody counts or the limiter does not say. */
+  /** The count of the address; null if it is not counted or the limiter does not return it. */
   standing(): Standing | null
   /** The request brings something that only a legitimate caller has. It still costs a point unless it is released. */
   admit(): void
