@@ -2,7 +2,7 @@ import { defineConfig } from 'vite'
 
 const api = process.env['API'] ?? 'http://127.0.0.1:3000'
 
-/** The page and the API have one origin, as the cookie demands; in production your own front door sees to that. */
+/** The page and the API share one origin, which the cookie requires. In production a reverse proxy does this. */
 const proxy = { '/login': api, '/auth': api, '/api': api }
 const host = '127.0.0.1'
 

@@ -26,7 +26,7 @@ const session = createSession({
 })
 session.on('refreshed', ({ generation }) => console.log(`refreshed: generation ${String(generation)}`))
 
-/** Asks the API who is signed in, and has somebody sign in if nobody is. */
+/** Requests the current user from the API, after a sign-in if necessary. */
 export async function ask(): Promise<void> {
   await signInUnlessSignedIn()
   const response = await session.fetch(`${origin}/api/me`)

@@ -9,7 +9,7 @@ export interface Loopback {
 }
 
 /**
- * Waits on this device for the browser to come back, once (RFC 8252 section 7.3). A phone has a link of its own for that, which the
+ * Waits on this device for the browser to come back, once (RFC 8252 section 7.3). A phone uses an app link instead, which the
  * system hands to the app: `https://app.example/callback`, claimed by the app.
  */
 export async function listenForBrowser(): Promise<Loopback> {

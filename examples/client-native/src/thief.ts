@@ -7,7 +7,7 @@ interface Theft {
   readonly tokenEndpoint: string
 }
 
-/** Tries a copied refresh token, as somebody would who got hold of a backup: the session, but not the key. */
+/** Uses a copied refresh token like an attacker who has a backup: with the session but without the key. */
 export async function steal({ file, tokenEndpoint }: Theft): Promise<void> {
   const [refreshToken] = /brt_[\w-]+/.exec(await readFile(file, 'utf8')) ?? []
   if (refreshToken === undefined) throw new Error('there is no session to steal: start without an argument first')

@@ -24,7 +24,7 @@ export interface LiveSession {
 }
 
 /** Nothing is known about the session. In cookie mode there may be a cookie; one refresh finds out. */
-export interface UnknownSession {
+interface UnknownSession {
   readonly state: 'unknown'
   readonly generationId: string
   readonly request?: RefreshRequest | undefined
@@ -44,7 +44,7 @@ export interface RefreshRequest {
  * Signed out. Stored so that a late response is recognised. In cookie mode the server may have started a new session since, by a redirect
  * or a form: each page sends one request.
  */
-export interface EndedSession {
+interface EndedSession {
   readonly state: 'ended'
   readonly reason: SignedOutReason
   readonly generationId?: string

@@ -51,7 +51,7 @@ export interface Facts extends Clock {
   readonly fraction: number
 }
 
-export type SessionEventName = 'signedIn' | 'refreshed' | 'synced' | 'signedOut'
+type SessionEventName = 'signedIn' | 'refreshed' | 'synced' | 'signedOut'
 
 export type Effect =
   | { readonly type: 'emit'; readonly name: SessionEventName; readonly event: SessionEvents[SessionEventName] }
