@@ -1,4 +1,9 @@
-export { createRefreshTokens, type ListRequest, type RefreshTokens, type RefreshTokensOptions } from './refresh-tokens.js'
+export {
+  createRefreshTokens,
+  type ListRequest,
+  type RefreshTokens,
+  type RefreshTokensOptions,
+} from './refresh-tokens.js'
 export type {
   BeforeCommit,
   BeforeRotate,

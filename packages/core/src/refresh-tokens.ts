@@ -183,7 +183,7 @@ export interface RefreshTokens {
  * import { createRefreshTokens } from '@baton/core'
  * import { memoryStore } from '@baton/store-memory'
  *
- * const tokens = createRefreshTokens({ store: memoryStore(), secrets: [process.env.BATON_SECRET] })
+ * const tokens = createRefreshTokens({ store: memoryStore(), secrets: [process.env['BATON_SECRET']] })
  *
  * const { refreshToken } = await tokens.issue({ subject: 'alice' })
  * const outcome = await tokens.rotate({ refreshToken })

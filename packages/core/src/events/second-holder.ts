@@ -43,11 +43,15 @@ interface Entry {
  * requests without a key prove nothing. Memory is bounded. Throws `ConfigurationError` for bad options.
  *
  * @example
+ * ```ts
+ * import { createSecondHolderDetector, type RefreshEvent } from '@baton/core'
+ *
  * const detectSecondHolder = createSecondHolderDetector()
  * const onEvent = (event: RefreshEvent) => {
  *   const suspicion = detectSecondHolder(event)
  *   if (suspicion !== null) console.warn('second holder suspected', suspicion.familyId)
  * }
+ * ```
  */
 export function createSecondHolderDetector(
   given?: SecondHolderDetectorOptions,

@@ -22,6 +22,14 @@ export interface TokenDescription {
 /**
  * Decodes a token without the store, for debugging. Returns null for text that is not a token of Baton. Throws `ConfigurationError` for
  * invalid secrets.
+ *
+ * @example
+ * ```ts
+ * import { describeToken } from '@baton/core'
+ *
+ * const [, , refreshToken = ''] = process.argv
+ * console.log(describeToken(refreshToken)?.familyId)
+ * ```
  */
 export function describeToken(
   refreshToken: string,
