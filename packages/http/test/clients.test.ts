@@ -2,7 +2,7 @@ import { OperationalError, ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
 import { type Client, hashClientSecret, tokenEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
 import { parseBasic } from '../src/clients/credentials.js'
-import { isSecretOf } from '../src/clients/secret.js'
+import { matchesSecret } from '../src/clients/secret.js'
 import {
   basic,
   CB_SECRET,
@@ -305,12 +305,12 @@ describe('K: client secrets', () => {
 
   test('K-02 secrets are compared as hashes of one length, and no hash is ever text to log in with', () => {
     const hash = hashClientSecret(CB_SECRET)
-    expect(isSecretOf([hash], CB_SECRET)).toBe(true)
-    expect(isSecretOf(['sha256:short', hash], CB_SECRET)).toBe(true)
-    expect(isSecretOf([hash], hash)).toBe(false)
-    expect(isSecretOf([hash], '')).toBe(false)
-    expect(isSecretOf(null, CB_SECRET)).toBe(false)
-    expect(isSecretOf([], CB_SECRET)).toBe(false)
+    expect(matchesSecret([hash], CB_SECRET)).toBe(true)
+    expect(matchesSecret(['sha256:short', hash], CB_SECRET)).toBe(true)
+    expect(matchesSecret([hash], hash)).toBe(false)
+    expect(matchesSecret([hash], '')).toBe(false)
+    expect(matchesSecret(null, CB_SECRET)).toBe(false)
+    expect(matchesSecret([], CB_SECRET)).toBe(false)
   })
 
   test('C-14 two secrets work side by side, and one that has an end works until then', async () => {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { accessTokenGuard, introspectionEndpoint, tokenEndpoint } from '../src/index.js'
 import { urisIn } from '../src/proof-of-possession/mtls/certificate.js'
 import { parseBasic } from '../src/clients/credentials.js'
-import { normalTarget } from '../src/proof-of-possession/dpop/target.js'
+import { normalizeTarget } from '../src/proof-of-possession/dpop/target.js'
 import { parseForm } from '../src/messages/form.js'
 import { createApp } from './app.js'
 import { FORM_TYPE, fromPage, request, type RequestPatch, world } from './wire.js'
@@ -97,7 +97,7 @@ const readers: readonly (readonly [string, Run])[] = [
   ['a form', (hostile) => parseForm(hostile)],
   ['a body', (hostile) => token(request({ ...form, body: hostile }))],
   ['basic credentials', (hostile) => parseBasic(`Basic ${Buffer.from(hostile).toString('base64')}`)],
-  ['the target of a proof', (hostile) => normalTarget(`https://as.example/${hostile}`)],
+  ['the target of a proof', (hostile) => normalizeTarget(`https://as.example/${hostile}`)],
   ['a scope', (hostile) => parseScope(hostile)],
   ['a resource', (hostile) => isSameResource(`https://${hostile}`, `https://api.example/${hostile}`)],
 ]

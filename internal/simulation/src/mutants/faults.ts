@@ -539,8 +539,8 @@ export const faults: readonly Fault[] = [
   inHttp(
     'accepts a proof more than once',
     'proof-of-possession/dpop/proof-checker.ts',
-    'if (memory !== undefined && !(await memory.consumeOnce(claim)))',
-    'if (memory !== undefined && (await memory.consumeOnce(claim), false))',
+    'if (memory !== undefined && !(await memory.consumeOnce(oneTimeKey)))',
+    'if (memory !== undefined && (await memory.consumeOnce(oneTimeKey), false))',
   ),
   inHttp('accepts a proof of any age', 'proof-of-possession/dpop/proof-checker.ts', 'now < until && ', ''),
   inHttp(

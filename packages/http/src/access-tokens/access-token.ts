@@ -1,12 +1,12 @@
 import type { Confirmation, Grant } from '@baton/core'
 
-/** What an access token is made from. */
+/** What an access token is issued for. */
 export interface AccessTokenGrant extends Grant {
   /** The key that the token is bound to: the value of its `cnf` (RFC 7800). Null for a bearer token. */
   readonly confirmation: Confirmation | null
   /** Epoch milliseconds. */
   readonly now: number
-  /** What is left of the family, in whole seconds: no access token may outlive it. */
+  /** The remaining lifetime of the session in whole seconds: no access token may outlive it. */
   readonly mostSeconds: number
 }
 
@@ -16,13 +16,13 @@ export interface MintedAccessToken {
   readonly expiresIn: number
 }
 
-/** What a verified access token says. Further claims are as the issuer put them. */
+/** The claims of a verified access token. Further claims have the values that the issuer set. */
 export interface AccessTokenClaims {
   readonly iss: string
   readonly sub: string
   readonly client_id: string
   readonly scope: string
-  /** The family's id. */
+  /** The id of the session. */
   readonly sid: string
   /** The key that the token is bound to (RFC 7800). */
   readonly cnf?: Confirmation
@@ -34,23 +34,23 @@ export interface AccessTokenClaims {
   readonly [claim: string]: unknown
 }
 
-/** A kind of access token that this server makes and reads by itself. */
+/** Access tokens that this server issues and verifies: what `jwtAccessTokens()` and `sealedAccessTokens()` return. */
 export interface AccessTokens {
   /** `iss` of its tokens: this server. */
   readonly issuer: string
   /** `aud` of tokens whose grant names no resource. Without it, a request cannot name the default resource. */
   readonly audience?: string | undefined
-  /** Seconds; must be below the idle limit of families, or active people would expire. */
+  /** Seconds. Must be below the idle limit of sessions, or sessions in use would expire. */
   readonly lifetimeSeconds: number
-  /** Uses local keys only, so it does not fail for reasons of its own: runs after the rotation. */
+  /** Issues an access token. Uses local keys only and cannot fail, so it runs after the rotation. */
   mint(grant: AccessTokenGrant): Promise<MintedAccessToken>
-  /** Null for anything that is not a valid token of ours, for our own audience, at `now` (epoch milliseconds). */
+  /** Returns the claims of a token of this issuer and audience that is valid at `now` (epoch milliseconds), or null. */
   verify(accessToken: string, now: number): Promise<AccessTokenClaims | null>
-  /** The same whatever the audience: for introspection, which tells nobody of tokens that are not for them. */
+  /** Returns the claims of a valid token of this issuer for any audience, or null: for introspection, which checks the audience itself. */
   read(accessToken: string, now: number): Promise<AccessTokenClaims | null>
 }
 
-/** A function of the app's own, such as one that asks a remote key service: runs before anything is consumed. */
+/** Your own function, such as one that calls a remote key service. It runs before the refresh token is consumed. */
 export type AccessTokenFunction = (grant: AccessTokenGrant) => Promise<MintedAccessToken>
 
 export type AccessTokenOption = AccessTokens | AccessTokenFunction

@@ -8,13 +8,13 @@ import {
   text,
   withDefault,
 } from '@baton/core/options'
-import { freshBytes } from '../crypto/random-pool.js'
+import { createRandomPool } from '../crypto/random-pool.js'
 import { issuerUrl } from '../clients/issuer-url.js'
 import type { AccessTokenClaims, AccessTokenGrant } from './access-token.js'
 
 const MAX_LIFETIME_SECONDS = 86_400
 const JTI_BYTES = 20
-const randomId = freshBytes(JTI_BYTES)
+const randomId = createRandomPool(JTI_BYTES)
 
 /** Claims that Baton sets. Claims of the app never replace them. */
 const RESERVED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'client_id', 'scope', 'sid', 'cnf']

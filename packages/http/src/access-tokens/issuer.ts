@@ -28,7 +28,7 @@ const MAX_SECONDS_BY_FUNCTION = 3600
 const TOKEN_68 = /^[A-Za-z0-9._~+/-]+=*$/
 
 /** Throws `ConfigurationError` for access tokens with a lifetime that is not below the idle limit of sessions. */
-export function mintingOf(accessTokens: AccessTokenOption, policy: Policy): Minting {
+export function createMinting(accessTokens: AccessTokenOption, policy: Policy): Minting {
   if (typeof accessTokens === 'function') {
     const early = minter(accessTokens)
     return { lifetimeSeconds: MAX_SECONDS_BY_FUNCTION, defaultAudience: undefined, early, mint: early }

@@ -2,7 +2,7 @@ import { type OptionsOf, required } from '@baton/core/options'
 import { importJWK, jwtVerify } from 'jose'
 import type { AccessTokenClaims, AccessTokenGrant, AccessTokens, MintedAccessToken } from './access-token.js'
 import { claimsFor, isFor, issuingOptions, parseClaims } from './claims.js'
-import { signerOf } from './signer.js'
+import { createSigner } from './signer.js'
 import { type PublicJwk, signingKeys } from './signing-keys.js'
 
 const TYPE = 'at+jwt'
@@ -43,7 +43,7 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
   const parsed = jwtOptions.parse('jwtAccessTokens', options)
   const { issuer, audience, lifetimeSeconds, keys } = parsed
   const [current] = keys
-  const sign = signerOf(current, TYPE)
+  const sign = createSigner(current, TYPE)
   const verifyingKeys = new Map(
     keys.map((key) => [key.kid, { alg: key.alg, load: cached(() => importJWK(key.publicJwk, key.alg)) }]),
   )

@@ -5,34 +5,34 @@ import type { CheckedSigningKey, SigningAlgorithm } from './signing-keys.js'
 /** Signs claims as a compact JWS (RFC 7515 section 7.1). */
 export type Signer = (claims: object) => Promise<string>
 
-/** A signer with one key, for tokens of one type. The key is read and the header written once. */
-export function signerOf({ privateJwk, alg, kid }: CheckedSigningKey, typ: string): Signer {
+/** Creates a signer with one key, for tokens of one type. The key is parsed and the header encoded once. */
+export function createSigner({ privateJwk, alg, kid }: CheckedSigningKey, typ: string): Signer {
   const key = createPrivateKey({ key: privateJwk, format: 'jwk' })
-  const head = `${encoded(JSON.stringify({ alg, typ, kid }))}.`
-  const signed = signatureOf(alg, key)
+  const head = `${base64url(JSON.stringify({ alg, typ, kid }))}.`
+  const signed = signFunction(alg, key)
   return async (claims) => {
-    const text = head + encoded(JSON.stringify(claims))
+    const text = head + base64url(JSON.stringify(claims))
     return `${text}.${(await signed(Buffer.from(text))).toString('base64url')}`
   }
 }
 
 /**
- * Signs on the spot where that takes less than handing the work to another thread. RSA takes ten times as long, and would hold up
- * everybody else.
+ * Signs synchronously with elliptic curves, which is faster than a switch to another thread. An RSA signature takes ten times as long and
+ * would block other requests.
  */
-function signatureOf(alg: SigningAlgorithm, key: KeyObject): (text: Uint8Array) => Buffer | Promise<Buffer> {
+function signFunction(alg: SigningAlgorithm, key: KeyObject): (text: Uint8Array) => Buffer | Promise<Buffer> {
   switch (alg) {
     case 'ES256':
       return (text) => sign('sha256', text, { key, dsaEncoding: 'ieee-p1363' })
     case 'EdDSA':
       return (text) => sign(null, text, key)
     case 'RS256':
-      return (text) => signElsewhere('sha256', text, key)
+      return (text) => signInThread('sha256', text, key)
   }
 }
 
-const signElsewhere = promisify(sign)
+const signInThread = promisify(sign)
 
-function encoded(text: string): string {
+function base64url(text: string): string {
   return Buffer.from(text).toString('base64url')
 }

@@ -10,7 +10,7 @@ import {
 } from 'node:crypto'
 import { ConfigurationError } from '@baton/core'
 import { describeValue, oneOf, type Rule, secret as secretRule } from '@baton/core/options'
-import { type JsonWebKey, publicMembersOf, thumbprintOf } from '../crypto/jwk.js'
+import { type JsonWebKey, pickPublicMembers, jwkThumbprint } from '../crypto/jwk.js'
 
 /** The signature algorithm of access tokens: `ES256` by default, `EdDSA` (Ed25519), or `RS256` for old verifiers. */
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'RS256'
@@ -54,7 +54,7 @@ const P256_ORDER = Buffer.from('ffffffff00000000ffffffffffffffffbce6faada7179e84
 export function generateSigningKey(algorithm: SigningAlgorithm = 'ES256'): JsonWebKey {
   const { privateKey } = generateKeyPair(signingAlgorithm.parse(algorithm, 'algorithm'))
   const jwk = privateKey.export({ format: 'jwk' })
-  return { ...jwk, kid: thumbprintOf(jwk), alg: algorithm, use: 'sig' }
+  return { ...jwk, kid: jwkThumbprint(jwk), alg: algorithm, use: 'sig' }
 }
 
 function generateKeyPair(algorithm: SigningAlgorithm) {
@@ -89,7 +89,7 @@ export function deriveSigningKey(secret: string | Uint8Array | undefined): JsonW
     y: point.subarray(33).toString('base64url'),
     d: d.toString('base64url'),
   }
-  return { ...jwk, kid: thumbprintOf(jwk), alg: 'ES256', use: 'sig' }
+  return { ...jwk, kid: jwkThumbprint(jwk), alg: 'ES256', use: 'sig' }
 }
 
 /**
@@ -148,14 +148,14 @@ function checkKey(key: SigningKey, option: string): CheckedKey {
   if (isJwk(material)) assertSameUse(material, alg, option)
   const publicKey = keyObject.type === 'private' ? createPublicKey(keyObject) : keyObject
   const jwk = publicKey.export({ format: 'jwk' })
-  const checkedKid = kid ?? thumbprintOf(jwk)
+  const checkedKid = kid ?? jwkThumbprint(jwk)
   if (checkedKid === '')
     throw new ConfigurationError(option, 'must have a kid, got an empty kid; omit it to use the thumbprint')
   if (keyObject.type === 'private') assertMatchingParts(keyObject, publicKey, option)
   return {
     kid: checkedKid,
     alg,
-    publicJwk: { ...publicMembersOf(jwk), kid: checkedKid, alg, use: 'sig' } as PublicJwk,
+    publicJwk: { ...pickPublicMembers(jwk), kid: checkedKid, alg, use: 'sig' } as PublicJwk,
     privateJwk: keyObject.type === 'private' ? keyObject.export({ format: 'jwk' }) : null,
   }
 }

@@ -1,40 +1,40 @@
 import type { RefreshTokens } from '@baton/core'
 import { decodeJwt, importJWK, type JWTPayload, jwtVerify } from 'jose'
 import { PROOF_ALGORITHMS } from '../proof-of-possession/dpop/proof.js'
-import { publicMembersOf } from '../crypto/jwk.js'
+import { pickPublicMembers } from '../crypto/jwk.js'
 import { isJwtType } from '../crypto/jwt-type.js'
 import type { ClientKey } from './jwks.js'
 
-/** Who is to be believed, and when. */
+/** What an assertion is verified against. */
 export interface AssertionContext {
   readonly clientId: string
   /** The client's public keys. */
   readonly keys: readonly ClientKey[]
-  /** The names of this server that an assertion may be addressed to. */
+  /** The accepted values of `aud`. */
   readonly audience: AssertionAudience
-  /** Lets an assertion work once. */
+  /** Accepts an assertion only once. */
   readonly memory: Pick<RefreshTokens, 'consumeOnce'>
   /** Epoch milliseconds. */
   readonly now: number
 }
 
 export interface AssertionAudience {
-  /** The only name, as the only string, unless there are others (RFC 7523bis). */
+  /** The only accepted value, as a string, unless there are others (draft-ietf-oauth-rfc7523bis). */
   readonly issuer: string
-  /** Further names, for clients of RFC 7523 as it was; then `aud` may also be a list that holds one of them. */
+  /** Further accepted values, for clients of RFC 7523 before its revision. `aud` may then be a list with one of them. */
   readonly others: readonly string[]
 }
 
-/** Far above what a key of 4096 bits needs. */
+/** An assertion with an RSA key of 4096 bits is much shorter. */
 const MAX_LENGTH = 8192
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
-/** Clocks of clients, against ours. */
+/** The accepted skew of client clocks. */
 const TOLERANCE_SECONDS = 30
-/** An assertion is made for one request; one that is good for longer is a secret lying around, and has to be remembered. */
+/** An assertion is made for one request, and its `jti` must be stored until it expires. */
 const MAX_LIFETIME_SECONDS = 3600
 
-/** The client that an assertion says it is from. Nothing has been verified; null for what is no assertion. Pure, and total. */
-export function assertedClient(assertion: string): string | null {
+/** Returns the client id in an unverified assertion, or null for a text that is not an assertion. */
+export function parseAssertedClient(assertion: string): string | null {
   if (assertion.length > MAX_LENGTH || !COMPACT.test(assertion)) return null
   try {
     const { iss, sub } = decodeJwt(assertion)
@@ -45,11 +45,11 @@ export function assertedClient(assertion: string): string | null {
 }
 
 /**
- * Claims that the client made this assertion, for this server, just now and for this one request (RFC 7523 section 3). Rejects with
- * the fault of the memory only.
+ * Returns true if the client signed this assertion for this server, it has not expired, and it was not used before (RFC 7523 section 3).
+ * Rejects only if `memory` does.
  */
-export async function isAssertionOf(assertion: string, context: AssertionContext): Promise<boolean> {
-  const claims = await verified(assertion, context)
+export async function verifyAssertion(assertion: string, context: AssertionContext): Promise<boolean> {
+  const claims = await verifyClaims(assertion, context)
   if (claims === null) return false
   const { clientId, memory } = context
   const { jti, exp } = claims
@@ -62,20 +62,19 @@ interface Claims {
   readonly exp: number
 }
 
-async function verified(assertion: string, context: AssertionContext): Promise<Claims | null> {
+async function verifyClaims(assertion: string, context: AssertionContext): Promise<Claims | null> {
   const { clientId, keys, audience, now } = context
   for (const key of keys) {
     try {
       const { payload, protectedHeader } = await jwtVerify(
         assertion,
         ({ kid, alg }) => {
-          const isMeant = kid === undefined || key.kid === kid
-          const isFit = key.alg === undefined || key.alg === alg
-          if (!isMeant || !isFit) throw new OtherKey()
-          return importJWK({ ...publicMembersOf(key) }, alg)
+          const hasKid = kid === undefined || key.kid === kid
+          const hasAlg = key.alg === undefined || key.alg === alg
+          if (!hasKid || !hasAlg) throw new OtherKey()
+          return importJWK({ ...pickPublicMembers(key) }, alg)
         },
         {
-          // None of them is symmetric.
           algorithms: [...PROOF_ALGORITHMS],
           issuer: clientId,
           subject: clientId,
@@ -84,9 +83,9 @@ async function verified(assertion: string, context: AssertionContext): Promise<C
           requiredClaims: ['exp', 'jti', 'aud'],
         },
       )
-      return isOfThisKind(protectedHeader.typ) && isAddressed(payload, audience) ? timely(payload, now) : null
+      return isAssertionType(protectedHeader.typ) && isAddressed(payload, audience) ? checkTimes(payload, now) : null
     } catch {
-      // Another key may fit. Whatever else goes wrong here is the assertion's fault: keys are checked when they are registered.
+      // Another key may match. Only the assertion can cause an error here: the keys were validated.
     }
   }
   return null
@@ -94,18 +93,18 @@ async function verified(assertion: string, context: AssertionContext): Promise<C
 
 class OtherKey extends Error {}
 
-/** An access token or a proof, signed by the same key, is no assertion (RFC 8725 section 3.11). */
-function isOfThisKind(typ: unknown): boolean {
+/** An access token or a proof that the same key signed is not an assertion (RFC 8725 section 3.11). */
+function isAssertionType(typ: unknown): boolean {
   return typ === undefined || isJwtType(typ, 'JWT') || isJwtType(typ, 'client-authentication+jwt')
 }
 
-/** Compared as text: an assertion for another server that calls itself almost like us must not work here. */
+/** Compared as text: an assertion for another server with a similar name must be rejected. */
 function isAddressed({ aud }: JWTPayload, { issuer, others }: AssertionAudience): boolean {
   if (aud === issuer) return true
   return others.length > 0 && [aud].flat().some((name) => name !== undefined && [issuer, ...others].includes(name))
 }
 
-function timely({ exp = 0, iat, jti }: JWTPayload, now: number): Claims | null {
+function checkTimes({ exp = 0, iat, jti }: JWTPayload, now: number): Claims | null {
   const seconds = now / 1000
   if (exp > seconds + MAX_LIFETIME_SECONDS + TOLERANCE_SECONDS) return null
   if (iat !== undefined && iat > seconds + TOLERANCE_SECONDS) return null

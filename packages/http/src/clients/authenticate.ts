@@ -15,7 +15,7 @@ import { issuerUrl } from './issuer-url.js'
 import type { PlainResponse } from '../messages/message.js'
 import type { TransportOptions } from '../pipeline/options.js'
 import { invalidClient, tooManyRequests } from '../messages/responses.js'
-import { type AssertionAudience, isAssertionOf } from './assertion.js'
+import { type AssertionAudience, verifyAssertion } from './assertion.js'
 import {
   certificateReader,
   certificateSource,
@@ -24,10 +24,10 @@ import {
   isOneOf,
 } from '../proof-of-possession/mtls/certificate.js'
 import { authMethods, type Client, clientMetadata, type ClientRegistry, isConfidential } from './client.js'
-import { type Credentials, credentialsOf } from './credentials.js'
+import { type Credentials, parseCredentials } from './credentials.js'
 import { certificatesIn } from './jwks.js'
 import { type Clients, clientRegistry, isClientId, isList, mayHaveAuthMethod } from './registry.js'
-import { isSecretOf, liveHashes, secretHash } from './secret.js'
+import { matchesSecret, unexpiredHashes, secretHash } from './secret.js'
 
 /** How an endpoint authenticates clients. */
 export const clientOptions = declareOptions({
@@ -54,31 +54,35 @@ type Authentication =
   | {
       readonly ok: true
       readonly client: Client
-      /** It proved who it is; false for a public client, which only said so. */
+      /** True if the client authenticated; false for a public client. */
       readonly confidential: boolean
-      /** The certificate that the request came with, where the client's tokens are bound to it. */
+      /** The client certificate of the request, if the tokens of the client are bound to it. */
       readonly certificateConfirmation: Confirmation | null
     }
   | { readonly ok: false; readonly response: PlainResponse }
 
-/** Finds out which client is asking. Rejects with a `OperationalError` when the registry or the store is out. */
+/** Authenticates the client of a request. Rejects with an `OperationalError` if the registry or the store fails. */
 export type ClientAuthenticator = (exchange: Exchange, form: Form) => Promise<Authentication>
 
 /**
- * Authenticates each client in the one way that it has registered. A client that does not exist, a wrong proof, a proof from a public
- * client and none from a confidential one all get the same answer; with secrets, after the same work. Throws `ConfigurationError`.
+ * Creates a function that authenticates each client by its registered method. An unknown client, wrong credentials, credentials of a
+ * public client and missing credentials of a confidential client get the same response; with secrets, after the same time. Throws
+ * `ConfigurationError`.
  */
 export function clientAuthenticator(
   memory: Pick<RefreshTokens, 'consumeOnce'>,
   options: ClientOptions & TransportOptions,
 ): ClientAuthenticator {
   const registry = clientRegistry(options.clients)
-  const audience = audienceOf(options)
+  const audience = assertionAudience(options)
   const certificateIn = certificateReader(options.clientCertificates, options.trustProxy)
   assertCertificateSource(options)
 
-  /** Whether the client is who it says it is, by what the request brings. */
-  async function isGenuine(client: Client | null, credentials: Named, { request, now }: Exchange): Promise<boolean> {
+  async function hasValidCredentials(
+    client: Client | null,
+    credentials: Named,
+    { request, now }: Exchange,
+  ): Promise<boolean> {
     const methods = client === null ? [] : authMethods(client)
     switch (credentials.method) {
       case 'private_key_jwt': {
@@ -90,13 +94,13 @@ export function clientAuthenticator(
             'issuer',
             `is missing; assertions of client ${JSON.stringify(clientId)} must have it as aud`,
           )
-        return isAssertionOf(credentials.assertion, { clientId, keys, audience, memory, now })
+        return verifyAssertion(credentials.assertion, { clientId, keys, audience, memory, now })
       }
       case 'none':
         return client !== null && hasRegisteredCertificate(client, certificateIn(request))
       default:
         // Takes the same time for an unknown client, and for a client with another method.
-        return isSecretOf(
+        return matchesSecret(
           client !== null && methods.includes(credentials.method) ? activeHashes(client, now) : null,
           credentials.secret,
         )
@@ -105,17 +109,17 @@ export function clientAuthenticator(
 
   return async (exchange, form) => {
     const { request, transport, limits, counted } = exchange
-    const credentials = credentialsOf(request, form)
+    const credentials = parseCredentials(request, form)
     if (!credentials.ok) return credentials
     const { clientId, method, via } = credentials
     const named = method === 'none' ? await findClient(registry, clientId) : null
     if (method === 'none' && named === null) return { ok: false, response: invalidClient(via) }
     if (named !== null && !isConfidential(named)) return authenticated(named, false, certificateIn(request))
 
-    // Only requests with credentials are attempts: users of a public client share no bucket.
+    // Only requests with credentials are counted: the users of a public client do not share a bucket.
     const attempt = await limits.authenticateClient({ clientId, address: transport.address }, async () => {
       const client = named ?? (await findClient(registry, clientId))
-      return (await isGenuine(client, credentials, exchange)) ? client : null
+      return (await hasValidCredentials(client, credentials, exchange)) ? client : null
     })
     if (attempt.exhausted !== null) return { ok: false, response: tooManyRequests(attempt.exhausted) }
     if (attempt.result === null) return { ok: false, response: invalidClient(via) }
@@ -150,13 +154,13 @@ function parseJwks({ clientId, jwks }: Client) {
 
 /** Returns the hashes that are accepted at `now`. */
 function activeHashes({ clientId, secretHashes = [] }: Client, now: number): readonly string[] {
-  return liveHashes(
+  return unexpiredHashes(
     secretHashes.map((hash) => secretHash().parse(hash, `secretHashes of client ${clientId}`)),
     now,
   )
 }
 
-/** Null for an unknown client. Rejects with a `OperationalError` when the registry is out. */
+/** Returns the client, or null for an unknown one. Rejects with an `OperationalError` if the registry fails. */
 export async function findClient(registry: ClientRegistry, clientId: string): Promise<Client | null> {
   if (!isClientId(clientId)) return null
   let client: Client | null
@@ -165,7 +169,7 @@ export async function findClient(registry: ClientRegistry, clientId: string): Pr
   } catch (cause) {
     throw new OperationalError('hook_failed', 'clients.find threw', { cause })
   }
-  // A registry that compares without case, as some databases do, must not make two ids one.
+  // A registry may compare without case, as some databases do; client ids are case-sensitive.
   return client?.clientId === clientId ? client : null
 }
 
@@ -182,7 +186,7 @@ function assertCertificateSource({ clients, clientCertificates }: ClientOptions)
     )
 }
 
-function audienceOf({ clients, issuer, assertionAudiences = [] }: ClientOptions): AssertionAudience | null {
+function assertionAudience({ clients, issuer, assertionAudiences = [] }: ClientOptions): AssertionAudience | null {
   if (issuer !== undefined) return { issuer, others: assertionAudiences }
   if (isList(clients) && mayHaveAuthMethod(clients, 'private_key_jwt'))
     throw new ConfigurationError('issuer', 'is missing; assertions of clients with private_key_jwt must have it as aud')

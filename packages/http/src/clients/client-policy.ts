@@ -1,6 +1,6 @@
 import { type Confirmation, type Family, FIRST_PARTY, type Rotation } from '@baton/core'
 import type { Proven } from '../proof-of-possession/dpop/proof-checker.js'
-import { proofError } from '../proof-of-possession/dpop/with-proof.js'
+import { proofRejection } from '../proof-of-possession/dpop/with-proof.js'
 import type { PlainResponse } from '../messages/message.js'
 import { error, invalidClient, invalidRequest } from '../messages/responses.js'
 import { type Client, isConfidential, mayUse } from './client.js'
@@ -8,13 +8,13 @@ import { findClient } from './authenticate.js'
 import { type Clients, clientRegistry } from './registry.js'
 
 export interface ClientPolicyOptions {
-  /** Left out, no client has a registration, and nothing follows from one. */
+  /** Default: no client is registered. */
   readonly clients?: Clients | undefined
   /** Clients of the app itself that need no registration, besides `first-party`. */
   readonly ownClients?: readonly (string | undefined)[]
 }
 
-/** A request for tokens: what it asks for, and what it has shown of its client. */
+/** A request for tokens, and what it has proven about its client. */
 interface TokenRequestFacts {
   readonly clientId: string
   /** The registration that `find` returned. */
@@ -22,7 +22,7 @@ interface TokenRequestFacts {
   readonly grantType: string
   /** The client authenticated in this request. */
   readonly confidential: boolean
-  /** The verdict on the DPoP proof of the request. */
+  /** The result of verifying the DPoP proof of the request. */
   readonly proven: Proven
   /** The client certificate of the request; null for none. */
   readonly certificateConfirmation: Confirmation | null
@@ -40,18 +40,18 @@ export type Admission =
   | { readonly ok: false; readonly response: PlainResponse }
 
 /**
- * What follows from the registrations of clients. Every endpoint that issues tokens asks `admit`, and every endpoint that trusts an
- * existing session asks `alive`, so that no rule holds at one endpoint and not at another. Rejects with a `OperationalError` when the registry fails.
+ * The rules that follow from the registrations of clients. Every endpoint that issues tokens calls `admit`, and every endpoint that uses an
+ * existing session calls `alive`, so that each rule applies at all endpoints. Rejects with an `OperationalError` if the registry fails.
  */
 export interface ClientPolicy {
   /** Returns the registration of a client, or null for a client without one. */
   find(clientId: string): Promise<Client | null>
   /** Decides whether the client of a request may get tokens by this request, and under which conditions. */
   admit(facts: TokenRequestFacts): Admission
-  /** Returns the family, or null if the `validAfter` of its client revoked it. A client without a registration has none. */
+  /** Returns the family, or null if the `validAfter` of its client revoked it. */
   alive(family: Family | null): Promise<Family | null>
-  /** `alive` for several families: returns those that are alive. */
-  aliveOf(families: readonly Family[]): Promise<readonly Family[]>
+  /** Returns those of the families that the `validAfter` of their client has not revoked. */
+  filterAlive(families: readonly Family[]): Promise<readonly Family[]>
   /** Returns true if the client is the app itself, or registered with `firstParty`. */
   isFirstParty(clientId: string): Promise<boolean>
 }
@@ -62,7 +62,7 @@ export function clientPolicy({ clients, ownClients = [] }: ClientPolicyOptions):
   const own = new Set([FIRST_PARTY, ...ownClients])
   const find = async (clientId: string) => (registry === null ? null : findClient(registry, clientId))
 
-  const aliveOf: ClientPolicy['aliveOf'] = async (families) => {
+  const filterAlive: ClientPolicy['filterAlive'] = async (families) => {
     const ids = [...new Set(families.map(({ clientId }) => clientId))]
     const found = new Map(await Promise.all(ids.map(async (id) => [id, await find(id)] as const)))
     return families.filter((family) => {
@@ -73,7 +73,7 @@ export function clientPolicy({ clients, ownClients = [] }: ClientPolicyOptions):
 
   return {
     find,
-    aliveOf,
+    filterAlive,
     admit(facts) {
       const { clientId, client } = facts
       if (registry !== null && client === null && !own.has(clientId))
@@ -82,7 +82,7 @@ export function clientPolicy({ clients, ownClients = [] }: ClientPolicyOptions):
     },
     async alive(family) {
       if (family === null) return null
-      const [alive = null] = await aliveOf([family])
+      const [alive = null] = await filterAlive([family])
       return alive
     },
     async isFirstParty(clientId) {
@@ -91,13 +91,13 @@ export function clientPolicy({ clients, ownClients = [] }: ClientPolicyOptions):
   }
 }
 
-/** As at a refresh: tokens carry whole seconds, so a family from the very second of `validAfter` is superseded too. */
+/** As at a refresh: tokens contain whole seconds, so a family from the same second as `validAfter` is superseded too. */
 function isSuperseded({ createdAt }: Family, validAfter: number): boolean {
   return Math.floor(createdAt / 1000) * 1000 < validAfter
 }
 
 function admitUnregistered({ proven, certificateConfirmation }: TokenRequestFacts): Admission {
-  if (!proven.ok) return reject(proofError(proven))
+  if (!proven.ok) return reject(proofRejection(proven))
   return {
     ok: true,
     confirmation: certificateConfirmation ?? proven.confirmation,
@@ -106,13 +106,13 @@ function admitUnregistered({ proven, certificateConfirmation }: TokenRequestFact
   }
 }
 
-/** In a fixed order, so that a request with several faults always gets the same response: client, grant type, proof, key. */
+/** Checks in a fixed order, so that a request with several errors always gets the same response: client, grant type, proof, key. */
 function admitRegistered(client: Client, facts: TokenRequestFacts): Admission {
   const { grantType, confidential, proven, certificateConfirmation } = facts
   if (!confidential && isConfidential(client)) return reject(invalidClient('body'))
   if (!mayUse(client, grantType))
     return reject(error('unauthorized_client', { description: 'The client is not registered for this grant type.' }))
-  if (!proven.ok) return reject(proofError(proven))
+  if (!proven.ok) return reject(proofRejection(proven))
   if (proven.confirmation === null && client.dpopBoundAccessTokens)
     return reject(error('invalid_dpop_proof', { description: 'This client must send a DPoP proof.' }))
   if (certificateConfirmation === null && client.tlsClientCertificateBoundAccessTokens)

@@ -1,7 +1,7 @@
 import { createPublicKey, X509Certificate } from 'node:crypto'
 import { ConfigurationError } from '@baton/core'
 import { describeValue, listOf, plainObject, type Rule } from '@baton/core/options'
-import { isAsymmetric, type JsonWebKey, PRIVATE_MEMBERS, publicMembersOf } from '../crypto/jwk.js'
+import { isAsymmetric, type JsonWebKey, PRIVATE_MEMBERS, pickPublicMembers } from '../crypto/jwk.js'
 
 /** A public key of a client, as a JWK (RFC 7517). */
 export interface ClientKey {
@@ -73,7 +73,7 @@ function assertCertificate(key: ClientKey, option: string): void {
 }
 
 function toPublicKey(key: ClientKey) {
-  return createPublicKey({ key: publicMembersOf(key), format: 'jwk' })
+  return createPublicKey({ key: pickPublicMembers(key), format: 'jwk' })
 }
 
 /** Returns the certificate of a key, or null if it has none or one that cannot be parsed. */
@@ -116,5 +116,5 @@ export function certificateToJwk(pem: string): ClientKey {
     throw new ConfigurationError('pem', `must be a certificate in PEM, got ${describeValue(pem)}`, { cause })
   }
   const jwk: JsonWebKey = certificate.publicKey.export({ format: 'jwk' })
-  return { ...publicMembersOf(jwk), x5c: [certificate.raw.toString('base64')] }
+  return { ...pickPublicMembers(jwk), x5c: [certificate.raw.toString('base64')] }
 }

@@ -7,21 +7,21 @@ import { type Client, isConfidential } from './client.js'
 import { type Admission, clientPolicy } from './client-policy.js'
 import type { Clients } from './registry.js'
 
-/** A sign-in that the app has approved, and the client that is to get its tokens. */
+/** A sign-in that the app has accepted, and the client that receives its tokens. */
 interface ApprovedSignIn {
   readonly clientId: string
   /** The key that the request proved; null for none. */
   readonly confirmation: Confirmation | null
-  /** The members of the JSON body, where a client may put its credentials as in a form; null where no client can authenticate. */
+  /** The members of the JSON body, which may contain client credentials; null if no client can authenticate. */
   readonly credentials: ReadonlyMap<string, unknown> | null
 }
 
-/** Decides whether the client of a sign-in may get tokens. Rejects with a `OperationalError` when the registry or the store fails. */
+/** Decides whether the client of a sign-in may get tokens. Rejects with an `OperationalError` if the registry or the store fails. */
 export type LoginAdmission = (exchange: Exchange, signIn: ApprovedSignIn) => Promise<Admission>
 
 /**
- * Holds a sign-in to what the registration of its client demands at the token endpoint: a client with credentials authenticates, and
- * a client whose tokens are bound to a key proves it. Throws `ConfigurationError`.
+ * Applies the rules of the token endpoint to a sign-in: a client with credentials must authenticate, and a client whose tokens are bound to
+ * a key must prove it. Throws `ConfigurationError`.
  */
 export function loginAdmission(
   tokens: RefreshTokens,
@@ -34,31 +34,35 @@ export function loginAdmission(
 
   return async (exchange, { clientId, confirmation, credentials }) => {
     const client = await policy.find(clientId)
-    const ofCertificate = confirmation !== null && 'x5t#S256' in confirmation ? confirmation : null
+    const certificateConfirmation = confirmation !== null && 'x5t#S256' in confirmation ? confirmation : null
     const facts = {
       clientId,
       client,
       grantType: 'refresh_token',
       confidential: false,
-      proven: { ok: true, confirmation: ofCertificate === null ? confirmation : null },
-      certificateConfirmation: ofCertificate,
+      proven: { ok: true, confirmation: certificateConfirmation === null ? confirmation : null },
+      certificateConfirmation,
     } as const
     if (client === null || authenticate === null || credentials === null || !mustAuthenticate(client))
       return policy.admit(facts)
-    const authentication = await authenticate(exchange, formOf(credentials, clientId))
+    const authentication = await authenticate(exchange, toForm(credentials, clientId))
     if (!authentication.ok) return authentication
-    const { confidential, certificateConfirmation } = authentication
-    return policy.admit({ ...facts, confidential, certificateConfirmation: certificateConfirmation ?? ofCertificate })
+    const { confidential } = authentication
+    return policy.admit({
+      ...facts,
+      confidential,
+      certificateConfirmation: authentication.certificateConfirmation ?? certificateConfirmation,
+    })
   }
 }
 
-/** Authentication also reads the certificate that tokens are bound to. */
+/** Authentication also returns the certificate that tokens are bound to. */
 function mustAuthenticate(client: Client): boolean {
   return isConfidential(client) || client.tlsClientCertificateBoundAccessTokens === true
 }
 
-/** The members of a JSON object, read like the parameters of a form. The client is the one that the app has named. */
-function formOf(members: ReadonlyMap<string, unknown>, clientId: string): Form {
+/** Returns the members of a JSON object as form parameters, with the client id that the app has set. */
+function toForm(members: ReadonlyMap<string, unknown>, clientId: string): Form {
   const get = (name: string) => {
     const value = name === 'client_id' ? clientId : members.get(name)
     return typeof value === 'string' && value !== '' ? value : null

@@ -60,7 +60,7 @@ function isSecretHash(value: unknown): value is SecretHash {
 }
 
 /** Returns the hashes of secrets that are accepted at `now`. */
-export function liveHashes(hashes: readonly SecretHash[], now: number): string[] {
+export function unexpiredHashes(hashes: readonly SecretHash[], now: number): string[] {
   return hashes.flatMap((entry) => {
     if (typeof entry === 'string') return entry
     return now < entry.expiresAt ? entry.hash : []
@@ -68,7 +68,7 @@ export function liveHashes(hashes: readonly SecretHash[], now: number): string[]
 }
 
 /** Returns true if the secret has one of these hashes. Takes the same time with or without hashes, and with or without a match. */
-export function isSecretOf(hashes: readonly string[] | null, secret: string): boolean {
+export function matchesSecret(hashes: readonly string[] | null, secret: string): boolean {
   const presented = Buffer.from(hashSecret(secret))
   let isMatch = false
   for (const hash of hashes === null || hashes.length === 0 ? [DUMMY_HASH] : hashes) {

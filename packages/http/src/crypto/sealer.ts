@@ -1,17 +1,15 @@
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { ConfigurationError } from '@baton/core'
-import { freshBytes } from './random-pool.js'
+import { createRandomPool } from './random-pool.js'
 
-/*
- * prefix + base64url of: version 1, key id 3, nonce 12, ciphertext, tag 16. Prefix, version and key id are authenticated.
- */
+// Format: prefix, then base64url of version (1 byte), key id (3), nonce (12), ciphertext and tag (16). All of it is authenticated.
 const VERSION = 1
 const KEY_ID_BYTES = 3
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const NONCE_AT = 1 + KEY_ID_BYTES
 const CONTENT_AT = NONCE_AT + NONCE_BYTES
-const randomNonce = freshBytes(NONCE_BYTES)
+const randomNonce = createRandomPool(NONCE_BYTES)
 
 export interface SealerOptions {
   /** `[current, ...older]`, as the rule `secretRing` returns them. */

@@ -2,7 +2,7 @@ import type { RefreshTokens } from '@baton/core'
 import type { OptionsOf } from '@baton/core/options'
 import type { AccessTokenClaims } from '../access-tokens/access-token.js'
 import { isFor } from '../access-tokens/claims.js'
-import { tokenTypeOf } from '../proof-of-possession/confirmation.js'
+import { tokenTypeFor } from '../proof-of-possession/confirmation.js'
 import { clientAuthenticator, clientOptions } from '../clients/authenticate.js'
 import type { Client } from '../clients/client.js'
 import { type ClientPolicy, clientPolicy } from '../clients/client-policy.js'
@@ -106,7 +106,7 @@ async function aboutAccessToken(
     ...claims,
     active: true,
     scope: scope === '' ? undefined : scope,
-    token_type: tokenTypeOf(cnf ?? null),
+    token_type: tokenTypeFor(cnf ?? null),
   }
 }
 

@@ -17,7 +17,7 @@ import {
   withDefault,
 } from '@baton/core/options'
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
-import { mintingOf } from '../access-tokens/issuer.js'
+import { createMinting } from '../access-tokens/issuer.js'
 import { type RefreshTokenCookie, createRefreshTokenCookie, cookieOption } from '../cookies/refresh-token-cookie.js'
 import { clientOptions } from '../clients/authenticate.js'
 import { loginAdmission } from '../clients/login-client.js'
@@ -29,7 +29,7 @@ import { readJson } from '../messages/json.js'
 import { type Endpoint, type PlainRequest, type PlainResponse, soleHeader } from '../messages/message.js'
 import { endpointOptions } from '../pipeline/options.js'
 import { error, json, tooManyRequests } from '../messages/responses.js'
-import { tokenAnswer } from '../grants/token-response.js'
+import { tokenResponse } from '../grants/token-response.js'
 import { dpopField, issuedAccessTokens, scopeText } from './shared-options.js'
 
 /** Who signed in, and what the session is for. */
@@ -115,7 +115,7 @@ const MAX_USER_AGENT_LENGTH = 512
 export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): Endpoint {
   const resolved = loginOptions.parse('loginEndpoint', options)
   const { authenticate, accountName = () => null, defaults } = resolved
-  const minting = mintingOf(resolved.accessTokens, tokens.policy)
+  const minting = createMinting(resolved.accessTokens, tokens.policy)
   const proofs = proofChecker(resolved.dpop)
   const carrier = resolved.cookie === undefined ? null : createRefreshTokenCookie(resolved.cookie)
   const admit = loginAdmission(tokens, resolved, [defaults.clientId, carrier?.clientId])
@@ -158,7 +158,7 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
       const minted = await mint(issued, signIn)
       await delivery.replace()
       const answer = { minted, scope: family.scope, confirmation: family.confirmation }
-      return tokenAnswer({ ...answer, ...delivery.carry(issued, refreshToken) })
+      return tokenResponse({ ...answer, ...delivery.carry(issued, refreshToken) })
     } catch (failure) {
       // No client has this session's token, and in a list of sessions it would alarm the user.
       await tokens.revoke({ familyId: family.id, reason: 'logout' }).catch(() => undefined)
@@ -226,7 +226,7 @@ interface Delivery {
   carry(
     issued: Issued,
     refreshToken: string,
-  ): Pick<Parameters<typeof tokenAnswer>[0], 'refreshToken' | 'sid' | 'headers'>
+  ): Pick<Parameters<typeof tokenResponse>[0], 'refreshToken' | 'sid' | 'headers'>
 }
 
 const IN_BODY: Delivery = {

@@ -2,7 +2,7 @@ import type { RefreshTokens, RevokeRequest } from '@baton/core'
 import { type OptionsOf, required } from '@baton/core/options'
 import { type CookieToken, createRefreshTokenCookie, cookieOption } from '../cookies/refresh-token-cookie.js'
 import { proofChecker } from '../proof-of-possession/dpop/proof-checker.js'
-import { unconfirmed, withOptionalProof } from '../proof-of-possession/dpop/with-proof.js'
+import { unprovenKey, withOptionalProof } from '../proof-of-possession/dpop/with-proof.js'
 import { defineEndpoint, type Exchange } from '../pipeline/define-endpoint.js'
 import type { Endpoint } from '../messages/message.js'
 import { endpointOptions } from '../pipeline/options.js'
@@ -47,7 +47,7 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
           case 'other_family':
             return otherSession(await stateOf(tokens, session.expected))
           case 'unconfirmed':
-            return unconfirmed(proven)
+            return unprovenKey(proven)
           default:
             return cleared
         }

@@ -1,6 +1,6 @@
 import { FIRST_PARTY, type RefreshTokens } from '@baton/core'
 import { optional, type OptionsOf, text, withDefault } from '@baton/core/options'
-import { mintingOf } from '../access-tokens/issuer.js'
+import { createMinting } from '../access-tokens/issuer.js'
 import { createRefreshTokenCookie, cookieOption } from '../cookies/refresh-token-cookie.js'
 import { clientOptions } from '../clients/authenticate.js'
 import { clientPolicy } from '../clients/client-policy.js'
@@ -13,7 +13,7 @@ import { endpointOptions } from '../pipeline/options.js'
 import { refresh } from '../grants/exchange.js'
 import { invalidRequest, signedOut } from '../messages/responses.js'
 import { readCookieSession, tokenToRefresh } from '../cookies/session-cookie.js'
-import { tokenAnswer } from '../grants/token-response.js'
+import { tokenResponse } from '../grants/token-response.js'
 import { dpopField, issuedAccessTokens } from './shared-options.js'
 
 export const refreshOptions = endpointOptions.extend({
@@ -51,7 +51,7 @@ export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions):
   const carrier = resolved.cookie === undefined ? null : createRefreshTokenCookie(resolved.cookie)
   const policy = clientPolicy({ clients: resolved.clients, ownClients: [carrier?.clientId, resolved.clientId] })
   const proofs = proofChecker(resolved.dpop)
-  const issuer = { tokens, minting: mintingOf(resolved.accessTokens, tokens.policy) }
+  const issuer = { tokens, minting: createMinting(resolved.accessTokens, tokens.policy) }
 
   async function admit(clientId: string, proven: Proven) {
     const client = await policy.find(clientId)
@@ -71,7 +71,7 @@ export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions):
       const refreshed = await refresh(issuer, exchange, presented)
       if (!refreshed.ok) return refreshed.response
       const { granted, minted } = refreshed
-      return tokenAnswer({ minted, scope: granted.scope, confirmation, refreshToken: granted.refreshToken })
+      return tokenResponse({ minted, scope: granted.scope, confirmation, refreshToken: granted.refreshToken })
     })
   }
 
@@ -89,7 +89,7 @@ export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions):
       const refreshed = await refresh(issuer, exchange, presented)
       if (!refreshed.ok) return refreshed.isVerdict ? signedOut() : refreshed.response
       const { granted, minted } = refreshed
-      return tokenAnswer({
+      return tokenResponse({
         minted,
         scope: granted.scope,
         confirmation,

@@ -9,7 +9,7 @@ import { boolean, optional, type OptionsOf } from '@baton/core/options'
 import { clientAuthenticator, clientOptions } from '../clients/authenticate.js'
 import type { Client } from '../clients/client.js'
 import { proofChecker, type Proven } from '../proof-of-possession/dpop/proof-checker.js'
-import { unconfirmed, withOptionalProof } from '../proof-of-possession/dpop/with-proof.js'
+import { unprovenKey, withOptionalProof } from '../proof-of-possession/dpop/with-proof.js'
 import { defineEndpoint, type Exchange, rejectUnproven } from '../pipeline/define-endpoint.js'
 import { readForm } from '../messages/form.js'
 import type { Endpoint, PlainResponse } from '../messages/message.js'
@@ -68,7 +68,7 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
       })
     // The access token of a client that authenticates may be bound to a key although its family is not.
     const key = claims.cnf ?? null
-    if (!confidential && key !== null && !sameConfirmation(key, confirmation)) return unconfirmed(proven)
+    if (!confidential && key !== null && !sameConfirmation(key, confirmation)) return unprovenKey(proven)
     const ending = await tokens.revoke({ familyId: claims.sid, ...by })
     return rejectionOf(ending, proven) ?? revoked(ending, counted)
   }
@@ -108,7 +108,7 @@ interface Caller {
 function rejectionOf(outcome: RevokeOutcome, proven: Proven): PlainResponse | null {
   if (outcome.ok) return null
   if (outcome.reason === 'mismatch') return ofAnother()
-  return outcome.reason === 'unconfirmed' ? unconfirmed(proven) : null
+  return outcome.reason === 'unconfirmed' ? unprovenKey(proven) : null
 }
 
 /** Only a request that ended something has proved to be legitimate: a second one with the same token is counted. */

@@ -1,7 +1,7 @@
 import { ConfigurationError, type RefreshTokens } from '@baton/core'
 import type { OptionsOf } from '@baton/core/options'
 import type { AccessTokenOption } from '../access-tokens/access-token.js'
-import { mintingOf } from '../access-tokens/issuer.js'
+import { createMinting } from '../access-tokens/issuer.js'
 import type { AuthorizationCodes } from '../codes/authorization-codes.js'
 import { clientAuthenticator, clientOptions } from '../clients/authenticate.js'
 import { clientPolicy } from '../clients/client-policy.js'
@@ -44,7 +44,7 @@ export function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptio
   const authenticate = clientAuthenticator(tokens, resolved)
   const policy = clientPolicy(resolved)
   const proofs = proofChecker(resolved.dpop)
-  const issuer = { tokens, minting: mintingOf(resolved.accessTokens, tokens.policy) }
+  const issuer = { tokens, minting: createMinting(resolved.accessTokens, tokens.policy) }
   const { codes } = resolved
   if (codes !== undefined) assertSameIssuer(codes, resolved)
   const grants = new Map<string, GrantHandler>([['refresh_token', refreshTokenGrant(issuer)]])

@@ -8,7 +8,7 @@ import { isVerifierFor } from '../codes/pkce.js'
 import type { Exhausted } from '../messages/rate-limit.js'
 import { requestRejection } from './exchange.js'
 import { invalidGrant, invalidRequest } from '../messages/responses.js'
-import { tokenAnswer } from './token-response.js'
+import { tokenResponse } from './token-response.js'
 import type { GrantHandler, TokenRequest } from './grant.js'
 
 interface Issuer {
@@ -17,7 +17,7 @@ interface Issuer {
   readonly codes: AuthorizationCodes
 }
 
-/** RFC 6749 section 4.1.3, with PKCE (RFC 7636). The access token is made before the code is used up. */
+/** RFC 6749 section 4.1.3, with PKCE (RFC 7636). The access token is issued before the code is consumed. */
 export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): GrantHandler {
   return async (request) => {
     const { exchange, form, client, confidential } = request
@@ -50,11 +50,11 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
     if (!outcome.ok) return requestRejection(outcome.reason, exhausted) ?? invalidGrant('code')
     counted.release()
     const { prepared: minted, scope, refreshToken } = outcome
-    return tokenAnswer({ minted, scope, confirmation, ...(getsRefreshToken ? { refreshToken } : {}) })
+    return tokenResponse({ minted, scope, confirmation, ...(getsRefreshToken ? { refreshToken } : {}) })
   }
 }
 
-/** The request is from whom and for where the code was made, and proves the key that the code demands. */
+/** Returns true if the request has the client, the redirect URI and the key that the code was issued for. */
 function matches(code: AuthorizationCode, { client, form, admission }: TokenRequest): boolean {
   if (code.reservation.grant.clientId !== client.clientId) return false
   if (code.redirectUri !== form.get('redirect_uri') || !mayRedirectTo(client, code.redirectUri)) return false

@@ -9,11 +9,11 @@ export interface TokenRequest {
   readonly exchange: Exchange
   readonly form: Form
   readonly client: Client
-  /** The client proved who it is in this request. */
+  /** The client authenticated in this request. */
   readonly confidential: boolean
-  /** What the registration of the client makes of this request. */
+  /** The conditions that follow from the registration of the client. */
   readonly admission: Extract<Admission, { ok: true }>
 }
 
-/** Answers the requests of one grant type. */
+/** Handles the token requests of one grant type. */
 export type GrantHandler = (request: TokenRequest) => Promise<PlainResponse>

@@ -2,7 +2,7 @@ import type { RefreshTokens } from '@baton/core'
 import type { Minting } from '../access-tokens/issuer.js'
 import { refresh } from './exchange.js'
 import { invalidRequest } from '../messages/responses.js'
-import { tokenAnswer } from './token-response.js'
+import { tokenResponse } from './token-response.js'
 import type { GrantHandler } from './grant.js'
 
 /** RFC 6749 section 6. */
@@ -23,6 +23,6 @@ export function refreshTokenGrant(issuer: { readonly tokens: RefreshTokens; read
     })
     if (!refreshed.ok) return refreshed.response
     const { granted, minted } = refreshed
-    return tokenAnswer({ minted, scope: granted.scope, confirmation, refreshToken: granted.refreshToken })
+    return tokenResponse({ minted, scope: granted.scope, confirmation, refreshToken: granted.refreshToken })
   }
 }

@@ -1,34 +1,34 @@
 import type { Confirmation } from '@baton/core'
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
-import { tokenTypeOf } from '../proof-of-possession/confirmation.js'
+import { tokenTypeFor } from '../proof-of-possession/confirmation.js'
 import type { PlainResponse } from '../messages/message.js'
 import { json } from '../messages/responses.js'
 
-export interface TokenAnswer {
+export interface TokenResponseOptions {
   readonly minted: MintedAccessToken
-  /** Of this answer; empty for none. */
+  /** The scope of the access token; empty for none. */
   readonly scope: string
   /** The key that the access token is bound to; null for a bearer token. */
   readonly confirmation: Confirmation | null
-  /** Left out where a cookie carries it. */
+  /** Omitted if it is sent in a cookie. */
   readonly refreshToken?: string
-  /** The family, for clients that cannot see their refresh token. */
+  /** The id of the session, for clients that cannot read their refresh token. */
   readonly sid?: string
   readonly headers?: readonly (readonly [name: string, value: string])[]
 }
 
-/** The answer of RFC 6749 section 5.1. */
-export function tokenAnswer({
+/** Returns the response of RFC 6749 section 5.1. */
+export function tokenResponse({
   minted,
   scope,
   confirmation,
   refreshToken,
   sid,
   headers = [],
-}: TokenAnswer): PlainResponse {
+}: TokenResponseOptions): PlainResponse {
   const body = {
     access_token: minted.accessToken,
-    token_type: tokenTypeOf(confirmation),
+    token_type: tokenTypeFor(confirmation),
     expires_in: minted.expiresIn,
     refresh_token: refreshToken,
     scope: scope === '' ? undefined : scope,

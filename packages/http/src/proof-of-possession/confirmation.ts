@@ -1,6 +1,6 @@
 import type { Confirmation } from '@baton/core'
 
-/** How a token with this confirmation is sent: a certificate changes nothing in the header (RFC 8705 section 3). */
-export function tokenTypeOf(confirmation: Confirmation | null): 'Bearer' | 'DPoP' {
+/** Returns the `token_type` for a confirmation. A token that is bound to a certificate is a bearer token (RFC 8705 section 3). */
+export function tokenTypeFor(confirmation: Confirmation | null): 'Bearer' | 'DPoP' {
   return confirmation !== null && 'jkt' in confirmation ? 'DPoP' : 'Bearer'
 }

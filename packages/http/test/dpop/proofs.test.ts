@@ -3,7 +3,7 @@ import { ConfigurationError } from '@baton/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type DpopOptions, type Proven, proofChecker } from '../../src/proof-of-possession/dpop/proof-checker.js'
-import { PROOF_ALGORITHMS, type ProofAlgorithm, readProof } from '../../src/proof-of-possession/dpop/proof.js'
+import { PROOF_ALGORITHMS, type ProofAlgorithm, parseProof } from '../../src/proof-of-possession/dpop/proof.js'
 import { MINUTE, request, SECOND, START } from '../wire.js'
 import { ath, compact, createProver, type ProofChanges, TOKEN_URL } from './prover.js'
 import { AT_REFRESH, AT_RESOURCE, AT_TOKEN_ENDPOINT, JKT } from './rfc9449.js'
@@ -298,7 +298,7 @@ describe('the form of a proof', () => {
           parts.map((list) => list.join('.')),
         ),
         async (text) => {
-          expect(await readProof(text, PROOF_ALGORITHMS)).toBeNull()
+          expect(await parseProof(text, PROOF_ALGORITHMS)).toBeNull()
         },
       ),
       { numRuns: 500 },

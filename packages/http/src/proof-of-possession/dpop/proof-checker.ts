@@ -12,8 +12,8 @@ import {
 } from '@baton/core/options'
 import type { PlainRequest } from '../../messages/message.js'
 import { createNonces, nonceOptions } from './nonces.js'
-import { type Proof, PROOF_ALGORITHMS, type ProofAlgorithm, readProof } from './proof.js'
-import { isTarget, normalTarget } from './target.js'
+import { type Proof, PROOF_ALGORITHMS, type ProofAlgorithm, parseProof } from './proof.js'
+import { isTarget, normalizeTarget } from './target.js'
 
 /** How DPoP proofs are verified (RFC 9449). */
 export const dpopOptions = declareOptions({
@@ -27,22 +27,22 @@ export const dpopOptions = declareOptions({
 
 export type DpopOptions = OptionsOf<typeof dpopOptions>
 
-/** Remembers what was used, `tokens` for example. `expiresAt` is whole epoch milliseconds. */
+/** Accepts each key once, such as `RefreshTokens`. `expiresAt` is an integer in epoch milliseconds. */
 export interface UsedOnce {
   consumeOnce(request: { readonly purpose: string; readonly key: string; readonly expiresAt: number }): Promise<boolean>
 }
 
-interface Proving {
+interface ProofRequest {
   readonly request: PlainRequest
-  /** The URL that the client asked for; null, where nobody knows it, is matched by no proof. */
+  /** The URL of the request; null if it is unknown, in which case every proof is rejected. */
   readonly url: string | null
   /** Epoch milliseconds. */
   readonly now: number
-  /** Comes along in the same request, and the proof must be made for it. */
+  /** The access token of the request, which the proof must be made for. */
   readonly accessToken?: string
-  /** The key that must have signed the proof; absent for any key. */
+  /** The key that must have signed the proof. Default: any key. */
   readonly confirmation?: Confirmation
-  /** Lets a proof work once; without it, for as long as it is fresh. */
+  /** Accepts a proof only once. Without it, a proof is accepted until it expires. */
   readonly memory: UsedOnce | undefined
 }
 
@@ -54,48 +54,48 @@ export type Proven =
     }
   | {
       readonly ok: false
-      /** `invalid_token` is for the access token that came along with a proof of another key. */
+      /** `invalid_token`: the proof was signed by another key than that of the access token. */
       readonly error: 'invalid_dpop_proof' | 'use_dpop_nonce' | 'invalid_token'
-      /** A fixed sentence. */
+      /** A constant sentence. */
       readonly description: string
     }
 
-/** Judges the proofs of one endpoint. */
+/** Verifies the DPoP proofs of one endpoint. */
 export interface ProofChecker {
   readonly algorithms: readonly ProofAlgorithm[]
-  /** A bad proof is an error and never counts as none. Rejects with the fault of the memory only. */
-  prove(proving: Proving): Promise<Proven>
-  /** The nonce for the client's next proof, to go with whatever is answered to a request that brought one or should have. */
+  /** Verifies the proof of a request. An invalid proof is an error, never a missing one. Rejects only if `memory` does. */
+  prove(request: ProofRequest): Promise<Proven>
+  /** Returns the header with the nonce for the next proof, for the response to a request with a proof or without a required one. */
   nonceHeaders(now: number): readonly (readonly ['dpop-nonce', string])[]
 }
 
-const OTHER_KEY: Proven = {
+const WRONG_KEY: Proven = {
   ok: false,
   error: 'invalid_token',
   description: 'The access token is bound to another key.',
 }
 
-const OTHER_URL =
+const WRONG_URL =
   'The DPoP proof was made for another URL (htu). This server is known by the option publicUrl, else by the Host header.'
 
-/** Clocks ahead of ours, by their own account. */
+/** The accepted skew of a client clock that is ahead. */
 const MAX_CLOCK_SKEW_MS = 30_000
 
-/** Throws `ConfigurationError`. */
+/** Creates a verifier of DPoP proofs (RFC 9449 section 4.3). Throws `ConfigurationError`. */
 export function proofChecker(options: DpopOptions = {}): ProofChecker {
   const { algorithms, maxAgeSeconds, nonce } = dpopOptions.parse('dpop', options, 'dpop.')
   const nonces = nonce === undefined ? null : createNonces(nonce)
 
-  /** Until when the proof would be accepted if it came again, or what to answer. */
-  function freshness({ iat, nonce }: Proof, now: number): number | Proven {
-    if (nonces !== null && nonce !== null) return nonces.acceptableUntil(nonce, now) ?? askForNonce()
-    if (nonces?.required === true) return askForNonce()
+  /** Returns until when a repeated proof would be accepted, or the rejection. */
+  function checkAge({ iat, nonce }: Proof, now: number): number | Proven {
+    if (nonces !== null && nonce !== null) return nonces.acceptableUntil(nonce, now) ?? requireNonce()
+    if (nonces?.required === true) return requireNonce()
     const until = iat * 1000 + maxAgeSeconds * 1000
     if (now < until && iat * 1000 <= now + MAX_CLOCK_SKEW_MS) return until
-    // A clock that is wrong will be wrong again, and with a nonce it does not matter.
+    // With a nonce, the clock of the client does not matter.
     return nonces === null
-      ? refuse('The DPoP proof is too old, or the clock of its client is wrong (iat).')
-      : askForNonce()
+      ? reject('The DPoP proof is too old, or the clock of its client is wrong (iat).')
+      : requireNonce()
   }
 
   return {
@@ -104,35 +104,44 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
       const headers = request.headers['dpop'] ?? []
       const [text] = headers
       if (text === undefined) return { ok: true, confirmation: null }
-      // Some runtimes join what repeats with commas.
-      if (headers.length > 1 || text.includes(',')) return refuse('The DPoP header is repeated; send one proof.')
-      const proof = await readProof(text, algorithms)
-      if (proof === null) return refuse('The DPoP proof is malformed, or its signature or algorithm is not accepted.')
-      if (proof.htm !== request.method) return refuse('The DPoP proof was made for another method (htm).')
-      if (url === null) return refuse('The Host header is missing or malformed, and the option publicUrl is not set.')
-      if (!isTarget(proof.htu, url)) return refuse(OTHER_URL)
-      if (accessToken !== undefined && proof.ath !== hashOf(accessToken))
-        return refuse('The DPoP proof was made for another access token (ath).')
-      if (confirmation !== undefined && !sameConfirmation(confirmation, { jkt: proof.jkt })) return OTHER_KEY
-      const until = freshness(proof, now)
+      // Some runtimes join repeated headers with a comma.
+      if (headers.length > 1 || text.includes(',')) return reject('The DPoP header is repeated; send one proof.')
+      const proof = await parseProof(text, algorithms)
+      if (proof === null) return reject('The DPoP proof is malformed, or its signature or algorithm is not accepted.')
+      if (proof.htm !== request.method) return reject('The DPoP proof was made for another method (htm).')
+      if (url === null) return reject('The Host header is missing or malformed, and the option publicUrl is not set.')
+      if (!isTarget(proof.htu, url)) return reject(WRONG_URL)
+      if (accessToken !== undefined && proof.ath !== hashAccessToken(accessToken))
+        return reject('The DPoP proof was made for another access token (ath).')
+      if (confirmation !== undefined && !sameConfirmation(confirmation, { jkt: proof.jkt })) return WRONG_KEY
+      const until = checkAge(proof, now)
       if (typeof until !== 'number') return until
       const { jkt, htu, jti } = proof
-      const claim = { purpose: 'dpop', key: JSON.stringify([jkt, normalTarget(htu), jti]), expiresAt: Math.ceil(until) }
-      if (memory !== undefined && !(await memory.consumeOnce(claim))) return refuse('The DPoP proof has been used.')
+      const oneTimeKey = {
+        purpose: 'dpop',
+        key: JSON.stringify([jkt, normalizeTarget(htu), jti]),
+        expiresAt: Math.ceil(until),
+      }
+      if (memory !== undefined && !(await memory.consumeOnce(oneTimeKey)))
+        return reject('The DPoP proof has been used.')
       return { ok: true, confirmation: { jkt } }
     },
     nonceHeaders: (now) => (nonces === null ? [] : [['dpop-nonce', nonces.at(now)]]),
   }
 }
 
-function refuse(description: string): Proven {
+function reject(description: string): Proven {
   return { ok: false, error: 'invalid_dpop_proof', description }
 }
 
-function askForNonce(): Proven {
-  return { ok: false, error: 'use_dpop_nonce', description: 'Make another DPoP proof, with the nonce of this answer.' }
+function requireNonce(): Proven {
+  return {
+    ok: false,
+    error: 'use_dpop_nonce',
+    description: 'Make another DPoP proof, with the nonce of this response.',
+  }
 }
 
-function hashOf(accessToken: string): string {
+function hashAccessToken(accessToken: string): string {
   return createHash('sha256').update(accessToken).digest('base64url')
 }

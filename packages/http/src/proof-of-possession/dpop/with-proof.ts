@@ -5,43 +5,45 @@ import { error } from '../../messages/responses.js'
 import { getUrl } from '../../pipeline/transport.js'
 import type { ProofChecker, Proven, UsedOnce } from './proof-checker.js'
 
-interface Proving {
+interface ProofContext {
   readonly proofs: ProofChecker
   readonly memory: UsedOnce
   readonly exchange: Exchange
 }
 
 /**
- * Verifies the proof of a request before `answer` is called, and adds the nonce for the next proof to the response. `answer` gets
- * the key, or null without a proof. A proof works once.
+ * Verifies the proof of a request, calls `respond` with its key (null without a proof), and adds the nonce for the next proof to the
+ * response. A proof is accepted once.
  */
 export async function withProof(
-  proving: Proving,
-  answer: (confirmation: Confirmation | null) => Promise<PlainResponse>,
+  context: ProofContext,
+  respond: (confirmation: Confirmation | null) => Promise<PlainResponse>,
 ): Promise<PlainResponse> {
-  return withOptionalProof(proving, async (proven) => (proven.ok ? answer(proven.confirmation) : proofError(proven)))
+  return withOptionalProof(context, async (proven) =>
+    proven.ok ? respond(proven.confirmation) : proofRejection(proven),
+  )
 }
 
-/** The same for a request that needs a proof only where its token is bound to a key: `answer` decides what a bad proof means. */
+/** Like `withProof`, for a request that needs a proof only if its token is bound to a key: `respond` handles an invalid proof. */
 export async function withOptionalProof(
-  { proofs, memory, exchange }: Proving,
-  answer: (proven: Proven) => Promise<PlainResponse>,
+  { proofs, memory, exchange }: ProofContext,
+  respond: (proven: Proven) => Promise<PlainResponse>,
 ): Promise<PlainResponse> {
   const { request, transport, now } = exchange
-  // Most requests bring no proof, and the URL costs as much as parsing their body.
+  // Most requests have no proof, and computing the URL costs as much as parsing their body.
   const url = request.headers['dpop'] === undefined ? null : getUrl(request, transport)
-  const response = await answer(await proofs.prove({ request, url, now, memory }))
+  const response = await respond(await proofs.prove({ request, url, now, memory }))
   const nonces = proofs.nonceHeaders(now)
   return nonces.length === 0 ? response : { ...response, headers: [...response.headers, ...nonces] }
 }
 
 /** The rejection of a request whose token is bound to a key that the request did not prove. */
-export function unconfirmed(proven: Proven): PlainResponse {
-  if (!proven.ok) return proofError(proven)
+export function unprovenKey(proven: Proven): PlainResponse {
+  if (!proven.ok) return proofRejection(proven)
   return error('invalid_dpop_proof', { description: 'The token is bound to a key; send a proof of that key.' })
 }
 
 /** The rejection of a bad proof. */
-export function proofError({ error: code, description }: Extract<Proven, { ok: false }>): PlainResponse {
+export function proofRejection({ error: code, description }: Extract<Proven, { ok: false }>): PlainResponse {
   return error(code, { description })
 }

@@ -101,7 +101,7 @@ function decodeHeader(text: string): Uint8Array | null {
   return isBase64 ? Buffer.from(base64, 'base64') : null
 }
 
-/** The base64 of a PEM, also percent-encoded, or of bare base64; null for a broken encoding. */
+/** Returns the base64 text of a PEM (also percent-encoded) or of plain base64, or null for an invalid encoding. */
 function base64In(text: string): string | null {
   const pem = (text.startsWith('-----') ? decodePercent(text) : text)?.trimEnd()
   if (pem === undefined) return null
@@ -140,15 +140,15 @@ export function isIssuedTo({ x509, isVerified }: ClientCertificate, name: TlsCli
   return uri !== undefined && urisIn(x509).includes(uri)
 }
 
-/** In the order of RFC 4514. A certificate may have no subject, only alternative names (RFC 5280 section 4.2.1.6). */
+/** Returns the subject in the order of RFC 4514. A certificate may have alternative names only (RFC 5280 section 4.2.1.6). */
 function distinguishedName({ subject }: { readonly subject: string | undefined }): string | null {
   return subject?.split('\n').reverse().join(',') ?? null
 }
 
-/** A quoted part, a part without quotes, or a comma. A quote that is never closed reaches to the end, so that each part is read once. */
+/** A quoted part, an unquoted part, or a comma. An unclosed quote extends to the end, so that each part is read once. */
 const NAME_PARTS = /"(?:[^"\\]|\\.)*"?|[^",]+|,/gs
 
-/** The URIs of a `subjectAltName` as Node writes it: separated by commas, with quotes around what could be taken for another name. */
+/** Returns the URIs of a `subjectAltName` in the format of Node.js: separated by commas, with quotes around ambiguous values. */
 export function urisIn({ subjectAltName = '' }: Pick<X509Certificate, 'subjectAltName'>): string[] {
   const names = ['']
   for (const part of subjectAltName.match(NAME_PARTS) ?? []) {
