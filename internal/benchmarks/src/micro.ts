@@ -44,7 +44,14 @@ for (const row of rows) {
   bench.add(`rotate: ${String(row.store)}`, await rotating(createRefreshTokens({ store, secrets: [SECRET] })))
 }
 for (const [kind, accessTokens] of Object.entries(kinds)) {
-  const grant = { family: inspected.family, scope: '', audience: [], claims: {}, confirmation: null, mostSeconds: 900 }
+  const grant = {
+    family: inspected.family,
+    scope: '',
+    audience: [],
+    claims: {},
+    confirmation: null,
+    maxLifetimeSeconds: 900,
+  }
   const mint = () => accessTokens.mint({ ...grant, now: Date.now() })
   const { accessToken } = await mint()
   bench.add(`${kind}: mint`, mint)

@@ -38,7 +38,7 @@ export function createApp(options: Partial<RefreshTokensOptions> = {}) {
     const metadata = userAgent === undefined ? {} : { userAgent }
     const { family, refreshToken } = await tokens.issue({ subject, metadata, ...grant })
     const { scope, audience } = family
-    const circumstances = { confirmation: family.confirmation, now: clock.now, mostSeconds: 900 }
+    const circumstances = { confirmation: family.confirmation, now: clock.now, maxLifetimeSeconds: 900 }
     const minted = await accessTokens.mint({ family, scope, audience, claims: {}, ...circumstances })
     return { family, refreshToken, accessToken: minted.accessToken, bearer: `Bearer ${minted.accessToken}` }
   }

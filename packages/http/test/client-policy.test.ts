@@ -71,7 +71,7 @@ async function setUp(options: Partial<AuthServerOptions> = {}) {
   async function begin(clientId = 'app'): Promise<Tokens> {
     const { family, refreshToken } = await tokens.issue({ subject: 'alice', clientId, scope: 'read' })
     const { scope, audience } = family
-    const grant = { family, scope, audience, claims: {}, confirmation: null, now: clock.now, mostSeconds: 900 }
+    const grant = { family, scope, audience, claims: {}, confirmation: null, now: clock.now, maxLifetimeSeconds: 900 }
     return { refreshToken, accessToken: (await accessTokens.mint(grant)).accessToken, sid: family.id }
   }
 
@@ -144,7 +144,7 @@ const USES: readonly (readonly [name: string, use: (here: World, session: Tokens
         claims: {},
         confirmation: null,
         now: here.clock.now,
-        mostSeconds: 900,
+        maxLifetimeSeconds: 900,
       }
       here.registered.set('reader', { clientId: 'reader', firstParty: true })
       const { accessToken } = await here.accessTokens.mint(grant)

@@ -98,7 +98,7 @@ describe.each(Object.keys(KINDS))('the audience of %s access tokens', (kind) => 
     for (const granted of SPELLINGS) {
       const { tokens, clock, accessTokens } = server(audience, kind)
       const { family } = await tokens.issue({ subject: 'alice', audience: [granted] })
-      const grant = { family, scope: '', audience: [granted], claims: {}, confirmation: null, mostSeconds: 900 }
+      const grant = { family, scope: '', audience: [granted], claims: {}, confirmation: null, maxLifetimeSeconds: 900 }
       const minted = await accessTokens.mint({ ...grant, now: clock.now })
       const guard = accessTokenGuard({ accessTokens, now: () => clock.now })
       const headers = { authorization: `Bearer ${minted.accessToken}` }
@@ -110,7 +110,15 @@ describe.each(Object.keys(KINDS))('the audience of %s access tokens', (kind) => 
     const { tokens, clock, accessTokens } = server('https://api.example/mcp', kind)
     const { family } = await tokens.issue({ subject: 'alice' })
     for (const audience of [['https://api.example/MCP'], ['https://api.example/mcp/'], ['https://api.example']]) {
-      const grant = { family, scope: '', audience, claims: {}, confirmation: null, mostSeconds: 900, now: clock.now }
+      const grant = {
+        family,
+        scope: '',
+        audience,
+        claims: {},
+        confirmation: null,
+        maxLifetimeSeconds: 900,
+        now: clock.now,
+      }
       expect(await accessTokens.verify((await accessTokens.mint(grant)).accessToken, clock.now)).toBeNull()
     }
   })

@@ -126,7 +126,7 @@ test('a bad proof does not keep an unbound session from being revoked', async ()
 test('an access token that is bound to a key revokes its session only with a proof of that key', async () => {
   const { tokens, accessTokens, clock, revocation, owner, attacker, families } = await setUp()
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'pub' })
-  const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, mostSeconds: 900 }
+  const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, maxLifetimeSeconds: 900 }
   const minted = await accessTokens.mint({ ...grant, confirmation: owner.confirmation })
   const revoke = (dpop: string | undefined) =>
     post(revocation, { client_id: 'pub', token: minted.accessToken }, { headers: { dpop } })
@@ -139,7 +139,7 @@ test('an access token that is bound to a key revokes its session only with a pro
 test('a client that authenticates revokes its own session without a proof', async () => {
   const { tokens, accessTokens, clock, revocation, owner, families } = await setUp()
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'cb' })
-  const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, mostSeconds: 900 }
+  const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, maxLifetimeSeconds: 900 }
   const minted = await accessTokens.mint({ ...grant, confirmation: owner.confirmation })
   const headers = { authorization: basic('cb', CB_SECRET) }
   expect((await post(revocation, { token: minted.accessToken }, { headers })).status).toBe(200)

@@ -80,8 +80,8 @@ export function legibleAccessTokens(lifetimeSeconds = 900): AccessTokens {
   return {
     issuer: AS,
     lifetimeSeconds,
-    async mint({ family, scope, audience, now, mostSeconds }) {
-      const expiresIn = Math.min(lifetimeSeconds, mostSeconds)
+    async mint({ family, scope, audience, now, maxLifetimeSeconds }) {
+      const expiresIn = Math.min(lifetimeSeconds, maxLifetimeSeconds)
       const claims = {
         sid: family.id,
         sub: family.subject,

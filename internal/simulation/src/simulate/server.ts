@@ -255,22 +255,25 @@ interface KeyWorld {
 
 /** Access tokens are created instantly, or by a service that is sometimes slow or unavailable. */
 function createAccessTokens({ plan, clock, rng, slot, keys }: KeyWorld): AccessTokenOption {
-  const make = (family: Family, mostSeconds: number) => {
+  const make = (family: Family, maxLifetimeSeconds: number) => {
     keys.made += 1
-    return { accessToken: `at.${String(keys.made)}.${family.id}`, expiresIn: Math.min(plan.accessSeconds, mostSeconds) }
+    return {
+      accessToken: `at.${String(keys.made)}.${family.id}`,
+      expiresIn: Math.min(plan.accessSeconds, maxLifetimeSeconds),
+    }
   }
   if (!plan.keyService)
     return {
       issuer: ORIGIN,
       lifetimeSeconds: plan.accessSeconds,
-      mint: async ({ family, mostSeconds }) => make(family, mostSeconds),
+      mint: async ({ family, maxLifetimeSeconds }) => make(family, maxLifetimeSeconds),
       verify: async () => null,
       read: async () => null,
     }
-  return async ({ family, mostSeconds }) => {
+  return async ({ family, maxLifetimeSeconds }) => {
     const { trace } = slot
     await clock.sleep(rng.chance(0.1) ? rng.between(1000, 4000) : rng.between(5, 50))
-    if (clock.now() >= keys.outUntil) return make(family, mostSeconds)
+    if (clock.now() >= keys.outUntil) return make(family, maxLifetimeSeconds)
     trace.faultInjected = true
     throw new Error('the key service is unavailable')
   }

@@ -14,7 +14,7 @@ export const ACCESS_SECONDS = 4
 export const GRACE_SECONDS = 2
 export const policy = { graceSeconds: GRACE_SECONDS }
 
-export const accessTokens: AccessTokenFunction = async ({ family, mostSeconds }) => ({
+export const accessTokens: AccessTokenFunction = async ({ family, maxLifetimeSeconds }) => ({
   accessToken: `at.${family.id}`,
-  expiresIn: Math.min(ACCESS_SECONDS, mostSeconds),
+  expiresIn: Math.min(ACCESS_SECONDS, maxLifetimeSeconds),
 })

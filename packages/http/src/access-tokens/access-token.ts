@@ -7,7 +7,7 @@ export interface AccessTokenGrant extends Grant {
   /** Epoch milliseconds. */
   readonly now: number
   /** The remaining lifetime of the session in whole seconds: no access token may outlive it. */
-  readonly mostSeconds: number
+  readonly maxLifetimeSeconds: number
 }
 
 export interface MintedAccessToken {

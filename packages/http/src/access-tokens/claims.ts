@@ -48,7 +48,7 @@ export function claimsFor(
   { issuer, audience, lifetimeSeconds }: Issuing,
 ): { readonly claims: Record<string, unknown>; readonly expiresIn: number } {
   const { family, scope, confirmation } = grant
-  const expiresIn = Math.max(0, Math.min(lifetimeSeconds, grant.mostSeconds))
+  const expiresIn = Math.max(0, Math.min(lifetimeSeconds, grant.maxLifetimeSeconds))
   const iat = Math.floor(grant.now / 1000)
   const claims = {
     ...withoutReserved(grant.claims),

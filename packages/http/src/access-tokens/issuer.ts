@@ -41,8 +41,16 @@ export function createMinting(accessTokens: AccessTokenOption, policy: Policy): 
 /** No access token outlives its family: `grant` contains the family as it will be after the response. */
 function minter(make: AccessTokenFunction): Minting['mint'] {
   return async ({ family, scope, audience, claims }, { confirmation, now }) => {
-    const mostSeconds = secondsUntil(family.expiresAt, now)
-    const { accessToken, expiresIn } = await make({ family, scope, audience, claims, confirmation, now, mostSeconds })
+    const maxLifetimeSeconds = secondsUntil(family.expiresAt, now)
+    const { accessToken, expiresIn } = await make({
+      family,
+      scope,
+      audience,
+      claims,
+      confirmation,
+      now,
+      maxLifetimeSeconds,
+    })
     if (typeof accessToken !== 'string' || !TOKEN_68.test(accessToken))
       throw new ConfigurationError(
         'accessTokens',
@@ -53,7 +61,7 @@ function minter(make: AccessTokenFunction): Minting['mint'] {
         'accessTokens',
         `must return expiresIn in whole seconds of 1 or more, got ${describeValue(expiresIn)}`,
       )
-    return { accessToken, expiresIn: Math.min(expiresIn, mostSeconds) }
+    return { accessToken, expiresIn: Math.min(expiresIn, maxLifetimeSeconds) }
   }
 }
 

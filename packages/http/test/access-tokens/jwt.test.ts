@@ -27,7 +27,7 @@ async function grant(differences: Partial<AccessTokenGrant> = {}): Promise<Acces
     claims: {},
     confirmation: null,
     now: NOW,
-    mostSeconds: 3600,
+    maxLifetimeSeconds: 3600,
     ...differences,
   }
 }
@@ -95,7 +95,7 @@ describe('what is in the token', () => {
   })
 
   it('X-06 never outlives the family', async () => {
-    const { accessToken, expiresIn } = await issuerWith().mint(await grant({ mostSeconds: 60 }))
+    const { accessToken, expiresIn } = await issuerWith().mint(await grant({ maxLifetimeSeconds: 60 }))
     const { exp, iat } = partsOf(accessToken).payload
     expect([expiresIn, exp - iat]).toEqual([60, 60])
   })

@@ -21,7 +21,7 @@ async function sealed(options: Partial<SealedAccessTokensOptions> = {}) {
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'web', scope: 'read' })
   const mint = async (grant: Partial<AccessTokenGrant> = {}) => {
     const { scope, audience, confirmation } = family
-    const usual = { family, scope, audience, confirmation, claims: {}, now: clock.now, mostSeconds: 9999 }
+    const usual = { family, scope, audience, confirmation, claims: {}, now: clock.now, maxLifetimeSeconds: 9999 }
     return (await accessTokens.mint({ ...usual, ...grant })).accessToken
   }
   return {
@@ -65,7 +65,7 @@ describe('a sealed access token', () => {
     clock.now = Math.floor(clock.now / 1000) * 1000 + 899_999
     expect(await verify(token, clock.now)).not.toBeNull()
     expect(await verify(token, clock.now + 1)).toBeNull()
-    const short = await mint({ mostSeconds: 30 })
+    const short = await mint({ maxLifetimeSeconds: 30 })
     expect(await verify(short, clock.now + 30_000)).toBeNull()
   })
 

@@ -199,7 +199,7 @@ describe('what is said', () => {
           confirmation,
           claims: {},
           now: clock.now,
-          mostSeconds: 900,
+          maxLifetimeSeconds: 900,
         })
         expect((await ask(minted.accessToken)).body).toMatchObject({ active: true, cnf, token_type: type })
         const { body } = await ask(rt0, 'cb', CB_SECRET)
@@ -215,7 +215,15 @@ describe('what is said', () => {
     if (!inspection.active) throw new Error('not active')
     const { family } = inspection
     const claims = { roles: ['admin'], active: 'yes', token_type: 'mac' }
-    const grant = { family, scope: 'a', audience: [], confirmation: null, claims, now: clock.now, mostSeconds: 900 }
+    const grant = {
+      family,
+      scope: 'a',
+      audience: [],
+      confirmation: null,
+      claims,
+      now: clock.now,
+      maxLifetimeSeconds: 900,
+    }
     const { accessToken: at } = await accessTokens.mint(grant)
     expect((await ask(at)).body).toMatchObject({ roles: ['admin'], active: true, token_type: 'Bearer' })
   })
@@ -244,13 +252,21 @@ describe('whatever does not work is inactive, and one answer', () => {
 
     const elsewhere = KINDS[kind === 'JWT' ? 'sealed' : 'JWT']?.()
     const { family } = await tokens.issue({ subject: 'alice', clientId: 'cb' })
-    const grant = { family, scope: '', audience: [], confirmation: null, claims: {}, now: clock.now, mostSeconds: 900 }
+    const grant = {
+      family,
+      scope: '',
+      audience: [],
+      confirmation: null,
+      claims: {},
+      now: clock.now,
+      maxLifetimeSeconds: 900,
+    }
     await inactive((await elsewhere?.mint(grant))?.accessToken ?? '')
     await inactive('garbage')
     await inactive('x'.repeat(10_000))
 
     const expired = await session()
-    const ended = await accessTokens.mint({ ...grant, mostSeconds: 10 })
+    const ended = await accessTokens.mint({ ...grant, maxLifetimeSeconds: 10 })
     clock.now += 11 * SECOND
     await inactive(ended.accessToken)
     clock.now += 15 * MINUTE
@@ -267,7 +283,15 @@ describe('whatever does not work is inactive, and one answer', () => {
     const inspection = await tokens.inspect(await issue({ clientId: 'ended' }))
     if (!inspection.active) throw new Error('not active')
     const { family } = inspection
-    const grant = { family, scope: '', audience: [], confirmation: null, claims: {}, now: clock.now, mostSeconds: 900 }
+    const grant = {
+      family,
+      scope: '',
+      audience: [],
+      confirmation: null,
+      claims: {},
+      now: clock.now,
+      maxLifetimeSeconds: 900,
+    }
     expect(await ask((await accessTokens.mint(grant)).accessToken)).toMatchObject(INACTIVE)
   })
 
