@@ -13,6 +13,7 @@ const steps = [
   ['format', () => run('prettier', ['--check', '--log-level=warn', '.'])],
   ['lint', () => run('eslint', ['.', '--max-warnings=0'])],
   ['types', () => run('tsc', ['--noEmit'])],
+  ['option tables', () => run('node', ['scripts/option-tables.mjs'])],
   ['words', () => run('node', ['scripts/check-words.mjs'])],
   ['commit messages', () => run('node', ['scripts/check-commits.mjs'])],
   ['workflows', () => run('node', ['scripts/check-workflows.mjs'])],
