@@ -1,13 +1,5 @@
 import { includesResource, parseScope } from '@baton/core'
-import {
-  declareOptions,
-  type OptionsOf,
-  type ParsedOptions,
-  required,
-  seconds,
-  text,
-  withDefault,
-} from '@baton/core/options'
+import { declareOptions, type ParsedOptions, required, seconds, text, withDefault } from '@baton/core/options'
 import { createRandomPool } from '../crypto/random-pool.js'
 import { issuerUrl } from '../clients/issuer-url.js'
 import type { AccessTokenClaims, AccessTokenGrant } from './access-token.js'
@@ -37,8 +29,6 @@ export const issuingOptions = declareOptions({
     900,
   ),
 })
-
-export type IssuingOptions = OptionsOf<typeof issuingOptions>
 
 type Issuing = ParsedOptions<typeof issuingOptions>
 
