@@ -55,6 +55,7 @@ const WITH_OPTIONS: Readonly<Record<string, Entry>> = {
   'opentelemetry observedEndpoint': { toArguments: after('token', method), mistyped: ['tracerProvider', {}] },
   'http rateLimits': { mistyped: ['points', '60'] },
   'http csrfGuard': { mistyped: ['trustProxy', true] },
+  'core createSecondHolderDetector': { mistyped: ['generations', '3'] },
   'core createRefreshTokens': { required: { store, secrets }, mistyped: ['now', 1] },
 }
 
