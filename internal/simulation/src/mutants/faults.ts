@@ -378,7 +378,7 @@ export const faults: readonly Fault[] = [
   inCore(
     'emits no event when the reply of the store is lost',
     revoke,
-    'if (seen.revocation === null) report(revoked, { unconfirmed: true })\n',
+    '    report(revoked, { unconfirmed: true })\n',
     '',
   ),
   inCore(

@@ -59,6 +59,8 @@ interface BrowserWorld {
 
 const STORED = 'session'
 const SIGN_IN_MS = 30_000
+/** From the headers of a response to the end of its body. */
+const BODY_MS = 1500
 
 /** One browser: tabs that share a storage, a cookie jar and possibly a lock. Each tab runs the real client. */
 export function createBrowser(world: BrowserWorld): Browser {
@@ -321,11 +323,14 @@ export function createBrowser(world: BrowserWorld): Browser {
               fail('the network failed')
             },
             onResponse: (response) => {
-              if (!isAwaited) return
-              // A page may be closed after the cookie was stored and before the body is read.
+              if (isOrphaned()) return
               receive(response)
-              if (response.status === 200) resolve(JSON.parse(response.body ?? '{}') as Record<string, unknown>)
-              else fail(`the sign-in failed with ${String(response.status)}`)
+              // The page may be closed after the cookie was stored and before the body is read.
+              clock.after(BODY_MS, () => {
+                if (isOrphaned()) return
+                if (response.status === 200) resolve(JSON.parse(response.body ?? '{}') as Record<string, unknown>)
+                else fail(`the sign-in failed with ${String(response.status)}`)
+              })
             },
           })
         }),

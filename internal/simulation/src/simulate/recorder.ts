@@ -322,7 +322,7 @@ export function createRecorder(plan: Plan): Recorder {
       const family: FamilyHistory = {
         id: record.id,
         subject: record.grant.subject,
-        ends: 0,
+        ends: new Set(),
         reports: 0,
         unconfirmedReports: 0,
         losses: 0,
@@ -349,7 +349,8 @@ export function createRecorder(plan: Plan): Recorder {
       const family = families.get(before.id)
       if (family === undefined) throw new Violation('I4', 'a family exists that no request has created')
       family.record = after
-      family.ends += 1
+      // A command that is executed again after a fail-over has undone it is one revocation.
+      if (after.revocation !== null) family.ends.add(after.revocation.id)
       if (trace === undefined) return
       trace.endedFamily = family
       if (trace.purpose === 'code' || (trace.purpose === 'refresh' && trace.isOrphaned())) family.isExcused = true
@@ -396,7 +397,7 @@ export function createRecorder(plan: Plan): Recorder {
           const family = families.get(event.familyId)
           if (family !== undefined && event.unconfirmed === true) family.unconfirmedReports += 1
           else if (family !== undefined) family.reports += 1
-          if (family !== undefined && family.reports > family.ends)
+          if (family !== undefined && family.reports > family.ends.size)
             throw new Violation('I15', 'one revocation was reported twice')
           if (event.type === 'reuse') counts.reuses += 1
           if (trace !== undefined) {
@@ -418,7 +419,9 @@ export function createRecorder(plan: Plan): Recorder {
     }),
     responseSent: recordViolations(responseSent),
     isAllReported: () =>
-      [...families.values()].every(({ ends, reports, unconfirmedReports }) => ends <= reports + unconfirmedReports),
+      [...families.values()].every(
+        ({ ends, reports, unconfirmedReports }) => ends.size <= reports + unconfirmedReports,
+      ),
   }
 }
 

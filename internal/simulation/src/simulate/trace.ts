@@ -66,7 +66,7 @@ export interface FamilyHistory {
   /** The order of the request that received the reuse verdict. */
   verdictAt: number | null
   /** The number of written revocations, and of reported ones. */
-  ends: number
+  readonly ends: Set<string>
   reports: number
   /** Reports that the store has not confirmed. */
   unconfirmedReports: number

@@ -184,7 +184,8 @@ export async function revokeFamily(
   }
 
   const written = await write().catch((failure: unknown) => {
-    if (seen.revocation === null) report(revoked, { unconfirmed: true })
+    // Also for a family that was revoked already: a fail-over may undo that revocation and keep this one.
+    report(revoked, { unconfirmed: true })
     throw failure
   })
   // A missing family may have been revoked by this call and purged, if the driver executed the write twice.
