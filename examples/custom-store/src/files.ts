@@ -2,38 +2,38 @@ import { createHash } from 'node:crypto'
 import { mkdir, open, readdir, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
-/** Whatever the text is, a name that every file system takes, and that does not lead elsewhere. */
-export function nameOf(text: string): string {
+/** Returns a valid file name for any text. */
+export function hash(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }
 
 export async function read<Content>(file: string): Promise<Content | null> {
-  return JSON.parse(await readFile(file, 'utf8').catch(unless('ENOENT', 'null'))) as Content | null
+  return JSON.parse(await readFile(file, 'utf8').catch(ignoring('ENOENT', 'null'))) as Content | null
 }
 
-export async function namesIn(folder: string): Promise<string[]> {
-  return (await readdir(folder).catch(unless('ENOENT', []))).filter((name) => name.endsWith('.json'))
+export async function listFiles(folder: string): Promise<string[]> {
+  return (await readdir(folder).catch(ignoring('ENOENT', []))).filter((name) => name.endsWith('.json'))
 }
 
-/** Readers see the old file or the new one; once this resolves, a power failure leaves the new one. */
+/** Replaces a file atomically. Once this resolves, the new content survives a power failure. */
 export async function write(file: string, content: unknown): Promise<void> {
-  const made = await mkdir(dirname(file), { recursive: true })
+  const created = await mkdir(dirname(file), { recursive: true })
   await writeThrough(`${file}.new`, 'w', JSON.stringify(content))
   await rename(`${file}.new`, file)
-  await settle(file, made)
+  await syncDirectory(file, created)
 }
 
-/** Makes an empty file, which is the same whoever makes it. */
-export async function enter(file: string): Promise<void> {
-  const made = await mkdir(dirname(file), { recursive: true })
+/** Creates an empty file if it does not exist. */
+export async function createEmpty(file: string): Promise<void> {
+  const created = await mkdir(dirname(file), { recursive: true })
   await writeThrough(file, 'a')
-  await settle(file, made)
+  await syncDirectory(file, created)
 }
 
-/** Sees to it that the names last as the contents do. */
-async function settle(file: string, made: string | undefined): Promise<void> {
+/** Syncs the directory, so that the file name survives a power failure as well. */
+async function syncDirectory(file: string, created: string | undefined): Promise<void> {
   await writeThrough(dirname(file), 'r')
-  if (made !== undefined) await writeThrough(dirname(made), 'r')
+  if (created !== undefined) await writeThrough(dirname(created), 'r')
 }
 
 async function writeThrough(path: string, flags: string, text?: string): Promise<void> {
@@ -46,7 +46,7 @@ async function writeThrough(path: string, flags: string, text?: string): Promise
   }
 }
 
-function unless<Value>(code: string, value: Value) {
+function ignoring<Value>(code: string, value: Value) {
   return (error: NodeJS.ErrnoException): Value => {
     if (error.code === code) return value
     throw error

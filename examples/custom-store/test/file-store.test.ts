@@ -50,7 +50,7 @@ describe('kill -9', () => {
   for (const { name, run } of crashCases(openCrashable)) test(name, run)
 })
 
-test('core works upon it', async () => {
+test('core rotates tokens with this store', async () => {
   const folder = freshFolder()
   const open = () =>
     createRefreshTokens({ store: fileStore(folder), secrets: ['a secret of at least thirty-two bytes'] })
@@ -60,7 +60,7 @@ test('core works upon it', async () => {
 })
 
 test.each(['999999999.5.gone', `${String(process.pid)}.5.the-last-process-of-this-number`])(
-  'a lock whose holder is dead goes to the next: %s',
+  'releases a lock whose holder is dead: %s',
   async (holder) => {
     const folder = freshFolder()
     const store = fileStore(folder)
@@ -77,7 +77,7 @@ test.each(['999999999.5.gone', `${String(process.pid)}.5.the-last-process-of-thi
   },
 )
 
-test('a file that is no record is an error, and stays as it is', async () => {
+test('rejects a call for an invalid file and leaves the file unchanged', async () => {
   const folder = freshFolder()
   const store = fileStore(folder)
   mkdirSync(join(folder, 'keys'))

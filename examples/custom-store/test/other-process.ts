@@ -12,7 +12,7 @@ interface Report {
   readonly error?: string
 }
 
-/** A process of its own whose stores are used as if they were here. Calls that it cannot answer any longer reject. */
+/** Starts a separate process with stores that this process can call. Calls reject once it has died. */
 export function otherProcess() {
   const child = fork(PROGRAM, { execArgv: [] })
   const waiting = new Map<number, (report: Report) => void>()
@@ -21,7 +21,7 @@ export function otherProcess() {
     waiting.get(report.number)?.(report)
     waiting.delete(report.number)
   })
-  const gone = once(child, 'exit').then(() => {
+  const deleted = once(child, 'exit').then(() => {
     for (const [number, answer] of waiting) answer({ number, error: 'the process has died' })
   })
 
@@ -43,7 +43,7 @@ export function otherProcess() {
       ) as unknown as TokenStore,
     async kill() {
       child.kill('SIGKILL')
-      await gone
+      await deleted
     },
   }
 }

@@ -6,7 +6,7 @@ import { serveAsWorker } from './worker.js'
 const WORKERS = 3
 
 if (cluster.isPrimary) {
-  // Checked here as well, so that a mistake is told once and by one.
+  // Checked here as well, so that an error is printed only once.
   redisUrls()
   supervise(WORKERS, readEnvironment())
 } else {

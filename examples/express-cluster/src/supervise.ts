@@ -1,15 +1,15 @@
 import cluster, { type Worker } from 'node:cluster'
-import { type Environment, warnOfDerivedSecrets } from '@baton-examples/shared'
+import { type Environment, warnAboutDerivedSecrets } from '@baton-examples/shared'
 
 const PAUSE_MS = 1_000
 
 /**
- * Keeps `count` workers listening on one port. The first one shows whether the settings are any good: if it ends before it listens,
- * so does everything. Later ones are replaced when they end. SIGTERM and SIGINT end all workers gently, and then this process.
+ * Keeps `count` workers listening on one port. If the first one exits before it listens, the settings are wrong and this process exits.
+ * Later ones are replaced when they exit. SIGTERM and SIGINT shut down all workers and then this process.
  */
 export function supervise(count: number, env: Environment): void {
   const workers = new Set<Worker>()
-  // Secrets that were made up or derived for development have to be the same in all workers.
+  // Random or derived secrets must be the same in all workers.
   const secrets = {
     BATON_SECRET: env.secrets.join(','),
     SIGNING_SECRET: env.signingSecrets.join(','),
@@ -36,7 +36,7 @@ export function supervise(count: number, env: Environment): void {
     while (workers.size < count) start()
     announced = listening.size === count
     if (!announced) return
-    warnOfDerivedSecrets(env)
+    warnAboutDerivedSecrets(env)
     console.log(`listening on ${env.origin}`)
   })
 
@@ -51,7 +51,7 @@ export function supervise(count: number, env: Environment): void {
       if (workers.size === 0) process.exit()
       return
     }
-    console.warn(`worker ${String(worker.process.pid)} ended (${signal ?? code}), another one takes its place`)
+    console.warn(`worker ${String(worker.process.pid)} exited (${signal ?? code}) and is replaced`)
     setTimeout(start, hasListened ? 0 : PAUSE_MS)
   })
 

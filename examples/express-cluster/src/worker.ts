@@ -6,27 +6,27 @@ import { redisStore } from '@baton/store-redis'
 import {
   authOptions,
   authorizePage,
-  reach,
+  connectOrExit,
   readEnvironment,
   redisUrls,
   report,
   serve,
-  warnOf,
+  printFindings,
 } from '@baton-examples/shared'
 import express from 'express'
 import { Cluster } from 'ioredis'
 import { RateLimiterRedis } from 'rate-limiter-flexible'
 
-/** One of several processes that answer on one port. */
+/** Serves as one of several processes on one port. */
 export async function serveAsWorker(): Promise<void> {
-  // A call fails soon when Redis is away: the answer is 503, and the client's to repeat.
+  // Calls fail fast during an outage of Redis: the response is 503, and the client retries.
   const redis = new Cluster(redisUrls(), { lazyConnect: true, redisOptions: { maxRetriesPerRequest: 1 } })
   const env = readEnvironment({ createLimiter: (options) => new RateLimiterRedis({ storeClient: redis, ...options }) })
   const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
   const store = redisStore(redis)
-  await reach('REDIS_URL', redis, () => redis.connect())
-  if (cluster.worker?.id === 1) warnOf(await store.check())
+  await connectOrExit('REDIS_URL', redis, () => redis.connect())
+  if (cluster.worker?.id === 1) printFindings(await store.check())
 
   const tokens = createRefreshTokens({ store, secrets, policy, onEvent: report })
   const accessTokens = jwtAccessTokens({

@@ -5,25 +5,25 @@ import { redisStore } from '@baton/store-redis'
 import {
   authOptions,
   authorizePage,
-  reach,
+  connectOrExit,
   readEnvironment,
   redisUrl,
   report,
   serve,
-  warnOf,
+  printFindings,
 } from '@baton-examples/shared'
 import express from 'express'
 import { Redis } from 'ioredis'
 import { RateLimiterRedis } from 'rate-limiter-flexible'
 
-// A call fails soon when Redis is away: the answer is 503, and the client's to repeat.
+// Calls fail fast during an outage of Redis: the response is 503, and the client retries.
 const redis = new Redis(redisUrl(), { lazyConnect: true, maxRetriesPerRequest: 1 })
 const env = readEnvironment({ createLimiter: (options) => new RateLimiterRedis({ storeClient: redis, ...options }) })
 const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
 const store = redisStore(redis)
-await reach('REDIS_URL', redis, () => redis.connect())
-warnOf(await store.check())
+await connectOrExit('REDIS_URL', redis, () => redis.connect())
+printFindings(await store.check())
 
 const tokens = createRefreshTokens({ store, secrets, policy, onEvent: report })
 const accessTokens = jwtAccessTokens({

@@ -2,7 +2,15 @@ import { createRefreshTokens } from '@baton/core'
 import { authPlugin, endpointPlugin, requireAccessToken } from '@baton/fastify'
 import { authorizationCodes, deriveSigningKey, jwtAccessTokens } from '@baton/http'
 import { postgresStore } from '@baton/store-postgres'
-import { authOptions, authorizePage, postgresUrl, reach, readEnvironment, report, serve } from '@baton-examples/shared'
+import {
+  authOptions,
+  authorizePage,
+  postgresUrl,
+  connectOrExit,
+  readEnvironment,
+  report,
+  serve,
+} from '@baton-examples/shared'
 import Fastify from 'fastify'
 import { Pool } from 'pg'
 
@@ -11,7 +19,7 @@ const { origin, secrets, signingSecrets, codeSecrets, policy } = env
 
 const pool = new Pool({ connectionString: postgresUrl(), connectionTimeoutMillis: 3000 })
 const store = postgresStore(pool)
-await reach('DATABASE_URL', pool, () => store.migrate())
+await connectOrExit('DATABASE_URL', pool, () => store.migrate())
 
 const tokens = createRefreshTokens({ store, secrets, policy, onEvent: report })
 const accessTokens = jwtAccessTokens({

@@ -35,7 +35,7 @@ async function me(request: Request): Promise<Response> {
   return Response.json({ sub: verdict.claims.sub }, { headers: verdict.headers })
 }
 
-/** The whole server, as Bun, Deno and Workers take it. A Request does not know its sender, whom rate limits count. */
+/** The whole server, in the form for Bun, Deno and Workers. A Request has no sender address, which rate limits need. */
 function answer(request: Request, remoteAddress: () => string | null): Promise<Response> {
   const path = new URL(request.url).pathname.replace(/\/$/, '')
   const by = (endpoint: Endpoint) => toWebHandler(endpoint, { remoteAddress })(request)

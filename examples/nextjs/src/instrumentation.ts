@@ -1,4 +1,4 @@
-/** Runs once when the server starts, and not in a build: wrong settings stop the start, and sessions that are over are forgotten. */
+/** Runs once when the server starts, but not in a build. Invalid settings stop the start. Expired sessions are purged every hour. */
 export async function register() {
   if (process.env['NEXT_RUNTIME'] !== 'nodejs') return
   const { auth } = await import('./lib/auth.ts')

@@ -1,14 +1,14 @@
 import type { AuthServerOptions } from '@baton/http'
 import { authenticate } from './authenticate.js'
-import { clientsOf } from './clients.js'
+import { createClients } from './clients.js'
 import type { Environment } from './environment.js'
 import { SCOPES } from './scopes.js'
 
-/** What all examples serve and where; what is missing are the tokens and codes themselves. */
+/** The options of all example servers, except for the tokens and codes. */
 export function authOptions({ origin, rateLimit }: Environment) {
   return {
     issuer: origin,
-    clients: clientsOf(origin),
+    clients: createClients(origin),
     authenticate,
     accountName: ({ username }) => username,
     cookie: { clientId: 'web' },

@@ -1,16 +1,16 @@
 import { hkdfSync, randomBytes } from 'node:crypto'
 import type { PolicyOptions } from '@baton/core'
 import { rateLimits, type RateLimits, type RateLimitsOptions } from '@baton/http'
-import { refuse, setting, wholeNumber } from './settings.js'
+import { exitWithProblem, readSetting, readInteger } from './settings.js'
 
 const DAY_SECONDS = 86_400
 const TEN_YEARS_SECONDS = 3650 * DAY_SECONDS
-const LEAST_SECRET_BYTES = 32
+const MIN_SECRET_BYTES = 32
 
-/** What every example can be told by its environment, checked. */
+/** The settings of every example, validated. */
 export interface Environment {
   readonly port: number
-  /** Where clients reach this server; also the issuer and the audience of its access tokens. */
+  /** The URL of this server for clients. Also the issuer and the audience of its access tokens. */
   readonly origin: string
   /** For refresh tokens: `[current, ...older]`. */
   readonly secrets: readonly string[]
@@ -18,46 +18,47 @@ export interface Environment {
   readonly signingSecrets: readonly string[]
   /** For authorization codes: `[current, ...older]`. */
   readonly codeSecrets: readonly string[]
-  /** Settings that are not set and whose secrets are therefore derived from `secrets`, which no other server should do. */
+  /** Names of missing secrets that are derived from `secrets`, which no other server should do. */
   readonly derivedSecrets: readonly string[]
   readonly accessSeconds: number
   readonly policy: PolicyOptions
-  /** For all endpoints, so that they count together; false for none. */
+  /** One set of limits for all endpoints; false if limits are off. */
   readonly rateLimit: RateLimits | false
 }
 
 /**
- * Reads the environment. The first value that cannot be used ends the process with a line that names it. Give `createLimiter` where
- * requests are to be counted for all processes together.
+ * Reads the settings. Exits with a message for the first invalid value. Pass `createLimiter` to count the requests of
+ * all processes
+ * together.
  */
 export function readEnvironment({ createLimiter }: Pick<RateLimitsOptions, 'createLimiter'> = {}): Environment {
-  const port = wholeNumber('PORT', { byDefault: 3000, least: 1, most: 65_535 })
+  const port = readInteger('PORT', { defaultValue: 3000, min: 1, max: 65_535 })
   const secrets = readAllSecrets()
   const { accessSeconds, ...policy } = readLifetimes()
-  const points = wholeNumber('RATE_LIMIT', { byDefault: 60, least: 0, most: 1_000_000 })
-  const seconds = wholeNumber('RATE_SECONDS', { byDefault: 60, least: 1, most: DAY_SECONDS })
+  const points = readInteger('RATE_LIMIT', { defaultValue: 60, min: 0, max: 1_000_000 })
+  const seconds = readInteger('RATE_SECONDS', { defaultValue: 60, min: 1, max: DAY_SECONDS })
   const limits = { points, seconds, failedAuthentications: points, ...(createLimiter && { createLimiter }) }
   const rateLimit = points === 0 ? false : rateLimits(limits)
   return { port, origin: `http://127.0.0.1:${port}`, ...secrets, accessSeconds, policy, rateLimit }
 }
 
-/** Prints one line if secrets are derived. Call it once, when everything else is known to work. */
-export function warnOfDerivedSecrets({ derivedSecrets }: Pick<Environment, 'derivedSecrets'>): void {
+/** Prints a warning if secrets are derived. Call it once, after all other checks. */
+export function warnAboutDerivedSecrets({ derivedSecrets }: Pick<Environment, 'derivedSecrets'>): void {
   if (derivedSecrets.length === 0) return
   const names = derivedSecrets.join(' and ')
   console.warn(
-    `${names}: not set, so derived from BATON_SECRET, which only an example may do: whoever reads that secret can then also forge access tokens and codes; make each with: openssl rand -hex 32`,
+    `${names}: not set, derived from BATON_SECRET, which is for examples only: anyone with that secret can also forge access tokens and codes; create each one with: openssl rand -hex 32`,
   )
 }
 
 function readAllSecrets() {
   const secrets = readSecrets('BATON_SECRET')
   if (secrets === undefined && process.env['NODE_ENV'] === 'production')
-    refuse('BATON_SECRET', 'is needed in production; make one with: openssl rand -hex 32')
+    exitWithProblem('BATON_SECRET', 'is required in production; create one with: openssl rand -hex 32')
   const [signingSecrets, codeSecrets] = [readSecrets('SIGNING_SECRET'), readSecrets('CODE_SECRET')]
-  refuseSharedSecrets({ BATON_SECRET: secrets, SIGNING_SECRET: signingSecrets, CODE_SECRET: codeSecrets })
+  assertSeparateSecrets({ BATON_SECRET: secrets, SIGNING_SECRET: signingSecrets, CODE_SECRET: codeSecrets })
   if (secrets === undefined) {
-    console.warn('BATON_SECRET is not set: a random one is used, and no session will outlive this process')
+    console.warn('BATON_SECRET is not set: using a random one, so that no session survives a restart')
     return {
       secrets: [randomSecret()],
       signingSecrets: signingSecrets ?? [randomSecret()],
@@ -76,30 +77,30 @@ function readAllSecrets() {
   }
 }
 
-/** Reads a list of secrets separated by commas, or returns undefined if it is not set. */
+/** Reads a comma-separated list of secrets. Returns undefined if it is not set. */
 function readSecrets(name: string): string[] | undefined {
-  const secrets = setting(name)
+  const secrets = readSetting(name)
     ?.split(',')
     .map((secret) => secret.trim())
   for (const [index, secret] of secrets?.entries() ?? []) {
     const size = Buffer.byteLength(secret)
-    if (size < LEAST_SECRET_BYTES)
-      refuse(
+    if (size < MIN_SECRET_BYTES)
+      exitWithProblem(
         name,
-        `secret ${index + 1} is ${size} bytes long, at least ${LEAST_SECRET_BYTES} are needed; make one with: openssl rand -hex 32`,
+        `secret ${index + 1} is ${size} bytes long, at least ${MIN_SECRET_BYTES} are required; create one with: openssl rand -hex 32`,
       )
-    if (secrets?.indexOf(secret) !== index) refuse(name, `secret ${index + 1} repeats an earlier one`)
+    if (secrets?.indexOf(secret) !== index) exitWithProblem(name, `secret ${index + 1} repeats an earlier one`)
   }
   return secrets
 }
 
-/** A secret with two purposes gives a reader of one the power of both. */
-function refuseSharedSecrets(lists: Readonly<Record<string, readonly string[] | undefined>>): void {
+/** A shared secret would give a reader of one setting the rights of both. */
+function assertSeparateSecrets(lists: Readonly<Record<string, readonly string[] | undefined>>): void {
   const owners = new Map<string, string>()
   for (const [name, secrets = []] of Object.entries(lists))
     for (const secret of secrets) {
       const owner = owners.get(secret)
-      if (owner !== undefined) refuse(name, `has a secret of ${owner}; each needs secrets of its own`)
+      if (owner !== undefined) exitWithProblem(name, `contains a secret of ${owner}; use separate secrets`)
       owners.set(secret, name)
     }
 }
@@ -112,27 +113,33 @@ function randomSecret(): string {
   return randomBytes(48).toString('base64url')
 }
 
-/** A default gives way where it would contradict what has been set. */
+/** A default is reduced where it would contradict another setting. */
 function readLifetimes() {
-  const absoluteSeconds = wholeNumber('ABSOLUTE_SECONDS', {
-    byDefault: 90 * DAY_SECONDS,
-    least: 2,
-    most: TEN_YEARS_SECONDS,
+  const absoluteSeconds = readInteger('ABSOLUTE_SECONDS', {
+    defaultValue: 90 * DAY_SECONDS,
+    min: 2,
+    max: TEN_YEARS_SECONDS,
   })
-  const idleSeconds = wholeNumber('IDLE_SECONDS', {
-    byDefault: Math.min(14 * DAY_SECONDS, absoluteSeconds),
-    least: 2,
-    most: TEN_YEARS_SECONDS,
+  const idleSeconds = readInteger('IDLE_SECONDS', {
+    defaultValue: Math.min(14 * DAY_SECONDS, absoluteSeconds),
+    min: 2,
+    max: TEN_YEARS_SECONDS,
   })
   if (idleSeconds > absoluteSeconds)
-    refuse('IDLE_SECONDS', `${idleSeconds} is above ABSOLUTE_SECONDS (${absoluteSeconds}) and could never take effect`)
-  const accessSeconds = wholeNumber('ACCESS_SECONDS', {
-    byDefault: Math.min(900, Math.floor(idleSeconds / 2)),
-    least: 1,
-    most: DAY_SECONDS,
+    exitWithProblem(
+      'IDLE_SECONDS',
+      `${idleSeconds} is above ABSOLUTE_SECONDS (${absoluteSeconds}) and would never take effect`,
+    )
+  const accessSeconds = readInteger('ACCESS_SECONDS', {
+    defaultValue: Math.min(900, Math.floor(idleSeconds / 2)),
+    min: 1,
+    max: DAY_SECONDS,
   })
   if (accessSeconds >= idleSeconds)
-    refuse('ACCESS_SECONDS', `${accessSeconds} is not below IDLE_SECONDS (${idleSeconds}): active people would expire`)
-  const graceSeconds = wholeNumber('GRACE_SECONDS', { byDefault: 30, least: 0, most: 60 })
+    exitWithProblem(
+      'ACCESS_SECONDS',
+      `${accessSeconds} is not below IDLE_SECONDS (${idleSeconds}): sessions in use would expire`,
+    )
+  const graceSeconds = readInteger('GRACE_SECONDS', { defaultValue: 30, min: 0, max: 60 })
   return { absoluteSeconds, idleSeconds, graceSeconds, accessSeconds }
 }

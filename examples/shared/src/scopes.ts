@@ -1,2 +1,2 @@
-/** What may be granted here. */
+/** The supported scopes. */
 export const SCOPES: readonly string[] = ['read', 'write', 'offline_access']

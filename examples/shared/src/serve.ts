@@ -2,57 +2,58 @@ import cluster from 'node:cluster'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RefreshTokens } from '@baton/core'
-import { type Environment, warnOfDerivedSecrets } from './environment.js'
-import { refuse } from './settings.js'
+import { type Environment, warnAboutDerivedSecrets } from './environment.js'
+import { exitWithProblem } from './settings.js'
 
 const PURGE_MS = 60_000
-/** Below what supervisors commonly wait before they kill. */
+/** Less than the usual timeout of supervisors. */
 const STOP_MS = 8_000
-/** A store that does not answer any more cannot say goodbye. */
+/** An unresponsive store cannot be closed cleanly. */
 const CLOSE_MS = 1_000
 
-/** What every framework makes of an app. A promise that it may return never rejects. */
+/** The request handler of any framework. Its promise, if any, never rejects. */
 type RequestHandler = (request: IncomingMessage, response: ServerResponse) => unknown
 
 export interface Serving {
   readonly env: Environment
   readonly tokens: RefreshTokens
-  /** Closes what the server has opened, once the last answer is out. */
+  /** Closes the connections of the server to its store. Called after the last response. */
   readonly close?: () => unknown
 }
 
 /**
- * Listens on loopback and purges dead sessions once a minute. SIGTERM and SIGINT finish the requests in flight, close what is
- * idle, and exit with 0.
+ * Listens on loopback and purges expired sessions once a minute. SIGTERM and SIGINT finish the requests in flight,
+ * close idle
+ * connections, and exit with 0.
  */
-export function serve(answer: RequestHandler, { env, tokens, close }: Serving): void {
-  const server = createServer((request, response) => void answer(request, response))
-  const hangUp = hangUpWhenIdle(server)
+export function serve(handler: RequestHandler, { env, tokens, close }: Serving): void {
+  const server = createServer((request, response) => void handler(request, response))
+  const closeConnections = closeConnectionsGracefully(server)
 
-  server.once('error', (error) => refuse('PORT', `${env.port} cannot be listened on (${error.message})`))
+  server.once('error', (error) => exitWithProblem('PORT', `${env.port} is not available (${error.message})`))
   server.listen(env.port, '127.0.0.1', () => {
-    warnOfDerivedSecrets(env)
-    // Where a parent has several workers listen, it tells once all of them do.
+    warnAboutDerivedSecrets(env)
+    // A parent with several workers prints this once all of them listen.
     if (cluster.isPrimary) console.log(`listening on ${env.origin}`)
   })
 
   setInterval(() => {
     tokens.purge().catch((error: unknown) => {
-      console.warn('purge failed, will be tried again', error)
+      console.warn('purge failed and will be repeated', error)
     })
   }, PURGE_MS).unref()
 
   let stopping = false
   function stop() {
-    // npm and pnpm pass on a signal that the terminal has sent to us already: the second one is no order to drop everything.
+    // npm and pnpm forward a signal that the terminal has already sent. The second one must not abort the shutdown.
     if (stopping) return
     stopping = true
     server.close(() => {
       void Promise.resolve(close?.()).then(() => process.exit(0))
       setTimeout(() => process.exit(0), CLOSE_MS)
     })
-    hangUp()
-    // A client that never finishes its request must not hold up the others' deployment.
+    closeConnections()
+    // A client that never finishes its request must not delay the shutdown.
     setTimeout(() => {
       server.closeAllConnections()
     }, STOP_MS).unref()
@@ -61,11 +62,12 @@ export function serve(answer: RequestHandler, { env, tokens, close }: Serving): 
 }
 
 /**
- * Returns a function that closes idle connections at once and the others after their response, which says `Connection: close`: a
- * client or proxy that reused the connection would lose its next request. `server.close` alone waits for clients that keep a
- * connection open, or have opened one and sent nothing yet.
+ * Returns a function that closes idle connections at once and the others after their response, with `Connection:
+ * close`. A client or
+ * proxy that reused such a connection would lose its next request. `server.close` alone waits for clients that keep a
+ * connection open.
  */
-function hangUpWhenIdle(server: Server): () => void {
+function closeConnectionsGracefully(server: Server): () => void {
   const idle = new Set<Socket>()
   const inFlight = new Set<ServerResponse>()
   let stopping = false

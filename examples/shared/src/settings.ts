@@ -1,24 +1,24 @@
-/** Prints one line that names the setting, and ends the process: a server must not start half right. */
-export function refuse(name: string, problem: string): never {
+/** Prints a message that names the setting and exits with 1. */
+export function exitWithProblem(name: string, problem: string): never {
   console.error(`${name}: ${problem}`)
   process.exit(1)
 }
 
-/** A setting of the environment, or undefined where it is not set. An empty one is a slip, not a wish for the default. */
-export function setting(name: string): string | undefined {
+/** Reads an environment variable. Returns undefined if it is not set; an empty one is an error. */
+export function readSetting(name: string): string | undefined {
   const value = process.env[name]
-  if (value?.trim() === '') refuse(name, 'is set but empty; give it a value or unset it')
+  if (value?.trim() === '') exitWithProblem(name, 'is empty; set a value or unset it')
   return value
 }
 
-/** A setting that is a whole number of a range. */
-export function wholeNumber(
+/** Reads an integer within a range. */
+export function readInteger(
   name: string,
-  { byDefault, least, most }: { byDefault: number; least: number; most: number },
+  { defaultValue, min, max }: { defaultValue: number; min: number; max: number },
 ): number {
-  const text = setting(name)
-  if (text === undefined) return byDefault
+  const text = readSetting(name)
+  if (text === undefined) return defaultValue
   const value = Number(text)
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value
-  return refuse(name, `${JSON.stringify(text)} is not a whole number from ${least} to ${most}`)
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value
+  return exitWithProblem(name, `${JSON.stringify(text)} must be an integer from ${min} to ${max}`)
 }

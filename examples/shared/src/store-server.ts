@@ -1,34 +1,34 @@
-import { refuse, setting } from './settings.js'
+import { exitWithProblem, readSetting } from './settings.js'
 
 interface UrlRules {
-  readonly byDefault: string
+  readonly defaultValue: string
   /** With their colons. */
   readonly protocols: readonly string[]
 }
 
-/** The URL that `REDIS_URL` names. Its path, if any, is the number of a database. */
+/** Returns the URL in `REDIS_URL`. Its path, if any, is the number of a database. */
 export function redisUrl(): string {
   const [url = '', ...others] = redisUrls()
-  return others.length === 0 ? url : refuse('REDIS_URL', 'names several servers; this example uses one')
+  return others.length === 0 ? url : exitWithProblem('REDIS_URL', 'contains several servers; this example uses one')
 }
 
-/** The URLs that `REDIS_URL` names, separated by commas. */
+/** Returns the comma-separated URLs in `REDIS_URL`. */
 export function redisUrls(): string[] {
-  return urls('REDIS_URL', { byDefault: 'redis://127.0.0.1:6379', protocols: ['redis:', 'rediss:'] })
+  return urls('REDIS_URL', { defaultValue: 'redis://127.0.0.1:6379', protocols: ['redis:', 'rediss:'] })
 }
 
-/** The URL that `DATABASE_URL` names. */
+/** Returns the URL in `DATABASE_URL`. */
 export function postgresUrl(): string {
-  const rules = { byDefault: 'postgres://localhost:5432/baton', protocols: ['postgres:', 'postgresql:'] }
+  const rules = { defaultValue: 'postgres://localhost:5432/baton', protocols: ['postgres:', 'postgresql:'] }
   return urls('DATABASE_URL', rules).join(',')
 }
 
-function urls(name: string, { byDefault, protocols }: UrlRules): string[] {
-  const list = (setting(name) ?? byDefault).split(',').map((url) => url.trim())
+function urls(name: string, { defaultValue, protocols }: UrlRules): string[] {
+  const list = (readSetting(name) ?? defaultValue).split(',').map((url) => url.trim())
   for (const [index, url] of list.entries()) {
-    // It may hold a password, so it is not repeated.
+    // The URL may contain a password, so that it is not printed.
     if (!URL.canParse(url) || !protocols.includes(new URL(url).protocol))
-      refuse(name, `URL ${index + 1} of ${list.length} is none that begins with ${protocols.join('// or ')}//`)
+      exitWithProblem(name, `URL ${index + 1} of ${list.length} does not start with ${protocols.join('// or ')}//`)
   }
   return list
 }
@@ -39,10 +39,11 @@ interface Client {
 }
 
 /**
- * Ends the process with a line that names the setting, unless `connect` succeeds. From then on lost connections are quiet: they come
- * back by themselves, and each call that fails meanwhile is reported as a fault.
+ * Connects, or exits with a message that names the setting. Later connection errors are ignored: the client reconnects,
+ * and each failed
+ * call is reported as a fault.
  */
-export async function reach(name: string, client: Client, connect: () => Promise<unknown>): Promise<void> {
+export async function connectOrExit(name: string, client: Client, connect: () => Promise<unknown>): Promise<void> {
   let lastError: Error | undefined
   client.on('error', (error) => {
     lastError = error
@@ -50,17 +51,17 @@ export async function reach(name: string, client: Client, connect: () => Promise
   try {
     await connect()
   } catch (error) {
-    refuse(name, `no server there that can be used (${reasonOf(lastError ?? error)})`)
+    exitWithProblem(name, `cannot connect (${describeError(lastError ?? error)})`)
   }
 }
 
-function reasonOf(error: unknown): string {
-  // A name with several addresses fails once for each.
-  if (error instanceof AggregateError) return error.errors.map(reasonOf).join('; ')
+function describeError(error: unknown): string {
+  // A name with several addresses has one error for each.
+  if (error instanceof AggregateError) return error.errors.map(describeError).join('; ')
   return (error instanceof Error ? error.message : String(error)).replaceAll('\n', ' ')
 }
 
-/** What a store says about the settings of its servers. */
+/** A setting of a store server that may lose sessions. */
 interface Finding {
   readonly node: string | null
   readonly setting: string
@@ -68,8 +69,8 @@ interface Finding {
   readonly advice: string
 }
 
-/** Prints under which settings of its servers sessions can get lost. */
-export function warnOf(findings: readonly Finding[]): void {
+/** Prints the findings of a store about the settings of its servers. */
+export function printFindings(findings: readonly Finding[]): void {
   for (const { node, setting, value, advice } of findings)
     console.warn(`${node === null ? '' : `${node}: `}${setting} is ${value}: ${advice}`)
 }

@@ -3,13 +3,13 @@ import { authorizationCodes, type PlainRequest } from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
 import { expect, test } from 'vitest'
 import { authorizePage } from '../src/authorize.js'
-import { clientsOf } from '../src/clients.js'
+import { createClients } from '../src/clients.js'
 
 const ISSUER = 'http://127.0.0.1:3000'
 const SECRET = 'the secret of a test of a page, and no other one'
 const tokens = createRefreshTokens({ store: memoryStore(), secrets: [SECRET] })
 const codes = authorizationCodes(tokens, { issuer: ISSUER, secrets: [SECRET] })
-const authorize = authorizePage({ codes, clients: clientsOf(ISSUER), issuer: ISSUER, rateLimit: false })
+const authorize = authorizePage({ codes, clients: createClients(ISSUER), issuer: ISSUER, rateLimit: false })
 
 const QUERY = {
   ...{ response_type: 'code', client_id: 'native', login: 'alice', approve: '1', scope: 'read' },

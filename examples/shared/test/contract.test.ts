@@ -773,7 +773,7 @@ describe.each(examples)('$name', (example) => {
       expect(shown.status).toBe(200)
       expect(shown.headers.get('content-type')).toBe('text/html; charset=utf-8')
       expect(shown.headers.get('content-security-policy')).toContain("frame-ancestors 'none'")
-      expect(await shown.text()).toMatch(/demonstration.*<b>web<\/b> asks for: read write/s)
+      expect(await shown.text()).toMatch(/demonstration.*<b>web<\/b> requests: read write/s)
       const post = (fields: Readonly<Record<string, string>>) => ({ method: 'POST', body: new URLSearchParams(fields) })
       const wrong = await fetch(url, post({ decision: 'approve', username: 'bob', password: 'wonderland' }))
       expect(wrong.status).toBe(401)

@@ -10,7 +10,7 @@ function createAuth() {
     store: sqliteStore(new Database(DATABASE)),
     secrets: [process.env['BATON_SECRET']],
     onEvent: (event) => {
-      if (event.type === 'reuse') console.warn(`reuse: a token of ${event.subject} is in two hands`)
+      if (event.type === 'reuse') console.warn(`reuse: a token of ${event.subject} was copied`)
     },
   })
   const accessTokens = jwtAccessTokens({
@@ -28,19 +28,19 @@ function createAuth() {
   })
   return {
     tokens,
-    /** Answers everything below `/auth`. */
+    /** Handles all requests below `/auth`. */
     handle: toWebHandler(server.endpoint),
-    /** Judges a request by its access token. */
+    /** Checks the access token of a request. */
     guard: webGuard(accessTokenGuard({ accessTokens })),
   }
 }
 
 type Auth = ReturnType<typeof createAuth>
 
-// Each route is a bundle of its own, and development loads them again and again: what they share hangs on the process.
+// Each route is a separate bundle, and development reloads them. Shared state is a property of globalThis.
 const shared = globalThis as typeof globalThis & { auth?: Auth }
 
-/** The same for all routes. Made when it is first asked for, since a build loads routes as well and has no secrets. */
+/** Returns the same object for all routes. Created on the first call, because a build loads routes without secrets. */
 export function auth(): Auth {
   return (shared.auth ??= createAuth())
 }

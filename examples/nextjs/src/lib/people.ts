@@ -3,7 +3,7 @@ const people = new Map([
   ['bob', 'builder'],
 ])
 
-/** Your own check of who is asking; null is a wrong name or password. Yours compares hashes. */
+/** Stands in for your check of users; null for a wrong name or password. Your app compares hashes. */
 export async function subjectOf({ username, password }: Readonly<Record<string, unknown>>) {
   if (typeof username !== 'string' || people.get(username) !== password) return null
   return { subject: username }

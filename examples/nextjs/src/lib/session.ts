@@ -2,7 +2,7 @@ import { createSession } from '@baton/client'
 import { cookieEndpoints } from '@baton/client/cookie'
 import { webStorage } from '@baton/client/web-storage'
 
-/** One for the whole page. The refresh token is in a cookie that no script sees; what is stored is no secret. */
+/** The session of the page. The refresh token is in a cookie that scripts cannot read; the stored record contains no secret. */
 export const session = createSession({
   endpoints: cookieEndpoints({
     refreshEndpoint: '/auth/refresh',
@@ -11,7 +11,7 @@ export const session = createSession({
   storage: webStorage(),
 })
 
-/** Rejects where the server does not let in. */
+/** Signs in. Rejects if the server does. */
 export function signIn(credentials: { readonly username: string; readonly password: string }): Promise<void> {
   return session.login(async (signal) => {
     const response = await fetch('/auth/login', {
@@ -20,7 +20,7 @@ export function signIn(credentials: { readonly username: string; readonly passwo
       body: JSON.stringify(credentials),
       signal,
     })
-    if (!response.ok) throw new Error('That is not the password.')
+    if (!response.ok) throw new Error('Wrong name or password.')
     return response.json()
   })
 }
