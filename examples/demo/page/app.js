@@ -1,10 +1,10 @@
-import { createHistory, currentOf, wordsOf } from './history.js'
+import { createHistory, getCurrentGeneration, describeFamily } from './history.js'
 import { draw } from './picture.js'
 import { createSessions, fingerprint, isSignedOut, pause, sendRefresh, signedOut } from './session.js'
 import { createTabs } from './tabs.js'
 
-/** In the output of one part of the story. */
-const MOST_LINES = 8
+/** The maximum number of lines in the output of a step. */
+const MAX_LINES = 8
 
 const $ = (id) => document.getElementById(id)
 const facts = await (await fetch('/demo/facts')).json()
@@ -12,11 +12,11 @@ const sessions = createSessions({ run: facts.run, onChange: render })
 let history = createHistory()
 let prints = {}
 
-// ---- What the observer tells ----
+// ---- Observer ----
 
 const source = new EventSource('/demo/observations')
 source.onopen = () => {
-  // Every connection begins with everything that is remembered.
+  // Every connection starts with all earlier observations.
   history = createHistory()
   $('trouble').hidden = true
   render()
@@ -26,7 +26,7 @@ source.onmessage = ({ data }) => {
   render()
 }
 source.onerror = () => {
-  $('trouble').textContent = 'The demo is not answering. Is it still running in your terminal?'
+  $('trouble').textContent = 'No connection to the demo. Is it still running in your terminal?'
   $('trouble').hidden = false
 }
 
@@ -40,7 +40,7 @@ if (tab) {
 }
 
 const tabs = createTabs({
-  arm() {
+  prepare() {
     const refresh = sessions.armUnlocked('laptop')
     return async () => {
       try {
@@ -53,11 +53,12 @@ const tabs = createTabs({
   },
   onCount(count) {
     $('race').textContent =
-      ['Refresh twice at once', 'Refresh in both tabs at once'][count - 1] ?? `Refresh in all ${count} tabs at once`
+      ['Send two concurrent refreshes', 'Refresh in both tabs at once'][count - 1] ??
+      `Refresh in all ${count} tabs at once`
   },
 })
 
-// ---- The story ----
+// ---- Steps ----
 
 $('sign-in').addEventListener('submit', async (event) => {
   event.preventDefault()
@@ -69,154 +70,152 @@ $('sign-in').addEventListener('submit', async (event) => {
   if (fine && (!before.phone?.refreshToken || before.phone.username !== username))
     await sessions.signIn('phone', username, password)
   if (fine) {
-    sessions.write({ thief: null })
+    sessions.write({ attacker: null })
     for (const output of document.querySelectorAll('output')) output.replaceChildren()
   }
-  say('why', fine ? '' : 'That is not the password. Try alice with wonderland, or bob with builder.')
+  setMessage('why', fine ? '' : 'Wrong name or password. Try alice with wonderland, or bob with builder.')
   button.disabled = false
   if (fine) $('call').focus()
 })
 
-step('call', 'call-said', async (tell) => {
-  await sessions.call('laptop', trail(tell))
+step('call', 'call-said', async (log) => {
+  await sessions.call('laptop', createCallReporter(log))
 })
 
-step('expire', 'expire-said', async (tell) => {
+step('expire', 'expire-said', async (log) => {
   const { accessUntil, accessToken } = sessions.read().laptop
   const left = Math.ceil((accessUntil - Date.now()) / 1000)
-  if (left > 0) tell(`Waiting ${left} s for the access token to run out …`)
-  // It was counted from before the request, and the server began to count when it had that.
+  if (left > 0) log(`Waiting ${left} s until the access token expires …`)
+  // The client counts from before the request, and the server from its arrival.
   await pause(Math.max(0, accessUntil - Date.now()) + 1500)
-  // Another tab may have refreshed meanwhile; then there is nothing left to run out.
-  if (sessions.read().laptop?.accessToken !== accessToken) tell('A refresh came in between, so this token is new.')
-  await sessions.call('laptop', trail(tell))
+  // If another tab has refreshed meanwhile, the access token is new.
+  if (sessions.read().laptop?.accessToken !== accessToken)
+    log('Another refresh happened meanwhile, so this token is new.')
+  await sessions.call('laptop', createCallReporter(log))
 })
 
-step('lose', 'lose-said', async (tell) => {
+step('lose', 'lose-said', async (log) => {
   const before = await fingerprint(sessions.read().laptop.refreshToken)
-  tell(`Sent token ${before}.`)
+  log(`Sent token ${before}.`)
   const tokens = await sessions.refresh('laptop', {
     lose: true,
-    onLost: () => tell('The connection broke: the server has a new token, and nobody received it. Asking again …'),
+    onLost: () => log('The connection broke: the server has issued a new token, and the response was lost. Retrying …'),
   })
   const received = await fingerprint(tokens.refreshToken)
-  const { lost, generation } = await seen(tokens.familyId, received)
-  tell(
+  const { lost, generation } = await waitForNode(tokens.familyId, received)
+  log(
     lost > 0
-      ? `Received ${received}: the very token that was lost on the way, generation ${generation}.`
-      : `Received ${received}, which is not what was lost.`,
+      ? `Received ${received}: the same token as in the lost response, generation ${generation}.`
+      : `Received ${received}, which is not the token of the lost response.`,
     lost > 0 ? 'good' : 'bad',
   )
 })
 
-step('race', 'race-said', async (tell) => {
+step('race', 'race-said', async (log) => {
   const { alone, results } = await tabs.atOnce()
   const different = new Set(results)
-  const who = alone ? 'This tab is the only one, so it sent two requests.' : `${results.length} tabs, one request each.`
-  tell(who)
+  const who = alone ? 'This is the only tab, so it sent two requests.' : `${results.length} tabs, one request each.`
+  log(who)
   if (different.has('refused')) throw signedOut('refused')
-  tell(
+  log(
     different.size === 1
-      ? `Every answer had the same token, ${results[0]}.`
-      : `The answers had different tokens: ${[...different].join(', ')}.`,
+      ? `Every response had the same token, ${results[0]}.`
+      : `The responses had different tokens: ${[...different].join(', ')}.`,
     different.size === 1 ? 'good' : 'bad',
   )
 })
 
-step('steal', 'steal-said', async (tell) => {
+step('steal', 'steal-said', async (log) => {
   const { refreshToken, familyId } = sessions.read().laptop
   const print = await fingerprint(refreshToken)
-  const { generation } = await seen(familyId, print)
-  sessions.write({ thief: { refreshToken, familyId, generation } })
-  tell(`The thief has a copy of token ${print}, generation ${generation}. Nobody can know yet.`)
+  const { generation } = await waitForNode(familyId, print)
+  sessions.write({ attacker: { refreshToken, familyId, generation } })
+  log(`The attacker has a copy of token ${print}, generation ${generation}. The server cannot detect this yet.`)
 })
 
-step('carry-on', 'steal-said', async (tell) => {
+step('carry-on', 'steal-said', async (log) => {
   for (let times = 0; times < 2; times += 1) {
     const tokens = await sessions.refresh('laptop')
     const print = await fingerprint(tokens.refreshToken)
-    const { generation } = await seen(tokens.familyId, print)
-    tell(`The laptop refreshed and holds ${print}, generation ${generation}.`)
+    const { generation } = await waitForNode(tokens.familyId, print)
+    log(`The laptop refreshed and has ${print}, generation ${generation}.`)
   }
 })
 
-step('replay', 'steal-said', async (tell) => {
-  const { thief } = sessions.read()
-  const { status, body } = await sendRefresh('thief', thief.refreshToken)
+step('replay', 'steal-said', async (log) => {
+  const { attacker } = sessions.read()
+  const { status, body } = await sendRefresh('attacker', attacker.refreshToken)
   if (status === 200) {
     const print = await fingerprint(body.refresh_token)
-    const generation = thief.generation + 1
-    sessions.write({ thief: { ...thief, refreshToken: body.refresh_token, generation } })
-    tell(
-      `The thief was quick: ${status}, token ${print}, generation ${generation}. Nothing is detected until one of the two presents an old token after the grace window. Let the laptop refresh, wait a few seconds, and try again.`,
+    const generation = attacker.generation + 1
+    sessions.write({ attacker: { ...attacker, refreshToken: body.refresh_token, generation } })
+    log(
+      `The attacker was faster: ${status}, token ${print}, generation ${generation}. Reuse is detected when one of the two presents an old token after the grace window. Let the laptop refresh, wait a few seconds, and try again.`,
       'bad',
     )
     return
   }
-  sessions.write({ thief: { ...thief, refreshToken: null } })
-  tell(`The thief got ${status} ${body.error}.`, 'good')
+  sessions.write({ attacker: { ...attacker, refreshToken: null } })
+  log(`The attacker got ${status} ${body.error}.`, 'good')
   const { laptop } = sessions.read()
-  if (laptop?.familyId !== thief.familyId || !laptop.refreshToken) return
-  // An app learns it at its next refresh; no need to wait for that here.
-  const refused = await sessions.refresh('laptop').then(
+  if (laptop?.familyId !== attacker.familyId || !laptop.refreshToken) return
+  // An app notices at its next refresh. The demo refreshes at once.
+  const rejected = await sessions.refresh('laptop').then(
     () => false,
     (error) => isSignedOut(error),
   )
-  tell(
-    refused
-      ? 'The laptop’s next refresh was refused too: two had the same token, and nobody can tell which of them is Alice. She signs in again; the thief cannot.'
-      : 'The laptop goes on.',
-    refused ? 'bad' : '',
+  log(
+    rejected
+      ? 'The laptop’s next refresh was rejected too: two parties had the same token, and the server cannot tell which one is Alice. She can sign in again; the attacker cannot.'
+      : 'The laptop is still signed in.',
+    rejected ? 'bad' : '',
   )
 })
 
-step('phone', 'phone-said', async (tell) => {
+step('phone', 'phone-said', async (log) => {
   const tokens = await sessions.refresh('phone')
   const print = await fingerprint(tokens.refreshToken)
-  const { generation } = await seen(tokens.familyId, print)
-  tell(`The phone refreshed and holds ${print}, generation ${generation}.`)
-  await sessions.call('phone', trail(tell))
+  const { generation } = await waitForNode(tokens.familyId, print)
+  log(`The phone refreshed and has ${print}, generation ${generation}.`)
+  await sessions.call('phone', createCallReporter(log))
 })
 
-step('sign-out', 'out-said', async (tell) => {
+step('sign-out', 'out-said', async (log) => {
   await sessions.signOut('laptop')
-  tell('The laptop’s family has ended. The phone’s has not.', 'good')
+  log('The laptop’s family is revoked. The phone’s is still active.', 'good')
 })
 
-step('everywhere', 'out-said', async (tell) => {
+step('everywhere', 'out-said', async (log) => {
   const by = sessions.read().laptop?.refreshToken ? 'laptop' : 'phone'
   await sessions.signOutEverywhere(by)
   sessions.forget('laptop')
   sessions.forget('phone')
-  tell('Every family of this person has ended, on all devices.', 'good')
+  log('All families of this user are revoked, on all devices.', 'good')
 })
 
-/** Binds a button to a part of the story. `tell` adds a sentence to its output, which the first button of a part clears. */
+/** Binds a button to a step. `log` adds a line to its output, which the first button of a step clears. */
 function step(buttonId, outputId, run) {
   const button = $(buttonId)
   const output = $(outputId)
   const begins = output.htmlFor[0] === buttonId || output.htmlFor.length === 2
-  const tell = (sentence, tone = '') => {
+  const log = (sentence, tone = '') => {
     const line = document.createElement('span')
     line.className = tone
     line.textContent = sentence
     output.append(line)
-    if (output.children.length > MOST_LINES) output.firstChild.remove()
+    if (output.children.length > MAX_LINES) output.firstChild.remove()
   }
   button.addEventListener('click', async () => {
-    // Not disabled meanwhile: that would take the focus away from whoever uses the keyboard.
+    // Not disabled while it runs, which would move the keyboard focus away.
     if (button.hasAttribute('aria-busy')) return
     button.setAttribute('aria-busy', 'true')
     if (begins) output.replaceChildren()
     try {
-      await run(tell)
+      await run(log)
     } catch (error) {
       if (isSignedOut(error))
-        tell(
-          'The refresh was refused with invalid_grant: this login has ended. The way back is to sign in again.',
-          'bad',
-        )
-      else tell(error instanceof TypeError ? 'The server did not answer.' : error.message, 'bad')
+        log('The refresh was rejected with invalid_grant: this session has ended. Sign in again.', 'bad')
+      else log(error instanceof TypeError ? 'The server did not respond.' : error.message, 'bad')
     } finally {
       button.removeAttribute('aria-busy')
       render()
@@ -225,69 +224,73 @@ function step(buttonId, outputId, run) {
   })
 }
 
-/** Tells a call as it goes: 200, or 401, refresh, and the call again. */
-function trail(tell) {
-  return async (what, seen) => {
-    if (what === 'refreshed') tell('The app refreshed, and asks again.')
-    else if (seen.status === 200) tell(`200: hello, ${seen.body.sub}.`, 'good')
-    else tell(`${seen.status} ${/error="([a-z_]+)"/.exec(seen.challenge)?.[1] ?? ''}`, 'warn')
+/** Logs a call: 200, or 401, a refresh, and the same call again. */
+function createCallReporter(log) {
+  return async (what, response) => {
+    if (what === 'refreshed') log('The app refreshed and repeats the call.')
+    else if (response.status === 200) log(`200: hello, ${response.body.sub}.`, 'good')
+    else log(`${response.status} ${/error="([a-z_]+)"/.exec(response.challenge)?.[1] ?? ''}`, 'warn')
   }
 }
 
-function nodeOf(familyId, print) {
+function findNode(familyId, print) {
   const nodes = history.families.get(familyId)?.nodes.values() ?? []
   return [...nodes].find((node) => node.fingerprint === print)
 }
 
-/** What the observer saw of a token. Its account comes on a channel of its own and may be a moment later than the answer. */
-async function seen(familyId, print) {
-  for (let waited = 0; waited < 1500 && !nodeOf(familyId, print); waited += 20) await pause(20)
-  return nodeOf(familyId, print) ?? { generation: '?', lost: 0 }
+/** Waits for the observation of a token. Observations use a separate channel and may arrive later than the response. */
+async function waitForNode(familyId, print) {
+  for (let waited = 0; waited < 1500 && !findNode(familyId, print); waited += 20) await pause(20)
+  return findNode(familyId, print) ?? { generation: '?', lost: 0 }
 }
 
-// ---- On the screen ----
+// ---- Rendering ----
 
 function render() {
-  const { laptop, phone, thief } = sessions.read()
-  const here = Boolean(laptop?.refreshToken)
-  const there = Boolean(phone?.refreshToken)
-  const ended = laptop?.familyId && !here ? history.families.get(laptop.familyId)?.end : null
-  const able = {
-    call: here,
-    expire: here,
-    lose: here,
-    race: here,
-    steal: here,
-    'carry-on': here,
-    replay: Boolean(thief?.refreshToken),
-    phone: there,
-    'sign-out': here,
-    everywhere: here || there,
+  const { laptop, phone, attacker } = sessions.read()
+  const laptopSignedIn = Boolean(laptop?.refreshToken)
+  const phoneSignedIn = Boolean(phone?.refreshToken)
+  const ended = laptop?.familyId && !laptopSignedIn ? history.families.get(laptop.familyId)?.end : null
+  const enabled = {
+    call: laptopSignedIn,
+    expire: laptopSignedIn,
+    lose: laptopSignedIn,
+    race: laptopSignedIn,
+    steal: laptopSignedIn,
+    'carry-on': laptopSignedIn,
+    replay: Boolean(attacker?.refreshToken),
+    phone: phoneSignedIn,
+    'sign-out': laptopSignedIn,
+    everywhere: laptopSignedIn || phoneSignedIn,
   }
-  for (const [id, can] of Object.entries(able)) $(id).disabled = !can && !$(id).hasAttribute('aria-busy')
-  $('sign-in').hidden = here
-  $('signed-in').hidden = !here
-  if (here) $('who').textContent = laptop.username
+  for (const [id, can] of Object.entries(enabled)) $(id).disabled = !can && !$(id).hasAttribute('aria-busy')
+  $('sign-in').hidden = laptopSignedIn
+  $('signed-in').hidden = !laptopSignedIn
+  if (laptopSignedIn) $('who').textContent = laptop.username
   if (ended)
-    say(
+    setMessage(
       'why',
-      ended.reason === 'reuse'
-        ? 'The laptop was signed out: somebody else held its token too.'
-        : 'The laptop is signed out.',
+      ended.reason === 'reuse' ? 'The laptop was signed out: an old token was reused.' : 'The laptop is signed out.',
     )
-  renderPicture({ laptop, phone, thief })
+  renderPicture({ laptop, phone, attacker })
   renderLog({ laptop, phone })
   renderClocks()
 }
 
-function renderPicture({ laptop, phone, thief }) {
+function renderPicture({ laptop, phone, attacker }) {
   const lanes = [
     { key: 'laptop', title: 'Laptop', familyId: laptop?.familyId },
     { key: 'phone', title: 'Phone', familyId: phone?.familyId },
   ].flatMap(({ familyId, ...lane }) => {
     const family = history.families.get(familyId)
     if (!family || family.nodes.size === 0) return []
-    return [{ ...lane, family, copied: thief?.refreshToken && thief.familyId === familyId ? thief.generation : null }]
+    return [
+      {
+        ...lane,
+        family,
+        copied: attacker?.refreshToken && attacker.familyId === familyId ? attacker.generation : null,
+      },
+    ]
   })
   $('figure').hidden = lanes.length === 0
   $('words').hidden = lanes.length === 0
@@ -295,7 +298,7 @@ function renderPicture({ laptop, phone, thief }) {
   if (lanes.length === 0) return
   draw($('drawing'), lanes, Math.max(280, Math.floor($('figure').clientWidth)))
   $('words').lastElementChild.replaceChildren(
-    ...lanes.flatMap(({ title, family }) => [make('h3', title), list(wordsOf(family))]),
+    ...lanes.flatMap(({ title, family }) => [createElement('h3', title), list(describeFamily(family))]),
   )
 }
 
@@ -307,9 +310,9 @@ function renderLog({ laptop, phone }) {
   const items = history.lines.slice(-60).map(({ at, familyId, actor, tone, text }) => {
     const item = document.createElement('li')
     item.className = tone
-    const time = make('time', new Date(at).toLocaleTimeString('en-GB'))
+    const time = createElement('time', new Date(at).toLocaleTimeString('en-GB'))
     time.dateTime = new Date(at).toISOString()
-    item.append(time, make('b', actor ?? names.get(familyId) ?? 'earlier login'), make('span', text))
+    item.append(time, createElement('b', actor ?? names.get(familyId) ?? 'earlier login'), createElement('span', text))
     return item
   })
   $('log').replaceChildren(...items.reverse())
@@ -323,13 +326,13 @@ function renderClocks() {
   setClock('access-clock', laptop.accessUntil - Date.now(), laptop.accessSeconds, `lives ${laptop.accessSeconds} s`)
   if (!family?.usedAt) return
   const until = Math.min(family.usedAt + facts.idleSeconds * 1000, family.issuedAt + facts.absoluteSeconds * 1000)
-  const generation = nodeOf(laptop.familyId, prints[laptop.refreshToken])?.generation ?? currentOf(family)
+  const generation = findNode(laptop.familyId, prints[laptop.refreshToken])?.generation ?? getCurrentGeneration(family)
   const print = prints[laptop.refreshToken] ?? '…'
   setClock('refresh-clock', until - Date.now(), facts.idleSeconds, `${print}\ngeneration ${generation}`)
-  if (!(laptop.refreshToken in prints)) void remember(laptop.refreshToken)
+  if (!(laptop.refreshToken in prints)) void cacheFingerprint(laptop.refreshToken)
 }
 
-async function remember(token) {
+async function cacheFingerprint(token) {
   prints = { [token]: await fingerprint(token) }
 }
 
@@ -339,24 +342,24 @@ function setClock(id, leftMs, ofSeconds, detail) {
   const share = Math.min(100, Math.max(0, leftMs / ofSeconds / 10))
   clock.classList.toggle('over', leftMs <= 0)
   clock.querySelector('.left').setAttribute('stroke-dasharray', `${share} 100`)
-  put(
+  setText(
     clock.querySelector('.time'),
     leftMs <= 0 ? 'over' : seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`,
   )
-  put(clock.querySelector('.detail'), leftMs <= 0 && id === 'access-clock' ? 'the next call gets 401' : detail)
+  setText(clock.querySelector('.detail'), leftMs <= 0 && id === 'access-clock' ? 'the next call gets 401' : detail)
 }
 
-/** Leaves alone what is right already, so that nothing is selected away or read out twice. */
-function put(element, content) {
+/** Sets the text only if it changes, so that selections survive and screen readers do not repeat it. */
+function setText(element, content) {
   if (element.textContent !== content) element.textContent = content
 }
 
-function say(id, sentence) {
-  put($(id), sentence)
+function setMessage(id, sentence) {
+  setText($(id), sentence)
   $(id).hidden = sentence === ''
 }
 
-function make(name, content) {
+function createElement(name, content) {
   const element = document.createElement(name)
   element.textContent = content
   return element
@@ -364,7 +367,7 @@ function make(name, content) {
 
 function list(sentences) {
   const element = document.createElement('ul')
-  element.append(...sentences.map((sentence) => make('li', sentence)))
+  element.append(...sentences.map((sentence) => createElement('li', sentence)))
   return element
 }
 

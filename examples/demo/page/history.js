@@ -1,25 +1,25 @@
-/** Puts together, from what the observer saw and what Baton reported, what became of each family. */
+/** Collects the history of each family from observed requests and emitted events. */
 export function createHistory() {
   const families = new Map()
   const lines = []
 
   function familyFor(id) {
     if (!families.has(id))
-      families.set(id, { id, nodes: new Map(), issuedAt: null, usedAt: null, theft: null, end: null })
+      families.set(id, { id, nodes: new Map(), issuedAt: null, usedAt: null, reuse: null, end: null })
     return families.get(id)
   }
 
   function nodeFor(id, generation) {
     const { nodes } = familyFor(id)
     if (!nodes.has(generation))
-      nodes.set(generation, { generation, fingerprint: null, takenBy: null, again: 0, lost: 0 })
+      nodes.set(generation, { generation, fingerprint: null, receivedBy: null, again: 0, lost: 0 })
     return nodes.get(generation)
   }
 
   function addExchange({ received, lost, actor }) {
     if (!received?.familyId || received.generation === null) return
     const node = nodeFor(received.familyId, received.generation)
-    node.takenBy ??= actor
+    node.receivedBy ??= actor
     node.fingerprint = received.fingerprint
     if (lost) node.lost += 1
   }
@@ -40,7 +40,7 @@ export function createHistory() {
         break
       case 'reuse': {
         const family = familyFor(event.familyId)
-        family.theft = { presented: event.presentedGeneration }
+        family.reuse = { presented: event.presentedGeneration }
         family.end = { reason: 'reuse' }
         break
       }
@@ -56,37 +56,35 @@ export function createHistory() {
     add(observation) {
       if (observation.kind === 'event') addEvent(observation.event)
       else addExchange(observation.exchange)
-      const line = lineOf(observation)
+      const line = describeObservation(observation)
       if (line) lines.push(line)
     },
   }
 }
 
-/** The newest generation of a family. */
-export function currentOf(family) {
+/** Returns the newest generation of a family. */
+export function getCurrentGeneration(family) {
   return Math.max(...family.nodes.keys())
 }
 
 const ENDINGS = {
-  reuse: 'ended: two holders noticed',
+  reuse: 'ended: reuse detected',
   logout: 'ended: signed out',
   client_request: 'ended: signed out',
   subject_request: 'ended: signed out everywhere',
   replaced: 'ended: replaced by a new sign-in',
-  rollback: 'ended: the store fell back',
+  rollback: 'ended: the store lost writes',
 }
 
-export function statusOf(family) {
-  return family.end ? (ENDINGS[family.end.reason] ?? 'ended') : 'alive'
+export function getStatus(family) {
+  return family.end ? (ENDINGS[family.end.reason] ?? 'ended') : 'active'
 }
 
-function lineOf(observation) {
+function describeObservation(observation) {
   if (observation.kind === 'exchange') {
     const { at, path, status, lost, actor } = observation.exchange
-    if (lost)
-      return { at, tone: 'warn', actor, text: `answer ${status} lost on the way, after the server had committed it` }
-    if (path === '/api/me')
-      return { at, tone: status === 200 ? '' : 'warn', actor, text: `GET ${path} answered ${status}` }
+    if (lost) return { at, tone: 'warn', actor, text: `response ${status} lost after the server had committed it` }
+    if (path === '/api/me') return { at, tone: status === 200 ? '' : 'warn', actor, text: `GET ${path}: ${status}` }
     return null
   }
   const { event } = observation
@@ -94,19 +92,19 @@ function lineOf(observation) {
   const line = (text, tone = '') => ({ at, familyId, tone, text })
   switch (event.type) {
     case 'issued':
-      return line('issued: a family begins', 'good')
+      return line('issued: a new family', 'good')
     case 'rotated':
       return line(`rotated: generation ${event.generation} begins`)
     case 'healed':
       return line(`healed: generation ${event.generation}`)
     case 'retried':
       return line(
-        `retried: generation ${event.generation} handed out again, ${event.by === 'grace' ? 'within the grace time' : 'same Idempotency-Key'}`,
+        `retried: generation ${event.generation} returned again, ${event.by === 'grace' ? 'within the grace window' : 'same Idempotency-Key'}`,
         'warn',
       )
     case 'reuse':
       return line(
-        `reuse: generation ${event.presentedGeneration} came back in generation ${event.generation}; the family ends`,
+        `reuse: generation ${event.presentedGeneration} presented in generation ${event.generation}; the family is revoked`,
         'bad',
       )
     case 'revoked':
@@ -120,18 +118,18 @@ function lineOf(observation) {
   }
 }
 
-/** A family in plain sentences, for those who do not see the picture. */
-export function wordsOf(family) {
+/** Describes a family in sentences, for users who cannot see the picture. */
+export function describeFamily(family) {
   const nodes = [...family.nodes.values()].sort((a, b) => a.generation - b.generation)
-  const sentences = nodes.map(({ generation, fingerprint, again, lost, takenBy }) =>
+  const sentences = nodes.map(({ generation, fingerprint, again, lost, receivedBy }) =>
     [
       `Generation ${generation}${fingerprint ? `, token ${fingerprint}` : ''}`,
-      ...(takenBy === 'thief' ? ['taken by the thief'] : []),
-      ...(lost ? ['the answer was lost'] : []),
-      ...(again ? [`handed out again ${again === 1 ? 'once' : `${again} times`}, the same token`] : []),
+      ...(receivedBy === 'attacker' ? ['received by the attacker'] : []),
+      ...(lost ? ['the response was lost'] : []),
+      ...(again ? [`returned again ${again === 1 ? 'once' : `${again} times`}, the same token`] : []),
     ].join('; '),
   )
-  if (family.theft) sentences.push(`Theft: a copy of generation ${family.theft.presented} was used`)
-  sentences.push(family.end ? `The family has ${statusOf(family)}` : 'The family is alive')
+  if (family.reuse) sentences.push(`Reuse: a copy of generation ${family.reuse.presented} was presented`)
+  sentences.push(family.end ? `The family has ${getStatus(family)}` : 'The family is active')
   return sentences.map((sentence) => `${sentence}.`)
 }

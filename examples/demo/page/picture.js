@@ -1,9 +1,9 @@
-import { currentOf, statusOf } from './history.js'
+import { getCurrentGeneration, getStatus } from './history.js'
 
 const SVG = 'http://www.w3.org/2000/svg'
 const RADIUS = 17
 const LEFT = 32
-/** Room after the newest generation, for what became of the family. */
+/** Space after the newest generation for the state of the family. */
 const RIGHT = 66
 const LANE = { plain: 122, withCopy: 164 }
 
@@ -17,50 +17,50 @@ export function draw(svg, lanes, width) {
   const parts = []
   let top = 0
   for (const lane of lanes) {
-    const hasCopy = lane.copied !== null || lane.family.theft !== null
+    const hasCopy = lane.copied !== null || lane.family.reuse !== null
     parts.push(drawLane(lane, { top, width, spacing }))
     top += hasCopy ? LANE.withCopy : LANE.plain
   }
   svg.setAttribute('viewBox', `0 0 ${width} ${top}`)
   svg.setAttribute('width', width)
   svg.setAttribute('height', top)
-  svg.setAttribute('aria-label', lanes.map(summaryOf).join(' '))
+  svg.setAttribute('aria-label', lanes.map(describeLane).join(' '))
   svg.replaceChildren(definitions(), ...parts)
 }
 
-function summaryOf({ title, family }) {
-  const current = currentOf(family)
-  const theft = family.theft ? ` A copy of generation ${family.theft.presented} was used by a thief.` : ''
-  return `${title}: generation ${current}, ${statusOf(family)}.${theft}`
+function describeLane({ title, family }) {
+  const current = getCurrentGeneration(family)
+  const reuse = family.reuse ? ` A copy of generation ${family.reuse.presented} was presented by an attacker.` : ''
+  return `${title}: generation ${current}, ${getStatus(family)}.${reuse}`
 }
 
 function drawLane({ title, key, family, copied }, { top, width, spacing }) {
   const y = top + 74
-  const current = currentOf(family)
-  const marked = family.theft?.presented ?? copied
+  const current = getCurrentGeneration(family)
+  const marked = family.reuse?.presented ?? copied
   const slots = Math.max(3, Math.floor((width - LEFT - RIGHT) / spacing) + 1)
-  const shown = choose(
+  const visible = choose(
     [...family.nodes.keys()].sort((a, b) => a - b),
     marked,
     slots,
   )
-  const xOf = new Map(shown.map((generation, index) => [generation, LEFT + index * spacing]))
+  const xOf = new Map(visible.map((generation, index) => [generation, LEFT + index * spacing]))
   const lastX = xOf.get(current)
   const endX = lastX + 58
 
   const lane = element('g', {
-    class: `lane ${family.end ? 'ended' : 'alive'}`,
+    class: `lane ${family.end ? 'ended' : 'active'}`,
     'data-family': key,
-    'data-status': statusOf(family),
+    'data-status': getStatus(family),
   })
   const heading = text(title, { x: LEFT - RADIUS, y: top + 17, class: 'title' })
   const status = element('tspan', { class: 'status', dx: 10 })
-  status.textContent = statusOf(family)
+  status.textContent = getStatus(family)
   heading.append(status)
   lane.append(heading)
 
-  for (const [index, generation] of shown.entries()) {
-    const previous = shown[index - 1]
+  for (const [index, generation] of visible.entries()) {
+    const previous = visible[index - 1]
     if (previous === undefined) continue
     lane.append(
       ...edge(family.nodes.get(generation), {
@@ -73,13 +73,15 @@ function drawLane({ title, key, family, copied }, { top, width, spacing }) {
   }
   lane.append(...ending(family, { lastX, endX, y }))
   if (marked !== null && xOf.has(marked))
-    lane.append(...theft(family, { x: xOf.get(marked), endX, y, used: family.theft !== null }))
-  for (const generation of shown)
-    lane.append(nodeOf(family.nodes.get(generation), { x: xOf.get(generation), y, isCurrent: generation === current }))
+    lane.append(...drawCopy(family, { x: xOf.get(marked), endX, y, used: family.reuse !== null }))
+  for (const generation of visible)
+    lane.append(
+      drawNode(family.nodes.get(generation), { x: xOf.get(generation), y, isCurrent: generation === current }),
+    )
   return lane
 }
 
-/** What does not fit is left out between the beginning and the newest; what the story is about is always there. */
+/** Leaves out generations between the first and the newest if they do not fit, but never the marked one. */
 function choose(generations, marked, slots) {
   if (generations.length <= slots) return generations
   const kept = new Set([generations[0], generations.at(-1)])
@@ -121,10 +123,10 @@ function edge(node, { from, to, y, skipped }) {
   return parts
 }
 
-function nodeOf({ generation, fingerprint, takenBy }, { x, y, isCurrent }) {
-  const thief = takenBy === 'thief'
+function drawNode({ generation, fingerprint, receivedBy }, { x, y, isCurrent }) {
+  const attacker = receivedBy === 'attacker'
   const group = element('g', {
-    class: `generation${isCurrent ? ' current' : ''}${thief ? ' by-thief' : ''}`,
+    class: `generation${isCurrent ? ' current' : ''}${attacker ? ' by-attacker' : ''}`,
     'data-generation': generation,
     'data-fingerprint': fingerprint ?? '',
   })
@@ -133,7 +135,7 @@ function nodeOf({ generation, fingerprint, takenBy }, { x, y, isCurrent }) {
     text(String(generation), { x, y: y + 5, class: 'number', 'text-anchor': 'middle' }),
     text(fingerprint ?? '', { x, y: y + 35, class: 'print', 'text-anchor': 'middle' }),
   )
-  if (thief) group.append(text('thief', { x, y: y - RADIUS - 19, class: 'small bad', 'text-anchor': 'middle' }))
+  if (attacker) group.append(text('attacker', { x, y: y - RADIUS - 19, class: 'small bad', 'text-anchor': 'middle' }))
   return group
 }
 
@@ -143,15 +145,15 @@ function ending(family, { lastX, endX, y }) {
       element('path', { class: 'line open', d: `M${lastX + RADIUS} ${y}H${endX - 8}` }),
       element('circle', { class: 'pulse', cx: endX - 2, cy: y, r: 5 }),
     ]
-  const bottom = family.theft ? y + 70 : y + 20
+  const bottom = family.reuse ? y + 70 : y + 20
   return [
     element('path', { class: 'line', d: `M${lastX + RADIUS} ${y}H${endX}` }),
     element('path', { class: 'end', d: `M${endX} ${y - 20}V${bottom}` }),
   ]
 }
 
-/** The copy hangs below the token that it was taken from, and leads to the end once it has been used. */
-function theft(family, { x, endX, y, used }) {
+/** The copy is drawn below its token, and leads to the end after its use. */
+function drawCopy(family, { x, endX, y, used }) {
   const low = y + 58
   const parts = [element('path', { class: `copied-from${used ? ' used' : ''}`, d: `M${x} ${y + RADIUS}V${low - 9}` })]
   if (used)

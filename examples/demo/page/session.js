@@ -1,57 +1,60 @@
 /**
- * The sessions of two devices, kept by @baton/client as in any app. What is particular here is that one can watch: each part of the
- * story opens a session of its own on what the device has stored, as a page does that has just been loaded.
+ * The sessions of two devices, with @baton/client as in any app. Each step opens a new session on the stored record of
+ * the device, like
+ * a page that was just loaded.
  */
 import { createEnvironment, createSession, SessionError } from './client/index.js'
 import { oauthEndpoints } from './client/oauth.js'
 import { webStorage } from './client/web-storage.js'
 
-/** What the page remembers beside the sessions: whose they are, and what the thief has. */
-const NOTES = 'baton-demo'
+/** The key for data besides the sessions: the users, and the token of the attacker. */
+const STORAGE_KEY = 'baton-demo'
 const DEVICES = ['laptop', 'phone']
 const CLIENT = 'web'
-/** Nobody serves it. */
-const REFUSED = '/demo/refused'
+/** No server handles this path. */
+const REJECTED_PATH = '/demo/refused'
 
-const keyOf = (device) => `${NOTES}-${device}`
-const storedFor = (device) => localStorage.getItem(keyOf(device))
+const storageKey = (device) => `${STORAGE_KEY}-${device}`
+const readStored = (device) => localStorage.getItem(storageKey(device))
 const environment = createEnvironment()
-const nobodysLock = async () => () => {}
+const noLock = async () => () => {}
 
 export const signedOut = (reason) => new SessionError('signed_out', reason)
-/** Whether this says that nobody is signed in. */
+/** Returns true for the error of a signed-out session. */
 export const isSignedOut = (error) => error instanceof SessionError && error.code === 'signed_out'
 
 /** @param {{ run: string, onChange: () => void }} options */
 export function createSessions({ run, onChange }) {
   addEventListener('storage', ({ key }) => {
-    if (key?.startsWith(NOTES)) onChange()
+    if (key?.startsWith(STORAGE_KEY)) onChange()
   })
   if (notes().run !== run) {
-    for (const device of DEVICES) localStorage.removeItem(keyOf(device))
-    localStorage.setItem(NOTES, JSON.stringify({ run }))
+    for (const device of DEVICES) localStorage.removeItem(storageKey(device))
+    localStorage.setItem(STORAGE_KEY, JSON.stringify({ run }))
   }
 
   function notes() {
-    return JSON.parse(localStorage.getItem(NOTES) ?? '{}')
+    return JSON.parse(localStorage.getItem(STORAGE_KEY) ?? '{}')
   }
 
   function write(change) {
-    localStorage.setItem(NOTES, JSON.stringify({ ...notes(), ...change }))
+    localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...notes(), ...change }))
     onChange()
   }
 
-  /** Apps have no need to look into what is stored; the demo has, to show it. */
+  /** Apps need not read the stored record. The demo does, to display it. */
   function read() {
     const known = notes()
     const devices = DEVICES.filter((device) => known[device]).map((device) => [
       device,
-      { ...known[device], ...tokensIn(storedFor(device)) },
+      { ...known[device], ...parseTokens(readStored(device)) },
     ])
     return { ...known, ...Object.fromEntries(devices) }
   }
 
-  /** A session of this device, whose requests go through `send`, and carry the device's name for the observer. */
+  /**
+   * Opens a session of this device. Its requests go through `send` and carry the name of the device for the observer.
+   */
   function open(device, { send = fetch, idempotencyKey = true, ...options } = {}) {
     const session = createSession({
       endpoints: oauthEndpoints({
@@ -60,39 +63,39 @@ export function createSessions({ run, onChange }) {
         clientId: CLIENT,
         idempotencyKey,
       }),
-      storage: webStorage({ key: keyOf(device) }),
+      storage: webStorage({ key: storageKey(device) }),
       ...options,
       environment: {
         ...environment,
         ...options.environment,
-        fetch: (input, init) => send(named(device, new Request(input, { ...init, cache: 'no-store' }))),
+        fetch: (input, init) => send(withActor(device, new Request(input, { ...init, cache: 'no-store' }))),
       },
     })
     for (const type of ['refreshed', 'synced', 'signedIn', 'signedOut']) session.on(type, onChange)
     return session
   }
 
-  /** Has the device refresh now: to its session it looks as if the API had refused the access token. */
-  async function refresh(device, { lose = false, onLost = () => {}, stored = storedFor(device), ...options } = {}) {
-    const { accessToken } = tokensIn(stored)
+  /** Refreshes now: the session receives a 401 for its access token. */
+  async function refresh(device, { lose = false, onLost = () => {}, stored = readStored(device), ...options } = {}) {
+    const { accessToken } = parseTokens(stored)
     let toLose = lose
     const send = async (request) => {
-      if (new URL(request.url).pathname === REFUSED) return answerTo(request, accessToken)
+      if (new URL(request.url).pathname === REJECTED_PATH) return createApiResponse(request, accessToken)
       if (toLose) request.headers.set('demo-lose-answer', '1')
       toLose = false
       return fetch(request)
     }
     const session = open(device, { send, ...options })
     session.on('retrying', onLost)
-    const { ok } = await session.fetch(REFUSED)
-    demandSignedIn(session)
-    if (!ok) throw new Error('The refresh was not answered.')
+    const { ok } = await session.fetch(REJECTED_PATH)
+    assertSignedIn(session)
+    if (!ok) throw new Error('The refresh got no response.')
     return read()[device]
   }
 
-  /** Over here and in all tabs; the server is told, or knows. */
+  /** Removes the session in all tabs. The server has already revoked it. */
   function forget(device) {
-    localStorage.removeItem(keyOf(device))
+    localStorage.removeItem(storageKey(device))
     onChange()
   }
 
@@ -107,7 +110,7 @@ export function createSessions({ run, onChange }) {
       const ask = async () => {
         const body = JSON.stringify({ username, password, client_id: CLIENT })
         const headers = { 'content-type': 'application/json' }
-        const response = await fetch(named(device, new Request('/login', { method: 'POST', headers, body })))
+        const response = await fetch(withActor(device, new Request('/login', { method: 'POST', headers, body })))
         status = response.status
         return response.json()
       }
@@ -117,27 +120,28 @@ export function createSessions({ run, onChange }) {
         if (status === 401) return false
         throw error
       }
-      const { familyId } = tokensIn(storedFor(device))
+      const { familyId } = parseTokens(readStored(device))
       write({ [device]: { username, familyId } })
       return true
     },
 
     /**
-     * As one tab that waits for no other would do it: without the lock, without a key, and with what it had read before. The answer
-     * starts it.
+     * Prepares the refresh of a tab without a lock and without an Idempotency-Key, with the record read before. The
+     * returned function
+     * sends it.
      */
     armUnlocked(device) {
-      const armed = storedFor(device)
+      const armed = readStored(device)
       let received = null
       let written = armed
       const storage = {
-        lock: nobodysLock,
+        lock: noLock,
         read: async () => received ?? armed,
         async swap(_before, after) {
           received = after
-          // Of several tabs, the first one stores its request and then its tokens.
-          if (storedFor(device) === written) {
-            localStorage.setItem(keyOf(device), after)
+          // The first of several tabs stores its request and then its tokens.
+          if (readStored(device) === written) {
+            localStorage.setItem(storageKey(device), after)
             written = after
           }
           return true
@@ -146,27 +150,27 @@ export function createSessions({ run, onChange }) {
       return async () => {
         await refresh(device, { stored: armed, storage, idempotencyKey: false })
         onChange()
-        return tokensIn(received)
+        return parseTokens(received)
       }
     },
 
-    /** Calls the API. Tells `onStep` what happens: an answer 401, a refresh, and the answer to the same call again. */
+    /** Calls the API. Calls `onStep` for the 401, the refresh, and the response to the repeated call. */
     async call(device, onStep = () => {}) {
       const { accessUntil, accessSeconds } = read()[device]
-      // A session whose clock is right refreshes before a token has ended. Here the 401 is to be seen, so the clock has stopped.
+      // A session refreshes before its token expires. To show the 401, the clock of this session stands still.
       let stopped = true
       const now = () => (stopped ? accessUntil - accessSeconds * 1000 : Date.now())
       const send = async (request) => {
         const response = await fetch(request)
         if (new URL(request.url).pathname !== '/api/me') return response
         if (response.status === 401) stopped = false
-        onStep('answer', await seenIn(response.clone()))
+        onStep('answer', await readResponse(response.clone()))
         return response
       }
       const session = open(device, { send, environment: { now } })
       session.on('refreshed', () => onStep('refreshed'))
       const response = await session.fetch('/api/me')
-      demandSignedIn(session)
+      assertSignedIn(session)
       return response
     },
 
@@ -177,40 +181,40 @@ export function createSessions({ run, onChange }) {
     async signOutEverywhere(device) {
       const session = open(device)
       const { ok } = await session.fetch('/auth/logout-everywhere', { method: 'POST' })
-      if (!ok) throw new Error('The server did not end the sessions.')
+      if (!ok) throw new Error('The server did not revoke the sessions.')
       await session.logout()
     },
   }
 }
 
-/** What the API answered says nothing to one who is signed out by now. */
-function demandSignedIn(session) {
+/** Throws if the session has ended: the response of the API does not matter then. */
+function assertSignedIn(session) {
   const { status, reason } = session.snapshot()
   if (status === 'signedOut') throw signedOut(reason)
 }
 
 /**
- * As nobody's session would do it.
+ * Sends a refresh without a session.
  * @returns {Promise<{ status: number, body: any }>}
  */
 export async function sendRefresh(actor, refreshToken) {
   const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refreshToken, client_id: CLIENT })
   const request = new Request('/oauth/token', { method: 'POST', credentials: 'omit', cache: 'no-store', body })
-  return seenIn(await fetch(named(actor, request)))
+  return readResponse(await fetch(withActor(actor, request)))
 }
 
-function named(actor, request) {
+function withActor(actor, request) {
   request.headers.set('demo-actor', actor)
   return request
 }
 
-/** Refuses this token, and takes every other. */
-function answerTo(request, accessToken) {
+/** Rejects this token, and accepts every other one. */
+function createApiResponse(request, accessToken) {
   if (request.headers.get('authorization') !== `Bearer ${accessToken}`) return new Response(null, { status: 204 })
   return new Response(null, { status: 401, headers: { 'www-authenticate': 'Bearer error="invalid_token"' } })
 }
 
-async function seenIn(response) {
+async function readResponse(response) {
   const text = await response.text()
   return {
     status: response.status,
@@ -219,8 +223,8 @@ async function seenIn(response) {
   }
 }
 
-/** Nothing where nobody is signed in. */
-function tokensIn(stored) {
+/** Returns an empty object if no user is signed in. */
+function parseTokens(stored) {
   const session = JSON.parse(stored ?? 'null')?.session
   if (session?.state !== 'live') return {}
   const { accessToken, refreshToken, expiresAt, lifetimeMs } = session
@@ -229,12 +233,12 @@ function tokensIn(stored) {
     refreshToken,
     accessUntil: expiresAt,
     accessSeconds: lifetimeMs / 1000,
-    familyId: familyOf(accessToken),
+    familyId: parseFamilyId(accessToken),
   }
 }
 
-/** Apps need not look into access tokens; the demo does, to find the login in the picture. */
-function familyOf(accessToken) {
+/** Apps need not parse access tokens. The demo does, to find the family in the picture. */
+function parseFamilyId(accessToken) {
   const payload = accessToken.split('.')[1].replaceAll('-', '+').replaceAll('_', '/')
   return JSON.parse(atob(payload)).sid
 }

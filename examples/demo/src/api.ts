@@ -1,8 +1,8 @@
-import { familyOf, textOf } from './fingerprint.js'
+import { readFamilyId, readString } from './fingerprint.js'
 import { LOSE_HEADER } from './observer.js'
 
-/** An answer, read to its end. */
-export interface Answer {
+/** A complete response. */
+export interface ApiResponse {
   readonly status: number
   readonly body: unknown
   /** All values of a header, joined; empty if it is absent. */
@@ -10,7 +10,7 @@ export interface Answer {
   text(name: string): string | null
 }
 
-export interface Signed {
+export interface Tokens {
   readonly accessToken: string
   readonly refreshToken: string
   readonly expiresIn: number
@@ -19,25 +19,25 @@ export interface Signed {
   readonly sentAt: number
 }
 
-export interface SignedByCookie {
+export interface CookieSession {
   readonly cookie: string
   readonly family: string
 }
 
-export interface Attempt {
+export interface RefreshOptions {
   readonly idempotencyKey?: string
-  /** Has the observer lose the answer. */
+  /** The observer drops the response. */
   readonly lose?: boolean
 }
 
 const PASSWORDS = { alice: 'wonderland', bob: 'builder' }
-type Person = keyof typeof PASSWORDS
+type Username = keyof typeof PASSWORDS
 
 export type Api = ReturnType<typeof api>
 
-/** What an app would ask of the server, over HTTP. What is not named `try…` throws unless the server grants it. */
+/** The requests of an app. Functions without `try` in their name throw if the server rejects the request. */
 export function api(origin: string) {
-  async function ask(path: string, init: RequestInit): Promise<Answer> {
+  async function send(path: string, init: RequestInit): Promise<ApiResponse> {
     const response = await fetch(new URL(path, origin), { ...init, signal: AbortSignal.timeout(10_000) })
     const raw = await response.text()
     const body: unknown = raw.startsWith('{') ? JSON.parse(raw) : null
@@ -45,20 +45,23 @@ export function api(origin: string) {
       status: response.status,
       body,
       header: (name) => response.headers.get(name) ?? '',
-      text: (name) => textOf(body, name),
+      text: (name) => readString(body, name),
     }
   }
 
-  function post(path: string, body: unknown, accessToken: string | null = null): Promise<Answer> {
-    return ask(path, {
+  function post(path: string, body: unknown, accessToken: string | null = null): Promise<ApiResponse> {
+    return send(path, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...bearer(accessToken) },
       body: body === null ? null : JSON.stringify(body),
     })
   }
 
-  function tryRefresh(refreshToken: string, { idempotencyKey, lose = false }: Attempt = {}): Promise<Answer> {
-    return ask('/oauth/token', {
+  function tryRefresh(
+    refreshToken: string,
+    { idempotencyKey, lose = false }: RefreshOptions = {},
+  ): Promise<ApiResponse> {
+    return send('/oauth/token', {
       method: 'POST',
       headers: {
         ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
@@ -68,36 +71,36 @@ export function api(origin: string) {
     })
   }
 
-  const byCookie = (path: string, { cookie }: SignedByCookie) =>
-    ask(path, { method: 'POST', headers: { cookie, origin, 'x-baton': '1' } })
+  const byCookie = (path: string, { cookie }: CookieSession) =>
+    send(path, { method: 'POST', headers: { cookie, origin, 'x-baton': '1' } })
 
   return {
     post,
     tryRefresh,
-    me: (accessToken: string | null) => ask('/api/me', { headers: bearer(accessToken) }),
-    async login(username: Person): Promise<Signed> {
+    me: (accessToken: string | null) => send('/api/me', { headers: bearer(accessToken) }),
+    async login(username: Username): Promise<Tokens> {
       const sentAt = performance.now()
-      return signed(await post('/login', { username, password: PASSWORDS[username], client_id: 'web' }), sentAt)
+      return parseTokens(await post('/login', { username, password: PASSWORDS[username], client_id: 'web' }), sentAt)
     },
-    async refresh(refreshToken: string, attempt: Attempt = {}): Promise<Signed> {
+    async refresh(refreshToken: string, attempt: RefreshOptions = {}): Promise<Tokens> {
       const sentAt = performance.now()
-      return signed(await tryRefresh(refreshToken, attempt), sentAt)
+      return parseTokens(await tryRefresh(refreshToken, attempt), sentAt)
     },
-    /** Ids of the living sessions of the caller. */
+    /** Returns the ids of the caller's active sessions. */
     async sessions(accessToken: string): Promise<string[]> {
-      const answer = await ask('/auth/sessions', { headers: bearer(accessToken) })
-      const list: unknown = answer.status === 200 ? Reflect.get(Object(answer.body), 'sessions') : undefined
-      if (!Array.isArray(list)) throw new Error(`GET /auth/sessions answered ${answer.status}`)
-      return list.map((session) => textOf(session, 'id') ?? '')
+      const response = await send('/auth/sessions', { headers: bearer(accessToken) })
+      const list: unknown = response.status === 200 ? Reflect.get(Object(response.body), 'sessions') : undefined
+      if (!Array.isArray(list)) throw new Error(`GET /auth/sessions returned ${response.status}`)
+      return list.map((session) => readString(session, 'id') ?? '')
     },
-    async cookieLogin(username: Person): Promise<SignedByCookie> {
-      return signedByCookie(await post('/login?cookie=1', { username, password: PASSWORDS[username] }))
+    async cookieLogin(username: Username): Promise<CookieSession> {
+      return parseCookieSession(await post('/login?cookie=1', { username, password: PASSWORDS[username] }))
     },
-    async cookieRefresh(by: SignedByCookie): Promise<SignedByCookie> {
-      return signedByCookie(await byCookie('/auth/refresh', by))
+    async cookieRefresh(by: CookieSession): Promise<CookieSession> {
+      return parseCookieSession(await byCookie('/auth/refresh', by))
     },
-    tryCookieRefresh: (by: SignedByCookie) => byCookie('/auth/refresh', by),
-    cookieLogout: (by: SignedByCookie) => byCookie('/auth/logout', by),
+    tryCookieRefresh: (by: CookieSession) => byCookie('/auth/refresh', by),
+    cookieLogout: (by: CookieSession) => byCookie('/auth/logout', by),
   }
 }
 
@@ -105,27 +108,27 @@ function bearer(accessToken: string | null): Record<string, string> {
   return accessToken === null ? {} : { authorization: `Bearer ${accessToken}` }
 }
 
-function signed(answer: Answer, sentAt: number): Signed {
-  const accessToken = answer.text('access_token')
-  const refreshToken = answer.text('refresh_token')
-  const expiresIn: unknown = answer.body === null ? null : Reflect.get(Object(answer.body), 'expires_in')
-  const family = familyOf(accessToken ?? '')
+function parseTokens(response: ApiResponse, sentAt: number): Tokens {
+  const accessToken = response.text('access_token')
+  const refreshToken = response.text('refresh_token')
+  const expiresIn: unknown = response.body === null ? null : Reflect.get(Object(response.body), 'expires_in')
+  const family = readFamilyId(accessToken ?? '')
   if (
-    answer.status !== 200 ||
+    response.status !== 200 ||
     accessToken === null ||
     refreshToken === null ||
     family === null ||
     typeof expiresIn !== 'number'
   )
-    throw new Error(`expected tokens, got ${answer.status} ${answer.text('error') ?? ''}`)
+    throw new Error(`expected tokens, got ${response.status} ${response.text('error') ?? ''}`)
   return { accessToken, refreshToken, expiresIn, family, sentAt }
 }
 
-function signedByCookie(answer: Answer): SignedByCookie {
-  const cookie = answer.header('set-cookie').replace(/;.*/s, '')
-  const family = familyOf(answer.text('access_token') ?? '')
-  if (answer.status !== 200 || cookie === '' || family === null)
-    throw new Error(`expected a cookie and an access token, got ${answer.status} ${answer.text('error') ?? ''}`)
-  if (answer.text('refresh_token') !== null) throw new Error('the refresh token stands in the body as well')
+function parseCookieSession(response: ApiResponse): CookieSession {
+  const cookie = response.header('set-cookie').replace(/;.*/s, '')
+  const family = readFamilyId(response.text('access_token') ?? '')
+  if (response.status !== 200 || cookie === '' || family === null)
+    throw new Error(`expected a cookie and an access token, got ${response.status} ${response.text('error') ?? ''}`)
+  if (response.text('refresh_token') !== null) throw new Error('the response body contains the refresh token')
   return { cookie, family }
 }

@@ -6,8 +6,8 @@ import type { RefreshEvent } from '@baton/core'
 
 const START_MS = 20_000
 const STOP_MS = 10_000
-/** A demo that was killed cannot end its server any more; the server then does it by itself. */
-const LEAVE_WITH_PARENT = 'data:text/javascript,process.once("disconnect",()=>process.kill(process.pid,"SIGTERM"))'
+/** A killed demo cannot stop its server, so that the server exits when the parent disconnects. */
+const EXIT_WITH_PARENT = 'data:text/javascript,process.once("disconnect",()=>process.kill(process.pid,"SIGTERM"))'
 
 export interface ExampleServerOptions {
   readonly port: number
@@ -18,46 +18,46 @@ export interface ExampleServerOptions {
 
 export interface ExampleServer {
   readonly port: number
-  /** Resolves if the server was ended by itself or by somebody else. */
-  readonly gone: Promise<void>
-  /** Asks the server to finish what is in flight; resolves to its exit code. */
+  /** Resolves when the server process has exited. */
+  readonly exited: Promise<void>
+  /** Lets the server finish the requests in flight. Resolves to its exit code. */
   stop(): Promise<number | null>
 }
 
-/** Runs the express-sqlite example in a process of its own. It sends Baton's events here, since its parent asks for them. */
+/** Runs the express-sqlite example in a separate process, which sends Baton's events to its parent. */
 export async function startExampleServer({ port, settings, onEvent }: ExampleServerOptions): Promise<ExampleServer> {
   const main = fileURLToPath(new URL('dist/main.js', import.meta.resolve('express-sqlite/package.json')))
   const child = fork(main, [], {
     env: { ...process.env, ...settings, PORT: String(port) },
-    execArgv: ['--import', LEAVE_WITH_PARENT],
+    execArgv: ['--import', EXIT_WITH_PARENT],
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   })
   child.on('message', (message) => onEvent(message as RefreshEvent))
-  const leaveNoOrphan = () => child.kill('SIGKILL')
-  process.once('exit', leaveNoOrphan)
-  const gone = once(child, 'exit').then(() => {
-    process.off('exit', leaveNoOrphan)
+  const killChild = () => child.kill('SIGKILL')
+  process.once('exit', killChild)
+  const exited = once(child, 'exit').then(() => {
+    process.off('exit', killChild)
   })
-  await listening(child)
+  await waitUntilListening(child)
   return {
     port,
-    gone,
+    exited,
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
       child.kill('SIGTERM')
-      const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
-      await gone
-      clearTimeout(late)
+      const timeout = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+      await exited
+      clearTimeout(timeout)
       return child.exitCode
     },
   }
 }
 
-async function listening(child: ChildProcess): Promise<void> {
+async function waitUntilListening(child: ChildProcess): Promise<void> {
   const { promise, resolve, reject } = deferred()
-  const late = setTimeout(() => {
+  const timeout = setTimeout(() => {
     child.kill('SIGKILL')
-    reject(new Error(`the express-sqlite example said nothing for ${String(START_MS / 1000)} seconds`))
+    reject(new Error(`the express-sqlite example did not start within ${String(START_MS / 1000)} seconds`))
   }, START_MS)
   let output = ''
   child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
@@ -66,9 +66,9 @@ async function listening(child: ChildProcess): Promise<void> {
   })
   child.once('error', reject)
   child.once('exit', (code) => {
-    reject(new Error(`the express-sqlite example ended with code ${String(code)} instead of listening\n${output}`))
+    reject(new Error(`the express-sqlite example exited with code ${String(code)} instead of listening\n${output}`))
   })
-  await promise.finally(() => clearTimeout(late))
+  await promise.finally(() => clearTimeout(timeout))
 }
 
 function deferred() {
@@ -79,13 +79,13 @@ function deferred() {
   return { promise, resolve: () => settle?.resolve(), reject: (error: Error) => settle?.reject(error) }
 }
 
-/** A port that is free now: the issuer of access tokens contains it, so a restarted server needs the same one again. */
+/** Returns a free port. The issuer of access tokens contains it, so that a restarted server needs the same one. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
   server.close()
   await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port on loopback')
+  if (address === null || typeof address === 'string') throw new Error('the server has no port')
   return address.port
 }

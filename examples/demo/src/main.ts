@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
-import { tellOnce } from './once.js'
-import { show } from './show.js'
+import { runOnce } from './once.js'
+import { serveDemo } from './show.js'
 
 const { values } = parseArgs({ options: { once: { type: 'boolean', default: false } } })
-process.exitCode = await (values.once ? tellOnce() : show())
+process.exitCode = await (values.once ? runOnce() : serveDemo())

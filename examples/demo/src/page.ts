@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { extname } from 'node:path'
 import type { Observer } from './observer.js'
 
-/** What the page has to know about the server's settings. */
+/** The settings of the server that the page displays. */
 export interface PageFacts {
-  /** Another start of the demo has another database, and tokens from before mean nothing to it. */
+  /** Each start of the demo has a new database, for which earlier tokens are unknown. */
   readonly run: string
   readonly accessSeconds: number
   readonly idleSeconds: number
@@ -33,10 +33,10 @@ const SECURITY = {
   'x-content-type-options': 'nosniff',
 }
 
-/** Answers for the page itself and for `/demo/…`, what the demo tells it; everything else is the example server's. */
+/** Serves the page and `/demo/…`. All other requests go to the example server. */
 export function servePage(facts: PageFacts) {
   const files = new Map(FILES.map((name) => [`/${name}`, readFileSync(new URL(`../page/${name}`, import.meta.url))]))
-  // The published files run in a browser as they are: they import each other by relative paths.
+  // The published files run in a browser unchanged: they import each other by relative paths.
   for (const [path, url] of CLIENT) files.set(path, readFileSync(new URL(url)))
   const home = files.get('/index.html')
   if (home !== undefined) files.set('/', home)

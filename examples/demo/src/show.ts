@@ -8,16 +8,16 @@ import { temporaryFolder } from './temporary-folder.js'
 
 const PORT = 4600
 
-/** Serves the page until the terminal or the system asks to end. Resolves to the exit code. */
-export async function show(): Promise<number> {
+/** Serves the page until a signal arrives. Resolves to the exit code. */
+export async function serveDemo(): Promise<number> {
   const lifetimes = settings({
     ACCESS_SECONDS: '20',
     IDLE_SECONDS: '300',
     ABSOLUTE_SECONDS: '3600',
-    // Short, so that a thief who is quick and one who is slow can both be watched.
+    // Short, so that an attacker can act within and after the window.
     GRACE_SECONDS: '5',
   })
-  const ending = asked()
+  const ending = waitForSignal()
   let server: ExampleServer | undefined
   let observer: Observer | undefined
   try {
@@ -26,7 +26,7 @@ export async function show(): Promise<number> {
       port: upstream,
       settings: {
         ...lifetimes,
-        // Clicking fast is no attack here.
+        // No rate limit, so that fast clicks are not rejected.
         ...settings({ RATE_LIMIT: '0' }),
         BATON_SECRET: randomBytes(32).toString('base64url'),
         DATABASE: join(temporaryFolder(), 'demo.db'),
@@ -44,7 +44,7 @@ export async function show(): Promise<number> {
     const wanted = process.env['PORT']
     observer = wanted === undefined ? await open(PORT).catch(() => open(0)) : await open(Number(wanted))
     console.log(`The demo is at http://127.0.0.1:${observer.port}  (Ctrl+C ends it)`)
-    await Promise.race([ending, server.gone.then(() => Promise.reject(new Error('the example server is gone')))])
+    await Promise.race([ending, server.exited.then(() => Promise.reject(new Error('the example server has exited')))])
     return 0
   } catch (error) {
     console.error(`The demo failed: ${error instanceof Error ? error.message : String(error)}`)
@@ -55,8 +55,8 @@ export async function show(): Promise<number> {
   }
 }
 
-/** Ctrl+C may arrive twice, from the terminal and from a script in between; the second must not cut the leaving short. */
-function asked(): Promise<void> {
+/** Ctrl+C may arrive twice, from the terminal and from a script. The second one must not abort the shutdown. */
+function waitForSignal(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => resolve())
   })

@@ -6,9 +6,9 @@ const STEPS = [
   'API',
   'expiry and 401',
   'refresh',
-  'lost answer',
+  'lost response',
   '8 refreshes at once',
-  'theft',
+  'reuse',
   'other device',
   'logout',
   'logout everywhere',
@@ -16,31 +16,31 @@ const STEPS = [
 ]
 
 describe('demo --once', () => {
-  test('tells every step of the story and exits with 0', async () => {
+  test('runs every step and exits with 0', async () => {
     const { code, stdout, stderr } = await outputOf(startDemo(['--once']))
     const told = stdout.split('\n').filter((line) => line.startsWith('✓'))
     expect(told.map((line) => line.slice(2, 22).trim())).toEqual(STEPS)
-    expect(stdout).toContain(`All ${STEPS.length} steps came out right`)
+    expect(stdout).toContain(`All ${STEPS.length} steps passed in`)
     expect(stderr).not.toContain('✗')
     expect(code).toBe(0)
   })
 
-  test('shows fingerprints and no token', async () => {
+  test('prints fingerprints and no token', async () => {
     const { stdout, stderr } = await outputOf(startDemo(['--once']))
-    expect(stdout).toMatch(/lost answer +committed ([0-9a-f]{8}), .* received \1, the same/)
+    expect(stdout).toMatch(/lost response +committed ([0-9a-f]{8}), .* received \1, the same/)
     expect(stdout + stderr).not.toMatch(/brt_|eyJ/)
   })
 
-  test('names the step that came out wrong and exits with 1', async () => {
-    // Without grace, whoever loses a race counts as a thief.
+  test('names the failed step and exits with 1', async () => {
+    // Without grace, the losers of a race count as reuse.
     const { code, stdout, stderr } = await outputOf(startDemo(['--once'], { GRACE_SECONDS: '0' }))
-    expect(stdout).toContain('✓ lost answer')
-    expect(stdout).not.toContain('came out right')
+    expect(stdout).toContain('✓ lost response')
+    expect(stdout).not.toContain('steps passed')
     expect(stderr).toMatch(/^✗ 8 refreshes at once +expected tokens, got 400 invalid_grant$/m)
     expect(code).toBe(1)
   })
 
-  test('says so when the server does not start', async () => {
+  test('reports a server that does not start', async () => {
     const { code, stderr } = await outputOf(startDemo(['--once'], { GRACE_SECONDS: 'soon' }))
     expect(stderr).toContain('GRACE_SECONDS')
     expect(code).toBe(1)

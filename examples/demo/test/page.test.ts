@@ -5,7 +5,7 @@ import type { Browser, BrowserContext, ConsoleMessage, Page } from 'playwright-c
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { addressOf, startDemo } from './programs.js'
 
-/** Where screenshots go, for people to look at; none are taken without it. */
+/** Directory for screenshots; none are taken without it. */
 const SHOTS = process.env['DEMO_SCREENSHOTS']
 
 let demo: ChildProcess
@@ -27,7 +27,7 @@ afterAll(async () => {
 })
 
 describe('the page', () => {
-  test('tells the whole story', async () => {
+  test('the page runs all steps', async () => {
     const context = await browser.newContext({ viewport: { width: 1360, height: 1000 }, colorScheme: 'light' })
     const noise = listen(context)
     const page = await open(context)
@@ -39,23 +39,23 @@ describe('the page', () => {
     await page.waitForFunction(SHOWS_SECONDS)
 
     await press(page, 'Call the API')
-    expect(await said(page, 'call')).toEqual(['200: hello, alice.'])
+    expect(await readOutput(page, 'call')).toEqual(['200: hello, alice.'])
 
-    await press(page, 'Wait for the end, then call')
-    expect(await said(page, 'expire')).toEqual([
+    await press(page, 'Wait for the expiry, then call')
+    expect(await readOutput(page, 'expire')).toEqual([
       expect.stringMatching(/^Waiting [1-6] s/),
       '401 invalid_token',
-      'The app refreshed, and asks again.',
+      'The app refreshed and repeats the call.',
       '200: hello, alice.',
     ])
     await expectGenerations(page, 'laptop', [0, 1])
 
-    await press(page, 'Refresh, and lose the answer')
-    const lost = (await said(page, 'lose')).at(-1)
+    await press(page, 'Refresh and lose the response')
+    const lost = (await readOutput(page, 'lose')).at(-1)
     await expectGenerations(page, 'laptop', [0, 1, 2])
     const print = await page.locator('[data-family=laptop] [data-generation="2"]').getAttribute('data-fingerprint')
     expect(print).toMatch(/^[0-9a-f]{8}$/)
-    expect(lost).toBe(`Received ${print}: the very token that was lost on the way, generation 2.`)
+    expect(lost).toBe(`Received ${print}: the same token as in the lost response, generation 2.`)
     expect(await page.locator('[data-family=laptop] [data-lost="2"]').count()).toBe(1)
     expect(await page.locator('[data-family=laptop] [data-again="2"]').count()).toBe(1)
 
@@ -68,9 +68,9 @@ describe('the page', () => {
     await expectGenerations(page, 'laptop', [0, 1, 2, 3])
     await expectGenerations(second, 'laptop', [0, 1, 2, 3])
     const third = await page.locator('[data-family=laptop] [data-generation="3"]').getAttribute('data-fingerprint')
-    expect(await said(page, 'race')).toEqual([
+    expect(await readOutput(page, 'race')).toEqual([
       '2 tabs, one request each.',
-      `Every answer had the same token, ${third}.`,
+      `Every response had the same token, ${third}.`,
     ])
     expect(await page.locator('[data-family=laptop] [data-again="3"]').count()).toBe(1)
 
@@ -78,23 +78,23 @@ describe('the page', () => {
     await page.locator('[data-family=laptop] [data-copy=held]').waitFor()
     await press(page, 'Laptop refreshes twice')
     await expectGenerations(page, 'laptop', [0, 1, 2, 3, 4, 5])
-    await press(page, 'Thief uses the copy')
-    await page.locator('[data-family=laptop][data-status="ended: two holders noticed"] [data-copy=used]').waitFor()
-    expect((await said(page, 'steal')).slice(-2)).toEqual([
-      'The thief got 400 invalid_grant.',
-      expect.stringContaining('The laptop’s next refresh was refused too'),
+    await press(page, 'Attacker uses the copy')
+    await page.locator('[data-family=laptop][data-status="ended: reuse detected"] [data-copy=used]').waitFor()
+    expect((await readOutput(page, 'steal')).slice(-2)).toEqual([
+      'The attacker got 400 invalid_grant.',
+      expect.stringContaining('The laptop’s next refresh was rejected too'),
     ])
-    await page.getByText('The laptop was signed out: somebody else held its token too.').waitFor()
-    await second.getByText('The laptop was signed out: somebody else held its token too.').waitFor()
-    await page.getByText('reuse: generation 3 came back in generation 5; the family ends').waitFor()
+    await page.getByText('The laptop was signed out: an old token was reused.').waitFor()
+    await second.getByText('The laptop was signed out: an old token was reused.').waitFor()
+    await page.getByText('reuse: generation 3 presented in generation 5; the family is revoked').waitFor()
 
     await press(page, 'Phone refreshes and calls')
     await expectGenerations(page, 'phone', [0, 1])
-    expect((await said(page, 'phone')).at(-1)).toBe('200: hello, alice.')
-    expect(await page.locator('[data-family=phone]').getAttribute('data-status')).toBe('alive')
-    await page.getByText('The picture in words').click()
-    await page.getByText('Theft: a copy of generation 3 was used.').waitFor()
-    await page.getByText('The picture in words').click()
+    expect((await readOutput(page, 'phone')).at(-1)).toBe('200: hello, alice.')
+    expect(await page.locator('[data-family=phone]').getAttribute('data-status')).toBe('active')
+    await page.getByText('Text version of the picture').click()
+    await page.getByText('Reuse: a copy of generation 3 was presented.').waitFor()
+    await page.getByText('Text version of the picture').click()
     await shootAll(page, 'story')
 
     await press(page, 'Sign out everywhere')
@@ -105,10 +105,10 @@ describe('the page', () => {
     await expectGenerations(page, 'laptop', [0])
     await press(page, 'Sign out here')
     await page.locator('[data-family=laptop][data-status="ended: signed out"]').waitFor()
-    expect(await page.locator('[data-family=phone]').getAttribute('data-status')).toBe('alive')
+    expect(await page.locator('[data-family=phone]').getAttribute('data-status')).toBe('active')
 
     expect(noise()).toEqual([
-      // What the story is about: Chromium lists every answer of 400 and above, and every one that broke off.
+      // Chromium reports every response of 400 and above, and every aborted one.
       '401 /api/me',
       'broken off /oauth/token',
       '400 /oauth/token',
@@ -117,23 +117,23 @@ describe('the page', () => {
     await context.close()
   })
 
-  test('notices a thief who comes before the laptop', async () => {
+  test('the page shows the reuse by an attacker that refreshes before the laptop', async () => {
     const context = await browser.newContext()
     const page = await open(context)
     await signIn(page)
     await press(page, 'Steal a copy')
-    await press(page, 'Thief uses the copy')
-    await page.locator('[data-family=laptop] .by-thief[data-generation="1"]').waitFor()
+    await press(page, 'Attacker uses the copy')
+    await page.locator('[data-family=laptop] .by-attacker[data-generation="1"]').waitFor()
     await press(page, 'Laptop refreshes twice')
-    expect(await page.locator('[data-family=laptop]').getAttribute('data-status')).toBe('alive')
-    // Once the grace time is over, the thief's token is an old one.
+    expect(await page.locator('[data-family=laptop]').getAttribute('data-status')).toBe('active')
+    // After the grace window, the attacker has an old token.
     await page.waitForTimeout(4500)
-    await press(page, 'Thief uses the copy')
-    await page.locator('[data-family=laptop][data-status="ended: two holders noticed"]').waitFor()
+    await press(page, 'Attacker uses the copy')
+    await page.locator('[data-family=laptop][data-status="ended: reuse detected"]').waitFor()
     await context.close()
   })
 
-  test('works by keyboard alone, and keeps the focus where it was', async () => {
+  test('the page works with the keyboard only and keeps the focus', async () => {
     const context = await browser.newContext()
     const page = await open(context)
     await page.getByLabel('Password').focus()
@@ -146,43 +146,43 @@ describe('the page', () => {
     await page.keyboard.press('Tab')
     await page.keyboard.press('Tab')
     await page.keyboard.press('Space')
-    await page.getByText('the very token that was lost').waitFor()
+    await page.getByText('the same token as in the lost response').waitFor()
     await focusOn(page, 'lose')
     await context.close()
   })
 
-  test('fits a phone, in light and dark', async () => {
+  test('the page fits a phone in light and dark mode', async () => {
     const context = await browser.newContext({ viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true })
     const page = await open(context)
     await signIn(page)
     for (let times = 0; times < 4; times += 1) await press(page, 'Laptop refreshes twice')
-    // Eight generations do not fit: the first and the newest are there, and how many are left out.
-    const shown = await generations(page, 'laptop')
-    expect(shown[0]).toBe(0)
-    expect(shown.at(-1)).toBe(8)
+    // Eight generations do not fit: the first and the newest are shown, and the number of omitted ones.
+    const visible = await generations(page, 'laptop')
+    expect(visible[0]).toBe(0)
+    expect(visible.at(-1)).toBe(8)
     expect(await page.locator('[data-family=laptop]').textContent()).toMatch(/\+\d/)
     expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
     await shootAll(page, 'phone')
     await context.close()
   })
 
-  test('says what is wrong with the password', async () => {
+  test('the page reports a wrong password', async () => {
     const context = await browser.newContext()
     const page = await open(context)
     await page.getByLabel('Password').fill('guessed')
     await page.getByRole('button', { name: 'Sign in', exact: true }).click()
-    await page.getByText('That is not the password.').waitFor()
+    await page.getByText('Wrong name or password.').waitFor()
     await context.close()
   })
 
-  test('is served with a policy that allows nothing from elsewhere', async () => {
+  test('the page has a content security policy without external sources', async () => {
     const { headers } = await fetch(address)
     const policy = headers.get('content-security-policy')
     expect(policy).toMatch(/^default-src 'none';/)
     expect(policy).not.toMatch(/unsafe|\*|https?:/)
   })
 
-  test('tells what the observer saw without a token in it', async () => {
+  test('the observations contain no token', async () => {
     const { refresh_token: token } = await fetch(new URL('/login', address), {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -209,45 +209,45 @@ async function open(context: BrowserContext): Promise<Page> {
 async function signIn(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Sign in', exact: true }).click()
   await page.getByText('Signed in as alice').waitFor()
-  for (const device of ['laptop', 'phone']) await page.locator(`[data-family=${device}][data-status=alive]`).waitFor()
+  for (const device of ['laptop', 'phone']) await page.locator(`[data-family=${device}][data-status=active]`).waitFor()
 }
 
-/** Presses a button and waits until its part of the story is told. */
+/** Presses a button and waits until its step has finished. */
 async function press(page: Page, name: string): Promise<void> {
   const button = page.getByRole('button', { name, exact: true })
   await button.click()
   await button.and(page.locator('button:not([aria-busy])')).waitFor()
 }
 
-/** What has been said may show before the focus is where it belongs. */
+/** The output may appear before the focus is set. */
 async function focusOn(page: Page, id: string): Promise<void> {
   await page.locator(`#${id}:focus`).waitFor()
 }
 
-async function said(page: Page, step: string): Promise<string[]> {
+async function readOutput(page: Page, step: string): Promise<string[]> {
   return page.locator(`#${step}-said span`).allTextContents()
 }
 
 async function generations(page: Page, device: string): Promise<number[]> {
-  const shown = await page.locator(`[data-family=${device}] [data-generation] .number`).allTextContents()
-  return shown.map(Number)
+  const visible = await page.locator(`[data-family=${device}] [data-generation] .number`).allTextContents()
+  return visible.map(Number)
 }
 
 async function expectGenerations(page: Page, device: string, wanted: number[]): Promise<void> {
   await expect.poll(() => generations(page, device), { timeout: 5000 }).toEqual(wanted)
 }
 
-/** Collects what the browser complained about, in all tabs. */
+/** Collects the errors and warnings of the browser, in all tabs. */
 function listen(context: BrowserContext): () => string[] {
   const complaints: string[] = []
   context.on('weberror', (error) => complaints.push(String(error.error())))
   context.on('console', (message) => {
-    if (['error', 'warning'].includes(message.type())) complaints.push(complaintOf(message))
+    if (['error', 'warning'].includes(message.type())) complaints.push(formatComplaint(message))
   })
   return () => complaints
 }
 
-function complaintOf(message: ConsoleMessage): string {
+function formatComplaint(message: ConsoleMessage): string {
   const text = message.text()
   const url = message.location().url
   const path = URL.canParse(url) ? new URL(url).pathname : url

@@ -20,7 +20,7 @@ export async function outputOf(child: ChildProcess): Promise<{ code: number | nu
   return { code, ...output }
 }
 
-/** The address that a demo prints once the page can be opened. */
+/** Waits for the address that the demo prints. */
 export async function addressOf(child: ChildProcess): Promise<string> {
   let output = ''
   for await (const chunk of child.stdout ?? []) {
@@ -28,5 +28,5 @@ export async function addressOf(child: ChildProcess): Promise<string> {
     const address = /http:\/\/127\.0\.0\.1:\d+/.exec(output)?.[0]
     if (address !== undefined) return address
   }
-  throw new Error(`the demo ended without an address: ${output}`)
+  throw new Error(`the demo exited without an address: ${output}`)
 }

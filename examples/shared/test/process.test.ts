@@ -351,7 +351,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
 
       expect(answer).toMatch(/^HTTP\/1\.1 200 /)
       expect(answer.match(/^option "connection" .*$/gim)).toEqual([
-        expect.stringMatching(/^option "connection" close$/i),
+        expect.stringMatching(/^connection: close$/i),
       ])
       expect(answer).toContain('"refresh_token":"brt_')
       expect(server.child.exitCode).toBe(0)
