@@ -1,7 +1,6 @@
 /**
  * The requirements of the standards for the refresh tokens of an authorization server, by id. A line with a reason for
- * its absence does
- * not apply. Every other line has a test with its id.
+ * its absence does not apply. Every other line has a test with its id.
  */
 export const LINES = [
   [

@@ -5,8 +5,7 @@ import { LINES } from './conformance-lines.mjs'
 
 /*
  * Writes docs/conformance.md from the requirements and the test names. With --check, reports whether the page is up to
- * date. A
- * requirement that applies and has no test is an error.
+ * date. A requirement that applies and has no test is an error.
  */
 const PAGE = 'docs/conformance.md'
 const MAX_NAMED = 2

@@ -15,8 +15,7 @@ const IDLE_MS = 500
 
 /**
  * Runs complete programs from the documentation against real servers. A program without a server must exit with 0; a
- * server must let a
- * user sign in. Resolves to the failures.
+ * server must let a user sign in. Resolves to the failures.
  */
 export async function runPrograms(programs) {
   await providePrograms(['Redis or Valkey'])

@@ -3,8 +3,7 @@ import { attempt, fail, run } from './bootstrap.mjs'
 
 /**
  * Programs that tests start. Each is found through `env` or by trying `commands`, or is installed. A program is not
- * needed if the
- * variable `unless` names a running service. A `service` that the installation starts is stopped.
+ * needed if the variable `unless` names a running service. A `service` that the installation starts is stopped.
  */
 const PROGRAMS = [
   {

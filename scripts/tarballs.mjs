@@ -32,11 +32,9 @@ export function tarballPath(name, folder) {
 
 /**
  * Installs packed packages in an empty project, as a new user would. Imports all of them from ES modules and from
- * CommonJS, checks
- * every declaration with the oldest and the newest types of Node, and performs a rotation over HTTP, on Node and on
- * every other named
- * runtime. The CommonJS programs also run in Jest and in a Node that cannot `require` ES modules. Resolves to an exit
- * code.
+ * CommonJS, checks every declaration with the oldest and the newest types of Node, and performs a rotation over HTTP,
+ * on Node and on every other named runtime. The CommonJS programs also run in Jest and in a Node that cannot `require`
+ * ES modules. Resolves to an exit code.
  */
 export async function testTarballs(names, folder, runtimes = []) {
   const project = join(folder, 'project')

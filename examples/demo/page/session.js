@@ -1,7 +1,6 @@
 /**
  * The sessions of two devices, with @baton/client as in any app. Each step opens a new session on the stored record of
- * the device, like
- * a page that was just loaded.
+ * the device, like a page that was just loaded.
  */
 import { createEnvironment, createSession, SessionError } from './client/index.js'
 import { oauthEndpoints } from './client/oauth.js'
@@ -127,8 +126,7 @@ export function createSessions({ run, onChange }) {
 
     /**
      * Prepares the refresh of a tab without a lock and without an Idempotency-Key, with the record read before. The
-     * returned function
-     * sends it.
+     * returned function sends it.
      */
     armUnlocked(device) {
       const armed = readStored(device)

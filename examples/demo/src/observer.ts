@@ -55,8 +55,7 @@ export interface ObserverOptions {
 
 /**
  * A proxy in front of the example server, on loopback. It forwards and records all requests, and drops a response on
- * demand, after the
- * server has committed it.
+ * demand, after the server has committed it.
  */
 export async function startObserver({ port, upstream, serve }: ObserverOptions): Promise<Observer> {
   const news = new EventEmitter().setMaxListeners(0)

@@ -7,8 +7,7 @@ type Input = Readonly<Record<string, unknown>>
 
 /**
  * Checks `{ username, password, client_id?, scope? }`. With `?cookie=1` in the URL the refresh token is set as a cookie
- * that scripts
- * cannot read, otherwise it is returned in the body.
+ * that scripts cannot read, otherwise it is returned in the body.
  */
 export async function authenticate(input: Input, { url }: PlainRequest): Promise<SignIn | null> {
   const username = readString(input, 'username')

@@ -8,8 +8,7 @@ const ANY_PORT = /^http:\/\/127\.0\.0\.1:\d{1,5}\/callback$/
 
 /**
  * Returns true if the browser may be redirected to this URI. Compared exactly, because an attacker that can change the
- * redirect URI
- * receives codes of other users. Only an app on a device uses any free port (RFC 8252 section 7.3).
+ * redirect URI receives codes of other users. Only an app on a device uses any free port (RFC 8252 section 7.3).
  */
 export function isRedirectUri(uri: string, { clientId }: Pick<StaticClient, 'clientId'>): boolean {
   return uri === REDIRECT_URI || (clientId === 'native' && ANY_PORT.test(uri) && URL.canParse(uri))
@@ -17,10 +16,8 @@ export function isRedirectUri(uri: string, { clientId }: Pick<StaticClient, 'cli
 
 /**
  * The clients of the server at `origin`. A client with neither a secret nor keys is public: an app in a browser or on a
- * phone, which
- * cannot keep a secret. Secrets as short as these are for examples only. `firstParty` marks the clients of this app:
- * only their tokens
- * may list and revoke the sessions of a user.
+ * phone, which cannot keep a secret. Secrets as short as these are for examples only. `firstParty` marks the clients of
+ * this app: only their tokens may list and revoke the sessions of a user.
  */
 export const createClients = (origin: string): readonly StaticClient[] => [
   { clientId: 'web', firstParty: true },

@@ -28,8 +28,7 @@ export interface Environment {
 
 /**
  * Reads the settings. Exits with a message for the first invalid value. Pass `createLimiter` to count the requests of
- * all processes
- * together.
+ * all processes together.
  */
 export function readEnvironment({ createLimiter }: Pick<RateLimitsOptions, 'createLimiter'> = {}): Environment {
   const port = readInteger('PORT', { defaultValue: 3000, min: 1, max: 65_535 })

@@ -23,8 +23,7 @@ export interface Serving {
 
 /**
  * Listens on loopback and purges expired sessions once a minute. SIGTERM and SIGINT finish the requests in flight,
- * close idle
- * connections, and exit with 0.
+ * close idle connections, and exit with 0.
  */
 export function serve(handler: RequestHandler, { env, tokens, close }: Serving): void {
   const server = createServer((request, response) => void handler(request, response))
@@ -63,9 +62,8 @@ export function serve(handler: RequestHandler, { env, tokens, close }: Serving):
 
 /**
  * Returns a function that closes idle connections at once and the others after their response, with `Connection:
- * close`. A client or
- * proxy that reused such a connection would lose its next request. `server.close` alone waits for clients that keep a
- * connection open.
+ * close`. A client or proxy that reused such a connection would lose its next request. `server.close` alone waits for
+ * clients that keep a connection open.
  */
 function closeConnectionsGracefully(server: Server): () => void {
   const idle = new Set<Socket>()

@@ -40,8 +40,7 @@ interface Client {
 
 /**
  * Connects, or exits with a message that names the setting. Later connection errors are ignored: the client reconnects,
- * and each failed
- * call is reported as a fault.
+ * and each failed call is reported as a fault.
  */
 export async function connectOrExit(name: string, client: Client, connect: () => Promise<unknown>): Promise<void> {
   let lastError: Error | undefined

@@ -29,8 +29,7 @@ export function requireSource(lineage: Lineage, text: string): string {
 
 /**
  * Returns the chain after an exchange. A heal restores the rotation that the store had lost: the presented token proves
- * that it
- * happened.
+ * that it happened.
  */
 export function extendChain(
   chain: readonly Link[],

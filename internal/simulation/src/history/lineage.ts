@@ -12,8 +12,7 @@ export interface Link {
 
 /**
  * The origin of every token: the rotation that created it and the parent of that rotation. The same in all branches of
- * a search.
- * Derived from store commands and responses, never from the code under test.
+ * a search. Derived from store commands and responses, never from the code under test.
  */
 export interface Lineage {
   /** The rotation that created a token; undefined for a token that was never issued. */

@@ -117,10 +117,8 @@ const ISSUE = 'issue'
 
 /**
  * The real core as a function from the replies so far to the next step. A suspended async function cannot be copied,
- * but it depends
- * only on its request, the clock, its randomness and the replies. Running it again with the same inputs leads to the
- * same state,
- * which allows a search to go back and try another order.
+ * but it depends only on its request, the clock, its randomness and the replies. Running it again with the same inputs
+ * leads to the same state, which allows a search to go back and try another order.
  */
 export function resumableCore({ processes, confirmation, ...policy }: CoreOptions): ResumableCore {
   let run = createRun({ seed: ISSUE, arrivedAt: 0 }, [], () => undefined)

@@ -10,8 +10,7 @@ const FAR = 4
 
 /**
  * Returns the same text for worlds with the same possible futures. Names of tokens and nonces, absolute times and
- * absolute generations
- * do not matter: tokens are numbered in order of appearance, and times are relative to now.
+ * absolute generations do not matter: tokens are numbered in order of appearance, and times are relative to now.
  */
 export function canonicalForm(world: World, lineage: Lineage): string {
   const { now, chain, flights, remaining } = world

@@ -22,8 +22,7 @@ export interface Judge {
 
 /**
  * Judges by history only: which tokens were issued, presented and exchanged, and when. It uses neither generations nor
- * the contents of
- * verifiers nor the decision table, so that an error there cannot hide itself.
+ * the contents of verifiers nor the decision table, so that an error there cannot hide itself.
  */
 export function createJudge(setup: Setup, lineage: Lineage, store: ModelStore = applyTo): Judge {
   const graceMs = setup.core.graceSeconds * 1000

@@ -27,8 +27,7 @@ interface ProverWorld {
 
 /**
  * Creates a prover. It signs on the thread of the simulation, because the Web Crypto of the platform would use another
- * thread whose
- * timing is not deterministic. Signatures differ from run to run, and nothing depends on them.
+ * thread whose timing is not deterministic. Signatures differ from run to run, and nothing depends on them.
  */
 export function createProver({ rng, now, fractions }: ProverWorld): Prover {
   const { key, jwk } = createKey(rng)

@@ -66,9 +66,8 @@ export interface Server {
 
 /**
  * Creates a server from the real core and endpoints: several processes with different clocks on one simulated store. A
- * process serves
- * each request in its own slot, with a core that no other request uses, so that each store call belongs to a known
- * request.
+ * process serves each request in its own slot, with a core that no other request uses, so that each store call belongs
+ * to a known request.
  */
 export function createServer({ plan, clock, recorder }: ServerWorld): Server {
   const rng = createRng(`${plan.seed}/server`)

@@ -33,8 +33,7 @@ const MAX_PAUSE_MS = 5000
 
 /**
  * Signs in with an authorization code. Tries again with the same code if no response arrives, as an app does. Resolves
- * to the token
- * response, or rejects.
+ * to the token response, or rejects.
  */
 export async function signInByCode(world: CodeWorld, subject: string): Promise<Record<string, unknown>> {
   const { plan, clock, rng, prover } = world

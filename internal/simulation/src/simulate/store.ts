@@ -42,9 +42,8 @@ const TAKE_OVER_MS = 2000
 
 /**
  * A store as core sees it: linearizable, like memory, SQLite and PostgreSQL. Connections fail before or after a
- * command, replies are
- * lost while the command takes effect later, and drivers send commands twice. With Redis, a fail-over may also lose the
- * last writes.
+ * command, replies are lost while the command takes effect later, and drivers send commands twice. With Redis, a
+ * fail-over may also lose the last writes.
  */
 export function createSimulatedStore({ plan, clock, rng, recorder }: StoreWorld): SimulatedStore {
   const rows = new Map<string, FamilyRecord>()
