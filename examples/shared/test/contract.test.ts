@@ -854,8 +854,8 @@ describe.each(examples)('$name', (example) => {
       expect((await on.me(body.access_token)).status).toBe(401)
 
       const refresh = { grant_type: 'refresh_token', refresh_token: body.refresh_token, ...native }
-      const thief = await keyHolder()
-      const stolen = await on.form('/oauth/token', refresh, { dpop: await thief(tokenUrl) })
+      const attackerProof = await keyHolder()
+      const stolen = await on.form('/oauth/token', refresh, { dpop: await attackerProof(tokenUrl) })
       expect(stolen.body.error).toBe('invalid_grant')
       expect((await on.form('/oauth/token', refresh, { dpop: await prove(tokenUrl) })).status).toBe(200)
     })
