@@ -2,11 +2,11 @@ import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
 import { startEngines } from './engines.js'
 import { startRow } from './measure.js'
-import { rowsNamed } from './row.js'
+import { findRows } from './row.js'
 
 /*
- * Lets rows take turns that are too short for the machine to change its mood in between: what one costs more than another shows to a
- * microsecond, on a machine whose neighbours make each of them a third slower now and then.
+ * Runs rows in short alternating turns, so that changes in the load of the machine affect all of them alike. Shows
+ * differences of microseconds on a shared machine.
  *
  *   node internal/benchmarks/dist/compare.js bare/node baton/node/memory/sealed
  *   node internal/benchmarks/dist/compare.js baton/node/redis/sealed --with=../another-checkout
@@ -23,7 +23,7 @@ const { values: flags, positionals: names } = parseArgs({
   },
 })
 const clients = Number(flags.clients)
-const rows = rowsNamed(names)
+const rows = findRows(names)
 const checkouts = [
   { label: '', folder: {} },
   ...(flags.with === undefined
@@ -37,14 +37,17 @@ interface Turn {
   readonly p50: number
 }
 
-interface Entrant {
+interface Contender {
   readonly name: string
   run(milliseconds: number): Promise<Turn>
   stop(): Promise<void>
 }
 
-async function enter(row: (typeof rows)[number], { label, folder }: (typeof checkouts)[number]): Promise<Entrant> {
-  // Of its own: a row begins with an empty engine.
+async function startContender(
+  row: (typeof rows)[number],
+  { label, folder }: (typeof checkouts)[number],
+): Promise<Contender> {
+  // Separate engines: each row starts with an empty one.
   const { engines, stop: stopEngines } = await startEngines([row])
   const started = await startRow({ row, engines, profiles: null, ...folder }).catch(async (error: unknown) => {
     await stopEngines()
@@ -63,28 +66,28 @@ async function enter(row: (typeof rows)[number], { label, folder }: (typeof chec
       const ran = await load(target, chains, clients, { milliseconds, rotations: Infinity })
       chains = ran.chains
       const { cpuMicros } = await server.usage()
-      return { cpuMicros, requestsPerSecond: ran.rotations / ran.seconds, p50: quantileOf([...ran.latencies], 1 / 2) }
+      return { cpuMicros, requestsPerSecond: ran.rotations / ran.seconds, p50: quantile([...ran.latencies], 1 / 2) }
     },
   }
 }
 
-/** The value below which this share of all lies. */
-function quantileOf(values: number[], share: number): number {
+/** Returns the value below which this share of all values lies. */
+function quantile(values: number[], share: number): number {
   return values.sort((one, other) => one - other)[Math.floor(values.length * share)] ?? NaN
 }
 
-const entrants: Entrant[] = []
+const contenders: Contender[] = []
 try {
-  for (const row of rows) for (const checkout of checkouts) entrants.push(await enter(row, checkout))
-  const turns = new Map(entrants.map((entrant) => [entrant, [] as Turn[]]))
-  for (const entrant of entrants) await entrant.run(Number(flags.warm) * 1000)
+  for (const row of rows) for (const checkout of checkouts) contenders.push(await startContender(row, checkout))
+  const turns = new Map(contenders.map((contender) => [contender, [] as Turn[]]))
+  for (const contender of contenders) await contender.run(Number(flags.warm) * 1000)
   for (let turn = 0; turn < Number(flags.turns); turn += 1)
-    for (const entrant of entrants) turns.get(entrant)?.push(await entrant.run(Number(flags.seconds) * 1000))
+    for (const contender of contenders) turns.get(contender)?.push(await contender.run(Number(flags.seconds) * 1000))
   console.log('| row | CPU µs, lowest | lower quarter | requests/s, upper quarter | p50 ms, lower quarter |')
   console.log('| --- | ---: | ---: | ---: | ---: |')
   for (const [{ name }, ran] of turns) {
     const of = (figure: keyof Turn, share: number) =>
-      quantileOf(
+      quantile(
         ran.map((turn) => turn[figure]),
         share,
       )
@@ -92,5 +95,5 @@ try {
     console.log(`| ${name} | ${cpu} | ${of('requestsPerSecond', 3 / 4).toFixed(0)} | ${of('p50', 1 / 4).toFixed(3)} |`)
   }
 } finally {
-  for (const entrant of entrants) await entrant.stop()
+  for (const contender of contenders) await contender.stop()
 }

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { Cluster, Redis } from 'ioredis'
 import pg from 'pg'
-import type { Engines } from './orders.js'
+import type { Engines } from './messages.js'
 import type { Row } from './row.js'
 
-/** A connection to where the sessions of one row are kept, emptied; it counts what is sent through it. */
+/** A connection to the empty session storage of one row. It counts the commands. */
 export type Engine =
   | (Counted & { readonly kind: 'memory' })
   | (Counted & { readonly kind: 'sqlite'; readonly db: Database.Database })
@@ -16,31 +16,31 @@ export type Engine =
   | (Counted & { readonly kind: 'postgres'; readonly pool: pg.Pool })
 
 interface Counted {
-  /** Commands or statements so far; those within a script or a trigger are the engine's own. */
+  /** The number of commands or statements. Those inside a script or a trigger do not count. */
   commands(): number
-  /** Bytes that everything in it takes. */
+  /** The size of all data in bytes. */
   stored(): Promise<number>
 }
 
-const MOST_POSTGRES_CONNECTIONS = 10
+const MAX_POSTGRES_CONNECTIONS = 10
 
 export async function openEngine({ store }: Row, engines: Engines): Promise<Engine> {
   switch (store) {
     case 'sqlite':
       return openSqlite()
     case 'redis':
-      return openRedis(given(engines.redis))
+      return openRedis(requireEngine(engines.redis))
     case 'cluster':
-      return openCluster(given(engines.cluster))
+      return openCluster(requireEngine(engines.cluster))
     case 'postgres':
-      return openPostgres(given(engines.postgres))
+      return openPostgres(requireEngine(engines.postgres))
     case 'memory':
     case null:
       return { kind: 'memory', commands: () => 0, stored: async () => heapUsed() }
   }
 }
 
-function given<Value>(engine: Value | null): Value {
+function requireEngine<Value>(engine: Value | null): Value {
   if (engine === null) throw new Error('the engine of this row was not started')
   return engine
 }
@@ -61,7 +61,7 @@ function openSqlite(): Engine {
     db.close()
     rmSync(folder, { recursive: true })
   })
-  // A statement counts each time it is run, by whatever method.
+  // Each execution of a statement counts, by any method.
   db.prepare = ((sql: string) => {
     const statement = prepare(sql)
     for (const method of ['run', 'get', 'all'] as const) {
@@ -88,7 +88,7 @@ function openSqlite(): Engine {
 async function openRedis({ host, port }: { host: string; port: number }): Promise<Engine> {
   const client = new Redis({ host, port })
   await client.flushall()
-  return { kind: 'redis', client, commands: countedOn(client), stored: () => bytesIn(client) }
+  return { kind: 'redis', client, commands: countCommands(client), stored: () => measureBytes(client) }
 }
 
 async function openCluster(nodes: readonly { host: string; port: number }[]): Promise<Engine> {
@@ -96,13 +96,13 @@ async function openCluster(nodes: readonly { host: string; port: number }[]): Pr
   await new Promise((resolve) => client.once('ready', resolve))
   await Promise.all(client.nodes('master').map((node) => node.flushall()))
   const stored = async () => {
-    const bytes = await Promise.all(client.nodes('master').map(bytesIn))
+    const bytes = await Promise.all(client.nodes('master').map(measureBytes))
     return bytes.reduce((sum, some) => sum + some, 0)
   }
-  return { kind: 'cluster', client, commands: countedOn(client), stored }
+  return { kind: 'cluster', client, commands: countCommands(client), stored }
 }
 
-function countedOn(client: Redis | Cluster): () => number {
+function countCommands(client: Redis | Cluster): () => number {
   let commands = 0
   const send = client.sendCommand.bind(client) as (...args: unknown[]) => unknown
   client.sendCommand = (...args: unknown[]) => {
@@ -112,7 +112,7 @@ function countedOn(client: Redis | Cluster): () => number {
   return () => commands
 }
 
-async function bytesIn(client: Redis): Promise<number> {
+async function measureBytes(client: Redis): Promise<number> {
   let sum = 0
   for await (const keys of client.scanStream({ count: 1000 })) {
     const pipeline = client.pipeline()
@@ -126,7 +126,7 @@ async function bytesIn(client: Redis): Promise<number> {
 }
 
 async function openPostgres(connectionString: string): Promise<Engine> {
-  const pool = new pg.Pool({ connectionString, max: MOST_POSTGRES_CONNECTIONS })
+  const pool = new pg.Pool({ connectionString, max: MAX_POSTGRES_CONNECTIONS })
   let commands = 0
   pool.on('error', () => undefined)
   pool.on('connect', (client) => {

@@ -1,8 +1,8 @@
 import { startPostgres, startRedis, startRedisCluster } from '@baton/test-servers'
-import type { Engines } from './orders.js'
+import type { Engines } from './messages.js'
 import type { Row } from './row.js'
 
-/** Starts what these rows need, on loopback, as one would run it in production where that is a setting. */
+/** Starts the engines of these rows on loopback, with production settings. */
 export async function startEngines(rows: readonly Row[]): Promise<{ engines: Engines; stop: () => Promise<void> }> {
   const needs = (store: Row['store']) => rows.some((row) => row.store === store)
   const redis = needs('redis') ? await startRedis({ appendonly: 'everysec' }) : null

@@ -14,9 +14,9 @@ import { Redis } from 'ioredis'
 import pg from 'pg'
 
 /*
- * What becomes of a store when it is full: how long a rotation takes among few and among many families, what a family weighs, and
- * how long a purge holds up everybody else. With `--hold` it measures once a line comes in: to fill a store takes minutes, and the
- * machine need not be quiet before.
+ * Measures a store with many families: the time of a rotation among few and among many families, the size of a family,
+ * and the pauses during a purge. With `--hold` it measures after a line on standard input: filling a store takes
+ * minutes, in which the machine may be busy.
  */
 
 const { values: flags, positionals } = parseArgs({
@@ -30,7 +30,7 @@ const NOW = Date.UTC(2027, 0, 15)
 const DAY = 86_400_000
 const ROTATIONS = 1000
 const ROUNDS = 3
-const AT_ONCE = 256
+const CONCURRENCY = 256
 
 const stores: Readonly<Record<string, () => Promise<void>>> = {
   memory: () => grow('memory', async () => memoryStore({ maxFamilies: MANY + 1 })),
@@ -63,7 +63,7 @@ const stores: Readonly<Record<string, () => Promise<void>>> = {
     }
     await grow('postgres', open, async (store, schema, count) => {
       await store.create(familyOf(0), NOW)
-      // As `familyOf` makes them: by the store itself it takes several minutes.
+      // The same records as from `familyOf`. Through the store, this would take several minutes.
       await pool.query(
         `INSERT INTO ${schema}.families SELECT one.*
            FROM ${schema}.families AS pattern, generate_series(1, $1::int - 1) AS n,
@@ -103,7 +103,7 @@ async function grow(
     console.log(`${name}: ready`)
     await once(process.stdin, 'data')
   }
-  // In turns, so that a busy moment of the machine falls on both.
+  // In alternation, so that the load of the machine affects both.
   for (let round = 1; round <= ROUNDS; round += 1) {
     tell(`p50 of a rotation among ${String(FEW)}, µs`, await middleRotation(few, FEW))
     tell(`p50 of a rotation among ${String(MANY)}, µs`, await middleRotation(many, MANY))
@@ -112,19 +112,19 @@ async function grow(
 }
 
 async function fillByItself(store: TokenStore, _name: string, count: number): Promise<void> {
-  for (let first = 0; first < count; first += AT_ONCE) {
-    const size = Math.min(AT_ONCE, count - first)
+  for (let first = 0; first < count; first += CONCURRENCY) {
+    const size = Math.min(CONCURRENCY, count - first)
     await Promise.all(Array.from({ length: size }, (_, index) => store.create(familyOf(first + index), NOW)))
   }
 }
 
-/** Of families all over the store, one after the other. */
+/** Families from the whole store, one after the other. */
 async function middleRotation(store: TokenStore, count: number): Promise<number> {
   const times: number[] = []
   for (let turn = 0; turn < ROTATIONS; turn += 1) {
     const { id } = familyOf((turn * 7919) % count)
     const record = await store.find(id)
-    if (record === null) throw new Error('a family is gone')
+    if (record === null) throw new Error('a family was not found')
     const next = {
       generation: record.current.generation + 1,
       verifier: `${id.slice(0, 12)}${String(turn).padStart(10, '0')}` as Verifier,
@@ -140,7 +140,7 @@ async function middleRotation(store: TokenStore, count: number): Promise<number>
   return (times.sort((one, other) => one - other)[ROTATIONS / 2] ?? NaN) * 1000
 }
 
-/** The longest that one turn of the event loop kept the processor: what a neighbour on the machine takes is not counted. */
+/** The longest CPU time of one turn of the event loop. The load of other processes does not count. */
 async function longestPause(store: TokenStore): Promise<number> {
   let [longest, last, isOver] = [0, processorMilliseconds(), false]
   const watch = () => {
@@ -153,7 +153,7 @@ async function longestPause(store: TokenStore): Promise<number> {
   const later = NOW + 365 * DAY
   while ((await store.purge(later, 10_000)) === 10_000);
   isOver = true
-  // What went on to the very end without a pause counts as well.
+  // The work after the last pause counts as well.
   return Math.max(longest, processorMilliseconds() - last)
 }
 
@@ -167,7 +167,7 @@ function heapUsed(): number {
   return process.memoryUsage().heapUsed
 }
 
-/** Everybody has one session: the index costs most then. */
+/** Every subject has one session, which is the worst case for the index. */
 function familyOf(index: number): FamilyRecord {
   const id = Buffer.from(String(index).padStart(16, '0')).toString('base64url') as FamilyId
   return {

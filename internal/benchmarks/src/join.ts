@@ -1,16 +1,16 @@
 import { readFileSync, writeFileSync } from 'node:fs'
-import { markdownOf } from './report/markdown.js'
-import { plotOf } from './report/plot.js'
+import { renderMarkdown } from './report/markdown.js'
+import { renderPlot } from './report/plot.js'
 import type { Summary } from './report/summary.js'
 
 /*
- * Writes one table and one plot for several runs: `node internal/benchmarks/dist/join.js name run.json … [-- rows of the plot]`. Of a row that
- * is in several of them the fastest one counts, for every row alike: neighbours on the machine only ever take away.
+ * Combines several runs into one table and one plot: `node internal/benchmarks/dist/join.js name run.json … [-- rows of
+ * the plot]`. If a row occurs more than once, its fastest run is used, because other load only makes it slower.
  */
 
 const [name = 'joined', ...rest] = process.argv.slice(2)
 const end = rest.includes('--') ? rest.indexOf('--') : rest.length
-const [files, shown] = [rest.slice(0, end), rest.slice(end + 1)]
+const [files, plotRows] = [rest.slice(0, end), rest.slice(end + 1)]
 
 const byName = new Map<string, Summary>()
 for (const file of files) {
@@ -20,7 +20,7 @@ for (const file of files) {
   }
 }
 const all = [...byName.values()]
-const drawn = shown.length === 0 ? all : shown.flatMap((row) => byName.get(row) ?? [])
-writeFileSync(`${name}.md`, markdownOf(all))
+const plotted = plotRows.length === 0 ? all : plotRows.flatMap((row) => byName.get(row) ?? [])
+writeFileSync(`${name}.md`, renderMarkdown(all))
 writeFileSync(`${name}.json`, `${JSON.stringify(all, null, 2)}\n`)
-writeFileSync(`${name}.svg`, plotOf(drawn))
+writeFileSync(`${name}.svg`, renderPlot(plotted))

@@ -1,8 +1,8 @@
-import type { LoadOrder, LoadReport } from './orders.js'
+import type { LoadRequest, LoadReport } from './messages.js'
 import { connect, type Connection } from './wire.js'
 
-/** Follows chains of rotations as their clients would, and counts whatever is not a new pair of tokens. */
-async function run({ target, chains, clients, most }: LoadOrder): Promise<LoadReport> {
+/** Refreshes in chains, as clients do, and counts responses without a new pair of tokens. */
+async function run({ target, chains, clients, most }: LoadRequest): Promise<LoadReport> {
   const held = [...chains]
   const latencies: number[] = []
   const errors: Record<string, number> = {}
@@ -19,7 +19,7 @@ async function run({ target, chains, clients, most }: LoadOrder): Promise<LoadRe
       const presented = held[chain] ?? ''
       const { status, body } = await connection.post(target.path, target.form + encodeURIComponent(presented))
       latencies.push(performance.now() - sentAt)
-      const successor = status === 200 ? successorIn(body) : null
+      const successor = status === 200 ? findSuccessor(body) : null
       if (successor === null || (successor === presented && target.constant !== true)) {
         const error = `${String(status)} ${body.slice(0, 200)}`
         errors[error] = (errors[error] ?? 0) + 1
@@ -29,7 +29,7 @@ async function run({ target, chains, clients, most }: LoadOrder): Promise<LoadRe
     }
   }
 
-  const rest = stayAwake()
+  const rest = keepAwake()
   await Promise.all(connections.map((connection, index) => client(connection, index)))
   rest()
   const seconds = (performance.now() - startedAt) / 1000
@@ -39,10 +39,10 @@ async function run({ target, chains, clients, most }: LoadOrder): Promise<LoadRe
 }
 
 /**
- * Never sleeps until `rest` is called: to wake a process on another core costs some microseconds, and a server would pay them for each
- * of its answers, the more of them the slower it is.
+ * Keeps the event loop busy until the returned function is called. Waking a process on another core takes microseconds,
+ * which would count against the server.
  */
-function stayAwake(): () => void {
+function keepAwake(): () => void {
   let isAwake = true
   const look = () => {
     if (isAwake) setImmediate(look)
@@ -53,15 +53,15 @@ function stayAwake(): () => void {
   }
 }
 
-/** Looks for both tokens without parsing: the generator must cost less than what it measures. */
-function successorIn(body: string): string | null {
+/** Searches both tokens without parsing, so that the generator costs less than the server. */
+function findSuccessor(body: string): string | null {
   if (!body.includes('"access_token":"')) return null
   return /"refresh_token":"([^"]+)"/.exec(body)?.[1] ?? null
 }
 
-process.on('message', (order: LoadOrder) => {
+process.on('message', (message: LoadRequest) => {
   const failed = (error: unknown): LoadReport => ({ type: 'failed', message: String(error) })
-  void run(order)
+  void run(message)
     .catch(failed)
     .then((report) => process.send?.(report))
 })

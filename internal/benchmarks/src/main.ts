@@ -2,11 +2,11 @@ import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { startEngines } from './engines.js'
 import { measureSize, measureSpeed, type Plan, type Size, type Speed } from './measure.js'
-import type { Engines } from './orders.js'
-import { markdownOf } from './report/markdown.js'
-import { plotOf } from './report/plot.js'
-import { type Summary, summaryOf } from './report/summary.js'
-import { type Row, rowsNamed } from './row.js'
+import type { Engines } from './messages.js'
+import { renderMarkdown } from './report/markdown.js'
+import { renderPlot } from './report/plot.js'
+import { type Summary, summarize } from './report/summary.js'
+import { type Row, findRows } from './row.js'
 
 const { values: flags, positionals: names } = parseArgs({
   allowPositionals: true,
@@ -28,11 +28,11 @@ const plan: Plan = {
   clients: Number(flags.clients),
   warmMilliseconds: Number(flags.warm ?? (flags.quick ? 0.2 : 4)) * 1000,
   rotations: Number(flags.rotations ?? (flags.quick ? 200 : Infinity)),
-  mostMilliseconds: Number(flags.seconds ?? 4) * 1000,
+  maxMilliseconds: Number(flags.seconds ?? 4) * 1000,
   profiles: flags.profiles ?? null,
 }
-const weighed = flags.quick ? { sessions: 100, turns: 1 } : { sessions: 1000, turns: 3 }
-const rows = rowsNamed(names)
+const sizePlan = flags.quick ? { sessions: 100, turns: 1 } : { sessions: 1000, turns: 3 }
+const rows = findRows(names)
 const failures = new Map<Row, string>()
 
 const { engines, stop } = await startEngines(rows)
@@ -47,7 +47,7 @@ process.exitCode = failures.size === 0 ? 0 : 1
 async function measureAll(on: Engines): Promise<Summary[]> {
   const speeds = new Map<Row, Speed[]>(rows.map((row) => [row, []]))
   const sizes = new Map<Row, Size>()
-  // Rounds are interleaved, so that a busy moment of the machine does not fall on one row alone.
+  // Rounds are interleaved, so that the load of the machine affects all rows.
   for (let round = 1; round <= rounds; round += 1) {
     for (const row of rows)
       await attempt(row, async () => {
@@ -58,14 +58,14 @@ async function measureAll(on: Engines): Promise<Summary[]> {
   }
   for (const row of flags.sizes ? rows.filter(({ store }) => store !== null) : [])
     await attempt(row, async () => {
-      const size = await measureSize(row, on, weighed)
+      const size = await measureSize(row, on, sizePlan)
       sizes.set(row, size)
-      return `${size.bytesPerSession.toFixed(0)} B a session, ${size.commands.toFixed(2)} commands a rotation`
+      return `${size.bytesPerSession.toFixed(0)} B a session, ${size.commands.toFixed(2)} commands per rotation`
     })
-  return rows.map((row) => summaryOf(row, speeds.get(row) ?? [], sizes.get(row) ?? null))
+  return rows.map((row) => summarize(row, speeds.get(row) ?? [], sizes.get(row) ?? null))
 }
 
-/** A row that fails is told, and not asked again; the others go on. */
+/** Reports a failed row and skips its later rounds. Other rows are still measured. */
 async function attempt(row: Row, measure: () => Promise<string>): Promise<void> {
   if (failures.has(row)) return
   try {
@@ -77,10 +77,10 @@ async function attempt(row: Row, measure: () => Promise<string>): Promise<void> 
 }
 
 function write(summaries: readonly Summary[]): void {
-  const table = markdownOf(summaries)
+  const table = renderMarkdown(summaries)
   console.log(table)
   if (flags.out === undefined) return
   writeFileSync(`${flags.out}.md`, table)
   writeFileSync(`${flags.out}.json`, `${JSON.stringify(summaries, null, 2)}\n`)
-  writeFileSync(`${flags.out}.svg`, plotOf(summaries))
+  writeFileSync(`${flags.out}.svg`, renderPlot(summaries))
 }

@@ -1,31 +1,34 @@
-import type { Engines, LoadReport, Target, Usage } from './orders.js'
+import type { Engines, LoadReport, Target, Usage } from './messages.js'
 import type { Row } from './row.js'
 import { startLoad, startServer } from './workers.js'
 
 export interface Plan {
   readonly clients: number
-  /** Of the warm-up before a round: code that is compiled as it runs needs some ten thousand rotations to become as fast as it gets. */
+  /** The warm-up before a round: the JIT compiler needs about ten thousand rotations. */
   readonly warmMilliseconds: number
-  /** A round ends when either is reached. */
+  /** A round ends at the first limit. */
   readonly rotations: number
-  readonly mostMilliseconds: number
-  /** Where the server writes what it did with its time (`--cpu-prof`); null for nowhere. */
+  readonly maxMilliseconds: number
+  /** Directory for CPU profiles of the server (`--cpu-prof`); null for none. */
   readonly profiles: string | null
 }
 
 export interface Speed {
   readonly requestsPerSecond: number
-  /** For one rotation: of the server's process, all threads; not of the engine's. */
+  /** CPU time per rotation of the server process, with all threads and without the engine. */
   readonly cpuMicros: number
   readonly latencies: Float64Array
   readonly residentBytes: number
 }
 
-/** Starts the row's server, warms it up and measures one round. Rejects where a single answer was not a new pair of tokens. */
+/**
+ * Starts the server of the row, warms it up and measures one round. Rejects if any response is not a new pair of
+ * tokens.
+ */
 export async function measureSpeed(row: Row, engines: Engines, plan: Plan): Promise<Speed> {
   return withServer({ row, engines, profiles: plan.profiles }, async ({ target, server, load }) => {
     const chains = await server.issue(plan.clients)
-    const most = { milliseconds: plan.mostMilliseconds, rotations: plan.rotations }
+    const most = { milliseconds: plan.maxMilliseconds, rotations: plan.rotations }
     const warmUp = { milliseconds: plan.warmMilliseconds, rotations: Infinity }
     const warm = await load(target, chains, plan.clients, warmUp)
     await server.usage()
@@ -41,14 +44,14 @@ export async function measureSpeed(row: Row, engines: Engines, plan: Plan): Prom
 }
 
 export interface Size {
-  /** Commands that the server sends to its engine for each rotation. */
+  /** Commands per rotation from the server to its engine. */
   readonly commands: number
   readonly bytesPerSession: number
-  /** What each rotation leaves behind in the engine. */
+  /** Bytes per rotation that remain in the engine. */
   readonly bytesPerRotation: number
 }
 
-/** Rotates every one of many sessions a few times, and weighs the engine before and after. */
+/** Rotates each of many sessions a few times and compares the size of the engine before and after. */
 export async function measureSize(
   row: Row,
   engines: Engines,
@@ -57,7 +60,7 @@ export async function measureSize(
   return withServer({ row, engines, profiles: null }, async ({ target, server, load }) => {
     const clients = 32
     const some = { milliseconds: Infinity, rotations: clients * 20 }
-    // Code and tables that come into being once are no session's weight.
+    // Code and tables that are created once must not count as part of the sessions.
     await load(target, await server.issue(clients), clients, some)
     const empty = await server.stored()
     const chains = await server.issue(sessions)
@@ -90,8 +93,8 @@ interface Parts {
   ) => Promise<Extract<LoadReport, { type: 'ran' }>>
 }
 
-/** Starts the row's server and a load generator, and ends both afterwards. */
-async function withServer<Answer>(start: StartedRow, use: (parts: Parts) => Promise<Answer>): Promise<Answer> {
+/** Starts the server of the row and a load generator, and stops both afterwards. */
+async function withServer<Result>(start: StartedRow, use: (parts: Parts) => Promise<Result>): Promise<Result> {
   const { stop, ...parts } = await startRow(start)
   try {
     return await use(parts)
@@ -104,11 +107,11 @@ interface StartedRow {
   readonly row: Row
   readonly engines: Engines
   readonly profiles: string | null
-  /** Of the built harness, where it is not this one's. */
+  /** The directory of another built harness; default this one. */
   readonly folder?: URL
 }
 
-/** Starts the row's server and a load generator. */
+/** Starts the server of the row and a load generator. */
 export async function startRow({
   row,
   engines,
@@ -125,7 +128,7 @@ export async function startRow({
     await stop()
     throw error
   })
-  if (target.type !== 'listening') throw new Error('the server does not listen')
+  if (target.type !== 'listening') throw new Error('the server is not listening')
   return {
     stop,
     target,
@@ -136,7 +139,7 @@ export async function startRow({
       },
       async usage() {
         const report = await server.ask({ type: 'usage' })
-        if (report.type !== 'used') throw new Error('the server does not tell its usage')
+        if (report.type !== 'used') throw new Error('the server did not report its usage')
         return report
       },
       async stored() {

@@ -12,12 +12,12 @@ import { memoryStore } from '@baton/store-memory'
 import { Bench } from 'tinybench'
 import { openEngine } from './engine.js'
 import { startEngines } from './engines.js'
-import { rowsNamed } from './row.js'
+import { findRows } from './row.js'
 import { CLIENT_ID, FORM, PATH } from './subject.js'
 import { storeOn } from './subjects/baton.js'
 import { type Floor, floorOn } from './subjects/floor.js'
 
-/* What the parts of a rotation cost by themselves, in one process, one after the other and without a socket of HTTP. */
+/* Measures the parts of a rotation in one process, one after the other and without sockets. */
 
 const SECRET = 'benchmarks only: thirty-two bytes and more'
 const issuing = { issuer: 'https://login.example', audience: 'https://api.example' }
@@ -34,8 +34,8 @@ const inspected = await tokens.issue({ subject: 'user-1', clientId: CLIENT_ID })
 bench.add('inspect: parse, authenticate, find, compare, decide', () => tokens.inspect(inspected.refreshToken))
 bench.add('inspect: garbage', () => tokens.inspect(`brt_${'x'.repeat(112)}`))
 bench.add('issue', () => tokens.issue({ subject: 'user-1', clientId: CLIENT_ID }))
-// Two rows for each store: the least that a swap takes on its engine, and a rotation.
-const rows = rowsNamed(['floor/node/'])
+// Two rows for each store: a bare swap on its engine, and a rotation.
+const rows = findRows(['floor/node/'])
 const { engines, stop } = await startEngines(rows)
 for (const row of rows) {
   const engine = await openEngine(row, engines)
@@ -67,16 +67,16 @@ console.table(
   }),
 )
 await stop()
-// Clients of engines that are gone would try to reach them again.
+// Exit now, or the clients of stopped engines would try to reconnect.
 process.exit()
 
-/** Follows one chain. */
+/** Refreshes one chain. */
 async function rotating(on: RefreshTokens): Promise<() => Promise<void>> {
   let { refreshToken } = await on.issue({ subject: 'user-1', clientId: CLIENT_ID })
   return async () => {
-    const answer = await on.rotate({ refreshToken, clientId: CLIENT_ID })
-    if (!answer.ok) throw new Error(answer.reason)
-    ;({ refreshToken } = answer)
+    const response = await on.rotate({ refreshToken, clientId: CLIENT_ID })
+    if (!response.ok) throw new Error(response.reason)
+    ;({ refreshToken } = response)
   }
 }
 
@@ -84,7 +84,7 @@ async function swapping(floor: Floor): Promise<() => Promise<void>> {
   await floor.create('a-session', '0', 'user-1')
   let hash = 0
   return async () => {
-    if (!(await floor.swap('a-session', String(hash), String(hash + 1)))) throw new Error('another hash stands')
+    if (!(await floor.swap('a-session', String(hash), String(hash + 1)))) throw new Error('the swap was rejected')
     hash += 1
   }
 }
@@ -104,7 +104,7 @@ async function refreshing(accessTokens: AccessTokens): Promise<() => Promise<voi
       encrypted: false,
     }
     const { status, body } = await endpoint(request)
-    if (status !== 200 || body === null) throw new Error(`the endpoint answered ${String(status)}`)
+    if (status !== 200 || body === null) throw new Error(`the endpoint returned ${String(status)}`)
     ;({ refresh_token: refreshToken } = JSON.parse(body) as { refresh_token: string })
   }
 }

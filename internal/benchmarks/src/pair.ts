@@ -1,21 +1,21 @@
 import { startEngines } from './engines.js'
 import { startRow } from './measure.js'
-import { rowsNamed } from './row.js'
+import { findRows } from './row.js'
 
 /*
- * Whether a second process on the same Redis makes a rotation dearer: its CPU in one server alone, and in each of two at once. Two
- * servers, their load and Redis do not fit on two cores, so rates would only tell who got how much of them.
+ * Measures whether a second process on the same Redis makes a rotation slower: the CPU time of one server alone, and of
+ * two at the same time. Rates are not meaningful, because two servers, their load and Redis do not fit on two cores.
  */
 
 const CLIENTS = 16
 const ROUNDS = 3
 const MILLISECONDS = Number(process.argv[2] ?? 3) * 1000
 
-const rows = rowsNamed(['baton/node/redis/sealed'])
+const rows = findRows(['baton/node/redis/sealed'])
 const { engines, stop } = await startEngines(rows)
-// Both before anybody signs in: whoever opens the engine empties it.
+// Both start before the sessions are created, because opening an engine deletes its data.
 const servers = await Promise.all([...rows, ...rows].map((row) => startRow({ row, engines, profiles: null })))
-const [one, other] = await Promise.all(servers.map(runsOf))
+const [one, other] = await Promise.all(servers.map(createRun))
 if (one !== undefined && other !== undefined) {
   await Promise.all([one(), other()])
   for (let round = 1; round <= ROUNDS; round += 1) {
@@ -26,8 +26,8 @@ if (one !== undefined && other !== undefined) {
 await Promise.all(servers.map((server) => server.stop()))
 await stop()
 
-/** Follows the chains of its clients for a while, and tells what it has cost. */
-async function runsOf({ target, server, load }: (typeof servers)[number]): Promise<() => Promise<string>> {
+/** Refreshes the chains for a while and returns rate and CPU time. */
+async function createRun({ target, server, load }: (typeof servers)[number]): Promise<() => Promise<string>> {
   let chains = await server.issue(CLIENTS)
   return async () => {
     await server.usage()

@@ -6,18 +6,18 @@ export type ServerName = (typeof SERVERS)[number]
 type StoreName = (typeof STORES)[number]
 type AccessTokenName = (typeof ACCESS_TOKENS)[number]
 
-/** Who answers. */
+/** The implementation under measurement. */
 type Implementation =
   'baton' | 'bare' | 'floor' | 'oidc-provider' | 'oauth2-server' | 'better-auth' | 'tutorial' | 'broken'
 
-/** One line of the table: one program, in one process, on one engine. */
+/** One line of the table: one program in one process on one engine. */
 export interface Row {
   readonly name: string
   readonly implementation: Implementation
   readonly server: ServerName
-  /** Null for what stores nothing. */
+  /** Null for programs without a store. */
   readonly store: StoreName | null
-  /** Null for kinds that are the implementation's own. */
+  /** Null for implementations with another kind of access token. */
   readonly accessToken: AccessTokenName | null
 }
 
@@ -35,7 +35,7 @@ const ours = SERVERS.flatMap((server) =>
   STORES.flatMap((store) => ACCESS_TOKENS.map((accessToken) => row('baton', server, store, accessToken))),
 )
 
-/** Every row there is. */
+/** All rows. */
 const ROWS: readonly Row[] = [
   ...SERVERS.map((server) => row('bare', server, null)),
   ...STORES.map((store) => row('floor', 'node', store)),
@@ -49,15 +49,17 @@ const ROWS: readonly Row[] = [
   row('tutorial', 'express', 'sqlite'),
 ]
 
-/** Answers everybody with the same tokens. In no table: it shows that the harness would notice. */
+/** Always returns the same tokens. Not part of any table: it shows that the harness detects such a server. */
 const BROKEN: Row = { ...row('broken', 'node', null), name: 'broken' }
 
-/** The rows whose names contain one of these; all of them where none is given. Throws for a name that no row has. */
-export function rowsNamed(names: readonly string[]): readonly Row[] {
+/**
+ * Returns the rows whose names contain one of these texts, or all rows without a text. Throws if a text matches no row.
+ */
+export function findRows(names: readonly string[]): readonly Row[] {
   if (names.length === 1 && names[0] === BROKEN.name) return [BROKEN]
   for (const name of names) {
     if (!ROWS.some((row) => row.name.includes(name)))
-      throw new Error(`no row is called ${name}; there are ${ROWS.map((row) => row.name).join(', ')}`)
+      throw new Error(`no row matches ${name}; the rows are ${ROWS.map((row) => row.name).join(', ')}`)
   }
   return names.length === 0 ? ROWS : ROWS.filter((row) => names.some((name) => row.name.includes(name)))
 }

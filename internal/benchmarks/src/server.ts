@@ -1,15 +1,15 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { Engine } from './engine.js'
 import { openEngine } from './engine.js'
-import type { ServerOrder, ServerReport } from './orders.js'
+import type { ServerRequest, ServerReport } from './messages.js'
 import type { Subject } from './subject.js'
 import { startSubject } from './subjects/index.js'
 
-let answers = 0
-let spent = cpuMicros()
+let responses = 0
+let usedCpuMicros = cpuMicros()
 
 subscribe('http.server.response.finish', () => {
-  answers += 1
+  responses += 1
 })
 
 function cpuMicros(): number {
@@ -17,32 +17,32 @@ function cpuMicros(): number {
   return user + system
 }
 
-/** Of one answer, since the last time that somebody asked. */
-function cpuMicrosPerAnswer(): number {
+/** CPU time per response since the last call. */
+function cpuMicrosPerResponse(): number {
   const now = cpuMicros()
-  const each = (now - spent) / answers
-  spent = now
-  answers = 0
+  const each = (now - usedCpuMicros) / responses
+  usedCpuMicros = now
+  responses = 0
   return each
 }
 
 let running: { readonly engine: Engine; readonly subject: Subject } | undefined
 
-async function obey(order: ServerOrder): Promise<ServerReport> {
-  if (order.type === 'start') {
-    const engine = await openEngine(order.row, order.engines)
-    running = { engine, subject: await startSubject(order.row, engine) }
+async function handle(message: ServerRequest): Promise<ServerReport> {
+  if (message.type === 'start') {
+    const engine = await openEngine(message.row, message.engines)
+    running = { engine, subject: await startSubject(message.row, engine) }
     return { type: 'listening', ...running.subject.target }
   }
-  if (running === undefined) throw new Error('start comes first')
+  if (running === undefined) throw new Error('the first message must be "start"')
   const { engine, subject } = running
-  switch (order.type) {
+  switch (message.type) {
     case 'issue':
-      return { type: 'issued', refreshTokens: await subject.issue(order.count) }
+      return { type: 'issued', refreshTokens: await subject.issue(message.count) }
     case 'usage':
       return {
         type: 'used',
-        cpuMicros: cpuMicrosPerAnswer(),
+        cpuMicros: cpuMicrosPerResponse(),
         residentBytes: process.memoryUsage.rss(),
         commands: engine.commands(),
       }
@@ -51,9 +51,9 @@ async function obey(order: ServerOrder): Promise<ServerReport> {
   }
 }
 
-process.on('message', (order: ServerOrder) => {
+process.on('message', (message: ServerRequest) => {
   const failed = (error: unknown): ServerReport => ({ type: 'failed', message: String(error) })
-  void obey(order)
+  void handle(message)
     .catch(failed)
     .then((report) => process.send?.(report))
 })

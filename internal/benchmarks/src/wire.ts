@@ -1,25 +1,25 @@
 import { once } from 'node:events'
 import { connect as open } from 'node:net'
 
-/** One keep-alive connection that carries one request at a time. */
+/** A keep-alive connection with one request at a time. */
 export interface Connection {
-  post(path: string, form: string): Promise<Answer>
+  post(path: string, form: string): Promise<Result>
   close(): void
 }
 
-interface Answer {
+interface Result {
   readonly status: number
   readonly body: string
 }
 
 const HEAD_END = '\r\n\r\n'
 
-/** Speaks as much HTTP as the servers here answer with: a length, or chunks. Everything in it is ASCII. */
+/** A minimal HTTP client for these servers: Content-Length or chunks, ASCII only. */
 export async function connect(port: number): Promise<Connection> {
   const socket = open({ host: '127.0.0.1', port, noDelay: true })
   await once(socket, 'connect')
   let received = ''
-  let settle: { answered: (answer: Answer) => void; failed: (error: Error) => void } | null = null
+  let settle: { resolved: (response: Result) => void; failed: (error: Error) => void } | null = null
 
   const end = (error: Error) => {
     settle?.failed(error)
@@ -31,16 +31,16 @@ export async function connect(port: number): Promise<Connection> {
   })
   socket.on('data', (text: string) => {
     received += text
-    const answer = answerIn(received)
-    if (answer === null) return
+    const response = parseResponse(received)
+    if (response === null) return
     received = ''
-    settle?.answered(answer)
+    settle?.resolved(response)
   })
 
   return {
     post(path, form) {
-      return new Promise((answered, failed) => {
-        settle = { answered, failed }
+      return new Promise((resolved, failed) => {
+        settle = { resolved, failed }
         socket.write(
           `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${String(port)}\r\nContent-Type: application/x-www-form-urlencoded\r\n` +
             `Accept: application/json\r\nContent-Length: ${String(form.length)}\r\n\r\n${form}`,
@@ -51,8 +51,8 @@ export async function connect(port: number): Promise<Connection> {
   }
 }
 
-/** Null while something is missing. */
-function answerIn(text: string): Answer | null {
+/** Returns null if the response is incomplete. */
+function parseResponse(text: string): Result | null {
   const headEnd = text.indexOf(HEAD_END)
   if (headEnd === -1) return null
   const status = Number(text.slice(9, 12))

@@ -2,21 +2,21 @@ import { type ChildProcess, execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import type { LoadOrder, LoadReport, ServerOrder, ServerReport } from './orders.js'
+import type { LoadRequest, LoadReport, ServerRequest, ServerReport } from './messages.js'
 
 interface Worker<Order, Report> {
-  ask(order: Order): Promise<Report>
+  ask(message: Order): Promise<Report>
   stop(): Promise<void>
 }
 
-/** The server under measurement has the first core to itself, as far as the machine lets it; everything else is elsewhere. */
+/** The server runs on the first core, and everything else on the others, as far as the machine supports it. */
 export const startServer = (profiles: string | null, folder = HERE) =>
-  start<ServerOrder, ServerReport>(new URL('server.js', folder), 0, [
+  start<ServerRequest, ServerReport>(new URL('server.js', folder), 0, [
     '--expose-gc',
     ...(profiles === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`]),
   ])
 
-export const startLoad = (folder = HERE) => start<LoadOrder, LoadReport>(new URL('load.js', folder), 1, [])
+export const startLoad = (folder = HERE) => start<LoadRequest, LoadReport>(new URL('load.js', folder), 1, [])
 
 const HERE = new URL('.', import.meta.url)
 
@@ -40,14 +40,14 @@ function start<Order extends object, Report extends { type: string }>(
   const child = fork(path, { execArgv, serialization: 'advanced', env: { ...process.env, NODE_ENV: 'production' } })
   pin(child, core)
   return {
-    async ask(order) {
-      child.send(order)
+    async ask(message) {
+      child.send(message)
       const heard = new AbortController()
       const listening = { signal: heard.signal }
       const report = await Promise.race([
         once(child, 'message', listening).then(([message]) => message as Report),
         once(child, 'exit', listening).then(([code]) =>
-          Promise.reject(new Error(`${path} ended with ${String(code)}`)),
+          Promise.reject(new Error(`${path} exited with ${String(code)}`)),
         ),
       ]).finally(() => heard.abort())
       if (report.type === 'failed') throw new Error((report as unknown as { message: string }).message)
@@ -62,7 +62,7 @@ function start<Order extends object, Report extends { type: string }>(
   }
 }
 
-/** All threads of it. Without taskset, or with one core only, the kernel decides. */
+/** Pins all threads. Without taskset or with one core the kernel decides. */
 function pin(child: ChildProcess, core: number): void {
   if (canPin) execFileSync('taskset', ['-a', '-p', '-c', String(core), String(child.pid)])
 }

@@ -28,12 +28,12 @@ test('a quick run measures a row in another process and writes table, numbers an
   expect(readFileSync(`${out}.svg`, 'utf8')).toContain('baton/node/sqlite/jwt')
 })
 
-test('a row that answers anything but new tokens fails, and says what came instead', async () => {
+test('a row whose responses are not new tokens fails with the response as its message', async () => {
   const run = promisify(execFile)(process.execPath, [program, 'broken', '--quick'])
   await expect(run).rejects.toMatchObject({ code: 1, stdout: expect.stringMatching(/FAILED broken: \d+ × 200 /) })
 })
 
-test('a name that no row has is refused', async () => {
+test('an unknown row name is rejected', async () => {
   const run = promisify(execFile)(process.execPath, [program, 'batton'])
-  await expect(run).rejects.toMatchObject({ stderr: expect.stringContaining('no row is called batton') })
+  await expect(run).rejects.toMatchObject({ stderr: expect.stringContaining('no row matches batton') })
 })

@@ -13,23 +13,23 @@ const HEAD = [
   'B left/rotation',
 ]
 
-export function markdownOf(summaries: readonly Summary[]): string {
+export function renderMarkdown(summaries: readonly Summary[]): string {
   const lines = summaries.map(({ row, size, ...summary }) => [
     row.name,
-    shown(summary.requestsPerSecond, 0),
-    shown(summary.cpuMicros, 0),
-    shown(summary.p50, 2),
-    shown(summary.p95, 2),
-    shown(summary.p99, 2),
-    shown(summary.residentBytes / 2 ** 20, 0),
-    shown(size?.commands, 2),
-    shown(size?.bytesPerSession, 0),
-    shown(size?.bytesPerRotation, 0),
+    formatNumber(summary.requestsPerSecond, 0),
+    formatNumber(summary.cpuMicros, 0),
+    formatNumber(summary.p50, 2),
+    formatNumber(summary.p95, 2),
+    formatNumber(summary.p99, 2),
+    formatNumber(summary.residentBytes / 2 ** 20, 0),
+    formatNumber(size?.commands, 2),
+    formatNumber(size?.bytesPerSession, 0),
+    formatNumber(size?.bytesPerRotation, 0),
   ])
   const rule = HEAD.map((_, index) => (index === 0 ? '---' : '---:'))
   return [HEAD, rule, ...lines].map((cells) => `| ${cells.join(' | ')} |\n`).join('')
 }
 
-function shown(value: number | undefined, digits: number): string {
+function formatNumber(value: number | undefined, digits: number): string {
   return value === undefined || !Number.isFinite(value) ? '' : value.toFixed(digits)
 }

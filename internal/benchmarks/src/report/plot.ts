@@ -5,11 +5,11 @@ const LABEL_WIDTH = 210
 const BAR_HEIGHT = 18
 const GAP = 8
 
-/** Bars of requests per second, in the colours that the documentation's drawings have on light and dark pages. */
-export function plotOf(summaries: readonly Summary[]): string {
-  const shown = summaries.filter(({ rounds }) => rounds > 0)
-  const most = Math.max(...shown.map(({ requestsPerSecond }) => requestsPerSecond))
-  const bars = shown.map(({ row, requestsPerSecond }, index) => {
+/** Renders bars of requests per second, in the colours of the documentation, for light and dark pages. */
+export function renderPlot(summaries: readonly Summary[]): string {
+  const measured = summaries.filter(({ rounds }) => rounds > 0)
+  const most = Math.max(...measured.map(({ requestsPerSecond }) => requestsPerSecond))
+  const bars = measured.map(({ row, requestsPerSecond }, index) => {
     const y = GAP + index * (BAR_HEIGHT + GAP)
     const length = Math.max(1, (requestsPerSecond / most) * (WIDTH - LABEL_WIDTH - 80))
     const kind =
@@ -25,7 +25,7 @@ export function plotOf(summaries: readonly Summary[]): string {
       `<text x="${(LABEL_WIDTH + length + 6).toFixed(1)}" y="${String(middle)}">${requestsPerSecond.toFixed(0)}</text>`
     )
   })
-  const height = GAP + shown.length * (BAR_HEIGHT + GAP)
+  const height = GAP + measured.length * (BAR_HEIGHT + GAP)
   return `<svg xmlns="http://www.w3.org/2000/svg" class="baton-picture" viewBox="0 0 ${String(WIDTH)} ${String(height)}" role="img" aria-label="Rotations per second">
 <style>
   .baton-picture { --ink: #1f2328; --line: #818b98; --box: #d1d9e0; --good: #1a7f37 }

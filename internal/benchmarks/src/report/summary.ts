@@ -2,8 +2,8 @@ import type { Size, Speed } from '../measure.js'
 import type { Row } from '../row.js'
 
 /**
- * One line of the table, made in the same way for every row. Of several rounds the best counts, for rate and CPU: neighbours on the
- * machine only ever take away. Latencies are those of all rounds.
+ * Computes one line of the table, in the same way for every row. Rate and CPU time are those of the best round, because
+ * other load only makes a round slower. Latencies are those of all rounds.
  */
 export interface Summary {
   readonly row: Row
@@ -17,7 +17,7 @@ export interface Summary {
   readonly size: Size | null
 }
 
-export function summaryOf(row: Row, speeds: readonly Speed[], size: Size | null): Summary {
+export function summarize(row: Row, speeds: readonly Speed[], size: Size | null): Summary {
   const latencies = Float64Array.from(speeds.flatMap((speed) => [...speed.latencies])).sort()
   return {
     row,

@@ -6,14 +6,14 @@ import { redisStore } from '@baton/store-redis'
 import { sqliteStore } from '@baton/store-sqlite'
 import type { Engine } from '../engine.js'
 import type { Row } from '../row.js'
-import { CLIENT_ID, FORM, inParallel, PATH, type Subject, subjectOf } from '../subject.js'
+import { CLIENT_ID, FORM, inParallel, PATH, type Subject, createSubjectName } from '../subject.js'
 import { serve } from './frameworks.js'
 
 const SECRET = 'benchmarks only: thirty-two bytes and more'
-/** Counted as usual, and never reached: all clients here have one address. */
+/** Rate limits are on but never reached: all clients have the same address. */
 const POINTS = 1_000_000_000
 
-/** Baton as its README sets it up; nothing is switched off. */
+/** Baton in the configuration of its README, with nothing turned off. */
 export async function baton(row: Row, engine: Engine): Promise<Subject> {
   const tokens = createRefreshTokens({ store: await storeOn(engine), secrets: [SECRET] })
   const endpoint = tokenEndpoint(tokens, {
@@ -25,7 +25,7 @@ export async function baton(row: Row, engine: Engine): Promise<Subject> {
     target: { port: await serve(row.server, endpoint), path: PATH, form: FORM },
     issue: (count) =>
       inParallel(count, async (index) => {
-        const { refreshToken } = await tokens.issue({ subject: subjectOf(index), clientId: CLIENT_ID })
+        const { refreshToken } = await tokens.issue({ subject: createSubjectName(index), clientId: CLIENT_ID })
         return refreshToken
       }),
   }

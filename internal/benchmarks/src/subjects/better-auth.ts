@@ -6,16 +6,16 @@ import { getMigrations } from 'better-auth/db/migration'
 import { toNodeHandler } from 'better-auth/node'
 import { jwt } from 'better-auth/plugins'
 import type { Engine } from '../engine.js'
-import { CLIENT_ID, FORM, listen, type Subject, subjectOf } from '../subject.js'
+import { CLIENT_ID, FORM, listen, type Subject, createSubjectName } from '../subject.js'
 
 const REFRESH_MS = 30 * 86_400_000
 
 /**
- * `better-auth` with its OAuth provider plugin on SQLite, in WAL mode with `synchronous = FULL`; its rate limit, which it keeps in
- * memory, is off. It finds reuse and ends what the user has at that client.
+ * `better-auth` with its OAuth provider plugin on SQLite, in WAL mode with `synchronous = FULL`. Its rate limit, which
+ * is in memory, is off. It detects reuse and revokes all tokens of the user at that client.
  */
 export async function betterAuthServer(engine: Engine): Promise<Subject> {
-  if (engine.kind !== 'sqlite') throw new Error(`better-auth is not set up for ${engine.kind} here`)
+  if (engine.kind !== 'sqlite') throw new Error(`better-auth is not configured for ${engine.kind} here`)
   const { db } = engine
   db.pragma('journal_mode = WAL')
   db.pragma('synchronous = FULL')
@@ -36,7 +36,7 @@ export async function betterAuthServer(engine: Engine): Promise<Subject> {
         scopes: ['openid', 'profile', 'email', 'offline_access'],
         cachedTrustedClients: new Set([CLIENT_ID]),
         silenceWarnings: { oauthAuthServerConfig: true, openidConfig: true },
-        // Its declarations are not made for exactOptionalPropertyTypes.
+        // Its declarations do not support exactOptionalPropertyTypes.
       }) as unknown as BetterAuthPlugin,
     ],
   })
@@ -64,7 +64,7 @@ export async function betterAuthServer(engine: Engine): Promise<Subject> {
     async issue(count) {
       const issued: string[] = []
       for (let index = 0; index < count; index += 1) {
-        const name = subjectOf(index)
+        const name = createSubjectName(index)
         const user = await adapter.create<Record<string, unknown>, { id: string }>({
           model: 'user',
           data: {

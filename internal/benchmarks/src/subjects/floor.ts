@@ -1,18 +1,19 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { Engine } from '../engine.js'
-import { FORM, inParallel, listen, PATH, type Subject, subjectOf } from '../subject.js'
+import { FORM, inParallel, listen, PATH, type Subject, createSubjectName } from '../subject.js'
 
-/** One session, at its least: an id that stays, the hash of the current secret, and who it is. */
+/** A minimal session: a constant id, the hash of the current secret, and the subject. */
 export interface Floor {
   create(id: string, hash: string, subject: string): Promise<void>
-  /** Swaps the hash if it is still the expected one. */
+  /** Swaps the hash if it is the expected one. */
   swap(id: string, expected: string, hash: string): Promise<boolean>
 }
 
 /**
- * The least code that does the job on an engine at all: an opaque token that is swapped by comparison. No reuse detection, no
- * retries, no limits, no clients, no access token worth the name. Nothing that does more can be faster on the same engine.
+ * The minimal code for a rotation on an engine: an opaque token that is compared and swapped. It has no reuse
+ * detection, no retries, no limits, no clients and no real access token. Code with more features cannot be faster on
+ * the same engine.
  */
 export async function floor(engine: Engine): Promise<Subject> {
   const store = await floorOn(engine)
@@ -38,7 +39,7 @@ export async function floor(engine: Engine): Promise<Subject> {
     issue: (count) =>
       inParallel(count, async (index) => {
         const [id, secret] = [randomBytes(16).toString('base64url'), randomBytes(24).toString('base64url')]
-        await store.create(id, hashOf(secret), subjectOf(index))
+        await store.create(id, hashOf(secret), createSubjectName(index))
         return `${id}.${secret}`
       }),
   }
@@ -75,7 +76,7 @@ export async function floorOn(engine: Engine): Promise<Floor> {
 
 type On<Kind extends Engine['kind']> = Extract<Engine, { kind: Kind }>
 
-/** Swaps that wait together share a transaction. */
+/** Swaps that wait at the same time share a transaction. */
 function sqliteFloor(db: On<'sqlite'>['db']): Floor {
   db.pragma('journal_mode = WAL')
   db.pragma('synchronous = FULL')

@@ -10,7 +10,7 @@ import Koa from 'koa'
 import type { ServerName } from '../row.js'
 import { listen, PATH } from '../subject.js'
 
-/** Serves an endpoint of ours the way the adapter's README says, and tells the port. */
+/** Serves an endpoint of Baton as in the README of the adapter, and returns the port. */
 export async function serve(server: ServerName, endpoint: Endpoint): Promise<number> {
   switch (server) {
     case 'node':
@@ -35,7 +35,7 @@ export async function serve(server: ServerName, endpoint: Endpoint): Promise<num
   }
 }
 
-/** The same, doing nothing: reads the body and answers with a constant. What a framework costs before anybody has worked. */
+/** Reads the body and responds with a constant: the cost of the framework alone. */
 export async function serveConstant(server: ServerName, body: string): Promise<number> {
   switch (server) {
     case 'node':

@@ -2,7 +2,7 @@ import type { Engine } from '../engine.js'
 import type { Row } from '../row.js'
 import type { Subject } from '../subject.js'
 
-/** Starts what a row is about, and loads nothing else into its process. */
+/** Starts the subject of a row, and imports no other subject. */
 export async function startSubject(row: Row, engine: Engine): Promise<Subject> {
   switch (row.implementation) {
     case 'baton':

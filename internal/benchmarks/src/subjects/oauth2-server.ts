@@ -2,22 +2,22 @@ import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import OAuth2Server, { type RefreshToken, type RefreshTokenModel, type Token } from '@node-oauth/oauth2-server'
 import type { Engine } from '../engine.js'
-import { CLIENT_ID, FORM, inParallel, listen, PATH, type Subject, subjectOf } from '../subject.js'
+import { CLIENT_ID, FORM, inParallel, listen, PATH, type Subject, createSubjectName } from '../subject.js'
 
 const ACCESS_SECONDS = 900
 const REFRESH_SECONDS = 30 * 86_400
 
-/** Opaque tokens by their hashes, as its model has to keep them. */
+/** Opaque tokens by their hashes, as its model requires. */
 interface Tokens {
   put(key: string, value: object, seconds: number): Promise<void>
   get(key: string): Promise<unknown>
-  /** True for the one caller that removed it. */
+  /** Resolves to true for the one call that removed the token. */
   remove(key: string): Promise<boolean>
 }
 
 /**
- * `@node-oauth/oauth2-server` with a model of the usual kind: opaque access and refresh tokens, stored by their hashes. It rotates
- * and refuses what was used; reuse does not end the session, and there are no retries.
+ * `@node-oauth/oauth2-server` with a typical model: opaque access and refresh tokens, stored as hashes. It rotates and
+ * rejects used tokens. Reuse does not end the session, and there are no retries.
  */
 export async function oauth2Server(engine: Engine): Promise<Subject> {
   const tokens = tokensOn(engine)
@@ -74,7 +74,11 @@ export async function oauth2Server(engine: Engine): Promise<Subject> {
       inParallel(count, async (index) => {
         const refreshToken = randomBytes(32).toString('hex')
         const expiresAt = Date.now() + REFRESH_SECONDS * 1000
-        await tokens.put(`refresh:${hashOf(refreshToken)}`, { user: subjectOf(index), expiresAt }, REFRESH_SECONDS)
+        await tokens.put(
+          `refresh:${hashOf(refreshToken)}`,
+          { user: createSubjectName(index), expiresAt },
+          REFRESH_SECONDS,
+        )
         return refreshToken
       }),
   }

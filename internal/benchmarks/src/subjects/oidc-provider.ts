@@ -1,17 +1,17 @@
 import { createServer } from 'node:http'
 import { Provider, type Adapter, type AdapterPayload } from 'oidc-provider'
 import type { Engine } from '../engine.js'
-import { CLIENT_ID, FORM, inParallel, listen, type Subject, subjectOf } from '../subject.js'
+import { CLIENT_ID, FORM, inParallel, listen, type Subject, createSubjectName } from '../subject.js'
 
 const REFRESH_SECONDS = 30 * 86_400
 
 /**
- * `oidc-provider` with rotation on, a public client and opaque access tokens, its default; without `openid` it need not sign an ID
- * token. It finds reuse and ends the grant; there are no retries. Its own memory adapter keeps a thousand entries, so here it has a
- * map; its Redis adapter does what the example in its repository does.
+ * `oidc-provider` with rotation, a public client and opaque access tokens, its default. Without `openid` it does not
+ * sign an ID token. It detects reuse and revokes the grant; there are no retries. Its memory adapter is limited to a
+ * thousand entries, so that a map is used instead. The Redis adapter follows the example in its repository.
  */
 export async function oidcProvider(engine: Engine): Promise<Subject> {
-  // Its address is part of what it is made with, so it listens before it is there.
+  // The provider needs the address of the server, so that the server listens first.
   const server = createServer()
   const port = await listen(server)
   const provider = new Provider(`http://127.0.0.1:${String(port)}`, {
@@ -38,7 +38,7 @@ export async function oidcProvider(engine: Engine): Promise<Subject> {
     target: { port, path: '/token', form: FORM },
     issue: (count) =>
       inParallel(count, async (index) => {
-        const accountId = subjectOf(index)
+        const accountId = createSubjectName(index)
         const client = await provider.Client.find(CLIENT_ID)
         if (client === undefined) throw new Error('oidc-provider does not find its client')
         const grant = new provider.Grant({ accountId, clientId: CLIENT_ID })

@@ -3,21 +3,22 @@ import { createServer } from 'node:http'
 import express, { type Request, type Response } from 'express'
 import jwt from 'jsonwebtoken'
 import type { Engine } from '../engine.js'
-import { FORM, inParallel, listen, PATH, type Subject, subjectOf } from '../subject.js'
+import { FORM, inParallel, listen, PATH, type Subject, createSubjectName } from '../subject.js'
 
 const ACCESS_SECRET = 'benchmarks only: access tokens'
 const REFRESH_SECRET = 'benchmarks only: refresh tokens'
 
-/** A list of the refresh tokens that are good, by the hash of each. */
+/** The valid refresh tokens, by hash. */
 interface Whitelist {
   add(hash: string, subject: string): Promise<void>
-  /** Takes it off the list; null where it is not on it. */
+  /** Removes a token and returns its subject; null if it is not in the list. */
   take(hash: string): Promise<string | null>
 }
 
 /**
- * What articles on refresh tokens build: both tokens are JWTs under a shared secret, and the good ones are listed. It rotates and
- * refuses what was used, and that is all: a lost answer or a second tab signs out, and a theft goes unseen.
+ * The design of typical articles about refresh tokens: both tokens are JWTs with a shared secret, and the valid ones
+ * are in a list. It rotates and rejects used tokens. A lost response or a second tab signs the user out, and reuse is
+ * not detected.
  */
 export async function tutorial(engine: Engine): Promise<Subject> {
   const list = whitelistOn(engine)
@@ -53,7 +54,7 @@ export async function tutorial(engine: Engine): Promise<Subject> {
   app.post(PATH, refresh)
   return {
     target: { port: await listen(createServer(app)), path: PATH, form: FORM },
-    issue: (count) => inParallel(count, async (index) => (await pairFor(subjectOf(index))).refreshToken),
+    issue: (count) => inParallel(count, async (index) => (await pairFor(createSubjectName(index))).refreshToken),
   }
 }
 
@@ -89,6 +90,6 @@ function whitelistOn(engine: Engine): Whitelist {
       }
     }
     default:
-      throw new Error(`the tutorial is not written for ${engine.kind}`)
+      throw new Error(`the tutorial does not support ${engine.kind}`)
   }
 }

@@ -1,35 +1,35 @@
 import type { Row } from './row.js'
 
-/** Where engines can be reached; what a row does not use is not started. */
+/** Addresses of the engines; null if no row uses it. */
 export interface Engines {
   readonly redis: { readonly host: string; readonly port: number } | null
   readonly cluster: readonly { readonly host: string; readonly port: number }[] | null
   readonly postgres: string | null
 }
 
-/** What a load generator needs to know of a server. */
+/** The data of a server that a load generator needs. */
 export interface Target {
   readonly port: number
   readonly path: string
-  /** The form, up to where the refresh token has to be put. */
+  /** The form up to the value of the refresh token. */
   readonly form: string
-  /** It answers the same whatever it is asked: no token changes, and none has to. */
+  /** The response is constant: the token does not change. */
   readonly constant?: boolean
 }
 
-export type ServerOrder =
+export type ServerRequest =
   | { readonly type: 'start'; readonly row: Row; readonly engines: Engines }
-  /** Signs in this many people, each with a session of its own. */
+  /** Creates this number of sessions, each for another user. */
   | { readonly type: 'issue'; readonly count: number }
   | { readonly type: 'usage' }
-  /** Waits for the engine to settle and tells how many bytes all sessions take. */
+  /** Waits for the engine to settle and returns the size of all sessions in bytes. */
   | { readonly type: 'stored' }
 
 export interface Usage {
-  /** Microseconds of CPU for one answer, user and system, all threads of this process, since the last time that somebody asked. */
+  /** CPU time per response in microseconds, user and system, all threads, since the last request for it. */
   readonly cpuMicros: number
   readonly residentBytes: number
-  /** Commands that this process has sent to its engine. */
+  /** The number of commands from this process to its engine. */
   readonly commands: number
 }
 
@@ -40,12 +40,12 @@ export type ServerReport =
   | { readonly type: 'stored'; readonly bytes: number }
   | { readonly type: 'failed'; readonly message: string }
 
-/** Every chain is one session that one client refreshes, over and over; clients with several take them in turn. */
-export interface LoadOrder {
+/** Each chain is one session that one client refreshes. A client with several chains alternates between them. */
+export interface LoadRequest {
   readonly target: Target
   readonly chains: readonly string[]
   readonly clients: number
-  /** Ends when either is reached. */
+  /** The run ends at the first limit. */
   readonly most: { readonly milliseconds: number; readonly rotations: number }
 }
 
@@ -54,11 +54,11 @@ export type LoadReport =
       readonly type: 'ran'
       readonly seconds: number
       readonly rotations: number
-      /** Milliseconds, one for each rotation. */
+      /** One value per rotation, in milliseconds. */
       readonly latencies: Float64Array
-      /** In the order of the chains that were given: the newest token of each. */
+      /** The newest token of each chain, in the order of the request. */
       readonly chains: readonly string[]
-      /** What went wrong, each kind once, with how often. */
+      /** The number of errors of each kind. */
       readonly errors: Readonly<Record<string, number>>
     }
   | { readonly type: 'failed'; readonly message: string }
