@@ -119,16 +119,19 @@ function endAfterIdle(child) {
 }
 
 /**
- * Runs the steps of every quick start: sign in, refresh with the cookie, call the API. Resolves to a description of the
+ * Runs the steps of every quick start: sign in (at `/login`, or at the default path `/auth/login`), refresh with the cookie, call the API. Resolves to a description of the
  * failure, or null.
  */
 async function signIn(port) {
   const origin = `http://127.0.0.1:${port}`
-  const login = await fetch(`${origin}/login`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', 'x-baton': '1', origin },
-    body: JSON.stringify({ username: 'alice', password: 'wonderland' }),
-  })
+  const postLogin = (path) =>
+    fetch(`${origin}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-baton': '1', origin },
+      body: JSON.stringify({ username: 'alice', password: 'wonderland' }),
+    })
+  const first = await postLogin('/login')
+  const login = first.status === 404 ? await postLogin('/auth/login') : first
   if (login.status !== 200) return `the login response is ${login.status}`
   const cookie = login.headers.getSetCookie().map((line) => line.split(';')[0])
   const refresh = await fetch(`${origin}/auth/refresh`, {

@@ -57,7 +57,7 @@ describe('V: revocation', () => {
     await post(revoke, { client_id: 'pub', token: revoked })
     const expired = await issue()
     advance(31 * DAY)
-    const unknown = await world({ core: { random: undefined as never } }).issue()
+    const unknown = await world({ core: { random: undefined } }).issue()
     const otherKey = await world({ core: { secrets: ['another secret of the http tests, 48 bytes long.'] } }).issue()
     const answers = []
     for (const token of [unknown, expired, revoked, otherKey, 'nonsense', 'é', 'x'.repeat(10_000)])

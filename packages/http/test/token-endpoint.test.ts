@@ -471,7 +471,7 @@ describe('E: errors', () => {
     await refreshWith(token, next)
     await take('reused', reused)
     await take('of an ended family', next)
-    const elsewhere = world({ core: { random: undefined as never } })
+    const elsewhere = world({ core: { random: undefined } })
     await take('unknown', await elsewhere.issue())
     const otherKeys = world({ core: { secrets: ['another secret of the http tests, 48 bytes long.'] } })
     await take('unknown key', await otherKeys.issue())
