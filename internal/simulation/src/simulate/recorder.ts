@@ -241,6 +241,7 @@ export function createRecorder(plan: Plan): Recorder {
       case 'expired':
         if (answeredAt < expiresAt - SKEW_MS)
           throw new Violation('I3', 'a family was reported as expired before its expiry')
+        family.isExpired = true
         return
       case 'reuse':
       case 'rollback':
@@ -328,6 +329,7 @@ export function createRecorder(plan: Plan): Recorder {
         losses: 0,
         isStolen: false,
         isExcused: false,
+        isExpired: false,
         isDeleted: false,
         ...known,
         record,

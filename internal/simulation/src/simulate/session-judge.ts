@@ -55,6 +55,10 @@ export function createSessionJudge({ plan, clock, recorder, onViolation }: Judge
   const sessions = new Map<string, KeptSession>()
   let currentSession: KeptSession | null = null
   let signIns = 0
+  /** The families of the cookies that were set, in order. */
+  const cookieFamilies: FamilyHistory[] = []
+  /** Without a shared lock, a late response has replaced the cookie of a sign-in. No client can find that session any more. */
+  let isCookieReplaced = false
 
   const report = (invariant: string, message: string) => {
     onViolation(new Violation(invariant, message))
@@ -83,8 +87,8 @@ export function createSessionJudge({ plan, clock, recorder, onViolation }: Judge
 
   function mustBeAlive({ family, isAbandoned }: KeptSession): boolean {
     if (!plan.sharedLock || family === undefined || isAbandoned) return false
-    const { record, losses, isStolen, isExcused } = family
-    if (record === null || losses > 0 || isStolen || isExcused) return false
+    const { record, losses, isStolen, isExcused, isExpired } = family
+    if (record === null || losses > 0 || isStolen || isExcused || isExpired) return false
     switch (record.revocation?.reason) {
       case 'subject_request':
         return false
@@ -108,7 +112,7 @@ export function createSessionJudge({ plan, clock, recorder, onViolation }: Judge
         const session = rememberSession(now)
         if (currentSession !== null && currentSession !== session) abandon(currentSession)
         currentSession = session
-        if (session.isEnded) report('I18', 'an ended session was stored again')
+        if (session.isEnded && !isCookieReplaced) report('I18', 'an ended session was stored again')
         return
       }
       if (state !== 'ended' || currentSession === null) return
@@ -120,6 +124,10 @@ export function createSessionJudge({ plan, clock, recorder, onViolation }: Judge
     cookieSet(refreshToken) {
       const family = recorder.familyOf(refreshToken)
       const session = [...sessions.values()].find((one) => one.family === family)
+      if (family !== undefined && family !== cookieFamilies.at(-1)) {
+        if (cookieFamilies.includes(family) && !plan.sharedLock) isCookieReplaced = true
+        cookieFamilies.push(family)
+      }
       if (session === undefined || session === currentSession || currentSession === null || hasLost(session)) return
       if (session.isAbandoned && isAlive(session))
         report('I18', 'the cookie of an earlier session was stored while that session is active')
@@ -135,7 +143,7 @@ export function createSessionJudge({ plan, clock, recorder, onViolation }: Judge
         report('I18', 'a request was sent with the access token of another user')
     },
     signOutConfirmed(session) {
-      if (isAlive(session) && !hasLost(session))
+      if (isAlive(session) && !hasLost(session) && !isCookieReplaced)
         report('I18', 'a sign-out was confirmed that the server has not applied')
     },
     assertSessionsEnded() {

@@ -65,7 +65,7 @@ export interface FamilyHistory {
   chain: readonly Link[]
   /** The order of the request that received the reuse verdict. */
   verdictAt: number | null
-  /** The number of written revocations, and of reported ones. */
+  /** The ids of written revocations, and the number of reported ones. */
   readonly ends: Set<string>
   reports: number
   /** Reports that the store has not confirmed. */
@@ -78,6 +78,11 @@ export interface FamilyHistory {
    * that from an attack.
    */
   isExcused: boolean
+  /**
+   * A request was rejected after the expiry of the record that it read. A write of an earlier request that failed may be
+   * applied later.
+   */
+  isExpired: boolean
   /** The store has purged the record. */
   isDeleted: boolean
 }
