@@ -64,7 +64,7 @@ describe('express-cluster', () => {
     const [killed = 0, ...survivors] = await allWorkers()
     process.kill(killed, 'SIGKILL')
     // Until the parent has noticed, it still hands connections to the dead.
-    await until('the parent has noticed', () => server.output().includes(`worker ${killed} ended (SIGKILL)`))
+    await until('the parent has noticed', () => server.output().includes(`worker ${killed} exited (SIGKILL)`))
     let workers = new Set<number>()
     await until('three workers answer', async () => {
       workers = await allWorkers()

@@ -452,7 +452,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       expect(me.status).toBe(200)
       expect(statuses.at(-1)).toBe(200)
       expect((await on.cookieRefresh(cookie)).status).toBe(200)
-      expect(server.output()).toMatch(/^option "fault" store_\w+ in store\.rotate$/m)
+      expect(server.output()).toMatch(/^fault: store_\w+ in store\.rotate$/m)
     })
 
     it('ends on SIGTERM all the same', async () => {
