@@ -58,4 +58,4 @@ export { includesResource, isSameResource, normalizeResource } from './model/res
 export { isWithin, parseScope } from './model/scope.js'
 export { TEXT_LIMITS } from './model/text-limits.js'
 export type { ListQuery, OneTimeKey, Page, RotateCommand, TokenStore } from './store.js'
-export { describeToken, type TokenDescription } from './token/describe-token.js'
+export { describeToken, type DescribeTokenOptions, type TokenDescription } from './token/describe-token.js'

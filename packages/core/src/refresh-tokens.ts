@@ -27,7 +27,6 @@ import {
   declareOptions,
   func,
   integer,
-  matching,
   nullable,
   optional,
   type OptionsOf,
@@ -42,7 +41,7 @@ import {
 import type { Page, TokenStore } from './store.js'
 import { assertStore, guardStore } from './store/guarded-store.js'
 import { createNonceSource, type Random } from './token/derive.js'
-import { parseToken } from './token/format.js'
+import { parseToken, tokenPrefix } from './token/format.js'
 import { createKeyRing, type KeyRing } from './token/keys.js'
 
 const MAX_STORE_TIMEOUT_SECONDS = 60
@@ -83,7 +82,7 @@ const options = declareOptions({
   /** Called with every event and not awaited. If it throws or rejects, a process warning is emitted and nothing else happens. */
   onEvent: optional(func<(event: RefreshEvent) => unknown>()),
   /** The prefix of tokens, for secret scanners: 1 to 16 letters, digits, `-` or `_`. Default `brt_`. */
-  tokenPrefix: withDefault(matching(/^[A-Za-z0-9_-]{1,16}$/, '1 to 16 letters, digits, - or _'), 'brt_'),
+  tokenPrefix,
   /** How long to wait for the store before a call fails with `store_timeout`; null for no limit. Default 5. */
   storeTimeoutSeconds: withDefault(
     nullable(

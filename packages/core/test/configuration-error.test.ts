@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { ConfigurationError, createRefreshTokens, createSecondHolderDetector } from '../src/index.js'
+import { ConfigurationError, createRefreshTokens } from '../src/index.js'
 import { createKeyRing } from '../src/token/keys.js'
 import { NEW_SECRET, OLD_SECRET, seededRandom, START, testStore, world } from './world.js'
 
@@ -482,14 +482,6 @@ describe('unknown options', () => {
     expect(error.option).toBe('metadatas')
     expect(error.message).toMatch(new RegExp(`^option "metadatas" is not an option of ${method}`))
     expect(here.store.calls).toEqual([])
-  })
-
-  it('rejects a misspelt option of revokeSubject, inspect and createSecondHolderDetector', async () => {
-    const { tokens } = world()
-    const misspelt = { excepted: 'x' } as never
-    expect((await misuseIn(() => tokens.revokeSubject('alice', misspelt))).message).toMatch(/did you mean "except"\?/)
-    expect((await misuseIn(() => tokens.inspect('x', misspelt))).option).toBe('excepted')
-    expect(misuseOf(() => createSecondHolderDetector(misspelt)).option).toBe('excepted')
   })
 })
 

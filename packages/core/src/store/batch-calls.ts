@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../model/errors.js'
+import { declareOptions, func, optional, required, rule } from '../options.js'
 
 /** Captured at import: an app may replace the global timers in its tests, and batched calls must still be run. */
 const { setImmediate } = globalThis
@@ -18,6 +18,12 @@ export interface BatchOptions<Call, Result> {
   readonly isRetryable?: (error: unknown) => boolean
 }
 
+const batchOptions = declareOptions({
+  max: required(rule<number>('a number from 1', (value) => typeof value === 'number' && value >= 1)),
+  runOne: required(func<BatchOptions<unknown, unknown>['runOne']>()),
+  isRetryable: optional(func<NonNullable<BatchOptions<unknown, unknown>['isRetryable']>>()),
+})
+
 interface QueuedCall<Call, Result> {
   readonly call: Call
   readonly resolve: (result: Result) => void
@@ -30,6 +36,7 @@ interface QueuedCall<Call, Result> {
  * not fail the others.
  *
  * A single call runs at the end of its turn, with `runOne`. Two or more wait for one turn longer, and the calls that arrive meanwhile join them.
+ * Throws `ConfigurationError` for invalid options.
  *
  * @example
  * ```ts
@@ -50,9 +57,10 @@ interface QueuedCall<Call, Result> {
  */
 export function batchCalls<Call, Result>(
   run: (calls: readonly Call[]) => Promise<readonly CallResult<Result>[]>,
-  { max, runOne, isRetryable = () => false }: BatchOptions<Call, Result>,
+  options: BatchOptions<Call, Result>,
 ): (call: Call) => Promise<Result> {
-  if (!(max >= 1)) throw new ConfigurationError('max', `must be a number from 1, got ${String(max)}`)
+  batchOptions.parse('batchCalls', options)
+  const { max, runOne, isRetryable = () => false } = options
   let queue: QueuedCall<Call, Result>[] = []
 
   function runAlone({ call, resolve, reject }: QueuedCall<Call, Result>): void {

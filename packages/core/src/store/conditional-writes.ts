@@ -1,3 +1,4 @@
+import { declareOptions, func, required, text } from '../options.js'
 import type { FamilyId, FamilyRecord, Revocation } from '../model/family.js'
 import { type RotateCommand, rotationApplies } from './apply.js'
 
@@ -19,12 +20,22 @@ export interface ConditionalStatements {
 
 const MAX_WRITES = 10
 
+const conditionalStatements = declareOptions({
+  insert: required(func<ConditionalStatements['insert']>()),
+  rotate: required(func<ConditionalStatements['rotate']>()),
+  revoke: required(func<ConditionalStatements['revoke']>()),
+  find: required(func<ConditionalStatements['find']>()),
+  caller: required(text()),
+  advice: required(text()),
+})
+
 /**
  * Returns the methods `create`, `rotate` and `revoke` of a store. Each runs its statement and, if that changed nothing, reads the record.
- * While the record contradicts the statement, because another write came between the two, both run again.
+ * While the record contradicts the statement, because another write came between the two, both run again. Throws
+ * `ConfigurationError` for invalid statements.
  */
 export function conditionalWrites(statements: ConditionalStatements) {
-  const { caller, advice } = statements
+  const { caller, advice } = conditionalStatements.parse('conditionalWrites', statements)
 
   async function writeOrFind<Forbidding extends FamilyRecord | null>(
     id: FamilyId,

@@ -1,3 +1,4 @@
+import { declareOptions, func, integer, listOf, required } from '../options.js'
 import { nextTurn } from './batch-calls.js'
 
 /** A part of the table between two positions, which the engine defines. A position grows from one range to the next. */
@@ -20,12 +21,21 @@ export interface PurgeStatements {
   readonly deleteInRange: (range: TableRange, now: number, limit: number) => Promise<number>
 }
 
+const purgeStatements = declareOptions({
+  maxRows: required(integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
+  deleteByIndex: required(listOf(func<PurgeStatements['deleteByIndex'][number]>())),
+  ranges: required(func<PurgeStatements['ranges']>()),
+  deleteInRange: required(func<PurgeStatements['deleteInRange']>()),
+})
+
 /**
  * Returns `purge` for SQL engines: deletes by index what it can, then walks through the table for the rest, in small steps. Families that
  * expire before their absolute end are in no index, because an index on `expires_at` would cost every rotation a second write. The
- * walk continues where the call before stopped, so that calls in a row do not read the same active families again.
+ * walk continues where the call before stopped, so that calls in a row do not read the same active families again. Throws
+ * `ConfigurationError` for invalid statements.
  */
-export function purgeInSteps({ maxRows, deleteByIndex, ranges, deleteInRange }: PurgeStatements) {
+export function purgeInSteps(statements: PurgeStatements) {
+  const { maxRows, deleteByIndex, ranges, deleteInRange } = purgeStatements.parse('purgeInSteps', statements)
   let position = 0
 
   return async (now: number, limit: number): Promise<number> => {

@@ -1,6 +1,16 @@
 import type { FamilyId } from '../model/family.js'
+import { declareOptions, listOf, type OptionsOf, secret, withDefault } from '../options.js'
 import { createKeyRing } from './keys.js'
-import { readTokenHeader, parseToken } from './format.js'
+import { readTokenHeader, parseToken, tokenPrefix } from './format.js'
+
+const describeTokenOptions = declareOptions({
+  /** The secrets that may have signed the token. Default: none, so that `authentic` is null. */
+  secrets: withDefault(listOf(secret()), []),
+  /** As in `createRefreshTokens`. */
+  tokenPrefix,
+})
+
+export type DescribeTokenOptions = OptionsOf<typeof describeTokenOptions>
 
 /** The parts of a refresh token that are not secret. */
 export interface TokenDescription {
@@ -21,7 +31,7 @@ export interface TokenDescription {
 
 /**
  * Decodes a token without the store, for debugging. Returns null for text that is not a token of Baton. Throws `ConfigurationError` for
- * invalid secrets.
+ * invalid options.
  *
  * @example
  * ```ts
@@ -31,13 +41,8 @@ export interface TokenDescription {
  * console.log(describeToken(refreshToken)?.familyId)
  * ```
  */
-export function describeToken(
-  refreshToken: string,
-  {
-    secrets = [],
-    tokenPrefix = 'brt_',
-  }: { readonly secrets?: readonly (string | Uint8Array)[]; readonly tokenPrefix?: string } = {},
-): TokenDescription | null {
+export function describeToken(refreshToken: string, options?: DescribeTokenOptions): TokenDescription | null {
+  const { secrets, tokenPrefix } = describeTokenOptions.parse('describeToken', options)
   const head = readTokenHeader(refreshToken, tokenPrefix)
   if (head === null) return null
   const { familyId, generation, createdAtSeconds, bound, keyId } = head

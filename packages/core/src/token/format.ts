@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
+import { matching, withDefault } from '../options.js'
 import type { AuthenticToken } from './authentic-token.js'
 import { hashSecret, toFamilyId } from './derive.js'
 import type { Key, KeyRing } from './keys.js'
@@ -20,6 +21,9 @@ const TAG_AT = 68
 const VERSION = 1
 const BOUND_FLAG = 1
 const TAG_BYTES = 16
+
+/** The option for the text before the bytes. */
+export const tokenPrefix = withDefault(matching(/^[A-Za-z0-9_-]{1,16}$/, '1 to 16 letters, digits, - or _'), 'brt_')
 
 export type ParsedToken =
   | { readonly kind: 'authentic'; readonly token: AuthenticToken }
