@@ -1,4 +1,5 @@
 import type { RefreshTokens } from '@baton/core'
+import { declareOptions, func, required } from '@baton/core/options'
 import type { JwtAccessTokens } from './access-tokens/jwt.js'
 import { type AuthServer, authServer, type AuthServerOptions } from './auth-server/auth-server.js'
 import { introspectionEndpoint, type IntrospectionOptions } from './endpoints/introspection.js'
@@ -85,8 +86,14 @@ export interface AdapterDefinition<Handler> {
   readonly serve: (server: AuthServer) => Handler
 }
 
+const adapterDefinition = declareOptions({
+  mount: required(func<AdapterDefinition<unknown>['mount']>()),
+  serve: required(func<AdapterDefinition<unknown>['serve']>()),
+})
+
 /**
- * Creates the handlers that an adapter exports, from the two functions that depend on the framework.
+ * Creates the handlers that an adapter exports, from the two functions that depend on the framework. Throws `ConfigurationError` for an
+ * invalid definition.
  *
  * @example
  * ```ts
@@ -94,7 +101,9 @@ export interface AdapterDefinition<Handler> {
  * export const { loginHandler, refreshHandler } = defineAdapter({ mount, serve: ({ endpoint }) => mount(endpoint) })
  * ```
  */
-export function defineAdapter<Handler>({ mount, serve }: AdapterDefinition<Handler>): AdapterHandlers<Handler> {
+export function defineAdapter<Handler>(definition: AdapterDefinition<Handler>): AdapterHandlers<Handler> {
+  adapterDefinition.parse('defineAdapter', definition)
+  const { mount, serve } = definition
   return {
     authHandler: (tokens, options) => serve(authServer(tokens, options)),
     refreshHandler: (tokens, options) => mount(refreshEndpoint(tokens, options), 'path'),

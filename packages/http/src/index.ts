@@ -88,6 +88,12 @@ export {
   type SessionsHandlerFactory,
   type TokenHandlerFactory,
 } from './adapter.js'
-export { type AuthServer, authServer, type AuthServerOptions, type Route } from './auth-server/auth-server.js'
+export {
+  type AuthServer,
+  authServer,
+  type AuthServerOptions,
+  authServerOptions,
+  type Route,
+} from './auth-server/auth-server.js'
 export { type CorsOptions, withCors } from './pipeline/cors.js'
 export { logoutEndpoint, type LogoutOptions } from './endpoints/logout.js'

@@ -1,3 +1,4 @@
+import { declareOptions, func, type OptionsOf, type ParsedOptions, withDefault } from '@baton/core/options'
 import type { AccessTokenGuard, GuardOutcome } from './access-tokens/guard.js'
 import {
   type Endpoint,
@@ -7,17 +8,23 @@ import {
   splitSingleHeader,
 } from './messages/message.js'
 
-export interface WebOptions {
+const webOptions = declareOptions({
   /**
    * The address of the client's socket, if the runtime provides it: `(request) => server.requestIP(request)?.address ?? null`.
    * Never a forwarding header, which clients can set; use `trustProxy` for those. Default: unknown.
    */
-  readonly remoteAddress?: (request: Request) => string | null
-}
+  remoteAddress: withDefault(func<(request: Request) => string | null>(), () => null),
+})
 
-/** Serves an endpoint wherever `Request → Response` is spoken: Hono, Next, Bun, Deno, Workers. Never rejects. */
-export function toWebHandler(endpoint: Endpoint, options: WebOptions = {}): (request: Request) => Promise<Response> {
-  return async (request) => toWebResponse(await endpoint(fromWebRequest(request, options)))
+export type WebOptions = OptionsOf<typeof webOptions>
+
+/**
+ * Serves an endpoint in Hono, Next, Bun, Deno, Workers and wherever else a handler maps a `Request` to a `Response`. The handler never
+ * rejects. Throws `ConfigurationError` for invalid options.
+ */
+export function toWebHandler(endpoint: Endpoint, options?: WebOptions): (request: Request) => Promise<Response> {
+  const resolved = webOptions.parse('toWebHandler', options)
+  return async (request) => toWebResponse(await endpoint(fromWebRequest(request, resolved)))
 }
 
 export type WebGuardOutcome<Claims> =
@@ -27,20 +34,24 @@ export type WebGuardOutcome<Claims> =
     })
   | { readonly ok: false; readonly response: Response }
 
-/** Asks a guard about a web request: the claims and the headers for your response, or the response to return instead of it. Leaves the body alone. Never rejects. */
+/**
+ * Creates a function that checks a web request with a guard. It returns the claims and the headers for your response, or the response
+ * that rejects the request. It does not read the body and never rejects. Throws `ConfigurationError` for invalid options.
+ */
 export function webGuard<Claims>(
   guard: AccessTokenGuard<Claims>,
-  options: WebOptions = {},
+  options?: WebOptions,
 ): (request: Request) => Promise<WebGuardOutcome<Claims>> {
+  const resolved = webOptions.parse('webGuard', options)
   return async (request) => {
-    const outcome = await guard(fromWebRequest(request, options))
+    const outcome = await guard(fromWebRequest(request, resolved))
     return outcome.ok
       ? { ...outcome, headers: toHeaders(outcome.headers) }
       : { ok: false, response: toWebResponse(outcome.response) }
   }
 }
 
-function fromWebRequest(request: Request, { remoteAddress = () => null }: WebOptions): PlainRequest {
+function fromWebRequest(request: Request, { remoteAddress }: ParsedOptions<typeof webOptions>): PlainRequest {
   const url = new URL(request.url)
   const headers = Object.create(null) as Record<string, readonly string[] | undefined>
   for (const [name, value] of request.headers) headers[name] = splitSingleHeader(name, value)

@@ -1,3 +1,4 @@
+import { boolean, declareOptions, type OptionsOf, withDefault } from '@baton/core/options'
 import { entriesOf, readText, rejectOtherMediaType } from './body.js'
 import type { PlainRequest, PlainResponse } from './message.js'
 import { invalidRequest } from './responses.js'
@@ -6,14 +7,17 @@ export type ReadJson =
   | { readonly ok: true; readonly members: ReadonlyMap<string, unknown> }
   | { readonly ok: false; readonly response: PlainResponse }
 
+const readJsonOptions = declareOptions({
+  /** True: an empty body counts as an empty object. Default false. */
+  acceptsEmpty: withDefault(boolean(), false),
+})
+
 /**
- * Reads a bounded JSON object, also one that a body parser has already parsed. The values are not checked. `acceptsEmpty`: an empty
- * body counts as an empty object.
+ * Reads a bounded JSON object, also one that a body parser has already parsed. The values are not checked. Rejects with a
+ * `ConfigurationError` for invalid options.
  */
-export async function readJson(
-  request: PlainRequest,
-  { acceptsEmpty = false }: { readonly acceptsEmpty?: boolean } = {},
-): Promise<ReadJson> {
+export async function readJson(request: PlainRequest, options?: OptionsOf<typeof readJsonOptions>): Promise<ReadJson> {
+  const { acceptsEmpty } = readJsonOptions.parse('readJson', options)
   const rejected = rejectOtherMediaType(request, 'application/json')
   if (rejected !== null) return { ok: false, response: rejected }
   const body = await readText(request)
