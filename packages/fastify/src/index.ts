@@ -1,4 +1,5 @@
 import { ConfigurationError, type RefreshTokens } from '@baton/core'
+import { objectWith, optional, type OptionsOf, required, rule } from '@baton/core/options'
 import {
   type AccessTokenClaims,
   accessTokenGuard,
@@ -6,6 +7,7 @@ import {
   handleNodeRequest,
   type AuthServer,
   type AuthServerOptions,
+  authServerOptions,
   type BearerClaims,
   defineAdapter,
   type Endpoint,
@@ -107,12 +109,18 @@ export function requireAccessToken<Claims extends BearerClaims = AccessTokenClai
   return Object.assign(hook, { handler: handlerOf })
 }
 
-/** The options of the `baton` plugin: those of `authServer`, and `tokens`. */
-export type BatonOptions = AuthServerOptions & {
-  readonly tokens: RefreshTokens
+const batonOptions = authServerOptions.extend({
+  tokens: required(
+    objectWith<RefreshTokens>(['issue', 'rotate', 'redeem', 'revoke'], 'what createRefreshTokens() returns'),
+  ),
   /** Further options of the hook `app.requireAccessToken`, and `accessTokens` if access tokens are issued by a function. */
-  readonly guard?: Partial<AccessTokenGuardOptions>
-}
+  guard: optional(
+    rule<Partial<AccessTokenGuardOptions>>('an object', (value) => typeof value === 'object' && value !== null),
+  ),
+})
+
+/** The options of the `baton` plugin: those of `authServer`, and `tokens`. */
+export type BatonOptions = OptionsOf<typeof batonOptions>
 
 /**
  * Registers all endpoints, and decorates the app with the hook `requireAccessToken`, which sets `request.auth`. `prefix` applies to the
@@ -135,8 +143,10 @@ interface RegisterOptions {
 
 async function registerAll(
   app: FastifyInstance,
-  { tokens, guard, prefix, logLevel: _level, logSerializers: _serializers, ...options }: BatonOptions & RegisterOptions,
+  { prefix, logLevel: _level, logSerializers: _serializers, ...given }: BatonOptions & RegisterOptions,
 ): Promise<void> {
+  batonOptions.parse('baton', given)
+  const { tokens, guard, ...options } = given
   await app.register(authPlugin(tokens, options), prefix === undefined ? {} : { prefix })
   if (!app.hasRequestDecorator('auth')) app.decorateRequest('auth')
   app.decorate('requireAccessToken', requireAccessToken<BearerClaims>(toGuardOptions(options, guard)))
