@@ -5,6 +5,7 @@ import type { Proofs, ProofSubject } from './protocol/proofs.js'
 import { SessionError } from './platform/errors.js'
 import { indexedDbKeyStore, type KeyPair, type KeyStore, createKeyPair } from './protocol/dpop-key.js'
 import { base64url, sha256, webCrypto } from './protocol/encoding.js'
+import { parseUrl } from './protocol/secure-url.js'
 import { unlessAborted } from './platform/lock.js'
 import { randomText } from './platform/timing.js'
 
@@ -32,7 +33,7 @@ interface ProofRequest extends ProofSubject {
  * Creates DPoP proofs with one key. Refresh tokens of public clients are bound to this key for their whole lifetime (RFC 9449 section 5).
  */
 export interface Dpop extends Proofs {
-  /** Creates a proof for a request that the app sends itself. */
+  /** Creates a proof for a request that the app sends itself. Rejects with a `ConfigurationError` for invalid options. */
   prove(request: ProofRequest): Promise<string>
   /**
    * `fetch` with a proof and without an access token, for an app's own sign-in request. Stores nonces and repeats the request once if the
@@ -138,7 +139,10 @@ export function dpop(options: DpopOptions = {}): Dpop {
 
   return {
     scheme: 'DPoP',
-    prove,
+    async prove(request) {
+      checkProofRequest(request)
+      return prove(request)
+    },
     send,
     fetch: (url, init) => send(() => new Request(url, init), UNBOUND),
     async thumbprint() {
@@ -146,6 +150,21 @@ export function dpop(options: DpopOptions = {}): Dpop {
       return sha256(JSON.stringify(jwk))
     },
   }
+}
+
+function checkProofRequest(request: ProofRequest): void {
+  checkOptions<ProofRequest>(
+    request,
+    {
+      method: 'string',
+      url: ['an absolute URL', (value) => typeof value === 'string' && parseUrl(value) !== null],
+      accessToken: [
+        'an access token or null',
+        (value) => value === null || (typeof value === 'string' && value !== ''),
+      ],
+    },
+    { isBound: 'boolean', isOneShot: 'boolean', isOptional: 'boolean' },
+  )
 }
 
 /** Keeps a key that the caller stores. */
