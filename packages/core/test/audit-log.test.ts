@@ -7,7 +7,7 @@ import { auditLog } from '../src/index.js'
 import { MINUTE, START, succeeded, world } from './world.js'
 
 describe('auditLog', () => {
-  it('writes one line of JSON per event, in a file that others can follow', async () => {
+  it('writes each event as one line of JSON without any refresh token', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'baton-audit-'))
     try {
       const stream = createWriteStream(join(folder, 'audit.log'), { flags: 'a' })

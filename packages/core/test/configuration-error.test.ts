@@ -3,7 +3,7 @@ import { ConfigurationError, createRefreshTokens } from '../src/index.js'
 import { createKeyRing } from '../src/token/keys.js'
 import { NEW_SECRET, OLD_SECRET, seededRandom, START, testStore, world } from './world.js'
 
-/** The types are for those who have them; everybody else gets these messages. */
+/** JavaScript callers have no type checks, so they depend on these messages. */
 const construct = (options: object) => createRefreshTokens({ store: testStore(), secrets: [OLD_SECRET], ...options })
 
 function misuseOf(run: () => unknown): ConfigurationError {
@@ -26,10 +26,10 @@ async function misuseIn(run: () => Promise<unknown>): Promise<ConfigurationError
 }
 
 const SECRET = 'a-secret-too-short'
-/** Found by search: both derive the same three bytes of key id. */
+/** Found by a search: both secrets derive the same three bytes of key id. */
 const COLLIDING = ['collision search, secret number 843', 'collision search, secret number 5364'] as const
 
-describe('at construction, each message names the option, the value and the mend', () => {
+describe('messages of createRefreshTokens', () => {
   it.each([
     ['store', { store: undefined }, /^option "store" is missing; it must be a store/],
     ['store', { store: 'redis://somewhere' }, /^option "store" has no method create\(\); .* not a driver or a URL/],
@@ -199,7 +199,7 @@ describe('at construction, each message names the option, the value and the mend
       { onevent: () => undefined },
       /^option "onevent" is not an option of createRefreshTokens; did you mean "onEvent"\? \(options: store, secrets/,
     ],
-  ])('%s: %o', (option, options, message) => {
+  ])('names option %s, its value and the fix: %o', (option, options, message) => {
     const misuse = misuseOf(() => construct(options))
     expect(misuse.message).toMatch(message)
     expect(misuse.option).toBe(option)
@@ -207,54 +207,54 @@ describe('at construction, each message names the option, the value and the mend
     for (const secret of [OLD_SECRET, NEW_SECRET, SECRET]) expect(misuse.message).not.toContain(secret)
   })
 
-  it.each([undefined, null, 'options', 5])('%s instead of options', (options) => {
+  it.each([undefined, null, 'options', 5])('throws for %s instead of options', (options) => {
     expect(misuseOf(() => createRefreshTokens(options as never)).message).toMatch(
       /^option "createRefreshTokens" must be an obj/,
     )
   })
 
-  it('a secret that the environment lacks compiles and throws', () => {
+  it('throws for a secret that is missing in the environment', () => {
     const unset = process.env['BATON_SECRET_THAT_NOBODY_SETS']
     expect(misuseOf(() => createRefreshTokens({ store: testStore(), secrets: [unset] })).option).toBe('secrets[0]')
   })
 
-  it('two secrets whose key ids collide are told apart by nobody, so they are refused', () => {
+  it('rejects two secrets with the same key id', () => {
     const [one, other] = COLLIDING
     expect(createKeyRing([one]).current.id).toBe(createKeyRing([other]).current.id)
     expect(misuseOf(() => createKeyRing([one, other])).option).toBe('secrets[1]')
   })
 })
 
-describe('what is right is taken', () => {
+describe('valid options', () => {
   it.each([
-    ['nothing set', {}, { idleMs: 2_592_000_000, absoluteMs: 7_776_000_000, graceMs: 30_000, rotation: 'always' }],
+    ['no limit set', {}, { idleMs: 2_592_000_000, absoluteMs: 7_776_000_000, graceMs: 30_000, rotation: 'always' }],
     ['a short absolute limit alone', { absoluteSeconds: 3600 }, { idleMs: 3_600_000, absoluteMs: 3_600_000 }],
     ['no idle limit', { idleSeconds: null }, { idleMs: null, absoluteMs: 7_776_000_000 }],
     ['the same attempt only', { grace: 'same-attempt' }, { grace: 'same-attempt', graceMs: 30_000 }],
-    ['strict', { graceSeconds: 0 }, { graceMs: 0, sameAttemptMs: 43_200_000 }],
+    ['no grace window', { graceSeconds: 0 }, { graceMs: 0, sameAttemptMs: 43_200_000 }],
     ['the longest window of an attempt', { sameAttemptSeconds: 86_400 }, { sameAttemptMs: 86_400_000 }],
     ['the longest grace', { graceSeconds: 60 }, { graceMs: 60_000 }],
     ['idle as long as absolute', { idleSeconds: 60, absoluteSeconds: 60 }, { idleMs: 60_000, absoluteMs: 60_000 }],
     ['one second', { idleSeconds: 1, absoluteSeconds: 1 }, { idleMs: 1000, absoluteMs: 1000 }],
     ['ten years', { absoluteSeconds: 315_360_000 }, { absoluteMs: 315_360_000_000 }],
     ['offline', {}, { offline: { idleMs: 7_776_000_000, absoluteMs: 31_536_000_000 } }],
-  ])('%s', (_name, policy, expected) => {
+  ])('accepts a policy with %s', (_name, policy, expected) => {
     expect(construct({ policy }).policy).toMatchObject(expected)
   })
 
-  it('a secret is as long as its bytes, not as its characters', () => {
+  it('measures a secret in bytes and not in characters', () => {
     expect(createKeyRing(['é'.repeat(16)]).current.id).toBe(createKeyRing([Buffer.from('é'.repeat(16))]).current.id)
   })
 
-  it('secrets of 32 bytes as text or bytes, and an unbounded store timeout', () => {
+  it('accepts secrets of 32 bytes as text or bytes, and no store timeout', () => {
     construct({ secrets: ['x'.repeat(32), new Uint8Array(32)], storeTimeoutSeconds: null, policy: undefined })
   })
 
-  it('the longest store timeout', () => {
+  it('accepts the longest store timeout', () => {
     construct({ storeTimeoutSeconds: 60 })
   })
 
-  it('a grant as large as it may be, and one that says no more than it must', async () => {
+  it('accepts a grant of the maximum size and one with only a subject', async () => {
     const { tokens } = world()
     const grant = {
       subject: 'é'.repeat(512),
@@ -267,13 +267,13 @@ describe('what is right is taken', () => {
     expect(family).toMatchObject({ scope: '', audience: [], confirmation: null, offline: false, metadata: {} })
   })
 
-  it('a page of one family or a hundred, and a purge of one', async () => {
+  it('accepts limits of 1 and 100 for list, and of 1 for purge', async () => {
     const { tokens } = world()
     for (const limit of [1, 100]) expect((await tokens.list({ subject: 'alice', limit })).items).toEqual([])
     expect(await tokens.purge(1)).toBe(0)
   })
 
-  it.each([1, 600])('a reservation for %i seconds', (expiresInSeconds) => {
+  it.each([1, 600])('accepts a reservation for %i seconds', (expiresInSeconds) => {
     const { issuedAt, expiresAt } = world().tokens.reserve({ subject: 'alice', expiresInSeconds })
     expect(expiresAt - issuedAt).toBe(expiresInSeconds * 1000)
   })
@@ -335,7 +335,7 @@ describe('issue', () => {
       { metadata: { agent: 'x'.repeat(4096) } },
       /^option "metadata" must be at most 4096 bytes of JSON, got 4108/,
     ],
-  ])('%s: %o', async (option, request, message) => {
+  ])('throws a ConfigurationError for %s of issue: %o', async (option, request, message) => {
     const here = world()
     const misuse = await misuseIn(() => here.tokens.issue((request && { subject: 'alice', ...request }) as never))
     expect(misuse.message).toMatch(message)
@@ -344,7 +344,7 @@ describe('issue', () => {
     expect(here.events).toEqual([])
   })
 
-  it('refuses a source of randomness that gives too little', async () => {
+  it('rejects a source of randomness that returns the wrong type or number of bytes', async () => {
     for (const random of [() => new Uint8Array(8), () => 'abc', async () => new Uint8Array(16)]) {
       const misuse = await misuseIn(() => world({ random: random as never }).tokens.issue({ subject: 'alice' }))
       expect(misuse.message).toMatch(/^option "random" must return a Uint8Array of the \d+ bytes that were requested$/)
@@ -352,7 +352,7 @@ describe('issue', () => {
   })
 })
 
-/** The same in every run, since it is part of the names of tests. */
+/** Identical in each run, because it is part of test names. */
 const RESERVATION = world({ random: seededRandom('reservation') }).tokens.reserve({
   subject: 'alice',
   expiresInSeconds: 60,
@@ -367,13 +367,13 @@ describe('reserve', () => {
     ['expiresInSeconds', { expiresInSeconds: 0 }],
     ['expiresInSeconds', { expiresInSeconds: 601 }],
     ['expiresInSeconds', { expiresInSeconds: 1.5 }],
-  ])('throws a misuse of %s: %o', (option, request) => {
+  ])('throws a ConfigurationError for %s of reserve: %o', (option, request) => {
     const reserve = () => world().tokens.reserve({ subject: 'alice', expiresInSeconds: 60, ...request } as never)
     expect(misuseOf(reserve).option).toBe(option)
   })
 })
 
-describe('a message says what was expected, and what came', () => {
+describe('complete messages', () => {
   const redemption = { reservation: RESERVATION, matches: true }
   it.each([
     ['reserve', [undefined], 'option "reserve" must be an object, got undefined'],
@@ -405,7 +405,7 @@ describe('a message says what was expected, and what came', () => {
       'option "expiresAt" must be a finite number of epoch milliseconds, got "2030"; call getTime() on a Date',
     ],
     ['list', [{ subject: 'alice', limit: 101 }], 'option "limit" must be an integer from 1 to 100, got 101'],
-  ] as const)('%s %j', async (method, given, message) => {
+  ] as const)('throws the complete message for %s with %j', async (method, given, message) => {
     const tokens = world().tokens as unknown as Record<string, (...given: unknown[]) => unknown>
     expect((await misuseIn(async () => tokens[method]!(...given))).message).toBe(message)
   })
@@ -458,7 +458,7 @@ describe('the other operations', () => {
     ['consumeOnce', 'expiresAt', [{ purpose: 'test', key: 'key', expiresAt: NaN }]],
     ['purge', 'limit', [null]],
     ['purge', 'limit', [1.5]],
-  ] as const)('%s rejects with a misuse of %s: %o', async (method, option, given) => {
+  ] as const)('%s rejects with a ConfigurationError for %s: %o', async (method, option, given) => {
     const here = world()
     const tokens = here.tokens as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>
     expect((await misuseIn(() => tokens[method]!(...given))).option).toBe(option)
@@ -494,7 +494,7 @@ describe('onEvent', () => {
       },
     ],
     ['rejects', async () => Promise.reject(new Error('log full'))],
-  ])('that %s costs nobody a token and is told as a warning', async (_name, onEvent) => {
+  ])('returns the token and emits a process warning if onEvent %s', async (_name, onEvent) => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     try {
       const { refreshToken } = await world({ onEvent }).tokens.issue({ subject: 'alice' })
@@ -507,8 +507,8 @@ describe('onEvent', () => {
   })
 })
 
-describe('K-03', () => {
-  it('draws from node:crypto unless a test says otherwise, and never the same twice', async () => {
+describe('randomness', () => {
+  it('K-03: draws different random bytes for each token by default', async () => {
     const here = world()
     const tokens = await Promise.all(Array.from({ length: 1000 }, () => here.tokens.issue({ subject: 'alice' })))
     expect(new Set(tokens.map(({ refreshToken }) => refreshToken)).size).toBe(1000)

@@ -41,7 +41,7 @@ interface Case {
   rotates?: boolean
 }
 
-/** A live family whose current token its own holder presents, unless the case says otherwise. */
+/** An active family whose current token is presented by its own client, unless the case changes that. */
 function decideCase({
   facts = {},
   circumstances = {},
@@ -65,7 +65,7 @@ function decideCase({
   )
 }
 
-/** A decision in one word. */
+/** Returns a decision as one word. */
 function verdict(decision: Decision): string {
   switch (decision.kind) {
     case 'mint':
@@ -265,17 +265,17 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
 ]
 
 describe('the decision table', () => {
-  it.each(TABLE)('%s', (_presented, given, expected) => {
+  it.each(TABLE)('decides: %s', (_presented, given, expected) => {
     expect(verdict(decideCase(given))).toBe(expected)
   })
 })
 
-describe('what the token alone decides', () => {
+describe('decideByToken', () => {
   const token = { createdAtSeconds: 1000, bound: false, familyId: 'mine' as never }
   const nothing = { validAfter: null, hasConfirmation: false, familyId: undefined }
 
   it.each([
-    ['nothing is said against it', token, nothing, null],
+    ['without any restriction', token, nothing, null],
     ['created after validAfter', token, { ...nothing, validAfter: 1_000_000 }, null],
     ['created before validAfter', token, { ...nothing, validAfter: 1_000_001 }, 'superseded'],
     ['created in the second of validAfter', token, { ...nothing, validAfter: 1_000_999 }, 'superseded'],
@@ -291,19 +291,19 @@ describe('what the token alone decides', () => {
       'superseded',
     ],
     ['of another family without its proof', { ...token, bound: true }, { ...nothing, familyId: 'x' }, 'mismatch'],
-  ] as const)('%s', (_name, presented, request, expected) => {
+  ] as const)('decides by the token alone: %s', (_name, presented, request, expected) => {
     const decision = decideByToken(presented, request)
     expect(decision && verdict(decision)).toBe(expected)
   })
 })
 
-describe('over the whole space of facts', () => {
+describe('all combinations of facts', () => {
   const ATTEMPTS = ['same', 'other', 'without_key', 'unknown'] as const
   const RULES = (['any-attempt', 'same-attempt'] as const).flatMap((grace) =>
     [0, GRACE].flatMap((graceMs) => [false, true].map((rotates) => ({ grace, graceMs, rotates }))),
   )
 
-  /** Every combination; times stand for every place relative to the bounds. */
+  /** Yields every combination. The times cover each position relative to the limits. */
   function* everything() {
     const flags = [false, true]
     const times = [
@@ -349,7 +349,7 @@ describe('over the whole space of facts', () => {
     return ({ facts }: Situation) => relations.includes(facts!.relation)
   }
 
-  /** The table once more, written as a list of rules of which the first that matches wins. */
+  /** The table again, as a list of rules. The first rule that matches applies. */
   const ROWS: readonly Row[] = [
     ['superseded', ({ circumstances }) => circumstances.superseded, () => 'superseded'],
     ['no record', ({ facts }) => facts === null, () => 'unknown'],
@@ -372,7 +372,7 @@ describe('over the whole space of facts', () => {
     ['anything else', () => true, () => 'reuse, revokes the family'],
   ]
 
-  it('the first matching row of the table decides, every row has its case, and nothing throws', () => {
+  it('decides by the first matching rule for every combination of facts, and every rule is used', () => {
     const hits = new Map<string, number>()
     let situations = 0
     for (const situation of everything()) {
@@ -388,32 +388,36 @@ describe('over the whole space of facts', () => {
   })
 })
 
-describe('a reservation', () => {
+describe('reservations', () => {
   const standing = { isOwn: false, sameAttempt: false, revoked: false, expiresAt: NOW + 1 }
   it.each<[string, Partial<typeof standing>, string]>([
-    ['is redeemed by the call that made the record', { isOwn: true }, 'issued'],
-    ['also where that family is over at once', { isOwn: true, expiresAt: NOW }, 'issued'],
-    ['redeemed by another call is reuse', {}, 'reuse, revokes the family'],
-    ['also where its family has expired', { expiresAt: NOW }, 'reuse, revokes the family'],
-    ['redeemed by the same attempt is retried', { sameAttempt: true }, 'retried'],
-    ['but not once its family has expired', { sameAttempt: true, expiresAt: NOW }, 'expired'],
-    ['whose family is revoked is refused', { revoked: true }, 'revoked'],
-    ['also to the call that made it', { revoked: true, isOwn: true }, 'revoked'],
-    ['and to the same attempt', { revoked: true, sameAttempt: true }, 'revoked'],
-  ])('%s', (_name, facts, expected) => {
+    ['by the call that made the record', { isOwn: true }, 'issued'],
+    ['by the call that made the record, although the family has expired', { isOwn: true, expiresAt: NOW }, 'issued'],
+    ['by another call', {}, 'reuse, revokes the family'],
+    ['by another call after the family has expired', { expiresAt: NOW }, 'reuse, revokes the family'],
+    ['by the same attempt', { sameAttempt: true }, 'retried'],
+    ['by the same attempt after the family has expired', { sameAttempt: true, expiresAt: NOW }, 'expired'],
+    ['by another call after the family was revoked', { revoked: true }, 'revoked'],
+    ['by the call that made the record after the family was revoked', { revoked: true, isOwn: true }, 'revoked'],
+    ['by the same attempt after the family was revoked', { revoked: true, sameAttempt: true }, 'revoked'],
+  ])('decides on a redeemed reservation: %s', (_name, facts, expected) => {
     expect(verdict(decideRedemption({ ...standing, ...facts }, NOW) as Decision)).toBe(expected)
   })
 
   const token = { createdAtSeconds: NOW / 1000, expiresAt: NOW + 1 }
   const request = { now: NOW, validAfter: null, matches: true }
   it.each<[string, object, string | null]>([
-    ['passes', {}, null],
-    ['is over at its very end', { now: NOW + 1 }, 'expired'],
-    ['is refused from before validAfter', { validAfter: NOW + 1 }, 'superseded'],
-    ['passes from validAfter on', { validAfter: NOW }, null],
-    ['is refused to whom it does not belong', { matches: false }, 'mismatch'],
-    ['is expired first, whoever comes', { now: NOW + 1, matches: false, validAfter: NOW + 1 }, 'expired'],
-  ])('before the store is asked: %s', (_name, patch, expected) => {
+    ['before its expiry', {}, null],
+    ['at its expiry', { now: NOW + 1 }, 'expired'],
+    ['made before validAfter', { validAfter: NOW + 1 }, 'superseded'],
+    ['made at validAfter', { validAfter: NOW }, null],
+    ['of another client', { matches: false }, 'mismatch'],
+    [
+      'expired, of another client and made before validAfter',
+      { now: NOW + 1, matches: false, validAfter: NOW + 1 },
+      'expired',
+    ],
+  ])('decides on a reservation before any store call: %s', (_name, patch, expected) => {
     const rejected = decideByReservation(token, { ...request, ...patch })
     expect(rejected && verdict(rejected)).toBe(expected)
   })

@@ -3,7 +3,7 @@ import { describeToken } from '../src/index.js'
 import { NEW_SECRET, OLD_SECRET, SECOND, START, succeeded, world } from './world.js'
 
 describe('describeToken', () => {
-  it('says what a token is, without the store, and nothing that is secret', async () => {
+  it('describes a token without the store and returns no secret part', async () => {
     const here = world()
     const { refreshToken, family } = await here.tokens.issue({ subject: 'alice', confirmation: { jkt: 'mine' } })
     const expected = { familyId: family.id, generation: 0, createdAt: START, bound: true }
@@ -14,7 +14,7 @@ describe('describeToken', () => {
     for (let at = 4; at < refreshToken.length - 16; at += 4) expect(said).not.toContain(refreshToken.slice(at, at + 16))
   })
 
-  it('counts generations, whatever has become of the family', async () => {
+  it('returns the generation of a token even if its family is revoked', async () => {
     const here = world()
     const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
     here.advance(SECOND)
@@ -23,7 +23,7 @@ describe('describeToken', () => {
     expect(describeToken(next)).toMatchObject({ generation: 1, createdAt: START, bound: false })
   })
 
-  it('a forgery is told by its tag, if there are secrets to tell by', async () => {
+  it('detects a forged token by its tag if secrets are given', async () => {
     const here = world()
     const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
     const forged = refreshToken.slice(0, -1) + (refreshToken.endsWith('A') ? 'B' : 'A')
@@ -31,11 +31,14 @@ describe('describeToken', () => {
     expect(describeToken(forged, { secrets: [OLD_SECRET] })).toMatchObject({ authentic: false })
   })
 
-  it.each(['', 'rubbish', 'brt_', 'eyJhbGciOiJIUzI1NiJ9.e30.c2ln'])('%s is none of ours', (text) => {
-    expect(describeToken(text)).toBeNull()
-  })
+  it.each(['', 'rubbish', 'brt_', 'eyJhbGciOiJIUzI1NiJ9.e30.c2ln'])(
+    'returns null for %s, which is not a token of Baton',
+    (text) => {
+      expect(describeToken(text)).toBeNull()
+    },
+  )
 
-  it('knows tokens by their prefix', async () => {
+  it('recognizes tokens by their prefix', async () => {
     const here = world({ tokenPrefix: 'app_' })
     const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
     expect(describeToken(refreshToken)).toBeNull()

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { fingerprint, encodeParts, hash, createMac, type Part } from '../src/token/hash.js'
 
-/** The same bytes, put together without a care for speed. */
+/** Encodes the same parts in the simplest way. */
 function encodePartsPlainly(parts: readonly Part[]): Buffer {
   const bytes = parts.map((part) => (typeof part === 'number' ? uint(part) : Buffer.from(part as string)))
   return Buffer.concat(bytes.flatMap((some) => [uint(some.length), some]))
@@ -22,8 +22,8 @@ const aPart = fc.oneof(
   fc.integer({ min: 0, max: 0xffffffff }),
 )
 
-describe('framing', () => {
-  it('puts every part behind its length, whatever their sizes, and calls leave nothing behind for one another', () => {
+describe('encodeParts', () => {
+  it('prefixes each part with its length for parts of any size, independent of earlier calls', () => {
     fc.assert(
       fc.property(fc.string(), fc.array(aPart, { maxLength: 8 }), fc.nat(32), (domain, parts, size) => {
         const expected = encodePartsPlainly([domain, ...parts])
@@ -36,19 +36,19 @@ describe('framing', () => {
   })
 })
 
-describe('on every runtime', () => {
+describe('runtimes', () => {
   afterEach(() => {
     vi.doUnmock('node:crypto')
   })
 
   it.each([
-    ['one call', {}],
-    ['an object, where there is no such call', { hash: undefined }],
-  ])('it is SHA-256: by %s', async (_name, changes) => {
+    ['one call of crypto.hash', {}],
+    ['an object, on runtimes without crypto.hash', { hash: undefined }],
+  ])('computes SHA-256 with %s', async (_name, changes) => {
     vi.doMock('node:crypto', () => ({ ...crypto, ...changes }))
     vi.resetModules()
     const fresh = await import('../src/token/hash.js')
-    // Enough for each of the 64 characters that a digest may have where a fingerprint ends.
+    // Enough for each of the 64 possible last characters of a fingerprint.
     for (let index = 0; index < 500; index += 1) {
       const digest = createHash('sha256')
         .update(encodePartsPlainly(['d', index]))
@@ -59,19 +59,19 @@ describe('on every runtime', () => {
   })
 })
 
-describe('the room for framing', () => {
+describe('buffer growth', () => {
   it.each([
     ['text', 'x'.repeat(5000)],
-    ['text of which every letter takes three bytes', '€'.repeat(341)],
+    ['text with characters of three bytes', '€'.repeat(341)],
     ['bytes', new Uint8Array(5000).fill(7)],
-    ['bytes that fill it', new Uint8Array(1024 - 4 - 1 - 4).fill(7)],
-  ])('grows for %s, and keeps what is there already', async (_name, long) => {
+    ['bytes that fill the buffer', new Uint8Array(1024 - 4 - 1 - 4).fill(7)],
+  ])('grows the buffer for %s and keeps its content', async (_name, long) => {
     vi.resetModules()
     const fresh = await import('../src/token/hash.js')
     expect(Buffer.from(fresh.encodeParts('d', [long, 1]))).toEqual(encodePartsPlainly(['d', long, 1]))
   })
 
-  it('grows for a number', async () => {
+  it('grows the buffer for a number', async () => {
     vi.resetModules()
     const fresh = await import('../src/token/hash.js')
     const parts = ['x'.repeat(336), 1, 2]
@@ -82,7 +82,7 @@ describe('the room for framing', () => {
 })
 
 describe('createMac', () => {
-  it('takes a key of exactly one block, and a message that fills what was kept for it', () => {
+  it('accepts a key of exactly one block and a message that fills the buffer', () => {
     const key = new Uint8Array(64).fill(5)
     for (const size of [64, 65, 64, 128]) {
       const message = new Uint8Array(size).fill(size)
@@ -90,7 +90,7 @@ describe('createMac', () => {
     }
   })
 
-  it('is HMAC-SHA-256, for every key up to a block and messages of any length, in any order', () => {
+  it('computes HMAC-SHA-256 for each key up to one block and messages of any length, in any order', () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ maxLength: 64 }),
@@ -107,7 +107,7 @@ describe('createMac', () => {
     )
   })
 
-  it('refuses a key that RFC 2104 would hash first', () => {
+  it('rejects a key that is longer than one block', () => {
     expect(() => createMac(new Uint8Array(65))).toThrow(RangeError)
   })
 })

@@ -11,7 +11,7 @@ async function refresh(here: World, refreshToken: string) {
 }
 
 describe('issue', () => {
-  it('starts a family of one record, and reports it without a secret', async () => {
+  it('starts a family with one record and emits an event without a secret', async () => {
     const here = world({ random: seededRandom('issue') })
     const { refreshToken, family } = await signIn(here, {
       clientId: 'app',
@@ -46,14 +46,14 @@ describe('issue', () => {
     })
   })
 
-  it('fails whole when the store does, and then says nothing of a family', async () => {
+  it('rejects and emits no issued event if the store fails', async () => {
     const here = world()
     here.store.failNext('create')
     await expect(signIn(here)).rejects.toMatchObject({ code: 'store_failed' })
     expect(here.typesSeen()).toEqual(['fault'])
   })
 
-  it('bears the prefix that the app chose', async () => {
+  it('uses the configured token prefix', async () => {
     const here = world({ tokenPrefix: 'acme_rt_' })
     const { refreshToken } = await signIn(here)
     expect(refreshToken).toMatch(/^acme_rt_[A-Za-z0-9_-]{112}$/)
@@ -62,7 +62,7 @@ describe('issue', () => {
 })
 
 describe('revoke', () => {
-  it('X-07: ends a family by its token or by its id, once, and reports it once', async () => {
+  it('X-07: revokes a family once by its token or its id, and emits one event', async () => {
     const here = world()
     const one = await signIn(here)
     const two = await signIn(here)
@@ -86,7 +86,7 @@ describe('revoke', () => {
     expect(here.store.rows.get(one.family.id)?.revocation).toMatchObject({ at: START + MINUTE, reason: 'logout' })
   })
 
-  it('V-11: a token that has been rotated away ends its family without being taken for theft', async () => {
+  it('V-11: revokes the family by a rotated token without reporting reuse', async () => {
     const here = world()
     const { refreshToken } = await signIn(here)
     const last = await refresh(here, await refresh(here, refreshToken))
@@ -96,7 +96,7 @@ describe('revoke', () => {
     expect(await here.tokens.rotate({ refreshToken: last })).toEqual({ ok: false, reason: 'revoked' })
   })
 
-  it('V-09: holds at once on every instance, for rotate, inspect, find and list', async () => {
+  it('V-09: revokes on every instance at once, for rotate, inspect, find and list', async () => {
     const here = world()
     const { refreshToken, family } = await signIn(here)
     await here.tokens.revoke({ refreshToken })
@@ -107,7 +107,7 @@ describe('revoke', () => {
     expect((await elsewhere.list({ subject: 'alice' })).items).toEqual([])
   })
 
-  it('changes nothing for another client, another subject or another family', async () => {
+  it('rejects a revocation for another client, subject or family', async () => {
     const here = world()
     const { refreshToken } = await signIn(here, { clientId: 'b' })
     const other = await signIn(here)
@@ -145,7 +145,7 @@ describe('revoke', () => {
     ['no string', { refreshToken: {} as never }, 'malformed'],
     ['an unknown family', { familyId: 'A'.repeat(22) }, 'unknown'],
     ['an unknown family of a client', { familyId: 'A'.repeat(22), clientId: 'b' }, 'unknown'],
-  ])('%s is not ended', async (_name, request, reason) => {
+  ])('rejects the revocation of %s', async (_name, request, reason) => {
     expect(await world().tokens.revoke(request)).toEqual({ ok: false, reason })
   })
 
@@ -154,20 +154,20 @@ describe('revoke', () => {
     ['10 kB', 'x'.repeat(10_000)],
     ['an object', {}],
     ['nothing', ''],
-  ])('what cannot be an id (%s) never reaches the store', async (_name, familyId) => {
+  ])('does not pass an invalid family id (%s) to the store', async (_name, familyId) => {
     const here = world()
     expect(await here.tokens.revoke({ familyId: familyId as string })).toEqual({ ok: false, reason: 'unknown' })
     expect(await here.tokens.find(familyId as string)).toBeNull()
     expect(here.store.calls).toEqual([])
   })
 
-  it('of a token under an unknown key is told apart', async () => {
+  it('rejects the revocation of a token under an unknown key as unknown_key', async () => {
     const here = world()
     const { refreshToken } = await here.instance({ secrets: [NEW_SECRET] }).issue({ subject: 'alice' })
     expect(await here.tokens.revoke({ refreshToken })).toEqual({ ok: false, reason: 'unknown_key' })
   })
 
-  it('reports a reuse that the app itself found', async () => {
+  it('emits a revoked event with the reason reuse if the app detected the reuse', async () => {
     const here = world()
     const { family } = await signIn(here)
     here.quiet()
@@ -175,7 +175,7 @@ describe('revoke', () => {
     expect(here.events).toMatchObject([{ type: 'revoked', reason: 'reuse' }])
   })
 
-  it('that the store could not do is a fault, and works again later', async () => {
+  it('rejects if the store fails to revoke, and a second call succeeds', async () => {
     const here = world()
     const { refreshToken } = await signIn(here)
     here.store.failNext('revoke', { written: true })
@@ -185,7 +185,7 @@ describe('revoke', () => {
 })
 
 describe('revokeSubject', () => {
-  it('X-07: ends every family of the subject and of nobody else, page by page', async () => {
+  it('X-07: revokes every family of the subject and of no other subject, page by page', async () => {
     const here = world()
     for (let login = 0; login < 120; login++) {
       here.advance(login % 3)
@@ -202,7 +202,7 @@ describe('revokeSubject', () => {
     await refresh(here, bob.refreshToken)
   })
 
-  it('leaves the one to be kept, and offline ones where told to', async () => {
+  it('keeps the family in except, and offline families with keepOffline', async () => {
     const here = world()
     const own = await signIn(here)
     const offline = await signIn(here, { offline: true })
@@ -217,7 +217,7 @@ describe('revokeSubject', () => {
     expect(await here.tokens.rotate({ refreshToken: offline.refreshToken })).toMatchObject({ reason: 'revoked' })
   })
 
-  it('comes to an end where there is more to be kept than one page holds', async () => {
+  it('terminates if more families are kept than fit on one page', async () => {
     const here = world()
     for (let login = 0; login < 120; login++) await signIn(here, { offline: true })
     here.quiet()
@@ -225,7 +225,7 @@ describe('revokeSubject', () => {
     expect(here.store.calls).toEqual(['list', 'list', 'list'])
   })
 
-  it('ends and reports each family once, of two that are made at the same moment', async () => {
+  it('revokes and reports each family once for two concurrent calls', async () => {
     const here = world()
     for (let login = 0; login < 3; login++) await signIn(here)
     here.quiet()
@@ -234,7 +234,7 @@ describe('revokeSubject', () => {
     expect(here.typesSeen()).toEqual(['revoked', 'revoked', 'revoked'])
   })
 
-  it('counts and reports once what a driver does twice', async () => {
+  it('counts and reports a revocation once if the driver executes it twice', async () => {
     const here = world()
     await signIn(here)
     here.store.executeTwice(['revoke'])
@@ -242,7 +242,7 @@ describe('revokeSubject', () => {
     expect(here.typesSeen()).toEqual(['issued', 'revoked'])
   })
 
-  it('I15: misses none where a purge comes between the two', async () => {
+  it('I15: counts a revocation if a purge deletes the record between two executions of the command', async () => {
     const here = world()
     await signIn(here)
     here.store.executeTwice(['revoke'], () => here.tokens.purge())
@@ -250,7 +250,7 @@ describe('revokeSubject', () => {
     expect(here.typesSeen()).toEqual(['issued', 'revoked'])
   })
 
-  it('that broke off goes on where it was', async () => {
+  it('revokes the remaining families in a second call after a store failure', async () => {
     const here = world()
     for (let login = 0; login < 3; login++) await signIn(here)
     here.store.failNext('revoke')
@@ -261,7 +261,7 @@ describe('revokeSubject', () => {
 })
 
 describe('list and find', () => {
-  it('show living families, newest first, page by page, without what belongs to the tokens', async () => {
+  it('lists active families, newest first, page by page, without internal token data', async () => {
     const here = world()
     const ids: string[] = []
     for (let login = 0; login < 5; login++) {
@@ -277,7 +277,7 @@ describe('list and find', () => {
     expect(await here.tokens.find(ids[0]!)).toEqual(first.items[0])
   })
 
-  it('refuse a cursor that the store does not know as misuse, and report no fault', async () => {
+  it('throws a ConfigurationError and emits no fault for a cursor that the store does not know', async () => {
     const here = world()
     const cause = new ConfigurationError('cursor', 'is not one that list returned')
     const tokens = here.instance({ store: { ...here.store, list: async () => Promise.reject(cause) } })
@@ -291,7 +291,7 @@ describe('list and find', () => {
     expect(here.typesSeen()).toEqual(['fault'])
   })
 
-  it('leave out what has expired', async () => {
+  it('omits expired families', async () => {
     const here = world({ policy: { absoluteSeconds: 60 } })
     const { family } = await signIn(here)
     here.advance(MINUTE - 1)
@@ -303,7 +303,7 @@ describe('list and find', () => {
 })
 
 describe('inspect', () => {
-  it('tells whether a refresh would succeed, changes nothing and reports nothing', async () => {
+  it('returns whether a refresh would succeed, changes nothing and emits nothing', async () => {
     const here = world()
     const { refreshToken, family } = await signIn(here, { clientId: 'b', confirmation: { jkt: 'mine' } })
     expect(await here.tokens.inspect(refreshToken)).toEqual({ active: true, family })
@@ -325,7 +325,7 @@ describe('inspect', () => {
     expect(here.events).toEqual([])
   })
 
-  it('sees a store that lost rotations as rotate would', async () => {
+  it('detects lost rotations as rotate does', async () => {
     const here = world()
     const second = await refresh(here, (await signIn(here)).refreshToken)
     const third = await refresh(here, second)
@@ -337,7 +337,7 @@ describe('inspect', () => {
 })
 
 describe('purge', () => {
-  it('deletes what is dead, in the size that it is told, and says how much', async () => {
+  it('deletes at most the given number of ended records and returns the number deleted', async () => {
     const here = world({ policy: { absoluteSeconds: 60 } })
     for (let login = 0; login < 5; login++) await signIn(here)
     expect(await here.tokens.purge()).toBe(0)
@@ -350,7 +350,7 @@ describe('purge', () => {
 })
 
 describe('the clock', () => {
-  it('is the machine’s unless one is given', async () => {
+  it('uses the injected clock', async () => {
     vi.useFakeTimers({ now: START + DAY, toFake: ['Date'] })
     try {
       const { family } = await world().instance({ now: Date.now }).issue({ subject: 'alice' })

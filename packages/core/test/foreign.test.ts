@@ -6,7 +6,7 @@ import { DAY, HOUR, KEY, MINUTE, NEW_SECRET, OLD_SECRET, SECOND, START, succeede
 const FOREIGN = 'a-token-of-the-old-system'
 const FOREIGN_END = START + 20 * DAY
 
-/** The system that people come from: its tokens, and what it has been told. */
+/** A legacy system: its tokens, the tokens that were looked up and the tokens that were reported as migrated. */
 function oldSystem(grants: Record<string, Partial<LegacyGrant>> = { [FOREIGN]: {} }) {
   const rows = new Map(Object.entries(grants))
   const asked: string[] = []
@@ -34,8 +34,8 @@ const onlyRow = (here: World) => {
   return [...here.store.rows.values()][0]!
 }
 
-describe('the first use of a foreign token', () => {
-  it('earns the first token of a family that begins as the old system says, in one write', async () => {
+describe('first use of a legacy token', () => {
+  it('imports a legacy token into a family with the grant of the legacy system, in one write', async () => {
     const old = oldSystem({
       [FOREIGN]: {
         clientId: 'app',
@@ -68,7 +68,7 @@ describe('the first use of a foreign token', () => {
     expect(second).toMatchObject({ outcome: 'rotated', family: { id: first.family.id, generation: 2 } })
   })
 
-  it('stores nothing that the foreign token, or a usable one, could be made of', async () => {
+  it('stores nothing from which the legacy token or a valid token could be derived', async () => {
     const here = migrating()
     const { refreshToken } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     const stored = JSON.stringify([...here.store.rows])
@@ -80,24 +80,24 @@ describe('the first use of a foreign token', () => {
     expect(JSON.stringify(here.events)).not.toContain(FOREIGN)
   })
 
-  it('finds its family by the token alone, whatever becomes of the secrets: a golden vector', () => {
+  it('derives the family id from the legacy token alone, independent of the secrets (golden vector)', () => {
     expect(toFamilyId(deriveLegacySeed(FOREIGN).handle)).toBe('jxcvTLOOMjDMNXstcshuag')
     expect(Buffer.from(deriveLegacySeed(FOREIGN).secret).toString('base64url')).toBe('2rRCBFKfQqSnEdfkH2D5LgZteZTv7fij')
   })
 
-  it('counts the absolute limit from the first use where nobody knows when its holder signed in', async () => {
+  it('counts the absolute limit from the first use if the legacy system returns no createdAt', async () => {
     const here = migrating()
     const { family } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     expect(family).toMatchObject({ createdAt: START, absoluteExpiresAt: START + 90 * DAY })
   })
 
-  it('takes an absolute end from the old system', async () => {
+  it('applies the absolute expiry that the legacy system returns', async () => {
     const here = migrating({}, oldSystem({ [FOREIGN]: { absoluteExpiresAt: START + DAY } }))
     const { family } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     expect(family).toMatchObject({ expiresAt: START + DAY, absoluteExpiresAt: START + DAY })
   })
 
-  it('is exchanged also where rotation is off: the foreign token is not ours to renew', async () => {
+  it('exchanges a legacy token although rotation is off, because it cannot be renewed', async () => {
     const here = migrating({ policy: { rotation: 'never' } })
     const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN, confidential: true }))
     expect(first.outcome).toBe('imported')
@@ -105,7 +105,7 @@ describe('the first use of a foreign token', () => {
     expect(again).toMatchObject({ outcome: 'renewed', refreshToken: first.refreshToken })
   })
 
-  it('asks the app first, and consumes nothing when that fails or says no', async () => {
+  it('calls the hooks first and does not import a legacy token if one of them throws or rejects', async () => {
     const beforeRotate = vi.fn(async () => ({ active: false }))
     const here = migrating({ beforeRotate })
     expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toMatchObject({ reason: 'inactive' })
@@ -124,19 +124,22 @@ describe('the first use of a foreign token', () => {
   })
 })
 
-describe('a foreign token that comes again', () => {
-  it.each([1, 2, 50])('%i at the same moment make one family, and all receive its one first token', async (count) => {
-    const here = migrating()
-    const outcomes = await Promise.all(
-      Array.from({ length: count }, () => here.instance().rotate({ refreshToken: FOREIGN })),
-    )
-    expect(new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken)).size).toBe(1)
-    expect(outcomes.filter((outcome) => succeeded(outcome).outcome === 'imported')).toHaveLength(1)
-    expect(onlyRow(here)).toMatchObject({ current: { generation: 1 }, revocation: null })
-    expect(here.typesSeen().sort()).toEqual(['imported', ...Array<string>(count - 1).fill('retried')])
-  })
+describe('retries and reuse of a legacy token', () => {
+  it.each([1, 2, 50])(
+    'creates one family for %i concurrent uses of a legacy token and returns the same first token to all',
+    async (count) => {
+      const here = migrating()
+      const outcomes = await Promise.all(
+        Array.from({ length: count }, () => here.instance().rotate({ refreshToken: FOREIGN })),
+      )
+      expect(new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken)).size).toBe(1)
+      expect(outcomes.filter((outcome) => succeeded(outcome).outcome === 'imported')).toHaveLength(1)
+      expect(onlyRow(here)).toMatchObject({ current: { generation: 1 }, revocation: null })
+      expect(here.typesSeen().sort()).toEqual(['imported', ...Array<string>(count - 1).fill('retried')])
+    },
+  )
 
-  it('within grace receives the identical token, though the old system has forgotten it', async () => {
+  it('returns the identical token within the grace window although the legacy system has deleted the legacy token', async () => {
     const here = migrating()
     const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     expect(here.old.rows.size).toBe(0)
@@ -146,7 +149,7 @@ describe('a foreign token that comes again', () => {
     expect(here.old.asked).toHaveLength(1)
   })
 
-  it('hours later with its Idempotency-Key receives the identical token', async () => {
+  it('returns the identical token hours later for the Idempotency-Key of the first use', async () => {
     const here = migrating()
     const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN, idempotencyKey: KEY }))
     here.advance(5 * HOUR)
@@ -155,7 +158,7 @@ describe('a foreign token that comes again', () => {
     expect(here.events.at(-1)).toMatchObject({ type: 'retried', by: 'idempotency_key' })
   })
 
-  it('later is reuse, and ends the family', async () => {
+  it('revokes the family as reuse if the legacy token is used after the grace window', async () => {
     const here = migrating()
     const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     here.advance(30 * SECOND)
@@ -164,14 +167,14 @@ describe('a foreign token that comes again', () => {
     expect(here.events.filter(({ type }) => type === 'reuse')).toMatchObject([{ presentedGeneration: 0 }])
   })
 
-  it('after its successor has been used is reuse, also within grace', async () => {
+  it('reports reuse if the legacy token is used after its successor, even within the grace window', async () => {
     const here = migrating()
     const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     succeeded(await here.tokens.rotate({ refreshToken: first.refreshToken }))
     expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'reuse' })
   })
 
-  it('is told to the old system again, which may have missed it', async () => {
+  it('calls onMigrated again for a retry, because the first call may have failed', async () => {
     const here = migrating()
     await here.tokens.rotate({ refreshToken: FOREIGN })
     await here.tokens.rotate({ refreshToken: FOREIGN })
@@ -179,7 +182,7 @@ describe('a foreign token that comes again', () => {
     expect(new Set(here.old.moved).size).toBe(1)
   })
 
-  it('is one that another call exchanged while the old system was asked, and forgotten there: not refused', async () => {
+  it('returns a retry if a concurrent call imports and deletes the legacy token during the lookup', async () => {
     const old = oldSystem()
     let otherCall: Promise<unknown> = Promise.resolve()
     const here = migrating(
@@ -199,7 +202,7 @@ describe('a foreign token that comes again', () => {
     expect(await otherCall).toMatchObject({ refreshToken: late.refreshToken })
   })
 
-  it('finds its family also when the two calls were told different things of it', async () => {
+  it('returns the stored family if two concurrent lookups return different grants', async () => {
     const here = migrating({}, oldSystem({ [FOREIGN]: { createdAt: START - DAY } }))
     const slow = here.instance({
       legacyTokens: {
@@ -216,7 +219,7 @@ describe('a foreign token that comes again', () => {
     })
   })
 
-  it('is the same token however it is spelt, where the old system says so', async () => {
+  it('treats legacy tokens with the same normalized form as one token', async () => {
     const old = oldSystem({ [FOREIGN]: {}, [FOREIGN.toUpperCase()]: {} })
     const here = migrating({ legacyTokens: { ...old.source, normalize: (token) => token.toLowerCase() } }, old)
     const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
@@ -227,7 +230,7 @@ describe('a foreign token that comes again', () => {
     expect(here.store.rows.size).toBe(1)
   })
 
-  it('finds its family after the secrets have changed', async () => {
+  it('finds the family of a legacy token after a change of secrets', async () => {
     const here = migrating()
     const first = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     const later = here.instance({ secrets: [NEW_SECRET, OLD_SECRET] })
@@ -235,7 +238,7 @@ describe('a foreign token that comes again', () => {
     expect(here.store.rows.size).toBe(1)
   })
 
-  it.each(['before', 'after'] as const)('is safe when the store failed %s it had written', async (when) => {
+  it.each(['before', 'after'] as const)('imports a legacy token once if the store fails %s the write', async (when) => {
     const here = migrating()
     here.store.failNext('create', { written: when === 'after' })
     await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({ code: 'store_failed' })
@@ -246,7 +249,7 @@ describe('a foreign token that comes again', () => {
     expect(onlyRow(here).current.generation).toBe(1)
   })
 
-  it('is reported once when the driver sends the command twice, also with a refresh in between', async () => {
+  it('emits one event if the driver executes the import twice, with and without a refresh in between', async () => {
     const here = migrating()
     here.store.executeTwice(['create'])
     expect(succeeded(await here.tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
@@ -261,8 +264,8 @@ describe('a foreign token that comes again', () => {
   })
 })
 
-describe('a token begins one family, ever', () => {
-  it('its dead record stays for as long as the old system would honour the token, and a minute for clocks that differ', async () => {
+describe('one family per legacy token', () => {
+  it('keeps the record of an ended family until a minute after the legacy token expires, to allow for clock skew', async () => {
     const here = migrating({ policy: { idleSeconds: 60 } })
     await here.tokens.rotate({ refreshToken: FOREIGN })
     here.old.rows.set(FOREIGN, {})
@@ -278,7 +281,7 @@ describe('a token begins one family, ever', () => {
     expect(here.store.rows.size).toBe(0)
   })
 
-  it('a purge by an instance whose clock is ahead does not let a token begin a second family', async () => {
+  it('does not import a legacy token twice after a purge by an instance whose clock is ahead', async () => {
     const here = migrating({ policy: { idleSeconds: 60 } })
     const { family } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     await here.tokens.revoke({ familyId: family.id })
@@ -289,7 +292,7 @@ describe('a token begins one family, ever', () => {
     expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'revoked' })
   })
 
-  it('a foreign token at its end is expired and begins nothing', async () => {
+  it('rejects a legacy token at its expiry as expired', async () => {
     const here = migrating()
     here.clock.now = FOREIGN_END
     expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toEqual({ ok: false, reason: 'expired' })
@@ -297,7 +300,7 @@ describe('a token begins one family, ever', () => {
     expect(succeeded(await here.tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
   })
 
-  it('its family outlives the foreign token', async () => {
+  it('keeps the family active after the legacy token has expired', async () => {
     const here = migrating()
     const { refreshToken } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     here.clock.now = FOREIGN_END + DAY
@@ -308,7 +311,7 @@ describe('a token begins one family, ever', () => {
 describe('validAfter and imported tokens', () => {
   const unknownAge = () => migrating()
   const known = (createdAt: number) => migrating({}, oldSystem({ [FOREIGN]: { createdAt } }))
-  // Long before: a token whose age is unknown may be older still.
+  // A legacy token of unknown age may have been issued before this instant.
   const validAfter = START - 30 * DAY
 
   it('rejects an imported token of unknown age where the client has a validAfter', async () => {
@@ -339,15 +342,15 @@ describe('validAfter and imported tokens', () => {
   })
 })
 
-describe('what is refused makes nothing', () => {
+describe('rejected legacy tokens', () => {
   it.each([
-    ['a token that the old system does not know', { refreshToken: 'another' }, 'malformed'],
+    ['a token that the legacy system does not know', { refreshToken: 'another' }, 'malformed'],
     ['another client', { refreshToken: FOREIGN, clientId: 'another' }, 'mismatch'],
     ['a client whose validAfter is later', { refreshToken: FOREIGN, validAfter: START + DAY }, 'superseded'],
     ['a scope that was not granted', { refreshToken: FOREIGN, scope: 'all' }, 'invalid_scope'],
     ['another family than expected', { refreshToken: FOREIGN, familyId: 'x' }, 'other_family'],
     ['too many requests', { refreshToken: FOREIGN, checkRateLimit: async () => false }, 'rate_limited'],
-  ])('%s', async (_name, request, reason) => {
+  ])('stores nothing and does not consume the legacy token for %s', async (_name, request, reason) => {
     const here = migrating()
     expect(await here.tokens.rotate(request)).toMatchObject({ ok: false, reason })
     expect(here.store.rows.size).toBe(0)
@@ -355,7 +358,7 @@ describe('what is refused makes nothing', () => {
     expect(succeeded(await here.tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
   })
 
-  it('a bound one needs the proof of its key', async () => {
+  it('imports a bound legacy token only with the proof of its key', async () => {
     const here = migrating({}, oldSystem({ [FOREIGN]: { confirmation: { jkt: 'mine' } } }))
     expect(await here.tokens.rotate({ refreshToken: FOREIGN })).toMatchObject({ reason: 'mismatch' })
     expect(await here.tokens.rotate({ refreshToken: FOREIGN, confirmation: { jkt: 'x' } })).toMatchObject({
@@ -366,7 +369,7 @@ describe('what is refused makes nothing', () => {
     expect(await here.tokens.rotate({ refreshToken: first.refreshToken })).toMatchObject({ reason: 'mismatch' })
   })
 
-  it('what does not look like a foreign token costs no look-up, and our own never does', async () => {
+  it('looks up neither text that normalize rejects nor tokens of Baton', async () => {
     const old = oldSystem()
     const identify = vi.fn((token: string) => (token.startsWith('a-') ? token : null))
     const here = migrating({ legacyTokens: { ...old.source, normalize: identify } }, old)
@@ -381,7 +384,7 @@ describe('what is refused makes nothing', () => {
   })
 })
 
-describe('what breaks signs nobody out', () => {
+describe('failures of the legacy system', () => {
   const grant = (given: Partial<LegacyGrant>): LegacyGrant => ({
     subject: 'alice',
     expiresAt: FOREIGN_END,
@@ -389,38 +392,38 @@ describe('what breaks signs nobody out', () => {
   })
 
   it.each([
-    ['it is out', () => Promise.reject(new Error('connection refused')), /^connection refused$/],
-    ['it answers nothing', async () => undefined as never, /^option "legacyTokens\.lookup" /],
+    ['rejects', () => Promise.reject(new Error('connection refused')), /^connection refused$/],
+    ['returns nothing', async () => undefined as never, /^option "legacyTokens\.lookup" /],
     [
-      'it answers seconds',
+      'returns seconds',
       async () => grant({ expiresAt: FOREIGN_END / 1000 }),
       /^option "legacyTokens\.lookup\.expiresAt" .*by 1000/,
     ],
     [
-      'it answers microseconds',
+      'returns microseconds',
       async () => grant({ expiresAt: FOREIGN_END * 1000 }),
       /^option "legacyTokens\.lookup\.expiresAt" /,
     ],
     [
-      'it answers a date',
+      'returns a Date',
       async () => grant({ expiresAt: new Date() as never }),
       /^option "legacyTokens\.lookup\.expiresAt" /,
     ],
-    ['it answers no end', async () => ({ subject: 'alice' }) as never, /^option "legacyTokens\.lookup\.expiresAt" /],
-    ['it answers no subject', async () => grant({ subject: '' }), /^option "legacyTokens\.lookup\.subject" /],
-    ['it answers a scope that is none', async () => grant({ scope: '"' }), /^option "legacyTokens\.lookup\.scope" /],
+    ['returns no expiry', async () => ({ subject: 'alice' }) as never, /^option "legacyTokens\.lookup\.expiresAt" /],
+    ['returns no subject', async () => grant({ subject: '' }), /^option "legacyTokens\.lookup\.subject" /],
+    ['returns an invalid scope', async () => grant({ scope: '"' }), /^option "legacyTokens\.lookup\.scope" /],
     [
-      'it was born in seconds',
+      'returns createdAt in seconds',
       async () => grant({ createdAt: START / 1000 }),
       /^option "legacyTokens\.lookup\.createdAt" /,
     ],
     [
-      'it ends for good in seconds',
+      'returns absoluteExpiresAt in seconds',
       async () => grant({ absoluteExpiresAt: FOREIGN_END / 1000 }),
       /^option "legacyTokens\.lookup\.absoluteExpiresAt" /,
     ],
   ] satisfies [string, LegacyTokenSource['lookup'], RegExp][])(
-    'the old system: %s: a fault',
+    'throws an OperationalError if the lookup %s, and the legacy token remains valid',
     async (_name, find, why) => {
       const here = migrating({ legacyTokens: { lookup: find } })
       await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({
@@ -435,7 +438,7 @@ describe('what breaks signs nobody out', () => {
     },
   )
 
-  it.each([undefined, '', 1, true])('an identity that is %s names nobody: a fault', async (identity) => {
+  it.each([undefined, '', 1, true])('throws an OperationalError if normalize returns %s', async (identity) => {
     const here = migrating({ legacyTokens: { ...oldSystem().source, normalize: () => identity as never } })
     await expect(here.tokens.rotate({ refreshToken: FOREIGN })).rejects.toMatchObject({
       code: 'hook_failed',
@@ -445,7 +448,7 @@ describe('what breaks signs nobody out', () => {
     expect(here.store.calls).toEqual([])
   })
 
-  it('an old system that takes no notice of the move holds nobody up', async () => {
+  it('imports a legacy token although onMigrated rejects or never settles', async () => {
     const old = oldSystem()
     for (const moved of [() => Promise.reject(new Error('read only')), () => new Promise(() => undefined)]) {
       const here = migrating({ legacyTokens: { ...old.source, onMigrated: moved } }, oldSystem())
@@ -461,14 +464,14 @@ describe('what breaks signs nobody out', () => {
     })
   })
 
-  it('an old system that is told nothing of the move is no fault', async () => {
+  it('imports a legacy token without a fault event if the option onMigrated is missing', async () => {
     const { lookup } = oldSystem().source
     const here = migrating({ legacyTokens: { lookup } })
     succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     expect(here.typesSeen()).toEqual(['imported'])
   })
 
-  it('a token of ours under a secret that is not known here is shown to no other system', async () => {
+  it('does not look up a token of Baton under an unknown secret in the legacy system', async () => {
     const elsewhere = world({ secrets: [NEW_SECRET] })
     const { refreshToken } = await elsewhere.tokens.issue({ subject: 'alice' })
     const here = migrating({ secrets: [OLD_SECRET] })
@@ -484,13 +487,13 @@ describe('what breaks signs nobody out', () => {
     ['legacyTokens.lookups', { lookup, lookups: 1 }, /^option "legacyTokens\.lookups" is not an option/],
     ['legacyTokens.onMigrated', { lookup, onMigrated: 'yes' }, /^option "legacyTokens\.onMigrated" must be a function/],
     ['legacyTokens.normalize', { lookup, normalize: /x/ }, /^option "legacyTokens\.normalize" must be a function/],
-  ])('%s that cannot work is misuse', (_option, source, message) => {
+  ])('throws a ConfigurationError for an invalid option %s', (_option, source, message) => {
     expect(() => world({ legacyTokens: source as never })).toThrow(message)
   })
 })
 
-describe('revoke and inspect', () => {
-  it('inspects without moving', async () => {
+describe('revoking and inspecting legacy tokens', () => {
+  it('inspects a legacy token without importing it', async () => {
     const here = migrating({}, oldSystem({ [FOREIGN]: { scope: 'a' } }))
     expect(await here.tokens.inspect(FOREIGN)).toMatchObject({ active: true, family: { subject: 'alice', scope: 'a' } })
     expect(await here.tokens.inspect('another')).toEqual({ active: false, reason: 'malformed' })
@@ -501,7 +504,7 @@ describe('revoke and inspect', () => {
     expect(await here.tokens.inspect(FOREIGN)).toEqual({ active: false, reason: 'reuse' })
   })
 
-  it('one that was never used ends before it begins, for good, and is reported once', async () => {
+  it('revokes an unused legacy token permanently and emits one event', async () => {
     const here = migrating()
     const ended = await here.tokens.revoke({ refreshToken: FOREIGN, clientId: 'first-party' })
     expect(ended).toMatchObject({ ok: true, ended: true })
@@ -514,7 +517,7 @@ describe('revoke and inspect', () => {
     expect(await here.tokens.purge()).toBe(0)
   })
 
-  it('one that has moved ends its family, in its window and long after, and that is no theft', async () => {
+  it('revokes the family of an imported legacy token within the window and later, without reporting reuse', async () => {
     for (const wait of [0, DAY]) {
       const here = migrating()
       const { refreshToken } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
@@ -525,21 +528,21 @@ describe('revoke and inspect', () => {
     }
   })
 
-  it('ends also what an exchange made alive in the same moment', async () => {
+  it('revokes a family that a concurrent exchange imports', async () => {
     const here = migrating()
     here.store.beforeNext('create', () => here.instance().rotate({ refreshToken: FOREIGN }))
     expect(await here.tokens.revoke({ refreshToken: FOREIGN })).toMatchObject({ ok: true, ended: true })
     expect(onlyRow(here)).toMatchObject({ current: { generation: 1 }, revocation: { reason: 'client_request' } })
   })
 
-  it('another client ends nothing', async () => {
+  it('rejects the revocation of a legacy token by another client', async () => {
     const here = migrating()
     const outcome = await here.tokens.revoke({ refreshToken: FOREIGN, clientId: 'another' })
     expect(outcome).toEqual({ ok: false, reason: 'mismatch' })
     expect(here.store.rows.size).toBe(0)
   })
 
-  it('everything of a subject ends, what has moved included', async () => {
+  it('revokes the imported families of a subject too', async () => {
     const here = migrating()
     const { refreshToken } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     expect(await here.tokens.revokeSubject('alice')).toBe(1)
@@ -570,7 +573,7 @@ describe('legacyOnly', () => {
     expect(await here.tokens.find(family.id)).toMatchObject({ generation: 1 })
   })
 
-  it('accepts a token of the old system as always, again after it has moved', async () => {
+  it('accepts a legacy token before and after its import', async () => {
     const here = migrating()
     const request = { refreshToken: FOREIGN, legacyOnly: true }
     expect(await here.tokens.inspect(FOREIGN, { legacyOnly: true })).toMatchObject({ active: true })

@@ -5,7 +5,7 @@ import { DAY, HOUR, MINUTE, SECOND, START, succeeded, testStore, world } from '.
 const FOREIGN = 'a-token-of-the-old-system'
 const MAX_NUMBER = 8.64e15
 
-/** Rejects every number that a typed column would reject, as SQLite and PostgreSQL do, and remembers all that it was given. */
+/** Rejects every number that a typed column would reject, as SQLite and PostgreSQL do, and records all arguments. */
 function typedStore() {
   const store = testStore()
   const seen: number[] = []
@@ -37,13 +37,13 @@ const importing = (grant: Partial<LegacyGrant>): Partial<RefreshTokensOptions> =
   legacyTokens: { lookup: async () => ({ subject: 'alice', expiresAt: START + 20 * DAY, ...grant }) },
 })
 
-describe('numbers from outside', () => {
+describe('numbers from callers and hooks', () => {
   it.each([
     ['a fraction', START + 1000.1234],
     ['a fraction that is next to an integer', START + MINUTE - Number.EPSILON * 2 ** 40],
     ['beyond the last date', 1e20],
     ['beyond every integer', Number.MAX_VALUE],
-  ])('are made integers where the expiry of a one-time key is %s', async (_name, expiresAt) => {
+  ])('rounds the expiry of a one-time key to an integer if it is %s', async (_name, expiresAt) => {
     const here = typedWorld()
     expect(await here.tokens.consumeOnce({ purpose: 'x', key: 'y', expiresAt })).toBe(true)
     expect(await here.tokens.consumeOnce({ purpose: 'x', key: 'y', expiresAt })).toBe(false)
@@ -51,7 +51,7 @@ describe('numbers from outside', () => {
   })
 
   it.each([NaN, Infinity, -Infinity, '1', null])(
-    'are misuse where the expiry of a one-time key is %s',
+    'throws a ConfigurationError if the expiry of a one-time key is %s',
     async (given) => {
       const here = typedWorld()
       const request = { purpose: 'x', key: 'y', expiresAt: given as number }
@@ -63,7 +63,7 @@ describe('numbers from outside', () => {
     },
   )
 
-  it('are made integers where the clock of the app counts fractions of a millisecond', async () => {
+  it('rounds a clock with fractions of a millisecond to an integer', async () => {
     const here = typedWorld({ now: () => START + 0.75, ...importing({}) })
     const { refreshToken, family } = await here.tokens.issue({ subject: 'alice' })
     expect(family.createdAt).toBe(START)
@@ -86,7 +86,7 @@ describe('numbers from outside', () => {
     ['no number', () => '2030' as unknown as number],
     ['before 1970', () => -1],
     ['beyond what a token can carry', () => START * 1000],
-  ])('are misuse where the clock of the app returns %s', async (_name, now) => {
+  ])('throws a ConfigurationError if the clock returns %s', async (_name, now) => {
     const here = typedWorld({ now })
     await expect(here.tokens.issue({ subject: 'alice' })).rejects.toMatchObject({
       name: 'ConfigurationError',
@@ -95,7 +95,7 @@ describe('numbers from outside', () => {
     expect(here.seen).toEqual([])
   })
 
-  it('are made integers where a database gives instants of imported tokens with fractions', async () => {
+  it('rounds instants of imported tokens with fractions to integers', async () => {
     const createdAt = START - DAY + 0.5
     const here = typedWorld(
       importing({ createdAt, expiresAt: START + DAY + 0.25, absoluteExpiresAt: START + HOUR + 0.9 }),
@@ -104,14 +104,14 @@ describe('numbers from outside', () => {
     expect(family).toMatchObject({ createdAt: START - DAY, absoluteExpiresAt: START + HOUR })
   })
 
-  it('may name the year 9999 as the end of imported tokens that never end', async () => {
+  it('accepts the year 9999 as the expiry of imported tokens', async () => {
     const end = Date.UTC(9999, 11, 31)
     const here = typedWorld(importing({ expiresAt: end, absoluteExpiresAt: end }))
     const { family } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
     expect(family.absoluteExpiresAt).toBe(end)
   })
 
-  it('may have fractions in a validAfter', async () => {
+  it('accepts a validAfter with fractions', async () => {
     const here = typedWorld({ beforeRotate: async () => ({ active: true, validAfter: START - 0.5 }) })
     const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
     const { ok } = await here.tokens.rotate({ refreshToken, validAfter: START - 0.5 })

@@ -36,7 +36,7 @@ const OBSERVERS: readonly (readonly [name: string, create: (callback: () => unkn
 
 describe.each(OBSERVERS)('%s', (_name, create) => {
   test.each(FAILING_CALLBACKS)(
-    'that %s changes no outcome, and a process warning is emitted',
+    'keeps the outcome and emits a process warning if the observer %s',
     async (_case, callback) => {
       const { tokens } = create(callback)
       const { refreshToken } = await tokens.issue({ subject: 'alice' })
@@ -50,24 +50,21 @@ describe.each(OBSERVERS)('%s', (_name, create) => {
   )
 })
 
-test.each(FAILING_CALLBACKS)(
-  '"onMigrated" that %s changes no outcome, and a fault event is emitted',
-  async (_case, callback) => {
-    const { tokens, events } = world({ legacyTokens: legacyTokens(callback) })
-    expect(succeeded(await tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
-    expect(await unhandled.stop()).toEqual([])
-    expect(events.filter(({ type }) => type === 'fault')).toEqual([
-      expect.objectContaining({ code: 'hook_failed', operation: 'legacyTokens.onMigrated' }),
-    ])
-  },
-)
+test.each(FAILING_CALLBACKS)('keeps the outcome and emits a fault event if onMigrated %s', async (_case, callback) => {
+  const { tokens, events } = world({ legacyTokens: legacyTokens(callback) })
+  expect(succeeded(await tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
+  expect(await unhandled.stop()).toEqual([])
+  expect(events.filter(({ type }) => type === 'fault')).toEqual([
+    expect.objectContaining({ code: 'hook_failed', operation: 'legacyTokens.onMigrated' }),
+  ])
+})
 
-test('a callback whose promise never settles is not awaited', async () => {
+test('does not await a callback whose promise never settles', async () => {
   const { tokens } = world({ onEvent: hangingCallback, legacyTokens: legacyTokens(hangingCallback) })
   expect(succeeded(await tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
 })
 
-test('an onFailure that fails is discarded', async () => {
+test('discards the failure of onFailure', async () => {
   for (const [, callback] of FAILING_CALLBACKS)
     callObserver(callback, () => {
       throw new Error('onFailure failed')
@@ -81,6 +78,6 @@ test.each([
   [Object.assign(new Error('not in any log'), { code: { not: 'in any log' } }), 'Error'],
   ['not in any log', 'string'],
   [unreadableError(), 'an error that cannot be read'],
-])('describes %# by name and code only', (failure, text) => {
+])('describes an error (%#) only by name and code', (failure, text) => {
   expect(describeFailure(failure)).toBe(text)
 })

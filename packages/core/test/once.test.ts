@@ -3,8 +3,8 @@ import { MINUTE, SECOND, START, world } from './world.js'
 
 const REQUEST = { purpose: 'test', key: 'key', expiresAt: START + MINUTE }
 
-describe('once', () => {
-  it('is true for one of fifty callers, on whatever instance', async () => {
+describe('consumeOnce', () => {
+  it('returns true to one of fifty concurrent callers on different instances', async () => {
     const here = world()
     const instances = Array.from({ length: 50 }, () => here.instance())
     const answers = await Promise.all(instances.map((tokens) => tokens.consumeOnce(REQUEST)))
@@ -12,14 +12,14 @@ describe('once', () => {
     expect(await here.tokens.consumeOnce(REQUEST)).toBe(false)
   })
 
-  it('is true for the first caller whose command the driver executed twice, and false for the second all the same', async () => {
+  it('returns true to the first caller and false to the second if the driver executes the command twice', async () => {
     const here = world()
     here.store.executeTwice(['claimOnce'])
     expect(await here.tokens.consumeOnce(REQUEST)).toBe(true)
     expect(await here.tokens.consumeOnce(REQUEST)).toBe(false)
   })
 
-  it('takes the same key for another purpose, and another key, for something else', async () => {
+  it('treats the same key with another purpose, and another key, as unused', async () => {
     const { tokens } = world()
     expect(await tokens.consumeOnce(REQUEST)).toBe(true)
     expect(await tokens.consumeOnce({ ...REQUEST, purpose: 'other' })).toBe(true)
@@ -27,7 +27,7 @@ describe('once', () => {
     expect(await tokens.consumeOnce({ ...REQUEST, purpose: 'testk', key: 'ey' })).toBe(true)
   })
 
-  it('is false at the very end, when the store may have forgotten, and asks nobody', async () => {
+  it('returns false at the expiry without a store call, because the store may have deleted the key', async () => {
     const here = world()
     expect(await here.tokens.consumeOnce(REQUEST)).toBe(true)
     here.quiet()
@@ -36,7 +36,7 @@ describe('once', () => {
     expect(here.store.calls).toEqual([])
   })
 
-  it('is false for the second caller although an instance whose clock is ahead has purged', async () => {
+  it('returns false to the second caller after a purge by an instance whose clock is ahead', async () => {
     const here = world()
     expect(await here.tokens.consumeOnce(REQUEST)).toBe(true)
     here.clock.now = REQUEST.expiresAt - 1
@@ -44,7 +44,7 @@ describe('once', () => {
     expect(await here.tokens.consumeOnce(REQUEST)).toBe(false)
   })
 
-  it('K-04: keys of any length take the store no more room than short ones, and are not in it', async () => {
+  it('K-04: stores a hash of fixed length instead of the key', async () => {
     const here = world()
     const keys: string[] = []
     const tokens = here.instance({
@@ -53,15 +53,15 @@ describe('once', () => {
     expect(await tokens.consumeOnce({ ...REQUEST, key: 'x'.repeat(1_000_000) })).toBe(true)
     expect(await tokens.consumeOnce({ ...REQUEST, key: '' })).toBe(true)
     for (const key of keys) expect(key).toMatch(/^[A-Za-z0-9_-]{22}$/)
-    // What is remembered must be found again by the next version.
+    // Keys that this version stored must be found by later versions.
     expect(keys[1]).toBe('K7t_MKWcs0MI1pSaJtMxTg')
   })
 
   it.each([
     ['fails', async () => Promise.reject(new Error('connection refused')), 'store_failed'],
-    ['answers true, as stores of old', async () => true, 'store_broken'],
-    ['answers nothing', async () => '', 'store_broken'],
-  ])('is a fault where the store %s', async (_name, remember, code) => {
+    ['returns true', async () => true, 'store_broken'],
+    ['returns an empty string', async () => '', 'store_broken'],
+  ])('throws a StoreError if the store %s', async (_name, remember, code) => {
     const here = world()
     const tokens = here.instance({ store: { ...here.store, claimOnce: remember as never } })
     await expect(tokens.consumeOnce(REQUEST)).rejects.toMatchObject({ name: 'StoreError', code })

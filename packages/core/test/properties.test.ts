@@ -6,7 +6,7 @@ import { parseToken } from '../src/token/format.js'
 import { createKeyRing } from '../src/token/keys.js'
 import { OLD_SECRET, SECOND, seededRandom, START, testStore, type World, world } from './world.js'
 
-// Long on a busy machine, never slow by itself.
+// The tests take long on a busy machine.
 vi.setConfig({ testTimeout: 60_000 })
 
 const GRACE = 30
@@ -37,7 +37,7 @@ const anyRules = fc.record({
 })
 
 describe('decide', () => {
-  it('mints nothing for a family that is revoked or has ended, nor for another client or key', () => {
+  it('returns no token for a family that is revoked or expired, nor for another client or key', () => {
     fc.assert(
       fc.property(anyFacts, anyCircumstances, anyRules, (facts, circumstances, rules) => {
         const { kind } = decide(facts, circumstances, rules)
@@ -48,7 +48,7 @@ describe('decide', () => {
     )
   })
 
-  it('gives the same answer to the same facts', () => {
+  it('returns the same decision for the same facts', () => {
     fc.assert(
       fc.property(anyFacts, anyCircumstances, anyRules, (facts, circumstances, rules) => {
         expect(decide(facts, circumstances, rules)).toEqual(decide({ ...facts }, { ...circumstances }, { ...rules }))
@@ -57,7 +57,7 @@ describe('decide', () => {
     )
   })
 
-  it('never earns more by arriving later', () => {
+  it('never accepts a later request if it rejects the same request earlier', () => {
     fc.assert(
       fc.property(anyFacts, anyCircumstances, anyRules, fc.nat(100_000), (facts, circumstances, rules, late) => {
         const later = { ...circumstances, arrivedAt: circumstances.arrivedAt + late, now: circumstances.now + late }
@@ -72,7 +72,7 @@ describe('decide', () => {
 describe('parseToken', () => {
   const ring = createKeyRing([OLD_SECRET])
 
-  it('has an answer to anything, and accepts nothing that it did not make', () => {
+  it('parses any input without an error and rejects all tokens that were not issued', () => {
     const length = { minLength: 112, maxLength: 112 }
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     const spelt = fc.string({ unit: fc.constantFrom(...alphabet.split('')), ...length }).map((body) => `brt_${body}`)
@@ -89,8 +89,8 @@ describe('parseToken', () => {
   })
 })
 
-describe('rotate, whatever it is given', () => {
-  it('answers, refuses, or throws a fault or a misuse, and never anything else', async () => {
+describe('rotate with arbitrary input', () => {
+  it('returns an outcome or throws an OperationalError or ConfigurationError for any input', async () => {
     const here = world({ random: seededRandom('hostile') })
     const { refreshToken } = await here.tokens.issue({ subject: 'alice', scope: 'a b', audience: ['https://one'] })
     const odd = fc.oneof(fc.anything(), fc.string({ maxLength: 40 }), fc.constant(null))
@@ -125,7 +125,7 @@ describe('rotate, whatever it is given', () => {
   })
 })
 
-/** What a run may do. Holders are numbered: two honest tabs that share their token, a second device, and a thief. */
+/** The steps of a run, taken by two tabs of the user that share a token, a second device, and an attacker. */
 type Step =
   | {
       readonly kind: 'refresh'
@@ -163,7 +163,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('store fails' as const), written: fc.boolean() }) },
 )
 
-/** Watches every record that the store ever holds, and every token that is ever handed out. */
+/** Checks each stored record and each returned token against the invariants. */
 function watched() {
   const store = testStore()
   const here = world(
@@ -194,7 +194,7 @@ function watched() {
     }
   }
 
-  /** Refreshes and checks what every answer must keep to. */
+  /** Rotates and checks the invariants of each outcome. */
   async function rotate(
     refreshToken: string,
     request: Partial<RotateRequest<unknown>> = {},
@@ -227,14 +227,14 @@ async function play(run: Watched, steps: readonly Step[]) {
   const issue = async () => (await here.tokens.issue({ subject: 'alice' })).refreshToken
   const holders = { tab: await issue(), device: await issue(), thief: null as string | null }
   const chain = [holders.tab]
-  /** The end of the pause after which an honest holder has only itself to blame. */
+  /** The instant until which a tab of the user must be able to refresh. */
   let tabAlive = START + Math.min(IDLE, ABSOLUTE) * SECOND
   let thiefWasHere = false
   let key = 0
   const nextKey = () => `idempotency-key-number-${String(key++).padStart(6, '0')}`
   const work = (wanted: boolean) => (wanted ? { beforeCommit: async () => 'access token' } : {})
 
-  /** An honest tab that comes in time and has met no thief is never sent away. */
+  /** A tab of the user that refreshes in time must succeed unless an attacker has used its token. */
   function expectWelcome(outcome: RotateOutcome<unknown> | OperationalError) {
     if (thiefWasHere || here.clock.now >= tabAlive) return
     expect(outcome).toMatchObject({ ok: true })
@@ -270,7 +270,7 @@ async function play(run: Watched, steps: readonly Step[]) {
         const idempotencyKey = nextKey()
         const lost = await rotate(holders.tab, { idempotencyKey })
         expectWelcome(lost)
-        // Within its window, or at any time with its key.
+        // Within the grace window, or at any time with the idempotency key.
         here.advance(step.retry ? 100 * SECOND : (GRACE - 1) * SECOND)
         const again = await rotate(holders.tab, step.retry ? { idempotencyKey } : {})
         if (!thiefWasHere && here.clock.now < tabAlive) expect(again).toMatchObject({ ok: true })
@@ -286,7 +286,7 @@ async function play(run: Watched, steps: readonly Step[]) {
         if (token === undefined || step.age === 0) break
         thiefWasHere = true
         const outcome = await rotate(token)
-        // A grandparent never succeeds, and no replay makes a second branch: `rotate` has checked that.
+        // A grandparent never succeeds. `rotate` above has checked that no replay creates a second branch.
         if (step.age > 1) expect(outcome).toMatchObject({ ok: false })
         break
       }
@@ -312,20 +312,20 @@ async function play(run: Watched, steps: readonly Step[]) {
 }
 
 async function livesOfTheDevice({ here, store }: { here: World; store: Watched['store'] }) {
-  // Nothing that befalls the first family may touch the second: it ends by its own clock alone.
+  // No step on the first family may change the second, which ends only by its own expiry.
   const device = [...store.rows.values()][1]!
   expect(device.revocation).toBeNull()
   expect((await here.tokens.find(device.id)) !== null).toBe(here.clock.now < device.expiresAt)
 }
 
-describe('the whole core, in random runs', () => {
-  it('keeps its invariants with honest tabs, a second device, a thief, lost answers, double execution and time', async () => {
+describe('random runs of all operations', () => {
+  it('keeps its invariants with two tabs, a second device, an attacker, lost responses, double execution and time', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
         const run = watched()
         await play(run, steps)
         await livesOfTheDevice(run)
-        // What was reported fits what was done: at most one end per family.
+        // At most one revocation event per revoked family.
         const ends = run.here.events.filter(({ type }) => type === 'reuse' || type === 'revoked')
         const dead = [...run.store.rows.values()].filter(({ revocation }) => revocation !== null)
         expect(ends.length).toBe(dead.length)
@@ -334,7 +334,7 @@ describe('the whole core, in random runs', () => {
     )
   })
 
-  it('a thief and the owner who both go on are found out by the owner’s second refresh at the latest', async () => {
+  it('detects an attacker at the second refresh of the user at the latest if both continue to use the token', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.constantFrom('tab', 'thief'), { minLength: 6, maxLength: 30 }), async (turns) => {
         const { here, rotate } = watched()

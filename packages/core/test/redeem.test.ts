@@ -24,8 +24,8 @@ const redeem = (here: World, reservation: Reservation, request: Partial<RedeemRe
 
 const refresh = (here: World, refreshToken: string) => here.tokens.rotate({ refreshToken, clientId: 'app' })
 
-describe('a reservation', () => {
-  it('stores nothing, survives JSON, and begins the family that was granted', async () => {
+describe('reservations', () => {
+  it('stores nothing at reserve, survives JSON, and starts the granted family at redeem', async () => {
     const here = world()
     const reservation = reserve(here, { audience: ['https://api'], offline: true, metadata: { agent: 'Firefox' } })
     expect(here.store.calls).toEqual([])
@@ -50,7 +50,7 @@ describe('a reservation', () => {
     expect(succeeded(await refresh(here, refreshToken)).family.generation).toBe(1)
   })
 
-  it('G-01, G-02: redeemed a second time ends what the first one began, once and for all', async () => {
+  it('G-01, G-02: revokes the family permanently if a reservation is redeemed twice', async () => {
     const here = world()
     const reservation = reserve(here)
     const first = succeeded(await redeem(here, reservation))
@@ -77,7 +77,7 @@ describe('a reservation', () => {
     expect(here.store.calls).toEqual(['create'])
   })
 
-  it('G-03, G-04, F-14: presented without what it takes is refused, burns nothing and ends nothing', async () => {
+  it('G-03, G-04, F-14: rejects a redemption that does not match, and neither consumes the reservation nor revokes the family', async () => {
     const here = world()
     const reservation = reserve(here)
     const wrong = { ok: false, reason: 'mismatch' }
@@ -88,7 +88,7 @@ describe('a reservation', () => {
     succeeded(await refresh(here, refreshToken))
   })
 
-  it('G-06: is over at its very end', async () => {
+  it('G-06: rejects a reservation at the instant of its expiry', async () => {
     const here = world()
     const [early, late] = [reserve(here), reserve(here)]
     here.advance(MINUTE - 1)
@@ -97,7 +97,7 @@ describe('a reservation', () => {
     expect(await redeem(here, late)).toEqual({ ok: false, reason: 'expired' })
   })
 
-  it('G-07: of 50 that redeem at once one begins the family, and it is ended', async () => {
+  it('G-07: starts one family for 50 concurrent redemptions and revokes it', async () => {
     const here = world()
     const reservation = reserve(here)
     const outcomes = await Promise.all(Array.from({ length: 50 }, () => redeem(here, reservation)))
@@ -106,7 +106,7 @@ describe('a reservation', () => {
     expect((await here.tokens.list({ subject: 'alice' })).items).toEqual([])
   })
 
-  it('I15: is not taken for reuse where the driver executes the write twice', async () => {
+  it('I15: does not report reuse if the driver executes the write twice', async () => {
     const here = world()
     here.store.executeTwice(['create'])
     const { refreshToken } = succeeded(await redeem(here, reserve(here)))
@@ -114,7 +114,7 @@ describe('a reservation', () => {
     succeeded(await refresh(here, refreshToken))
   })
 
-  it('I15: nor where the same attempt came, got the token and used it, between the two executions', async () => {
+  it('I15: does not report reuse if the same attempt redeems and rotates between two executions of the write', async () => {
     const here = world()
     const reservation = reserve(here)
     here.store.executeTwice(['create'], async () => {
@@ -128,7 +128,7 @@ describe('a reservation', () => {
     expect(here.typesSeen()).not.toContain('reuse')
   })
 
-  it('I17: makes at most one family, also when that one is dead and purged at', async () => {
+  it('I17: starts at most one family although the family is revoked and purged meanwhile', async () => {
     const here = world({ policy: { absoluteSeconds: 10, idleSeconds: 10 } })
     const reservation = reserve(here)
     const { family } = succeeded(await redeem(here, reservation))
@@ -136,7 +136,7 @@ describe('a reservation', () => {
     for (const pause of [1, 9, 49]) {
       here.advance(pause * SECOND)
       await here.tokens.purge()
-      // An instance whose clock is a minute behind.
+      // An instance whose clock is one minute behind.
       const behind = here.instance({ now: () => here.clock.now - MINUTE })
       expect(await behind.redeem({ reservation, matches: true })).toMatchObject({ ok: false })
     }
@@ -145,7 +145,7 @@ describe('a reservation', () => {
     expect(await redeem(here, reservation)).toEqual({ ok: false, reason: 'expired' })
   })
 
-  it('counts the absolute end from when it was made, and is over when a family of that age would be', async () => {
+  it('counts the absolute lifetime from reserve, and rejects a reservation once such a family has expired', async () => {
     const here = world({ policy: { absoluteSeconds: 30, idleSeconds: 30 } })
     const [early, late] = [reserve(here), reserve(here)]
     here.advance(29 * SECOND)
@@ -154,7 +154,7 @@ describe('a reservation', () => {
     expect(await redeem(here, late)).toEqual({ ok: false, reason: 'expired' })
   })
 
-  it('is refused when it is from before the client’s validAfter, or from the very second of it', async () => {
+  it('rejects a reservation made before validAfter of the client, or in the same second', async () => {
     const here = world()
     here.advance(500)
     const reservation = reserve(here)
@@ -165,7 +165,7 @@ describe('a reservation', () => {
     succeeded(await redeem(here, reservation, { validAfter: START }))
   })
 
-  it('binds the family to the key that was proven', async () => {
+  it('binds the family to the proven key', async () => {
     const here = world()
     const { refreshToken, family } = succeeded(await redeem(here, reserve(here), { confirmation: { jkt: 'abc' } }))
     expect(family.confirmation).toEqual({ jkt: 'abc' })
@@ -173,7 +173,7 @@ describe('a reservation', () => {
     succeeded(await here.tokens.rotate({ refreshToken, clientId: 'app', confirmation: { jkt: 'abc' } }))
   })
 
-  it('R-10: may be narrowed to some of the resources for one answer, and never widened', async () => {
+  it('R-10: narrows the audience to resources of the reservation for one response, and rejects others', async () => {
     const here = world()
     const reservation = reserve(here, { audience: ['https://one', 'https://two'] })
     expect(await redeem(here, reservation, { audience: ['https://three'] })).toEqual({
@@ -185,7 +185,7 @@ describe('a reservation', () => {
     expect(family.audience).toEqual(['https://one', 'https://two'])
   })
 
-  it('can be made to end soon, for a client that gets no refresh token', async () => {
+  it('limits the lifetime of the family to maxLifetimeSeconds', async () => {
     const here = world()
     const { family } = succeeded(await redeem(here, reserve(here), { maxLifetimeSeconds: 900 }))
     expect(family).toMatchObject({ expiresAt: START + 900 * SECOND, absoluteExpiresAt: START + 900 * SECOND })
@@ -194,8 +194,8 @@ describe('a reservation', () => {
   })
 })
 
-describe('the same attempt', () => {
-  it('gets the identical token for as long as nobody has used it, and ends nothing', async () => {
+describe('retries of a redemption', () => {
+  it('returns the identical token to the same attempt until the token is used', async () => {
     const here = world()
     const reservation = reserve(here)
     const first = succeeded(await redeem(here, reservation, { idempotencyKey: KEY }))
@@ -207,7 +207,7 @@ describe('the same attempt', () => {
     expect(await redeem(here, reservation, { idempotencyKey: KEY })).toEqual({ ok: false, reason: 'reuse' })
   })
 
-  it('is one of fifty that come at once', async () => {
+  it('starts one family for fifty concurrent redemptions of the same attempt', async () => {
     const here = world()
     const reservation = reserve(here)
     const outcomes = await Promise.all(
@@ -218,24 +218,24 @@ describe('the same attempt', () => {
   })
 
   it.each<[string, Partial<RedeemRequest>, Partial<RedeemRequest>]>([
-    ['bears another key', { idempotencyKey: KEY }, { idempotencyKey: OTHER_KEY }],
-    ['bears none', { idempotencyKey: KEY }, {}],
-    ['bears one that the first did not', {}, { idempotencyKey: KEY }],
-    ['bears one that is too short to tell anything', { idempotencyKey: 'short' }, { idempotencyKey: 'short' }],
+    ['has another key', { idempotencyKey: KEY }, { idempotencyKey: OTHER_KEY }],
+    ['has no key', { idempotencyKey: KEY }, {}],
+    ['has a key and the first had none', {}, { idempotencyKey: KEY }],
+    ['has a key that is too short', { idempotencyKey: 'short' }, { idempotencyKey: 'short' }],
     [
-      'proves another key',
+      'has a proof of another key',
       { idempotencyKey: KEY, confirmation: { jkt: 'a' } },
       { idempotencyKey: KEY, confirmation: { jkt: 'b' } },
     ],
-    ['proves no key', { idempotencyKey: KEY, confirmation: { jkt: 'a' } }, { idempotencyKey: KEY }],
-  ])('it is not where it %s', async (_name, first, second) => {
+    ['has no proof', { idempotencyKey: KEY, confirmation: { jkt: 'a' } }, { idempotencyKey: KEY }],
+  ])('reports reuse if the second redemption %s', async (_name, first, second) => {
     const here = world()
     const reservation = reserve(here)
     succeeded(await redeem(here, reservation, first))
     expect(await redeem(here, reservation, second)).toEqual({ ok: false, reason: 'reuse' })
   })
 
-  it('is refused once the family has expired', async () => {
+  it('rejects a retry after the family has expired', async () => {
     const here = world()
     const reservation = reserve(here)
     succeeded(await redeem(here, reservation, { idempotencyKey: KEY, maxLifetimeSeconds: 10 }))
@@ -243,7 +243,7 @@ describe('the same attempt', () => {
     expect(await redeem(here, reservation, { idempotencyKey: KEY })).toEqual({ ok: false, reason: 'expired' })
   })
 
-  it('heals a time-out whose write was made all the same', async () => {
+  it('returns the token to a retry after a store failure that followed the write', async () => {
     const here = world()
     const reservation = reserve(here)
     here.store.failNext('create', { written: true })
@@ -251,7 +251,7 @@ describe('the same attempt', () => {
     succeeded(await redeem(here, reservation, { idempotencyKey: KEY }))
   })
 
-  it('is a fault, and no verdict, where this instance lacks the secret that the first one had', async () => {
+  it('throws an OperationalError for a retry if this instance lacks the secret of the first redemption', async () => {
     const here = world()
     const reservation = here.instance({ secrets: [NEW_SECRET, OLD_SECRET] }).reserve({
       subject: 'alice',
@@ -270,7 +270,7 @@ describe('the same attempt', () => {
     succeeded(await here.instance({ secrets: [OLD_SECRET, NEW_SECRET] }).redeem(request))
   })
 
-  it('is asked about again, for the family that stands', async () => {
+  it('calls beforeCommit again for a retry, with the stored family', async () => {
     const seen: number[] = []
     const here = world()
     const reservation = reserve(here)
@@ -283,8 +283,8 @@ describe('the same attempt', () => {
   })
 })
 
-describe('what may fail comes first', () => {
-  it('and consumes nothing: a hook, prepare, admit, the store', async () => {
+describe('hooks of redeem', () => {
+  it('does not consume the reservation if a hook, beforeCommit, checkRateLimit or the store fails', async () => {
     let broken = ''
     const fail = (name: string) => {
       if (broken === name) throw new Error(`${name} is down`)
@@ -309,7 +309,7 @@ describe('what may fail comes first', () => {
     succeeded(await redeem(here, reservation, request))
   })
 
-  it('the hook sees the family, may refuse it, supersede it, and give claims', async () => {
+  it('gives beforeRotate the family, and applies its rejection, validAfter and claims', async () => {
     const verdicts: object[] = [
       { active: false },
       { active: true, validAfter: START + 1 },
@@ -331,7 +331,7 @@ describe('what may fail comes first', () => {
     expect(families).toEqual(['alice', 'alice', 'alice'])
   })
 
-  it('one that was slow does not redeem what has expired meanwhile', async () => {
+  it('rejects a reservation that expires while beforeCommit runs', async () => {
     const here = world()
     const reservation = reserve(here)
     const slow = async () => void here.advance(HOUR)
@@ -339,7 +339,7 @@ describe('what may fail comes first', () => {
     expect(here.store.calls).toEqual([])
   })
 
-  it('a family that is at its limit declines', async () => {
+  it('rejects a redemption that checkRateLimit rejects', async () => {
     const here = world()
     const reservation = reserve(here)
     const declined = { ok: false, reason: 'rate_limited' }
@@ -357,8 +357,8 @@ describe('what may fail comes first', () => {
   })
 })
 
-describe('K-01', () => {
-  it('neither record nor events hold what the reservation holds', async () => {
+describe('confidentiality', () => {
+  it('K-01: stores and emits no part of the reservation', async () => {
     const here = world()
     const reservation = reserve(here)
     const { refreshToken } = succeeded(await redeem(here, reservation, { idempotencyKey: KEY }))

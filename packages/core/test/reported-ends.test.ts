@@ -5,20 +5,20 @@ import { MINUTE, START, succeeded, type World, world } from './world.js'
 const FOREIGN = 'a-token-of-the-old-system'
 
 interface Case {
-  /** Returns the call that ends a family that is alive. */
+  /** Returns the call that revokes an active family. */
   readonly arrange: (here: World) => Promise<() => Promise<unknown>>
-  /** The write that ends it. */
+  /** The store method that revokes it. */
   readonly method?: 'create' | 'revoke'
-  /** What is reported, but for the names of the family. */
+  /** The events, without the family ids. */
   readonly report: Partial<RefreshEvent>
-  /** What the same call returns once the family has ended. */
+  /** The result of the same call once the family is revoked. */
   readonly again: unknown
 }
 
 const REFUSED = { ok: false, reason: 'revoked' }
 
 const cases: Record<string, Case> = {
-  'a reuse': {
+  reuse: {
     async arrange({ tokens }) {
       const { refreshToken } = await tokens.issue({ subject: 'alice' })
       const next = succeeded(await tokens.rotate({ refreshToken }))
@@ -28,7 +28,7 @@ const cases: Record<string, Case> = {
     report: { type: 'reuse', generation: 2, presentedGeneration: 0 },
     again: REFUSED,
   },
-  'a loss of the store': {
+  'lost rotations': {
     async arrange({ tokens, store }) {
       let { refreshToken } = await tokens.issue({ subject: 'alice' })
       for (let step = 0; step < 3; step += 1) ({ refreshToken } = succeeded(await tokens.rotate({ refreshToken })))
@@ -38,7 +38,7 @@ const cases: Record<string, Case> = {
     report: { type: 'revoked', reason: 'rollback' },
     again: REFUSED,
   },
-  'a code that comes again': {
+  'a repeated redemption': {
     async arrange({ tokens }) {
       const reservation = tokens.reserve({ subject: 'alice', expiresInSeconds: 60 })
       succeeded(await tokens.redeem({ reservation, matches: true }))
@@ -47,7 +47,7 @@ const cases: Record<string, Case> = {
     report: { type: 'reuse', generation: 0, presentedGeneration: null },
     again: REFUSED,
   },
-  'a sign-out by token': {
+  'a revocation by token': {
     async arrange({ tokens }) {
       const { refreshToken } = await tokens.issue({ subject: 'alice' })
       return () => tokens.revoke({ refreshToken, reason: 'logout' })
@@ -63,7 +63,7 @@ const cases: Record<string, Case> = {
     report: { type: 'revoked', reason: 'client_request' },
     again: { ok: true, ended: false },
   },
-  'the end of all sessions': {
+  'a revocation of all sessions': {
     async arrange({ tokens }) {
       await tokens.issue({ subject: 'alice' })
       return () => tokens.revokeSubject('alice')
@@ -71,7 +71,7 @@ const cases: Record<string, Case> = {
     report: { type: 'revoked', reason: 'subject_request' },
     again: 0,
   },
-  'a sign-out by the token of another system': {
+  'a revocation by a legacy token': {
     async arrange(here) {
       const accept = { lookup: async () => ({ subject: 'alice', expiresAt: START + MINUTE }) }
       const tokens = here.instance({ legacyTokens: accept })
@@ -90,9 +90,9 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-describe('I19: an end is reported at least once', () => {
+describe('revocation events (I19)', () => {
   it.each(one)(
-    '%s whose reply the store rejects after the write',
+    'reports %s at least once if the store rejects after the write',
     async (_name, { arrange, method, report, again }) => {
       const here = world()
       const call = await arrange(here)
@@ -109,7 +109,7 @@ describe('I19: an end is reported at least once', () => {
     },
   )
 
-  it.each(one)('%s whose reply comes too late', async (_name, { arrange, method, report }) => {
+  it.each(one)('reports %s at least once if the store replies too late', async (_name, { arrange, method, report }) => {
     vi.useFakeTimers()
     const here = world({ storeTimeoutSeconds: 2 })
     const call = await arrange(here)
@@ -121,7 +121,7 @@ describe('I19: an end is reported at least once', () => {
     expect(here.events.filter(isEnd)).toMatchObject([{ ...report, unconfirmed: true }])
   })
 
-  it.each(one)('%s that the store did not write is reported again when it does', async (_name, test) => {
+  it.each(one)('reports %s in the repeated call if the store did not write in the first', async (_name, test) => {
     const { arrange, method, report } = test
     const here = world()
     const call = await arrange(here)
@@ -133,7 +133,7 @@ describe('I19: an end is reported at least once', () => {
     expect(here.events.filter(isEnd)[1]).not.toHaveProperty('unconfirmed')
   })
 
-  it.each(one)('%s whose write the driver repeats is reported once', async (_name, { arrange, method, report }) => {
+  it.each(one)('reports %s once if the driver repeats the write', async (_name, { arrange, method, report }) => {
     const here = world()
     const call = await arrange(here)
     here.quiet()
@@ -143,7 +143,7 @@ describe('I19: an end is reported at least once', () => {
     expect(here.events.filter(isEnd)[0]).not.toHaveProperty('unconfirmed')
   })
 
-  it.each(one)('%s whose write the driver repeats after a purge is reported once', async (_name, test) => {
+  it.each(one)('reports %s once if the driver repeats the write after a purge', async (_name, test) => {
     const { arrange, method, report } = test
     const here = world()
     const call = await arrange(here)

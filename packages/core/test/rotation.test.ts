@@ -29,8 +29,8 @@ async function refresh(here: World, refreshToken: string, request: object = {}) 
 
 const onlyRow = (here: World) => [...here.store.rows.values()][0]!
 
-describe('the common path', () => {
-  it('is exactly one store call', async () => {
+describe('rotation', () => {
+  it('rotates in exactly one store call', async () => {
     const here = world()
     const token = await signIn(here)
     const next = await refresh(here, token)
@@ -39,14 +39,14 @@ describe('the common path', () => {
     expect(here.store.calls).toEqual(['rotate', 'rotate'])
   })
 
-  it('is one read and one write where work comes before the swap', async () => {
+  it('rotates in one read and one write if beforeCommit runs before the swap', async () => {
     const here = world()
     const token = await signIn(here)
     await refresh(here, token, { beforeCommit: async () => 'access token' })
     expect(here.store.calls).toEqual(['find', 'rotate'])
   })
 
-  it('hands out another token, one generation on, and reports it once', async () => {
+  it('returns a new token of the next generation and emits one event', async () => {
     const here = world()
     const token = await signIn(here)
     here.advance(MINUTE)
@@ -66,20 +66,20 @@ describe('the common path', () => {
     ])
   })
 
-  it('F-01: a public client without a key rotates whatever the policy says', async () => {
+  it('F-01: rotates the token of a public client without a key although the policy has rotation "never"', async () => {
     const here = world({ policy: { rotation: 'never' } })
     const token = await signIn(here)
     expect(await refresh(here, token)).not.toBe(token)
   })
 
-  it('F-01: a proof that comes with an unbound family does not switch rotation off', async () => {
+  it('F-01: rotates the token of an unbound family although the request has a proof and the policy has rotation "never"', async () => {
     const here = world({ policy: { rotation: 'never' } })
     const token = await signIn(here)
     expect(await refresh(here, token, { confirmation: { jkt: 'key' } })).not.toBe(token)
   })
 })
 
-describe('refusals', () => {
+describe('rejections', () => {
   it.each([
     ['a random string', 'certainly not a token'],
     ['nothing', undefined],
@@ -88,7 +88,7 @@ describe('refusals', () => {
     ['a list', ['brt_']],
     ['10 kB', 'x'.repeat(10_000)],
     ['text beyond VSCHAR', 'brt_\u0000\u00ff'],
-  ])('R-02: %s is malformed, without a store call', async (_name, refreshToken) => {
+  ])('R-02: rejects %s as malformed without a store call', async (_name, refreshToken) => {
     const here = world()
     const outcome = await here.tokens.rotate({ refreshToken } as RotateRequest)
     expect(outcome).toEqual({ ok: false, reason: 'malformed' })
@@ -96,7 +96,7 @@ describe('refusals', () => {
     expect(here.events).toMatchObject([{ type: 'rejected', reason: 'malformed', familyId: null }])
   })
 
-  it('R-02: a token whose key is not in the ring is refused without a store call', async () => {
+  it('R-02: rejects a token whose key is not in the key ring without a store call', async () => {
     const here = world()
     const token = await signIn(here)
     const elsewhere = here.instance({ secrets: [NEW_SECRET] })
@@ -105,7 +105,7 @@ describe('refusals', () => {
     expect(here.typesSeen()).toEqual(['rejected'])
   })
 
-  it('R-02: an authentic token of no family is unknown', async () => {
+  it('R-02: rejects an authentic token without a family as unknown', async () => {
     const here = world()
     const token = await signIn(here)
     here.store.rows.clear()
@@ -116,14 +116,14 @@ describe('refusals', () => {
     })
   })
 
-  it('R-02, V-09: a revoked one is refused at once, on every instance', async () => {
+  it('R-02, V-09: rejects a token of a revoked family at once on every instance', async () => {
     const here = world()
     const token = await signIn(here)
     await here.tokens.revoke({ refreshToken: token })
     expect(await here.instance().rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'revoked' })
   })
 
-  it('R-03: another client gets nothing and the token still works for its own', async () => {
+  it('R-03: rejects another client, and the token remains valid for its own client', async () => {
     const here = world()
     const token = await signIn(here, { clientId: 'b' })
     expect(await here.tokens.rotate({ refreshToken: token, clientId: 'x' })).toEqual({ ok: false, reason: 'mismatch' })
@@ -131,7 +131,7 @@ describe('refusals', () => {
     expect(succeeded(await here.tokens.rotate({ refreshToken: token, clientId: 'b' })).outcome).toBe('rotated')
   })
 
-  it('F-13: a changed byte is refused and ends nothing', async () => {
+  it('F-13: rejects a token with a changed byte and does not revoke the family', async () => {
     const here = world()
     const token = await signIn(here)
     for (let at = 4; at < token.length; at++) {
@@ -143,7 +143,7 @@ describe('refusals', () => {
     expect(await refresh(here, token)).toBeTruthy()
   })
 
-  it('a token of another family than the caller expects changes nothing', async () => {
+  it('rejects a token of another family than the request names and changes nothing', async () => {
     const here = world()
     const token = await signIn(here)
     const outcome = await here.tokens.rotate({ refreshToken: token, familyId: 'another' })
@@ -154,7 +154,7 @@ describe('refusals', () => {
 })
 
 describe('validAfter', () => {
-  it('refuses every family of the client that was created before, without a store call', async () => {
+  it('rejects every family of the client that was created before validAfter without a store call', async () => {
     const here = world()
     const token = await signIn(here)
     const next = await refresh(here, token)
@@ -168,7 +168,7 @@ describe('validAfter', () => {
     await refresh(here, next, { validAfter: START })
   })
 
-  it('of the subject is asked of the hook, refuses and consumes nothing', async () => {
+  it('rejects a family older than the validAfter of the hook and does not consume the token', async () => {
     let validAfter: number | null = START + 1
     const here = world({ beforeRotate: async () => ({ active: true, validAfter }) })
     const token = await signIn(here)
@@ -180,20 +180,23 @@ describe('validAfter', () => {
     await refresh(here, next)
   })
 
-  it.each([Number.NaN, '2030-01-01', new Date(START)])('%s lets nobody pass by comparing false', async (validAfter) => {
-    const here = world()
-    const refreshToken = await signIn(here)
-    await expect(here.tokens.rotate({ refreshToken, validAfter } as RotateRequest)).rejects.toThrow(
-      /^option "validAfter" must be a finite number of epoch milliseconds/,
-    )
-    const hooked = here.instance({ beforeRotate: async () => ({ active: true, validAfter: validAfter as number }) })
-    await expect(hooked.rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
-    expect(onlyRow(here).current.generation).toBe(0)
-  })
+  it.each([Number.NaN, '2030-01-01', new Date(START)])(
+    'throws for the validAfter %s instead of accepting the token',
+    async (validAfter) => {
+      const here = world()
+      const refreshToken = await signIn(here)
+      await expect(here.tokens.rotate({ refreshToken, validAfter } as RotateRequest)).rejects.toThrow(
+        /^option "validAfter" must be a finite number of epoch milliseconds/,
+      )
+      const hooked = here.instance({ beforeRotate: async () => ({ active: true, validAfter: validAfter as number }) })
+      await expect(hooked.rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
+      expect(onlyRow(here).current.generation).toBe(0)
+    },
+  )
 })
 
 describe('scope and audience', () => {
-  it('are names, however many letters they have', async () => {
+  it('compares scope tokens as whole names', async () => {
     const here = world()
     const token = await signIn(here, { scope: 'read write' })
     for (const scope of ['read', 'write read'])
@@ -218,10 +221,10 @@ describe('scope and audience', () => {
     ['no scope', {}, 'a b'],
     ['an empty scope', { scope: '' }, 'a b'],
     ['null', { scope: null }, 'a b'],
-    ['all of it', { scope: 'b a' }, 'b a'],
-    ['some of it', { scope: 'a' }, 'a'],
-    ['some of it twice', { scope: 'a a' }, 'a'],
-  ])('R-05, R-06, F-06: %s is granted, and the family keeps what it has', async (_name, request, scope) => {
+    ['the whole scope', { scope: 'b a' }, 'b a'],
+    ['a part of the scope', { scope: 'a' }, 'a'],
+    ['a part of the scope twice', { scope: 'a a' }, 'a'],
+  ])('R-05, R-06, F-06: grants a request with %s and keeps the scope of the family', async (_name, request, scope) => {
     const here = world()
     const token = await signIn(here, grant)
     const outcome = succeeded(await here.tokens.rotate({ refreshToken: token, ...request } as RotateRequest))
@@ -232,7 +235,7 @@ describe('scope and audience', () => {
   })
 
   it.each([
-    ['wider', 'a c'],
+    ['more than granted', 'a c'],
     ['another case', 'A'],
     ['two spaces', 'a  b'],
     ['a leading space', ' a'],
@@ -245,7 +248,7 @@ describe('scope and audience', () => {
     ['a list', ['a']],
     ['an object', {}],
     ['a number', 1],
-  ])('R-07, R-08: %s is declined, consuming nothing', async (_name, scope) => {
+  ])('R-07, R-08: rejects a scope (%s) and does not consume the token', async (_name, scope) => {
     const here = world()
     const refreshToken = await signIn(here, grant)
     const outcome = await here.tokens.rotate({ refreshToken, scope } as RotateRequest)
@@ -254,13 +257,13 @@ describe('scope and audience', () => {
     await refresh(here, refreshToken)
   })
 
-  it('R-07: a family without a scope never gets one', async () => {
+  it('R-07: rejects a scope if the family has none', async () => {
     const here = world()
     const refreshToken = await signIn(here)
     expect(await here.tokens.rotate({ refreshToken, scope: 'a' })).toMatchObject({ reason: 'invalid_scope' })
   })
 
-  it('R-10: a resource of the grant narrows this answer only', async () => {
+  it('R-10: narrows the audience for one response only if the request names a resource of the grant', async () => {
     const here = world()
     const token = await signIn(here, grant)
     const outcome = succeeded(await here.tokens.rotate({ refreshToken: token, audience: ['https://two'] }))
@@ -270,12 +273,12 @@ describe('scope and audience', () => {
   })
 
   it.each([
-    ['another resource', ['https://three']],
-    ['one of ours and another', ['https://one', 'https://three']],
+    ['another resource than granted', ['https://three']],
+    ['a granted resource and another', ['https://one', 'https://three']],
     ['another resource, not in a list', 'https://three'],
     ['objects', [{}]],
     ['null in a list', [null]],
-  ])('R-10: %s is declined, consuming nothing', async (_name, audience) => {
+  ])('R-10: rejects %s as audience and does not consume the token', async (_name, audience) => {
     const here = world()
     const refreshToken = await signIn(here, grant)
     const outcome = await here.tokens.rotate({ refreshToken, audience } as RotateRequest)
@@ -283,14 +286,14 @@ describe('scope and audience', () => {
     await refresh(here, refreshToken)
   })
 
-  it('a single resource that no list holds counts as one', async () => {
+  it('accepts a single resource that is not in a list', async () => {
     const here = world()
     const refreshToken = await signIn(here, grant)
     const outcome = await here.tokens.rotate({ refreshToken, audience: 'https://one' } as unknown as RotateRequest)
     expect(succeeded(outcome).audience).toEqual(['https://one'])
   })
 
-  it('a predecessor with an unacceptable request is declined, also when its window is over', async () => {
+  it('rejects a predecessor with an invalid scope without reuse, even after the grace window', async () => {
     const here = world()
     const token = await signIn(here, grant)
     const next = await refresh(here, token)
@@ -301,7 +304,7 @@ describe('scope and audience', () => {
 })
 
 describe('retries and races', () => {
-  it('F-08: the same token again earns the identical successor, which works', async () => {
+  it('F-08: returns the identical, valid successor for a retry with the same token', async () => {
     const here = world()
     const token = await signIn(here)
     const next = await refresh(here, token)
@@ -313,7 +316,7 @@ describe('retries and races', () => {
     await refresh(here, next)
   })
 
-  it('F-07: of 50 concurrent refreshes one rotates and all receive the same successor', async () => {
+  it('F-07: rotates once for 50 concurrent refreshes and returns the same successor to all', async () => {
     const here = world()
     const token = await signIn(here)
     const outcomes = await Promise.all(
@@ -325,7 +328,7 @@ describe('retries and races', () => {
     expect(onlyRow(here).current.generation).toBe(1)
   })
 
-  it('F-07: in strict mode one of 50 succeeds and the race counts as reuse once', async () => {
+  it('F-07: accepts one of 50 concurrent refreshes without a grace window and reports reuse once', async () => {
     const here = world({ policy: { graceSeconds: 0 } })
     const token = await signIn(here)
     const outcomes = await Promise.all(
@@ -335,7 +338,7 @@ describe('retries and races', () => {
     expect(here.typesSeen().filter((type) => type === 'reuse')).toHaveLength(1)
   })
 
-  it('the loser of a race whose work came first receives the winner’s successor', async () => {
+  it('returns the successor of the concurrent winner if the loser ran beforeCommit', async () => {
     const here = world()
     const token = await signIn(here)
     let winner = ''
@@ -350,13 +353,13 @@ describe('retries and races', () => {
   })
 
   it.each([
-    ['bare', 30 * SECOND, {}, {}],
+    ['without a key', 30 * SECOND, {}, {}],
     ['with another key', 30 * SECOND, { idempotencyKey: KEY }, { idempotencyKey: OTHER_KEY }],
     ['with a key that its first attempt did not have', 30 * SECOND, {}, { idempotencyKey: KEY }],
     ['with a key too short', 30 * SECOND, { idempotencyKey: KEY.slice(0, 21) }, { idempotencyKey: KEY.slice(0, 21) }],
     ['with a key too long', 30 * SECOND, { idempotencyKey: 'x'.repeat(256) }, { idempotencyKey: 'x'.repeat(256) }],
-    ['with a list for a key', 30 * SECOND, { idempotencyKey: KEY.split('') }, { idempotencyKey: KEY.split('') }],
-  ])('F-09: %s, once the window is over, is reuse', async (_name, after, one, two) => {
+    ['with a list as key', 30 * SECOND, { idempotencyKey: KEY.split('') }, { idempotencyKey: KEY.split('') }],
+  ])('F-09: reports reuse after the grace window for a request %s', async (_name, after, one, two) => {
     const here = world()
     const token = await signIn(here)
     const next = await refresh(here, token, one)
@@ -372,7 +375,7 @@ describe('retries and races', () => {
     ['22 characters', KEY.slice(0, 22)],
     ['32 characters', KEY],
     ['255 characters', 'x'.repeat(255)],
-  ])('F-08: with the Idempotency-Key of its first attempt (%s) it is a retry hours later', async (_name, key) => {
+  ])('F-08: accepts a retry hours later with the Idempotency-Key of the first attempt (%s)', async (_name, key) => {
     const here = world({ policy: { graceSeconds: 0 } })
     const token = await signIn(here)
     const next = await refresh(here, token, { idempotencyKey: key })
@@ -385,7 +388,7 @@ describe('retries and races', () => {
     ['the default', {}, 12 * HOUR],
     ['sameAttemptSeconds', { sameAttemptSeconds: 60 }, 60 * SECOND],
   ])(
-    'F-09: the Idempotency-Key of the rotation excuses no retry after its window: %s',
+    'F-09: reports reuse for the Idempotency-Key of the rotation after the same-attempt window: %s',
     async (_name, policy, window) => {
       for (const graceSeconds of [0, 30]) {
         const here = world({ policy: { graceSeconds, ...policy } })
@@ -409,7 +412,7 @@ describe('retries and races', () => {
     ['no key although the rotation had one', { idempotencyKey: KEY }, {}, 'without_key'],
     ['a key that is too short to count', { idempotencyKey: KEY }, { idempotencyKey: 'x' }, 'without_key'],
     ['no key, as the rotation', {}, {}, 'unknown'],
-  ])('the event of a retry says which attempt it belongs to: %s', async (_name, one, two, attempt) => {
+  ])('emits the attempt that a retry belongs to: %s', async (_name, one, two, attempt) => {
     const here = world()
     const token = await signIn(here)
     await refresh(here, token, one)
@@ -417,7 +420,7 @@ describe('retries and races', () => {
     expect(here.events.at(-1)).toMatchObject({ type: 'retried', attempt })
   })
 
-  it('F-07: where only the same attempt is accepted, 50 concurrent refreshes with one key receive the same successor', async () => {
+  it('F-07: returns the same successor to 50 concurrent refreshes with one key if only the same attempt is accepted', async () => {
     const here = world({ policy: { grace: 'same-attempt' } })
     const token = await signIn(here)
     const outcomes = await Promise.all(
@@ -426,7 +429,7 @@ describe('retries and races', () => {
     expect(new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken)).size).toBe(1)
   })
 
-  it('F-07: where only the same attempt is accepted, of 50 concurrent attempts one succeeds and reuse counts once', async () => {
+  it('F-07: accepts one of 50 concurrent attempts and reports reuse once if only the same attempt is accepted', async () => {
     const here = world({ policy: { grace: 'same-attempt' } })
     const token = await signIn(here)
     const outcomes = await Promise.all(
@@ -438,7 +441,7 @@ describe('retries and races', () => {
     expect(here.typesSeen().filter((type) => type === 'reuse')).toHaveLength(1)
   })
 
-  it('inspect tells of a predecessor as of a request without a key', async () => {
+  it('inspects a predecessor as rotate would handle it without a key', async () => {
     const here = world({ policy: { grace: 'same-attempt' } })
     const [keyed, unkeyed] = [await signIn(here), await signIn(here)]
     await refresh(here, keyed, { idempotencyKey: KEY })
@@ -447,7 +450,7 @@ describe('retries and races', () => {
     expect(await here.tokens.inspect(unkeyed)).toMatchObject({ active: true })
   })
 
-  it('F-09: once the successor was used it is reuse, in grace and with its key as well', async () => {
+  it('F-09: reports reuse after the successor was used, in the grace window and with the Idempotency-Key too', async () => {
     for (const request of [{}, { idempotencyKey: KEY }]) {
       const here = world()
       const token = await signIn(here)
@@ -456,7 +459,7 @@ describe('retries and races', () => {
     }
   })
 
-  it('F-09: the window does not slide with retries', async () => {
+  it('F-09: does not extend the grace window with retries', async () => {
     const here = world()
     const token = await signIn(here)
     await refresh(here, token)
@@ -468,7 +471,7 @@ describe('retries and races', () => {
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'reuse' })
   })
 
-  it('F-11: a retry writes nothing and extends nothing', async () => {
+  it('F-11: writes nothing and extends no lifetime for a retry', async () => {
     const here = world()
     const token = await signIn(here)
     await refresh(here, token, { idempotencyKey: KEY })
@@ -480,7 +483,7 @@ describe('retries and races', () => {
     expect(onlyRow(here)).toEqual(before)
   })
 
-  it('a constant Idempotency-Key does not turn an older token into a retry', async () => {
+  it('reports reuse for an older token although its Idempotency-Key is the same', async () => {
     const here = world()
     const token = await signIn(here)
     const next = await refresh(here, token, { idempotencyKey: KEY })
@@ -491,7 +494,7 @@ describe('retries and races', () => {
     })
   })
 
-  it('F-10: another key or client learns no successor, and ends nothing', async () => {
+  it('F-10: returns no successor to another key or client and does not revoke the family', async () => {
     const here = world()
     const token = await signIn(here, { clientId: 'b', confirmation: { jkt: 'mine' } })
     const own = { clientId: 'b', confirmation: { jkt: 'mine' } }
@@ -511,7 +514,7 @@ describe('retries and races', () => {
 })
 
 describe('reuse', () => {
-  it('F-02, F-03: the old token after its window ends the family and is reported once', async () => {
+  it('F-02, F-03: revokes the family for a predecessor after the grace window and emits one reuse event', async () => {
     const here = world()
     const token = await signIn(here)
     const next = await refresh(here, token)
@@ -535,7 +538,7 @@ describe('reuse', () => {
     expect(here.typesSeen()).toEqual(['reuse', 'rejected', 'rejected'])
   })
 
-  it.each([0, 1, 2, 3])('F-04: generation %d of a chain of 5 ends the family', async (generation) => {
+  it.each([0, 1, 2, 3])('F-04: revokes the family for generation %d of a chain of 5', async (generation) => {
     const here = world()
     const chain = [await signIn(here)]
     for (let step = 0; step < 5; step++) chain.push(await refresh(here, chain.at(-1)!))
@@ -543,7 +546,7 @@ describe('reuse', () => {
     expect(await here.tokens.rotate({ refreshToken: chain[5]! })).toEqual({ ok: false, reason: 'revoked' })
   })
 
-  it('F-04: an ancestor ends the family also after the time at which it would itself have expired', async () => {
+  it('F-04: revokes the family for an ancestor that has itself expired', async () => {
     const here = world({ policy: { idleSeconds: 3600 } })
     const token = await signIn(here)
     let last = token
@@ -554,7 +557,7 @@ describe('reuse', () => {
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'reuse' })
   })
 
-  it('F-05: another login of the same subject and client lives on', async () => {
+  it('F-05: keeps another login of the same subject and client active after reuse', async () => {
     const here = world()
     const other = await signIn(here)
     const token = await signIn(here)
@@ -563,7 +566,7 @@ describe('reuse', () => {
     await refresh(here, other)
   })
 
-  it('F-14: a replay that could not have succeeded ends nothing', async () => {
+  it('F-14: does not revoke the family for a replay with a wrong key or client', async () => {
     const here = world()
     const token = await signIn(here, { confirmation: { jkt: 'mine' } })
     const next = await refresh(here, token, { confirmation: { jkt: 'mine' } })
@@ -574,7 +577,7 @@ describe('reuse', () => {
     await refresh(here, next, { confirmation: { jkt: 'mine' } })
   })
 
-  it('that somebody else ends first is found revoked and not reported again', async () => {
+  it('returns "revoked" without a second event if a concurrent call revokes the family for reuse first', async () => {
     const here = world()
     const token = await signIn(here)
     await refresh(here, token)
@@ -587,7 +590,7 @@ describe('reuse', () => {
 })
 
 describe('lifetimes', () => {
-  it('X-01: no rotation outlives the end that was set at issue', async () => {
+  it('X-01: rotates up to the absolute expiry set at issue and not beyond', async () => {
     const here = world({ policy: { absoluteSeconds: 8 * 3600 } })
     let token = await signIn(here)
     for (let step = 0; step < 47; step++) {
@@ -600,7 +603,7 @@ describe('lifetimes', () => {
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'expired' })
   })
 
-  it('X-02: the absolute end counts from the login, not from the last rotation', async () => {
+  it('X-02: counts the absolute lifetime from the login and not from the last rotation', async () => {
     const here = world({ policy: { absoluteSeconds: 90 * 86_400 } })
     let token = await signIn(here)
     for (let step = 0; step < 3; step++) {
@@ -612,7 +615,7 @@ describe('lifetimes', () => {
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'expired' })
   })
 
-  it('X-03: a use within the idle limit starts it again, up to the absolute end', async () => {
+  it('X-03: restarts the idle limit at each use, up to the absolute expiry', async () => {
     const here = world({ policy: { idleSeconds: 600, absoluteSeconds: 1000 } })
     let token = await signIn(here)
     here.advance(599 * SECOND)
@@ -623,14 +626,14 @@ describe('lifetimes', () => {
     await refresh(here, token)
   })
 
-  it('X-03: a pause beyond the idle limit ends it', async () => {
+  it('X-03: rejects a token after a pause longer than the idle limit', async () => {
     const here = world({ policy: { idleSeconds: 600 } })
     const token = await signIn(here)
     here.advance(601 * SECOND)
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'expired' })
   })
 
-  it('X-05: the instant of the end is past the end, on the idle and on the absolute one', async () => {
+  it('X-05: treats the instant of expiry as expired, for the idle and the absolute limit', async () => {
     for (const policy of [{ idleSeconds: 60 }, { idleSeconds: null, absoluteSeconds: 60 }]) {
       const here = world({ policy })
       const token = await signIn(here)
@@ -641,7 +644,7 @@ describe('lifetimes', () => {
     }
   })
 
-  it('X-06: what makes the access token sees the end that the family will have', async () => {
+  it('X-06: gives beforeCommit the expiry that the family will have', async () => {
     const here = world({ policy: { idleSeconds: 600, absoluteSeconds: 1000 } })
     const token = await signIn(here)
     const ends: number[] = []
@@ -658,7 +661,7 @@ describe('lifetimes', () => {
     expect(ends.at(-1)).toBe(110 * SECOND)
   })
 
-  it('an offline family has limits of its own', async () => {
+  it('applies the offline limits to an offline family', async () => {
     const here = world({
       policy: { idleSeconds: 60, absoluteSeconds: 120, offline: { idleSeconds: null, absoluteSeconds: 86_400 } },
     })
@@ -678,7 +681,7 @@ describe('lifetimes', () => {
 describe('rotation never', () => {
   const policy = { rotation: 'never', idleSeconds: 600, absoluteSeconds: 1000 } as const
 
-  it('F-15: hands out the same token in one call that moves only the idle end', async () => {
+  it('F-15: returns the same token in one store call that moves only the idle expiry', async () => {
     const here = world({ policy })
     const token = await signIn(here)
     const before = onlyRow(here)
@@ -692,7 +695,7 @@ describe('rotation never', () => {
     expect(here.events).toMatchObject([{ type: 'renewed', generation: 0 }])
   })
 
-  it('F-15: leaves the expiry rules as they are', async () => {
+  it('F-15: does not change the absolute expiry', async () => {
     const here = world({ policy })
     const token = await signIn(here)
     const own = { refreshToken: token, confidential: true }
@@ -702,7 +705,7 @@ describe('rotation never', () => {
     expect(await here.tokens.rotate(own)).toEqual({ ok: false, reason: 'expired' })
   })
 
-  it('holds for a bound family with its proof, and for one client by request', async () => {
+  it('does not rotate a bound family with its proof, nor a confidential client that the request exempts', async () => {
     const here = world({ policy })
     const token = await signIn(here, { confirmation: { jkt: 'mine' } })
     expect(await refresh(here, token, { confirmation: { jkt: 'mine' } })).toBe(token)
@@ -712,7 +715,7 @@ describe('rotation never', () => {
     expect(await refresh(rotating, other, { rotation: 'never' })).not.toBe(other)
   })
 
-  it('runs the work first there, too', async () => {
+  it('runs the hooks before it renews a token', async () => {
     const here = world({ policy, beforeRotate: async () => ({ active: true, claims: { role: 'admin' } }) })
     const token = await signIn(here)
     const outcome = await here.tokens.rotate({ refreshToken: token, confidential: true })
@@ -720,7 +723,7 @@ describe('rotation never', () => {
     expect(here.store.calls).toEqual(['find', 'rotate'])
   })
 
-  it('ends with a revocation and refuses afterwards', async () => {
+  it('rejects a renewed token after the family is revoked', async () => {
     const here = world({ policy })
     const token = await signIn(here)
     await here.tokens.revoke({ refreshToken: token })
@@ -730,7 +733,7 @@ describe('rotation never', () => {
     })
   })
 
-  it('still answers a retry of a rotation that was made under another policy', async () => {
+  it('accepts a retry of a rotation that was made under another policy', async () => {
     const here = world()
     const token = await signIn(here)
     const next = await refresh(here, token)
@@ -742,7 +745,7 @@ describe('rotation never', () => {
 describe('bound families', () => {
   const own = { confirmation: { jkt: 'mine' } }
 
-  it('rotate with the proof of their key and with nothing else', async () => {
+  it('rotates a bound family only with the proof of its key', async () => {
     const here = world()
     const token = await signIn(here, own)
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'mismatch' })
@@ -755,7 +758,7 @@ describe('bound families', () => {
     await refresh(here, next, own)
   })
 
-  it('ask for no share of the rate limit before a proof has come', async () => {
+  it('does not check the rate limit of a bound family without a proof', async () => {
     const here = world()
     const token = await signIn(here, own)
     const admit = vi.fn(async () => true)
@@ -763,15 +766,15 @@ describe('bound families', () => {
     expect(admit).not.toHaveBeenCalled()
   })
 
-  it('an unbound one ignores a proof', async () => {
+  it('ignores a proof if the family is unbound', async () => {
     const here = world()
     const token = await signIn(here)
     await refresh(here, await refresh(here, token, own), { confirmation: { jkt: 'another' } })
   })
 })
 
-describe('a store that lost rotations', () => {
-  it('one: the holder goes on, from the token that it has, and both tabs get the same', async () => {
+describe('lost rotations', () => {
+  it('heals a family after one lost rotation and returns the same successor to a retry', async () => {
     const here = world()
     const token = await signIn(here)
     const second = await refresh(here, token)
@@ -784,7 +787,7 @@ describe('a store that lost rotations', () => {
     await refresh(here, healed.refreshToken)
   })
 
-  it('one: of two tabs that come at once both go on', async () => {
+  it('heals a family after one lost rotation and returns the same successor to two concurrent requests', async () => {
     const here = world()
     const second = await refresh(here, await signIn(here))
     here.store.rollBack(1)
@@ -792,7 +795,7 @@ describe('a store that lost rotations', () => {
     expect(new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken)).size).toBe(1)
   })
 
-  it('one: a healed rotation leaves no second holder', async () => {
+  it('revokes the family if both the predecessor and the successor are used after a lost rotation', async () => {
     const here = world()
     const first = await signIn(here)
     const second = await refresh(here, first)
@@ -802,7 +805,7 @@ describe('a store that lost rotations', () => {
     expect(await here.tokens.rotate({ refreshToken: thief })).toEqual({ ok: false, reason: 'revoked' })
   })
 
-  it('one: healing needs the key and the client as ever', async () => {
+  it('heals a family only for its key and its client', async () => {
     const here = world()
     const second = await refresh(here, await signIn(here, { confirmation: { jkt: 'mine' } }), {
       confirmation: { jkt: 'mine' },
@@ -816,7 +819,7 @@ describe('a store that lost rotations', () => {
     )
   })
 
-  it('two: fails closed and is not reported as theft', async () => {
+  it('revokes the family after two lost rotations and does not report reuse', async () => {
     const here = world()
     const third = await refresh(here, await refresh(here, await signIn(here)))
     here.store.rollBack(2)
@@ -831,8 +834,8 @@ describe('a store that lost rotations', () => {
   })
 })
 
-describe('a change of secrets', () => {
-  it('in three steps signs nobody out, and retries across a step get the same successor', async () => {
+describe('rotation of secrets', () => {
+  it('changes secrets in three steps without a rejected token, and a retry in between gets the same successor', async () => {
     const here = world()
     const instances = [
       here.instance({ secrets: [OLD_SECRET] }),
@@ -841,7 +844,7 @@ describe('a change of secrets', () => {
       here.instance({ secrets: [NEW_SECRET] }),
     ]
     let token = (await instances[0]!.issue({ subject: 'alice' })).refreshToken
-    // While a step rolls out, two neighbouring configurations serve side by side.
+    // During a rollout, instances with two neighbouring configurations run at the same time.
     for (const [older, newer] of [
       [0, 1],
       [1, 2],
@@ -851,7 +854,7 @@ describe('a change of secrets', () => {
         [older, newer],
         [newer, older],
       ] as const) {
-        // By the last step the absolute lifetime has passed, so that nothing of the old secret is left.
+        // The absolute lifetime has passed by the last step, so that no token of the old secret is left.
         if (newer === 3) token = succeeded(await instances[2]!.rotate({ refreshToken: token })).refreshToken
         const next = succeeded(await instances[one]!.rotate({ refreshToken: token }))
         const retry = succeeded(await instances[two]!.rotate({ refreshToken: token }))
@@ -862,7 +865,7 @@ describe('a change of secrets', () => {
     expect(here.typesSeen()).not.toContain('rejected')
   })
 
-  it('a swap that follows a read, or heals, is made under the current key, and its retry finds it so', async () => {
+  it('derives the successor under the current key after a read or a healed rotation, and a retry gets the same', async () => {
     const here = world()
     const first = await signIn(here)
     const newer = here.instance({ secrets: [NEW_SECRET, OLD_SECRET] })
@@ -875,7 +878,7 @@ describe('a change of secrets', () => {
     expect(succeeded(await newer.rotate({ refreshToken: second })).refreshToken).toBe(healed.refreshToken)
   })
 
-  it('older keys issue nothing new', async () => {
+  it('rejects a token under a newer key that is not in the key ring and does not revoke the family', async () => {
     const here = world()
     const token = await signIn(here)
     const next = succeeded(await here.instance({ secrets: [NEW_SECRET, OLD_SECRET] }).rotate({ refreshToken: token }))
@@ -883,7 +886,7 @@ describe('a change of secrets', () => {
     expect(onlyRow(here).revocation).toBeNull()
   })
 
-  it('a retry where the key of the record is missing is a fault, never reuse', async () => {
+  it('throws an OperationalError and reports no reuse for a retry if the key of the record is missing', async () => {
     for (const [graceSeconds, request] of [
       [30, {}],
       [0, { idempotencyKey: KEY }],
@@ -910,8 +913,8 @@ describe('a change of secrets', () => {
   })
 })
 
-describe('what the app has to say', () => {
-  it('F-12: an inactive subject is declined and nothing is consumed', async () => {
+describe('hooks', () => {
+  it('F-12: rejects an inactive subject and does not consume the token', async () => {
     let active = false
     const here = world({ beforeRotate: async () => ({ active }) })
     const token = await signIn(here)
@@ -924,7 +927,7 @@ describe('what the app has to say', () => {
     await refresh(here, token)
   })
 
-  it('is asked before every answer that hands out tokens, and prepares with what was said', async () => {
+  it('calls beforeRotate before each response with tokens, and gives beforeCommit its result', async () => {
     const beforeRotate = vi.fn(async () => ({ active: true, claims: { role: 'admin' } }))
     const here = world({ beforeRotate })
     const token = await signIn(here, { scope: 'a b' })
@@ -941,7 +944,7 @@ describe('what the app has to say', () => {
     expect(beforeRotate).toHaveBeenCalledTimes(3)
   })
 
-  it('is not asked about a token that earns nothing', async () => {
+  it('does not call beforeRotate for a token that is rejected', async () => {
     const beforeRotate = vi.fn(async () => undefined)
     const here = world({ beforeRotate })
     const token = await signIn(here)
@@ -951,7 +954,7 @@ describe('what the app has to say', () => {
     expect(beforeRotate).not.toHaveBeenCalled()
   })
 
-  it('is asked once even if the swap it allowed was lost', async () => {
+  it('calls beforeCommit once even if a concurrent call wins the swap', async () => {
     const here = world()
     const token = await signIn(here)
     const prepare = vi.fn(async () => undefined)
@@ -962,7 +965,7 @@ describe('what the app has to say', () => {
     expect(prepare).toHaveBeenCalledTimes(1)
   })
 
-  it('sees when the family was last used, not the refresh that it is asked about', async () => {
+  it('gives beforeRotate the time of the previous use', async () => {
     const seen: number[] = []
     const here = world({
       beforeRotate: async ({ family }) => {
@@ -998,19 +1001,22 @@ describe('what the app has to say', () => {
       },
     ],
     ['checkRateLimit', {}, { checkRateLimit: async () => Promise.reject(new Error('user database down')) }],
-  ])('F-12: %s that throws is a fault, and nothing is consumed', async (operation, options, request) => {
-    const here = world()
-    const token = await signIn(here)
-    const failing = here.instance(options)
-    const fault = await failing.rotate({ refreshToken: token, ...request }).catch((error: unknown) => error)
-    expect(fault).toBeInstanceOf(OperationalError)
-    expect(fault).toMatchObject({ code: 'hook_failed', cause: { message: 'user database down' } })
-    expect(here.events).toEqual([{ type: 'fault', at: START, code: 'hook_failed', operation }])
-    expect(onlyRow(here)).toMatchObject({ current: { generation: 0 }, revocation: null, expiresAt: START + 30 * DAY })
-    await refresh(here, token)
-  })
+  ])(
+    'F-12: throws an OperationalError if %s throws, and does not consume the token',
+    async (operation, options, request) => {
+      const here = world()
+      const token = await signIn(here)
+      const failing = here.instance(options)
+      const fault = await failing.rotate({ refreshToken: token, ...request }).catch((error: unknown) => error)
+      expect(fault).toBeInstanceOf(OperationalError)
+      expect(fault).toMatchObject({ code: 'hook_failed', cause: { message: 'user database down' } })
+      expect(here.events).toEqual([{ type: 'fault', at: START, code: 'hook_failed', operation }])
+      expect(onlyRow(here)).toMatchObject({ current: { generation: 0 }, revocation: null, expiresAt: START + 30 * DAY })
+      await refresh(here, token)
+    },
+  )
 
-  it('claims that no access token can hold are a fault before the token is consumed', async () => {
+  it('throws an OperationalError for claims that an access token cannot contain, and does not consume the token', async () => {
     const here = world({ beforeRotate: async () => ({ active: true, claims: { big: 1n } }) })
     const token = await signIn(here)
     await expect(here.tokens.rotate({ refreshToken: token })).rejects.toMatchObject({ code: 'hook_failed' })
@@ -1021,20 +1027,23 @@ describe('what the app has to say', () => {
     ['false', false],
     ['null', null],
     ['true', true],
-    ['nothing active', {}],
-    ['active in words', { active: 'no' }],
+    ['no member active', {}],
+    ['active as text', { active: 'no' }],
     ['a list', []],
-  ])('a beforeRotate that answers %s is a fault and lets nobody pass', async (_name, verdict) => {
-    const here = world({ beforeRotate: async () => verdict as never })
-    const token = await signIn(here)
-    await expect(here.tokens.rotate({ refreshToken: token })).rejects.toMatchObject({
-      code: 'hook_failed',
-      cause: { code: 'invalid_option', message: expect.stringMatching(/^option "beforeRotate[".]/) },
-    })
-    expect(onlyRow(here).current.generation).toBe(0)
-  })
+  ])(
+    'throws an OperationalError if beforeRotate returns %s, and does not consume the token',
+    async (_name, verdict) => {
+      const here = world({ beforeRotate: async () => verdict as never })
+      const token = await signIn(here)
+      await expect(here.tokens.rotate({ refreshToken: token })).rejects.toMatchObject({
+        code: 'hook_failed',
+        cause: { code: 'invalid_option', message: expect.stringMatching(/^option "beforeRotate[".]/) },
+      })
+      expect(onlyRow(here).current.generation).toBe(0)
+    },
+  )
 
-  it('F-11, F-12: admit declines before the store is asked', async () => {
+  it('F-11, F-12: rejects a rate-limited request before any store call', async () => {
     const here = world()
     const token = await signIn(here)
     const admit = vi.fn(async () => false)
@@ -1049,7 +1058,7 @@ describe('what the app has to say', () => {
     await refresh(here, token, { checkRateLimit: async () => true })
   })
 
-  it('a retry whose successor was used during slow work is judged by what is so now', async () => {
+  it('reports reuse for a retry if its successor is used while beforeCommit runs', async () => {
     const here = world()
     const token = await signIn(here)
     const next = await refresh(here, token)
@@ -1060,7 +1069,7 @@ describe('what the app has to say', () => {
     expect(outcome).toEqual({ ok: false, reason: 'reuse' })
   })
 
-  it('a retry that came within its window is one, however slow the work is', async () => {
+  it('accepts a retry that arrived in its window although beforeCommit takes longer', async () => {
     const here = world()
     const token = await signIn(here)
     const next = await refresh(here, token)
@@ -1068,7 +1077,7 @@ describe('what the app has to say', () => {
     expect(await refresh(here, token, { beforeCommit: async () => here.advance(HOUR) })).toBe(next)
   })
 
-  it('the loser of a race is no reuse, however long its own work took', async () => {
+  it('does not report reuse for the loser of a race although its beforeCommit takes longer than the window', async () => {
     const here = world()
     const token = await signIn(here)
     const slow = async () => {
@@ -1078,7 +1087,7 @@ describe('what the app has to say', () => {
     expect(await here.tokens.rotate({ refreshToken: token, beforeCommit: slow })).toMatchObject({ outcome: 'retried' })
   })
 
-  it('a family that ends during slow work has ended', async () => {
+  it('rejects a token as expired if the family expires while beforeCommit runs', async () => {
     const here = world()
     const token = await signIn(here)
     const slow = async () => here.advance(365 * DAY)
@@ -1088,18 +1097,21 @@ describe('what the app has to say', () => {
     })
   })
 
-  it.each(['rotated', 'retried'])('a family that is ended during slow work mints nothing (%s)', async (how) => {
-    const here = world()
-    const token = await signIn(here)
-    if (how === 'retried') await refresh(here, token)
-    const outcome = await here.tokens.rotate({
-      refreshToken: token,
-      beforeCommit: async () => here.tokens.revoke({ refreshToken: token }),
-    })
-    expect(outcome).toEqual({ ok: false, reason: 'revoked' })
-  })
+  it.each(['rotated', 'retried'])(
+    'returns no token if the family is revoked while beforeCommit runs (%s)',
+    async (how) => {
+      const here = world()
+      const token = await signIn(here)
+      if (how === 'retried') await refresh(here, token)
+      const outcome = await here.tokens.rotate({
+        refreshToken: token,
+        beforeCommit: async () => here.tokens.revoke({ refreshToken: token }),
+      })
+      expect(outcome).toEqual({ ok: false, reason: 'revoked' })
+    },
+  )
 
-  it('a family that is purged during slow work is unknown', async () => {
+  it('rejects a token as unknown if the family is purged while beforeCommit runs', async () => {
     const here = world()
     const token = await signIn(here)
     const outcome = await here.tokens.rotate({
@@ -1110,8 +1122,8 @@ describe('what the app has to say', () => {
   })
 })
 
-describe('a driver that executes commands twice', () => {
-  it('issues and rotates as if once, and reports once', async () => {
+describe('drivers that execute a command twice', () => {
+  it('issues, rotates and revokes once, with one event each, if the driver executes each command twice', async () => {
     const here = world()
     here.store.executeTwice(['create', 'rotate', 'revoke'])
     const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
@@ -1121,7 +1133,7 @@ describe('a driver that executes commands twice', () => {
     expect(here.typesSeen()).toEqual(['issued', 'rotated', 'revoked'])
   })
 
-  it('reports a reuse once and does not miss it', async () => {
+  it('reports reuse exactly once if the driver executes the revocation twice', async () => {
     const here = world()
     const token = await signIn(here)
     await refresh(here, await refresh(here, token))
@@ -1131,7 +1143,7 @@ describe('a driver that executes commands twice', () => {
     expect(here.typesSeen()).toEqual(['reuse'])
   })
 
-  it('I15: nor where a purge takes the family between the two', async () => {
+  it('I15: reports reuse exactly once if the driver executes the revocation twice with a purge in between', async () => {
     const here = world()
     const token = await signIn(here)
     await refresh(here, await refresh(here, token))
@@ -1142,7 +1154,7 @@ describe('a driver that executes commands twice', () => {
     expect(here.store.rows.size).toBe(0)
   })
 
-  it('renews as if once', async () => {
+  it('renews once if the driver executes the command twice', async () => {
     const here = world({ policy: { rotation: 'never' } })
     const token = await signIn(here)
     here.store.executeTwice(['rotate'])
@@ -1150,7 +1162,7 @@ describe('a driver that executes commands twice', () => {
     expect(here.typesSeen()).toEqual(['renewed'])
   })
 
-  it('recognises its rotation though a retry has received, and used, the successor in between', async () => {
+  it('recognizes its own rotation if a retry has used the successor between two executions of the command', async () => {
     const here = world()
     const token = await signIn(here)
     let other = ''
@@ -1166,14 +1178,14 @@ describe('a driver that executes commands twice', () => {
     await refresh(here, last)
   })
 
-  it('does not take another caller’s rotation for its own', async () => {
+  it('does not mistake the rotation of another caller for its own', async () => {
     const here = world()
     const token = await signIn(here)
     here.store.beforeNext('rotate', async () => refresh(here, await refresh(here, token)))
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'reuse' })
   })
 
-  it('does not hand out a successor whose family was ended in between', async () => {
+  it('does not return a successor if the family is revoked between two executions of the command', async () => {
     const here = world()
     const token = await signIn(here)
     here.store.executeTwice(['rotate'], () => here.tokens.revoke({ refreshToken: token }))
@@ -1181,22 +1193,25 @@ describe('a driver that executes commands twice', () => {
   })
 })
 
-describe('a store that fails', () => {
+describe('store failures', () => {
   it.each([
     ['before it wrote', false],
     ['after it wrote', true],
-  ])('F-12, F-16: %s: a fault, and the same token goes on', async (_name, written) => {
-    const here = world()
-    const token = await signIn(here)
-    here.store.failNext('rotate', { written })
-    const fault = await here.tokens.rotate({ refreshToken: token }).catch((error: unknown) => error)
-    expect(fault).toBeInstanceOf(StoreError)
-    expect(fault).toMatchObject({ code: 'store_failed', cause: { message: /connection/ } })
-    expect(here.events).toEqual([{ type: 'fault', at: START, code: 'store_failed', operation: 'store.rotate' }])
-    expect(succeeded(await here.tokens.rotate({ refreshToken: token })).outcome).toBe(written ? 'retried' : 'rotated')
-  })
+  ])(
+    'F-12, F-16: throws an OperationalError if the store fails %s, and the same token remains valid',
+    async (_name, written) => {
+      const here = world()
+      const token = await signIn(here)
+      here.store.failNext('rotate', { written })
+      const fault = await here.tokens.rotate({ refreshToken: token }).catch((error: unknown) => error)
+      expect(fault).toBeInstanceOf(StoreError)
+      expect(fault).toMatchObject({ code: 'store_failed', cause: { message: /connection/ } })
+      expect(here.events).toEqual([{ type: 'fault', at: START, code: 'store_failed', operation: 'store.rotate' }])
+      expect(succeeded(await here.tokens.rotate({ refreshToken: token })).outcome).toBe(written ? 'retried' : 'rotated')
+    },
+  )
 
-  it('while a reuse is being ended: a fault, and the next replay ends it', async () => {
+  it('throws if the store fails to revoke for reuse, and the next replay revokes the family', async () => {
     const here = world()
     const token = await signIn(here)
     await refresh(here, await refresh(here, token))
@@ -1205,7 +1220,7 @@ describe('a store that fails', () => {
     expect(await here.tokens.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'reuse' })
   })
 
-  it('and never answers: a fault once the time is over, and a retry finds what it wrote', async () => {
+  it('throws a StoreError after the store timeout, and a retry finds the written rotation', async () => {
     vi.useFakeTimers()
     try {
       const here = world({ storeTimeoutSeconds: 2 })
@@ -1225,7 +1240,7 @@ describe('a store that fails', () => {
     }
   })
 
-  it.each(['find', 'list', 'purge'] as const)('%s reports its failure as well', async (method) => {
+  it.each(['find', 'list', 'purge'] as const)('emits a fault event if store.%s fails', async (method) => {
     const here = world()
     const token = await signIn(here)
     here.store.failNext(method)
@@ -1238,7 +1253,7 @@ describe('a store that fails', () => {
     expect(here.typesSeen()).toEqual(['fault'])
   })
 
-  it('that neither applies a swap nor says why is given three rounds', async () => {
+  it('throws an OperationalError after three swaps that the store neither applies nor explains', async () => {
     const here = world()
     const token = await signIn(here)
     const { store } = here
@@ -1263,7 +1278,7 @@ describe('a store that fails', () => {
     await refresh(here, token)
   })
 
-  it('a swap that is lost twice and made in the third round succeeds', async () => {
+  it('succeeds in the third attempt after two lost swaps', async () => {
     const here = world()
     const token = await signIn(here)
     const { store } = here
@@ -1278,7 +1293,7 @@ describe('a store that fails', () => {
     ['undefined', () => undefined],
     ['another family', () => ({ ...onlyRow(world()), id: 'another' })],
     ['a string', () => 'OK'],
-  ])('and answers %s is broken: a fault, never a verdict', async (_name, answer) => {
+  ])('throws a StoreError if the store returns %s', async (_name, answer) => {
     const here = world()
     const token = await signIn(here)
     const broken = here.instance({
@@ -1293,7 +1308,7 @@ describe('a store that fails', () => {
     expect(here.typesSeen()).toEqual(['fault', 'fault', 'fault'])
   })
 
-  it('and creates something else than it was given is broken', async () => {
+  it('throws a StoreError if the store creates another record than it was given', async () => {
     const here = world()
     const broken = here.instance({
       store: {
@@ -1317,12 +1332,12 @@ describe('a store that fails', () => {
   it.each([
     ['create', (tokens: RefreshTokens) => tokens.issue({ subject: 'alice' })],
     ['find', (tokens: RefreshTokens) => tokens.find('A'.repeat(22))],
-    // A revocation reads first; `reported-ends.test.ts` has those whose write fails.
+    // A revocation reads first. `reported-ends.test.ts` tests revocations whose write fails.
     ['find', (tokens: RefreshTokens) => tokens.revoke({ familyId: 'A'.repeat(22) })],
     ['list', (tokens: RefreshTokens) => tokens.list({ subject: 'alice' })],
     ['purge', (tokens: RefreshTokens) => tokens.purge()],
     ['claimOnce', (tokens: RefreshTokens) => tokens.consumeOnce({ purpose: 'test', key: 'key', expiresAt: START + 1 })],
-  ] as const)('and fails in %s is named, in the error and in the event', async (method, call) => {
+  ] as const)('names the failed method in the error and the event if store.%s fails', async (method, call) => {
     const here = world()
     here.store.failNext(method)
     await expect(call(here.tokens)).rejects.toMatchObject({
@@ -1337,7 +1352,7 @@ describe('a store that fails', () => {
   it.each([
     ['undefined', undefined],
     ['another family', { id: 'another' }],
-  ])('and answers %s says so', async (what, answer) => {
+  ])('describes the result in the message if store.find returns %s', async (what, answer) => {
     const here = world()
     const id = 'A'.repeat(22)
     const tokens = here.instance({ store: { ...here.store, find: async () => answer as never } })
@@ -1348,8 +1363,8 @@ describe('a store that fails', () => {
   })
 })
 
-describe('secrets stay secret', () => {
-  it('K-01: nothing that is stored, reported or thrown holds a token, a part of one, or a key', async () => {
+describe('confidentiality', () => {
+  it('K-01: stores, emits and throws no token, part of a token, or key', async () => {
     const store = testStore()
     const seen: unknown[] = []
     const recording = Object.fromEntries(

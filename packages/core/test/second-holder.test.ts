@@ -23,7 +23,7 @@ function reportedAt(events: readonly RefreshEvent[], options?: SecondHolderDetec
   return events.flatMap((event) => detect(event)?.generation ?? [])
 }
 
-/** How often a Map has been iterated from its front meanwhile: each time costs as much as entries were deleted there. */
+/** Counts iterations of a Map from its first entry. Each costs as much as the number of entries deleted there. */
 function iterationsDuring(run: () => void): number {
   const spies = [
     vi.spyOn(Map.prototype, 'keys'),
@@ -38,7 +38,7 @@ function iterationsDuring(run: () => void): number {
 }
 
 describe('createSecondHolderDetector', () => {
-  it('does not search for the family to forget', () => {
+  it('evicts the oldest family without a search through deleted entries', () => {
     const detect = createSecondHolderDetector({ maxFamilies: 100 })
     const iterations = iterationsDuring(() => {
       for (let index = 0; index < 10_000; index += 1) detect(retried(1, 'other', `family ${String(index)}`))
@@ -52,11 +52,11 @@ describe('createSecondHolderDetector', () => {
     expect(detect(retried(3))).toEqual({ familyId: 'f', subject: 'alice', clientId: 'web', generation: 3 })
   })
 
-  it('reports a family once', () => {
+  it('reports a family only once', () => {
     expect(reportedAt([1, 2, 3, 4, 5, 6].map((generation) => retried(generation)))).toEqual([3])
   })
 
-  it('counts a generation once, however often it is retried', () => {
+  it('counts a generation once even if it is retried repeatedly', () => {
     expect(reportedAt([1, 1, 1, 2, 2, 1].map((generation) => retried(generation)))).toEqual([])
   })
 
@@ -68,7 +68,7 @@ describe('createSecondHolderDetector', () => {
     expect(reportedAt([1, 2, 3, 4].map((generation) => retried(generation, attempt)))).toEqual([])
   })
 
-  it('keeps families apart', () => {
+  it('counts each family separately', () => {
     const events = [1, 2, 3].flatMap((generation) => [retried(generation, 'other', 'a'), retried(9, 'other', 'b')])
     expect(reportedAt(events)).toEqual([3])
   })
@@ -90,12 +90,12 @@ describe('createSecondHolderDetector', () => {
     ).toEqual(expected)
   })
 
-  it('forgets a family that ended', () => {
+  it('deletes a family that was revoked', () => {
     const end: RefreshEvent = { ...family('f'), type: 'revoked', reason: 'logout' }
     expect(reportedAt([retried(1), retried(2), end, retried(3), retried(4)])).toEqual([])
   })
 
-  it('forgets the family that was retried least recently', () => {
+  it('evicts the family with the oldest retry', () => {
     const other = retried(1, 'other', 'another')
     const events = [retried(1), other, retried(2), retried(1, 'other', 'third'), retried(3)]
     expect(reportedAt(events, { maxFamilies: 2 })).toEqual([3])
@@ -110,7 +110,7 @@ describe('createSecondHolderDetector', () => {
     ['maxFamilies', { maxFamilies: 0 }],
     ['maxFamilies', { maxFamilies: 1.5 }],
     ['families', { families: 5 }],
-  ])('rejects a bad option %s', (option, options) => {
+  ])('rejects the invalid option %s', (option, options) => {
     const create = () => createSecondHolderDetector(options as SecondHolderDetectorOptions)
     expect(create).toThrow(ConfigurationError)
     expect(create).toThrow(expect.objectContaining({ option }))
@@ -127,11 +127,11 @@ async function refresh({ tokens }: World, refreshToken: string, request: Partial
   return succeeded(await tokens.rotate({ refreshToken, ...request })).refreshToken
 }
 
-describe('a second holder that always presents the predecessor', () => {
+describe('an attacker that always presents the predecessor', () => {
   it.each([
-    ['with keys of its own', (round: number) => ({ idempotencyKey: keyOf('thief', round) })],
-    ['without a key', () => ({})],
-  ])('%s follows the owner within the grace window, and is detected in the events', async (_name, requestOf) => {
+    ['an attacker with separate keys', (round: number) => ({ idempotencyKey: keyOf('attacker', round) })],
+    ['an attacker without a key', () => ({})],
+  ])('reports %s that follows the owner within the grace window', async (_name, requestOf) => {
     const here = world()
     const detect = createSecondHolderDetector()
     let token = await signIn(here)
@@ -144,9 +144,9 @@ describe('a second holder that always presents the predecessor', () => {
   })
 
   it.each([
-    ['with a key of its own', { idempotencyKey: keyOf('thief', 0) }],
-    ['without a key', {}],
-  ])('%s ends the family where only the same attempt is accepted', async (_name, request) => {
+    ['an attacker with a separate key', { idempotencyKey: keyOf('attacker', 0) }],
+    ['an attacker without a key', {}],
+  ])('revokes the family for %s if only the same attempt is accepted', async (_name, request) => {
     const here = world({ policy: { grace: 'same-attempt' } })
     const token = await signIn(here)
     const next = await refresh(here, token, { idempotencyKey: keyOf('owner', 0) })
@@ -154,7 +154,7 @@ describe('a second holder that always presents the predecessor', () => {
     expect(await here.tokens.rotate({ refreshToken: next })).toEqual({ ok: false, reason: 'revoked' })
   })
 
-  it('ends the family also where it rotates first, without a key, and the owner follows', async () => {
+  it('revokes the family if the attacker rotates first without a key and the owner follows', async () => {
     const here = world({ policy: { grace: 'same-attempt' } })
     const token = await signIn(here)
     await refresh(here, token)

@@ -7,7 +7,7 @@ const json = (bytes: number) => ({ a: 'x'.repeat(bytes - '{"a":""}'.length) })
 const resources = (count: number, bytes: number) =>
   Array.from({ length: count }, (_, index) => `https://api.example/${String(index)}/`.padEnd(bytes, 'x'))
 
-describe('the limits of texts', () => {
+describe('limits of texts', () => {
   it.each([
     ['subject', { subject: '😀'.repeat(nameBytes / 4) }, { subject: `${'😀'.repeat(nameBytes / 4)}x` }],
     ['clientId', { clientId: 'x'.repeat(nameBytes) }, { clientId: 'x'.repeat(nameBytes + 1) }],
@@ -24,30 +24,33 @@ describe('the limits of texts', () => {
     ],
     ['audience', { audience: resources(1, nameBytes) }, { audience: resources(1, nameBytes + 1) }],
     ['metadata', { metadata: json(metadataBytes) }, { metadata: json(metadataBytes + 1) }],
-  ])('%s: the longest one reaches the store whole, and a longer one does not reach it', async (option, most, more) => {
-    const here = world()
-    const issued = await here.tokens.issue({ subject: 'alice', ...most })
-    const [stored, ...others] = [...here.store.rows.values()]
-    expect(others).toEqual([])
-    expect(stored?.id).toBe(issued.family.id)
-    expect(stored?.grant).toEqual(expect.objectContaining(most))
-    const calls = here.store.calls.length
-    const request = { subject: 'alice', expiresInSeconds: 60, ...more }
-    const issue = () => here.tokens.issue({ subject: 'alice', ...more })
-    const reserve = async () => here.tokens.reserve(request)
-    // A reservation has no confirmation yet: `redeem` takes it.
-    for (const call of 'confirmation' in more ? [issue] : [issue, reserve]) {
-      const misuse = await call().then(
-        () => null,
-        (error: unknown) => error,
-      )
-      expect(misuse).toBeInstanceOf(ConfigurationError)
-      expect(misuse).toMatchObject({ option })
-    }
-    expect(here.store.calls).toHaveLength(calls)
-  })
+  ])(
+    'stores %s of maximum length unchanged and rejects a longer one before any store call',
+    async (option, most, more) => {
+      const here = world()
+      const issued = await here.tokens.issue({ subject: 'alice', ...most })
+      const [stored, ...others] = [...here.store.rows.values()]
+      expect(others).toEqual([])
+      expect(stored?.id).toBe(issued.family.id)
+      expect(stored?.grant).toEqual(expect.objectContaining(most))
+      const calls = here.store.calls.length
+      const request = { subject: 'alice', expiresInSeconds: 60, ...more }
+      const issue = () => here.tokens.issue({ subject: 'alice', ...more })
+      const reserve = async () => here.tokens.reserve(request)
+      // A reservation has no confirmation. `redeem` sets it.
+      for (const call of 'confirmation' in more ? [issue] : [issue, reserve]) {
+        const misuse = await call().then(
+          () => null,
+          (error: unknown) => error,
+        )
+        expect(misuse).toBeInstanceOf(ConfigurationError)
+        expect(misuse).toMatchObject({ option })
+      }
+      expect(here.store.calls).toHaveLength(calls)
+    },
+  )
 
-  it('hold for every other way to the store, so that a request cannot exceed them', async () => {
+  it('applies the limits to every other value that is stored, so that a request cannot exceed them', async () => {
     const here = world()
     const long = 'x'.repeat(nameBytes + 1)
     for (const call of [
@@ -62,7 +65,7 @@ describe('the limits of texts', () => {
     expect(here.events).toEqual([])
   })
 
-  it('hold for what core makes itself', async () => {
+  it('stays within the limits for values that core generates', async () => {
     const here = world()
     const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
     await here.tokens.rotate({ refreshToken, idempotencyKey: 'k'.repeat(255) })
@@ -80,12 +83,15 @@ describe('the limits of texts', () => {
     ['empty', ''],
     ['with NUL', 'a\0'],
     ['undefined', undefined],
-  ])('a cursor of the store that is %s is a fault, and no list that ends early', async (_name, cursor) => {
-    const here = world()
-    const tokens = here.instance({
-      store: { ...here.store, list: async () => ({ items: [], cursor: cursor as string }) },
-    })
-    await expect(tokens.list({ subject: 'alice' })).rejects.toMatchObject({ code: 'store_broken' })
-    await expect(tokens.revokeSubject('alice')).rejects.toMatchObject({ code: 'store_broken' })
-  })
+  ])(
+    'throws a StoreError for a store cursor that is %s instead of returning a shortened list',
+    async (_name, cursor) => {
+      const here = world()
+      const tokens = here.instance({
+        store: { ...here.store, list: async () => ({ items: [], cursor: cursor as string }) },
+      })
+      await expect(tokens.list({ subject: 'alice' })).rejects.toMatchObject({ code: 'store_broken' })
+      await expect(tokens.revokeSubject('alice')).rejects.toMatchObject({ code: 'store_broken' })
+    },
+  )
 })

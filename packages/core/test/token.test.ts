@@ -38,7 +38,7 @@ function parsed(token: unknown, prefix = PREFIX, keys = ring): AuthenticToken {
 
 const kindOf = (token: unknown, prefix = PREFIX) => parseToken(token, prefix, ring).kind
 
-/** A token with another first byte and a tag that fits, as only we could make it. */
+/** A token with another first byte and a valid tag, which only the server could create. */
 function headed(head: number): string {
   const bytes = Buffer.from(text.slice(PREFIX.length), 'base64url')
   bytes[0] = head
@@ -46,7 +46,7 @@ function headed(head: number): string {
   return PREFIX + bytes.toString('base64url')
 }
 
-describe('golden vectors: what has been issued stays readable', () => {
+describe('golden vectors', () => {
   it.each([
     [
       'the first token',
@@ -87,17 +87,17 @@ describe('golden vectors: what has been issued stays readable', () => {
       () => hashRedemptionKey(reserved, 'an-idempotency-key-of-32-letters'),
       'b9R4tdQcwtA4d89HQjmsdw',
     ],
-  ])('%s', (_name, make, expected) => {
+  ])('computes the same value as earlier versions: %s', (_name, make, expected) => {
     expect(make()).toBe(expected)
   })
 
-  it('come out of the secret alone, on whatever instance', () => {
+  it('derives all values from the secret alone on any instance', () => {
     const anew = createKeyRing([OLD_SECRET]).current
     expect(formatToken(deriveSuccessor(first, anew, 'AAAAAAAAAAAAAAAA'), PREFIX, anew)).toBe(text)
     expect(deriveReservedSeed(createRandomSeed(seededRandom('golden')), anew, 'AAAAAAAAAAAAAAAA')).toEqual(reserved)
   })
 
-  it('lays the bytes out as documented', () => {
+  it('encodes the bytes as documented', () => {
     const bytes = Buffer.from(formatToken({ ...second, bound: true }, PREFIX, key).slice(PREFIX.length), 'base64url')
     expect(bytes.length).toBe(84)
     expect(bytes[0]).toBe(0x11)
@@ -109,13 +109,13 @@ describe('golden vectors: what has been issued stays readable', () => {
     expect(bytes.subarray(52, 68)).toEqual(Buffer.from(second.previousProof))
   })
 
-  it('is 112 characters after its prefix', () => {
+  it('formats a token as 112 characters after its prefix', () => {
     expect(text).toMatch(/^brt_[A-Za-z0-9_-]{112}$/)
   })
 })
 
-describe('reading', () => {
-  it('gives back what was written', () => {
+describe('parseToken', () => {
+  it('parses all fields of a formatted token', () => {
     const { handle, secret, proof, previousProof, ...rest } = parsed(text)
     expect(rest).toEqual({ familyId: first.familyId, generation: 1, createdAtSeconds: START / 1000, bound: false })
     expect([handle, secret, proof, previousProof].map((bytes) => Buffer.from(bytes))).toEqual(
@@ -124,7 +124,7 @@ describe('reading', () => {
     expect(parsed(formatToken(bound, PREFIX, key)).bound).toBe(true)
   })
 
-  it('F-13: refuses every single flipped bit', () => {
+  it('F-13: rejects a token with any single flipped bit', () => {
     const bytes = Buffer.from(text.slice(PREFIX.length), 'base64url')
     const kinds = new Map<string, number>()
     for (let bit = 0; bit < bytes.length * 8; bit++) {
@@ -133,11 +133,11 @@ describe('reading', () => {
       const kind = kindOf(PREFIX + flipped.toString('base64url'))
       kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
     }
-    // A flip within the key id names a key that we do not have.
+    // A flip within the key id names a key that is not in the key ring.
     expect(Object.fromEntries(kinds)).toEqual({ malformed: 81 * 8, unknown_key: 3 * 8 })
   })
 
-  it('refuses every other spelling of the same bytes', () => {
+  it('rejects every other encoding of the same bytes', () => {
     const body = text.slice(PREFIX.length)
     const spelt = Buffer.from(body, 'base64url').toString('base64')
     const places = [0, 1, 4, 57, text.length]
@@ -155,7 +155,7 @@ describe('reading', () => {
     for (const spelling of spellings) expect([spelling, kindOf(spelling)]).toEqual([spelling, 'malformed'])
   })
 
-  it('refuses the other base64 alphabet where the two differ', () => {
+  it('rejects the standard base64 alphabet where it differs from base64url', () => {
     const tokens = Array.from({ length: 40 }, (_, index) =>
       formatToken(
         createFirstToken(createRandomSeed(seededRandom(String(index))), { createdAt: START, confirmation: null }),
@@ -172,7 +172,7 @@ describe('reading', () => {
     }
   })
 
-  it('takes a tag that fits for authentic', () => {
+  it('accepts a token with a valid tag', () => {
     expect(kindOf(headed(0x11))).toBe('authentic')
   })
 
@@ -182,11 +182,11 @@ describe('reading', () => {
     ['version 15', 0xf0],
     ['an unknown flag', 0x12],
     ['all flags', 0x1f],
-  ])('refuses %s', (_name, head) => {
+  ])('rejects a token with %s', (_name, head) => {
     expect(kindOf(headed(head))).toBe('malformed')
   })
 
-  it('names the key that it does not have, and reads the token once it has it', () => {
+  it('returns the id of an unknown key, and parses the token once the key is in the key ring', () => {
     const foreign = formatToken(second, PREFIX, createKeyRing([NEW_SECRET]).current)
     expect(parseToken(foreign, PREFIX, ring)).toEqual({
       kind: 'unknown_key',
@@ -195,12 +195,12 @@ describe('reading', () => {
     expect(parsed(foreign, PREFIX, createKeyRing([OLD_SECRET, NEW_SECRET])).generation).toBe(1)
   })
 
-  it('takes no token whose tag another key made, though its key id is ours', () => {
+  it('rejects a token whose tag was made with another key under a known key id', () => {
     const foreign = { ...createKeyRing([NEW_SECRET]).current, id: key.id, idBytes: key.idBytes }
     expect(kindOf(formatToken(second, PREFIX, foreign))).toBe('malformed')
   })
 
-  it('reads only its own prefix', () => {
+  it('parses only tokens with the given prefix', () => {
     expect(kindOf(formatToken(second, 'acme_rt_', key), 'acme_rt_')).toBe('authentic')
     expect(kindOf(formatToken(second, 'acme_rt_', key))).toBe('malformed')
     expect(kindOf(text, 'acme_rt_')).toBe('malformed')
@@ -218,13 +218,13 @@ describe('reading', () => {
     ['a boxed string', Object(text)],
     ['10 kB', 'x'.repeat(10_000)],
     ['10 MB', text.repeat(86_000)],
-  ])('R-02: answers %s with malformed', (_name, hostile) => {
+  ])('R-02: rejects %s as malformed', (_name, hostile) => {
     expect(kindOf(hostile)).toBe('malformed')
   })
 })
 
-describe('succession', () => {
-  it('is the same for the same token, key and nonce, and different for any other', () => {
+describe('deriveSuccessor', () => {
+  it('derives the same successor for the same token, key and nonce, and another one otherwise', () => {
     const again = deriveSuccessor(first, key, 'AAAAAAAAAAAAAAAA')
     expect(formatToken(again, PREFIX, key)).toBe(text)
     const others = [
@@ -238,7 +238,7 @@ describe('succession', () => {
     expect(secrets.size).toBe(1 + others.length)
   })
 
-  it('keeps handle, birth and bound flag', () => {
+  it('keeps the handle, the creation time and the bound flag', () => {
     const next = deriveSuccessor(bound, key, 'nonce')
     expect([next.handle, next.createdAtSeconds, next.bound]).toEqual([bound.handle, bound.createdAtSeconds, true])
   })
@@ -253,12 +253,12 @@ describe('succession', () => {
     for (let index = 0; index < 100_000; index++)
       seen.add(Buffer.from(createRandomSeed(random).secret).toString('base64'))
     expect(seen.size).toBe(100_000)
-    // 24 bytes of secret and 16 of handle for each.
+    // 24 bytes of secret and 16 bytes of handle each.
     expect(drawn).toBe(100_000 * 40)
   }, 60_000)
 })
 
-describe('a verifier', () => {
+describe('computeVerifier', () => {
   const binding = { clientId: 'app', confirmation: null }
   const base = computeVerifier(first, binding)
 
@@ -267,21 +267,21 @@ describe('a verifier', () => {
     ['bound key', computeVerifier(first, { ...binding, confirmation: { jkt: 'a' } })],
     ['secret', computeVerifier({ ...first, proof: second.proof }, binding)],
     ['generation', computeVerifier({ ...first, generation: 1 }, binding)],
-    ['birth', computeVerifier({ ...first, createdAtSeconds: 1 }, binding)],
+    ['creation time', computeVerifier({ ...first, createdAtSeconds: 1 }, binding)],
     ['family', computeVerifier({ ...first, familyId: 'x' as never }, binding)],
-  ])('is another for another %s', (_name, other) => {
+  ])('returns another verifier for another %s', (_name, other) => {
     expect(other).not.toBe(base)
   })
 
-  it('does not let text move between its parts', () => {
+  it('separates the parts unambiguously', () => {
     const one = computeVerifier(first, { clientId: 'appjkt:a', confirmation: null })
     const other = computeVerifier(first, { clientId: 'app', confirmation: { jkt: 'a' } })
     expect(one).not.toBe(other)
   })
 })
 
-describe('a retry key', () => {
-  it('is another for another family, generation or key, and never the key itself', () => {
+describe('hashRetryKey', () => {
+  it('returns another hash for another family, generation or key, and never the key itself', () => {
     const retryKey = 'an-idempotency-key-of-32-letters'
     const keys = [
       hashRetryKey(first, retryKey),
@@ -294,7 +294,7 @@ describe('a retry key', () => {
   })
 })
 
-describe('where a token stands', () => {
+describe('findRelation', () => {
   const binding = { clientId: 'app', confirmation: null }
   const fourth = deriveSuccessor(deriveSuccessor(second, key, 'n3'), key, 'n4')
   const fork = deriveSuccessor(first, key, 'another nonce')
@@ -305,10 +305,10 @@ describe('where a token stands', () => {
   const record = recordAt(second, 'AAAAAAAAAAAAAAAA')
 
   it.each([
-    ['the recorded one', second, record, 'current'],
-    ['another one of the recorded generation', fork, record, 'unrelated'],
+    ['the recorded token', second, record, 'current'],
+    ['another token of the recorded generation', fork, record, 'unrelated'],
     ['its predecessor', first, record, 'predecessor'],
-    ['a predecessor whose successor was another', first, recordAt(second, 'other nonce'), 'unrelated'],
+    ['a predecessor of another successor', first, recordAt(second, 'other nonce'), 'unrelated'],
     [
       'its predecessor, the key missing',
       first,
@@ -316,7 +316,7 @@ describe('where a token stands', () => {
       'unverifiable',
     ],
     [
-      'the recorded one, the key missing',
+      'the recorded token, the key missing',
       second,
       { ...record, current: { ...record.current, keyId: 'gone' } },
       'current',
@@ -327,12 +327,12 @@ describe('where a token stands', () => {
     ['one ahead of a fork', deriveSuccessor(fork, key, 'n'), record, 'unrelated'],
     ['two ahead', fourth, record, 'far_ahead'],
     ['far ahead', { ...fourth, generation: 4_000_000 }, record, 'far_ahead'],
-  ] as const)('%s', (_name, token, against, relation) => {
+  ] as const)('relates the token to the record: %s', (_name, token, against, relation) => {
     expect(findRelation(token, against, ring, binding)).toBe(relation)
   })
 })
 
-describe('K-02: comparisons', () => {
+describe('isSameText', () => {
   it.each([
     ['', '', true],
     ['a', 'a', true],
@@ -340,7 +340,7 @@ describe('K-02: comparisons', () => {
     ['a', 'ab', false],
     ['', 'a', false],
     ['é', 'e\u0301', false],
-  ])('%j and %j: %s', (one, other, expected) => {
+  ])('K-02: compares %j and %j: %s', (one, other, expected) => {
     expect(isSameText(one, other)).toBe(expected)
   })
 })

@@ -8,7 +8,7 @@ import {
   type TokenStore,
 } from '../src/index.js'
 
-/** Not real secrets: golden vectors are made under them. */
+/** Public test secrets. The golden vectors are computed with them. */
 export const OLD_SECRET = 'the old secret of the test suite, 48 bytes long.'
 export const NEW_SECRET = 'the new secret of the test suite, 48 bytes long.'
 export const START = Date.UTC(2030, 0, 1)
@@ -19,7 +19,7 @@ export const DAY = 24 * HOUR
 export const KEY = 'an-idempotency-key-of-32-letters'
 export const OTHER_KEY = 'another-idempotency-key-32-chars'
 
-/** A stream of bytes that depends on the seed alone. */
+/** Returns a deterministic stream of bytes for the seed. */
 export function seededRandom(seed: string): (size: number) => Uint8Array {
   let count = 0
   return (size) => {
@@ -33,22 +33,22 @@ export function seededRandom(seed: string): (size: number) => Uint8Array {
 type Write = 'create' | 'rotate' | 'revoke' | 'claimOnce'
 
 export interface TestStore extends TokenStore {
-  /** Names of the calls so far. */
+  /** The names of the methods that were called. */
   readonly calls: string[]
   readonly rows: Map<string, FamilyRecord>
-  /** Loses the last `steps` rotations of every family, as a fail-over does. */
+  /** Removes the last `steps` rotations of every family, as a fail-over may. */
   rollBack(steps: number): void
-  /** The next call of this method rejects, after having written if `written`. */
+  /** The next call of this method rejects, after the write if `written`. */
   failNext(method: keyof TokenStore, how?: { written: boolean }): void
-  /** The next call of this method never answers, though it writes. */
+  /** The next call of this method writes and never settles. */
   hangNext(method: keyof TokenStore): void
-  /** The driver executes every write twice; whatever is given runs between the two. */
+  /** The driver executes every write twice. `between` runs between the two executions. */
   executeTwice(methods: readonly Write[], between?: () => Promise<unknown>): void
-  /** Runs before the next call of this method touches anything. */
+  /** Runs before the next call of this method. */
   beforeNext(method: keyof TokenStore, run: () => Promise<unknown> | undefined): void
 }
 
-/** The contract over a map, with the faults of real engines on demand. */
+/** A store in memory that can simulate the failures of real databases. */
 export function testStore(): TestStore {
   const rows = new Map<string, FamilyRecord>()
   const history = new Map<string, FamilyRecord[]>()
@@ -152,7 +152,7 @@ export function testStore(): TestStore {
 
 export type World = ReturnType<typeof world>
 
-/** Everything in one hand: a store, a clock, a seed and a record of the events. */
+/** Creates a store, a clock, seeded randomness and a list of the emitted events. */
 export function world(options: Partial<RefreshTokensOptions> = {}, shared: { store?: TestStore } = {}) {
   const store = shared.store ?? testStore()
   const events: RefreshEvent[] = []
@@ -170,12 +170,12 @@ export function world(options: Partial<RefreshTokensOptions> = {}, shared: { sto
     store,
     events,
     clock,
-    /** Another process on the same store, perhaps deployed with other options. */
+    /** Returns another instance on the same store, which may have other options. */
     instance,
     tokens: instance(),
     advance: (ms: number) => (clock.now += ms),
     typesSeen: () => events.map(({ type }) => type),
-    /** Forgets what has happened so far. */
+    /** Deletes the recorded events and store calls. */
     quiet() {
       events.length = 0
       store.calls.length = 0
@@ -183,7 +183,7 @@ export function world(options: Partial<RefreshTokensOptions> = {}, shared: { sto
   }
 }
 
-/** Takes the success for granted, and says what came instead. */
+/** Returns a successful outcome, and throws for any other. */
 export function succeeded<Outcome extends { ok: boolean }>(outcome: Outcome): Extract<Outcome, { ok: true }> {
   if (!outcome.ok) throw new Error(`expected success, got ${JSON.stringify(outcome)}`)
   return outcome as Extract<Outcome, { ok: true }>

@@ -96,22 +96,28 @@ describe('batchCalls', () => {
       throw new Error('no connection')
     },
   }
-  test.each(Object.entries(failures))('rejects every call of a batch whose run %s, and goes on', async (_how, fail) => {
-    const { run, runOne } = recorded()
-    const runs = [fail, run]
-    const double = batchCalls((calls: readonly number[]) => (runs.shift() ?? run)(calls), { max: 10, runOne })
-    const settled = await Promise.allSettled([1, 2].map(double))
-    expect(settled).toEqual([rejected('no connection'), rejected('no connection')])
-    expect(await Promise.all([3, 4].map(double))).toEqual([6, 8])
-  })
+  test.each(Object.entries(failures))(
+    'rejects every call of a batch whose run %s, and runs later calls',
+    async (_how, fail) => {
+      const { run, runOne } = recorded()
+      const runs = [fail, run]
+      const double = batchCalls((calls: readonly number[]) => (runs.shift() ?? run)(calls), { max: 10, runOne })
+      const settled = await Promise.allSettled([1, 2].map(double))
+      expect(settled).toEqual([rejected('no connection'), rejected('no connection')])
+      expect(await Promise.all([3, 4].map(double))).toEqual([6, 8])
+    },
+  )
 
-  test.each(Object.entries(failures))('rejects a single call whose runOne %s, and goes on', async (_how, fail) => {
-    const { run, runOne } = recorded()
-    const runs = [fail, runOne]
-    const double = batchCalls(run, { max: 10, runOne: (call: number) => (runs.shift() ?? runOne)(call) })
-    await expect(double(1)).rejects.toThrow('no connection')
-    expect(await double(2)).toBe(4)
-  })
+  test.each(Object.entries(failures))(
+    'rejects a single call whose runOne %s, and runs later calls',
+    async (_how, fail) => {
+      const { run, runOne } = recorded()
+      const runs = [fail, runOne]
+      const double = batchCalls(run, { max: 10, runOne: (call: number) => (runs.shift() ?? runOne)(call) })
+      await expect(double(1)).rejects.toThrow('no connection')
+      expect(await double(2)).toBe(4)
+    },
+  )
 
   test('rejects a call without a result', async () => {
     const { runOne } = recorded()

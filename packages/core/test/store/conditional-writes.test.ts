@@ -65,7 +65,7 @@ describe('conditionalWrites', () => {
     expect(write).toHaveBeenCalledTimes(3)
   })
 
-  test('rotate numbers the attempts', async () => {
+  test('numbers the attempts of rotate', async () => {
     const attempts: number[] = []
     const { calls } = engine({
       async rotate(_command, attempt) {

@@ -23,7 +23,7 @@ describe('compareNewestFirst', () => {
 
 describe('cursors', () => {
   test.each([0, 1, -1, Date.UTC(2027, 0, 1), 8.64e15, -8.64e15])(
-    'decode to the position encoded, at %d',
+    'decodes a cursor to the position that was encoded at %d',
     (createdAt) => {
       const before = position(createdAt, '-')
       expect(decodeCursor(encodeCursor(before))).toEqual(before)
@@ -35,7 +35,7 @@ describe('cursors', () => {
     .concat([`1.5.${id}`, ` 1.${id}`, `1.${id}\n`, `1.${'a'.repeat(21)}\0`, `9999999999999999.${id}`])
     .map((text) => Buffer.from(text).toString('base64url'))
     .concat(['not a cursor', '😀', `${encodeCursor(position(1))}=`, `${encodeCursor(position(1))}!`])
-  test.each(foreign)('reject the foreign cursor %j with a ConfigurationError', (cursor) => {
+  test.each(foreign)('rejects the unknown cursor %j with a ConfigurationError', (cursor) => {
     expect(() => decodeCursor(cursor)).toThrow(/^option "cursor" is not one that list returned/)
     expect(() => decodeCursor(cursor)).toThrow(expect.objectContaining({ name: 'ConfigurationError' }))
   })
@@ -72,7 +72,7 @@ describe('pageOf', () => {
     expect(listed).toEqual(sorted)
   })
 
-  test('continues behind a record that is gone', () => {
+  test('continues after a record that was deleted', () => {
     const { cursor } = pageOf(sorted, { limit: 2, now: NOW })
     const remaining = sorted.filter((record) => record !== sorted[1])
     expect(pageOf(remaining, { cursor: cursor ?? '', limit: 10, now: NOW }).items).toEqual(sorted.slice(2))
@@ -84,7 +84,7 @@ describe('pageOf', () => {
     expect(pageOf([recordAt(3)], { limit: 2, now: NOW + HOUR }).items).toEqual([])
   })
 
-  test('rejects a foreign cursor', () => {
+  test('rejects an unknown cursor', () => {
     expect(() => pageOf(sorted, { cursor: 'foreign', limit: 2, now: NOW })).toThrow(ConfigurationError)
   })
 })

@@ -3,7 +3,7 @@ import { purgeInSteps, type TableRange } from '../../src/store.js'
 
 const NOW = 1000
 
-/** A table whose rows are instants from which on they can be deleted, in ranges of ten positions. */
+/** A table whose rows become deletable at given instants, in ranges of ten positions. */
 function table(rows: (number | null)[]) {
   const visited: number[] = []
   const limits: number[] = []
@@ -58,7 +58,7 @@ describe('purgeInSteps', () => {
     expect([indexed.rows, left()]).toEqual([0, 28])
   })
 
-  test('continues where the call before stopped, and reads every range once in a round', async () => {
+  test('continues where the previous call stopped, and reads every range once in a round', async () => {
     const { purge, visited } = table([...active(10), ...expired(20), ...active(10)])
     expect(await purge(NOW, 15)).toBe(15)
     expect(visited).toEqual([0, 10, 20])
@@ -70,7 +70,7 @@ describe('purgeInSteps', () => {
     expect(visited).toEqual([0, 10, 20, 30])
   })
 
-  test('finds rows that became deletable behind the position', async () => {
+  test('deletes rows that became deletable behind the position', async () => {
     const rows: (number | null)[] = [...active(10), ...expired(10)]
     const { purge } = table(rows)
     expect(await purge(NOW, 5)).toBe(5)
