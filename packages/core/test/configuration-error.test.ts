@@ -1,12 +1,12 @@
 import { describe, expect, it, vi } from 'vitest'
 import { ConfigurationError, createRefreshTokens } from '../src/index.js'
 import { createKeyRing } from '../src/token/keys.js'
-import { NEW_SECRET, OLD_SECRET, seededRandom, START, testStore, world } from './world.js'
+import { NEW_SECRET, OLD_SECRET, seededRandom, START, testStore, createSetup } from './setup.js'
 
 /** JavaScript callers have no type checks, so they depend on these messages. */
 const construct = (options: object) => createRefreshTokens({ store: testStore(), secrets: [OLD_SECRET], ...options })
 
-function misuseOf(run: () => unknown): ConfigurationError {
+function catchConfigurationError(run: () => unknown): ConfigurationError {
   try {
     run()
   } catch (error) {
@@ -16,7 +16,7 @@ function misuseOf(run: () => unknown): ConfigurationError {
   throw new Error('nothing was thrown')
 }
 
-async function misuseIn(run: () => Promise<unknown>): Promise<ConfigurationError> {
+async function catchRejection(run: () => Promise<unknown>): Promise<ConfigurationError> {
   const error = await run().then(
     () => new Error('nothing was thrown'),
     (reason: unknown) => reason,
@@ -200,28 +200,30 @@ describe('messages of createRefreshTokens', () => {
       /^option "onevent" is not an option of createRefreshTokens; did you mean "onEvent"\? \(options: store, secrets/,
     ],
   ])('names option %s, its value and the fix: %o', (option, options, message) => {
-    const misuse = misuseOf(() => construct(options))
-    expect(misuse.message).toMatch(message)
-    expect(misuse.option).toBe(option)
-    expect(misuse.code).toBe('invalid_option')
-    for (const secret of [OLD_SECRET, NEW_SECRET, SECRET]) expect(misuse.message).not.toContain(secret)
+    const configurationError = catchConfigurationError(() => construct(options))
+    expect(configurationError.message).toMatch(message)
+    expect(configurationError.option).toBe(option)
+    expect(configurationError.code).toBe('invalid_option')
+    for (const secret of [OLD_SECRET, NEW_SECRET, SECRET]) expect(configurationError.message).not.toContain(secret)
   })
 
   it.each([undefined, null, 'options', 5])('throws for %s instead of options', (options) => {
-    expect(misuseOf(() => createRefreshTokens(options as never)).message).toMatch(
+    expect(catchConfigurationError(() => createRefreshTokens(options as never)).message).toMatch(
       /^option "createRefreshTokens" must be an obj/,
     )
   })
 
   it('throws for a secret that is missing in the environment', () => {
     const unset = process.env['BATON_SECRET_THAT_NOBODY_SETS']
-    expect(misuseOf(() => createRefreshTokens({ store: testStore(), secrets: [unset] })).option).toBe('secrets[0]')
+    expect(catchConfigurationError(() => createRefreshTokens({ store: testStore(), secrets: [unset] })).option).toBe(
+      'secrets[0]',
+    )
   })
 
   it('rejects two secrets with the same key id', () => {
     const [one, other] = COLLIDING
     expect(createKeyRing([one]).current.id).toBe(createKeyRing([other]).current.id)
-    expect(misuseOf(() => createKeyRing([one, other])).option).toBe('secrets[1]')
+    expect(catchConfigurationError(() => createKeyRing([one, other])).option).toBe('secrets[1]')
   })
 })
 
@@ -255,7 +257,7 @@ describe('valid options', () => {
   })
 
   it('accepts a grant of the maximum size and one with only a subject', async () => {
-    const { tokens } = world()
+    const { tokens } = createSetup()
     const grant = {
       subject: 'é'.repeat(512),
       scope: 'x'.repeat(4096),
@@ -268,13 +270,13 @@ describe('valid options', () => {
   })
 
   it('accepts limits of 1 and 100 for list, and of 1 for purge', async () => {
-    const { tokens } = world()
+    const { tokens } = createSetup()
     for (const limit of [1, 100]) expect((await tokens.list({ subject: 'alice', limit })).items).toEqual([])
     expect(await tokens.purge(1)).toBe(0)
   })
 
   it.each([1, 600])('accepts a reservation for %i seconds', (expiresInSeconds) => {
-    const { issuedAt, expiresAt } = world().tokens.reserve({ subject: 'alice', expiresInSeconds })
+    const { issuedAt, expiresAt } = createSetup().tokens.reserve({ subject: 'alice', expiresInSeconds })
     expect(expiresAt - issuedAt).toBe(expiresInSeconds * 1000)
   })
 })
@@ -336,24 +338,30 @@ describe('issue', () => {
       /^option "metadata" must be at most 4096 bytes of JSON, got 4108/,
     ],
   ])('throws a ConfigurationError for %s of issue: %o', async (option, request, message) => {
-    const here = world()
-    const misuse = await misuseIn(() => here.tokens.issue((request && { subject: 'alice', ...request }) as never))
-    expect(misuse.message).toMatch(message)
-    expect(misuse.option).toBe(option)
-    expect(here.store.calls).toEqual([])
-    expect(here.events).toEqual([])
+    const setup = createSetup()
+    const configurationError = await catchRejection(() =>
+      setup.tokens.issue((request && { subject: 'alice', ...request }) as never),
+    )
+    expect(configurationError.message).toMatch(message)
+    expect(configurationError.option).toBe(option)
+    expect(setup.store.calls).toEqual([])
+    expect(setup.events).toEqual([])
   })
 
   it('rejects a source of randomness that returns the wrong type or number of bytes', async () => {
     for (const random of [() => new Uint8Array(8), () => 'abc', async () => new Uint8Array(16)]) {
-      const misuse = await misuseIn(() => world({ random: random as never }).tokens.issue({ subject: 'alice' }))
-      expect(misuse.message).toMatch(/^option "random" must return a Uint8Array of the \d+ bytes that were requested$/)
+      const configurationError = await catchRejection(() =>
+        createSetup({ random: random as never }).tokens.issue({ subject: 'alice' }),
+      )
+      expect(configurationError.message).toMatch(
+        /^option "random" must return a Uint8Array of the \d+ bytes that were requested$/,
+      )
     }
   })
 })
 
 /** Identical in each run, because it is part of test names. */
-const RESERVATION = world({ random: seededRandom('reservation') }).tokens.reserve({
+const RESERVATION = createSetup({ random: seededRandom('reservation') }).tokens.reserve({
   subject: 'alice',
   expiresInSeconds: 60,
 })
@@ -368,8 +376,8 @@ describe('reserve', () => {
     ['expiresInSeconds', { expiresInSeconds: 601 }],
     ['expiresInSeconds', { expiresInSeconds: 1.5 }],
   ])('throws a ConfigurationError for %s of reserve: %o', (option, request) => {
-    const reserve = () => world().tokens.reserve({ subject: 'alice', expiresInSeconds: 60, ...request } as never)
-    expect(misuseOf(reserve).option).toBe(option)
+    const reserve = () => createSetup().tokens.reserve({ subject: 'alice', expiresInSeconds: 60, ...request } as never)
+    expect(catchConfigurationError(reserve).option).toBe(option)
   })
 })
 
@@ -406,8 +414,8 @@ describe('complete messages', () => {
     ],
     ['list', [{ subject: 'alice', limit: 101 }], 'option "limit" must be an integer from 1 to 100, got 101'],
   ] as const)('throws the complete message for %s with %j', async (method, given, message) => {
-    const tokens = world().tokens as unknown as Record<string, (...given: unknown[]) => unknown>
-    expect((await misuseIn(async () => tokens[method]!(...given))).message).toBe(message)
+    const tokens = createSetup().tokens as unknown as Record<string, (...given: unknown[]) => unknown>
+    expect((await catchRejection(async () => tokens[method]!(...given))).message).toBe(message)
   })
 })
 
@@ -459,10 +467,10 @@ describe('the other operations', () => {
     ['purge', 'limit', [null]],
     ['purge', 'limit', [1.5]],
   ] as const)('%s rejects with a ConfigurationError for %s: %o', async (method, option, given) => {
-    const here = world()
-    const tokens = here.tokens as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>
-    expect((await misuseIn(() => tokens[method]!(...given))).option).toBe(option)
-    expect(here.store.calls).toEqual([])
+    const setup = createSetup()
+    const tokens = setup.tokens as unknown as Record<string, (...given: unknown[]) => Promise<unknown>>
+    expect((await catchRejection(() => tokens[method]!(...given))).option).toBe(option)
+    expect(setup.store.calls).toEqual([])
   })
 })
 
@@ -476,12 +484,12 @@ describe('unknown options', () => {
     ['list', { subject: 'alice' }],
     ['consumeOnce', { purpose: 'test', key: 'key', expiresAt: START + 1 }],
   ] as const)('rejects a misspelt option of %s before any store call', async (method, valid) => {
-    const here = world()
-    const tokens = here.tokens as unknown as Record<string, (given: object) => unknown>
-    const error = await misuseIn(async () => tokens[method]!({ ...valid, metadatas: {} }))
+    const setup = createSetup()
+    const tokens = setup.tokens as unknown as Record<string, (given: object) => unknown>
+    const error = await catchRejection(async () => tokens[method]!({ ...valid, metadatas: {} }))
     expect(error.option).toBe('metadatas')
     expect(error.message).toMatch(new RegExp(`^option "metadatas" is not an option of ${method}`))
-    expect(here.store.calls).toEqual([])
+    expect(setup.store.calls).toEqual([])
   })
 })
 
@@ -497,7 +505,7 @@ describe('onEvent', () => {
   ])('returns the token and emits a process warning if onEvent %s', async (_name, onEvent) => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     try {
-      const { refreshToken } = await world({ onEvent }).tokens.issue({ subject: 'alice' })
+      const { refreshToken } = await createSetup({ onEvent }).tokens.issue({ subject: 'alice' })
       expect(refreshToken).toMatch(/^brt_/)
       await new Promise(setImmediate)
       expect(warn).toHaveBeenCalledExactlyOnceWith('onEvent failed on an event of type issued', 'BatonWarning')
@@ -509,8 +517,8 @@ describe('onEvent', () => {
 
 describe('randomness', () => {
   it('K-03: draws different random bytes for each token by default', async () => {
-    const here = world()
-    const tokens = await Promise.all(Array.from({ length: 1000 }, () => here.tokens.issue({ subject: 'alice' })))
+    const setup = createSetup()
+    const tokens = await Promise.all(Array.from({ length: 1000 }, () => setup.tokens.issue({ subject: 'alice' })))
     expect(new Set(tokens.map(({ refreshToken }) => refreshToken)).size).toBe(1000)
   })
 })

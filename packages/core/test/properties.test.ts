@@ -4,7 +4,7 @@ import { decide, type Facts } from '../src/decision/decide.js'
 import { OperationalError, type FamilyRecord, type RotateOutcome, type RotateRequest } from '../src/index.js'
 import { parseToken } from '../src/token/format.js'
 import { createKeyRing } from '../src/token/keys.js'
-import { OLD_SECRET, SECOND, seededRandom, START, testStore, type World, world } from './world.js'
+import { OLD_SECRET, SECOND, seededRandom, START, testStore, type TestSetup, createSetup } from './setup.js'
 
 // The tests take long on a busy machine.
 vi.setConfig({ testTimeout: 60_000 })
@@ -75,15 +75,20 @@ describe('parseToken', () => {
   it('parses any input without an error and rejects all tokens that were not issued', () => {
     const length = { minLength: 112, maxLength: 112 }
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-    const spelt = fc.string({ unit: fc.constantFrom(...alphabet.split('')), ...length }).map((body) => `brt_${body}`)
-    const headed = fc
+    const validAlphabet = fc
+      .string({ unit: fc.constantFrom(...alphabet.split('')), ...length })
+      .map((body) => `brt_${body}`)
+    const validHeader = fc
       .uint8Array({ minLength: 84, maxLength: 84 })
       .map((bytes) => Buffer.concat([Buffer.from([0x10]), ring.current.idBytes, bytes.subarray(4)]))
       .map((bytes) => `brt_${bytes.toString('base64url')}`)
     fc.assert(
-      fc.property(fc.oneof(fc.anything(), fc.string({ unit: 'binary', maxLength: 200 }), spelt, headed), (hostile) => {
-        expect(parseToken(hostile, 'brt_', ring).kind).not.toBe('authentic')
-      }),
+      fc.property(
+        fc.oneof(fc.anything(), fc.string({ unit: 'binary', maxLength: 200 }), validAlphabet, validHeader),
+        (input) => {
+          expect(parseToken(input, 'brt_', ring).kind).not.toBe('authentic')
+        },
+      ),
       { seed: 4, numRuns: 1000 },
     )
   })
@@ -91,29 +96,29 @@ describe('parseToken', () => {
 
 describe('rotate with arbitrary input', () => {
   it('returns an outcome or throws an OperationalError or ConfigurationError for any input', async () => {
-    const here = world({ random: seededRandom('hostile') })
-    const { refreshToken } = await here.tokens.issue({ subject: 'alice', scope: 'a b', audience: ['https://one'] })
-    const odd = fc.oneof(fc.anything(), fc.string({ maxLength: 40 }), fc.constant(null))
+    const setup = createSetup({ random: seededRandom('hostile') })
+    const { refreshToken } = await setup.tokens.issue({ subject: 'alice', scope: 'a b', audience: ['https://one'] })
+    const unusual = fc.oneof(fc.anything(), fc.string({ maxLength: 40 }), fc.constant(null))
     const request = fc.record(
       {
-        refreshToken: fc.oneof(fc.constant(refreshToken), odd),
-        clientId: odd,
-        confidential: odd,
-        confirmation: odd,
-        idempotencyKey: odd,
-        scope: odd,
-        audience: odd,
-        familyId: odd,
-        validAfter: odd,
-        rotation: odd,
-        checkRateLimit: fc.oneof(odd, fc.func(odd)),
-        beforeCommit: fc.oneof(odd, fc.func(odd)),
+        refreshToken: fc.oneof(fc.constant(refreshToken), unusual),
+        clientId: unusual,
+        confidential: unusual,
+        confirmation: unusual,
+        idempotencyKey: unusual,
+        scope: unusual,
+        audience: unusual,
+        familyId: unusual,
+        validAfter: unusual,
+        rotation: unusual,
+        checkRateLimit: fc.oneof(unusual, fc.func(unusual)),
+        beforeCommit: fc.oneof(unusual, fc.func(unusual)),
       },
       { requiredKeys: [] },
     )
     await fc.assert(
-      fc.asyncProperty(fc.oneof(request, odd), async (hostile) => {
-        const outcome = await here.tokens.rotate(hostile as RotateRequest).catch((error: unknown) => error)
+      fc.asyncProperty(fc.oneof(request, unusual), async (input) => {
+        const outcome = await setup.tokens.rotate(input as RotateRequest).catch((error: unknown) => error)
         const isKnown =
           outcome instanceof OperationalError ||
           (outcome as { code?: unknown }).code === 'invalid_option' ||
@@ -129,7 +134,7 @@ describe('rotate with arbitrary input', () => {
 type Step =
   | {
       readonly kind: 'refresh'
-      readonly who: 'tab' | 'device' | 'thief'
+      readonly who: 'tab' | 'device' | 'attacker'
       readonly twice: boolean
       readonly work: boolean
     }
@@ -146,7 +151,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 5,
     arbitrary: fc.record({
       kind: fc.constant('refresh' as const),
-      who: fc.constantFrom('tab', 'device', 'thief'),
+      who: fc.constantFrom('tab', 'device', 'attacker'),
       twice: fc.boolean(),
       work: fc.boolean(),
     }),
@@ -164,9 +169,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 )
 
 /** Checks each stored record and each returned token against the invariants. */
-function watched() {
+function createCheckedSetup() {
   const store = testStore()
-  const here = world(
+  const setup = createSetup(
     {
       store,
       random: seededRandom('model'),
@@ -203,7 +208,7 @@ function watched() {
     if (parsed.kind !== 'authentic') throw new Error(parsed.kind)
     const { familyId, generation } = parsed.token
     const dead = store.rows.get(familyId)!.revocation !== null
-    const outcome = await here
+    const outcome = await setup
       .instance()
       .rotate({ refreshToken, ...request })
       .catch((error: unknown) => error as OperationalError)
@@ -217,28 +222,28 @@ function watched() {
     return outcome
   }
 
-  return { here, store, rotate, check }
+  return { setup, store, rotate, check }
 }
 
-type Watched = ReturnType<typeof watched>
+type CheckedSetup = ReturnType<typeof createCheckedSetup>
 
-async function play(run: Watched, steps: readonly Step[]) {
-  const { here, store, rotate } = run
-  const issue = async () => (await here.tokens.issue({ subject: 'alice' })).refreshToken
-  const holders = { tab: await issue(), device: await issue(), thief: null as string | null }
+async function runSteps(run: CheckedSetup, steps: readonly Step[]) {
+  const { setup, store, rotate } = run
+  const issue = async () => (await setup.tokens.issue({ subject: 'alice' })).refreshToken
+  const holders = { tab: await issue(), device: await issue(), attacker: null as string | null }
   const chain = [holders.tab]
   /** The instant until which a tab of the user must be able to refresh. */
-  let tabAlive = START + Math.min(IDLE, ABSOLUTE) * SECOND
-  let thiefWasHere = false
+  let tabExpiresAt = START + Math.min(IDLE, ABSOLUTE) * SECOND
+  let attackerActed = false
   let key = 0
   const nextKey = () => `idempotency-key-number-${String(key++).padStart(6, '0')}`
   const work = (wanted: boolean) => (wanted ? { beforeCommit: async () => 'access token' } : {})
 
   /** A tab of the user that refreshes in time must succeed unless an attacker has used its token. */
-  function expectWelcome(outcome: RotateOutcome<unknown> | OperationalError) {
-    if (thiefWasHere || here.clock.now >= tabAlive) return
+  function expectSuccess(outcome: RotateOutcome<unknown> | OperationalError) {
+    if (attackerActed || setup.clock.now >= tabExpiresAt) return
     expect(outcome).toMatchObject({ ok: true })
-    tabAlive = Math.min(here.clock.now + IDLE * SECOND, START + ABSOLUTE * SECOND)
+    tabExpiresAt = Math.min(setup.clock.now + IDLE * SECOND, START + ABSOLUTE * SECOND)
   }
 
   function keep(outcome: RotateOutcome<unknown> | OperationalError) {
@@ -255,43 +260,43 @@ async function play(run: Watched, steps: readonly Step[]) {
         if (token === null) break
         const outcome = await rotate(token, work(step.work))
         if (step.who === 'tab') {
-          expectWelcome(outcome)
+          expectSuccess(outcome)
           keep(outcome)
         } else if (!(outcome instanceof OperationalError) && outcome.ok) holders[step.who] = outcome.refreshToken
         break
       }
       case 'race': {
         const outcomes = await Promise.all([1, 2, 3].map((tab) => rotate(holders.tab, work(step.work && tab === 2))))
-        outcomes.forEach(expectWelcome)
+        outcomes.forEach(expectSuccess)
         keep(outcomes[0]!)
         break
       }
       case 'lose answer': {
         const idempotencyKey = nextKey()
-        const lost = await rotate(holders.tab, { idempotencyKey })
-        expectWelcome(lost)
+        const lostOutcome = await rotate(holders.tab, { idempotencyKey })
+        expectSuccess(lostOutcome)
         // Within the grace window, or at any time with the idempotency key.
-        here.advance(step.retry ? 100 * SECOND : (GRACE - 1) * SECOND)
+        setup.advance(step.retry ? 100 * SECOND : (GRACE - 1) * SECOND)
         const again = await rotate(holders.tab, step.retry ? { idempotencyKey } : {})
-        if (!thiefWasHere && here.clock.now < tabAlive) expect(again).toMatchObject({ ok: true })
+        if (!attackerActed && setup.clock.now < tabExpiresAt) expect(again).toMatchObject({ ok: true })
         keep(again)
         break
       }
       case 'steal':
-        holders.thief = holders.tab
-        thiefWasHere = true
+        holders.attacker = holders.tab
+        attackerActed = true
         break
       case 'replay': {
         const token = chain.at(-1 - step.age)
         if (token === undefined || step.age === 0) break
-        thiefWasHere = true
+        attackerActed = true
         const outcome = await rotate(token)
         // A grandparent never succeeds. `rotate` above has checked that no replay creates a second branch.
         if (step.age > 1) expect(outcome).toMatchObject({ ok: false })
         break
       }
       case 'wait':
-        here.advance(step.seconds * SECOND)
+        setup.advance(step.seconds * SECOND)
         break
       case 'other client': {
         const before = structuredClone([...store.rows])
@@ -303,7 +308,7 @@ async function play(run: Watched, steps: readonly Step[]) {
         store.failNext('rotate', { written: step.written })
         expect(await rotate(holders.tab)).toBeInstanceOf(OperationalError)
         const again = await rotate(holders.tab)
-        expectWelcome(again)
+        expectSuccess(again)
         keep(again)
         break
       }
@@ -311,24 +316,24 @@ async function play(run: Watched, steps: readonly Step[]) {
   }
 }
 
-async function livesOfTheDevice({ here, store }: { here: World; store: Watched['store'] }) {
+async function expectDeviceUnaffected({ setup, store }: { setup: TestSetup; store: CheckedSetup['store'] }) {
   // No step on the first family may change the second, which ends only by its own expiry.
   const device = [...store.rows.values()][1]!
   expect(device.revocation).toBeNull()
-  expect((await here.tokens.find(device.id)) !== null).toBe(here.clock.now < device.expiresAt)
+  expect((await setup.tokens.find(device.id)) !== null).toBe(setup.clock.now < device.expiresAt)
 }
 
 describe('random runs of all operations', () => {
   it('keeps its invariants with two tabs, a second device, an attacker, lost responses, double execution and time', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
-        const run = watched()
-        await play(run, steps)
-        await livesOfTheDevice(run)
+        const run = createCheckedSetup()
+        await runSteps(run, steps)
+        await expectDeviceUnaffected(run)
         // At most one revocation event per revoked family.
-        const ends = run.here.events.filter(({ type }) => type === 'reuse' || type === 'revoked')
+        const revocations = run.setup.events.filter(({ type }) => type === 'reuse' || type === 'revoked')
         const dead = [...run.store.rows.values()].filter(({ revocation }) => revocation !== null)
-        expect(ends.length).toBe(dead.length)
+        expect(revocations.length).toBe(dead.length)
       }),
       { seed: 6, numRuns: 500 },
     )
@@ -336,22 +341,22 @@ describe('random runs of all operations', () => {
 
   it('detects an attacker at the second refresh of the user at the latest if both continue to use the token', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.constantFrom('tab', 'thief'), { minLength: 6, maxLength: 30 }), async (turns) => {
-        const { here, rotate } = watched()
-        const stolen = (await here.tokens.issue({ subject: 'alice' })).refreshToken
-        const held: Record<string, string> = { tab: stolen, thief: stolen }
-        const alive = { tab: true, thief: true }
+      fc.asyncProperty(fc.array(fc.constantFrom('tab', 'attacker'), { minLength: 6, maxLength: 30 }), async (turns) => {
+        const { setup, rotate } = createCheckedSetup()
+        const stolen = (await setup.tokens.issue({ subject: 'alice' })).refreshToken
+        const held: Record<string, string> = { tab: stolen, attacker: stolen }
+        const alive = { tab: true, attacker: true }
         for (const who of turns) {
-          here.advance((GRACE + 1) * SECOND)
+          setup.advance((GRACE + 1) * SECOND)
           const outcome = await rotate(held[who]!)
           if (!(outcome instanceof OperationalError) && outcome.ok) held[who] = outcome.refreshToken
           else alive[who] = false
         }
         if (new Set(turns).size === 2) {
-          expect(here.events.filter(({ type }) => type === 'reuse')).toHaveLength(1)
+          expect(setup.events.filter(({ type }) => type === 'reuse')).toHaveLength(1)
           expect(await rotate(held['tab']!)).toMatchObject({ ok: false })
-          expect(await rotate(held['thief']!)).toMatchObject({ ok: false })
-        } else expect(alive).toEqual({ tab: true, thief: true })
+          expect(await rotate(held['attacker']!)).toMatchObject({ ok: false })
+        } else expect(alive).toEqual({ tab: true, attacker: true })
       }),
       { seed: 7, numRuns: 200 },
     )

@@ -27,16 +27,16 @@ const POLICY = 'clients/client-policy.ts'
 const memory = 'packages/store-memory/src/memory-store.ts'
 
 const coreTests = [
-  `${CORE}/test/decide.test.ts`,
-  `${CORE}/test/token.test.ts`,
-  `${CORE}/test/rotation.test.ts`,
-  `${CORE}/test/families.test.ts`,
+  `${CORE}/test/decision/decide.test.ts`,
+  `${CORE}/test/token/format.test.ts`,
+  `${CORE}/test/operations/rotate.test.ts`,
+  `${CORE}/test/operations/issue-and-revoke.test.ts`,
   `${CORE}/test/properties.test.ts`,
-  `${CORE}/test/foreign.test.ts`,
-  `${CORE}/test/once.test.ts`,
-  `${CORE}/test/redeem.test.ts`,
-  `${CORE}/test/reported-ends.test.ts`,
-  `${CORE}/test/numbers.test.ts`,
+  `${CORE}/test/operations/legacy-token.test.ts`,
+  `${CORE}/test/operations/consume-once.test.ts`,
+  `${CORE}/test/operations/redeem.test.ts`,
+  `${CORE}/test/operations/reported-revocations.test.ts`,
+  `${CORE}/test/model/numbers.test.ts`,
   `${CORE}/test/configuration-error.test.ts`,
 ]
 const memoryTests = ['packages/store-memory/test/memory-store.test.ts']

@@ -29,12 +29,12 @@ describe('applyRotation', () => {
     expect(applyRotation(record, { ...rotation, next: null })).toEqual({ ...record, expiresAt: NOW + 1 + HOUR })
   })
 
-  const refused = {
+  const superseded = {
     'of another verifier': [record, { ...rotation, expect: verifierOf('z') }],
     'of a revoked family': [revoked, rotation],
     'at the instant of expiry': [record, { ...rotation, now: record.expiresAt }],
   } as const
-  test.each(Object.entries(refused))('returns the record itself for a command %s', (_which, [before, command]) => {
+  test.each(Object.entries(superseded))('returns the record itself for a command %s', (_which, [before, command]) => {
     expect(applyRotation(before, command)).toBe(before)
     expect(rotationApplies(before, command)).toBe(false)
   })

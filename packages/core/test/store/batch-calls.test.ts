@@ -61,21 +61,21 @@ describe('batchCalls', () => {
   })
 
   test('does not wait for a batch that is still running', async () => {
-    const ends: (() => void)[] = []
+    const revocations: (() => void)[] = []
     const run = (calls: readonly number[]) =>
       new Promise<CallResult<number>[]>((resolve) => {
-        ends.push(() => {
+        revocations.push(() => {
           resolve(calls.map(fulfilled))
         })
       })
     const same = batchCalls(run, { max: 2, runOne: recorded().runOne })
     const calls = [1, 2, 3, 4].map(same)
     await vi.waitFor(() => {
-      expect(ends).toHaveLength(2)
+      expect(revocations).toHaveLength(2)
     })
-    ends[1]?.()
+    revocations[1]?.()
     expect(await Promise.all(calls.slice(2))).toEqual([3, 4])
-    ends[0]?.()
+    revocations[0]?.()
     expect(await Promise.all(calls)).toEqual([1, 2, 3, 4])
   })
 

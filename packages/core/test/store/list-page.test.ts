@@ -31,11 +31,11 @@ describe('cursors', () => {
   )
 
   const id = 'a'.repeat(22)
-  const foreign = ['', `1${id}`, `.${id}`, `1.${id}a`, '1.a', '1.', `01.${id}`, `-0.${id}`, `1e3.${id}`]
+  const otherKeyToken = ['', `1${id}`, `.${id}`, `1.${id}a`, '1.a', '1.', `01.${id}`, `-0.${id}`, `1e3.${id}`]
     .concat([`1.5.${id}`, ` 1.${id}`, `1.${id}\n`, `1.${'a'.repeat(21)}\0`, `9999999999999999.${id}`])
     .map((text) => Buffer.from(text).toString('base64url'))
     .concat(['not a cursor', '😀', `${encodeCursor(position(1))}=`, `${encodeCursor(position(1))}!`])
-  test.each(foreign)('rejects the unknown cursor %j with a ConfigurationError', (cursor) => {
+  test.each(otherKeyToken)('rejects the unknown cursor %j with a ConfigurationError', (cursor) => {
     expect(() => decodeCursor(cursor)).toThrow(/^option "cursor" is not one that list returned/)
     expect(() => decodeCursor(cursor)).toThrow(expect.objectContaining({ name: 'ConfigurationError' }))
   })

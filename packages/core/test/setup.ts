@@ -56,28 +56,28 @@ export function testStore(): TestStore {
   const calls: string[] = []
   const failures = new Map<string, { written: boolean }>()
   const hangs = new Set<string>()
-  const preludes = new Map<string, () => Promise<unknown> | undefined>()
+  const callbacks = new Map<string, () => Promise<unknown> | undefined>()
   let twice: readonly Write[] = []
   let between: () => Promise<unknown> = async () => undefined
 
-  async function run<Answer>(method: string, work: () => Answer): Promise<Answer> {
+  async function run<Result>(method: string, work: () => Result): Promise<Result> {
     calls.push(method)
-    const prelude = preludes.get(method)
-    preludes.delete(method)
-    await prelude?.()
+    const callback = callbacks.get(method)
+    callbacks.delete(method)
+    await callback?.()
     const failure = failures.get(method)
     failures.delete(method)
     if (failure?.written === false) throw new Error('connection refused')
-    let answer = work()
+    let result = work()
     if (twice.includes(method as Write)) {
       const meanwhile = between
       between = async () => undefined
       await meanwhile()
-      answer = work()
+      result = work()
     }
     if (failure) throw new Error('connection reset')
     if (hangs.delete(method)) return new Promise<never>(() => undefined)
-    return structuredClone(answer)
+    return structuredClone(result)
   }
 
   function put(record: FamilyRecord) {
@@ -110,12 +110,12 @@ export function testStore(): TestStore {
     list: ({ subject, cursor, limit, now }) =>
       run('list', () => {
         const place = (record: FamilyRecord) => `${String(1e15 - record.grant.createdAt)} ${record.id}`
-        const living = [...rows.values()]
+        const active = [...rows.values()]
           .filter((record) => record.grant.subject === subject && !record.revocation && record.expiresAt > now)
           .filter((record) => cursor === undefined || place(record) > cursor)
           .sort((a, b) => (place(a) < place(b) ? -1 : 1))
-        const items = living.slice(0, limit)
-        return { items, cursor: living.length > limit ? place(items.at(-1)!) : null }
+        const items = active.slice(0, limit)
+        return { items, cursor: active.length > limit ? place(items.at(-1)!) : null }
       }),
     purge: (now, limit) =>
       run('purge', () => {
@@ -128,8 +128,8 @@ export function testStore(): TestStore {
       }),
     claimOnce: (claim, now) =>
       run('claimOnce', () => {
-        const standing = claims.get(claim.key)
-        if (standing !== undefined && standing.expiresAt > now) return standing.owner
+        const existing = claims.get(claim.key)
+        if (existing !== undefined && existing.expiresAt > now) return existing.owner
         claims.set(claim.key, claim)
         return claim.owner
       }),
@@ -146,14 +146,14 @@ export function testStore(): TestStore {
       twice = methods
       between = meanwhile
     },
-    beforeNext: (method, prelude) => preludes.set(method, prelude),
+    beforeNext: (method, callback) => callbacks.set(method, callback),
   }
 }
 
-export type World = ReturnType<typeof world>
+export type TestSetup = ReturnType<typeof createSetup>
 
 /** Creates a store, a clock, seeded randomness and a list of the emitted events. */
-export function world(options: Partial<RefreshTokensOptions> = {}, shared: { store?: TestStore } = {}) {
+export function createSetup(options: Partial<RefreshTokensOptions> = {}, shared: { store?: TestStore } = {}) {
   const store = shared.store ?? testStore()
   const events: RefreshEvent[] = []
   const clock = { now: START }
@@ -174,9 +174,9 @@ export function world(options: Partial<RefreshTokensOptions> = {}, shared: { sto
     instance,
     tokens: instance(),
     advance: (ms: number) => (clock.now += ms),
-    typesSeen: () => events.map(({ type }) => type),
+    eventTypes: () => events.map(({ type }) => type),
     /** Deletes the recorded events and store calls. */
-    quiet() {
+    clearRecords() {
       events.length = 0
       store.calls.length = 0
     },
@@ -184,7 +184,7 @@ export function world(options: Partial<RefreshTokensOptions> = {}, shared: { sto
 }
 
 /** Returns a successful outcome, and throws for any other. */
-export function succeeded<Outcome extends { ok: boolean }>(outcome: Outcome): Extract<Outcome, { ok: true }> {
+export function expectOk<Outcome extends { ok: boolean }>(outcome: Outcome): Extract<Outcome, { ok: true }> {
   if (!outcome.ok) throw new Error(`expected success, got ${JSON.stringify(outcome)}`)
   return outcome as Extract<Outcome, { ok: true }>
 }

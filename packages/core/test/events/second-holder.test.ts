@@ -7,8 +7,8 @@ import {
   type RefreshEvent,
   type RotateRequest,
   type SecondHolderDetectorOptions,
-} from '../src/index.js'
-import { succeeded, type World, world } from './world.js'
+} from '../../src/index.js'
+import { expectOk, type TestSetup, createSetup } from '../setup.js'
 
 const family = (name: string) => ({ at: 0, familyId: name as FamilyId, subject: 'alice', clientId: 'web' })
 
@@ -119,46 +119,50 @@ describe('createSecondHolderDetector', () => {
 
 const keyOf = (holder: string, round: number) => `${holder}-${String(round).padStart(30, '0')}`
 
-async function signIn({ tokens }: World): Promise<string> {
+async function signIn({ tokens }: TestSetup): Promise<string> {
   return (await tokens.issue({ subject: 'alice' })).refreshToken
 }
 
-async function refresh({ tokens }: World, refreshToken: string, request: Partial<RotateRequest> = {}): Promise<string> {
-  return succeeded(await tokens.rotate({ refreshToken, ...request })).refreshToken
+async function refresh(
+  { tokens }: TestSetup,
+  refreshToken: string,
+  request: Partial<RotateRequest> = {},
+): Promise<string> {
+  return expectOk(await tokens.rotate({ refreshToken, ...request })).refreshToken
 }
 
 describe('an attacker that always presents the predecessor', () => {
   it.each([
     ['an attacker with separate keys', (round: number) => ({ idempotencyKey: keyOf('attacker', round) })],
     ['an attacker without a key', () => ({})],
-  ])('reports %s that follows the owner within the grace window', async (_name, requestOf) => {
-    const here = world()
+  ])('reports %s that follows the user within the grace window', async (_name, requestOf) => {
+    const setup = createSetup()
     const detect = createSecondHolderDetector()
-    let token = await signIn(here)
+    let token = await signIn(setup)
     for (let round = 0; round < 25; round++) {
-      const next = await refresh(here, token, { idempotencyKey: keyOf('owner', round) })
-      expect(succeeded(await here.tokens.rotate({ refreshToken: token, ...requestOf(round) })).refreshToken).toBe(next)
+      const next = await refresh(setup, token, { idempotencyKey: keyOf('user', round) })
+      expect(expectOk(await setup.tokens.rotate({ refreshToken: token, ...requestOf(round) })).refreshToken).toBe(next)
       token = next
     }
-    expect(here.events.map(detect).filter((suspicion) => suspicion !== null)).toMatchObject([{ generation: 3 }])
+    expect(setup.events.map(detect).filter((suspicion) => suspicion !== null)).toMatchObject([{ generation: 3 }])
   })
 
   it.each([
     ['an attacker with a separate key', { idempotencyKey: keyOf('attacker', 0) }],
     ['an attacker without a key', {}],
   ])('revokes the family for %s if only the same attempt is accepted', async (_name, request) => {
-    const here = world({ policy: { grace: 'same-attempt' } })
-    const token = await signIn(here)
-    const next = await refresh(here, token, { idempotencyKey: keyOf('owner', 0) })
-    expect(await here.tokens.rotate({ refreshToken: token, ...request })).toEqual({ ok: false, reason: 'reuse' })
-    expect(await here.tokens.rotate({ refreshToken: next })).toEqual({ ok: false, reason: 'revoked' })
+    const setup = createSetup({ policy: { grace: 'same-attempt' } })
+    const token = await signIn(setup)
+    const next = await refresh(setup, token, { idempotencyKey: keyOf('user', 0) })
+    expect(await setup.tokens.rotate({ refreshToken: token, ...request })).toEqual({ ok: false, reason: 'reuse' })
+    expect(await setup.tokens.rotate({ refreshToken: next })).toEqual({ ok: false, reason: 'revoked' })
   })
 
-  it('revokes the family if the attacker rotates first without a key and the owner follows', async () => {
-    const here = world({ policy: { grace: 'same-attempt' } })
-    const token = await signIn(here)
-    await refresh(here, token)
-    const outcome = await here.tokens.rotate({ refreshToken: token, idempotencyKey: keyOf('owner', 0) })
+  it('revokes the family if the attacker rotates first without a key and the user follows', async () => {
+    const setup = createSetup({ policy: { grace: 'same-attempt' } })
+    const token = await signIn(setup)
+    await refresh(setup, token)
+    const outcome = await setup.tokens.rotate({ refreshToken: token, idempotencyKey: keyOf('user', 0) })
     expect(outcome).toEqual({ ok: false, reason: 'reuse' })
   })
 })

@@ -1,7 +1,7 @@
 import { FAILING_CALLBACKS, hangingCallback, unreadableError, watchUnhandled } from '@baton/test-servers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { auditLog, callObserver, describeFailure } from '../src/index.js'
-import { succeeded, world, type World } from './world.js'
+import { auditLog, callObserver, describeFailure } from '../../src/index.js'
+import { expectOk, createSetup, type TestSetup } from '../setup.js'
 
 const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
 let unhandled: ReturnType<typeof watchUnhandled>
@@ -12,20 +12,20 @@ beforeEach(() => {
 })
 afterEach(() => unhandled.stop())
 
-const FOREIGN = 'a-refresh-token-of-another-system'
+const LEGACY_TOKEN = 'a-refresh-token-of-another-system'
 const legacyTokens = (onMigrated: () => unknown) => ({
   lookup: async () => ({ subject: 'alice', expiresAt: Date.UTC(2040, 0, 1) }),
   onMigrated: onMigrated as () => Promise<unknown>,
 })
 
-const OBSERVERS: readonly (readonly [name: string, create: (callback: () => unknown) => World])[] = [
-  ['onEvent', (callback) => world({ onEvent: callback })],
-  ['the sink of auditLog', (callback) => world({ onEvent: auditLog({ write: callback }) })],
+const OBSERVERS: readonly (readonly [name: string, create: (callback: () => unknown) => TestSetup])[] = [
+  ['onEvent', (callback) => createSetup({ onEvent: callback })],
+  ['the sink of auditLog', (callback) => createSetup({ onEvent: auditLog({ write: callback }) })],
   [
     'the sink of auditLog inside another onEvent',
     (callback) => {
       const log = auditLog({ write: callback })
-      return world({
+      return createSetup({
         onEvent(event) {
           log(event)
         },
@@ -40,7 +40,7 @@ describe.each(OBSERVERS)('%s', (_name, create) => {
     async (_case, callback) => {
       const { tokens } = create(callback)
       const { refreshToken } = await tokens.issue({ subject: 'alice' })
-      expect(succeeded(await tokens.rotate({ refreshToken })).outcome).toBe('rotated')
+      expect(expectOk(await tokens.rotate({ refreshToken })).outcome).toBe('rotated')
       expect(await unhandled.stop()).toEqual([])
       expect(warnings.mock.calls.map(([text]) => text)).toEqual([
         expect.stringMatching(/^(onEvent|the audit log) failed on an event of type issued$/),
@@ -51,8 +51,8 @@ describe.each(OBSERVERS)('%s', (_name, create) => {
 })
 
 test.each(FAILING_CALLBACKS)('keeps the outcome and emits a fault event if onMigrated %s', async (_case, callback) => {
-  const { tokens, events } = world({ legacyTokens: legacyTokens(callback) })
-  expect(succeeded(await tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
+  const { tokens, events } = createSetup({ legacyTokens: legacyTokens(callback) })
+  expect(expectOk(await tokens.rotate({ refreshToken: LEGACY_TOKEN })).outcome).toBe('imported')
   expect(await unhandled.stop()).toEqual([])
   expect(events.filter(({ type }) => type === 'fault')).toEqual([
     expect.objectContaining({ code: 'hook_failed', operation: 'legacyTokens.onMigrated' }),
@@ -60,8 +60,8 @@ test.each(FAILING_CALLBACKS)('keeps the outcome and emits a fault event if onMig
 })
 
 test('does not await a callback whose promise never settles', async () => {
-  const { tokens } = world({ onEvent: hangingCallback, legacyTokens: legacyTokens(hangingCallback) })
-  expect(succeeded(await tokens.rotate({ refreshToken: FOREIGN })).outcome).toBe('imported')
+  const { tokens } = createSetup({ onEvent: hangingCallback, legacyTokens: legacyTokens(hangingCallback) })
+  expect(expectOk(await tokens.rotate({ refreshToken: LEGACY_TOKEN })).outcome).toBe('imported')
 })
 
 test('discards the failure of onFailure', async () => {

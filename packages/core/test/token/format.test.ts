@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { FamilyRecord } from '../src/index.js'
-import { createKeyRing } from '../src/token/keys.js'
-import { isSameText } from '../src/model/same-text.js'
-import type { AuthenticToken } from '../src/token/authentic-token.js'
+import type { FamilyRecord } from '../../src/index.js'
+import { createKeyRing } from '../../src/token/keys.js'
+import { isSameText } from '../../src/model/same-text.js'
+import type { AuthenticToken } from '../../src/token/authentic-token.js'
 import {
   computeVerifier,
   createFirstToken,
@@ -11,10 +11,10 @@ import {
   deriveSuccessor,
   hashRedemptionKey,
   hashRetryKey,
-} from '../src/token/derive.js'
-import { formatToken, parseToken } from '../src/token/format.js'
-import { findRelation } from '../src/token/relation.js'
-import { NEW_SECRET, OLD_SECRET, seededRandom, START } from './world.js'
+} from '../../src/token/derive.js'
+import { formatToken, parseToken } from '../../src/token/format.js'
+import { findRelation } from '../../src/token/relation.js'
+import { NEW_SECRET, OLD_SECRET, seededRandom, START } from '../setup.js'
 
 const PREFIX = 'brt_'
 const ring = createKeyRing([OLD_SECRET])
@@ -39,7 +39,7 @@ function parsed(token: unknown, prefix = PREFIX, keys = ring): AuthenticToken {
 const kindOf = (token: unknown, prefix = PREFIX) => parseToken(token, prefix, ring).kind
 
 /** A token with another first byte and a valid tag, which only the server could create. */
-function headed(head: number): string {
+function validHeader(head: number): string {
   const bytes = Buffer.from(text.slice(PREFIX.length), 'base64url')
   bytes[0] = head
   bytes.set(key.tag(bytes.subarray(0, 68), 16), 68)
@@ -92,9 +92,9 @@ describe('golden vectors', () => {
   })
 
   it('derives all values from the secret alone on any instance', () => {
-    const anew = createKeyRing([OLD_SECRET]).current
-    expect(formatToken(deriveSuccessor(first, anew, 'AAAAAAAAAAAAAAAA'), PREFIX, anew)).toBe(text)
-    expect(deriveReservedSeed(createRandomSeed(seededRandom('golden')), anew, 'AAAAAAAAAAAAAAAA')).toEqual(reserved)
+    const sameKey = createKeyRing([OLD_SECRET]).current
+    expect(formatToken(deriveSuccessor(first, sameKey, 'AAAAAAAAAAAAAAAA'), PREFIX, sameKey)).toBe(text)
+    expect(deriveReservedSeed(createRandomSeed(seededRandom('golden')), sameKey, 'AAAAAAAAAAAAAAAA')).toEqual(reserved)
   })
 
   it('encodes the bytes as documented', () => {
@@ -139,16 +139,18 @@ describe('parseToken', () => {
 
   it('rejects every other encoding of the same bytes', () => {
     const body = text.slice(PREFIX.length)
-    const spelt = Buffer.from(body, 'base64url').toString('base64')
+    const validAlphabet = Buffer.from(body, 'base64url').toString('base64')
     const places = [0, 1, 4, 57, text.length]
     const spellings = [
-      spelt === body ? [] : [PREFIX + spelt],
+      validAlphabet === body ? [] : [PREFIX + validAlphabet],
       ['=', '==', ' ', '\n', '\0', '.', '%'].map((tail) => text + tail),
       [' ', '\n', '\t', '\uFEFF'].map((head) => head + text),
-      places.flatMap((at) => [' ', '\n', '\r\n', '=', '\u200b'].map((odd) => text.slice(0, at) + odd + text.slice(at))),
+      places.flatMap((at) =>
+        [' ', '\n', '\r\n', '=', '\u200b'].map((unusual) => text.slice(0, at) + unusual + text.slice(at)),
+      ),
       places.slice(0, 4).map((at) => text.slice(0, at) + text.slice(at + 1)),
       // The same length, with one character that decoders skip or fold.
-      ['=', ' ', '+', '/', '\n', '.', 'é', '\uFF21', '\u0141', '\ud83d'].map((odd) => text.slice(0, -1) + odd),
+      ['=', ' ', '+', '/', '\n', '.', 'é', '\uFF21', '\u0141', '\ud83d'].map((unusual) => text.slice(0, -1) + unusual),
       [body, text.toUpperCase(), text.toLowerCase(), text.repeat(2), PREFIX, '', text.slice(0, -4), text + 'AAAA'],
       ['BRT_' + body, 'brt-' + body, 'brt_'.repeat(2) + body.slice(4), encodeURIComponent(text) + '%00'],
     ].flat()
@@ -173,7 +175,7 @@ describe('parseToken', () => {
   })
 
   it('accepts a token with a valid tag', () => {
-    expect(kindOf(headed(0x11))).toBe('authentic')
+    expect(kindOf(validHeader(0x11))).toBe('authentic')
   })
 
   it.each([
@@ -183,21 +185,21 @@ describe('parseToken', () => {
     ['an unknown flag', 0x12],
     ['all flags', 0x1f],
   ])('rejects a token with %s', (_name, head) => {
-    expect(kindOf(headed(head))).toBe('malformed')
+    expect(kindOf(validHeader(head))).toBe('malformed')
   })
 
   it('returns the id of an unknown key, and parses the token once the key is in the key ring', () => {
-    const foreign = formatToken(second, PREFIX, createKeyRing([NEW_SECRET]).current)
-    expect(parseToken(foreign, PREFIX, ring)).toEqual({
+    const otherKeyToken = formatToken(second, PREFIX, createKeyRing([NEW_SECRET]).current)
+    expect(parseToken(otherKeyToken, PREFIX, ring)).toEqual({
       kind: 'unknown_key',
       keyId: createKeyRing([NEW_SECRET]).current.id,
     })
-    expect(parsed(foreign, PREFIX, createKeyRing([OLD_SECRET, NEW_SECRET])).generation).toBe(1)
+    expect(parsed(otherKeyToken, PREFIX, createKeyRing([OLD_SECRET, NEW_SECRET])).generation).toBe(1)
   })
 
   it('rejects a token whose tag was made with another key under a known key id', () => {
-    const foreign = { ...createKeyRing([NEW_SECRET]).current, id: key.id, idBytes: key.idBytes }
-    expect(kindOf(formatToken(second, PREFIX, foreign))).toBe('malformed')
+    const otherKeyToken = { ...createKeyRing([NEW_SECRET]).current, id: key.id, idBytes: key.idBytes }
+    expect(kindOf(formatToken(second, PREFIX, otherKeyToken))).toBe('malformed')
   })
 
   it('parses only tokens with the given prefix', () => {
@@ -218,8 +220,8 @@ describe('parseToken', () => {
     ['a boxed string', Object(text)],
     ['10 kB', 'x'.repeat(10_000)],
     ['10 MB', text.repeat(86_000)],
-  ])('R-02: rejects %s as malformed', (_name, hostile) => {
-    expect(kindOf(hostile)).toBe('malformed')
+  ])('R-02: rejects %s as malformed', (_name, input) => {
+    expect(kindOf(input)).toBe('malformed')
   })
 })
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { LegacyGrant, RefreshTokensOptions, TokenStore } from '../src/index.js'
-import { DAY, HOUR, MINUTE, SECOND, START, succeeded, testStore, world } from './world.js'
+import type { LegacyGrant, RefreshTokensOptions, TokenStore } from '../../src/index.js'
+import { DAY, HOUR, MINUTE, SECOND, START, expectOk, testStore, createSetup } from '../setup.js'
 
-const FOREIGN = 'a-token-of-the-old-system'
+const LEGACY_TOKEN = 'a-token-of-the-old-system'
 const MAX_NUMBER = 8.64e15
 
 /** Rejects every number that a typed column would reject, as SQLite and PostgreSQL do, and records all arguments. */
@@ -30,7 +30,7 @@ function typedStore() {
 
 function typedWorld(options: Partial<RefreshTokensOptions> = {}) {
   const { store, typed, seen } = typedStore()
-  return { ...world({ store: typed, ...options }), rows: store.rows, seen }
+  return { ...createSetup({ store: typed, ...options }), rows: store.rows, seen }
 }
 
 const importing = (grant: Partial<LegacyGrant>): Partial<RefreshTokensOptions> => ({
@@ -44,41 +44,41 @@ describe('numbers from callers and hooks', () => {
     ['beyond the last date', 1e20],
     ['beyond every integer', Number.MAX_VALUE],
   ])('rounds the expiry of a one-time key to an integer if it is %s', async (_name, expiresAt) => {
-    const here = typedWorld()
-    expect(await here.tokens.consumeOnce({ purpose: 'x', key: 'y', expiresAt })).toBe(true)
-    expect(await here.tokens.consumeOnce({ purpose: 'x', key: 'y', expiresAt })).toBe(false)
-    expect(here.typesSeen()).toEqual([])
+    const setup = typedWorld()
+    expect(await setup.tokens.consumeOnce({ purpose: 'x', key: 'y', expiresAt })).toBe(true)
+    expect(await setup.tokens.consumeOnce({ purpose: 'x', key: 'y', expiresAt })).toBe(false)
+    expect(setup.eventTypes()).toEqual([])
   })
 
   it.each([NaN, Infinity, -Infinity, '1', null])(
     'throws a ConfigurationError if the expiry of a one-time key is %s',
     async (given) => {
-      const here = typedWorld()
+      const setup = typedWorld()
       const request = { purpose: 'x', key: 'y', expiresAt: given as number }
-      await expect(here.tokens.consumeOnce(request)).rejects.toMatchObject({
+      await expect(setup.tokens.consumeOnce(request)).rejects.toMatchObject({
         name: 'ConfigurationError',
         option: 'expiresAt',
       })
-      expect(here.typesSeen()).toEqual([])
+      expect(setup.eventTypes()).toEqual([])
     },
   )
 
   it('rounds a clock with fractions of a millisecond to an integer', async () => {
-    const here = typedWorld({ now: () => START + 0.75, ...importing({}) })
-    const { refreshToken, family } = await here.tokens.issue({ subject: 'alice' })
+    const setup = typedWorld({ now: () => START + 0.75, ...importing({}) })
+    const { refreshToken, family } = await setup.tokens.issue({ subject: 'alice' })
     expect(family.createdAt).toBe(START)
-    const next = succeeded(await here.tokens.rotate({ refreshToken }))
-    succeeded(await here.tokens.rotate({ refreshToken, beforeCommit: async () => 'prepared' }))
-    const reservation = here.tokens.reserve({ subject: 'alice', expiresInSeconds: 60 })
-    succeeded(await here.tokens.redeem({ reservation, matches: true, maxLifetimeSeconds: 10 }))
-    succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
-    expect(await here.tokens.consumeOnce({ purpose: 'x', key: 'y', expiresAt: START + SECOND })).toBe(true)
-    expect(await here.tokens.list({ subject: 'alice' })).toMatchObject({ items: { length: 3 } })
-    expect(await here.tokens.inspect(next.refreshToken)).toMatchObject({ active: true })
-    expect(await here.tokens.revoke({ refreshToken })).toMatchObject({ ok: true, ended: true })
-    expect(await here.tokens.revokeSubject('alice')).toBe(2)
-    await here.tokens.purge()
-    for (const { at } of here.events) expect(at).toBe(START)
+    const next = expectOk(await setup.tokens.rotate({ refreshToken }))
+    expectOk(await setup.tokens.rotate({ refreshToken, beforeCommit: async () => 'prepared' }))
+    const reservation = setup.tokens.reserve({ subject: 'alice', expiresInSeconds: 60 })
+    expectOk(await setup.tokens.redeem({ reservation, matches: true, maxLifetimeSeconds: 10 }))
+    expectOk(await setup.tokens.rotate({ refreshToken: LEGACY_TOKEN }))
+    expect(await setup.tokens.consumeOnce({ purpose: 'x', key: 'y', expiresAt: START + SECOND })).toBe(true)
+    expect(await setup.tokens.list({ subject: 'alice' })).toMatchObject({ items: { length: 3 } })
+    expect(await setup.tokens.inspect(next.refreshToken)).toMatchObject({ active: true })
+    expect(await setup.tokens.revoke({ refreshToken })).toMatchObject({ ok: true, ended: true })
+    expect(await setup.tokens.revokeSubject('alice')).toBe(2)
+    await setup.tokens.purge()
+    for (const { at } of setup.events) expect(at).toBe(START)
   })
 
   it.each([
@@ -87,34 +87,34 @@ describe('numbers from callers and hooks', () => {
     ['before 1970', () => -1],
     ['beyond what a token can carry', () => START * 1000],
   ])('throws a ConfigurationError if the clock returns %s', async (_name, now) => {
-    const here = typedWorld({ now })
-    await expect(here.tokens.issue({ subject: 'alice' })).rejects.toMatchObject({
+    const setup = typedWorld({ now })
+    await expect(setup.tokens.issue({ subject: 'alice' })).rejects.toMatchObject({
       name: 'ConfigurationError',
       option: 'now',
     })
-    expect(here.seen).toEqual([])
+    expect(setup.seen).toEqual([])
   })
 
   it('rounds instants of imported tokens with fractions to integers', async () => {
     const createdAt = START - DAY + 0.5
-    const here = typedWorld(
+    const setup = typedWorld(
       importing({ createdAt, expiresAt: START + DAY + 0.25, absoluteExpiresAt: START + HOUR + 0.9 }),
     )
-    const { family } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    const { family } = expectOk(await setup.tokens.rotate({ refreshToken: LEGACY_TOKEN }))
     expect(family).toMatchObject({ createdAt: START - DAY, absoluteExpiresAt: START + HOUR })
   })
 
   it('accepts the year 9999 as the expiry of imported tokens', async () => {
     const end = Date.UTC(9999, 11, 31)
-    const here = typedWorld(importing({ expiresAt: end, absoluteExpiresAt: end }))
-    const { family } = succeeded(await here.tokens.rotate({ refreshToken: FOREIGN }))
+    const setup = typedWorld(importing({ expiresAt: end, absoluteExpiresAt: end }))
+    const { family } = expectOk(await setup.tokens.rotate({ refreshToken: LEGACY_TOKEN }))
     expect(family.absoluteExpiresAt).toBe(end)
   })
 
   it('accepts a validAfter with fractions', async () => {
-    const here = typedWorld({ beforeRotate: async () => ({ active: true, validAfter: START - 0.5 }) })
-    const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
-    const { ok } = await here.tokens.rotate({ refreshToken, validAfter: START - 0.5 })
+    const setup = typedWorld({ beforeRotate: async () => ({ active: true, validAfter: START - 0.5 }) })
+    const { refreshToken } = await setup.tokens.issue({ subject: 'alice' })
+    const { ok } = await setup.tokens.rotate({ refreshToken, validAfter: START - 0.5 })
     expect(ok).toBe(true)
   })
 })

@@ -3,20 +3,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { describe, expect, it } from 'vitest'
-import { auditLog } from '../src/index.js'
-import { MINUTE, START, succeeded, world } from './world.js'
+import { auditLog } from '../../src/index.js'
+import { MINUTE, START, expectOk, createSetup } from '../setup.js'
 
 describe('auditLog', () => {
   it('writes each event as one line of JSON without any refresh token', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'baton-audit-'))
     try {
       const stream = createWriteStream(join(folder, 'audit.log'), { flags: 'a' })
-      const here = world({ onEvent: auditLog(stream) })
-      const { refreshToken, family } = await here.tokens.issue({ subject: 'alice' })
-      const next = succeeded(await here.tokens.rotate({ refreshToken }))
-      here.advance(MINUTE)
-      await here.tokens.rotate({ refreshToken })
-      await here.tokens.rotate({ refreshToken: 'rubbish', clientId: 'evil"\n{"event":"issued"}\u2028' })
+      const setup = createSetup({ onEvent: auditLog(stream) })
+      const { refreshToken, family } = await setup.tokens.issue({ subject: 'alice' })
+      const next = expectOk(await setup.tokens.rotate({ refreshToken }))
+      setup.advance(MINUTE)
+      await setup.tokens.rotate({ refreshToken })
+      await setup.tokens.rotate({ refreshToken: 'rubbish', clientId: 'evil"\n{"event":"issued"}\u2028' })
       stream.end()
       await finished(stream)
 

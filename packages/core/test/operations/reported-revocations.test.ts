@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { RefreshEvent } from '../src/index.js'
-import { MINUTE, START, succeeded, type World, world } from './world.js'
+import type { RefreshEvent } from '../../src/index.js'
+import { MINUTE, START, expectOk, type TestSetup, createSetup } from '../setup.js'
 
-const FOREIGN = 'a-token-of-the-old-system'
+const LEGACY_TOKEN = 'a-token-of-the-old-system'
 
 interface Case {
   /** Returns the call that revokes an active family. */
-  readonly arrange: (here: World) => Promise<() => Promise<unknown>>
+  readonly arrange: (setup: TestSetup) => Promise<() => Promise<unknown>>
   /** The store method that revokes it. */
   readonly method?: 'create' | 'revoke'
   /** The events, without the family ids. */
@@ -15,37 +15,37 @@ interface Case {
   readonly again: unknown
 }
 
-const REFUSED = { ok: false, reason: 'revoked' }
+const REJECTED = { ok: false, reason: 'revoked' }
 
 const cases: Record<string, Case> = {
   reuse: {
     async arrange({ tokens }) {
       const { refreshToken } = await tokens.issue({ subject: 'alice' })
-      const next = succeeded(await tokens.rotate({ refreshToken }))
-      succeeded(await tokens.rotate({ refreshToken: next.refreshToken }))
+      const next = expectOk(await tokens.rotate({ refreshToken }))
+      expectOk(await tokens.rotate({ refreshToken: next.refreshToken }))
       return () => tokens.rotate({ refreshToken })
     },
     report: { type: 'reuse', generation: 2, presentedGeneration: 0 },
-    again: REFUSED,
+    again: REJECTED,
   },
   'lost rotations': {
     async arrange({ tokens, store }) {
       let { refreshToken } = await tokens.issue({ subject: 'alice' })
-      for (let step = 0; step < 3; step += 1) ({ refreshToken } = succeeded(await tokens.rotate({ refreshToken })))
+      for (let step = 0; step < 3; step += 1) ({ refreshToken } = expectOk(await tokens.rotate({ refreshToken })))
       store.rollBack(2)
       return () => tokens.rotate({ refreshToken })
     },
     report: { type: 'revoked', reason: 'rollback' },
-    again: REFUSED,
+    again: REJECTED,
   },
   'a repeated redemption': {
     async arrange({ tokens }) {
       const reservation = tokens.reserve({ subject: 'alice', expiresInSeconds: 60 })
-      succeeded(await tokens.redeem({ reservation, matches: true }))
+      expectOk(await tokens.redeem({ reservation, matches: true }))
       return () => tokens.redeem({ reservation, matches: true })
     },
     report: { type: 'reuse', generation: 0, presentedGeneration: null },
-    again: REFUSED,
+    again: REJECTED,
   },
   'a revocation by token': {
     async arrange({ tokens }) {
@@ -72,10 +72,10 @@ const cases: Record<string, Case> = {
     again: 0,
   },
   'a revocation by a legacy token': {
-    async arrange(here) {
-      const accept = { lookup: async () => ({ subject: 'alice', expiresAt: START + MINUTE }) }
-      const tokens = here.instance({ legacyTokens: accept })
-      return () => tokens.revoke({ refreshToken: FOREIGN, reason: 'logout' })
+    async arrange(setup) {
+      const legacySource = { lookup: async () => ({ subject: 'alice', expiresAt: START + MINUTE }) }
+      const tokens = setup.instance({ legacyTokens: legacySource })
+      return () => tokens.revoke({ refreshToken: LEGACY_TOKEN, reason: 'logout' })
     },
     method: 'create',
     report: { type: 'revoked', reason: 'logout' },
@@ -83,7 +83,7 @@ const cases: Record<string, Case> = {
   },
 }
 
-const isEnd = ({ type }: RefreshEvent) => type === 'reuse' || type === 'revoked'
+const isRevocation = ({ type }: RefreshEvent) => type === 'reuse' || type === 'revoked'
 const one = Object.entries(cases).map(([name, each]) => [name, each] as const)
 
 afterEach(() => {
@@ -94,84 +94,84 @@ describe('revocation events (I19)', () => {
   it.each(one)(
     'reports %s at least once if the store rejects after the write',
     async (_name, { arrange, method, report, again }) => {
-      const here = world()
-      const call = await arrange(here)
-      here.quiet()
-      here.store.failNext(method ?? 'revoke', { written: true })
+      const setup = createSetup()
+      const call = await arrange(setup)
+      setup.clearRecords()
+      setup.store.failNext(method ?? 'revoke', { written: true })
       await expect(call()).rejects.toMatchObject({ name: 'StoreError', code: 'store_failed' })
-      const names = { subject: 'alice', clientId: 'first-party', familyId: [...here.store.rows.keys()][0] }
-      expect(here.events.filter(isEnd)).toEqual([{ at: START, ...names, ...report, unconfirmed: true }])
-      expect(here.events.at(0)).toMatchObject({ type: 'fault', operation: `store.${method ?? 'revoke'}` })
+      const names = { subject: 'alice', clientId: 'first-party', familyId: [...setup.store.rows.keys()][0] }
+      expect(setup.events.filter(isRevocation)).toEqual([{ at: START, ...names, ...report, unconfirmed: true }])
+      expect(setup.events.at(0)).toMatchObject({ type: 'fault', operation: `store.${method ?? 'revoke'}` })
       const outcome = await call()
       if (typeof again === 'object') expect(outcome).toMatchObject(again as object)
       else expect(outcome).toBe(again)
-      expect(here.events.filter(isEnd)).toHaveLength(1)
+      expect(setup.events.filter(isRevocation)).toHaveLength(1)
     },
   )
 
   it.each(one)('reports %s at least once if the store replies too late', async (_name, { arrange, method, report }) => {
     vi.useFakeTimers()
-    const here = world({ storeTimeoutSeconds: 2 })
-    const call = await arrange(here)
-    here.quiet()
-    here.store.hangNext(method ?? 'revoke')
+    const setup = createSetup({ storeTimeoutSeconds: 2 })
+    const call = await arrange(setup)
+    setup.clearRecords()
+    setup.store.hangNext(method ?? 'revoke')
     const settled = call().catch((error: unknown) => error)
     await vi.advanceTimersByTimeAsync(2000)
     expect(await settled).toMatchObject({ code: 'store_timeout' })
-    expect(here.events.filter(isEnd)).toMatchObject([{ ...report, unconfirmed: true }])
+    expect(setup.events.filter(isRevocation)).toMatchObject([{ ...report, unconfirmed: true }])
   })
 
   it.each(one)('reports %s in the repeated call if the store did not write in the first', async (_name, test) => {
     const { arrange, method, report } = test
-    const here = world()
-    const call = await arrange(here)
-    here.quiet()
-    here.store.failNext(method ?? 'revoke')
+    const setup = createSetup()
+    const call = await arrange(setup)
+    setup.clearRecords()
+    setup.store.failNext(method ?? 'revoke')
     await expect(call()).rejects.toMatchObject({ code: 'store_failed' })
     await call()
-    expect(here.events.filter(isEnd)).toMatchObject([{ ...report, unconfirmed: true }, report])
-    expect(here.events.filter(isEnd)[1]).not.toHaveProperty('unconfirmed')
+    expect(setup.events.filter(isRevocation)).toMatchObject([{ ...report, unconfirmed: true }, report])
+    expect(setup.events.filter(isRevocation)[1]).not.toHaveProperty('unconfirmed')
   })
 
   it.each(one)('reports %s once if the driver repeats the write', async (_name, { arrange, method, report }) => {
-    const here = world()
-    const call = await arrange(here)
-    here.quiet()
-    here.store.executeTwice([method ?? 'revoke'])
+    const setup = createSetup()
+    const call = await arrange(setup)
+    setup.clearRecords()
+    setup.store.executeTwice([method ?? 'revoke'])
     await call()
-    expect(here.events.filter(isEnd)).toMatchObject([report])
-    expect(here.events.filter(isEnd)[0]).not.toHaveProperty('unconfirmed')
+    expect(setup.events.filter(isRevocation)).toMatchObject([report])
+    expect(setup.events.filter(isRevocation)[0]).not.toHaveProperty('unconfirmed')
   })
 
   it.each(one)('reports %s once if the driver repeats the write after a purge', async (_name, test) => {
     const { arrange, method, report } = test
-    const here = world()
-    const call = await arrange(here)
-    here.quiet()
-    here.store.executeTwice([method ?? 'revoke'], () => here.instance().purge())
+    const setup = createSetup()
+    const call = await arrange(setup)
+    setup.clearRecords()
+    setup.store.executeTwice([method ?? 'revoke'], () => setup.instance().purge())
     await call()
-    expect(here.events.filter(isEnd)).toMatchObject([report])
+    expect(setup.events.filter(isRevocation)).toMatchObject([report])
   })
 
   it('reports an unconfirmed write also if the family was revoked before, because a fail-over may undo only the first write', async () => {
-    const here = world()
-    const { family, refreshToken } = await here.tokens.issue({ subject: 'alice' })
-    await here.tokens.revoke({ refreshToken })
-    here.quiet()
-    here.store.failNext('revoke')
-    await expect(here.tokens.revoke({ refreshToken })).rejects.toMatchObject({ code: 'store_failed' })
-    expect(here.events).toMatchObject([
+    const setup = createSetup()
+    const { family, refreshToken } = await setup.tokens.issue({ subject: 'alice' })
+    await setup.tokens.revoke({ refreshToken })
+    setup.clearRecords()
+    setup.store.failNext('revoke')
+    await expect(setup.tokens.revoke({ refreshToken })).rejects.toMatchObject({ code: 'store_failed' })
+    expect(setup.events).toMatchObject([
       { type: 'fault', operation: 'store.revoke' },
       { type: 'revoked', familyId: family.id, reason: 'client_request', unconfirmed: true },
     ])
   })
 
   it('reports nothing if the store confirms that another call has revoked the family', async () => {
-    const here = world()
-    const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
-    await here.tokens.revoke({ refreshToken })
-    here.quiet()
-    await here.tokens.revoke({ refreshToken })
-    expect(here.events).toEqual([])
+    const setup = createSetup()
+    const { refreshToken } = await setup.tokens.issue({ subject: 'alice' })
+    await setup.tokens.revoke({ refreshToken })
+    setup.clearRecords()
+    await setup.tokens.revoke({ refreshToken })
+    expect(setup.events).toEqual([])
   })
 })

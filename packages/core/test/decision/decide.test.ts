@@ -10,7 +10,7 @@ import {
   type Grace,
   type Relation,
   type RequestRejectionReason,
-} from '../src/decision/decide.js'
+} from '../../src/decision/decide.js'
 
 const NOW = 1_000_000
 const GRACE = 30_000
@@ -66,7 +66,7 @@ function decideCase({
 }
 
 /** Returns a decision as one word. */
-function verdict(decision: Decision): string {
+function describeDecision(decision: Decision): string {
   switch (decision.kind) {
     case 'mint':
       return decision.outcome
@@ -266,34 +266,34 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
 
 describe('the decision table', () => {
   it.each(TABLE)('decides: %s', (_presented, given, expected) => {
-    expect(verdict(decideCase(given))).toBe(expected)
+    expect(describeDecision(decideCase(given))).toBe(expected)
   })
 })
 
 describe('decideByToken', () => {
   const token = { createdAtSeconds: 1000, bound: false, familyId: 'mine' as never }
-  const nothing = { validAfter: null, hasConfirmation: false, familyId: undefined }
+  const unrestricted = { validAfter: null, hasConfirmation: false, familyId: undefined }
 
   it.each([
-    ['without any restriction', token, nothing, null],
-    ['created after validAfter', token, { ...nothing, validAfter: 1_000_000 }, null],
-    ['created before validAfter', token, { ...nothing, validAfter: 1_000_001 }, 'superseded'],
-    ['created in the second of validAfter', token, { ...nothing, validAfter: 1_000_999 }, 'superseded'],
-    ['bound, with a proof', { ...token, bound: true }, { ...nothing, hasConfirmation: true }, null],
-    ['bound, without a proof', { ...token, bound: true }, nothing, 'mismatch'],
-    ['unbound, with a proof', token, { ...nothing, hasConfirmation: true }, null],
-    ['of the expected family', token, { ...nothing, familyId: 'mine' }, null],
-    ['of another family', token, { ...nothing, familyId: 'theirs' }, 'other_family'],
+    ['without any restriction', token, unrestricted, null],
+    ['created after validAfter', token, { ...unrestricted, validAfter: 1_000_000 }, null],
+    ['created before validAfter', token, { ...unrestricted, validAfter: 1_000_001 }, 'superseded'],
+    ['created in the second of validAfter', token, { ...unrestricted, validAfter: 1_000_999 }, 'superseded'],
+    ['bound, with a proof', { ...token, bound: true }, { ...unrestricted, hasConfirmation: true }, null],
+    ['bound, without a proof', { ...token, bound: true }, unrestricted, 'mismatch'],
+    ['unbound, with a proof', token, { ...unrestricted, hasConfirmation: true }, null],
+    ['of the expected family', token, { ...unrestricted, familyId: 'mine' }, null],
+    ['of another family', token, { ...unrestricted, familyId: 'theirs' }, 'other_family'],
     [
       'of another family and superseded',
       token,
       { validAfter: 2_000_000, hasConfirmation: false, familyId: 'x' },
       'superseded',
     ],
-    ['of another family without its proof', { ...token, bound: true }, { ...nothing, familyId: 'x' }, 'mismatch'],
+    ['of another family without its proof', { ...token, bound: true }, { ...unrestricted, familyId: 'x' }, 'mismatch'],
   ] as const)('decides by the token alone: %s', (_name, presented, request, expected) => {
     const decision = decideByToken(presented, request)
-    expect(decision && verdict(decision)).toBe(expected)
+    expect(decision && describeDecision(decision)).toBe(expected)
   })
 })
 
@@ -304,7 +304,7 @@ describe('all combinations of facts', () => {
   )
 
   /** Yields every combination. The times cover each position relative to the limits. */
-  function* everything() {
+  function* allSituations() {
     const flags = [false, true]
     const times = [
       ...[NOW - SAME_ATTEMPT - 1, NOW - SAME_ATTEMPT, NOW - SAME_ATTEMPT + 1],
@@ -337,8 +337,12 @@ describe('all combinations of facts', () => {
         }
   }
 
-  type Situation = typeof everything extends () => Generator<infer Each> ? Each : never
-  type Row = [name: string, matches: (situation: Situation) => boolean, verdict: (situation: Situation) => string]
+  type Situation = typeof allSituations extends () => Generator<infer Each> ? Each : never
+  type Row = [
+    name: string,
+    matches: (situation: Situation) => boolean,
+    describeDecision: (situation: Situation) => string,
+  ]
 
   const inWindow = ({ facts, rules }: Situation) =>
     (facts!.attempt === 'same' && NOW - facts!.rotatedAt < rules.sameAttemptMs) ||
@@ -375,10 +379,10 @@ describe('all combinations of facts', () => {
   it('decides by the first matching rule for every combination of facts, and every rule is used', () => {
     const hits = new Map<string, number>()
     let situations = 0
-    for (const situation of everything()) {
+    for (const situation of allSituations()) {
       const row = ROWS.find(([, matches]) => matches(situation))!
       const { facts, circumstances, rules } = situation
-      const actual = verdict(decide(facts, circumstances, rules))
+      const actual = describeDecision(decide(facts, circumstances, rules))
       if (actual !== row[2](situation)) expect({ situation, actual }).toEqual({ situation, actual: row[2](situation) })
       hits.set(row[0], (hits.get(row[0]) ?? 0) + 1)
       situations += 1
@@ -389,8 +393,8 @@ describe('all combinations of facts', () => {
 })
 
 describe('reservations', () => {
-  const standing = { isOwn: false, sameAttempt: false, revoked: false, expiresAt: NOW + 1 }
-  it.each<[string, Partial<typeof standing>, string]>([
+  const existing = { isOwn: false, sameAttempt: false, revoked: false, expiresAt: NOW + 1 }
+  it.each<[string, Partial<typeof existing>, string]>([
     ['by the call that made the record', { isOwn: true }, 'issued'],
     ['by the call that made the record, although the family has expired', { isOwn: true, expiresAt: NOW }, 'issued'],
     ['by another call', {}, 'reuse, revokes the family'],
@@ -401,7 +405,7 @@ describe('reservations', () => {
     ['by the call that made the record after the family was revoked', { revoked: true, isOwn: true }, 'revoked'],
     ['by the same attempt after the family was revoked', { revoked: true, sameAttempt: true }, 'revoked'],
   ])('decides on a redeemed reservation: %s', (_name, facts, expected) => {
-    expect(verdict(decideRedemption({ ...standing, ...facts }, NOW) as Decision)).toBe(expected)
+    expect(describeDecision(decideRedemption({ ...existing, ...facts }, NOW) as Decision)).toBe(expected)
   })
 
   const token = { createdAtSeconds: NOW / 1000, expiresAt: NOW + 1 }
@@ -419,6 +423,6 @@ describe('reservations', () => {
     ],
   ])('decides on a reservation before any store call: %s', (_name, patch, expected) => {
     const rejected = decideByReservation(token, { ...request, ...patch })
-    expect(rejected && verdict(rejected)).toBe(expected)
+    expect(rejected && describeDecision(rejected)).toBe(expected)
   })
 })

@@ -2,10 +2,10 @@ import * as crypto from 'node:crypto'
 import { createHash, createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { fingerprint, encodeParts, hash, createMac, type Part } from '../src/token/hash.js'
+import { fingerprint, encodeParts, hash, createMac, type Part } from '../../src/token/hash.js'
 
 /** Encodes the same parts in the simplest way. */
-function encodePartsPlainly(parts: readonly Part[]): Buffer {
+function encodePartsSimply(parts: readonly Part[]): Buffer {
   const bytes = parts.map((part) => (typeof part === 'number' ? uint(part) : Buffer.from(part as string)))
   return Buffer.concat(bytes.flatMap((some) => [uint(some.length), some]))
 }
@@ -16,7 +16,7 @@ function uint(value: number): Buffer {
   return bytes
 }
 
-const aPart = fc.oneof(
+const anyPart = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 3000 }),
   fc.uint8Array({ maxLength: 3000 }),
   fc.integer({ min: 0, max: 0xffffffff }),
@@ -25,8 +25,8 @@ const aPart = fc.oneof(
 describe('encodeParts', () => {
   it('prefixes each part with its length for parts of any size, independent of earlier calls', () => {
     fc.assert(
-      fc.property(fc.string(), fc.array(aPart, { maxLength: 8 }), fc.nat(32), (domain, parts, size) => {
-        const expected = encodePartsPlainly([domain, ...parts])
+      fc.property(fc.string(), fc.array(anyPart, { maxLength: 8 }), fc.nat(32), (domain, parts, size) => {
+        const expected = encodePartsSimply([domain, ...parts])
         expect(Buffer.compare(encodeParts(domain, parts), expected)).toBe(0)
         const digest = createHash('sha256').update(expected).digest()
         expect(Buffer.from(hash(domain, parts, size))).toEqual(digest.subarray(0, size))
@@ -47,14 +47,14 @@ describe('runtimes', () => {
   ])('computes SHA-256 with %s', async (_name, changes) => {
     vi.doMock('node:crypto', () => ({ ...crypto, ...changes }))
     vi.resetModules()
-    const fresh = await import('../src/token/hash.js')
+    const reimported = await import('../../src/token/hash.js')
     // Enough for each of the 64 possible last characters of a fingerprint.
     for (let index = 0; index < 500; index += 1) {
       const digest = createHash('sha256')
-        .update(encodePartsPlainly(['d', index]))
+        .update(encodePartsSimply(['d', index]))
         .digest()
-      expect(Buffer.from(fresh.hash('d', [index], 32))).toEqual(digest)
-      expect(fresh.fingerprint('d', [index])).toBe(digest.toString('base64url', 0, 16))
+      expect(Buffer.from(reimported.hash('d', [index], 32))).toEqual(digest)
+      expect(reimported.fingerprint('d', [index])).toBe(digest.toString('base64url', 0, 16))
     }
   })
 })
@@ -67,17 +67,17 @@ describe('buffer growth', () => {
     ['bytes that fill the buffer', new Uint8Array(1024 - 4 - 1 - 4).fill(7)],
   ])('grows the buffer for %s and keeps its content', async (_name, long) => {
     vi.resetModules()
-    const fresh = await import('../src/token/hash.js')
-    expect(Buffer.from(fresh.encodeParts('d', [long, 1]))).toEqual(encodePartsPlainly(['d', long, 1]))
+    const reimported = await import('../../src/token/hash.js')
+    expect(Buffer.from(reimported.encodeParts('d', [long, 1]))).toEqual(encodePartsSimply(['d', long, 1]))
   })
 
   it('grows the buffer for a number', async () => {
     vi.resetModules()
-    const fresh = await import('../src/token/hash.js')
+    const reimported = await import('../../src/token/hash.js')
     const parts = ['x'.repeat(336), 1, 2]
-    expect(Buffer.from(fresh.encodeParts('', parts))).toEqual(encodePartsPlainly(['', ...parts]))
+    expect(Buffer.from(reimported.encodeParts('', parts))).toEqual(encodePartsSimply(['', ...parts]))
     const many = Array.from({ length: 300 }, (_, index) => index)
-    expect(Buffer.from(fresh.encodeParts('', many))).toEqual(encodePartsPlainly(['', ...many]))
+    expect(Buffer.from(reimported.encodeParts('', many))).toEqual(encodePartsSimply(['', ...many]))
   })
 })
 

@@ -5,7 +5,7 @@ import {
   isSameResource,
   narrowAudience,
   normalizeResource,
-} from '../src/model/resource.js'
+} from '../../src/model/resource.js'
 
 describe('isSameResource', () => {
   it.each([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { ConfigurationError, TEXT_LIMITS } from '../src/index.js'
-import { HOUR, START, world } from './world.js'
+import { ConfigurationError, TEXT_LIMITS } from '../../src/index.js'
+import { HOUR, START, createSetup } from '../setup.js'
 
 const { nameBytes, scopeBytes, audienceEntries, metadataBytes, cursorBytes, madeByCoreBytes } = TEXT_LIMITS
 const json = (bytes: number) => ({ a: 'x'.repeat(bytes - '{"a":""}'.length) })
@@ -27,51 +27,51 @@ describe('limits of texts', () => {
   ])(
     'stores %s of maximum length unchanged and rejects a longer one before any store call',
     async (option, most, more) => {
-      const here = world()
-      const issued = await here.tokens.issue({ subject: 'alice', ...most })
-      const [stored, ...others] = [...here.store.rows.values()]
+      const setup = createSetup()
+      const issued = await setup.tokens.issue({ subject: 'alice', ...most })
+      const [stored, ...others] = [...setup.store.rows.values()]
       expect(others).toEqual([])
       expect(stored?.id).toBe(issued.family.id)
       expect(stored?.grant).toEqual(expect.objectContaining(most))
-      const calls = here.store.calls.length
+      const calls = setup.store.calls.length
       const request = { subject: 'alice', expiresInSeconds: 60, ...more }
-      const issue = () => here.tokens.issue({ subject: 'alice', ...more })
-      const reserve = async () => here.tokens.reserve(request)
+      const issue = () => setup.tokens.issue({ subject: 'alice', ...more })
+      const reserve = async () => setup.tokens.reserve(request)
       // A reservation has no confirmation. `redeem` sets it.
       for (const call of 'confirmation' in more ? [issue] : [issue, reserve]) {
-        const misuse = await call().then(
+        const configurationError = await call().then(
           () => null,
           (error: unknown) => error,
         )
-        expect(misuse).toBeInstanceOf(ConfigurationError)
-        expect(misuse).toMatchObject({ option })
+        expect(configurationError).toBeInstanceOf(ConfigurationError)
+        expect(configurationError).toMatchObject({ option })
       }
-      expect(here.store.calls).toHaveLength(calls)
+      expect(setup.store.calls).toHaveLength(calls)
     },
   )
 
   it('applies the limits to every other value that is stored, so that a request cannot exceed them', async () => {
-    const here = world()
+    const setup = createSetup()
     const long = 'x'.repeat(nameBytes + 1)
     for (const call of [
-      () => here.tokens.list({ subject: long }),
-      () => here.tokens.list({ subject: 'alice', cursor: 'x'.repeat(cursorBytes + 1) }),
-      () => here.tokens.revokeSubject(long),
-      () => here.tokens.consumeOnce({ purpose: long, key: 'x', expiresAt: START + HOUR }),
+      () => setup.tokens.list({ subject: long }),
+      () => setup.tokens.list({ subject: 'alice', cursor: 'x'.repeat(cursorBytes + 1) }),
+      () => setup.tokens.revokeSubject(long),
+      () => setup.tokens.consumeOnce({ purpose: long, key: 'x', expiresAt: START + HOUR }),
     ])
       await expect(call()).rejects.toBeInstanceOf(ConfigurationError)
-    expect(await here.tokens.find(long)).toBeNull()
-    expect(here.store.calls).toEqual([])
-    expect(here.events).toEqual([])
+    expect(await setup.tokens.find(long)).toBeNull()
+    expect(setup.store.calls).toEqual([])
+    expect(setup.events).toEqual([])
   })
 
   it('stays within the limits for values that core generates', async () => {
-    const here = world()
-    const { refreshToken } = await here.tokens.issue({ subject: 'alice' })
-    await here.tokens.rotate({ refreshToken, idempotencyKey: 'k'.repeat(255) })
-    await here.tokens.revokeSubject('alice')
-    await here.tokens.consumeOnce({ purpose: 'x', key: 'x'.repeat(100_000), expiresAt: START + HOUR })
-    const [record] = [...here.store.rows.values()]
+    const setup = createSetup()
+    const { refreshToken } = await setup.tokens.issue({ subject: 'alice' })
+    await setup.tokens.rotate({ refreshToken, idempotencyKey: 'k'.repeat(255) })
+    await setup.tokens.revokeSubject('alice')
+    await setup.tokens.consumeOnce({ purpose: 'x', key: 'x'.repeat(100_000), expiresAt: START + HOUR })
+    const [record] = [...setup.store.rows.values()]
     const { id, current, revocation } = record!
     const { verifier, nonce, keyId, retryKey } = current
     for (const text of [id, verifier, nonce, keyId, retryKey, revocation?.id])
@@ -86,9 +86,9 @@ describe('limits of texts', () => {
   ])(
     'throws a StoreError for a store cursor that is %s instead of returning a shortened list',
     async (_name, cursor) => {
-      const here = world()
-      const tokens = here.instance({
-        store: { ...here.store, list: async () => ({ items: [], cursor: cursor as string }) },
+      const setup = createSetup()
+      const tokens = setup.instance({
+        store: { ...setup.store, list: async () => ({ items: [], cursor: cursor as string }) },
       })
       await expect(tokens.list({ subject: 'alice' })).rejects.toMatchObject({ code: 'store_broken' })
       await expect(tokens.revokeSubject('alice')).rejects.toMatchObject({ code: 'store_broken' })

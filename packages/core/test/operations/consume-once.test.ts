@@ -1,26 +1,26 @@
 import { describe, expect, it } from 'vitest'
-import { MINUTE, SECOND, START, world } from './world.js'
+import { MINUTE, SECOND, START, createSetup } from '../setup.js'
 
 const REQUEST = { purpose: 'test', key: 'key', expiresAt: START + MINUTE }
 
 describe('consumeOnce', () => {
   it('returns true to one of fifty concurrent callers on different instances', async () => {
-    const here = world()
-    const instances = Array.from({ length: 50 }, () => here.instance())
+    const setup = createSetup()
+    const instances = Array.from({ length: 50 }, () => setup.instance())
     const answers = await Promise.all(instances.map((tokens) => tokens.consumeOnce(REQUEST)))
     expect(answers.filter(Boolean)).toHaveLength(1)
-    expect(await here.tokens.consumeOnce(REQUEST)).toBe(false)
+    expect(await setup.tokens.consumeOnce(REQUEST)).toBe(false)
   })
 
   it('returns true to the first caller and false to the second if the driver executes the command twice', async () => {
-    const here = world()
-    here.store.executeTwice(['claimOnce'])
-    expect(await here.tokens.consumeOnce(REQUEST)).toBe(true)
-    expect(await here.tokens.consumeOnce(REQUEST)).toBe(false)
+    const setup = createSetup()
+    setup.store.executeTwice(['claimOnce'])
+    expect(await setup.tokens.consumeOnce(REQUEST)).toBe(true)
+    expect(await setup.tokens.consumeOnce(REQUEST)).toBe(false)
   })
 
   it('treats the same key with another purpose, and another key, as unused', async () => {
-    const { tokens } = world()
+    const { tokens } = createSetup()
     expect(await tokens.consumeOnce(REQUEST)).toBe(true)
     expect(await tokens.consumeOnce({ ...REQUEST, purpose: 'other' })).toBe(true)
     expect(await tokens.consumeOnce({ ...REQUEST, key: 'keys' })).toBe(true)
@@ -28,27 +28,27 @@ describe('consumeOnce', () => {
   })
 
   it('returns false at the expiry without a store call, because the store may have deleted the key', async () => {
-    const here = world()
-    expect(await here.tokens.consumeOnce(REQUEST)).toBe(true)
-    here.quiet()
-    here.advance(MINUTE)
-    expect(await here.tokens.consumeOnce(REQUEST)).toBe(false)
-    expect(here.store.calls).toEqual([])
+    const setup = createSetup()
+    expect(await setup.tokens.consumeOnce(REQUEST)).toBe(true)
+    setup.clearRecords()
+    setup.advance(MINUTE)
+    expect(await setup.tokens.consumeOnce(REQUEST)).toBe(false)
+    expect(setup.store.calls).toEqual([])
   })
 
   it('returns false to the second caller after a purge by an instance whose clock is ahead', async () => {
-    const here = world()
-    expect(await here.tokens.consumeOnce(REQUEST)).toBe(true)
-    here.clock.now = REQUEST.expiresAt - 1
-    await here.instance({ now: () => here.clock.now + 30 * SECOND }).purge()
-    expect(await here.tokens.consumeOnce(REQUEST)).toBe(false)
+    const setup = createSetup()
+    expect(await setup.tokens.consumeOnce(REQUEST)).toBe(true)
+    setup.clock.now = REQUEST.expiresAt - 1
+    await setup.instance({ now: () => setup.clock.now + 30 * SECOND }).purge()
+    expect(await setup.tokens.consumeOnce(REQUEST)).toBe(false)
   })
 
   it('K-04: stores a hash of fixed length instead of the key', async () => {
-    const here = world()
+    const setup = createSetup()
     const keys: string[] = []
-    const tokens = here.instance({
-      store: { ...here.store, claimOnce: (claim, now) => (keys.push(claim.key), here.store.claimOnce(claim, now)) },
+    const tokens = setup.instance({
+      store: { ...setup.store, claimOnce: (claim, now) => (keys.push(claim.key), setup.store.claimOnce(claim, now)) },
     })
     expect(await tokens.consumeOnce({ ...REQUEST, key: 'x'.repeat(1_000_000) })).toBe(true)
     expect(await tokens.consumeOnce({ ...REQUEST, key: '' })).toBe(true)
@@ -62,9 +62,9 @@ describe('consumeOnce', () => {
     ['returns true', async () => true, 'store_broken'],
     ['returns an empty string', async () => '', 'store_broken'],
   ])('throws a StoreError if the store %s', async (_name, remember, code) => {
-    const here = world()
-    const tokens = here.instance({ store: { ...here.store, claimOnce: remember as never } })
+    const setup = createSetup()
+    const tokens = setup.instance({ store: { ...setup.store, claimOnce: remember as never } })
     await expect(tokens.consumeOnce(REQUEST)).rejects.toMatchObject({ name: 'StoreError', code })
-    expect(here.typesSeen()).toEqual(['fault'])
+    expect(setup.eventTypes()).toEqual(['fault'])
   })
 })
