@@ -22,7 +22,7 @@ describe('defineAdapter', () => {
     expect(adapter.sessionsHandler(tokens, { accessTokens: async () => null }).extent).toBe('subtree')
   })
 
-  test('every handler shows its documentation in an editor where an adapter destructures its exports', () => {
+  test('shows the documentation of every handler in an editor if an adapter destructures its exports', () => {
     const names = Object.keys(adapter) as (keyof AdapterHandlers<unknown>)[]
     const calls = names.map((name) => `${name}()`).join('\n')
     const declarations = `import type { AdapterHandlers, ${names.map(factoryOf).join(', ')} } from './index.js'
@@ -39,7 +39,7 @@ function factoryOf(name: string): string {
   return `${name.charAt(0).toUpperCase()}${name.slice(1)}Factory`
 }
 
-/** Returns the documentation that an editor shows at a text of `app.ts`. The files stand beside the sources. */
+/** Returns the documentation that an editor shows at a text of `app.ts`. The files are in the directory of the sources. */
 function languageService(files: Readonly<Record<string, string>>): (text: string) => string {
   const folder = fileURLToPath(new URL('../src/', import.meta.url))
   const extra = new Map(Object.entries(files).map(([name, text]) => [folder + name, text]))

@@ -12,7 +12,7 @@ export const ISSUER = 'https://login.example'
 export const SIGNING_KEY = generateSigningKey()
 const SECRET = 'a secret of an app in a test, 32 bytes or more'
 
-/** An app with a clock that stands still, and a store that can be told to fail. */
+/** An app with a fixed clock and a store that can fail. */
 export function createApp(options: Partial<RefreshTokensOptions> = {}) {
   const clock = { now: Date.UTC(2026, 0, 2, 3, 4, 5) }
   const events: RefreshEvent[] = []
@@ -26,10 +26,10 @@ export function createApp(options: Partial<RefreshTokensOptions> = {}) {
     ...options,
   })
   const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
-  /** What every endpoint is given. */
+  /** The options of every endpoint. */
   const shared = { rateLimit: false, now: () => clock.now, onError: (error: unknown) => errors.push(error) } as const
 
-  /** A session as after a sign-in: its family and an access token of it. */
+  /** A session as after a login: its family and one of its access tokens. */
   async function signIn(
     subject: string,
     request: { scope?: string; offline?: boolean; userAgent?: string; confirmation?: Confirmation } = {},
@@ -61,7 +61,7 @@ function failing(store: TokenStore, outage: { of: ReadonlySet<keyof TokenStore> 
 export interface RequestParts {
   readonly method?: string
   readonly url?: string
-  /** A list stands for a header that came several times. */
+  /** A list stands for a header with several occurrences. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
   readonly json?: unknown
   readonly body?: string
@@ -94,7 +94,7 @@ export function headersOf({ headers }: PlainResponse, name: string): string[] {
   return headers.filter(([other]) => other === name).map(([, value]) => value)
 }
 
-/** The last value, which is the one that counts for a cookie that is set twice. */
+/** The last value, which applies if a cookie is set twice. */
 export function headerOf(response: PlainResponse, name: string): string | undefined {
   return headersOf(response, name).at(-1)
 }

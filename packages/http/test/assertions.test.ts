@@ -53,7 +53,7 @@ interface Changes {
   readonly alg?: string
 }
 
-/** An assertion in good order, but for the changes; undefined members are left out. */
+/** Returns a valid assertion with the given changes. Undefined members are omitted. */
 function assertion({ claims = {}, header = {}, alg = 'ES256' }: Changes = {}): Promise<string> {
   const payload = { iss: 'cj', sub: 'cj', aud: ISSUER, jti: randomUUID(), iat: SECONDS, exp: SECONDS + 60, ...claims }
   return new SignJWT(JSON.parse(JSON.stringify(payload)) as Record<string, unknown>)
@@ -66,7 +66,7 @@ function encoded(value: unknown): string {
 }
 
 describe('private_key_jwt', () => {
-  it('authenticates at the token and the revocation endpoint, and not with the same assertion', async () => {
+  it('accepts an assertion at the token and the revocation endpoint, each assertion once', async () => {
     const here = stage()
     const text = await assertion()
     const answer = await here.sendAssertion(text)
@@ -79,7 +79,7 @@ describe('private_key_jwt', () => {
     expect(await here.families()).toEqual([])
   })
 
-  it('accepts an exp with a fraction, and remembers the assertion until a whole millisecond', async () => {
+  it('accepts a fractional exp and stores the assertion until a whole millisecond', async () => {
     const ends: number[] = []
     const { tokens } = world()
     const memory = {
@@ -98,19 +98,22 @@ describe('private_key_jwt', () => {
     expect(ends.map(Number.isInteger)).toEqual([true, true])
   })
 
-  it.each(['ES256', 'ES384', 'Ed25519', 'EdDSA', 'RS256', 'PS256'])('J-05: takes %s', async (alg) => {
-    const here = stage({}, { jwks: { keys: [pairs[alg]!.jwk] } })
-    expect((await here.sendAssertion(await assertion({ alg }))).status).toBe(200)
-  })
+  it.each(['ES256', 'ES384', 'Ed25519', 'EdDSA', 'RS256', 'PS256'])(
+    'J-05: accepts assertions signed with %s',
+    async (alg) => {
+      const here = stage({}, { jwks: { keys: [pairs[alg]!.jwk] } })
+      expect((await here.sendAssertion(await assertion({ alg }))).status).toBe(200)
+    },
+  )
 
-  it('counts as authenticated: the client keeps its token where its rotation is never', async () => {
+  it('authenticates the client, so that rotation "never" applies', async () => {
     const here = stage({}, { rotation: 'never' })
     const refresh_token = await here.issue({ clientId: 'cj' })
     const answer = await here.sendAssertion(await assertion(), { refresh_token })
     expect(answer.body.refresh_token).toBe(refresh_token)
   })
 
-  it('J-01: the type is the URN, and the assertion is one JWT', async () => {
+  it('J-01: requires the assertion type of RFC 7523 and exactly one JWT', async () => {
     const here = stage()
     const text = await assertion()
     const bad: Record<string, string>[] = [
@@ -128,7 +131,7 @@ describe('private_key_jwt', () => {
     expectError(twice, 400, 'invalid_request')
   })
 
-  it('J-02, J-07: every claim is there, and iss and sub are the client', async () => {
+  it('J-02, J-07: requires every claim, with the client as iss and sub', async () => {
     const here = stage()
     const changes: Record<string, unknown>[] = [
       ...['iss', 'sub', 'aud', 'exp', 'jti'].map((name) => ({ [name]: undefined })),
@@ -147,7 +150,7 @@ describe('private_key_jwt', () => {
       expectError(await here.sendAssertion(await assertion({ claims })), 400, 'invalid_client')
   })
 
-  it('J-03: aud is the issuer, as one string and to the letter', async () => {
+  it('J-03: requires the issuer as the single aud, compared exactly', async () => {
     const here = stage()
     for (const aud of [
       'https://other.example',
@@ -162,7 +165,7 @@ describe('private_key_jwt', () => {
       expectError(await here.sendAssertion(await assertion({ claims: { aud } })), 400, 'invalid_client')
   })
 
-  it('J-03: other names, and lists, only where the program says so', async () => {
+  it('J-03: accepts other audiences and lists only if assertionAudiences names them', async () => {
     const here = stage({ assertionAudiences: [TOKEN_URL] })
     for (const aud of [ISSUER, TOKEN_URL, [TOKEN_URL], [ISSUER, 'https://other.example']])
       expect((await here.sendAssertion(await assertion({ claims: { aud } }))).status).toBe(200)
@@ -181,11 +184,11 @@ describe('private_key_jwt', () => {
     ['good for an hour', { exp: SECONDS + 3600 }, 200],
     ['good for ever', { exp: 1e300 }, 400],
     ['without iat', { iat: undefined }, 200],
-  ])('J-04: %s', async (_name, claims, status) => {
+  ])('J-04: checks the times of an assertion that %s', async (_name, claims, status) => {
     expect((await stage().sendAssertion(await assertion({ claims }))).status).toBe(status)
   })
 
-  it('J-05: the signature is by a registered key and an asymmetric algorithm', async () => {
+  it('J-05: requires a signature by a registered key with an asymmetric algorithm', async () => {
     const rsa = pairs['RS256']!
     const here = stage({}, { jwks: { keys: [pairs['ES256']!.jwk, rsa.jwk] } })
     const payload = { iss: 'cj', sub: 'cj', aud: ISSUER, jti: 'x', exp: SECONDS + 60 }
@@ -213,7 +216,7 @@ describe('private_key_jwt', () => {
       expect((await here.sendAssertion(text)).status).toBe(200)
   })
 
-  it('J-05: a key that the assertion brings along counts for nothing', async () => {
+  it('J-05: ignores a key in the header of the assertion', async () => {
     const here = stage()
     const { jwk, privateJwk } = await createProver(() => here.clock.now)
     const header = { alg: 'ES256', jwk, jku: 'https://evil.example/jwks', kid: 'ES256' }
@@ -224,7 +227,7 @@ describe('private_key_jwt', () => {
     expectError(await here.sendAssertion(forged), 400, 'invalid_client')
   })
 
-  it('J-05: a key that is registered for one algorithm verifies no other', async () => {
+  it('J-05: uses a key only for its registered algorithm', async () => {
     const here = stage({}, { jwks: { keys: [{ ...pairs['RS256']!.jwk, alg: 'RS256' }] } })
     const { SignJWT: Sign, importJWK } = await import('jose')
     const key = await importJWK(await exportJWK(pairs['RS256']!.privateKey), 'PS256')
@@ -237,18 +240,18 @@ describe('private_key_jwt', () => {
 
   const otherTypes = ['at+jwt', 'dpop+jwt', 'application/at+jwt', 'x', 'text/jwt', 'application/', 'jwt;v=1', '']
   const notText = [1, null, {}, ['jwt'], ['client-authentication+jwt']]
-  it.each([...otherTypes, ...notText].map((typ) => ({ typ })))('a JWT of type $typ is no assertion', async (header) => {
+  it.each([...otherTypes, ...notText].map((typ) => ({ typ })))('rejects a JWT of type $typ', async (header) => {
     expectError(await stage().sendAssertion(await assertion({ header })), 400, 'invalid_client')
   })
 
   it.each([
     ...['JWT', 'jwt', 'application/jwt', 'client-authentication+jwt', 'Client-Authentication+JWT'],
     ...['application/client-authentication+jwt', 'APPLICATION/client-authentication+jwt'],
-  ])('one of type %s is', async (typ) => {
+  ])('accepts a JWT of type %s', async (typ) => {
     expect((await stage().sendAssertion(await assertion({ header: { typ } }))).status).toBe(200)
   })
 
-  it('J-06: works once, of ten at once too, and until long after its end', async () => {
+  it('J-06: accepts an assertion once, even if it is sent ten times at once or long after its expiry', async () => {
     const here = stage()
     const text = await assertion()
     const answers = await Promise.all(Array.from({ length: 10 }, () => here.sendAssertion(text)))
@@ -259,7 +262,7 @@ describe('private_key_jwt', () => {
     expectError(await here.sendAssertion(text), 400, 'invalid_client')
   })
 
-  it('J-06: is used up by nothing but a success, and one client’s jti is not another’s', async () => {
+  it('J-06: consumes the jti only on success and per client', async () => {
     const here = stage()
     const claims = { jti: 'the same' }
     const text = await assertion({ claims })
@@ -270,7 +273,7 @@ describe('private_key_jwt', () => {
     expect((await here.sendAssertion(text)).status).toBe(200)
   })
 
-  it('K-04: an unauthentic one takes no room in the store, and a long jti no more than a short one', async () => {
+  it('K-04: stores nothing for an invalid assertion, and a hash of fixed length for any jti', async () => {
     const here = stage()
     here.state.calls.length = 0
     for (let count = 0; count < 20; count += 1)
@@ -280,13 +283,13 @@ describe('private_key_jwt', () => {
     expectError(await here.sendAssertion(await assertion({ claims: { jti: 'x'.repeat(8000) } })), 400, 'invalid_client')
   })
 
-  it('J-08: a client_id beside it says the same', async () => {
+  it('J-08: rejects a client_id that differs from the assertion', async () => {
     const here = stage()
     expect((await here.sendAssertion(await assertion(), { client_id: 'cj' })).status).toBe(200)
     expectError(await here.sendAssertion(await assertion(), { client_id: 'pub' }), 400, 'invalid_client')
   })
 
-  it('C-07: is one method, and no other may come along', async () => {
+  it('C-07: rejects an assertion together with another authentication method', async () => {
     const here = stage()
     const text = await assertion()
     const headers = { authorization: basic('cb', CB_SECRET) }
@@ -294,7 +297,7 @@ describe('private_key_jwt', () => {
     expectError(await here.sendAssertion(text, { client_secret: CB_SECRET }), 400, 'invalid_request')
   })
 
-  it('C-10: each client is known in the one way that it has registered', async () => {
+  it('C-10: authenticates each client only by its registered method', async () => {
     const here = stage()
     expectError(await here.send({ client_id: 'cj' }), 400, 'invalid_client')
     expectError(await here.send({ client_id: 'cj', client_secret: CB_SECRET }), 400, 'invalid_client')
@@ -305,14 +308,14 @@ describe('private_key_jwt', () => {
     }
   })
 
-  it('C-11: an unknown client and a wrong signature get one answer', async () => {
+  it('C-11: responds identically to an unknown client and a wrong signature', async () => {
     const here = stage()
     const unknown = await here.sendAssertion(await assertion({ claims: { iss: 'nobody', sub: 'nobody' } }))
     const wrong = await here.sendAssertion(await assertion({ alg: 'ES384' }))
     expect(unknown.raw).toEqual(wrong.raw)
   })
 
-  it('C-12: failures are counted, and hold up nobody elsewhere', async () => {
+  it('C-12: counts failures, and they do not limit requests from other addresses', async () => {
     const { rateLimits } = await import('../src/index.js')
     const here = stage({ rateLimit: rateLimits({ points: 1000, failedAuthentications: 3 }) })
     const bad = await assertion({ alg: 'ES384' })
@@ -322,7 +325,7 @@ describe('private_key_jwt', () => {
     expect(elsewhere.status).toBe(200)
   })
 
-  it('E-04: a store that is out is 503, and no verdict', async () => {
+  it('E-04: responds with 503 during an outage of the store', async () => {
     const here = stage()
     const refresh_token = await here.issue({ clientId: 'cj' })
     here.state.isDown = true
@@ -331,7 +334,7 @@ describe('private_key_jwt', () => {
     expectError(answer, 503, 'temporarily_unavailable')
   })
 
-  it('E-06: no assertion is in an answer, an event or an error', async () => {
+  it('E-06: includes no assertion in a response, event or error', async () => {
     const here = stage()
     const bad = await assertion({ alg: 'ES384' })
     const seen = [(await here.sendAssertion(bad)).raw, here.events, here.errors]
@@ -339,7 +342,7 @@ describe('private_key_jwt', () => {
   })
 })
 
-describe('registration of keys', () => {
+describe('registered keys', () => {
   const construct = (client: object, more: object = { issuer: ISSUER }) =>
     stage(more as Record<string, unknown>, { clientId: 'cj', ...client })
 
@@ -352,11 +355,11 @@ describe('registration of keys', () => {
     ['a broken key', () => ({ jwks: { keys: [{ kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }] } })],
     ['more keys than anybody needs', () => ({ jwks: { keys: Array.from({ length: 17 }, () => pairs['ES256']!.jwk) } })],
     ['a secret as well', () => ({ secret: CB_SECRET })],
-  ])('%s is misuse', (_name, client) => {
+  ])('rejects the registration at construction: %s', (_name, client) => {
     expect(() => construct(client())).toThrow(expect.objectContaining({ name: 'ConfigurationError' }))
   })
 
-  it('needs an issuer', () => {
+  it('rejects registered keys without an issuer', () => {
     expect(() => construct({}, { issuer: undefined })).toThrow(/^option "issuer" /)
     for (const issuer of ['as.example', 'https://as.example?x', 5])
       expect(() => construct({}, { issuer })).toThrow(/^option "issuer" /)
@@ -365,7 +368,7 @@ describe('registration of keys', () => {
     )
   })
 
-  it('of a registry is looked at when its client comes: a mistake is the server’s, and lets nobody in', async () => {
+  it('reports invalid keys from a registry as a server error and does not authenticate the client', async () => {
     const both: Client = { clientId: 'cj', jwks: { keys: [pairs['ES256']!.jwk] }, secretHashes: [] }
     const broken: Client = { clientId: 'cj', jwks: { keys: [{ kty: 'oct' }] } }
     for (const client of [both, broken]) {

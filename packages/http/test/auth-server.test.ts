@@ -26,7 +26,7 @@ const CLIENTS = [
 ]
 const SPA = 'https://spa.example'
 
-/** A whole server at `/auth`, asked through its one endpoint. */
+/** A whole server at `/auth`, called through its single endpoint. */
 function whole(options: Partial<AuthServerOptions> = {}, issuer = ISSUER) {
   const app = world()
   const { tokens, clock } = app
@@ -45,14 +45,14 @@ const withCodes = () => {
   return { codes, authorizationEndpoint: 'https://login.example/authorize', scopes: ['read', 'write'] }
 }
 
-describe('where the metadata is', () => {
+describe('location of the metadata', () => {
   test.each([
     ['https://h', '/.well-known/oauth-authorization-server'],
     ['https://h/', '/.well-known/oauth-authorization-server'],
     ['https://h/t1', '/.well-known/oauth-authorization-server/t1'],
     ['https://h/t1/', '/.well-known/oauth-authorization-server/t1'],
     ['https://h/a/b', '/.well-known/oauth-authorization-server/a/b'],
-  ])('W-01 of %s: at %s, GET and HEAD, JSON', async (issuer, path) => {
+  ])('W-01: serves the metadata of %s at %s, by GET and HEAD, as JSON', async (issuer, path) => {
     const { at } = whole({}, issuer)
     const answer = await at(path, { method: 'GET' })
     expect([answer.status, answer.header('content-type')]).toEqual([200, 'application/json'])
@@ -62,14 +62,14 @@ describe('where the metadata is', () => {
   })
 })
 
-describe('what the metadata says', () => {
-  test('W-02 the issuer as it was written, which is that of the access tokens', async () => {
+describe('content of the metadata', () => {
+  test('W-02: contains the issuer exactly as configured and as in the access tokens', async () => {
     const { metadata, usual, tokens } = whole({}, 'https://login.example/t1/')
     expect((await metadata())['issuer']).toBe('https://login.example/t1/')
     expect(() => authServer(tokens, { ...usual, issuer: 'https://login.example/t1' })).toThrow(ConfigurationError)
   })
 
-  test('W-03 W-05 W-08 all that works with codes', async () => {
+  test('W-03 W-05 W-08: lists the capabilities of a server with codes', async () => {
     const { metadata } = whole(withCodes())
     expect(await metadata()).toMatchObject({
       authorization_endpoint: 'https://login.example/authorize',
@@ -85,7 +85,7 @@ describe('what the metadata says', () => {
     })
   })
 
-  test('W-04 nothing empty, nothing null, and nothing of what is not there', async () => {
+  test('W-04: contains no empty or null member and no absent endpoint', async () => {
     const function_ = async () => ({ accessToken: 'x', expiresIn: 60 })
     for (const options of [{}, { accessTokens: function_, issuer: ISSUER }, { clients: [{ clientId: 'pub' }] }]) {
       const { metadata } = whole(options)
@@ -104,7 +104,7 @@ describe('what the metadata says', () => {
     }
   })
 
-  test('W-03 every endpoint that it names is served there, and every one that is served has a path of its own', async () => {
+  test('W-03: names exactly the endpoints that are served, each at a separate path', async () => {
     const { metadata, at, server } = whole({ ...withCodes(), cookie: true, authenticate: async () => null })
     const said = await metadata()
     for (const name of ['token_endpoint', 'revocation_endpoint', 'introspection_endpoint', 'jwks_uri'])
@@ -117,7 +117,7 @@ describe('what the metadata says', () => {
     expectError(await at('/auth/nonsense'), 404, 'not_found')
   })
 
-  test('a whole URL in the request line is found by its path, whatever its authority', () => {
+  test('finds an absolute URL in the request line by its path, with any authority', () => {
     const { server } = whole()
     const endpoint = server.find({ url: '/auth/token' })
     for (const url of ['http://a.example/auth/token', 'http://a.example:99999/auth/token?x', 'HTTP://[/auth/token/'])
@@ -125,7 +125,7 @@ describe('what the metadata says', () => {
     expect(server.find({ url: 'http://a.example' })).toBeNull()
   })
 
-  test('one trailing slash is the same path, and two are another', () => {
+  test('ignores one trailing slash and rejects two', () => {
     const { server } = whole({ ...withCodes(), cookie: true, authenticate: async () => null })
     for (const path of server.routes.flatMap(({ paths }) => paths)) {
       const url = path.replace(':id', 'x')
@@ -137,7 +137,7 @@ describe('what the metadata says', () => {
     }
   })
 
-  test('W-06 W-07 every method of authentication that it lists works, at each endpoint; what it does not list fails', async () => {
+  test('W-06 W-07: accepts exactly the listed authentication methods at each endpoint', async () => {
     const { metadata, at, issue, clock } = whole()
     const said = await metadata()
     const assertion = (alg: string, key: KeyObject | Uint8Array) =>
@@ -188,7 +188,7 @@ describe('what the metadata says', () => {
     }
   })
 
-  test('W-09 W-06 certificates count where somebody tells of them, and only there', async () => {
+  test('W-09 W-06: lists certificate methods only with a source of certificates', async () => {
     const methods = ['tls_client_auth', 'self_signed_tls_client_auth']
     const seeing = await whole({ clientCertificates: 'tls' }).metadata()
     const blind = await whole().metadata()
@@ -201,12 +201,12 @@ describe('what the metadata says', () => {
     }
   })
 
-  test('W-09 the algorithms of proofs are those that the endpoints take', async () => {
+  test('W-09: lists the proof algorithms that the endpoints accept', async () => {
     const { metadata } = whole({ dpop: { algorithms: ['ES256'] } })
     expect((await metadata())['dpop_signing_alg_values_supported']).toEqual(['ES256'])
   })
 
-  test('D-07 T-11 the address of the issuer is our own unless another is given; plain http is for this machine', async () => {
+  test('D-07 T-11: uses the issuer as the public URL by default, and accepts plain http only on this machine', async () => {
     const { tokens, usual, metadata } = whole({ publicUrl: 'https://public.example/cut/' })
     expect((await metadata())['token_endpoint']).toBe('https://public.example/cut/auth/token')
     const make = (issuer: string) => {
@@ -217,7 +217,7 @@ describe('what the metadata says', () => {
     expect(make('http://127.0.0.1:3000')).not.toThrow()
   })
 
-  test('options that cannot be meant are misuse', () => {
+  test('rejects invalid options', () => {
     const { tokens, usual } = whole()
     const wrong: object[] = [
       { codes: withCodes().codes },
@@ -242,7 +242,7 @@ describe('what the metadata says', () => {
   })
 })
 
-describe('pages of other origins', () => {
+describe('CORS', () => {
   const preflight = (origin: string | string[] | undefined): RequestPatch => ({
     method: 'OPTIONS',
     headers: {
@@ -252,7 +252,7 @@ describe('pages of other origins', () => {
     },
   })
 
-  test('H-01 D-18 may ask and read, errors included, if they are on the list', async () => {
+  test('H-01 D-18: lets pages of listed origins send requests and read responses, including errors', async () => {
     const { at, issue } = whole({ cors: { origins: [SPA] } })
     for (const path of ['/auth/token', '/auth/revoke']) {
       const asked = await at(path, preflight(SPA))
@@ -269,13 +269,13 @@ describe('pages of other origins', () => {
         expect(answer.all('access-control-allow-origin')).toEqual([SPA])
         expect(answer.header('access-control-expose-headers')).toContain('dpop-nonce')
         expect(answer.header('access-control-expose-headers')).toContain('www-authenticate')
-        // Without it a page cannot tell how long a `Retry-After` that is a date lasts.
+        // Without it a page cannot determine how long a `Retry-After` date lasts.
         expect(answer.header('access-control-expose-headers')?.split(', ')).toContain('date')
       }
     }
   })
 
-  test('H-02 never with credentials, and an origin that is not on the list is not repeated', async () => {
+  test('H-02: never allows credentials and does not repeat an unlisted origin', async () => {
     const { server, issue } = whole({ cors: { origins: [SPA] }, cookie: true, ...withCodes() })
     const token = (headers: RequestPatch['headers'], rt: string) =>
       refreshWith(server.endpoint, rt, {}, { url: '/auth/token', headers: headers ?? {} })
@@ -302,7 +302,7 @@ describe('pages of other origins', () => {
     for (const answer of allowed) expect(answer.header('access-control-allow-credentials')).toBeNull()
   })
 
-  test('H-01 not at the cookie, the sessions or introspection; anybody at metadata and keys', async () => {
+  test('H-01: allows no CORS at the cookie, sessions and introspection endpoints, and all origins at metadata and keys', async () => {
     const { at } = whole({ cors: { origins: [SPA] }, cookie: true, authenticate: async () => null })
     for (const path of ['/auth/refresh', '/auth/logout', '/auth/login', '/auth/introspect', '/auth/sessions']) {
       const answer = await at(path, preflight(SPA))
@@ -314,7 +314,7 @@ describe('pages of other origins', () => {
       )
   })
 
-  test('H-01 withCors stands alone as well', async () => {
+  test('H-01: adds CORS to a single endpoint with withCors', async () => {
     const endpoint = withCors(async () => ({ status: 200, headers: [['vary', 'Cookie']], body: null }), {
       origins: [SPA],
     })

@@ -1,6 +1,5 @@
 /*
- * Made up for these tests, with keys that protect nothing and are good for a hundred years. The authority has signed all but
- * SELF_SIGNED and WITHOUT_SUBJECT.
+ * Test certificates, valid for a hundred years. The authority has signed all but SELF_SIGNED and WITHOUT_SUBJECT.
  */
 
 export const AUTHORITY = `-----BEGIN CERTIFICATE-----
@@ -62,7 +61,7 @@ AwEHoUQDQgAEGwxPjkBv94B6dx4cTgJwYfvzE00faYF4UFZYhkW3xDa48uNFGBfI
 `,
 }
 
-/** `CN=other`, with a wildcard, and with one URI that contains what looks like a second one. */
+/** `CN=other`, with a wildcard, and with one URI that contains text that looks like a second URI. */
 export const OTHER = {
   cert: `-----BEGIN CERTIFICATE-----
 MIIB/TCCAaKgAwIBAgIUBs0PB8e4DIXvnhI7d+sEH/FS+vwwCgYIKoZIzj0EAwIw
@@ -106,7 +105,7 @@ HqwKPGUrCVZdW/aPgnlTJmDu/fG9n+pUwA==
 `,
 }
 
-/** Without a subject, as authorities issue them for names in `subjectAltName` alone (RFC 5280 section 4.2.1.6). */
+/** Without a subject, as authorities issue them for names only in `subjectAltName` (RFC 5280 section 4.2.1.6). */
 export const WITHOUT_SUBJECT = `-----BEGIN CERTIFICATE-----
 MIIBdDCCARqgAwIBAgIUKMl4/QB1GFscJgEg3buIQYWp6CswCgYIKoZIzj0EAwIw
 ADAgFw0yNjExMzAyMDM2NTVaGA8yMTI2MTEwNjIwMzY1NVowADBZMBMGByqGSM49

@@ -3,7 +3,7 @@ type Parameters = Record<string, string>
 const PARAMETER = /([a-z_]+)="([\x20-\x21\x23-\x5b\x5d-\x7e]*)"/.source
 const CHALLENGE = new RegExp(`^(Bearer|DPoP) (${PARAMETER}(, ${PARAMETER})*)(, (?=(Bearer|DPoP) )|$)`)
 
-/** Parses challenges as RFC 9110 section 11.2 writes them, quoted values only, by scheme; throws for anything else. */
+/** Parses challenges (RFC 9110 section 11.2) with quoted values only, by scheme. Throws for any other input. */
 export function parseChallenges(header: string | undefined): Record<string, Parameters> {
   const challenges: Record<string, Parameters> = {}
   let rest = header ?? ''
@@ -16,7 +16,7 @@ export function parseChallenges(header: string | undefined): Record<string, Para
   return challenges
 }
 
-/** The parameters of the first challenge. */
+/** Returns the parameters of the first challenge. */
 export function parseChallenge(header: string | undefined): Parameters {
   const [first] = Object.values(parseChallenges(header))
   if (first === undefined) throw new Error('no challenge')

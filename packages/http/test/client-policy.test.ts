@@ -31,7 +31,7 @@ interface Tokens {
   readonly sid: string
 }
 
-/** A whole server whose registry can change while it runs. The cookie belongs to the client `app`. */
+/** Creates a whole server whose client registry can change while it runs. The cookie belongs to the client `app`. */
 async function setUp(options: Partial<AuthServerOptions> = {}) {
   const app = createApp()
   const { tokens, clock, shared } = app
@@ -67,7 +67,7 @@ async function setUp(options: Partial<AuthServerOptions> = {}) {
     return server.endpoint(request({ method, url: path, headers, ...parts }))
   }
 
-  /** A session of a client, begun by the app itself. */
+  /** Starts a session of a client directly. */
   async function begin(clientId = 'app'): Promise<Tokens> {
     const { family, refreshToken } = await tokens.issue({ subject: 'alice', clientId, scope: 'read' })
     const { scope, audience } = family
@@ -93,7 +93,7 @@ const bearer = ({ accessToken }: Tokens) => ({ authorization: `Bearer ${accessTo
 const introspect = (here: World, token: string) =>
   here.call('/auth/introspect', { form: { token, client_id: 'api', client_secret: `${SECRET}.` } })
 
-/** Every use of a session: true if it was accepted. */
+/** Lists every use of a session. Each returns true if the session was accepted. */
 const USES: readonly (readonly [name: string, use: (here: World, session: Tokens) => Promise<boolean>])[] = [
   [
     'the refresh grant',
@@ -121,7 +121,7 @@ const USES: readonly (readonly [name: string, use: (here: World, session: Tokens
     'introspection of the refresh token',
     async (here, { refreshToken }) => {
       const registered = here.registered.get('app')
-      // Only a client that authenticates may ask about its own refresh tokens.
+      // Only a client that authenticates may introspect its own refresh tokens.
       here.registered.set('app', { ...registered, clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
       const form = { token: refreshToken, client_id: 'app', client_secret: SECRET }
       return jsonOf(await here.call('/auth/introspect', { form })).active === true
@@ -170,8 +170,8 @@ const USES: readonly (readonly [name: string, use: (here: World, session: Tokens
   ],
 ]
 
-describe.each(USES)('validAfter of a client reaches %s', (_name, use) => {
-  test('rejects a session from before that instant, and accepts one from after it', async () => {
+describe.each(USES)('validAfter of a client applies to %s', (_name, use) => {
+  test('rejects a session from before validAfter and accepts one from after it', async () => {
     const here = await setUp()
     expect(await use(here, await here.begin())).toBe(true)
     const before = await here.begin()
@@ -182,7 +182,7 @@ describe.each(USES)('validAfter of a client reaches %s', (_name, use) => {
   })
 })
 
-test('validAfter of a client reaches authorization codes', async () => {
+test('validAfter of a client applies to authorization codes', async () => {
   const here = await setUp()
   const exchange = ({ code, verifier }: ReturnType<World['code']>) =>
     here.call('/auth/token', {
@@ -195,7 +195,7 @@ test('validAfter of a client reaches authorization codes', async () => {
   expect((await exchange(here.code())).status).toBe(200)
 })
 
-/** Every way to get tokens: the response, with these headers and members. */
+/** Lists every way to get tokens. Each returns the response to a request with these headers and members. */
 type Issue = (
   here: World,
   sent?: { headers?: Record<string, string>; members?: Record<string, string> },
@@ -242,7 +242,7 @@ const ISSUERS: readonly (readonly [path: string, name: string, issue: Issue])[] 
 
 describe.each(ISSUERS)('%s, %s', (path, name, issue) => {
   const isByCookie = name.includes('cookie')
-  /** Nothing has been issued or rotated: at most the session that the request presents. */
+  /** Expects that no tokens were issued and that there is at most the session that the request presents. */
   const nothingIssued = async (here: World) => {
     expect(here.events.filter(({ type }) => type === 'rotated' || type === 'renewed')).toEqual([])
     const own = (await here.sessions()).length
@@ -253,7 +253,7 @@ describe.each(ISSUERS)('%s, %s', (path, name, issue) => {
     expect((await issue(await setUp())).status).toBe(200)
   })
 
-  test('issues none without a proof to a client with DPoP-bound tokens, and bound ones with a proof', async () => {
+  test('issues tokens to a client with DPoP-bound tokens only with a proof, and binds them', async () => {
     const here = await setUp()
     here.registered.set('app', { clientId: 'app', dpopBoundAccessTokens: true })
     const response = await issue(here)
@@ -263,7 +263,7 @@ describe.each(ISSUERS)('%s, %s', (path, name, issue) => {
     expect([proven.status, jsonOf(proven).token_type]).toEqual([200, 'DPoP'])
   })
 
-  test('issues none without a certificate to a client with certificate-bound tokens', async () => {
+  test('issues no tokens without a certificate to a client with certificate-bound tokens', async () => {
     const here = await setUp()
     here.registered.set('app', { clientId: 'app', tlsClientCertificateBoundAccessTokens: true })
     const response = await issue(here)
@@ -271,7 +271,7 @@ describe.each(ISSUERS)('%s, %s', (path, name, issue) => {
     await nothingIssued(here)
   })
 
-  test('issues none to a client that does not authenticate although it has credentials', async () => {
+  test('issues no tokens to a client that has credentials and does not authenticate', async () => {
     const here = await setUp()
     here.registered.set('app', { clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
     const wrong = { members: { client_secret: 'a wrong secret' } }
@@ -279,11 +279,11 @@ describe.each(ISSUERS)('%s, %s', (path, name, issue) => {
     const presented = name.includes('refresh') ? 2 : 0
     expect(await here.sessions()).toHaveLength(presented)
     const right = await issue(here, { members: { client_secret: SECRET } })
-    // A page cannot authenticate, so the cookie is not for such a client.
+    // A browser page cannot authenticate, so the cookie is not for such a client.
     expect(right.status).toBe(isByCookie ? 400 : 200)
   })
 
-  test('issues none to a client that is not registered for refresh tokens', async () => {
+  test('issues no tokens to a client without the refresh grant', async () => {
     const here = await setUp()
     here.registered.set('app', { clientId: 'app', grantTypes: [] })
     const response = await issue(here)
@@ -292,11 +292,11 @@ describe.each(ISSUERS)('%s, %s', (path, name, issue) => {
   })
 })
 
-test('a sign-in issues no tokens to a client that is not registered, unless the options name it', async () => {
+test('issues no tokens at login to an unregistered client that the options do not name', async () => {
   const authenticate = async () => ({ subject: 'alice', clientId: 'nobody' })
   const byCookie = await setUp({ authenticate })
   const response = await byCookie.call('/auth/login', { json: {}, headers: PAGE })
-  // The session in the cookie is that of the cookie's client.
+  // The session in the cookie belongs to the client of the cookie.
   expect(response.status).toBe(200)
   const body = async () => ({ subject: 'alice', clientId: 'nobody', deliver: 'body' as const })
   const here = await setUp({ authenticate: body })
@@ -306,7 +306,7 @@ test('a sign-in issues no tokens to a client that is not registered, unless the 
   expect((await own.call('/auth/login', { json: {} })).status).toBe(200)
 })
 
-test('a sign-in takes the credentials of its client from the Authorization header too', async () => {
+test('reads the client credentials of a login from the Authorization header too', async () => {
   const here = await setUp()
   here.registered.set('app', { clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
   const basic = (clientId: string) => `Basic ${Buffer.from(`${clientId}:${SECRET}`).toString('base64')}`
@@ -344,7 +344,7 @@ describe.each(ACCOUNT)('%s sessions of a user', (method, path) => {
     }
   })
 
-  test('accepts any client with the scope that the options name, and names it in the challenge to others', async () => {
+  test('accepts any client with the scope that the options name, and includes the scope in the challenge to others', async () => {
     const named = await setUp({ sessionsScope: 'read' })
     const [victim, session] = [await named.begin(), await named.begin('other')]
     expect((await send(named, session, victim.sid)).status).toBeLessThan(300)
@@ -356,7 +356,7 @@ describe.each(ACCOUNT)('%s sessions of a user', (method, path) => {
   })
 })
 
-test('a code of one issuer is rejected by another that has the same secrets, and works at its own', async () => {
+test('rejects a code of another issuer with the same secrets, and the other issuer accepts it', async () => {
   const here = await setUp()
   const OTHER = 'https://other.example'
   const accessTokens = jwtAccessTokens({ issuer: OTHER, audience: OTHER, keys: [SIGNING_KEY] })
@@ -377,7 +377,7 @@ test('a code of one issuer is rejected by another that has the same secrets, and
   )
 })
 
-test('options of the policy that cannot be meant are rejected at construction', () => {
+test('rejects invalid options of the policy at construction', () => {
   const { accessTokens, tokens } = createApp()
   const clients = [{ clientId: 'app', firstParty: 'yes' as never }]
   expect(() => authServer(tokens, { accessTokens, clients })).toThrow(

@@ -17,7 +17,7 @@ import {
   world,
 } from './wire.js'
 
-/** A refresh of cb's token; whatever says which client it is comes on top. */
+/** Refreshes a token of the client cb. `parameters` and `headers` may authenticate the client. */
 async function asCb(
   world_: ReturnType<typeof world>,
   more: Record<string, string>,
@@ -29,14 +29,14 @@ async function asCb(
 
 const header = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` })
 
-describe('C: clients', () => {
-  test('C-01 C-09 a confidential client authenticates every time', async () => {
+describe('client authentication', () => {
+  test('C-01 C-09: requires authentication of a confidential client in each request', async () => {
     expectError(await asCb(world(), { client_id: 'cb' }), 400, 'invalid_client')
     expectError(await asCb(world(), {}), 400, 'invalid_client')
     expectError(await asCb(world(), { client_id: 'pub' }), 400, 'invalid_grant')
   })
 
-  test('C-02 by header and by body', async () => {
+  test('C-02: authenticates a client by header and by body', async () => {
     expect((await asCb(world(), {}, { authorization: basic('cb', CB_SECRET) })).status).toBe(200)
     expect((await asCb(world(), { client_id: 'cb', client_secret: CB_SECRET })).status).toBe(200)
   })
@@ -46,14 +46,14 @@ describe('C: clients', () => {
     ['a:b %&+£€', ODD_SECRET, 'a%3Ab%20%25%26%2B%C2%A3%E2%82%AC:%20%25%26%2B%C2%A3%E2%82%AC:x'],
     ['my-id_1', 'my-secret_1', 'my%2Did%5F1:my%2Dsecret%5F1'],
     ['my-id_1', 'my-secret_1', 'my-id_1:my-secret_1'],
-  ])('C-03 %s authenticates with %s, sent as %s', async (clientId, _secret, sent) => {
+  ])('C-03: %s authenticates with %s, sent as %s', async (clientId, _secret, sent) => {
     const { token, issue } = world()
     const refresh_token = await issue({ clientId })
     const answer = await post(token, { grant_type: 'refresh_token', refresh_token }, { headers: header(sent) })
     expect(answer.status).toBe(200)
   })
 
-  test('C-03 the vectors of RFC 6749', () => {
+  test('C-03: decodes the examples of RFC 6749', () => {
     expect(parseBasic('Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3')).toEqual({
       clientId: 's6BhdRkqt3',
       secret: '7Fjfp0ZBr1KtDRbnfVdmIw',
@@ -61,7 +61,7 @@ describe('C: clients', () => {
     expect(parseBasic('Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW')).toEqual({ clientId: 's6BhdRkqt3', secret: 'gX1fBat3bV' })
   })
 
-  test('C-04 the scheme has no case, and only the first colon counts', () => {
+  test('C-04: compares the scheme without case and splits at the first colon only', () => {
     expect(parseBasic(`bAsIc ${Buffer.from('cb:a:b').toString('base64')}`)).toEqual({ clientId: 'cb', secret: 'a:b' })
   })
 
@@ -78,13 +78,13 @@ describe('C: clients', () => {
     ['two values in one', `${basic('cb', CB_SECRET)}, ${basic('cb', CB_SECRET)}`],
     ['another scheme', 'Bearer abc'],
     ['Digest', 'Digest username="cb"'],
-  ])('C-04 %s is a failed authentication', async (_name, authorization) => {
+  ])('C-04: rejects %s as failed authentication', async (_name, authorization) => {
     const answer = await asCb(world(), {}, { authorization })
     expectError(answer, 401, 'invalid_client')
     expect(answer.header('www-authenticate')).toMatch(/^Basic realm="[^"]+"/)
   })
 
-  test('C-05 C-06 a wrong secret is 401 with a challenge by header, and 400 by body', async () => {
+  test('C-05 C-06: responds to a wrong secret with 401 and a challenge for a header, and with 400 for a body', async () => {
     const byHeader = await asCb(world(), {}, { authorization: basic('cb', 'wrong') })
     expectError(byHeader, 401, 'invalid_client')
     expect(byHeader.header('www-authenticate')).toMatch(/^Basic /)
@@ -93,7 +93,7 @@ describe('C: clients', () => {
     expect(byBody.header('www-authenticate')).toBeNull()
   })
 
-  test('C-07 more than one method is refused, even when both are right', async () => {
+  test('C-07: rejects more than one authentication method even if both are valid', async () => {
     const authorization = basic('cb', CB_SECRET)
     const post = { client_id: 'cb', client_secret: CB_SECRET }
     const assertion = { client_assertion: 'x', client_assertion_type: 'y' }
@@ -108,13 +108,13 @@ describe('C: clients', () => {
     )
   })
 
-  test('C-08 client_id beside Basic must agree', async () => {
+  test('C-08: rejects a client_id in the body that differs from the Basic header', async () => {
     const authorization = basic('cb', CB_SECRET)
     expect((await asCb(world(), { client_id: 'cb' }, { authorization })).status).toBe(200)
     expectError(await asCb(world(), { client_id: 'cx' }, { authorization }), 400, 'invalid_request')
   })
 
-  test('C-10 C-13 a public client needs no secret, and any that it sends is refused', async () => {
+  test('C-10 C-13: accepts a public client without a secret and rejects one with a secret', async () => {
     const { token, issue } = world()
     const rt0 = await issue()
     expectError(await refreshWith(token, rt0, { client_secret: 'x' }), 400, 'invalid_client')
@@ -124,7 +124,7 @@ describe('C: clients', () => {
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
-  test('Basic with an empty secret identifies a public client, and authenticates no confidential one', async () => {
+  test('identifies a public client by Basic with an empty secret, but authenticates no confidential client', async () => {
     const { token, revoke, issue } = world()
     const asBasic = (clientId: string) => ({ headers: { authorization: basic(clientId, '') } })
     const parameters = { grant_type: 'refresh_token', refresh_token: await issue() }
@@ -139,12 +139,12 @@ describe('C: clients', () => {
     expectError(await post(token, { ...parameters, client_id: 'pub2' }, asBasic('pub')), 400, 'invalid_request')
   })
 
-  test('C-10 an assertion, which nobody is registered for, is refused', async () => {
+  test('C-10: rejects an assertion of a client without registered keys', async () => {
     const assertion = { client_id: 'cb', client_assertion: 'x', client_assertion_type: 'y' }
     expectError(await asCb(world(), assertion), 400, 'invalid_client')
   })
 
-  test('C-11 an unknown client, a wrong secret, a needless and a missing one look the same', async () => {
+  test('C-11: responds identically to an unknown client, a wrong, an unneeded and a missing secret', async () => {
     for (const [inHeader, status] of [
       [true, 401],
       [false, 400],
@@ -174,7 +174,7 @@ describe('C: clients', () => {
     }
   })
 
-  test('C-14 two secrets live while one replaces the other; one that is gone is refused', async () => {
+  test('C-14: accepts two secrets during a change, and rejects a removed one', async () => {
     const [old, fresh] = ['old-secret-0123456789-0123456789', 'new-secret-0123456789-0123456789'] as const
     const registered: { current: Client } = { current: { clientId: 'cb', secretHashes: [hashClientSecret(old)] } }
     const { tokens, issue } = world()
@@ -194,7 +194,7 @@ describe('C: clients', () => {
   })
 })
 
-describe('registries', () => {
+describe('client registries', () => {
   const endpointWith = (clients: unknown) =>
     revocationEndpoint(world().tokens, { clients: clients as never, rateLimit: false, onError: () => undefined })
 
@@ -227,14 +227,14 @@ describe('registries', () => {
     expect(() => endpointWith(clients)).toThrow(expect.objectContaining({ option }))
   })
 
-  test('a registry that answers another client, as databases without case do, has answered none', async () => {
+  test('treats a client with another id than requested as unknown', async () => {
     const { tokens, issue } = world()
     const clients = { find: async () => ({ clientId: 'pub' }) }
     const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false })
     expectError(await refreshWith(token, await issue(), { client_id: 'PUB' }), 400, 'invalid_client')
   })
 
-  test('a registry with plain text for a hash is reported, and lets nobody in', async () => {
+  test('reports a registry with a plain-text secret and authenticates no client with it', async () => {
     const { tokens, issue } = world()
     const errors: unknown[] = []
     const clients = { find: async () => ({ clientId: 'cb', secretHashes: [CB_SECRET] }) }
@@ -247,7 +247,7 @@ describe('registries', () => {
     expect(String(errors[0])).not.toContain(CB_SECRET)
   })
 
-  test('ids that no registry could hold are not looked up', async () => {
+  test('does not look up client ids that cannot exist in a registry', async () => {
     const asked: string[] = []
     const clients = {
       find: async (clientId: string) => {
@@ -263,7 +263,7 @@ describe('registries', () => {
     expect(asked).toEqual([])
   })
 
-  test('a registry that rejects is a fault with its error as the cause', async () => {
+  test('reports a rejected lookup as an OperationalError with its cause', async () => {
     const errors: unknown[] = []
     const cause = new Error('gone')
     const clients = { find: () => Promise.reject(cause) }
@@ -288,22 +288,22 @@ describe('tokenEndpointAuthMethod', () => {
     expect((await asCb(here, { client_id: 'cb', client_secret: CB_SECRET })).status).toBe(byPost)
   })
 
-  test('a public client may register keys for other purposes', async () => {
+  test('accepts a public client with keys registered for other purposes', async () => {
     const jwks = { keys: [{ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }] }
     const here = world({ clients: [{ clientId: 'cb', tokenEndpointAuthMethod: 'none', jwks }] })
     expect((await asCb(here, { client_id: 'cb' })).status).toBe(200)
   })
 })
 
-describe('K: client secrets', () => {
-  test('K-01 only hashes of random secrets are made, and they name their kind', () => {
+describe('client secrets', () => {
+  test('K-01: creates only hashes of random secrets, with the name of the algorithm', () => {
     expect(hashClientSecret(CB_SECRET)).toMatch(/^sha256:[\w-]{43}$/)
     expect(hashClientSecret(CB_SECRET)).not.toBe(hashClientSecret(CX_SECRET))
     for (const weak of ['', 'password', 'x'.repeat(26), undefined as never, 5 as never])
       expect(() => hashClientSecret(weak)).toThrow(ConfigurationError)
   })
 
-  test('K-02 secrets are compared as hashes of one length, and no hash is ever text to log in with', () => {
+  test('K-02: compares secrets as hashes of one length, and a hash does not authenticate', () => {
     const hash = hashClientSecret(CB_SECRET)
     expect(matchesSecret([hash], CB_SECRET)).toBe(true)
     expect(matchesSecret(['sha256:short', hash], CB_SECRET)).toBe(true)
@@ -313,7 +313,7 @@ describe('K: client secrets', () => {
     expect(matchesSecret([], CB_SECRET)).toBe(false)
   })
 
-  test('C-14 two secrets work side by side, and one that has an end works until then', async () => {
+  test('C-14: accepts two secrets, one of them until its expiry', async () => {
     const [older, newer] = ['the-older-secret-0123456789-0123', 'the-newer-secret-0123456789-0123']
     const secretHashes = [{ hash: hashClientSecret(older), expiresAt: START + 60_000 }, hashClientSecret(newer)]
     const here = world({ clients: [{ clientId: 'cb', secretHashes }] })
@@ -325,7 +325,7 @@ describe('K: client secrets', () => {
     expect([await outcome(older), await outcome(newer)]).toEqual([401, 200])
   })
 
-  test('C-14 a client whose secrets are all over is no public one', async () => {
+  test('C-14: does not treat a client whose secrets are all expired as public', async () => {
     const secretHashes = [{ hash: hashClientSecret(CB_SECRET), expiresAt: START }]
     const here = world({ clients: [{ clientId: 'cb', secretHashes }] })
     expectError(await asCb(here, { client_id: 'cb' }), 400, 'invalid_client')

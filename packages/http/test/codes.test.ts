@@ -51,8 +51,8 @@ function stage(options: WorldOptions = {}) {
   return { ...here, code, exchange, asClient }
 }
 
-describe('the code exchange', () => {
-  it('S-01, S-02, S-05, G-08: answers with tokens, and the vector of RFC 7636 fits', async () => {
+describe('exchange of authorization codes', () => {
+  it('S-01, S-02, S-05, G-08: returns tokens for a code with the code verifier of RFC 7636 appendix B', async () => {
     const here = stage()
     const code = here.code({ metadata: { userAgent: 'Firefox' } })
     expect(code).toMatch(/^bac_[A-Za-z0-9_-]+$/)
@@ -65,7 +65,7 @@ describe('the code exchange', () => {
     expect((await refreshWith(here.token, answer.body.refresh_token)).status).toBe(200)
   })
 
-  it('C-01, C-02, G-04: takes a confidential client with its secret, and without it no one for it', async () => {
+  it('C-01, C-02, G-04: redeems the code of a confidential client only with its secret', async () => {
     const here = stage()
     const code = here.code({ clientId: 'cb' })
     expectError(await here.exchange(code, { client_id: 'cb' }), 400, 'invalid_client')
@@ -74,7 +74,7 @@ describe('the code exchange', () => {
     expect(answer.status).toBe(200)
   })
 
-  it('G-01, G-02: a second valid exchange ends what the first one issued', async () => {
+  it('G-01, G-02: revokes the tokens of the first exchange if a code is redeemed twice', async () => {
     const here = stage()
     const code = here.code()
     const first = await here.exchange(code)
@@ -87,7 +87,7 @@ describe('the code exchange', () => {
     expect(here.events.filter(({ type }) => type === 'reuse')).toHaveLength(1)
   })
 
-  it('G-03, G-04: an invalid one burns nothing before the exchange, and ends nothing after it', async () => {
+  it('G-03, G-04: an invalid exchange neither consumes the code before a valid one nor revokes the session after it', async () => {
     const here = stage()
     const code = here.code({ clientId: 'cb' })
     const [, mine] = here.asClient('cb', CB_SECRET)
@@ -106,7 +106,7 @@ describe('the code exchange', () => {
     expect((await post(here.token, refresh, mine)).status).toBe(200)
   })
 
-  it('G-05: the redirect URI is the same to the letter, where the authorization request named one', async () => {
+  it('G-05: requires exactly the redirect URI of the authorization request if it had one', async () => {
     const here = stage()
     const code = here.code()
     for (const redirect_uri of [
@@ -143,7 +143,7 @@ describe('the code exchange', () => {
     expect(answer.status).toBe(status)
   })
 
-  it('G-06: a code lives for a minute, and for ten at most', async () => {
+  it('G-06: limits the lifetime of a code to one minute by default and ten at most', async () => {
     const here = stage()
     const [early, late] = [here.code(), here.code()]
     here.advance(60 * SECOND - 1)
@@ -155,7 +155,7 @@ describe('the code exchange', () => {
     )
   })
 
-  it('G-07: of 50 at once one succeeds, and no family is left alive', async () => {
+  it('G-07: accepts one of 50 concurrent exchanges and revokes its family', async () => {
     const here = stage()
     const code = here.code()
     const answers = await Promise.all(Array.from({ length: 50 }, () => here.exchange(code)))
@@ -164,7 +164,7 @@ describe('the code exchange', () => {
     expect(await here.families()).toEqual([])
   })
 
-  it('G-08, G-12: another verifier, the challenge itself, or a method of the client’s choice do not fit', async () => {
+  it('G-08, G-12: rejects another verifier, the challenge itself and another method', async () => {
     const here = stage()
     const code = here.code()
     for (const code_verifier of [VERIFIER.replace('d', 'e'), CHALLENGE, VERIFIER.toLowerCase()]) {
@@ -174,7 +174,7 @@ describe('the code exchange', () => {
     expect((await here.exchange(code, { code_challenge_method: 'plain' })).status).toBe(200)
   })
 
-  it('G-09, T-05: a verifier is demanded, and an empty one is none', async () => {
+  it('G-09, T-05: requires a non-empty code verifier', async () => {
     const here = stage()
     const code = here.code()
     expectError(await here.exchange(code, { code_verifier: undefined }), 400, 'invalid_request')
@@ -182,13 +182,13 @@ describe('the code exchange', () => {
     expect((await here.exchange(code)).status).toBe(200)
   })
 
-  it('G-10, G-13: there is no code without a challenge by S256, for no client', () => {
+  it('G-10, G-13: issues no code without an S256 challenge for any client', () => {
     const here = stage()
     for (const codeChallenge of [undefined, null, '', 'short', `${CHALLENGE}=`, `${CHALLENGE}A`, VERIFIER.slice(1)])
       expect(() => here.code({ codeChallenge: codeChallenge as string })).toThrow(/^option "codeChallenge" /)
   })
 
-  it('G-11: a verifier has 43 to 128 characters of the alphabet, whatever its hash is', async () => {
+  it('G-11: requires a verifier of 43 to 128 unreserved characters, even if its hash matches', async () => {
     const here = stage()
     const { createHash } = await import('node:crypto')
     const fitting = (verifier: string) => createHash('sha256').update(verifier).digest('base64url')
@@ -202,7 +202,7 @@ describe('the code exchange', () => {
     for (const good of [`${base}a`, 'a'.repeat(128), `${base}.~_-`]) expect(await outcomes(good)).toBe(200)
   })
 
-  it('T-04, T-08: missing, repeated and unregistered', async () => {
+  it('T-04, T-08: rejects missing and repeated parameters and unregistered clients', async () => {
     const here = stage()
     const code = here.code()
     expectError(await here.exchange(code, { code: undefined }), 400, 'invalid_request')
@@ -213,7 +213,7 @@ describe('the code exchange', () => {
     expect((await here.exchange(code)).status).toBe(200)
   })
 
-  it('S-08: a client without the refresh grant gets an access token alone, and its session ends with that', async () => {
+  it('S-08: returns only an access token to a client without the refresh grant, and the session ends with it', async () => {
     const here = stage()
     const answer = await here.exchange(here.code({ clientId: 'codes-only' }), { client_id: 'codes-only' })
     expect(answer.status).toBe(200)
@@ -224,7 +224,7 @@ describe('the code exchange', () => {
     expect(await here.families()).toEqual([])
   })
 
-  it('S-08: its code works once all the same', async () => {
+  it('S-08: redeems the code of a client without the refresh grant only once', async () => {
     const here = stage()
     const code = here.code({ clientId: 'codes-only' })
     await here.exchange(code, { client_id: 'codes-only' })
@@ -232,7 +232,7 @@ describe('the code exchange', () => {
     expect(await here.families()).toEqual([])
   })
 
-  it('R-11: a code is no refresh token, and a refresh token is no code', async () => {
+  it('R-11: rejects a code as a refresh token and a refresh token as a code', async () => {
     const here = stage()
     const code = here.code()
     expectError(await refreshWith(here.token, code), 400, 'invalid_grant')
@@ -240,7 +240,7 @@ describe('the code exchange', () => {
     expect((await here.exchange(code)).status).toBe(200)
   })
 
-  it('A-05, R-10: resource narrows the first access token, and never goes beyond what was granted', async () => {
+  it('A-05, R-10: narrows the first access token to the requested resources within the grant', async () => {
     const here = stage()
     const code = here.code({ audience: ['https://one.example', 'https://two.example'] })
     expectError(await here.exchange(code, { resource: 'https://three.example' }), 400, 'invalid_target')
@@ -250,20 +250,20 @@ describe('the code exchange', () => {
     expect(claimsOf(next.body.access_token)).toMatchObject({ aud: ['https://one.example', 'https://two.example'] })
   })
 
-  it('offline_access makes an offline session', async () => {
+  it('starts an offline session for offline_access', async () => {
     const here = stage()
     await here.exchange(here.code({ scope: 'a offline_access' }))
     expect((await here.families())[0]).toMatchObject({ offline: true, scope: 'a offline_access' })
   })
 
-  it('a client’s validAfter stops codes from before', async () => {
+  it('rejects codes from before validAfter of the client', async () => {
     const here = stage({ clients: [{ clientId: 'pub', validAfter: START + 1 }] })
     expectError(await here.exchange(here.code()), 400, 'invalid_grant')
     here.advance(SECOND)
     expect((await here.exchange(here.code())).status).toBe(200)
   })
 
-  it('the same Idempotency-Key earns the identical refresh token, until it has been used', async () => {
+  it('returns the identical refresh token for the same Idempotency-Key until the token is used', async () => {
     const here = stage()
     const code = here.code()
     const patch = { headers: { 'idempotency-key': IDEMPOTENCY_KEY } }
@@ -274,7 +274,7 @@ describe('the code exchange', () => {
     expectError(await here.exchange(code, {}, patch), 400, 'invalid_grant')
   })
 
-  it('E-04, F-12: whatever breaks first, nothing is consumed: the hook, the access token, the store', async () => {
+  it('E-04, F-12: does not consume the code if the hook, the access token or the store fails', async () => {
     let broken = true
     const failing = async () => {
       if (broken) throw new Error('key service is down')
@@ -291,11 +291,11 @@ describe('the code exchange', () => {
     expect((await here.exchange(code)).status).toBe(200)
   })
 
-  it('L-05: attempts on one code are limited before anything is consumed', async () => {
+  it('L-05: limits the attempts on one code before it is consumed', async () => {
     const { rateLimits } = await import('../src/index.js')
     const here = stage({ rateLimit: rateLimits({ points: 3 }) })
     const code = here.code()
-    // The limit of the address must not be what stops them.
+    // High enough that the limit of the address does not apply first.
     const from = (host: number) => ({ remoteAddress: `203.0.113.${String(host)}` })
     for (let host = 1; host <= 3; host += 1)
       expectError(await here.exchange(code, { code_verifier: `${VERIFIER}x` }, from(host)), 400, 'invalid_grant')
@@ -304,12 +304,12 @@ describe('the code exchange', () => {
   })
 })
 
-describe('with a DPoP proof', () => {
+describe('exchange with a DPoP proof', () => {
   const proofFor = (prover: Awaited<ReturnType<typeof createProver>>) => async () => ({
     headers: { dpop: await prover.prove() },
   })
 
-  it('D-11, D-12: a public client’s session is bound to its key, whoever else has the refresh token', async () => {
+  it('D-11, D-12: binds the session of a public client to its key, so that another holder of the refresh token is rejected', async () => {
     const here = stage()
     const [prover, thief] = [await createProver(() => here.clock.now), await createProver(() => here.clock.now)]
     const answer = await here.exchange(here.code(), {}, await proofFor(prover)())
@@ -321,7 +321,7 @@ describe('with a DPoP proof', () => {
     expect((await refreshWith(here.token, refreshToken, {}, await proofFor(prover)())).status).toBe(200)
   })
 
-  it('D-13: a confidential client’s is not; its access token is', async () => {
+  it('D-13: binds only the access token of a confidential client and not its session', async () => {
     const here = stage()
     const prover = await createProver(() => here.clock.now)
     const headers = { authorization: basic('cb', CB_SECRET), dpop: await prover.prove() }
@@ -330,7 +330,7 @@ describe('with a DPoP proof', () => {
     expect((await here.families())[0]).toMatchObject({ confirmation: null })
   })
 
-  it('D-15: a code that names a key is redeemed with that key alone, and no failure burns it', async () => {
+  it('D-15: redeems a code with dpop_jkt only with that key, and a failure does not consume it', async () => {
     const here = stage()
     const [prover, other] = [await createProver(() => here.clock.now), await createProver(() => here.clock.now)]
     const code = here.code({ confirmation: prover.confirmation })
@@ -340,8 +340,8 @@ describe('with a DPoP proof', () => {
   })
 })
 
-describe('a code', () => {
-  it('E-05: that is forged, changed, cut, of another server, or spelt otherwise gets one answer, and no store call', async () => {
+describe('authorization codes', () => {
+  it('E-05: responds identically to a forged, changed, truncated or differently encoded code and one of another server, without a store call', async () => {
     const here = stage()
     const code = here.code()
     const foreign = authorizationCodes(here.tokens, {
@@ -377,7 +377,7 @@ describe('a code', () => {
     expect((await here.exchange(code)).status).toBe(200)
   })
 
-  it('I7: has one spelling: bits that base64 leaves over are refused', async () => {
+  it('I7: rejects a code whose unused base64 bits are set', async () => {
     const here = stage()
     const codes = Array.from({ length: 8 }, (_, index) => here.code({ subject: 'x'.repeat(index + 1) }))
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -395,7 +395,7 @@ describe('a code', () => {
     expect(respelt).toBeGreaterThan(0)
   })
 
-  it('E-06: tells nobody what is in it, and no event tells the code', async () => {
+  it('E-06: encrypts the content of a code and includes no code in events', async () => {
     const here = stage()
     const code = here.code({ subject: 'a-subject-that-shows' })
     expect(Buffer.from(code.slice(4), 'base64url').toString('latin1')).not.toContain('a-subject-that-shows')
@@ -405,7 +405,7 @@ describe('a code', () => {
     expect(JSON.stringify([here.events, here.errors])).not.toContain(code)
   })
 
-  it('works on after the secrets were changed, for as long as the old one is in the list', async () => {
+  it('accepts a code after a change of secrets while the old secret is in the list', async () => {
     const here = stage()
     const NEW = 'the new secret of codes, at least 32 bytes long'
     const code = here.code()

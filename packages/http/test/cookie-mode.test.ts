@@ -29,8 +29,8 @@ function valueOf(answer: Answer): string {
   return /^[^=]+=([^;]*)/.exec(answer.header('set-cookie') ?? '')?.[1] ?? ''
 }
 
-describe('the refresh of a page', () => {
-  test('it swaps the cookie, and the body has everything but the refresh token', async () => {
+describe('refresh by cookie', () => {
+  test('replaces the cookie and returns everything but the refresh token in the body', async () => {
     const { refreshCookie, issue, families } = cookieWorld()
     const rt0 = await issue()
     const [family] = await families()
@@ -45,7 +45,7 @@ describe('the refresh of a page', () => {
     expect((await send(refreshCookie, fromPage(valueOf(answer)))).status).toBe(200)
   })
 
-  test('F-08 an answer that was lost comes again', async () => {
+  test('F-08: returns the same token to a retry after a lost response', async () => {
     const { refreshCookie, issue, advance } = cookieWorld()
     const rt0 = await issue()
     const page = fromPage(rt0, { headers: { 'idempotency-key': IDEMPOTENCY_KEY } })
@@ -54,7 +54,7 @@ describe('the refresh of a page', () => {
     expect(valueOf(await send(refreshCookie, page))).toBe(valueOf(first))
   })
 
-  test('neither a body nor a query is looked at', async () => {
+  test('ignores the body and the query', async () => {
     const { refreshCookie, issue } = cookieWorld()
     const rt0 = await issue()
     const patch = { url: `/auth/refresh?refresh_token=${rt0}`, body: `refresh_token=${rt0}&scope=a` }
@@ -62,7 +62,7 @@ describe('the refresh of a page', () => {
     expect((await send(refreshCookie, fromPage(rt0, patch))).body.scope).toBe('a b')
   })
 
-  test('the verdict is 401 with a Bearer challenge, the same for everything, and leaves the cookie alone', async () => {
+  test('responds identically to all rejected tokens with 401 and a Bearer challenge, and keeps the cookie', async () => {
     const { refreshCookie, issue, tokens, advance } = cookieWorld()
     const verdicts: Answer[] = [await send(refreshCookie, fromPage(null)), await send(refreshCookie, fromPage(''))]
     const revoked = await issue()
@@ -81,7 +81,7 @@ describe('the refresh of a page', () => {
     expect(new Set(verdicts.map(({ raw }) => JSON.stringify(raw))).size).toBe(1)
   })
 
-  test('a subject that may not go on is signed out, and nothing is consumed', async () => {
+  test('expires the cookie of an inactive subject and consumes no token', async () => {
     const account = { active: false }
     const { refreshCookie, issue } = cookieWorld({ core: { beforeRotate: async () => account } })
     const rt0 = await issue()
@@ -90,7 +90,7 @@ describe('the refresh of a page', () => {
     expect((await send(refreshCookie, fromPage(rt0))).status).toBe(200)
   })
 
-  test('a page that believes in another session is told so, and nothing changes', async () => {
+  test('rejects the refresh of a page that names another session, and changes nothing', async () => {
     const { refreshCookie, logout, issue, families } = cookieWorld()
     const rt0 = await issue()
     const [family] = await families()
@@ -107,7 +107,7 @@ describe('the refresh of a page', () => {
     expectError(await send(refreshCookie, twice), 400, 'invalid_request')
   })
 
-  test('a sign-out whose cookie is of another session does not say that a session is alive which has ended', async () => {
+  test('does not call an ended session active at a logout whose cookie belongs to another session', async () => {
     const { tokens, logout, issue, families } = cookieWorld()
     const rt0 = await issue()
     await issue({ subject: 'bob' })
@@ -119,7 +119,7 @@ describe('the refresh of a page', () => {
     }
   })
 
-  test('a store that is out is 503 and leaves the cookie alone', async () => {
+  test('responds with 503 during an outage of the store and keeps the cookie', async () => {
     const { refreshCookie, issue, state } = cookieWorld()
     const rt0 = await issue()
     state.isDown = true
@@ -128,7 +128,7 @@ describe('the refresh of a page', () => {
     expect((await send(refreshCookie, fromPage(rt0))).status).toBe(200)
   })
 
-  test.each(['GET', 'HEAD', 'PUT', 'DELETE'])('%s refreshes nothing and signs nobody out', async (method) => {
+  test.each(['GET', 'HEAD', 'PUT', 'DELETE'])('rejects %s without a refresh and without a logout', async (method) => {
     const { refreshCookie, logout, issue, families } = cookieWorld()
     const rt0 = await issue()
     expectError(await send(refreshCookie, fromPage(rt0, { method })), 405, 'invalid_request')
@@ -137,17 +137,17 @@ describe('the refresh of a page', () => {
   })
 })
 
-describe('H-03: the cookie', () => {
+describe('H-03: cookie attributes', () => {
   const attributes = (answer: Answer) => (answer.header('set-cookie') ?? '').split('; ').slice(1).sort()
 
-  test('H-03 it is out of reach of scripts, other sites and other hosts', async () => {
+  test('H-03: sets a cookie that scripts, other sites and other hosts cannot read', async () => {
     const { refreshCookie, issue } = cookieWorld()
     const answer = await send(refreshCookie, fromPage(await issue()))
     expect(answer.header('set-cookie')).toMatch(/^__Host-baton=brt_[\w-]{112};/)
     expect(attributes(answer)).toEqual(['HttpOnly', 'Max-Age=2592000', 'Path=/', 'SameSite=Strict', 'Secure'])
   })
 
-  test('H-03 apps in frames of other sites get a partitioned cookie', async () => {
+  test('H-03: sets a partitioned cookie for apps in frames of other sites', async () => {
     const { refreshCookie, issue } = cookieWorld({ cookie: { crossSite: true, name: 'sess' } })
     const rt0 = await issue()
     const answer = await send(refreshCookie, fromPage(null, { headers: { cookie: `__Host-sess=${rt0}` } }))
@@ -162,7 +162,7 @@ describe('H-03: the cookie', () => {
     ])
   })
 
-  test('H-03 on loopback without TLS it has neither prefix nor Secure', async () => {
+  test('H-03: sets a cookie without prefix and Secure on loopback without TLS', async () => {
     const { refreshCookie, issue } = cookieWorld({ cookie: { crossSite: true } })
     const local: RequestPatch = { encrypted: false, remoteAddress: '127.0.0.1' }
     const headers = { cookie: `baton=${await issue()}`, host: 'localhost:3000' }
@@ -171,13 +171,13 @@ describe('H-03: the cookie', () => {
     expect(attributes(answer)).toEqual(['HttpOnly', 'Max-Age=2592000', 'Path=/', 'SameSite=Strict'])
   })
 
-  test('H-03 a cookie of the other name is not looked at: without the prefix it may be anybody’s', async () => {
+  test('H-03: ignores a cookie without the prefix, because another host may have set it', async () => {
     const { refreshCookie, issue } = cookieWorld()
     const headers = { cookie: `baton=${await issue()}` }
     expectError(await send(refreshCookie, fromPage(null, { headers })), 401, 'invalid_grant')
   })
 
-  test('H-03 it lives until the nearer of idle and absolute end', async () => {
+  test('H-03: sets a cookie that expires at the idle or the absolute expiry, whichever is earlier', async () => {
     const core = { policy: { idleSeconds: 3600, absoluteSeconds: 7200 } }
     const { refreshCookie, issue, advance } = cookieWorld({ core })
     let token = await issue()
@@ -191,7 +191,7 @@ describe('H-03: the cookie', () => {
     expect(maxAges).toEqual(['Max-Age=3600', 'Max-Age=3599', 'Max-Age=1798'])
   })
 
-  test('H-03 a strict jar takes it, sends it and drops it again', async () => {
+  test('H-03: sets a cookie that a strict cookie jar stores, sends and deletes', async () => {
     const { refreshCookie, logout, issue } = cookieWorld()
     const jar = new CookieJar(undefined, { prefixSecurity: 'strict' })
     const url = 'https://as.example/auth/refresh'
@@ -208,7 +208,7 @@ describe('H-03: the cookie', () => {
   test.each([
     ['one header', (a: string, b: string) => `__Host-baton=${a}; __Host-baton=${b}`],
     ['two headers', (a: string, b: string) => [`__Host-baton=${a}`, `x=y; __Host-baton=${b}`]],
-  ])('H-03 of two of one name in %s the live one is used', async (_name, cookieOf) => {
+  ])('H-03: uses the active one of two cookies of one name in %s', async (_name, cookieOf) => {
     const { refreshCookie, logout, issue, families } = cookieWorld()
     const rt0 = await issue()
     const page = fromPage(null, { headers: { cookie: cookieOf('nonsense', rt0) } })
@@ -217,13 +217,13 @@ describe('H-03: the cookie', () => {
     expect(await families()).toEqual([])
   })
 
-  test('H-03 an empty one beside another does not count', async () => {
+  test('H-03: ignores an empty cookie beside another of the same name', async () => {
     const { refreshCookie, issue } = cookieWorld()
     const cookie = `__Host-baton=${await issue()}; __Host-baton=`
     expect((await send(refreshCookie, fromPage(null, { headers: { cookie } }))).status).toBe(200)
   })
 
-  test('H-03 a token in the cookie has one spelling', async () => {
+  test('H-03: accepts only one spelling of the token in the cookie', async () => {
     const { refreshCookie, issue } = cookieWorld()
     const rt0 = await issue()
     const escaped = `%${rt0.charCodeAt(0).toString(16)}${rt0.slice(1)}`
@@ -231,7 +231,7 @@ describe('H-03: the cookie', () => {
     expectError(await send(refreshCookie, fromPage(`"${rt0}"`)), 401, 'invalid_grant')
   })
 
-  test('H-03 other cookies do not matter, whatever they look like', async () => {
+  test('H-03: ignores other cookies of any form', async () => {
     const { refreshCookie, issue } = cookieWorld()
     const cookie = `a=b; =x; novalue; __Host-batonx=1; q="a;b"; __proto__=1;; __Host-baton=${await issue()} ; z=%`
     expect((await send(refreshCookie, fromPage(null, { headers: { cookie } }))).status).toBe(200)
@@ -248,18 +248,18 @@ describe('H-03: the cookie', () => {
     ['a wildcard', { allowedOrigins: ['*'] }, 'cookie.allowedOrigins[0]'],
     ['null', { allowedOrigins: ['null'] }, 'cookie.allowedOrigins[0]'],
     ['a misspelt option', { allowOrigins: [] } as never, 'cookie.allowOrigins'],
-  ])('%s is misuse', (_name, cookie, option) => {
+  ])('rejects an invalid option: %s', (_name, cookie, option) => {
     const make = () => logoutEndpoint(world().tokens, { cookie })
     expect(make).toThrow(ConfigurationError)
     expect(make).toThrow(expect.objectContaining({ option }))
   })
 })
 
-describe('H-04 H-05: requests forged by other pages', () => {
+describe('H-04 H-05: cross-site requests', () => {
   const own = 'https://as.example'
   const elsewhere = 'https://evil.example'
 
-  /** What happens with a session's cookie when a request with these headers comes. */
+  /** Returns the effect on the cookie of a session of a request with these headers. */
   async function outcome(headers: RequestPatch['headers'], patch: RequestPatch = {}, cookie: CookieOptions = {}) {
     const { refreshCookie, logout, issue, families } = cookieWorld({ cookie: { allowedOrigins: [APP], ...cookie } })
     const rt0 = await issue()
@@ -300,7 +300,7 @@ describe('H-04 H-05: requests forged by other pages', () => {
     ['refused', 'nonsense', elsewhere],
     ['refused', '', undefined],
     ['served', '', own],
-  ])('H-05 %s: Sec-Fetch-Site %s, Origin %s', async (expected, site, origin) => {
+  ])('H-05: %s with Sec-Fetch-Site %s and Origin %s', async (expected, site, origin) => {
     expect(await outcome({ 'sec-fetch-site': site, origin })).toBe(expected)
   })
 
@@ -309,12 +309,12 @@ describe('H-04 H-05: requests forged by other pages', () => {
     ['another value', 'true'],
     ['an empty one', ''],
     ['two', ['1', '1']],
-  ])('H-04 without exactly one X-Baton: 1 nothing is served (%s)', async (_name, header) => {
+  ])('H-04: requires exactly one header X-Baton: 1 (%s)', async (_name, header) => {
     for (const more of [{ 'sec-fetch-site': 'same-origin' }, { origin: own }, { origin: APP }])
       expect(await outcome({ 'x-baton': header, ...more })).toBe('refused')
   })
 
-  test('H-04 a form of another site is refused', async () => {
+  test('H-04: rejects a form of another site', async () => {
     const headers = {
       'content-type': 'application/x-www-form-urlencoded',
       origin: elsewhere,
@@ -323,7 +323,7 @@ describe('H-04 H-05: requests forged by other pages', () => {
     expect(await outcome({ ...headers, 'x-baton': undefined })).toBe('refused')
   })
 
-  test('H-05 the own origin is scheme, host and port, all of them', async () => {
+  test('H-05: compares scheme, host and port of the origin', async () => {
     expect(await outcome({ origin: 'http://as.example' })).toBe('refused')
     expect(await outcome({ origin: 'https://as.example:8443' })).toBe('refused')
     expect(await outcome({ origin: 'https://as.example:8443', host: 'as.example:8443' })).toBe('served')
@@ -335,7 +335,7 @@ describe('H-04 H-05: requests forged by other pages', () => {
     expect(await outcome({ origin: [own, own] })).toBe('refused')
   })
 
-  test('H-05 behind a trusted proxy the scheme is the one that the client used', async () => {
+  test('H-05: uses the scheme that the client used behind a trusted proxy', async () => {
     const behind: WorldOptions = { trustProxy: 1 }
     const { refreshCookie, issue } = cookieWorld(behind)
     const headers = {
@@ -348,14 +348,14 @@ describe('H-04 H-05: requests forged by other pages', () => {
     expect((await send(refreshCookie, fromPage(await issue(), patch))).status).toBe(200)
   })
 
-  test('without an allow-list no other origin is served', async () => {
+  test('rejects every other origin without an allow-list', async () => {
     for (const site of ['same-site', 'cross-site', undefined])
       expect(await outcome({ 'sec-fetch-site': site, origin: APP }, {}, { allowedOrigins: [] })).toBe('refused')
   })
 })
 
 describe('logout', () => {
-  test('it ends the family and clears the cookie', async () => {
+  test('revokes the family and expires the cookie at logout', async () => {
     const { logout, refreshCookie, issue, events } = cookieWorld()
     const rt0 = await issue()
     const answer = await send(logout, fromPage(rt0))
@@ -374,7 +374,7 @@ describe('logout', () => {
     expectError(await send(refreshCookie, fromPage(rt0)), 401, 'invalid_grant')
   })
 
-  test('it works without a cookie, with a dead one and with nonsense', async () => {
+  test('accepts a logout without a cookie, with an ended session and with an invalid cookie', async () => {
     const { logout, issue, tokens } = cookieWorld()
     const dead = await issue()
     await tokens.revoke({ refreshToken: dead })
@@ -385,7 +385,7 @@ describe('logout', () => {
     }
   })
 
-  test('a token that was rotated away signs out as well', async () => {
+  test('accepts a logout with a rotated token', async () => {
     const { logout, refreshCookie, issue, families } = cookieWorld()
     const rt0 = await issue()
     const rt1 = valueOf(await send(refreshCookie, fromPage(rt0)))
@@ -394,7 +394,7 @@ describe('logout', () => {
     expect(await families()).toEqual([])
   })
 
-  test('while the store is out the cookie stays', async () => {
+  test('keeps the cookie at a logout during an outage of the store', async () => {
     const { logout, refreshCookie, issue, state } = cookieWorld()
     const rt0 = await issue()
     state.isDown = true

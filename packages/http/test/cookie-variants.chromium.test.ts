@@ -22,7 +22,7 @@ interface Reply {
   readonly sid?: string
 }
 
-/** A server over TLS whose option `crossSite` can be changed, and a page of it in Chromium. */
+/** Starts a server over TLS whose option `crossSite` can change, and a page of it in Chromium. */
 async function open() {
   const app = createApp({ now: Date.now })
   const { tokens, accessTokens } = app
@@ -71,7 +71,7 @@ async function open() {
         [`/auth/${action}`, { method: 'POST', headers, body }] as const,
       )
     },
-    /** Leaves both variants in the browser, as an earlier version of the server did. */
+    /** Sets both variants of the cookie, as an earlier version of the server did. */
     async seed(unpartitioned: string, partitionedToken: string): Promise<void> {
       seed = [
         `__Host-baton=${unpartitioned}; Path=/; HttpOnly; Secure; SameSite=Strict`,
@@ -104,7 +104,7 @@ test('Chromium keeps one session cookie while the option crossSite is switched o
 })
 
 test.each(['refresh', 'login', 'logout'] as const)(
-  'Chromium with both variants of the session cookie recovers at %s',
+  'Chromium with both variants of the session cookie has one session after %s',
   async (action) => {
     const site = await open()
     const [dead, alive] = [

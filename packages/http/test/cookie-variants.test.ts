@@ -31,10 +31,10 @@ function browser({ hasPartitions = true } = {}) {
   }
   const contextOf = (topLevel: string) => ({ sameSiteContext: topLevel === ORIGIN ? 'strict' : 'none' }) as const
   return {
-    /** Stores a Set-Cookie header that arrived while a page of `topLevel` was in the address bar. */
+    /** Stores a Set-Cookie header that was received while the address bar showed a page of `topLevel`. */
     async store(header: string, topLevel = ORIGIN): Promise<void> {
       const jar = hasPartitions && /; Partitioned(;|$)/.test(header) ? partition(topLevel) : shared
-      // A browser drops without a message what it does not accept.
+      // A browser ignores an invalid cookie without a message.
       await jar.setCookie(header, ORIGIN, contextOf(topLevel)).catch(() => undefined)
     },
     async cookieHeader(topLevel = ORIGIN): Promise<string> {
@@ -49,7 +49,7 @@ type Browser = ReturnType<typeof browser>
 type Mode = 'embedded' | 'not embedded'
 const MODES: readonly Mode[] = ['embedded', 'not embedded']
 
-/** Servers over one store that differ in the option `crossSite`, and a page in a browser that visits them in turn. */
+/** Creates servers over one store with different values of `crossSite`, and a browser page that visits them in turn. */
 function visitor(client: Browser = browser(), { topLevel = ORIGIN, allowed = [ORIGIN] } = {}) {
   const here = world()
   const { tokens, clock, families } = here
@@ -67,7 +67,7 @@ function visitor(client: Browser = browser(), { topLevel = ORIGIN, allowed = [OR
   return {
     ...here,
     client,
-    /** A session of the cookie's client. */
+    /** Starts a session of the client that owns the cookie. */
     issue: (more: Parameters<typeof here.issue>[0] = {}) => here.issue({ clientId: FIRST_PARTY, ...more }),
     /** Stores a cookie as an earlier version of the server did: without expiring the other variant. */
     async seed(refreshToken: string, mode: Mode): Promise<void> {
@@ -103,9 +103,9 @@ function visitor(client: Browser = browser(), { topLevel = ORIGIN, allowed = [OR
 
 const sequences = MODES.flatMap((first) => MODES.flatMap((second) => MODES.map((third) => [first, second, third])))
 
-describe.each([[true], [false]])('H-03 in a browser that knows partitions: %s', (hasPartitions) => {
+describe.each([[true], [false]])('H-03 in a browser with partitioned cookies: %s', (hasPartitions) => {
   test.each(sequences)(
-    'a session goes on while the option is %s at sign-in, then %s, then %s',
+    'H-03: keeps a session active while the option is %s at login, then %s, then %s',
     async (...[first, second, third]: Mode[]) => {
       const page = visitor(browser({ hasPartitions }))
       const { body } = await page.visit('login', first!)
@@ -127,7 +127,7 @@ describe.each([[true], [false]])('H-03 in a browser that knows partitions: %s', 
 type Page = ReturnType<typeof visitor>
 type Pair = { readonly one: string; readonly other: string; readonly expected: 'one' | 'other' | 'neither' }
 
-/** Two tokens that a browser may hold under one name, and the one whose session goes on. */
+/** Two tokens that a browser may store under one name, and the one whose session is active. */
 const pairs: Readonly<Record<string, (page: Page) => Promise<Pair>>> = {
   async 'a live session and a string that is no token'(page) {
     return { one: await page.issue(), other: 'nonsense', expected: 'one' }
@@ -184,7 +184,7 @@ describe.each(cases)('with %s in the browser, the first one %s, and the option %
     return { page, sid: inspection?.active === true ? inspection.family.id : null }
   }
 
-  test('a refresh goes on with the session that lives, and leaves one cookie', async () => {
+  test('a refresh continues the active session and leaves one cookie', async () => {
     const { page, sid } = await arrange()
     const before = await page.live()
     const refreshed = await page.visit('refresh', mode)
@@ -214,7 +214,7 @@ describe.each(cases)('with %s in the browser, the first one %s, and the option %
   })
 })
 
-describe('with two live sessions in the browser', () => {
+describe('two active sessions in the browser', () => {
   async function arrange() {
     const page = visitor()
     const [one, other] = [await page.issue(), await page.issue()]
@@ -229,7 +229,7 @@ describe('with two live sessions in the browser', () => {
     return { page, ids }
   }
 
-  test('a refresh goes on with the one that the page names', async () => {
+  test('a refresh continues the session that the page names', async () => {
     for (const index of [0, 1]) {
       const { page, ids } = await arrange()
       const refreshed = await page.visit('refresh', 'not embedded', { 'x-baton-session': ids[index]! })
@@ -237,7 +237,7 @@ describe('with two live sessions in the browser', () => {
     }
   })
 
-  test('a refresh or a logout for a third one changes nothing', async () => {
+  test('a refresh or logout for a third session changes nothing', async () => {
     const { page, ids } = await arrange()
     for (const action of ['refresh', 'logout'] as const)
       expectError(
@@ -249,13 +249,13 @@ describe('with two live sessions in the browser', () => {
     expect(await page.cookies()).toHaveLength(2)
   })
 
-  test('a logout of the one that the page names revokes both', async () => {
+  test('a logout of the session that the page names revokes both sessions', async () => {
     const { page, ids } = await arrange()
     expect((await page.visit('logout', 'embedded', { 'x-baton-session': ids[1]! })).status).toBe(204)
     expect([await page.live(), await page.cookies()]).toEqual([[], []])
   })
 
-  test('a store that fails leaves both', async () => {
+  test('a failure of the store leaves both cookies', async () => {
     const { page, ids } = await arrange()
     page.state.isDown = true
     for (const action of ['refresh', 'logout'] as const)
@@ -266,7 +266,7 @@ describe('with two live sessions in the browser', () => {
   })
 })
 
-test('a session that is bound to a lost key does not keep the browser from signing out of another one', async () => {
+test('a session bound to a lost key does not prevent the logout of another session', async () => {
   const page = visitor()
   await page.seed(await page.issue({ confirmation: { jkt: 'A'.repeat(43) } }), 'embedded')
   expectError(await page.visit('logout', 'embedded'), 400, 'invalid_dpop_proof')
@@ -275,7 +275,7 @@ test('a session that is bound to a lost key does not keep the browser from signi
   expect(await page.cookies()).toEqual([])
 })
 
-test('a sign-in in a frame of another site leaves the session of the top-level page', async () => {
+test('a login in a frame of another site keeps the session of the top-level page', async () => {
   const client = browser()
   const top = visitor(client)
   const { body } = await top.visit('login', 'not embedded')
@@ -285,7 +285,7 @@ test('a sign-in in a frame of another site leaves the session of the top-level p
   expect((await top.visit('refresh', 'not embedded')).body.sid).toBe(body.sid)
 })
 
-test('on loopback without TLS, of several cookies the one that this server issued is used', async () => {
+test('a server on loopback without TLS uses its own cookie among several cookies', async () => {
   const { refreshCookie, logout, issue, families } = world()
   const local: RequestPatch = { encrypted: false, remoteAddress: '127.0.0.1' }
   const cookie = `baton=brt_of_another_app; baton=${await issue({ clientId: FIRST_PARTY })}`

@@ -17,7 +17,7 @@ function requestWith(headers: Record<string, string>, remoteAddress = '127.0.0.1
 test.each([
   ['Sec-Fetch-Site says the same origin', { 'sec-fetch-site': 'same-origin' }],
   ['an older browser names the own origin', { origin: 'http://localhost:3000' }],
-])('a page of this origin may go on: %s', (_, headers) => {
+])('accepts a request from a page of this origin: %s', (_, headers) => {
   expect(csrfGuard()(requestWith(headers))).toBeNull()
 })
 
@@ -28,16 +28,16 @@ test.each([
   ['another origin', { origin: 'https://evil.example' }],
   ['nobody knows where', {}],
   ['a form', { 'sec-fetch-site': 'same-origin', 'x-baton': '0' }],
-])('a request from %s is refused', (_, headers) => {
+])('rejects a request from %s', (_, headers) => {
   expect(csrfGuard()(requestWith(headers))?.status).toBe(403)
 })
 
-test('plain http from another machine is refused, and https that a trusted proxy ended is not', () => {
+test('rejects plain http from another machine, and accepts https that a trusted proxy terminated', () => {
   const headers = { 'sec-fetch-site': 'same-origin', 'x-forwarded-for': '203.0.113.7', 'x-forwarded-proto': 'https' }
   expect(csrfGuard()(requestWith(headers, '203.0.113.1'))?.status).toBe(400)
   expect(csrfGuard({ trustProxy: 1 })(requestWith(headers, '203.0.113.1'))).toBeNull()
 })
 
-test('a misspelt option is misuse', () => {
+test('rejects a misspelt option', () => {
   expect(() => csrfGuard({ trustProxies: 1 } as never)).toThrow(ConfigurationError)
 })

@@ -15,8 +15,8 @@ import {
   world,
 } from './wire.js'
 
-describe('H-06 E-03: whatever an endpoint answers', () => {
-  test('H-06 E-01 E-03 no answer is cached, sniffed, HTML or a redirect', async () => {
+describe('H-06 E-03: every response', () => {
+  test('H-06 E-01 E-03: no response is cached, sniffed, HTML or a redirect', async () => {
     const { token, revoke, refreshCookie, logout, issue, state } = world()
     const endpoints: [Endpoint, RequestPatch][] = [
       [token, { body: `grant_type=refresh_token&client_id=pub&refresh_token=${await issue()}` }],
@@ -72,7 +72,7 @@ describe('H-06 E-03: whatever an endpoint answers', () => {
   })
 })
 
-describe('construction', () => {
+describe('construction of endpoints', () => {
   const { tokens } = world()
   const accessTokens = legibleAccessTokens()
   const clients = CLIENTS
@@ -85,12 +85,12 @@ describe('construction', () => {
     ['a misspelt option', () => tokenEndpoint(tokens, { accessTokens, clients, trustproxy: 1 } as never), 'trustproxy'],
     ['another endpoint’s', () => logoutEndpoint(tokens, { cookie: true, clients } as never), 'clients'],
     ['no clients', () => revocationEndpoint(tokens, {} as never), 'clients'],
-  ])('%s is misuse', (_name, make, option) => {
+  ])('rejects an invalid option at construction: %s', (_name, make, option) => {
     expect(make).toThrow(ConfigurationError)
     expect(make).toThrow(expect.objectContaining({ option }))
   })
 
-  test('an access token that lives as long as an idle family is misuse', () => {
+  test('rejects an access token lifetime as long as the idle lifetime of a family', () => {
     const make = (lifetimeSeconds: number, policy: object) => () => {
       const { tokens } = world({ core: { policy }, accessTokens: legibleAccessTokens(1) })
       return tokenEndpoint(tokens, { clients, accessTokens: legibleAccessTokens(lifetimeSeconds) })
@@ -101,14 +101,14 @@ describe('construction', () => {
     expect(make(900, { idleSeconds: null })).not.toThrow()
   })
 
-  test('undefined options count as left out', () => {
+  test('treats undefined options as missing', () => {
     const options = { accessTokens, clients, codes: undefined, trustProxy: undefined, rateLimit: undefined }
     expect(() => tokenEndpoint(tokens, options)).not.toThrow()
   })
 })
 
-describe('errors that nobody listens to', () => {
-  test('a warning names the error and its code, and repeats no message', async () => {
+describe('errors without onError', () => {
+  test('emits a process warning with the error and its code, without the message', async () => {
     const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     try {
       const { tokens, issue, state } = world()
@@ -124,7 +124,7 @@ describe('errors that nobody listens to', () => {
 })
 
 describe('clocks', () => {
-  test('one clock decides what an answer says: the endpoint’s', async () => {
+  test('uses the clock of the endpoint for all times in a response', async () => {
     const { tokens, issue, clock } = world()
     const token = tokenEndpoint(tokens, {
       accessTokens: legibleAccessTokens(),

@@ -17,7 +17,7 @@ import {
 
 const REFRESH = 'grant_type=refresh_token&client_id=pub&refresh_token=x'
 
-/** The description of an error names what is at fault, and does not advise what has been done already. */
+/** The description of an error names the fault, and does not suggest something that was already done. */
 async function descriptionOf(answer: ReturnType<typeof send>): Promise<string> {
   const { status, body } = await answer
   expect(status).toBeGreaterThanOrEqual(400)
@@ -30,27 +30,27 @@ describe('plain http', () => {
     return descriptionOf(post(token, REFRESH, { encrypted: false, remoteAddress: '10.0.0.1', headers: headers ?? {} }))
   }
 
-  test('names trustProxy only if that option is not set', async () => {
+  test('names trustProxy in the error for plain http only if the option is not set', async () => {
     expect(await proxied({})).toMatch(/trustProxy/)
     expect(await proxied({ 'x-forwarded-proto': 'https' })).toMatch(/ignored because the option trustProxy is not set/)
     for (const headers of [{}, { 'x-forwarded-for': '1.1.1.1' }, { 'x-forwarded-proto': 'http' }])
       expect(await proxied(headers, 1)).not.toMatch(/set the option trustProxy|trustProxy is not set/)
   })
 
-  test('names the header that a trusted proxy did not send, or what it says', async () => {
+  test('names the missing or wrong header of a trusted proxy in the error for plain http', async () => {
     expect(await proxied({ 'x-forwarded-for': '1.1.1.1' }, 1)).toMatch(/no X-Forwarded-Proto/)
     expect(await proxied({ 'x-forwarded-proto': 'http' }, 1)).toMatch(/By X-Forwarded-Proto, the client did not/)
     expect(await proxied({ 'x-forwarded-proto': 'https, http' }, 3)).toMatch(/X-Forwarded-Proto has fewer entries/)
   })
 
-  test('has the same text at the guard for pages', () => {
+  test('has the same error text for plain http in the guard for pages', () => {
     const headers = { 'x-forwarded-proto': 'http' }
     const rejected = csrfGuard({ trustProxy: 1 })(request({ encrypted: false, headers }))
     expect(rejected?.body).toContain('By X-Forwarded-Proto, the client did not')
   })
 })
 
-describe('a body', () => {
+describe('bodies', () => {
   const { token, tokens } = world()
   const login = loginEndpoint(tokens, {
     accessTokens: async () => ({ accessToken: 'x', expiresIn: 1 }),
@@ -66,13 +66,13 @@ describe('a body', () => {
     [undefined, /Content-Type is missing; send application\/x-www-form-urlencoded/, /missing; send application\/json/],
     ['text/plain', /must be application\/x-www-form-urlencoded/, /must be application\/json/],
     [[FORM_TYPE, FORM_TYPE], /Content-Type is repeated/, /Content-Type is repeated/],
-  ])('of type %s names the media type', async (type, ofForm, ofJson) => {
+  ])('names the media type of a body of type %s', async (type, ofForm, ofJson) => {
     expect(await descriptionOf(send(token, typed(type)))).toMatch(ofForm)
     expect(await descriptionOf(send(login, typed(type)))).toMatch(ofJson)
   })
 
   test.each(['charset=ISO-8859-1', 'charset="windows-1252"', 'CHARSET=utf-16'])(
-    'with %s names the charset',
+    'names the charset of a body with %s',
     async (parameter) => {
       for (const [endpoint, type] of [
         [token, FORM_TYPE],
@@ -84,18 +84,18 @@ describe('a body', () => {
     },
   )
 
-  test('that is too long, or has too many parameters, names the limit', async () => {
+  test('names the limit for a body that is too long or has too many parameters', async () => {
     expect(await descriptionOf(post(token, 'a='.padEnd(70_000, 'x')))).toMatch(/65536 bytes/)
     expect(await descriptionOf(post(token, 'a=1&'.repeat(101)))).toMatch(/more than 100 parameters/)
   })
 
-  test('names the parameter that is repeated, and the encoding that is broken', async () => {
+  test('names the repeated parameter or the invalid encoding of a body', async () => {
     expect(await descriptionOf(post(token, `${REFRESH}&scope=a&scope=b`))).toMatch(/parameter scope is repeated/)
     for (const body of ['a=%zz', 'a=%ff', 'a=%00'])
       expect(await descriptionOf(post(token, body))).toMatch(/UTF-8, with valid percent-encoding and without NUL/)
   })
 
-  test('that was read before the endpoint is reported as misuse, not as a missing parameter', async () => {
+  test('reports a body that was read before the endpoint as a configuration error and not as a missing parameter', async () => {
     const here = world()
     const drained: RequestPatch = { headers: { 'content-length': '54' }, body: { kind: 'parsed', value: undefined } }
     const { status, body } = await post(here.token, '', drained)
@@ -112,7 +112,7 @@ describe('client authentication', () => {
   const by = (headers: RequestPatch['headers'], more: Record<string, string> = {}) =>
     descriptionOf(refreshWith(token, 'x', more, { headers: headers ?? {} }))
 
-  test('names a stray Authorization header, and one that is no Basic', async () => {
+  test('names an unexpected Authorization header and one with another scheme than Basic', async () => {
     expect(await by({ authorization: 'Bearer x' })).toMatch(/scheme Basic .* need no Authorization header/)
     expect(await by({ authorization: '' })).toMatch(/need no Authorization header/)
     expect(await by({ authorization: 'Basic ?' })).toMatch(/base64 of client_id:client_secret/)
@@ -121,19 +121,19 @@ describe('client authentication', () => {
     expect(await by({ authorization: [twice, twice] })).toMatch(/Authorization header is repeated/)
   })
 
-  test('names the methods of which the request has more than one', async () => {
+  test('names the authentication methods if a request has more than one', async () => {
     const description = await by({ authorization: basic('cb', CB_SECRET) }, { client_secret: CB_SECRET })
     expect(description).toMatch(/one of Authorization, client_secret and client_assertion/)
   })
 
-  test('names what is wrong with an assertion before it is verified', async () => {
+  test('names the fault of an assertion before it is verified', async () => {
     expect(await by({}, { client_assertion: 'x' })).toMatch(/client_assertion_type must be urn:/)
     const typed = { client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer' }
     expect(await by({}, typed)).toMatch(/client_assertion is missing/)
     expect(await by({}, { ...typed, client_assertion: 'x' })).toMatch(/client_assertion must be a JWT/)
   })
 
-  test('has one text for an unknown client, a wrong secret and a needless secret', async () => {
+  test('has one error text for an unknown client, a wrong secret and an unneeded secret', async () => {
     const texts = await Promise.all(
       ['cb', 'nobody', 'pub'].map((client_id) => by({}, { client_id, client_secret: 'wrong' })),
     )
@@ -141,12 +141,12 @@ describe('client authentication', () => {
   })
 })
 
-describe('a page', () => {
+describe('pages', () => {
   const { refreshCookie } = world({ cookie: { allowedOrigins: ['https://app.example'] } })
   const from = (headers: RequestPatch['headers']) =>
     descriptionOf(send(refreshCookie, fromPage('x', { headers: { 'sec-fetch-site': undefined, ...headers } })))
 
-  test('is told which header is at fault', async () => {
+  test('names the wrong header of a request from a page', async () => {
     expect(await from({ 'x-baton': undefined })).toMatch(/X-Baton: 1/)
     expect(await from({})).toMatch(/neither Origin nor a known Sec-Fetch-Site/)
     expect(await from({ origin: 'https://other.example' })).toMatch(/Origin is not in allowedOrigins/)
@@ -155,7 +155,7 @@ describe('a page', () => {
   })
 })
 
-describe('an access token', () => {
+describe('access tokens', () => {
   const app = createApp()
   const guard = accessTokenGuard({ accessTokens: app.accessTokens, now: () => app.clock.now })
   const by = async (patch: RequestPatch) => {
@@ -163,7 +163,7 @@ describe('an access token', () => {
     return verdict.ok ? '' : String(JSON.parse(verdict.response.body ?? '').error_description)
   }
 
-  test('is missed by name: no header, another scheme, a repeated header, a token in the query', async () => {
+  test('names why an access token is missing: no header, another scheme, a repeated header or a token in the query', async () => {
     expect(await by({})).toMatch(/Send an access token in the Authorization header/)
     expect(await by({ headers: { authorization: 'Basic eDp5' } })).toMatch(/scheme of the Authorization header/)
     expect(await by({ headers: { authorization: ['Bearer a', 'Bearer b'] } })).toMatch(
@@ -173,13 +173,13 @@ describe('an access token', () => {
     expect(await by({ url: '/?access_token=x', headers: { authorization: 'Bearer a' } })).toMatch(/from the query/)
   })
 
-  test('that is bound to a certificate is not called expired if the request has none', async () => {
+  test('does not call a certificate-bound access token expired if the request has no certificate', async () => {
     const { accessToken } = await app.signIn('alice', { confirmation: { 'x5t#S256': 'A'.repeat(43) } })
     expect(await by({ headers: { authorization: `Bearer ${accessToken}` } })).toMatch(/bound to a client certificate/)
   })
 })
 
-test('every endpoint names the methods that it serves', async () => {
+test('names the methods that each endpoint serves', async () => {
   const { token, tokens } = world()
   const sessions = sessionsEndpoint(tokens, { accessTokens: createApp().accessTokens, rateLimit: false })
   expect(await descriptionOf(send(token, { method: 'GET' }))).toBe('Use POST.')

@@ -8,10 +8,10 @@ const NAMES = ['grant_type', 'refresh_token', 'client_id', 'client_secret', 'sco
 const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }))
 const runs = { numRuns: 500 }
 
-describe('T-09: the form parser', () => {
+describe('form parser', () => {
   const encode = (value: string) => new URLSearchParams([['', value]]).toString().slice(1)
 
-  test('T-09 reads what URLSearchParams writes', () => {
+  test('T-09: reads forms that URLSearchParams writes', () => {
     const wellFormed = text.filter((value) => Buffer.from(value).toString() === value && !value.includes('\0'))
     fc.assert(
       fc.property(fc.dictionary(fc.constantFrom(...NAMES), wellFormed), (parameters) => {
@@ -25,7 +25,7 @@ describe('T-09: the form parser', () => {
     )
   })
 
-  test('T-09 has an answer to anything, and never anything but strings', () => {
+  test('T-09: parses any input without an error, to strings only', () => {
     const bytes = fc.oneof(
       text,
       fc
@@ -56,7 +56,7 @@ describe('T-09: the form parser', () => {
     )
   })
 
-  test('T-09 T-04 whoever repeats a parameter is refused, wherever the repetition stands', () => {
+  test('T-09 T-04: rejects a repeated parameter at any position', () => {
     const once = fc.constantFrom('grant_type', 'refresh_token', 'client_id', 'client_secret', 'scope')
     const noise = fc.array(fc.tuple(fc.stringMatching(/^x[a-z]{0,3}$/), fc.string().map(encode)), { maxLength: 5 })
     fc.assert(
@@ -68,7 +68,7 @@ describe('T-09: the form parser', () => {
     )
   })
 
-  test('T-09 any parsed body at all is answered, and lets nobody in', async () => {
+  test('T-09: responds to any parsed body without authenticating a client', async () => {
     const { token, issue, errors, families } = world()
     const rt0 = await issue()
     const anything = fc.oneof(
@@ -87,7 +87,7 @@ describe('T-09: the form parser', () => {
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
-  test('T-09 bodies of random bytes are refused', async () => {
+  test('T-09: rejects bodies of random bytes', async () => {
     const { token, errors } = world()
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (body) => {
@@ -100,8 +100,8 @@ describe('T-09: the form parser', () => {
   })
 })
 
-describe('C-04: the Basic header', () => {
-  test('C-04 reads what a client writes by the book', () => {
+describe('Basic header', () => {
+  test('C-04: reads a Basic header that a client encodes correctly', () => {
     const credential = text.filter((value) => Buffer.from(value).toString() === value && !value.includes('\0'))
     fc.assert(
       fc.property(
@@ -117,7 +117,7 @@ describe('C-04: the Basic header', () => {
     )
   })
 
-  test('C-04 any other value authenticates nobody, breaks nothing and consumes nothing', async () => {
+  test('C-04: rejects any other Basic header without an error or a consumed token', async () => {
     const { token, issue, errors } = world()
     const refresh_token = await issue({ clientId: 'cb' })
     const parameters = { grant_type: 'refresh_token', refresh_token }
@@ -145,8 +145,8 @@ describe('C-04: the Basic header', () => {
   })
 })
 
-describe('the Cookie header and its company', () => {
-  test('no value of them is accepted, breaks anything or sets a cookie', async () => {
+describe('cookie and CSRF headers', () => {
+  test('rejects any value of the Cookie header without an error and sets no cookie', async () => {
     const { refreshCookie, logout, issue, errors, families } = world()
     const rt0 = await issue({ clientId: 'first-party' })
     const mangled = fc.nat({ max: rt0.length - 1 }).chain((at) =>
@@ -175,7 +175,7 @@ describe('the Cookie header and its company', () => {
     expect((await families())[0]?.generation).toBe(0)
   })
 
-  test('H-04 no made-up header gets a foreign request through', async () => {
+  test('H-04: rejects a cross-site request with any other header', async () => {
     const { refreshCookie, issue, families } = world({ cookie: { allowedOrigins: ['https://app.example'] } })
     const rt0 = await issue({ clientId: 'first-party' })
     const origin = fc.oneof(text, fc.webUrl(), fc.constantFrom('null', 'https://as.example.evil', 'https://as.exampl'))

@@ -8,12 +8,12 @@ import { parseForm } from '../src/messages/form.js'
 import { createApp } from './app.js'
 import { FORM_TYPE, fromPage, request, type RequestPatch, world } from './wire.js'
 
-/** Eight times the input may take eight times as long; a quadratic parser takes sixty-four times as long. */
+/** An input of eight times the length may take eight times as long. A quadratic parser takes sixty-four times as long. */
 const FACTOR = 8
 const SMALL = 2000
 const LIMIT = 3 * FACTOR
 
-/** Parts that parsers look for, repeated by an attacker, and what may follow so that a pattern fails at its end. */
+/** Text that parsers search for, repeated by an attacker, and endings that make a pattern fail. */
 const UNITS = [
   ...[' ', '\t', 'a', '1', '=', ',', ';', ':', '.', '/', '+', '-', '"', '\\', '[', ']', '%', '%20', '&', '?', '@', '*'],
   ...[
@@ -73,7 +73,7 @@ const certificateReader = (start: string): [string, Run] => [
     ),
 ]
 
-/** Everything that reads text of a request. */
+/** All functions that read text of a request. */
 const readers: readonly (readonly [string, Run])[] = [
   ...['', 'Basic ', 'Bearer ', 'DPoP '].map((scheme) => headerReader('authorization', scheme)),
   ...['', `${FORM_TYPE};`].map((type) => headerReader('content-type', type)),
@@ -102,7 +102,7 @@ const readers: readonly (readonly [string, Run])[] = [
   ['a resource', (hostile) => isSameResource(`https://${hostile}`, `https://api.example/${hostile}`)],
 ]
 
-/** The least of several runs, which other processes of the machine cannot make smaller. */
+/** The minimum of several runs, which is the least affected by other processes. */
 async function timeOf(run: Run, hostile: string, runs: number): Promise<number> {
   let least = Infinity
   for (let index = 0; index < runs; index++) {
@@ -113,11 +113,11 @@ async function timeOf(run: Run, hostile: string, runs: number): Promise<number> 
   return least
 }
 
-/** How many times longer `FACTOR` times the input takes. Suspicious results are measured again before they count. */
+/** The ratio of the times for an input that is `FACTOR` times as long. Suspicious results are measured again. */
 async function growthOf(run: Run, hostile: (length: number) => string): Promise<number> {
   let growth = Infinity
   for (const runs of [1, 3, 10, 30]) {
-    // What takes less than a fifth of a millisecond is compared as if it took so long: timers and caches are louder.
+    // Times below a fifth of a millisecond are rounded up, because timers and caches distort them.
     const small = Math.max(0.2, await timeOf(run, hostile(SMALL), runs))
     growth = Math.min(growth, (await timeOf(run, hostile(SMALL * FACTOR), runs)) / small)
     if (growth < LIMIT) return growth
@@ -125,7 +125,7 @@ async function growthOf(run: Run, hostile: (length: number) => string): Promise<
   return growth
 }
 
-test.each(readers)('%s takes no more than linear time to read, whatever is in it', async (_, run) => {
+test.each(readers)('%s reads any input in linear time', async (_, run) => {
   for (const unit of UNITS)
     for (const end of ENDS) {
       const growth = await growthOf(run, (length) => unit.repeat(Math.floor(length / unit.length)) + end)

@@ -15,7 +15,7 @@ import {
 
 const LEGACY = 'refresh_token'
 
-/** An app that comes from a system whose tokens are `old:` and a user, in a cookie of its own. */
+/** An app that migrates from a system with tokens of the form `old:<user>` in a separate cookie. */
 function migratingWorld(cookie: CookieOptions = {}) {
   const alive = new Set(['old:alice', 'old:mallory', 'old:a b'])
   const moved: string[] = []
@@ -46,13 +46,13 @@ function migratingWorld(cookie: CookieOptions = {}) {
   return { ...here, alive, moved, login, signIn, subjectOf }
 }
 
-/** A request of the app's page with these cookies. */
+/** A request from a page of the app with these cookies. */
 function page(cookies: string | null, patch: RequestPatch = {}): RequestPatch {
   const { headers = {}, ...rest } = patch
   return fromPage(null, { ...rest, headers: { ...headers, ...(cookies === null ? {} : { cookie: cookies }) } })
 }
 
-/** What a browser has of these names after the response; an expired cookie is ''. */
+/** Returns the cookies of these names in the browser after the response. An expired cookie is ''. */
 function cookiesOf(answer: Answer): Map<string, string> {
   return new Map(
     answer.all('set-cookie').map((header) => {
@@ -62,8 +62,8 @@ function cookiesOf(answer: Answer): Map<string, string> {
   )
 }
 
-describe('a token in the legacy cookie', () => {
-  test('becomes a session in the new cookie, and the legacy cookie is expired', async () => {
+describe('legacy cookie', () => {
+  test('exchanges the token in the legacy cookie for a session in the new cookie and expires the legacy cookie', async () => {
     const { refreshCookie, subjectOf, moved } = migratingWorld()
     const answer = await send(refreshCookie, page(`${LEGACY}=old:alice`))
     expect(answer.status).toBe(200)
@@ -77,7 +77,7 @@ describe('a token in the legacy cookie', () => {
     expect([next.status, await subjectOf(next)]).toEqual([200, 'alice'])
   })
 
-  test('is decoded as frameworks encode it, and expired with its own path and domain', async () => {
+  test('decodes the legacy cookie as frameworks encode it, and expires it with its own path and domain', async () => {
     const { refreshCookie, subjectOf } = migratingWorld({
       legacyCookie: { name: 'sid', path: '/auth', domain: 'app.example' },
     })
@@ -87,7 +87,7 @@ describe('a token in the legacy cookie', () => {
     expectError(await send(refreshCookie, page('sid=%zz')), 401, 'invalid_grant')
   })
 
-  test('that was revoked there leaves every cookie as it is', async () => {
+  test('does not change any cookie for a legacy token that was revoked', async () => {
     const { refreshCookie, alive } = migratingWorld()
     alive.clear()
     const answer = await send(refreshCookie, page(`${LEGACY}=old:alice`))
@@ -95,7 +95,7 @@ describe('a token in the legacy cookie', () => {
     expect(answer.all('set-cookie')).toEqual([])
   })
 
-  test('is not looked at without the option', async () => {
+  test('ignores the legacy cookie without the option', async () => {
     const { refreshCookie } = world({
       core: { legacyTokens: { lookup: async () => ({ subject: 'x', expiresAt: START + DAY }) } },
     })
@@ -103,8 +103,8 @@ describe('a token in the legacy cookie', () => {
   })
 })
 
-describe('an attacker who can set the legacy cookie in the browser of a victim', () => {
-  test('does not sign the victim in with a token of Baton, at any endpoint, of any age', async () => {
+describe('attacks with the legacy cookie', () => {
+  test('does not accept a token of Baton in the legacy cookie at any endpoint', async () => {
     const { refreshCookie, logout, signIn, tokens, issue, events } = migratingWorld()
     const first = await issue({ subject: 'mallory', clientId: 'first-party' })
     const rotated = await tokens.rotate({ refreshToken: first })
@@ -117,12 +117,12 @@ describe('an attacker who can set the legacy cookie in the browser of a victim',
       expect((await send(logout, page(`${LEGACY}=${planted}`))).status).toBe(204)
       expect((await signIn('alice', `${LEGACY}=${planted}`)).status).toBe(200)
     }
-    // Nor is the token of another session, put there to end it, revoked or called reuse.
+    // The token of another session in the legacy cookie must not cause a revocation or a reuse event either.
     expect(events.slice(before).filter(({ type }) => ['reuse', 'revoked', 'retried'].includes(type))).toEqual([])
     expect(await tokens.rotate({ refreshToken: rotated.refreshToken })).toMatchObject({ ok: true })
   })
 
-  test('does not replace a session: the legacy cookie counts only without the new one', async () => {
+  test('ignores the legacy cookie if the new cookie is present', async () => {
     const { refreshCookie, issue, subjectOf, alive } = migratingWorld()
     const refreshToken = await issue({ clientId: 'first-party' })
     const answer = await send(refreshCookie, page(`${LEGACY}=old:mallory; __Host-baton=${refreshToken}`))
@@ -133,7 +133,7 @@ describe('an attacker who can set the legacy cookie in the browser of a victim',
     expectError(await send(refreshCookie, page(dead)), 401, 'invalid_grant')
   })
 
-  test('gains nothing beside the cookie of the victim: of two that would be accepted none is', async () => {
+  test('rejects two legacy cookies that would both be accepted', async () => {
     const { refreshCookie, subjectOf, alive } = migratingWorld()
     for (const cookies of [
       `${LEGACY}=old:mallory; ${LEGACY}=old:alice`,
@@ -150,8 +150,8 @@ describe('an attacker who can set the legacy cookie in the browser of a victim',
   })
 })
 
-describe('a browser with a legacy cookie', () => {
-  test('signs out: the legacy session ends, here and there, and both cookies are cleared', async () => {
+describe('browsers with a legacy cookie', () => {
+  test('revokes the legacy session in both systems at logout, and expires both cookies', async () => {
     const { refreshCookie, logout, moved } = migratingWorld()
     const answer = await send(logout, page(`${LEGACY}=old:alice`))
     expect(answer.status).toBe(204)
@@ -163,7 +163,7 @@ describe('a browser with a legacy cookie', () => {
     expectError(await send(refreshCookie, page(`${LEGACY}=old:alice`)), 401, 'invalid_grant')
   })
 
-  test('signs in anew: the legacy session ends, and only the new cookie is left', async () => {
+  test('revokes the legacy session at a new login, and leaves only the new cookie', async () => {
     const { refreshCookie, signIn, subjectOf } = migratingWorld()
     const answer = await signIn('bob', `${LEGACY}=old:alice`)
     expect(await subjectOf(answer)).toBe('bob')
@@ -171,7 +171,7 @@ describe('a browser with a legacy cookie', () => {
     expectError(await send(refreshCookie, page(`${LEGACY}=old:alice`)), 401, 'invalid_grant')
   })
 
-  test('that never knew the old system gets the legacy cookie expired as well', async () => {
+  test('expires the legacy cookie in a browser that never had it too', async () => {
     const { refreshCookie, logout, issue } = migratingWorld()
     const answer = await send(refreshCookie, page(`__Host-baton=${await issue({ clientId: 'first-party' })}`))
     expect(cookiesOf(answer).get(LEGACY)).toBe('')
@@ -192,7 +192,7 @@ test.each<[string, unknown]>([
   ['cookie.legacyCookie.path', { name: 'sid', path: '/;Domain=x' }],
   ['cookie.legacyCookie.domain', { name: 'sid', domain: 'app.example; x' }],
   ['cookie.legacyCookie.maxAge', { name: 'sid', maxAge: 1 }],
-])('option "%s" rejects %j', (option, legacyCookie) => {
+])('rejects option "%s" with the value %j', (option, legacyCookie) => {
   const { tokens } = world()
   const options = { cookie: { legacyCookie } as CookieOptions }
   expect(() => logoutEndpoint(tokens, options)).toThrow(

@@ -50,7 +50,7 @@ const CLIENTS: readonly StaticClient[] = [
 
 const derOf = (pem: string) => new X509Certificate(pem).raw
 
-/** A request over TLS that has ended here, by a client that has shown this certificate. */
+/** A request over TLS that this server terminates, from a client with this certificate. */
 function showing(pem: string | null, isVerified = true): Pick<PlainRequest, 'peerCertificate'> {
   return { peerCertificate: () => (pem === null ? null : { der: derOf(pem), isVerified }) }
 }
@@ -77,7 +77,7 @@ function stage(clientCertificates: unknown = 'tls', more: object = {}, clients: 
 }
 
 describe('tls_client_auth', () => {
-  it('M-01, M-02: knows a client by the one name that it has registered, in a certificate that was verified', async () => {
+  it('M-01, M-02: authenticates a client by its one registered name in a verified certificate', async () => {
     const here = stage()
     expect((await here.refresh('billing', showing(BILLING.cert))).status).toBe(200)
     for (const shown of [
@@ -117,7 +117,7 @@ describe('tls_client_auth', () => {
       WITHOUT_SUBJECT,
       200,
     ],
-  ])('M-02: %s', async (_name, registered, cert, status) => {
+  ])('M-02: compares the registered name: %s', async (_name, registered, cert, status) => {
     const here = stage('tls', {}, [{ clientId: 'billing', ...registered }])
     expect((await here.refresh('billing', showing(cert))).status).toBe(status)
   })
@@ -143,7 +143,7 @@ describe('tls_client_auth', () => {
 })
 
 describe('self_signed_tls_client_auth', () => {
-  it('M-03: knows a client by its very certificate, whoever has or has not signed it', async () => {
+  it('M-03: authenticates a client by its registered certificate, whoever signed it', async () => {
     const here = stage()
     for (const isVerified of [true, false])
       expect((await here.refresh('self', showing(SELF_SIGNED.cert, isVerified))).status).toBe(200)
@@ -151,7 +151,7 @@ describe('self_signed_tls_client_auth', () => {
       expectError(await here.refresh('self', showing(pem)), 400, 'invalid_client')
   })
 
-  it('C-10: it is the one way; a secret, or nothing but the client_id, is none', async () => {
+  it('C-10: rejects a secret or the client_id alone of a client with a self-signed certificate', async () => {
     const here = stage()
     const withSecret = { client_secret: CB_SECRET }
     expectError(await here.refresh('self', showing(SELF_SIGNED.cert), withSecret), 400, 'invalid_client')
@@ -160,7 +160,7 @@ describe('self_signed_tls_client_auth', () => {
   })
 })
 
-describe('tokens that are bound to a certificate', () => {
+describe('certificate-bound tokens', () => {
   const accessWith = async (
     here: ReturnType<typeof stage>,
     accessToken: string,
@@ -172,7 +172,7 @@ describe('tokens that are bound to a certificate', () => {
     return verdict.ok ? 200 : verdict.response.status
   }
 
-  it('M-04: show its thumbprint, and are worth nothing without it', async () => {
+  it('M-04: binds a token to the thumbprint, and rejects it without the certificate', async () => {
     const here = stage()
     const refresh_token = await here.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
     const answer = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token })
@@ -185,7 +185,7 @@ describe('tokens that are bound to a certificate', () => {
     expect(await accessWith(here, accessToken, SELF_SIGNED.cert, 'DPoP')).toBe(401)
   })
 
-  it('M-04: show the sessions of their subject, with the certificate and not without it', async () => {
+  it('M-04: lists the sessions of the subject only with the certificate', async () => {
     const here = stage()
     const refresh_token = await here.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
     const { body } = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token })
@@ -200,7 +200,7 @@ describe('tokens that are bound to a certificate', () => {
     expect((await list(BILLING.cert)).status).toBe(401)
   })
 
-  it('M-05: a public client’s session is bound to its certificate from the code on, and rotation keeps it', async () => {
+  it('M-05: binds the session of a public client to its certificate from the code on, through rotations', async () => {
     const here = stage()
     const verifier = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
     const codeChallenge = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
@@ -218,7 +218,7 @@ describe('tokens that are bound to a certificate', () => {
     expect(after.status).toBe(200)
   })
 
-  it('take no second binding', async () => {
+  it('rejects a second binding', async () => {
     const here = stage()
     const prover = await createProver(() => here.clock.now)
     const refresh_token = await here.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
@@ -226,14 +226,14 @@ describe('tokens that are bound to a certificate', () => {
     expectError(await here.refresh('bound', patch, { refresh_token }), 400, 'invalid_request')
   })
 
-  it('a certificate binds nothing of a client that has not asked for it', async () => {
+  it('does not bind tokens of a client that is not registered for it', async () => {
     const here = stage()
     const answer = await here.refresh('pub', showing(SELF_SIGNED.cert))
     expect(await accessWith(here, answer.body.access_token, null)).toBe(200)
   })
 })
 
-describe('behind a proxy', () => {
+describe('certificates from a proxy', () => {
   const source = { header: 'x-client-cert', verified: { header: 'x-client-verify', value: 'SUCCESS' } }
   const TRUST = { trustProxy: 1 }
   const forwarded = { 'x-forwarded-proto': 'https', 'x-forwarded-for': '203.0.113.7' }
@@ -262,17 +262,17 @@ describe('behind a proxy', () => {
     ['nothing', sending('')],
     ['a megabyte', sending(base64.repeat(1000))],
     ['the certificate of the connection to the proxy', { headers: forwarded, ...showing(BILLING.cert) }],
-  ])('M-06: %s authenticates nobody', async (_name, patch) => {
+  ])('M-06: authenticates no client by a certificate if %s', async (_name, patch) => {
     expectError(await stage(source, TRUST).refresh('billing', patch), 400, 'invalid_client')
   })
 
-  it('without a verified header no name counts, and a registered certificate does', async () => {
+  it('ignores the names without a header for the verification, but accepts a registered certificate', async () => {
     const here = stage({ header: 'x-client-cert' }, TRUST)
     expectError(await here.refresh('billing', sending(base64)), 400, 'invalid_client')
     expect((await here.refresh('self', sending(derOf(SELF_SIGNED.cert).toString('base64')))).status).toBe(200)
   })
 
-  it('M-06: a header counts for nothing unless the program names it', async () => {
+  it('M-06: ignores a header that the options do not name', async () => {
     expectError(await stage('tls', TRUST).refresh('billing', sending(base64)), 400, 'invalid_client')
   })
 
@@ -305,8 +305,8 @@ describe('behind a proxy', () => {
   })
 })
 
-describe('a real TLS server', () => {
-  it('M-01, M-03: tells who is connected', async () => {
+describe('real TLS server', () => {
+  it('M-01, M-03: reads the certificate of the client', async () => {
     const here = stage()
     const handler = toNodeHandler(here.token)
     const tls = { ...SERVER, ca: AUTHORITY, requestCert: true, rejectUnauthorized: false }

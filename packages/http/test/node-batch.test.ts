@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { expect, it } from 'vitest'
 import { handleNodeRequest } from '../src/index.js'
 
-it('runs requests that arrive in one turn together, step by step', async () => {
+it('starts all requests of one turn before it continues any of them', async () => {
   const steps: string[] = []
   const arrive = async (name: string) => {
     const request = { url: `/${name}`, rawHeaders: [], socket: {}, readableDidRead: true }

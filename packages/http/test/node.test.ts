@@ -35,7 +35,7 @@ async function serve(listener: RequestListener) {
   return { port, url: `http://127.0.0.1:${port}` }
 }
 
-/** Answers with what it was asked. */
+/** Responds with the request as it was received. */
 function echo(seen: PlainRequest[] = [], limit = 1000): Endpoint {
   return async (request) => {
     seen.push(request)
@@ -48,7 +48,7 @@ function echo(seen: PlainRequest[] = [], limit = 1000): Endpoint {
   }
 }
 
-/** What a server says on a bare connection until it closes it, or for as long as `done` is not content. */
+/** Returns what a server sends on a raw connection until the connection ends, or until `done` returns true. */
 async function raw(port: number, text: string, done = (_answer: string) => false): Promise<string> {
   const socket = connect(port, '127.0.0.1')
   socket.write(text)
@@ -60,8 +60,8 @@ async function raw(port: number, text: string, done = (_answer: string) => false
   return answer
 }
 
-describe('a request on the wire', () => {
-  it('comes through as it was sent', async () => {
+describe('requests of Node', () => {
+  it('reads method, URL, headers and body of a request unchanged', async () => {
     const seen: PlainRequest[] = []
     const { port, url } = await serve(toNodeHandler(echo(seen)))
     const response = await fetch(`${url}/a/b?c=d%20e`, { method: 'POST', body: 'grüße', headers: { 'X-One': '1' } })
@@ -77,7 +77,7 @@ describe('a request on the wire', () => {
     ])
   })
 
-  it('B-03 shows every occurrence of a repeated header', async () => {
+  it('B-03: passes on every occurrence of a repeated header', async () => {
     const seen: PlainRequest[] = []
     const { port } = await serve(toNodeHandler(echo(seen)))
     const lines = [
@@ -92,16 +92,16 @@ describe('a request on the wire', () => {
     expect(seen[0]?.headers).toMatchObject({ authorization: ['Bearer a', 'Bearer b'], cookie: ['a=1', 'b=2'] })
   })
 
-  it('knows no headers but those of the request', async () => {
+  it('passes on only the headers of the request', async () => {
     const seen: PlainRequest[] = []
     const { port } = await serve(toNodeHandler(echo(seen)))
     await raw(port, 'GET / HTTP/1.1\r\nHost: x\r\n__proto__: y\r\nConnection: close\r\n\r\n')
-    // Node leaves this name out of `headers`.
+    // Node omits this name from `headers`.
     expect(seen[0]?.headers['__proto__']).toBeUndefined()
     expect(seen[0]?.headers['constructor']).toBeUndefined()
   })
 
-  it('that names a whole URL is taken by its path', async () => {
+  it('reduces an absolute URL in the request line to its path', async () => {
     const seen: PlainRequest[] = []
     const { port } = await serve(toNodeHandler(echo(seen)))
     await raw(port, 'GET http://elsewhere.example/a?b=c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
@@ -116,15 +116,15 @@ describe('a request on the wire', () => {
     ['//x:99999/a', '//x:99999/a'],
     ['*', '*'],
     ['a:b', 'a:b'],
-  ])('that asks for %s is taken by its path, although that is no URL', (target, url) => {
+  ])('reduces the request target %s to its path, although it is not a valid URL', (target, url) => {
     const request = { url: target, method: 'GET', headers: {}, rawHeaders: [], socket: {} }
     expect(readNodeRequest(request as unknown as IncomingMessage).url).toBe(url)
   })
 
-  it('over TLS says so', async () => {
+  it('marks a request over TLS as encrypted', async () => {
     const seen: PlainRequest[] = []
     const handler = toNodeHandler(echo(seen))
-    // A key that both sides know needs no certificate.
+    // With a pre-shared key, no certificate is needed.
     const psk = Buffer.alloc(32, 7)
     const tls = { ciphers: 'PSK', maxVersion: 'TLSv1.2' } as const
     const port = await listen(createTlsServer({ ...tls, pskCallback: () => psk }, handler))
@@ -135,7 +135,7 @@ describe('a request on the wire', () => {
     expect(seen).toMatchObject([{ encrypted: true }])
   })
 
-  it('may have been cut by a router, which is told', () => {
+  it('uses the original URL if a router has shortened the URL', () => {
     const request = {
       url: '/token',
       method: 'POST',
@@ -149,15 +149,15 @@ describe('a request on the wire', () => {
   })
 })
 
-describe('the body', () => {
-  it('is read in one piece however it was sent', async () => {
+describe('request bodies', () => {
+  it('reads a body in several chunks as one', async () => {
     const { port } = await serve(toNodeHandler(echo()))
     const chunks = ['4\r\nabcd\r\n', '3\r\nefg\r\n', '0\r\n\r\n']
     const head = 'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n'
     expect(await raw(port, head + chunks.join(''))).toContain('\r\n\r\nabcdefg')
   })
 
-  it('T-14 too long is noticed early, answered, and the connection goes on', async () => {
+  it('T-14: responds with 413 to a body over the limit and keeps the connection open', async () => {
     const { port } = await serve(toNodeHandler(echo([], 10)))
     const long = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(200_000)}`
     const next = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok'
@@ -166,33 +166,33 @@ describe('the body', () => {
     expect(answer.endsWith('ok')).toBe(true)
   })
 
-  it('too long is answered before the rest has come', async () => {
+  it('responds with 413 before the rest of a body over the limit has arrived', async () => {
     const { port } = await serve(toNodeHandler(echo([], 10)))
     const begun = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(11)}`
     expect(await raw(port, begun, (answer) => answer.includes('too much'))).toContain('HTTP/1.1 413')
   })
 
-  it('too long, from a client that hangs up after the answer, breaks nothing', async () => {
+  it('does not fail if a client closes the connection after a 413', async () => {
     const { port, url } = await serve(toNodeHandler(echo([], 10)))
     const begun = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(11)}`
-    // Leaving the loop over the answer destroys the socket.
+    // Leaving the loop over the response destroys the socket.
     for (let index = 0; index < 5; index++) await raw(port, begun, (answer) => answer.includes('too much'))
     expect((await fetch(url, { method: 'POST', body: 'next' })).status).toBe(200)
   })
 
-  it('of exactly the limit is not too long', async () => {
+  it('accepts a body of exactly the limit', async () => {
     const { url } = await serve(toNodeHandler(echo([], 10)))
     expect((await fetch(url, { method: 'POST', body: 'x'.repeat(10) })).status).toBe(200)
     expect((await fetch(url, { method: 'POST', body: 'x'.repeat(11) })).status).toBe(413)
   })
 
-  it('of no length is none', async () => {
+  it('reads a body without a length as empty', async () => {
     const { url } = await serve(toNodeHandler(echo()))
     const response = await fetch(url, { method: 'POST' })
     expect([response.status, await response.text()]).toEqual([200, ''])
   })
 
-  it('that a parser has drained is what the parser made of it', async () => {
+  it('uses the parsed body if a body parser has read the stream', async () => {
     const bodies: unknown[] = []
     const { url } = await serve((request, response) => {
       request.resume().once('end', () => {
@@ -208,7 +208,7 @@ describe('the body', () => {
     ])
   })
 
-  it('is still read from the stream where a parser passed on a type that it does not know', async () => {
+  it('reads the body from the stream if a body parser has skipped its media type', async () => {
     const { url } = await serve((request, response) => {
       const { body } = readNodeRequest(request, { body: {} })
       if (body.kind === 'stream') void body.read(100).then((bytes) => response.end(bytes))
@@ -222,7 +222,7 @@ describe('the body', () => {
     ['reads it in a loop', (request) => void request.toArray()],
     ['has paused it', (request) => request.pause()],
     ['listens and has paused it', (request) => request.on('data', () => undefined).pause()],
-  ])('is whole although somebody in front of us %s', async (_, listen) => {
+  ])('reads the whole body although middleware %s', async (_, listen) => {
     const handle = toNodeHandler(echo([], 10))
     const { url } = await serve((request, response) => {
       listen(request)
@@ -233,7 +233,7 @@ describe('the body', () => {
     expect((await fetch(url, { method: 'POST', body: 'x'.repeat(200_000) })).status).toBe(413)
   })
 
-  it('is whole where it has arrived in pieces before it is asked for', async () => {
+  it('reads a body that arrived in several chunks before it was read', async () => {
     let arrived: () => void = () => undefined
     const begun = new Promise<void>((resolve) => (arrived = resolve))
     const { port } = await serve((request, response) => {
@@ -252,7 +252,7 @@ describe('the body', () => {
     expect(answer.join('')).toContain('\r\n\r\nfourmore')
   })
 
-  it('is left alone until it is asked for', async () => {
+  it('does not read the body before an endpoint needs it', async () => {
     const { url } = await serve((request, response) => {
       request.on('data', () => undefined)
       readNodeRequest(request)
@@ -283,7 +283,7 @@ describe('the body', () => {
         handle()
       },
     ],
-  ])('%s is a mistake of the app, which is told, and signs nobody out', async (_, mistake) => {
+  ])('rejects with a configuration error if %s, and revokes no session', async (_, mistake) => {
     const app = createApp()
     const { errors, shared, accessTokens } = app
     const handle = toNodeHandler(tokenEndpoint(app.tokens, { ...shared, accessTokens, clients: [{ clientId: 'web' }] }))
@@ -295,26 +295,23 @@ describe('the body', () => {
     expect(errors).toMatchObject([{ name: 'ConfigurationError', option: 'body' }])
   })
 
-  it.each([undefined, new Error('enough')])(
-    'of a request that others destroy while it is read rejects',
-    async (reason) => {
-      let settle: (outcome: unknown) => void = () => undefined
-      const outcome = new Promise((resolve) => (settle = resolve))
-      const { port } = await serve((request) => {
-        const { body } = readNodeRequest(request)
-        if (body.kind === 'stream') body.read(100).then(settle, settle)
-        request.destroy(reason)
-      })
-      await raw(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhalf')
-      expect(await outcome).toMatchObject({ message: 'the client hung up before its request was complete' })
-    },
-  )
+  it.each([undefined, new Error('enough')])('rejects if the request is destroyed while it is read', async (reason) => {
+    let settle: (outcome: unknown) => void = () => undefined
+    const outcome = new Promise((resolve) => (settle = resolve))
+    const { port } = await serve((request) => {
+      const { body } = readNodeRequest(request)
+      if (body.kind === 'stream') body.read(100).then(settle, settle)
+      request.destroy(reason)
+    })
+    await raw(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhalf')
+    expect(await outcome).toMatchObject({ message: 'the client hung up before its request was complete' })
+  })
 
   it.each<[string, (request: IncomingMessage, read: () => void) => void, length: number]>([
     ['while it is read', (_request, read) => read(), 50],
     ['before it is read', (request, read) => request.once('close', read), 50],
     ['before it is read, although it has sent all of it', (request, read) => request.once('close', read), 4],
-  ])('of a client that hangs up %s rejects, and nothing waits for ever', async (_, when, length) => {
+  ])('rejects and leaves no pending promise if the client disconnects %s', async (_, when, length) => {
     let settle: (outcome: unknown) => void = () => undefined
     const outcome = new Promise((resolve) => (settle = resolve))
     const { port } = await serve((request) => {
@@ -330,19 +327,19 @@ describe('the body', () => {
   })
 })
 
-it('an endpoint of the app that rejects leaves nobody waiting', async () => {
+it('responds although an endpoint of the app rejects', async () => {
   const { url } = await serve(toNodeHandler(() => Promise.reject(new Error('a mistake'))))
   await expect(fetch(url)).rejects.toThrow('fetch failed')
 })
 
-describe('an answer', () => {
+describe('responses of Node', () => {
   const write = (before: (response: ServerResponse) => void, ...[headers]: [[string, string][]]) =>
     serve((_request, response) => {
       before(response)
       writeNodeResponse(response, { status: 200, headers, body: '{}' })
     })
 
-  it('keeps several cookies apart, those of others included', async () => {
+  it('keeps several Set-Cookie headers, including those of other middleware', async () => {
     const { url } = await write(
       (response) => response.setHeader('Set-Cookie', 'theirs=1'),
       [
@@ -353,7 +350,7 @@ describe('an answer', () => {
     expect((await fetch(url)).headers.getSetCookie()).toEqual(['theirs=1', 'a=1', 'b=2'])
   })
 
-  it('adds to Vary and replaces what is its own to say', async () => {
+  it('appends to Vary and replaces other headers', async () => {
     const { url } = await write(
       (response) =>
         response.setHeader('Vary', 'Origin').setHeader('Cache-Control', 'public').setHeader('X-Theirs', '1'),
@@ -370,7 +367,7 @@ describe('an answer', () => {
     ])
   })
 
-  it('has a length, and none where there is no body', async () => {
+  it('sets Content-Length for a body and omits it without a body', async () => {
     const { url } = await write(() => undefined, [])
     expect((await fetch(url)).headers.get('content-length')).toBe('2')
     const { url: empty } = await serve((_request, response) =>
@@ -380,13 +377,13 @@ describe('an answer', () => {
     expect([response.status, response.headers.get('content-length')]).toEqual([204, null])
   })
 
-  it('comes too late where another has begun', async () => {
+  it('does not write a response if another was started', async () => {
     const { url } = await write((response) => response.end('theirs'), [['x-ours', '1']])
     expect(await (await fetch(url)).text()).toBe('theirs')
   })
 })
 
-it('an endpoint works on a real server, and an abandoned sign-in starts nothing', async () => {
+it('serves an endpoint on a real server, and an aborted login starts no session', async () => {
   const app = createApp()
   const login = loginEndpoint(app.tokens, {
     ...app.shared,

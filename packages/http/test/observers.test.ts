@@ -14,7 +14,7 @@ afterEach(() => unhandled.stop())
 
 type OnError = () => unknown
 
-/** Everything that takes `onError`, in a situation that calls it: what it then responds with. */
+/** All functions with `onError`, in a situation that calls it. Each returns the response. */
 const SITUATIONS: readonly (readonly [name: string, status: number, respond: (onError: OnError) => Promise<number>])[] =
   [
     [
@@ -102,7 +102,7 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
 
 describe.each(SITUATIONS)('onError of %s', (_name, status, respond) => {
   test.each(FAILING_CALLBACKS)(
-    'that %s changes no response, and a process warning is emitted',
+    'sends the same response and emits a process warning if onError %s',
     async (_case, callback) => {
       expect(await respond(callback)).toBe(status)
       expect(await unhandled.stop()).toEqual([])
@@ -110,12 +110,12 @@ describe.each(SITUATIONS)('onError of %s', (_name, status, respond) => {
     },
   )
 
-  test('whose promise never settles is not awaited', async () => {
+  test('does not await an onError whose promise never settles', async () => {
     expect(await respond(hangingCallback)).toBe(status)
   })
 })
 
-test('the default onError describes an error that cannot be read', async () => {
+test('describes an error that cannot be read with the default onError', async () => {
   const guard = accessTokenGuard({ accessTokens: () => Promise.reject(unreadableError()) })
   expect(await guard(request({ headers: { authorization: 'Bearer x' } }))).toMatchObject({ response: { status: 503 } })
   expect(warnings).toHaveBeenCalledOnce()

@@ -125,14 +125,14 @@ describe.each(Object.entries(FUNCTIONS))('%s', (_name, { declared, valid, call }
     expect(errorOf(() => call({ ...missing, ...valid } as never))).toBeUndefined()
   })
 
-  it.each(rows)('rejects a misspelt $name and names the option that was meant', ({ name }) => {
+  it.each(rows)('rejects a misspelt $name and names the similar option', ({ name }) => {
     const misspelt = `${name}x`
     const error = errorOf(callWith({ [misspelt]: 1 }))
     expect(error).toBeInstanceOf(ConfigurationError)
     expect(error).toMatchObject({ option: misspelt, message: expect.stringContaining(`did you mean "${name}"?`) })
   })
 
-  it.each(rows)('rejects a value of another type for $name and says what it must be', ({ name }) => {
+  it.each(rows)('rejects a value of another type for $name and states the rule', ({ name }) => {
     const error = errorOf(callWith({ [name]: Symbol('other') }))
     expect(error).toBeInstanceOf(ConfigurationError)
     expect(error).toMatchObject({

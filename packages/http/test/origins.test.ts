@@ -7,7 +7,7 @@ const { tokens } = world()
 const accessTokens = legibleAccessTokens()
 const nothing: Endpoint = async () => ({ status: 204, headers: [], body: null })
 
-/** Every option that takes origins. */
+/** All options with a list of origins. */
 const lists: readonly (readonly [string, (origin: string) => unknown])[] = [
   ['origins', (origin) => withCors(nothing, { origins: [origin] })],
   ['cookie.allowedOrigins', (origin) => logoutEndpoint(tokens, { cookie: { allowedOrigins: [origin] } })],

@@ -10,7 +10,7 @@ test.each([
   ['the metadata', server.routes.find(({ route }) => route === 'metadata')!.endpoint],
   ['the keys', jwksEndpoint(accessTokens)],
   ['the keys of authServer', server.routes.find(({ route }) => route === 'jwks')!.endpoint],
-])('a page of any origin may read %s, with headers of its own', async (_, endpoint) => {
+])('a page of any origin may read %s with custom headers', async (_, endpoint) => {
   const headers = {
     origin: 'https://anywhere.example',
     'access-control-request-method': 'GET',
@@ -20,7 +20,7 @@ test.each([
   expect([preflight.status, preflight.body]).toEqual([204, null])
   expect(headerOf(preflight, 'access-control-allow-origin')).toBe('*')
   expect(headerOf(preflight, 'access-control-allow-methods')).toMatch(/\bGET\b/)
-  // The wildcard stands for all headers but Authorization (Fetch standard).
+  // The wildcard covers all headers but Authorization (Fetch standard).
   expect(headerOf(preflight, 'access-control-allow-headers')).toBe('*, authorization')
   expect(headerOf(preflight, 'access-control-allow-credentials')).toBeUndefined()
 

@@ -21,8 +21,7 @@ import {
 } from '../src/index.js'
 
 /*
- * Clients as their makers ship them, over real HTTP and through a proxy: whatever they send and whatever they demand of an answer is right by
- * definition here.
+ * Published client libraries over real HTTP and through a proxy. Their requests and their expectations of a response are taken as correct.
  */
 
 const SECRET = 'a secret of the real clients, at least 32 bytes'
@@ -78,7 +77,7 @@ async function start() {
     dpop_signing_alg_values_supported: ['ES256'],
     authorization_response_iss_parameter_supported: true,
   }
-  /** The proxy in front, which ends TLS: these clients speak nothing else. */
+  /** The proxy that terminates TLS, because these clients use only HTTPS. */
   const viaProxy = async (
     url: string,
     { headers, ...init }: { readonly headers?: Record<string, string> } & object = {},
@@ -102,7 +101,7 @@ function closed(server: Server): Promise<unknown> {
   return new Promise((resolve) => server.close(resolve))
 }
 
-/** Where the authorize page of an app would send the browser. */
+/** The URL to which the authorization page of an app redirects the browser. */
 function callback(clientId: string, codeChallenge: string, more: object = {}): URL {
   const code = here.codes.issue({
     subject: 'alice',
@@ -123,7 +122,7 @@ const METHODS: Record<string, () => readonly [string, oauth.ClientAuth]> = {
 }
 
 describe('oauth4webapi', () => {
-  it.each(Object.keys(METHODS))('%s: code exchange, refresh, revocation', async (method) => {
+  it.each(Object.keys(METHODS))('exchanges a code, refreshes and revokes with oauth4webapi: %s', async (method) => {
     const [clientId, authentication] = METHODS[method]!()
     const { as } = here
     const client = { client_id: clientId }
@@ -159,7 +158,7 @@ describe('oauth4webapi', () => {
     await expect(refresh(refreshed.refresh_token!)).rejects.toMatchObject({ error: 'invalid_grant', status: 400 })
   })
 
-  it('J-02 A-03: validates the access token, and introspects it as a resource server', async () => {
+  it('J-02 A-03: validates and introspects the access token with oauth4webapi', async () => {
     const { as } = here
     const verifier = oauth.generateRandomCodeVerifier()
     const client = { client_id: 'web' }
@@ -190,7 +189,7 @@ describe('oauth4webapi', () => {
     expect(introspection).toMatchObject({ active: true, sub: 'alice', client_id: 'web', scope: 'read write' })
   })
 
-  it('D-16: follows the nonce with DPoP, at the token endpoint and at the API', async () => {
+  it('D-16: handles the DPoP nonce with oauth4webapi at the token endpoint and at the API', async () => {
     const { as } = here
     const client = { client_id: 'native' }
     const handle = oauth.DPoP({}, await oauth.generateKeyPair('ES256'))
@@ -237,7 +236,7 @@ describe('openid-client', () => {
     ['client_secret_basic', 'backend', () => openid.ClientSecretBasic(BACKEND_SECRET)],
     ['client_secret_post', 'backend', () => openid.ClientSecretPost(BACKEND_SECRET)],
     ['private_key_jwt', 'service', () => openid.PrivateKeyJwt(here.keys.privateKey)],
-  ])('%s: code exchange, refresh, revocation', async (_method, clientId, authentication) => {
+  ])('exchanges a code, refreshes and revokes with openid-client: %s', async (_method, clientId, authentication) => {
     const configuration = configured(clientId, authentication())
     const pkceCodeVerifier = openid.randomPKCECodeVerifier()
     const url = callback(clientId, await openid.calculatePKCECodeChallenge(pkceCodeVerifier))
@@ -251,7 +250,7 @@ describe('openid-client', () => {
     })
   })
 
-  it('G-02: told of a code that came twice, and its session is over', async () => {
+  it('G-02: rejects a repeated code and revokes the session for openid-client', async () => {
     const configuration = configured('web', openid.None())
     const pkceCodeVerifier = openid.randomPKCECodeVerifier()
     const url = callback('web', await openid.calculatePKCECodeChallenge(pkceCodeVerifier))
@@ -263,7 +262,7 @@ describe('openid-client', () => {
     await expect(refresh).rejects.toMatchObject({ error: 'invalid_grant' })
   })
 
-  it('D-16: follows the nonce with DPoP by itself, and calls the API', async () => {
+  it('D-16: handles the DPoP nonce with openid-client and calls the API', async () => {
     const configuration = configured('native', openid.None())
     const DPoP = openid.getDPoPHandle(configuration, await openid.randomDPoPKeyPair('ES256'))
     const pkceCodeVerifier = openid.randomPKCECodeVerifier()
@@ -279,7 +278,7 @@ describe('openid-client', () => {
     expect(await me.json()).toEqual({ sub: 'alice' })
   })
 
-  it('introspects as a resource server', async () => {
+  it('introspects as a resource server with openid-client', async () => {
     const configuration = configured('web', openid.None())
     const pkceCodeVerifier = openid.randomPKCECodeVerifier()
     const url = callback('web', await openid.calculatePKCECodeChallenge(pkceCodeVerifier))

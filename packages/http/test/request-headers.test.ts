@@ -28,7 +28,7 @@ afterEach(() => {
   for (const server of servers.splice(0)) server.close()
 })
 
-/** A real connection. */
+/** Sends a request over a real connection. */
 const overHttp: Environment = async (listener, { method, url, headers, body }) => {
   const server = createServer(listener)
   servers.push(server)
@@ -42,7 +42,7 @@ const overHttp: Environment = async (listener, { method, url, headers, body }) =
   return { status: response.status, body: await response.text(), cookies: response.headers.getSetCookie() }
 }
 
-/** An event of AWS API Gateway with payload format 2.0, which has no list of raw headers. */
+/** Sends an event of AWS API Gateway with payload format 2.0, which has no list of raw headers. */
 const overServerlessHttp: Environment = async (listener, { method, url, headers, body = '' }) => {
   const { cookie, ...others } = headers
   const event = {
@@ -76,7 +76,7 @@ const overInject: Environment = async (listener, { method, url, headers, body })
   return { status: response.statusCode, body: response.payload, cookies: [response.headers['set-cookie'] ?? []].flat() }
 }
 
-/** Not a stream, with an empty socket: everything is in `headers` and `body`. */
+/** Calls the handler with an object that is not a stream and has an empty socket, with only `headers` and `body`. */
 const overMock: Environment = (listener, { method, url, headers, body }) =>
   new Promise((resolve) => {
     const request = createRequest({
@@ -114,7 +114,7 @@ const bearerPage = (app: ReturnType<typeof createApp>): RequestListener => {
 }
 
 describe.each(environments)('behind %s', (_, environment) => {
-  it('client credentials, content type and body of a token request arrive', async () => {
+  it('reads client credentials, content type and body of a token request', async () => {
     const { token, issue } = world()
     const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: await issue({ clientId: 'cb' }) })
     const response = await environment(toNodeHandler(token), {
@@ -126,7 +126,7 @@ describe.each(environments)('behind %s', (_, environment) => {
     expect([response.status, JSON.parse(response.body)]).toMatchObject([200, { token_type: 'Bearer' }])
   })
 
-  it('the session cookie and the CSRF headers arrive, and the new cookie is set', async () => {
+  it('reads the session cookie and the CSRF headers, and sets the new cookie', async () => {
     const { refreshCookie, issue } = world()
     const refreshToken = await issue({ clientId: 'first-party' })
     const response = await environment(toNodeHandler(refreshCookie), {
@@ -141,7 +141,7 @@ describe.each(environments)('behind %s', (_, environment) => {
     expect([response.status, response.cookies.at(-1)]).toEqual([200, expect.stringMatching(/^(__Host-)?baton=brt_/)])
   })
 
-  it('a header that middleware removes is not used, and one that it sets is', async () => {
+  it('ignores a header that middleware removes and uses one that it sets', async () => {
     const app = createApp()
     const page = bearerPage(app)
     const { bearer } = await app.signIn('alice')
@@ -163,26 +163,29 @@ describe.each(environments)('behind %s', (_, environment) => {
   })
 })
 
-describe('the headers of a Node request', () => {
+describe('headers of a Node request', () => {
   const read = (parts: object): PlainRequest['headers'] =>
     readNodeRequest({ url: '/', method: 'GET', socket: {}, ...parts } as unknown as IncomingMessage).headers
 
-  it.each([[{ rawHeaders: [] }], [{ rawHeaders: undefined }], [{}]])('do not need rawHeaders (%j)', (parts) => {
-    const headers = { authorization: 'Bearer a', cookie: 'a=1; b=2', accept: 'a, b' }
-    expect(read({ headers, ...parts })).toEqual({
-      authorization: ['Bearer a'],
-      cookie: ['a=1; b=2'],
-      accept: ['a, b'],
-    })
-  })
+  it.each([[{ rawHeaders: [] }], [{ rawHeaders: undefined }], [{}]])(
+    'reads headers without rawHeaders (%j)',
+    (parts) => {
+      const headers = { authorization: 'Bearer a', cookie: 'a=1; b=2', accept: 'a, b' }
+      expect(read({ headers, ...parts })).toEqual({
+        authorization: ['Bearer a'],
+        cookie: ['a=1; b=2'],
+        accept: ['a, b'],
+      })
+    },
+  )
 
-  it('are those of `headers` where `rawHeaders` says something else', () => {
+  it('prefers `headers` to a different `rawHeaders`', () => {
     const rawHeaders = ['Authorization', 'Bearer a', 'X-One', '1', 'Cookie', 'a=1', 'DPoP', 'proof']
     const headers = { authorization: 'Bearer b', 'x-two': '2', cookie: undefined }
     expect(read({ headers, rawHeaders })).toEqual({ authorization: ['Bearer b'], 'x-two': ['2'] })
   })
 
-  it('show that a header was sent twice, also where Node has dropped or joined the second', () => {
+  it('detects a repeated header although Node drops or joins the second occurrence', () => {
     const rawHeaders = ['Authorization', 'Bearer a', 'authorization', 'Bearer b', 'DPoP', 'one', 'DPoP', 'two']
     const twice = { authorization: ['Bearer a', 'Bearer b'], dpop: ['one', 'two'] }
     expect(read({ headers: { authorization: 'Bearer a', dpop: 'one, two' }, rawHeaders })).toEqual(twice)
@@ -191,7 +194,7 @@ describe('the headers of a Node request', () => {
     expect(read({ headers: { authorization: ['Bearer a', 'Bearer b'], DPoP: ['one', 'two'] } })).toEqual(twice)
   })
 
-  it('are text, whatever stands in for the request', () => {
+  it('returns headers as text for any request object', () => {
     expect(read({ headers: { 'Content-Length': 12 } })).toEqual({ 'content-length': ['12'] })
     expect(read({ headers: undefined, socket: undefined })).toEqual({})
   })

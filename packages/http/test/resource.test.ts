@@ -66,13 +66,13 @@ describe.each(['refresh_token', 'authorization_code'] as const)('the %s grant', 
     }
   })
 
-  test.each(SPELLINGS)('accepts the default audience as %s where the grant names no resource', async (resource) => {
+  test.each(SPELLINGS)('accepts the default audience as %s if the grant names no resource', async (resource) => {
     const { grants, accessTokens, clock } = server('https://api.example')
     const { body } = await grants[grant]([], { resource })
     expect(await accessTokens.read(body.access_token, clock.now)).toMatchObject({ aud: 'https://api.example' })
   })
 
-  test('rejects the default audience where the grant names other resources', async () => {
+  test('rejects the default audience if the grant names other resources', async () => {
     const { grants } = server('https://api.example')
     const response = await grants[grant](['https://other.example'], { resource: 'https://api.example' })
     expectError(response, 400, 'invalid_target')
@@ -94,7 +94,7 @@ describe.each(['refresh_token', 'authorization_code'] as const)('the %s grant', 
 })
 
 describe.each(Object.keys(KINDS))('the audience of %s access tokens', (kind) => {
-  test.each(SPELLINGS)('passes the guard as %s', async (audience) => {
+  test.each(SPELLINGS)('an access token passes the guard as %s', async (audience) => {
     for (const granted of SPELLINGS) {
       const { tokens, clock, accessTokens } = server(audience, kind)
       const { family } = await tokens.issue({ subject: 'alice', audience: [granted] })
@@ -106,7 +106,7 @@ describe.each(Object.keys(KINDS))('the audience of %s access tokens', (kind) => 
     }
   })
 
-  test('does not pass the guard of another resource', async () => {
+  test('the guard of another resource rejects an access token', async () => {
     const { tokens, clock, accessTokens } = server('https://api.example/mcp', kind)
     const { family } = await tokens.issue({ subject: 'alice' })
     for (const audience of [['https://api.example/MCP'], ['https://api.example/mcp/'], ['https://api.example']]) {
@@ -153,14 +153,14 @@ describe('the login endpoint', () => {
     return { ...app, login: () => login(request({ json: {} })) }
   }
 
-  test('grants each resource once', async () => {
+  test('a login grants each resource once', async () => {
     const { login, tokens } = loginWith(SPELLINGS)
     expect((await login()).status).toBe(200)
     expect((await tokens.list({ subject: 'alice' })).items).toMatchObject([{ audience: ['https://api.example'] }])
   })
 
   test.each([['https://api.example/#fragment'], ['/relative'], ['//api.example'], [''], [1], ['urn:example:api#a']])(
-    'rejects the resource %s with invalid_target and starts no session',
+    'a login rejects the resource %s with invalid_target and starts no session',
     async (resource) => {
       const { login, tokens, errors } = loginWith([resource])
       const response = await login()

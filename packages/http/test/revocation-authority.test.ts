@@ -11,7 +11,7 @@ const CLIENTS: readonly StaticClient[] = [
   { clientId: 'cb', secret: CB_SECRET },
 ]
 
-/** A request that presents a token in order to revoke its family. `proof` makes the value of the header DPoP. */
+/** A request that presents a token to revoke its family. `proof` is the value of the header DPoP. */
 interface Attempt {
   readonly token: string
   readonly proof?: (url: string) => Promise<string>
@@ -104,7 +104,7 @@ describe.each(ENDPOINTS)('I11: %s', (name) => {
   )
 })
 
-test('logout keeps the cookie of a key-bound session whose key was not proven, and clears the cookie of another client', async () => {
+test('keeps the cookie of a key-bound session at a logout without a proof, and expires the cookie of another client', async () => {
   const { attempt, family, owner } = await setUp()
   const bound = await family({ confirmation: owner.confirmation })
   const unproven = await attempt('POST /auth/logout', { token: bound.chain[2] ?? '' })
@@ -114,7 +114,7 @@ test('logout keeps the cookie of a key-bound session whose key was not proven, a
   expect([other.status, other.all('set-cookie').length]).toEqual([204, 2])
 })
 
-test('a bad proof does not keep an unbound session from being revoked', async () => {
+test('revokes an unbound session despite an invalid proof', async () => {
   const { attempt, family } = await setUp()
   for (const name of ['POST /auth/logout', 'POST /oauth/revoke'] as const) {
     const { chain, isAlive } = await family()
@@ -123,7 +123,7 @@ test('a bad proof does not keep an unbound session from being revoked', async ()
   }
 })
 
-test('an access token that is bound to a key revokes its session only with a proof of that key', async () => {
+test('revokes the session of a key-bound access token only with a proof of that key', async () => {
   const { tokens, accessTokens, clock, revocation, owner, attacker, families } = await setUp()
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'pub' })
   const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, maxLifetimeSeconds: 900 }
@@ -136,7 +136,7 @@ test('an access token that is bound to a key revokes its session only with a pro
   expect(await families()).toEqual([])
 })
 
-test('a client that authenticates revokes its own session without a proof', async () => {
+test('revokes the session of an authenticated client without a proof', async () => {
   const { tokens, accessTokens, clock, revocation, owner, families } = await setUp()
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'cb' })
   const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, maxLifetimeSeconds: 900 }

@@ -17,8 +17,8 @@ import {
 const cx = { client_id: 'cx', client_secret: CX_SECRET }
 const cb = { client_id: 'cb', client_secret: CB_SECRET }
 
-describe('V: revocation', () => {
-  test('V-01 V-09 V-13 a refresh token ends at once, and the answer is an empty JSON object', async () => {
+describe('revocation endpoint', () => {
+  test('V-01 V-09 V-13: revokes a refresh token at once and responds with an empty JSON object', async () => {
     const { token, revoke, issue, events } = world()
     const rt0 = await issue()
     const answer = await post(revoke, { client_id: 'pub', token: rt0 })
@@ -36,7 +36,7 @@ describe('V: revocation', () => {
     expect(events).toContainEqual(expect.objectContaining({ type: 'revoked', reason: 'client_request' }))
   })
 
-  test('V-01 rejects an access token as unsupported where accessTokenEndsSession is false', async () => {
+  test('V-01: rejects an access token as unsupported with accessTokenEndsSession: false', async () => {
     const { tokens, token, issue } = world()
     const accessTokens = legibleAccessTokens()
     const options = { clients: CLIENTS, accessTokens, accessTokenEndsSession: false, rateLimit: false } as const
@@ -51,7 +51,7 @@ describe('V: revocation', () => {
     )
   })
 
-  test('V-02 unknown, expired, revoked and malformed tokens are as good as revoked', async () => {
+  test('V-02: responds to unknown, expired, revoked and malformed tokens as to revoked ones', async () => {
     const { revoke, issue, advance } = world()
     const revoked = await issue()
     await post(revoke, { client_id: 'pub', token: revoked })
@@ -69,7 +69,7 @@ describe('V: revocation', () => {
     expect(new Set(answers.map(({ raw }) => JSON.stringify(raw))).size).toBe(1)
   })
 
-  test('V-03 the client comes first, also for a token that nobody knows', async () => {
+  test('V-03: authenticates the client before it checks the token', async () => {
     const { revoke, issue, token } = world()
     const rt0 = await issue({ clientId: 'cb' })
     for (const victim of ['nonsense', rt0, '']) {
@@ -81,7 +81,7 @@ describe('V: revocation', () => {
     expect((await refreshWith(token, rt0, cb)).status).toBe(200)
   })
 
-  test("V-04 Part C 8: another client's token lives on, and the caller is told", async () => {
+  test('V-04: rejects the revocation of a token of another client, which remains valid', async () => {
     const { revoke, issue, token } = world()
     const rt0 = await issue({ clientId: 'cb' })
     expectError(await post(revoke, { ...cx, token: rt0 }), 400, 'invalid_request')
@@ -89,7 +89,7 @@ describe('V: revocation', () => {
     expect((await refreshWith(token, rt0, cb)).status).toBe(200)
   })
 
-  test('V-05 the whole family ends, and no other', async () => {
+  test('V-05: revokes the whole family and no other', async () => {
     const { revoke, issue, families, tokens } = world()
     const rt0 = await issue()
     await issue()
@@ -99,14 +99,17 @@ describe('V: revocation', () => {
     expect(await families()).toHaveLength(1)
   })
 
-  test.each(['access_token', 'refresh_token', 'foo', ''])('V-07 token_type_hint %s hides nothing', async (hint) => {
-    const { revoke, issue, token } = world()
-    const rt0 = await issue()
-    expect((await post(revoke, { client_id: 'pub', token: rt0, token_type_hint: hint })).status).toBe(200)
-    expectError(await refreshWith(token, rt0), 400, 'invalid_grant')
-  })
+  test.each(['access_token', 'refresh_token', 'foo', ''])(
+    'V-07: revokes the token with token_type_hint %s',
+    async (hint) => {
+      const { revoke, issue, token } = world()
+      const rt0 = await issue()
+      expect((await post(revoke, { client_id: 'pub', token: rt0, token_type_hint: hint })).status).toBe(200)
+      expectError(await refreshWith(token, rt0), 400, 'invalid_grant')
+    },
+  )
 
-  test('V-08 token is required, once', async () => {
+  test('V-08: requires exactly one token', async () => {
     const { revoke, issue, token } = world()
     const rt0 = await issue()
     expectError(await post(revoke, { client_id: 'pub' }), 400, 'invalid_request')
@@ -115,7 +118,7 @@ describe('V: revocation', () => {
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
-  test('V-10 a store that is out is no 200: the token still works', async () => {
+  test('V-10: responds with an error during an outage of the store, and the token remains valid', async () => {
     const { revoke, issue, token, state } = world()
     const rt0 = await issue()
     state.isDown = true
@@ -126,7 +129,7 @@ describe('V: revocation', () => {
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
-  test('V-11 a token that was rotated away ends its family, and that is no theft', async () => {
+  test('V-11: revokes the family by a rotated token without reporting reuse', async () => {
     const { revoke, issue, token, events } = world()
     const rt0 = await issue()
     const rt1 = (await refreshWith(token, rt0)).body.refresh_token
@@ -136,7 +139,7 @@ describe('V: revocation', () => {
     expect(events.map(({ type }) => type)).not.toContain('reuse')
   })
 
-  test.each(['GET', 'PUT', 'DELETE', 'HEAD'])('V-12 %s is not offered', async (method) => {
+  test.each(['GET', 'PUT', 'DELETE', 'HEAD'])('V-12: does not offer %s', async (method) => {
     const { revoke, issue, token } = world()
     const rt0 = await issue()
     const answer = await post(

@@ -23,25 +23,28 @@ import {
 const VSCHAR = /^[\x20-\x7e]+$/
 const TOKEN_68 = /^[A-Za-z0-9._~+/-]+=*$/
 
-describe('T: the shape of requests', () => {
-  test.each(['GET', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'post'])('T-01 %s is not served', async (method) => {
-    const { token, issue, state } = world()
-    const rt0 = await issue()
-    state.calls.length = 0
-    const query = `/oauth/token?grant_type=refresh_token&client_id=pub&refresh_token=${rt0}`
-    const answer = await send(token, { method, url: query })
-    expectError(answer, 405, 'invalid_request')
-    expect(answer.header('allow')).toBe('POST')
-    expect(state.calls).toEqual([])
-    expect((await refreshWith(token, rt0)).status).toBe(200)
-  })
+describe('shape of token requests', () => {
+  test.each(['GET', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'post'])(
+    'T-01: rejects the method %s',
+    async (method) => {
+      const { token, issue, state } = world()
+      const rt0 = await issue()
+      state.calls.length = 0
+      const query = `/oauth/token?grant_type=refresh_token&client_id=pub&refresh_token=${rt0}`
+      const answer = await send(token, { method, url: query })
+      expectError(answer, 405, 'invalid_request')
+      expect(answer.header('allow')).toBe('POST')
+      expect(state.calls).toEqual([])
+      expect((await refreshWith(token, rt0)).status).toBe(200)
+    },
+  )
 
   test.each([
     FORM_TYPE,
     'application/x-www-form-urlencoded; charset=UTF-8',
     'application/x-www-form-urlencoded;charset="utf-8"',
     'Application/X-WWW-Form-URLEncoded',
-  ])('T-02 %s is a form', async (type) => {
+  ])('T-02: accepts %s as a form', async (type) => {
     const { token, issue } = world()
     const answer = await refreshWith(token, await issue(), {}, { headers: { 'content-type': type } })
     expect(answer.status).toBe(200)
@@ -55,20 +58,20 @@ describe('T: the shape of requests', () => {
     undefined,
     'application/x-www-form-urlencoded; charset=iso-8859-1',
     'application/x-www-form-urlencodedx',
-  ])('T-02 %s is no form', async (type) => {
+  ])('T-02: rejects %s as a form', async (type) => {
     const { token, issue } = world()
     const rt0 = await issue()
     expectError(await refreshWith(token, rt0, {}, { headers: { 'content-type': type } }), 400, 'invalid_request')
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
-  test('T-02 two Content-Type headers are no form', async () => {
+  test('T-02: rejects two Content-Type headers', async () => {
     const { token, issue } = world()
     const headers = { 'content-type': [FORM_TYPE, FORM_TYPE] }
     expectError(await refreshWith(token, await issue(), {}, { headers }), 400, 'invalid_request')
   })
 
-  test('T-03 nothing is taken from the query', async () => {
+  test('T-03: reads no parameter from the query', async () => {
     const { token, issue } = world()
     const rt0 = await issue({ clientId: 'cb' })
     const inQuery = await post(
@@ -86,20 +89,20 @@ describe('T: the shape of requests', () => {
     expectError(answer, 400, 'invalid_request')
   })
 
-  test('Part C 4: a parameter in both query and body counts from the body alone', async () => {
+  test('reads a parameter from the body alone if the query has it too', async () => {
     const { token, issue } = world()
     const url = '/oauth/token?refresh_token=other&client_id=pub2&tenant=1'
     expect((await refreshWith(token, await issue(), {}, { url })).status).toBe(200)
   })
 
-  test('T-11 a query on the endpoint stays out of the way', async () => {
+  test('T-11: ignores a query of the endpoint', async () => {
     const { token, issue } = world()
     expect((await refreshWith(token, await issue(), {}, { url: '/oauth/token?tenant=1' })).status).toBe(200)
   })
 
   const once = ['grant_type', 'refresh_token', 'code', 'redirect_uri', 'code_verifier', 'client_id', 'client_secret']
   const onceToo = ['client_assertion', 'client_assertion_type', 'scope', 'token', 'token_type_hint']
-  test.each([...once, ...onceToo])('T-04 %s twice is refused, same value or not', async (name) => {
+  test.each([...once, ...onceToo])('T-04: rejects a repeated %s, with the same or another value', async (name) => {
     const { token, issue } = world()
     const rt0 = await issue()
     const good: Record<string, string> = { grant_type: 'refresh_token', client_id: 'pub', refresh_token: rt0 }
@@ -111,7 +114,7 @@ describe('T: the shape of requests', () => {
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
-  test('T-04 resource may repeat', async () => {
+  test('T-04: accepts a repeated resource', async () => {
     const { token, issue } = world()
     const rt0 = await issue({ audience: ['https://one', 'https://two', 'https://three'] })
     const body = `grant_type=refresh_token&client_id=pub&refresh_token=${rt0}&resource=https://one&resource=https://two`
@@ -119,7 +122,7 @@ describe('T: the shape of requests', () => {
     expect(claimsOf(answer.body.access_token)['aud']).toEqual(['https://one', 'https://two'])
   })
 
-  test('T-05 a parameter without value counts as absent', async () => {
+  test('T-05: treats a parameter without a value as missing', async () => {
     const { token, issue } = world()
     expectError(await refreshWith(token, ''), 400, 'invalid_request')
     const rt0 = await issue({ clientId: 'cb' })
@@ -139,13 +142,13 @@ describe('T: the shape of requests', () => {
     expectError(await post(token, 'grant_type&client_id=pub'), 400, 'invalid_request')
   })
 
-  test('T-06 unknown parameters are ignored, also repeated ones', async () => {
+  test('T-06: ignores unknown parameters, repeated ones too', async () => {
     const { token, issue } = world()
     const body = `grant_type=refresh_token&client_id=pub&refresh_token=${await issue()}&foo=1&foo=2&nonce=n&__proto__=x&__proto__=y`
     expect((await post(token, body)).status).toBe(200)
   })
 
-  test('T-07 names and values are case-sensitive', async () => {
+  test('T-07: compares names and values case-sensitively', async () => {
     const { token, issue } = world()
     const rt0 = await issue()
     const upperName = { Grant_Type: 'refresh_token', client_id: 'pub', refresh_token: rt0 }
@@ -155,21 +158,21 @@ describe('T: the shape of requests', () => {
   })
 
   test.each(['password', '__proto__', 'constructor', 'toString', 'urn:ietf:params:oauth:grant-type:device_code'])(
-    'T-08 grant_type %s is unsupported',
+    'T-08: rejects grant_type %s as unsupported',
     async (grantType) => {
       const { token, issue } = world()
       expectError(await refreshWith(token, await issue(), { grant_type: grantType }), 400, 'unsupported_grant_type')
     },
   )
 
-  test('T-08 a missing grant_type and one that the client may not use', async () => {
+  test('T-08: rejects a missing grant_type and one that the client may not use', async () => {
     const { token, issue } = world()
     expectError(await refreshWith(token, await issue(), { grant_type: '' }), 400, 'invalid_request')
     const rt0 = await issue({ clientId: 'codes-only' })
     expectError(await refreshWith(token, rt0, { client_id: 'codes-only' }), 400, 'unauthorized_client')
   })
 
-  test('T-09 the body is flat, bounded and strict', async () => {
+  test('T-09: accepts only a flat body of limited size', async () => {
     const { token, issue } = world()
     const rt0 = await issue()
     const good = `grant_type=refresh_token&client_id=pub&refresh_token=${rt0}`
@@ -179,18 +182,18 @@ describe('T: the shape of requests', () => {
       expectError(await post(token, `${good}&${bad}`), 400, 'invalid_request')
     const invalid = Buffer.concat([Buffer.from(`${good}&x=`), Buffer.from([0xff])])
     expectError(await post(token, good, { body: invalid }), 400, 'invalid_request')
-    // Brackets mean nothing here: the names are unknown.
+    // Brackets have no meaning here, so the names are unknown.
     const answer = await post(token, `${good}&scope[]=c&scope[a]=c&a[b]=c`)
     expect(answer.body.scope).toBe('a b')
   })
 
-  test('T-09 a body that cannot be read is refused', async () => {
+  test('T-09: rejects a body that cannot be read', async () => {
     const { token } = world()
     const body = { kind: 'stream', read: () => Promise.reject(new Error('aborted')) } as const
     expectError(await post(token, '', { body }), 400, 'invalid_request')
   })
 
-  test('T-09 what a body parser left behind counts if it is strings', async () => {
+  test('T-09: accepts a parsed body of strings', async () => {
     const { token, issue } = world()
     const form = async (more: object) => {
       const rt0 = await issue()
@@ -202,7 +205,7 @@ describe('T: the shape of requests', () => {
     expect((await form({})).status).toBe(200)
     expect((await form({ foo: ['1', '2'], nested: { a: 1 }, number: 1 })).status).toBe(200)
     expect((await form({ resource: [] })).status).toBe(200)
-    // Unpacked from `scope[a]=b`, `scope[]=b` and the like, which are other parameters in a form that nobody has parsed.
+    // Parsed from `scope[a]=b`, `scope[]=b` and the like, which are other parameters in an unparsed form.
     for (const unpacked of [{ scope: { a: 'b' } }, { scope: ['b'] }, { resource: [{ a: 1 }] }, { resource: [['x']] }])
       expect((await form(unpacked)).status).toBe(200)
     for (const bad of [
@@ -215,7 +218,7 @@ describe('T: the shape of requests', () => {
       { scope: '\ufffd' },
       { client_id: ['pub', 'pub'] },
       { resource: [{ a: 1 }, 'x'] },
-      // What a parser makes of a list that it finds too long.
+      // The result of a parser for a list that exceeds its limit.
       { scope: Object.fromEntries(Array.from({ length: 25 }, (_, index) => [String(index), 'a'])) },
       { scope: { 0: 'a', b: 'c' } },
     ])
@@ -228,7 +231,7 @@ describe('T: the shape of requests', () => {
     ['a number', 1],
     ['a Date', new Date(0)],
     ['true', true],
-  ])('T-09 a parsed body that is %s is no form', async (_name, value) => {
+  ])('T-09: rejects a parsed body that is %s', async (_name, value) => {
     const { token } = world()
     expectError(await post(token, '', { body: { kind: 'parsed', value } }), 400, 'invalid_request')
   })
@@ -237,12 +240,12 @@ describe('T: the shape of requests', () => {
     ['nothing', undefined],
     ['null', null],
     ['an empty object', {}],
-  ])('T-09 a parser that left %s has read an empty form', async (_name, value) => {
+  ])('T-09: treats %s from a body parser as an empty form', async (_name, value) => {
     const { token } = world()
     expectError(await post(token, '', { body: { kind: 'parsed', value } }), 400, 'invalid_client')
   })
 
-  test('T-09 a parser that left the text or the bytes is as good as none', async () => {
+  test('T-09: parses text or bytes from a body parser', async () => {
     const { token, issue } = world()
     const text = async () => `grant_type=refresh_token&client_id=pub&refresh_token=${await issue()}`
     expect((await post(token, '', { body: { kind: 'parsed', value: await text() } })).status).toBe(200)
@@ -252,7 +255,7 @@ describe('T: the shape of requests', () => {
       expectError(await post(token, '', { body: { kind: 'parsed', value } }), 413, 'invalid_request')
   })
 
-  test('T-10 checks come in one order', async () => {
+  test('T-10: checks the request in a fixed order', async () => {
     const { token, issue, tokens } = world()
     const dead = await issue({ clientId: 'cb' })
     await tokens.revoke({ refreshToken: dead })
@@ -269,8 +272,8 @@ describe('T: the shape of requests', () => {
   })
 })
 
-describe('S: the answer', () => {
-  test('S-01 S-02 S-05 S-07 it is a JSON object with everything in it and nothing stored', async () => {
+describe('token responses', () => {
+  test('S-01 S-02 S-05 S-07: responds with a complete JSON object that must not be stored', async () => {
     const { token, issue } = world()
     const rt0 = await issue()
     for (let repeat = 0; repeat < 2; repeat++) {
@@ -284,7 +287,7 @@ describe('S: the answer', () => {
     }
   })
 
-  test('S-03 expires_in is what the JWT says', async () => {
+  test('S-03: returns the expires_in of the JWT', async () => {
     const keys = [generateSigningKey()]
     const accessTokens = jwtAccessTokens({ issuer: 'https://as.example', audience: 'https://api.example', keys })
     const { token, issue } = world({ accessTokens })
@@ -295,18 +298,18 @@ describe('S: the answer', () => {
     expect(payload.iat).toBe(START / 1000)
   })
 
-  test('S-04 a bearer token is called Bearer', async () => {
+  test('S-04: returns a bearer token with token_type Bearer', async () => {
     const { token, issue } = world()
     expect((await refreshWith(token, await issue())).body.token_type).toBe('Bearer')
   })
 
-  test('S-05 S-07 scope is what was narrowed, and absent when there is none', async () => {
+  test('S-05 S-07: returns the narrowed scope, and omits an empty one', async () => {
     const { token, issue } = world()
     expect((await refreshWith(token, await issue(), { scope: 'b' })).body.scope).toBe('b')
     expect((await refreshWith(token, await issue({ scope: '' }))).body).not.toHaveProperty('scope')
   })
 
-  test('S-06 tokens are made of legal characters', async () => {
+  test('S-06: returns tokens of valid characters', async () => {
     const { token, issue } = world()
     let refreshToken = await issue()
     for (let round = 0; round < 200; round++) {
@@ -318,7 +321,7 @@ describe('S: the answer', () => {
     }
   })
 
-  test('S-06 an access-token function that makes anything else is a fault, and nothing is consumed', async () => {
+  test('S-06: rejects an invalid access token from a function and does not consume the refresh token', async () => {
     for (const bad of [
       { accessToken: 'two words', expiresIn: 60 },
       { accessToken: '', expiresIn: 60 },
@@ -333,13 +336,13 @@ describe('S: the answer', () => {
     }
   })
 
-  test('S-08 a client that is not registered for the grant gets no refresh token', async () => {
+  test('S-08: returns no refresh token to a client without the refresh grant', async () => {
     const { token, issue } = world()
     const answer = await refreshWith(token, await issue({ clientId: 'codes-only' }), { client_id: 'codes-only' })
     expect(answer.raw.body).not.toContain('brt_')
   })
 
-  test('X-06 an access token does not outlive its family', async () => {
+  test('X-06: returns no access token that outlives its family', async () => {
     const core = { policy: { idleSeconds: 3600, absoluteSeconds: 7200 } }
     for (const accessTokens of [legibleAccessTokens(), async () => ({ accessToken: 'x', expiresIn: 900 })]) {
       const { token, issue, advance } = world({ core, accessTokens })
@@ -358,7 +361,7 @@ describe('S: the answer', () => {
     }
   })
 
-  test('X-06 a retry close to the idle end promises no more than what is left', async () => {
+  test('X-06: returns the remaining lifetime for a retry shortly before the idle expiry', async () => {
     const core = { policy: { idleSeconds: 3600, absoluteSeconds: 7200 } }
     const idempotencyKey = { 'idempotency-key': 'an-attempt-of-128-random-bits' }
     for (const accessTokens of [legibleAccessTokens(), async () => ({ accessToken: 'x', expiresIn: 900 })]) {
@@ -373,8 +376,8 @@ describe('S: the answer', () => {
   })
 })
 
-describe('E: errors', () => {
-  test('E-02 whatever comes in, descriptions stay printable and no header is injected', async () => {
+describe('error responses', () => {
+  test('E-02: returns only printable descriptions and injects no header for any input', async () => {
     const { token, issue } = world()
     const rt0 = await issue()
     for (const evil of ['"', '\\', 'a\r\nSet-Cookie: x=y', 'é', 'x'.repeat(10_000), '<script>']) {
@@ -389,7 +392,7 @@ describe('E: errors', () => {
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
-  test('E-04 a store that is out is 503, never a verdict, and costs nothing', async () => {
+  test('E-04: responds with 503 during an outage of the store and consumes no token', async () => {
     const { token, issue, state, errors } = world()
     const rt0 = await issue()
     state.isDown = true
@@ -401,7 +404,7 @@ describe('E: errors', () => {
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
-  test('E-04 a registry that is out is 503 as well', async () => {
+  test('E-04: responds with 503 during an outage of the client registry', async () => {
     const { tokens, issue, errors } = world()
     const rt0 = await issue()
     const clients = { find: () => Promise.reject(new Error('database is gone')) }
@@ -412,7 +415,7 @@ describe('E: errors', () => {
     expect(errors).toHaveLength(2)
   })
 
-  test('E-04 an access-token function that fails consumes nothing', async () => {
+  test('E-04: does not consume the token if an access-token function fails', async () => {
     let isDown = true
     const { token, issue, families } = world({
       accessTokens: async () => {
@@ -427,7 +430,7 @@ describe('E: errors', () => {
     expect((await refreshWith(token, rt0)).body).toMatchObject({ access_token: 'x', expires_in: 60 })
   })
 
-  test('E-04 what nobody expected is 500 JSON, reported, and can be tried again', async () => {
+  test('E-04: responds to an unexpected error with 500 as JSON and reports it, and a retry succeeds', async () => {
     const accessTokens = legibleAccessTokens()
     const { token, issue, errors } = world({
       accessTokens: { ...accessTokens, mint: () => Promise.reject(new Error('no such curve')) },
@@ -438,7 +441,7 @@ describe('E: errors', () => {
     expectError(await refreshWith(token, rt0), 500, 'server_error')
   })
 
-  test('E-04 an onError that throws changes nothing', async () => {
+  test('E-04: sends the same response if onError throws', async () => {
     const { token, issue, state } = world({
       onError: () => {
         throw new Error('the logger is out')
@@ -449,7 +452,7 @@ describe('E: errors', () => {
     expectError(await refreshWith(token, rt0), 503, 'temporarily_unavailable')
   })
 
-  test('E-05 R-02 whatever is wrong with a token, the answer is byte for byte the same', async () => {
+  test('E-05 R-02: responds byte for byte identically to all invalid tokens', async () => {
     const inactive = { active: true }
     const { token, issue, tokens, advance } = world({
       core: { beforeRotate: async () => ({ active: inactive.active }) },
@@ -490,7 +493,7 @@ describe('E: errors', () => {
     expect(new Set(Object.values(answers).map((answer) => JSON.stringify(answer))).size).toBe(1)
   })
 
-  test('E-06 neither events, errors nor answers carry a token or a secret', async () => {
+  test('E-06: includes no token or secret in events, errors or responses', async () => {
     const { token, revoke, issue, events, errors, state } = world()
     const rt0 = await issue({ clientId: 'cb' })
     const credentials = { client_id: 'cb', client_secret: CB_SECRET, grant_type: 'refresh_token' }
@@ -508,14 +511,14 @@ describe('E: errors', () => {
   })
 })
 
-describe('R: the refresh grant', () => {
-  test('R-01 refresh_token is required', async () => {
+describe('refresh grant', () => {
+  test('R-01: requires refresh_token', async () => {
     const { token } = world()
     const answer = await post(token, { grant_type: 'refresh_token', client_id: 'pub' })
     expectError(answer, 400, 'invalid_request')
   })
 
-  test('R-03 a token is bound to its client', async () => {
+  test('R-03: rejects the token of another client', async () => {
     const { token, issue } = world()
     const rt0 = await issue({ clientId: 'cb' })
     const parameters = { grant_type: 'refresh_token', refresh_token: rt0 }
@@ -526,7 +529,7 @@ describe('R: the refresh grant', () => {
     expect(asCb.status).toBe(200)
   })
 
-  test('R-04 a public client says its client_id, and the right one', async () => {
+  test('R-04: requires the client_id of a public client', async () => {
     const { token, issue } = world()
     const rt0 = await issue()
     expectError(await refreshWith(token, rt0, { client_id: 'pub2' }), 400, 'invalid_grant')
@@ -534,7 +537,7 @@ describe('R: the refresh grant', () => {
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
-  test('R-05 R-06 Part C 3: no scope, or a blank one, is all of it; a narrower one is for this answer only', async () => {
+  test('R-05 R-06: returns the whole scope by default, and narrows the scope for one response only', async () => {
     const { token, issue } = world()
     const rt0 = await issue()
     const narrow = await refreshWith(token, rt0, { scope: 'a' })
@@ -546,7 +549,7 @@ describe('R: the refresh grant', () => {
   })
 
   test.each(['a c', 'c', 'A', 'a  b', ' a', 'a ', '"a"', 'é', 'a\tb', 'a\\b'])(
-    'R-07 R-08 scope %j is refused and consumes nothing',
+    'R-07 R-08: rejects scope %j and does not consume the token',
     async (scope) => {
       const { token, issue } = world()
       const rt0 = await issue()
@@ -555,12 +558,12 @@ describe('R: the refresh grant', () => {
     },
   )
 
-  test('R-08 the order of scopes does not matter', async () => {
+  test('R-08: ignores the order of scopes', async () => {
     const { token, issue } = world()
     expect((await refreshWith(token, await issue(), { scope: 'b a' })).status).toBe(200)
   })
 
-  test('R-09 a subject that is not active is refused, and a deleted client is none', async () => {
+  test('R-09: rejects an inactive subject and a deleted client', async () => {
     const account = { active: false }
     const { token, issue } = world({ core: { beforeRotate: async () => account } })
     const rt0 = await issue()
@@ -571,7 +574,7 @@ describe('R: the refresh grant', () => {
     expectError(await refreshWith(token, gone, { client_id: 'deleted' }), 400, 'invalid_client')
   })
 
-  test('R-10 a resource outside the grant is refused and consumes nothing', async () => {
+  test('R-10: rejects a resource outside the grant and does not consume the token', async () => {
     const { token, issue } = world()
     const rt0 = await issue({ audience: ['https://one'] })
     expectError(await refreshWith(token, rt0, { resource: 'https://two' }), 400, 'invalid_target')
@@ -580,13 +583,13 @@ describe('R: the refresh grant', () => {
     expect(claimsOf((await refreshWith(token, rt0)).body.access_token)['aud']).toEqual(['https://one'])
   })
 
-  test('R-11 an access token is no refresh token', async () => {
+  test('R-11: rejects an access token as a refresh token', async () => {
     const { token, issue } = world()
     const { body } = await refreshWith(token, await issue())
     expectError(await refreshWith(token, body.access_token), 400, 'invalid_grant')
   })
 
-  test('R-12 an earlier access token is left alone by a refresh', async () => {
+  test('R-12: keeps earlier access tokens valid after a refresh', async () => {
     const { token, issue, state } = world()
     const first = await refreshWith(token, await issue())
     state.calls.length = 0
@@ -594,7 +597,7 @@ describe('R: the refresh grant', () => {
     expect(state.calls).toEqual(['rotate'])
   })
 
-  test('a client with validAfter refuses what it received before', async () => {
+  test('rejects tokens from before validAfter of the client', async () => {
     const clients = [{ clientId: 'pub', validAfter: START + 10 * SECOND }]
     const { token, issue, advance } = world({ clients })
     const before = await issue()
@@ -604,8 +607,8 @@ describe('R: the refresh grant', () => {
   })
 })
 
-describe('F: rotation as clients see it', () => {
-  test('F-01 F-02 F-03 tokens rotate, and reuse ends the family', async () => {
+describe('rotation over HTTP', () => {
+  test('F-01 F-02 F-03: rotates the token, and revokes the family at reuse', async () => {
     const { token, issue, events } = world()
     const rt0 = await issue()
     const rt1 = (await refreshWith(token, rt0)).body.refresh_token
@@ -616,7 +619,7 @@ describe('F: rotation as clients see it', () => {
     expect(events.map(({ type }) => type)).toContain('reuse')
   })
 
-  test('F-08 the answer that was lost comes again, with the very same refresh token', async () => {
+  test('F-08: returns the same refresh token to a retry after a lost response', async () => {
     const { token, issue, advance } = world()
     const rt0 = await issue()
     const headers = { 'idempotency-key': IDEMPOTENCY_KEY }
@@ -626,7 +629,7 @@ describe('F: rotation as clients see it', () => {
     expect((await refreshWith(token, rt0, {}, { headers })).body.refresh_token).toBe(rt1)
   })
 
-  test('F-08 two Idempotency-Key headers are none', async () => {
+  test('F-08: ignores two Idempotency-Key headers', async () => {
     const { token, issue, advance } = world()
     const rt0 = await issue()
     const headers = { 'idempotency-key': [IDEMPOTENCY_KEY, IDEMPOTENCY_KEY] }
@@ -635,7 +638,7 @@ describe('F: rotation as clients see it', () => {
     expectError(await refreshWith(token, rt0, {}, { headers }), 400, 'invalid_grant')
   })
 
-  test('F-12 a refused request never rotates', async () => {
+  test('F-12: does not rotate the token of a rejected request', async () => {
     const { token, issue, state, families } = world()
     const rt0 = await issue()
     const refusals = [
@@ -652,7 +655,7 @@ describe('F: rotation as clients see it', () => {
     expect((await families())[0]).toMatchObject({ generation: 0 })
   })
 
-  test('F-15 a confidential client may keep its token; a public one rotates whatever is configured', async () => {
+  test('F-15: keeps the token of a confidential client with rotation "never" and rotates that of a public client', async () => {
     const clients = [
       { clientId: 'cb', secret: CB_SECRET, rotation: 'never' },
       { clientId: 'pub', rotation: 'never' },
@@ -666,7 +669,7 @@ describe('F: rotation as clients see it', () => {
     expect((await refreshWith(token, public0)).body.refresh_token).not.toBe(public0)
   })
 
-  test('one store call per refresh on the common path', async () => {
+  test('refreshes with one store call', async () => {
     const { token, issue, state } = world()
     const rt0 = await issue()
     state.calls.length = 0

@@ -17,8 +17,8 @@ import {
 
 const seen = (patch: RequestPatch, trustProxy = 0) => createTransportReader({ trustProxy })(request(patch))
 
-describe('https', () => {
-  test('plain http is refused before anything else is looked at, except on this machine', async () => {
+describe('HTTPS', () => {
+  test('rejects plain http before any other check, except on this machine', async () => {
     const { token, issue, state } = world()
     const rt0 = await issue()
     state.calls.length = 0
@@ -30,7 +30,7 @@ describe('https', () => {
       expect((await refreshWith(token, rt0, {}, { encrypted: false, remoteAddress, headers })).status).toBe(200)
   })
 
-  test('a proxy on this machine that nobody told us of shows in the name that its client used', () => {
+  test('detects an undeclared proxy on this machine by the host name that its client used', () => {
     const local = { encrypted: false, remoteAddress: '127.0.0.1' }
     for (const host of ['app.example', 'app.example:80', 'localhost.example', undefined])
       expect(seen({ ...local, headers: { host, 'x-forwarded-proto': 'https' } }).acceptable).toBe(false)
@@ -38,7 +38,7 @@ describe('https', () => {
       expect(seen({ ...local, headers: { host } }).acceptable).toBe(true)
   })
 
-  test('where the runtime tells no address, the Host decides', () => {
+  test('uses the Host header if the runtime has no remote address', () => {
     const nowhere = { encrypted: false, remoteAddress: null }
     for (const host of ['localhost:3000', 'LOCALHOST', '127.0.0.1', '[::1]:80', 'a.app.localhost'])
       expect(seen({ ...nowhere, headers: { host } }).acceptable).toBe(true)
@@ -53,7 +53,7 @@ describe('https', () => {
       expect(seen({ ...nowhere, headers: { host } }).acceptable).toBe(false)
   })
 
-  test('M-06 without trust a forwarding header means nothing', () => {
+  test('M-06: ignores forwarding headers without trustProxy', () => {
     const headers = { 'x-forwarded-proto': 'https', 'x-forwarded-for': '127.0.0.1' }
     expect(seen({ encrypted: false, headers })).toMatchObject({
       scheme: 'http',
@@ -70,34 +70,34 @@ describe('proxies', () => {
     return [scheme, address]
   }
 
-  test('M-06 L-06 the client is whom the outermost of our proxies saw, whatever the client has put before', () => {
+  test('M-06 L-06: uses the address that the outermost trusted proxy saw, whatever the client sends', () => {
     expect(proxied('198.51.100.1', 'https', 1)).toEqual(['https', '198.51.100.1'])
     expect(proxied('1.1.1.1, 198.51.100.1', 'https', 1)).toEqual(['https', '198.51.100.1'])
     expect(proxied('1.1.1.1, 198.51.100.1, 10.0.0.2', 'http, https, http', 2)).toEqual(['https', '198.51.100.1'])
     expect(proxied(['1.1.1.1', '198.51.100.1', '10.0.0.2'], 'https', 2)).toEqual(['https', '198.51.100.1'])
   })
 
-  test('ports and brackets are taken off', () => {
+  test('removes ports and brackets from addresses', () => {
     expect(proxied('198.51.100.1:1234', 'https', 1)).toEqual(['https', '198.51.100.1'])
     expect(proxied('[2001:db8::1]:1234', 'HTTPS', 1)).toEqual(['https', '2001:db8::1'])
     expect(proxied('2001:db8::1', 'https', 1)).toEqual(['https', '2001:db8::1'])
   })
 
-  test('a request that came past the proxies is judged by its socket', () => {
+  test('uses the socket of a request that bypassed the proxies', () => {
     expect(proxied(undefined, undefined, 1)).toEqual(['http', '10.0.0.1'])
     expect(proxied('198.51.100.1', undefined, 2)).toEqual(['http', '10.0.0.1'])
   })
 
-  test('a proxy that hides the client leaves no address to count by', () => {
+  test('has no address to count if a proxy hides the client', () => {
     expect(proxied('unknown', 'https', 1)).toEqual(['https', null])
   })
 
-  test('plain http through a proxy on the same machine is still plain http', () => {
+  test('treats plain http through a proxy on the same machine as plain http', () => {
     const headers = { 'x-forwarded-for': '198.51.100.1', 'x-forwarded-proto': 'http' }
     expect(seen({ encrypted: false, remoteAddress: '127.0.0.1', headers }, 1).acceptable).toBe(false)
   })
 
-  test('trustProxy is a number of hops', () => {
+  test('accepts a number of hops as trustProxy', () => {
     const { tokens } = world()
     const accessTokens = legibleAccessTokens()
     for (const trustProxy of [true, -1, 1.5, '1', NaN] as never[]) {
@@ -108,27 +108,27 @@ describe('proxies', () => {
   })
 })
 
-describe('the URL that the client asked for', () => {
+describe('URL of the request', () => {
   const urlSeen = (publicUrl: string | undefined, patch: RequestPatch) => {
     const plain = request(patch)
     return getUrl(plain, createTransportReader(publicUrl === undefined ? {} : { publicUrl })(plain))
   }
 
-  test('D-07 is what the Host header says where nobody knows better', () => {
+  test('D-07: uses the Host header by default', () => {
     expect(urlSeen(undefined, { url: '/a/b?c#d' })).toBe('https://as.example/a/b')
     expect(urlSeen(undefined, { headers: { host: 'as.example:8443' }, url: '/' })).toBe('https://as.example:8443/')
     for (const host of [undefined, ['a.example', 'b.example'], 'a b', 'a/b', 'user@a', ''])
       expect(urlSeen(undefined, { headers: { host } })).toBe(null)
   })
 
-  test('D-07 is what was configured, whatever the Host header says', () => {
+  test('D-07: uses publicUrl whatever the Host header contains', () => {
     for (const host of ['evil.example', undefined, 'internal:3000']) {
       expect(urlSeen('https://login.example', { headers: { host }, url: '/token' })).toBe('https://login.example/token')
       expect(urlSeen('https://h/auth/', { headers: { host }, url: '/token?x' })).toBe('https://h/auth/token')
     }
   })
 
-  test('T-11 publicUrl is a URL over TLS, without anything that a path cannot follow', () => {
+  test('T-11: requires an https publicUrl to which a path can be appended', () => {
     const { tokens } = world()
     for (const publicUrl of [
       'http://login.example',
@@ -156,7 +156,7 @@ describe('the URL that the client asked for', () => {
     }
   })
 
-  test('H-05 a page of that origin is ours, though a proxy has rewritten Host', async () => {
+  test('H-05: accepts a page of the origin of publicUrl although a proxy has changed Host', async () => {
     const { tokens, issue } = world()
     const publicUrl = 'https://app.example/auth'
     const logout = logoutEndpoint(tokens, { cookie: true, rateLimit: false, publicUrl })
@@ -170,7 +170,7 @@ describe('the URL that the client asked for', () => {
   })
 })
 
-describe('addresses as buckets', () => {
+describe('rate limit buckets of addresses', () => {
   test.each([
     ['203.0.113.7', '203.0.113.7'],
     ['::ffff:203.0.113.7', '203.0.113.7'],
@@ -182,11 +182,11 @@ describe('addresses as buckets', () => {
     ['fe80::1%eth0', 'fe80:0:0:0::/64'],
     ['::1', '0:0:0:0::/64'],
     ['64:ff9b::203.0.113.7', '64:ff9b:0:0::/64'],
-  ])('%s counts as %s', (address, network) => {
+  ])('counts %s as %s', (address, network) => {
     expect(toNetwork(address)).toBe(network)
   })
 
-  test('all addresses of one /64 share a bucket, however they are written', () => {
+  test('counts all spellings of the addresses of one /64 together', () => {
     fc.assert(
       fc.property(fc.ipV6(), fc.ipV4(), (v6, v4) => {
         expect(toNetwork(v6)).toMatch(/^([0-9a-f]{1,4}:){4}:\/64$|^\d+\.\d+\.\d+\.\d+$/)

@@ -14,7 +14,7 @@ import {
 } from '../src/index.js'
 import { createApp } from './app.js'
 
-/** Answers with what it was asked. */
+/** Responds with the request as it was received. */
 function echo(seen: PlainRequest[] = [], limit = 1000): Endpoint {
   return async (request) => {
     seen.push(request)
@@ -28,7 +28,7 @@ function echo(seen: PlainRequest[] = [], limit = 1000): Endpoint {
 }
 
 describe('toWebHandler', () => {
-  it('hands on the request as it was sent', async () => {
+  it('passes on the request unchanged', async () => {
     const seen: PlainRequest[] = []
     const handle = toWebHandler(echo(seen), { remoteAddress: (request) => request.headers.get('x-socket') })
     const response = await handle(
@@ -54,20 +54,20 @@ describe('toWebHandler', () => {
     ])
   })
 
-  it('knows no address unless it is told, and no TLS on plain http', async () => {
+  it('has no remote address by default and no TLS on plain http', async () => {
     const seen: PlainRequest[] = []
     await toWebHandler(echo(seen))(new Request('http://127.0.0.1/', { headers: { 'x-forwarded-for': '192.0.2.1' } }))
     expect(seen).toMatchObject([{ remoteAddress: null, encrypted: false, headers: { host: ['127.0.0.1'] } }])
   })
 
-  it('believes the Host header over the URL', async () => {
+  it('prefers the Host header to the URL', async () => {
     const seen: PlainRequest[] = []
     await toWebHandler(echo(seen))(new Request('http://internal/', { headers: { host: 'app.example' } }))
     expect(seen[0]?.headers['host']).toEqual(['app.example'])
   })
 
   it.each(['', '-1', '1e1', 'many', '1000'])(
-    'stops reading a body that is too long, announced as "%s"',
+    'stops reading a body over the limit whose length is announced as "%s"',
     async (announced) => {
       let pulled = 0
       const body = new ReadableStream({
@@ -84,7 +84,7 @@ describe('toWebHandler', () => {
     },
   )
 
-  it('reads a body of exactly the limit, in any pieces', async () => {
+  it('reads a body of exactly the limit in chunks of any size', async () => {
     const pieces = ['ab', '', 'cd', 'e'].map((text) => new TextEncoder().encode(text))
     const body = new ReadableStream({
       start(controller) {
@@ -96,7 +96,7 @@ describe('toWebHandler', () => {
     expect(await (await toWebHandler(echo([], 5))(call)).text()).toBe('abcde')
   })
 
-  it('reads a body of an announced length at one go, and none that is longer than announced and allowed', async () => {
+  it('reads a body of announced length at once, unless it is longer than announced or allowed', async () => {
     const handle = toWebHandler(echo([], 10))
     const send = (body: string, announced: string) =>
       handle(new Request('https://app.example/', { method: 'POST', body, headers: { 'content-length': announced } }))
@@ -106,7 +106,7 @@ describe('toWebHandler', () => {
     expect((await send('x'.repeat(10), 'many')).status).toBe(200)
   })
 
-  it('a body that somebody has read is not there any more', async () => {
+  it('rejects a body that was already read', async () => {
     const seen: PlainRequest[] = []
     const call = new Request('https://app.example/', { method: 'POST', body: 'x' })
     await call.text()
@@ -114,7 +114,7 @@ describe('toWebHandler', () => {
     expect(seen[0]?.body).toEqual({ kind: 'parsed', value: undefined })
   })
 
-  it('keeps several cookies apart, and a 204 empty', async () => {
+  it('keeps several cookies, and sends a 204 without a body', async () => {
     const headers = [
       ['set-cookie', 'a=1; Path=/'],
       ['set-cookie', 'b=2'],
@@ -127,7 +127,7 @@ describe('toWebHandler', () => {
     expect([response.status, response.body, response.headers.get('x-one')]).toEqual([204, null, '1'])
   })
 
-  it('adds no type of its own', async () => {
+  it('adds no Content-Type by default', async () => {
     const handle = toWebHandler(async () => ({
       status: 200,
       headers: [['content-type', 'application/json']],
@@ -138,7 +138,7 @@ describe('toWebHandler', () => {
 })
 
 describe('webGuard', () => {
-  it('gives the claims, or the response to return', async () => {
+  it('returns the claims, or the response to send', async () => {
     const app = createApp()
     const { bearer } = await app.signIn('alice')
     const guard = webGuard(accessTokenGuard({ accessTokens: app.accessTokens, now: app.shared.now }))
@@ -150,7 +150,7 @@ describe('webGuard', () => {
     expect(refused.response.headers.get('www-authenticate')).toContain('invalid_token')
   })
 
-  it('gives headers that a response takes', async () => {
+  it('returns headers that can be added to a response', async () => {
     const headers = [['dpop-nonce', 'n']] as const
     const guard = webGuard(async () => ({ ok: true, claims: { sub: 'alice' }, family: null, headers }))
     const verdict = await guard(new Request('https://app.example/'))
@@ -158,7 +158,7 @@ describe('webGuard', () => {
     expect(Response.json({}, { headers: verdict.headers }).headers.get('dpop-nonce')).toBe('n')
   })
 
-  it('B-03 a repeated Authorization header, which the runtime merges, is 400', async () => {
+  it('B-03: responds with 400 to a repeated Authorization header, which the runtime merges', async () => {
     const app = createApp()
     const { bearer } = await app.signIn('alice')
     const headers = new Headers({ authorization: bearer })
@@ -169,7 +169,7 @@ describe('webGuard', () => {
     expect(refused).toMatchObject({ ok: false, response: { status: 400 } })
   })
 
-  it('leaves the body to the app', async () => {
+  it('does not read the body', async () => {
     const app = createApp()
     const { bearer } = await app.signIn('alice')
     const call = new Request('https://app.example/', {
@@ -182,11 +182,11 @@ describe('webGuard', () => {
   })
 })
 
-describe('under Hono on a real server', () => {
+describe('Hono on a real server', () => {
   let close: () => Promise<unknown> = async () => undefined
   afterEach(() => close())
 
-  it('signs in, lists the session and signs out everywhere', async () => {
+  it('logs in, lists the session and revokes all sessions', async () => {
     const app = createApp()
     const login = loginEndpoint(app.tokens, {
       ...app.shared,

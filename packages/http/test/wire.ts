@@ -26,7 +26,7 @@ export const HOUR = 60 * MINUTE
 export const DAY = 24 * HOUR
 export const IDEMPOTENCY_KEY = 'an-idempotency-key-of-32-letters'
 
-/** Not real secrets. */
+/** Public test secrets. */
 const SECRET = 'the secret of the http test suite, 48 bytes long.'
 export const CODE_SECRET = 'the secret of codes of the http test suite, 52 bytes.'
 export const CB_SECRET = 'secret-of-cb-0123456789-0123456789'
@@ -44,7 +44,7 @@ export const CLIENTS: readonly StaticClient[] = [
   { clientId: 'refresh-only', grantTypes: ['refresh_token'] },
 ]
 
-/** A store that breaks on demand and counts its calls. */
+/** A store that fails if requested and counts its calls. */
 function brittleStore() {
   const store = memoryStore()
   const state = { isDown: false, calls: [] as string[] }
@@ -71,7 +71,7 @@ function seededRandom(seed: string): (size: number) => Uint8Array {
   }
 }
 
-/** Access tokens that say what they were made from. */
+/** Access tokens that encode the values from which they were created. */
 export function legibleAccessTokens(lifetimeSeconds = 900): AccessTokens {
   let count = 0
   const prefix = 'at.'
@@ -109,7 +109,7 @@ export interface WorldOptions extends EndpointOptions {
   readonly accessTokens?: Parameters<typeof refreshEndpoint>[1]['accessTokens']
 }
 
-/** Tokens, a clock, and all endpoints over them; without rate limits unless asked for. */
+/** Creates tokens, a clock, and all endpoints. There are no rate limits by default. */
 export function world({
   core,
   clients = CLIENTS,
@@ -159,7 +159,7 @@ export interface Answer {
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- parsed JSON; a wrong shape fails the assertion
   readonly body: any
   readonly raw: PlainResponse
-  /** The last value, which is the one that counts for a cookie that is set twice. */
+  /** The last value, which applies if a cookie is set twice. */
   header(name: string): string | null
   all(name: string): string[]
 }
@@ -203,7 +203,7 @@ export function post(endpoint: Endpoint, parameters: FormParameters, { headers, 
   return send(endpoint, { body, ...patch, headers: { 'content-type': FORM_TYPE, ...headers } })
 }
 
-/** The refresh of a public client. */
+/** Refreshes as a public client. */
 export function refreshWith(
   endpoint: Endpoint,
   refreshToken: string,
@@ -218,7 +218,7 @@ export function basic(clientId: string, secret: string): string {
   return `Basic ${Buffer.from(`${encode(clientId)}:${encode(secret)}`).toString('base64')}`
 }
 
-/** A request from a page of the app itself. */
+/** A request from a page of the same origin. */
 export function fromPage(cookie: string | null, { headers, ...patch }: RequestPatch = {}): RequestPatch {
   return {
     url: '/auth/refresh',
@@ -243,7 +243,7 @@ function answerOf(raw: PlainResponse): Answer {
   }
 }
 
-/** Status, error and everything that every refusal has to be. */
+/** Checks the status, the error and the requirements on each error response. */
 export function expectError(answer: Answer, status: number, code: string): void {
   const problems = [
     answer.status === status || `status ${String(answer.status)}, not ${String(status)}`,

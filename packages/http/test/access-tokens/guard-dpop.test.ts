@@ -13,7 +13,7 @@ interface ApiOptions extends Partial<AccessTokenGuardOptions> {
   readonly asksStore?: boolean
 }
 
-/** An API behind a guard, and somebody who holds an access token that is bound to their key. */
+/** An API behind a guard, and a client with an access token that is bound to its key. */
 async function api({ asksStore = false, ...options }: ApiOptions = {}) {
   const app = createApp()
   const { now, onError } = app.shared
@@ -38,8 +38,8 @@ async function api({ asksStore = false, ...options }: ApiOptions = {}) {
   return { ...app, ...session, ...prover, guard, prove, ask, refusal }
 }
 
-describe('a token that is bound to a key', () => {
-  it('B-06 passes with a proof that was made for it, in the scheme DPoP, whatever its case', async () => {
+describe('access tokens bound to a key', () => {
+  it('B-06: accepts a bound token with a matching proof and the scheme DPoP in any case', async () => {
     const { ask, prove, accessToken, jkt } = await api()
     for (const scheme of ['DPoP', 'dpop', 'DPOP']) {
       const headers = { authorization: `${scheme} ${accessToken}`, dpop: await prove() }
@@ -48,7 +48,7 @@ describe('a token that is bound to a key', () => {
     }
   })
 
-  it('B-06 is no bearer token, with a proof or without', async () => {
+  it('B-06: rejects a bound token as a bearer token, with or without a proof', async () => {
     const { refusal, prove, bearer } = await api()
     for (const headers of [{ authorization: bearer }, { authorization: bearer, dpop: await prove() }]) {
       const { status, challenges } = await refusal({ headers })
@@ -57,7 +57,7 @@ describe('a token that is bound to a key', () => {
     }
   })
 
-  it('B-06 is refused without a proof, and with one that is bad', async () => {
+  it('B-06: rejects a bound token without a proof or with an invalid proof', async () => {
     const { refusal, prove, clock } = await api()
     const good = await prove()
     const bad: (string | readonly string[])[] = [
@@ -83,7 +83,7 @@ describe('a token that is bound to a key', () => {
     }
   })
 
-  it('B-06 is refused with a proof of another key', async () => {
+  it('B-06: rejects a bound token with a proof of another key', async () => {
     const { refusal, accessToken, shared } = await api()
     const thief = await createProver(shared.now)
     const dpop = await thief.prove({ claims: { htm: 'GET', htu: ME, ath: ath(accessToken) } })
@@ -93,7 +93,7 @@ describe('a token that is bound to a key', () => {
     })
   })
 
-  it('B-03 is judged like any other once its key is proven', async () => {
+  it('B-03: applies all other checks to a bound token with a valid proof', async () => {
     const { refusal, prove, clock, accessToken } = await api({ scope: 'delete' })
     const narrow = await refusal({ headers: { dpop: await prove() } })
     expect(narrow).toMatchObject({
@@ -112,7 +112,7 @@ describe('a token that is bound to a key', () => {
     })
   })
 
-  it('D-11 the example of RFC 9449 passes', async () => {
+  it('D-11: accepts the example of RFC 9449', async () => {
     const { accessToken, iat, proof } = AT_RESOURCE
     const verify = async (token: string) => (token === accessToken ? { sub: 'x', cnf: { jkt: JKT } } : null)
     const guard = accessTokenGuard({
@@ -125,8 +125,8 @@ describe('a token that is bound to a key', () => {
   })
 })
 
-describe('a token that is bound to no key, or to one that nobody here can check', () => {
-  it('B-06 is no DPoP token, whatever is proven', async () => {
+describe('access tokens bound to no key or to an unknown kind of key', () => {
+  it('B-06: rejects an unbound token in the scheme DPoP', async () => {
     const { refusal, prove, signIn } = await api()
     const { accessToken } = await signIn('bob')
     const dpop = await prove({ claims: { ath: ath(accessToken) } })
@@ -134,7 +134,7 @@ describe('a token that is bound to no key, or to one that nobody here can check'
     expect([status, challenges['DPoP']?.['error']]).toEqual([401, 'invalid_token'])
   })
 
-  it('B-06 counts for nothing where its cnf says what is not understood', async () => {
+  it('B-06: rejects a token with an unknown cnf member', async () => {
     for (const cnf of [null, 'x', {}, { jkt: 1 }, { kid: 'x' }, { jkt: 'x', kid: 'x' }, { jwk: {} }, []]) {
       const { guard } = await api({ accessTokens: async () => ({ sub: 'a', cnf }) as never })
       for (const scheme of ['Bearer', 'DPoP'])
@@ -146,8 +146,8 @@ describe('a token that is bound to no key, or to one that nobody here can check'
   })
 })
 
-describe('no credentials', () => {
-  it('B-02 earn a challenge of either scheme, in one header and without an error', async () => {
+describe('missing credentials', () => {
+  it('B-02: challenges for both schemes in one header without an error if credentials are missing', async () => {
     const { guard } = await api({ scope: 'read' })
     const outcome = await guard(request({ url: '/api/me' }))
     if (outcome.ok) throw new Error('the guard let it through')
@@ -160,8 +160,8 @@ describe('no credentials', () => {
   })
 })
 
-describe('the memory of proofs', () => {
-  it('D-09 a proof works once where the guard asks the store, and else for as long as it is fresh', async () => {
+describe('replayed proofs', () => {
+  it('D-09: accepts a proof once if the guard uses the store, and until it is too old otherwise', async () => {
     for (const asksStore of [true, false]) {
       const { prove, ask, clock } = await api({ asksStore })
       const headers = { dpop: await prove() }
@@ -172,7 +172,7 @@ describe('the memory of proofs', () => {
     }
   })
 
-  it('D-09 nobody fills it without an access token that works, and its key', async () => {
+  it('D-09: stores a proof only together with a valid access token and its key', async () => {
     const { prove, ask, accessToken, shared, outage } = await api({ asksStore: true })
     const thief = await createProver(shared.now)
     outage.of = new Set(['claimOnce'])
@@ -184,7 +184,7 @@ describe('the memory of proofs', () => {
     expect(response?.status).toBe(503)
   })
 
-  it('D-09 proofs are not remembered for the token endpoint in place of the API', async () => {
+  it('D-09: stores a proof for the API separately from one for the token endpoint', async () => {
     const { prove, ask } = await api({ asksStore: true })
     const claims = { jti: 'one and the same' }
     expect(await ask({ headers: { dpop: await prove({ claims }) } })).toMatchObject({ ok: true })
@@ -193,8 +193,8 @@ describe('the memory of proofs', () => {
   })
 })
 
-describe('our own URL', () => {
-  it('D-07 B-06 is what was configured, not what the Host header says', async () => {
+describe('target URL of proofs', () => {
+  it('D-07 B-06: compares the proof with the configured URL instead of the Host header', async () => {
     const { ask, prove } = await api({ publicUrl: 'https://api.example/v1' })
     const stolen = await prove({ claims: { htu: 'https://evil.example/api/me' } })
     expect(await ask({ headers: { host: 'evil.example', dpop: stolen } })).toMatchObject({ ok: false })
@@ -202,7 +202,7 @@ describe('our own URL', () => {
     expect(await ask({ headers: { host: 'internal', dpop } })).toMatchObject({ ok: true })
   })
 
-  it('D-07 is read from proxies that are trusted, and from no others', async () => {
+  it('D-07: uses the forwarded URL of trusted proxies only', async () => {
     for (const trustProxy of [0, 1]) {
       const { guard, prove, accessToken } = await api({ trustProxy })
       const headers = { authorization: `DPoP ${accessToken}`, dpop: await prove(), 'x-forwarded-proto': 'https' }
@@ -213,7 +213,7 @@ describe('our own URL', () => {
 })
 
 describe('nonces', () => {
-  it('B-07 are asked for with one, and ride on what is answered', async () => {
+  it('B-07: requires a nonce in the challenge, and sends a new one with responses', async () => {
     const { refusal, ask, prove, clock } = await api({ dpop: { nonce: NONCE } })
     const asked = await refusal({ headers: { dpop: await prove() } })
     expect(asked).toMatchObject({ status: 401, challenges: { DPoP: { error: 'use_dpop_nonce', algs: ALGORITHMS } } })
@@ -233,13 +233,13 @@ describe('nonces', () => {
     })
   })
 
-  it('B-07 leave bearer tokens alone', async () => {
+  it('B-07: sends no nonce for bearer tokens', async () => {
     const { guard, signIn } = await api({ dpop: { nonce: NONCE } })
     const { bearer } = await signIn('bob')
     expect(await guard(request({ headers: { authorization: bearer } }))).toMatchObject({ ok: true, headers: [] })
   })
 
-  it('B-07 ride on the answers of the sessions endpoint', async () => {
+  it('B-07: sends nonces in responses of the sessions endpoint', async () => {
     const app = await api()
     const { tokens, shared, prove, accessToken } = app
     const verify = async () => ({ sub: 'alice', sid: app.family.id, cnf: { jkt: app.jkt } }) as never

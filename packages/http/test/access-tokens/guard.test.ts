@@ -20,8 +20,8 @@ async function protectedApp(options: Partial<AccessTokenGuardOptions> = {}) {
   return { ...app, ...session, guard, refusal }
 }
 
-describe('a request with a valid token passes', () => {
-  it('B-01 whatever the case of the scheme', async () => {
+describe('valid access tokens', () => {
+  it('B-01: accepts the scheme in any case', async () => {
     const { guard, accessToken } = await protectedApp()
     for (const scheme of ['Bearer', 'bearer', 'BEARER', 'bEaReR']) {
       const outcome = await guard(request({ headers: { authorization: `${scheme} ${accessToken}` } }))
@@ -29,12 +29,12 @@ describe('a request with a valid token passes', () => {
     }
   })
 
-  it('with the whole scope that is demanded, in any order', async () => {
+  it('accepts a token with the whole required scope in any order', async () => {
     const { guard, bearer } = await protectedApp({ scope: 'write read' })
     expect(await guard(request({ headers: { authorization: bearer } }))).toMatchObject({ ok: true })
   })
 
-  it('checked by a function of the app, which is told the time', async () => {
+  it('gives the current time to a custom verifier', async () => {
     const seen: unknown[] = []
     const verify = async (token: string, now: number) => {
       seen.push(token, now)
@@ -47,22 +47,22 @@ describe('a request with a valid token passes', () => {
   })
 })
 
-describe('no credentials', () => {
-  it('B-02 earn a challenge without an error', async () => {
+describe('missing credentials', () => {
+  it('B-02: challenges without an error if credentials are missing', async () => {
     const { refusal } = await protectedApp({ scope: 'read', realm: 'my API' })
     const { status, challenge, response } = await refusal({})
     expect([status, challenge]).toEqual([401, { realm: 'my API', scope: 'read' }])
     expect(jsonOf(response)).toMatchObject({ error: expect.any(String) })
   })
 
-  it('B-02 are also those of another scheme', async () => {
+  it('B-02: treats credentials of another scheme as missing', async () => {
     const { refusal, accessToken } = await protectedApp()
     for (const authorization of ['Basic YWxpY2U6eA==', 'DPoP x', 'Bearerx', '', accessToken])
       expect(await refusal({ headers: { authorization } })).toMatchObject({ status: 401, challenge: { realm: 'api' } })
     expect((await refusal({ headers: { authorization: 'Basic x' } })).challenge).not.toHaveProperty('error')
   })
 
-  it('B-01 a token in the query or in the body counts for nothing', async () => {
+  it('B-01: ignores a token in the query or in the body', async () => {
     const { refusal, accessToken } = await protectedApp()
     const inQuery = await refusal({ url: `/api/me?access_token=${accessToken}` })
     expect([inQuery.status, inQuery.challenge]).toEqual([401, { realm: 'api' }])
@@ -72,8 +72,8 @@ describe('no credentials', () => {
   })
 })
 
-describe('bad credentials', () => {
-  it('B-03 a bad token is invalid_token', async () => {
+describe('invalid credentials', () => {
+  it('B-03: responds to an invalid token with invalid_token', async () => {
     const { refusal, bearer, refreshToken } = await protectedApp()
     for (const authorization of [
       `${bearer}x`,
@@ -90,7 +90,7 @@ describe('bad credentials', () => {
     }
   })
 
-  it('B-05 X-05 a token is expired at exp', async () => {
+  it('B-05 X-05: rejects a token at exp', async () => {
     const { refusal, guard, bearer, clock } = await protectedApp()
     clock.now = Math.floor(clock.now / 1000) * 1000 + 899_999
     expect(await guard(request({ headers: { authorization: bearer } }))).toMatchObject({ ok: true })
@@ -98,19 +98,19 @@ describe('bad credentials', () => {
     expect((await refusal({ headers: { authorization: bearer } })).challenge['error']).toBe('invalid_token')
   })
 
-  it('B-03 too little scope is insufficient_scope, and the challenge says how much is enough', async () => {
+  it('B-03: responds to missing scope with insufficient_scope and the required scope', async () => {
     const { refusal, bearer } = await protectedApp({ scope: 'read delete' })
     const { status, challenge, response } = await refusal({ headers: { authorization: bearer } })
     expect([status, challenge['error'], challenge['scope']]).toEqual([403, 'insufficient_scope', 'read delete'])
     expect(jsonOf(response).error).toBe('insufficient_scope')
   })
 
-  it('B-03 two Authorization headers, or two places, are invalid_request even if both tokens are good', async () => {
+  it('B-03: responds to two Authorization headers or two locations with invalid_request even if both tokens are valid', async () => {
     const { refusal, bearer, accessToken } = await protectedApp()
     for (const parts of [
       { headers: { authorization: [bearer, bearer] } },
       { headers: { authorization: [bearer, 'Basic x'] } },
-      // As a runtime shows it that merges repeated headers.
+      // As runtimes do that merge repeated headers.
       { headers: { authorization: `${bearer}, ${bearer}` } },
       { headers: { authorization: bearer }, url: `/?access_token=${accessToken}` },
       { headers: { authorization: bearer }, url: '/?x=1&access%5ftoken=' },
@@ -120,7 +120,7 @@ describe('bad credentials', () => {
     }
   })
 
-  it('B-06 a token that is bound to a key is no bearer token', async () => {
+  it('B-06: rejects a key-bound token as a bearer token', async () => {
     const { refusal, accessToken } = await protectedApp({
       accessTokens: async () => ({ sub: 'a', cnf: { jkt: 'x' } }) as never,
     })
@@ -128,7 +128,7 @@ describe('bad credentials', () => {
     expect([status, challenge['error']]).toEqual([401, 'invalid_token'])
   })
 
-  it('B-04 the challenge is legal whatever the request holds, and holds nothing of it', async () => {
+  it('B-04: sends a valid challenge for any request, without text from the request', async () => {
     const { guard } = await protectedApp({ scope: 'read' })
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), async (token, query) => {
@@ -142,7 +142,7 @@ describe('bad credentials', () => {
     )
   })
 
-  it('E-03 H-06 no refusal may be stored or sniffed', async () => {
+  it('E-03 H-06: prevents caching and sniffing of error responses', async () => {
     const { refusal } = await protectedApp()
     const { response } = await refusal({})
     expect(headerOf(response, 'cache-control')).toBe('no-store')
@@ -150,7 +150,7 @@ describe('bad credentials', () => {
   })
 })
 
-describe('with tokens to ask', () => {
+describe('guards that check the session', () => {
   async function asking() {
     const app = createApp()
     const session = await app.signIn('alice')
@@ -160,18 +160,18 @@ describe('with tokens to ask', () => {
     return { ...app, ...session, call }
   }
 
-  it('hands on the session behind the token', async () => {
+  it('passes on the session of the token', async () => {
     const { call, family } = await asking()
     expect(await call()).toMatchObject({ ok: true, family: { id: family.id, subject: 'alice' } })
   })
 
-  it('a revoked session ends at once', async () => {
+  it('rejects a token of a revoked session at once', async () => {
     const { call, tokens, family } = await asking()
     await tokens.revoke({ familyId: family.id })
     expect(await call()).toMatchObject({ ok: false, response: { status: 401 } })
   })
 
-  it('a session that never was is refused, and so is a token without one', async () => {
+  it('rejects a token of an unknown session and one without a session', async () => {
     const { tokens, shared } = await asking()
     for (const sid of ['nobody', undefined]) {
       const verify = async () => (sid === undefined ? { sub: 'a' } : { sub: 'a', sid })
@@ -181,7 +181,7 @@ describe('with tokens to ask', () => {
     }
   })
 
-  it('E-04 an outage of the store is 503 with Retry-After, and no verdict on the token', async () => {
+  it('E-04: responds with 503 and Retry-After during an outage of the store', async () => {
     const { call, outage, errors } = await asking()
     outage.of.add('find')
     const outcome = await call()
@@ -195,7 +195,7 @@ describe('with tokens to ask', () => {
   })
 })
 
-it('a header of nothing but spaces, however long, holds nobody up', async () => {
+it('reads a header of many spaces in linear time', async () => {
   const { refusal, accessToken } = await protectedApp()
   const startedAt = performance.now()
   const { status } = await refusal({ headers: { authorization: `Bearer x${' '.repeat(100_000)}${accessToken}` } })
@@ -203,7 +203,7 @@ it('a header of nothing but spaces, however long, holds nobody up', async () => 
   expect(performance.now() - startedAt).toBeLessThan(1000)
 })
 
-it('E-04 a verifier that throws is an outage, also when onError throws as well', async () => {
+it('E-04: responds with 503 if a verifier throws, and if onError throws too', async () => {
   const guard = accessTokenGuard({
     accessTokens: async () => Promise.reject(new Error('the introspection endpoint is out')),
     onError: () => {

@@ -44,7 +44,7 @@ function partsOf(jwt: string) {
 
 const encode = (part: unknown) => Buffer.from(JSON.stringify(part)).toString('base64url')
 
-/** Signs anything with the server's own key: what the signature does not catch, the claims have to. */
+/** Signs any claims with the key of the server, so that only the checks of the claims can reject the token. */
 function forge(jwt: string, change: { header?: object; payload?: object }): string {
   const { header, payload } = partsOf(jwt)
   const input = `${encode({ ...header, ...change.header })}.${encode({ ...payload, ...change.payload })}`
@@ -53,13 +53,13 @@ function forge(jwt: string, change: { header?: object; payload?: object }): stri
   return `${input}.${signature.toString('base64url')}`
 }
 
-describe('what is in the token', () => {
-  it('A-01 is signed, of type at+jwt, with the kid of the key that signs', async () => {
+describe('claims of a JWT access token', () => {
+  it('A-01: signs a JWT of type at+jwt with the kid of the signing key', async () => {
     const { header } = partsOf(await mint())
     expect(header).toEqual({ alg: 'ES256', typ: 'at+jwt', kid: SIGNING_KEY['kid'] })
   })
 
-  it('A-03 has every claim that RFC 9068 demands, with times in seconds, and the family as sid', async () => {
+  it('A-03: includes every claim that RFC 9068 requires, with times in seconds, and the family as sid', async () => {
     const { family } = await grant()
     const { payload } = partsOf(await mint({ family }))
     const iat = Math.floor(NOW / 1000)
@@ -76,31 +76,31 @@ describe('what is in the token', () => {
     })
   })
 
-  it('A-04 the scope is that of the answer, not that of the family; an empty one is left out', async () => {
+  it('A-04: includes the scope of the response and not that of the family, and omits an empty one', async () => {
     expect(partsOf(await mint({ scope: 'read' })).payload.scope).toBe('read')
     expect(partsOf(await mint({ scope: '' })).payload).not.toHaveProperty('scope')
   })
 
-  it('A-05 is for the resources of the grant where it names some, and else for the default', async () => {
+  it('A-05: names the resources of the grant as audience, or the default audience', async () => {
     const resources = ['https://one.example', 'https://two.example']
     expect(partsOf(await mint({ audience: resources })).payload.aud).toEqual(resources)
     expect(partsOf(await mint({ audience: resources.slice(0, 1) })).payload.aud).toBe('https://one.example')
     expect(partsOf(await mint()).payload.aud).toBe(API)
   })
 
-  it('A-07 lives for 900 seconds unless told otherwise', async () => {
+  it('A-07: lives for 900 seconds by default', async () => {
     const { accessToken, expiresIn } = await issuerWith().mint(await grant())
     const { exp, iat } = partsOf(accessToken).payload
     expect([expiresIn, exp - iat]).toEqual([900, 900])
   })
 
-  it('X-06 never outlives the family', async () => {
+  it('X-06: does not outlive the family', async () => {
     const { accessToken, expiresIn } = await issuerWith().mint(await grant({ maxLifetimeSeconds: 60 }))
     const { exp, iat } = partsOf(accessToken).payload
     expect([expiresIn, exp - iat]).toEqual([60, 60])
   })
 
-  it('A-08 no two have the same jti, which carries 160 random bits', async () => {
+  it('A-08: contains a unique jti with 160 random bits', async () => {
     const server = issuerWith({ keys: [generateSigningKey('EdDSA')] })
     const same = await grant()
     const minted = await Promise.all(Array.from({ length: 2000 }, () => server.mint(same)))
@@ -109,7 +109,7 @@ describe('what is in the token', () => {
     expect(new Set(ids.map((id) => Buffer.from(id, 'base64url').length))).toEqual(new Set([20]))
   })
 
-  it('adds the claims of the app, which never take the place of registered ones', async () => {
+  it('includes the claims of the app, which cannot replace registered claims', async () => {
     const family = (await grant()).family
     const claims = { roles: ['admin'], sub: 'mallory', iss: 'x', aud: 'x', exp: 1, nbf: 9e9, iat: 1, jti: 'x' }
     const more = { client_id: 'x', scope: 'everything', sid: 'x', cnf: { jkt: 'x' } }
@@ -126,28 +126,31 @@ describe('what is in the token', () => {
     for (const absent of ['nbf', 'scope', 'cnf']) expect(payload).not.toHaveProperty(absent)
   })
 
-  it('names the key that the grant is bound to', async () => {
+  it('includes the key to which the grant is bound', async () => {
     expect(partsOf(await mint({ confirmation: { jkt: 'thumbprint' } })).payload.cnf).toEqual({ jkt: 'thumbprint' })
     const ofCertificate = await mint({ confirmation: { 'x5t#S256': 'thumbprint' } })
     expect(partsOf(ofCertificate).payload.cnf).toEqual({ 'x5t#S256': 'thumbprint' })
   })
 })
 
-describe('verify', () => {
+describe('verification of a JWT access token', () => {
   const verify = (jwt: string, now = NOW) => issuerWith().verify(jwt, now)
 
-  it.each<SigningAlgorithm>(['ES256', 'EdDSA', 'RS256'])('A-02 accepts what it has signed with %s', async (alg) => {
-    const server = issuerWith({ keys: [generateSigningKey(alg)] })
-    const { accessToken } = await server.mint(await grant())
-    expect(partsOf(accessToken).header.alg).toBe(alg)
-    expect(await server.verify(accessToken, NOW)).toMatchObject({ sub: 'alice', scope: 'read write' })
-  })
+  it.each<SigningAlgorithm>(['ES256', 'EdDSA', 'RS256'])(
+    'A-02: accepts a token that was signed with %s',
+    async (alg) => {
+      const server = issuerWith({ keys: [generateSigningKey(alg)] })
+      const { accessToken } = await server.mint(await grant())
+      expect(partsOf(accessToken).header.alg).toBe(alg)
+      expect(await server.verify(accessToken, NOW)).toMatchObject({ sub: 'alice', scope: 'read write' })
+    },
+  )
 
-  it('gives an empty scope where the token has none', async () => {
+  it('returns an empty scope for a token without one', async () => {
     expect((await verify(await mint({ scope: '' })))?.scope).toBe('')
   })
 
-  it.each([0, 1, 999])('S-03 X-06 never lives longer than expires_in says, made %i ms into a second', async (ms) => {
+  it.each([0, 1, 999])('S-03 X-06: does not outlive expires_in for a token created %i ms into a second', async (ms) => {
     const now = Math.floor(NOW / 1000) * 1000 + ms
     const { accessToken, expiresIn } = await issuerWith().mint(await grant({ now }))
     const { exp } = partsOf(accessToken).payload
@@ -155,23 +158,23 @@ describe('verify', () => {
     expect(exp * 1000).toBeGreaterThan(now + expiresIn * 1000 - 1000)
   })
 
-  it('X-05 accepts until the second before exp, and refuses at exp', async () => {
+  it('X-05: accepts a token until the second before exp and rejects it at exp', async () => {
     const jwt = await mint()
     const exp = partsOf(jwt).payload.exp * 1000
     expect(await verify(jwt, exp - 1)).not.toBeNull()
     expect(await verify(jwt, exp)).toBeNull()
   })
 
-  it('B-05 accepts a token for several resources if it is one of them', async () => {
+  it('B-05: accepts a token for several resources that include its own', async () => {
     expect(await verify(await mint({ audience: ['https://other.example', API] }))).not.toBeNull()
     expect(await verify(await mint({ audience: ['https://other.example'] }))).toBeNull()
   })
 
-  it('the forgery of the next cases is a good one: unchanged, it passes', async () => {
+  it('accepts the forged token of the next tests if it is unchanged', async () => {
     expect(await verify(forge(await mint(), {}))).not.toBeNull()
   })
 
-  it.each(['AT+JWT', 'application/at+jwt', 'Application/At+Jwt'])('B-05 accepts the type %s', async (typ) => {
+  it.each(['AT+JWT', 'application/at+jwt', 'Application/At+Jwt'])('B-05: accepts the type %s', async (typ) => {
     expect(await verify(forge(await mint(), { header: { typ } }))).not.toBeNull()
   })
 
@@ -203,18 +206,18 @@ describe('verify', () => {
     ['no kid', { header: { kid: undefined } }],
     ['another algorithm than the key has', { header: { alg: 'ES384' } }],
     ['a critical extension that we do not know', { header: { crit: ['x'], x: 1 } }],
-  ])('B-05 refuses %s although our key signed it', async (_, change) => {
+  ])('B-05: rejects %s although the token is signed with a known key', async (_, change) => {
     expect(await verify(forge(await mint(), change))).toBeNull()
   })
 
-  it('B-05 refuses alg none, with and without a signature', async () => {
+  it('B-05: rejects alg none, with and without a signature', async () => {
     const { header, payload, signature } = partsOf(await mint())
     for (const alg of ['none', 'None', 'NONE'])
       for (const end of ['', signature])
         expect(await verify(`${encode({ ...header, alg })}.${encode(payload)}.${end}`)).toBeNull()
   })
 
-  it('B-05 refuses an HMAC made with the public key', async () => {
+  it('B-05: rejects an HMAC computed with the public key', async () => {
     const { header, payload } = partsOf(await mint())
     const input = `${encode({ ...header, alg: 'HS256' })}.${encode(payload)}`
     const [publicKey] = issuerWith().jwks().keys
@@ -222,7 +225,7 @@ describe('verify', () => {
     expect(await verify(`${input}.${signature}`)).toBeNull()
   })
 
-  it('B-05 refuses a key that the token brings along', async () => {
+  it('B-05: ignores a key in the header of the token', async () => {
     const foreign = generateSigningKey()
     const { accessToken } = await issuerWith({ keys: [{ key: foreign, kid: String(SIGNING_KEY['kid']) }] }).mint(
       await grant(),
@@ -232,7 +235,7 @@ describe('verify', () => {
     expect(await verify(forge(accessToken, { header: { jwk, kid: foreign['kid'] } }))).toBeNull()
   })
 
-  it('B-05 refuses a changed signature and whatever is no JWT, and never throws', async () => {
+  it('B-05: rejects a changed signature and any text that is not a JWT, and never throws', async () => {
     const jwt = await mint()
     const [header, payload, signature = ''] = jwt.split('.')
     const other = (signature.startsWith('A') ? 'B' : 'A') + signature.slice(1)
@@ -252,8 +255,8 @@ describe('verify', () => {
   })
 })
 
-describe('keys', () => {
-  it('A-03 an independent client accepts the token by what we publish', async () => {
+describe('signing keys', () => {
+  it('A-03: lets an independent client verify a token with the published keys', async () => {
     for (const alg of ['ES256', 'EdDSA', 'RS256'] as const) {
       const server = issuerWith({ keys: [generateSigningKey(alg)] })
       const { accessToken } = await server.mint(await grant({ now: Date.now() }))
@@ -266,7 +269,7 @@ describe('keys', () => {
     }
   })
 
-  it('A-09 publishes no private or symmetric member, each key once with kid, alg and use', () => {
+  it('A-09: publishes no private or symmetric member, and each key once with kid, alg and use', () => {
     const keys = (['ES256', 'EdDSA', 'RS256'] as const).map((alg) => generateSigningKey(alg))
     const published = issuerWith({ keys }).jwks().keys
     for (const key of published) {
@@ -277,7 +280,7 @@ describe('keys', () => {
     expect(new Set(published.map(({ kid }) => kid)).size).toBe(3)
   })
 
-  it('A-10 through a change of keys, every token is good for every verifier with a cached set until it ends', async () => {
+  it('A-10: keeps every token valid for verifiers with a cached key set during a key rotation', async () => {
     const [old, next] = [generateSigningKey(), generateSigningKey()]
     const before = issuerWith({ keys: [old] })
     const published = issuerWith({ keys: [old, next] })
@@ -288,12 +291,12 @@ describe('keys', () => {
       Promise.all(servers.map(async (server) => (await server.verify(jwt, NOW)) !== null))
     expect(await verdicts(await minted(before), before, published, switched)).toEqual([true, true, true])
     expect(await verdicts(await minted(published), before, published, switched)).toEqual([true, true, true])
-    // Whoever fetched the set while the new key was only announced.
+    // A verifier that fetched the key set while the new key was announced and not yet used.
     expect(await verdicts(await minted(switched), published, switched, after)).toEqual([true, true, true])
     expect(await verdicts(await minted(before), after)).toEqual([false])
   })
 
-  it('survives a restart when the key is derived from a secret', async () => {
+  it('accepts a token after a restart if the key is derived from a secret', async () => {
     const secret = 'x'.repeat(32)
     const { accessToken } = await issuerWith({ keys: [deriveSigningKey(secret)] }).mint(await grant())
     expect(await issuerWith({ keys: [deriveSigningKey(secret)] }).verify(accessToken, NOW)).not.toBeNull()
@@ -301,7 +304,7 @@ describe('keys', () => {
   })
 })
 
-describe('misuse throws at construction', () => {
+describe('invalid options', () => {
   it.each<[string, object]>([
     ['issuer', { issuer: 'login.example' }],
     ['issuer', { issuer: 'https://login.example?x' }],
@@ -312,7 +315,7 @@ describe('misuse throws at construction', () => {
     ['lifetimeSeconds', { lifetimeSeconds: 1.5 }],
     ['keys', { keys: [] }],
     ['key', { key: SIGNING_KEY }],
-  ])('%s', (option, bad) => {
+  ])('rejects at construction: %s', (option, bad) => {
     expect(() => issuerWith(bad)).toThrow(expect.objectContaining({ name: 'ConfigurationError', option }))
   })
 })

@@ -8,7 +8,7 @@ import {
 } from '../../src/index.js'
 import { createApp, ISSUER } from '../app.js'
 
-/** Not real secrets. */
+/** Public test secrets. */
 const [SECRET, OTHER] = [
   'a secret of access tokens in a test, 32 bytes',
   'another secret of access tokens, 32 bytes or so',
@@ -33,8 +33,8 @@ async function sealed(options: Partial<SealedAccessTokensOptions> = {}) {
   }
 }
 
-describe('a sealed access token', () => {
-  it('says to us what a JWT would, and to nobody else', async () => {
+describe('sealed access tokens', () => {
+  it('contains the same claims as a JWT, readable only with the secret', async () => {
     const { mint, verify, clock, family } = await sealed()
     const token = await mint({ claims: { roles: ['admin'], sub: 'mallory' }, confirmation: { jkt: 'thumbprint' } })
     const claims = await verify(token, clock.now)
@@ -52,14 +52,14 @@ describe('a sealed access token', () => {
     for (const name of ['alice', 'read', 'admin', family.id, 'thumbprint']) expect(bytes + token).not.toContain(name)
   })
 
-  it('S-06 A-08 fits into an Authorization header, and no two are alike', async () => {
+  it('S-06 A-08: fits into an Authorization header and is unique', async () => {
     const { mint } = await sealed()
     const made = await Promise.all(Array.from({ length: 500 }, () => mint()))
     for (const token of made) expect(token).toMatch(/^bat_[A-Za-z0-9_-]+$/)
     expect(new Set(made).size).toBe(500)
   })
 
-  it('X-05 X-06 ends at exp, and not after its family', async () => {
+  it('X-05 X-06: expires at exp and no later than its family', async () => {
     const { mint, verify, clock } = await sealed()
     const token = await mint()
     clock.now = Math.floor(clock.now / 1000) * 1000 + 899_999
@@ -69,7 +69,7 @@ describe('a sealed access token', () => {
     expect(await verify(short, clock.now + 30_000)).toBeNull()
   })
 
-  it('has one spelling, and every byte of it counts', async () => {
+  it('has exactly one valid spelling, and any changed byte is rejected', async () => {
     const { mint, read, clock } = await sealed()
     const token = await mint()
     const again = [`${token}=`, ` ${token}`, `${token}\n`, token.replace('bat_', ''), token.replace('bat_', 'brt_')]
@@ -82,7 +82,7 @@ describe('a sealed access token', () => {
     expect(await read(`bat_${'A'.repeat(1 << 20)}`, clock.now)).toBeNull()
   })
 
-  it('is opened by the ring, made by its first secret, and by nobody with another', async () => {
+  it('is sealed with the first secret and opened with any secret of the list', async () => {
     const [before, both, after] = [
       await sealed({ secrets: [SECRET] }),
       await sealed({ secrets: [OTHER, SECRET] }),
@@ -95,7 +95,7 @@ describe('a sealed access token', () => {
     expect(await before.verify(fresh, before.clock.now)).toBeNull()
   })
 
-  it('B-05 is for one audience of one issuer; introspection reads any audience', async () => {
+  it('B-05: accepts a sealed token for one audience and issuer, and introspection reads any audience', async () => {
     const { mint, verify, read, clock } = await sealed()
     const elsewhere = await mint({ audience: ['https://other.example'] })
     const everywhere = await mint({ audience: ['https://other.example', API] })
@@ -107,7 +107,7 @@ describe('a sealed access token', () => {
     expect(await other.read(await mint(), clock.now)).toBeNull()
   })
 
-  it('R-11 is made for this purpose alone: under the same secret, no code passes for one', async () => {
+  it('R-11: rejects an authorization code as a sealed token under the same secret', async () => {
     const { tokens, clock } = createApp()
     const codes = authorizationCodes(tokens, { issuer: 'https://login.example', secrets: [SECRET] })
     const code = codes.issue({ subject: 'a', clientId: 'web', redirectUri: null, codeChallenge: 'x'.repeat(43) })
@@ -117,7 +117,7 @@ describe('a sealed access token', () => {
   })
 })
 
-it('options that cannot be meant are misuse, and quote no secret', () => {
+it('rejects invalid options without a secret in the message', () => {
   const right = { issuer: ISSUER, audience: API, secrets: [SECRET] }
   const wrong: object[] = [
     { secrets: [] },

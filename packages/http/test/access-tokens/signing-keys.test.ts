@@ -13,7 +13,7 @@ function publish(...keys: SigningKey[]) {
   return jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys }).jwks().keys
 }
 
-describe('a key may come', () => {
+describe('formats of keys', () => {
   it.each<[string, SigningKey]>([
     ['as a JWK', MINE],
     ['as a JWK without kid and alg', bareJwk],
@@ -21,16 +21,16 @@ describe('a key may come', () => {
     ['as PEM (SEC 1)', String(privateKey.export({ format: 'pem', type: 'sec1' }))],
     ['as a KeyObject', privateKey],
     ['beside its kid', { key: privateKey, kid: String(MINE['kid']) }],
-  ])('%s, and is published the same', (_, key) => {
+  ])('accepts %s and publishes the same key', (_, key) => {
     expect(publish(key)).toEqual(publish(MINE))
   })
 
-  it('under a kid of its own', () => {
+  it('accepts a key with an explicit kid', () => {
     expect(publish({ key: MINE, kid: '2026-01' })[0]?.kid).toBe('2026-01')
     expect(publish({ ...MINE, kid: 'in the JWK' })[0]?.kid).toBe('in the JWK')
   })
 
-  it('as its public half, behind the one that signs', () => {
+  it('accepts a public key after the signing key', () => {
     const current = generateSigningKey('EdDSA')
     const all = publish(current, MINE)
     expect(publish(current, publicKey)).toEqual(all)
@@ -39,10 +39,10 @@ describe('a key may come', () => {
   })
 })
 
-describe('the default kid is the thumbprint of RFC 7638', () => {
+describe('default kid (RFC 7638)', () => {
   const jwkThumbprint = (jwk: JsonWebKey) => publish(MINE, jwk)[1]?.kid
 
-  it('of RSA keys', () => {
+  it('computes the thumbprint of RSA keys as kid', () => {
     const n =
       '0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMs' +
       'tn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn' +
@@ -50,19 +50,19 @@ describe('the default kid is the thumbprint of RFC 7638', () => {
     expect(jwkThumbprint({ kty: 'RSA', e: 'AQAB', n })).toBe('NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs')
   })
 
-  it('of Ed25519 keys', () => {
+  it('computes the thumbprint of Ed25519 keys as kid', () => {
     const x = '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo'
     expect(jwkThumbprint({ kty: 'OKP', crv: 'Ed25519', x })).toBe('kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k')
   })
 
-  it('of P-256 keys', () => {
+  it('computes the thumbprint of P-256 keys as kid', () => {
     const x = 'l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs'
     const y = '9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA'
     expect(jwkThumbprint({ kty: 'EC', crv: 'P-256', x, y })).toBe('0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I')
   })
 })
 
-describe('a key that cannot do its work throws before anything is signed', () => {
+describe('invalid signing keys', () => {
   const other = generateSigningKey()
   it.each<[string, readonly SigningKey[], RegExp]>([
     ['a public key in front', [publicKey], /^option "keys\[0\]" .*private key in front/],
@@ -84,12 +84,12 @@ describe('a key that cannot do its work throws before anything is signed', () =>
     ['text that is no key', ['rubbish'], /cannot be parsed/],
     ['an object that is no key', [{ kty: 'EC' }], /cannot be parsed/],
     ['nothing', [undefined as unknown as SigningKey], /got undefined/],
-  ])('%s', (_, keys, message) => {
+  ])('rejects an invalid key at construction: %s', (_, keys, message) => {
     expect(() => publish(...keys)).toThrow(expect.objectContaining({ name: 'ConfigurationError' }))
     expect(() => publish(...keys)).toThrow(message)
   })
 
-  it('E-06 without a word of the key in the message', () => {
+  it('E-06: rejects an invalid key without a part of it in the message', () => {
     const secret = String(MINE.d)
     for (const bad of [
       { ...MINE, x: other.x } as JsonWebKey,
@@ -101,30 +101,30 @@ describe('a key that cannot do its work throws before anything is signed', () =>
 })
 
 describe('deriveSigningKey', () => {
-  it('gives one key for one secret, as text or as bytes', () => {
+  it('derives one key from one secret, as text or as bytes', () => {
     const secret = 'a random secret of more than 32 bytes'
     expect(deriveSigningKey(secret)).toEqual(deriveSigningKey(Buffer.from(secret)))
     expect(deriveSigningKey(secret)).not.toEqual(deriveSigningKey(`${secret}.`))
   })
 
-  it('gives a key whose halves belong together, whatever the secret', () => {
+  it('derives a valid key pair from any secret', () => {
     for (let index = 0; index < 200; index++)
       expect(() => publish(deriveSigningKey(`${'secret '.repeat(5)}${index}`))).not.toThrow()
   })
 
-  it('never changes: this key is in use somewhere', () => {
+  it('derives the same key as earlier versions', () => {
     expect(deriveSigningKey('a secret that stands for all secrets')).toMatchObject({
       kid: 'LSFJh1P7-B7hrLNm8v1IaXdfi4INK8XZAIpe2lukL70',
     })
   })
 
-  it('refuses short secrets and none', () => {
+  it('rejects short and missing secrets', () => {
     expect(() => deriveSigningKey('short')).toThrow(/^option "secret" must be at least 32 random bytes, got 5 bytes/)
     expect(() => deriveSigningKey(undefined as unknown as string)).toThrow(/^option "secret" /)
   })
 })
 
-it('generateSigningKey refuses an algorithm that it does not know', () => {
+it('rejects an unknown algorithm for generateSigningKey', () => {
   expect(() => generateSigningKey('HS256' as 'ES256')).toThrow(
     /^option "algorithm" must be "ES256" or "EdDSA" or "RS256", got "HS256"/,
   )

@@ -28,7 +28,7 @@ const NONCE = { secrets: ['a secret of nonces in a test, over 32 bytes'], requir
 const PUB_D: StaticClient = { clientId: 'pubD', dpopBoundAccessTokens: true }
 const PUB_NEVER: StaticClient = { clientId: 'pubN', rotation: 'never' }
 
-/** An authorization server with real JWTs, and somebody with a key. */
+/** An authorization server with JWT access tokens, and a client with a key. */
 async function server(dpop: DpopOptions = {}) {
   const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
   const clients = [...CLIENTS, PUB_D, PUB_NEVER]
@@ -41,14 +41,14 @@ async function server(dpop: DpopOptions = {}) {
     loginEndpoint(tokens, { ...options, authenticate, cookie: true })
   const prover = await createProver(() => clock.now)
   const claims = async (answer: Answer) => accessTokens.verify(answer.body.access_token as string, clock.now)
-  /** The refresh of `clientId`, with these values of the header DPoP. */
+  /** Refreshes as `clientId` with these values of the header DPoP. */
   const refresh = (rt: string, dpop: string | readonly string[] | undefined, clientId = 'pub') =>
     refreshWith(token, rt, { client_id: clientId }, { headers: { dpop } })
   return { ...app, ...prover, token, page, login, claims, refresh }
 }
 
-describe('a session that is bound to a key', () => {
-  test('D-12 F-14 is refreshed with a proof of that key only; a failure consumes nothing and ends nothing', async () => {
+describe('key-bound sessions', () => {
+  test('D-12 F-14: refreshes a bound session only with a proof of its key, and a failure consumes no token', async () => {
     const { issue, confirmation, prove, refresh, clock, events, state } = await server()
     const thief = await createProver(() => clock.now)
     const rt0 = await issue({ confirmation })
@@ -59,7 +59,7 @@ describe('a session that is bound to a key', () => {
     state.calls.length = 0
     const second = await refresh(first.body.refresh_token, await prove())
     expect(second.status).toBe(200)
-    // One to see that the proof is new, one to rotate.
+    // One call to check that the proof is new, one to rotate.
     expect(state.calls).toEqual(['claimOnce', 'rotate'])
     expectError(await refresh(second.body.refresh_token, await thief.prove()), 400, 'invalid_grant')
     expectError(await refresh(rt0, await thief.prove()), 400, 'invalid_grant')
@@ -68,14 +68,14 @@ describe('a session that is bound to a key', () => {
     expect(events.at(-1)?.type).toBe('reuse')
   })
 
-  test('D-11 S-04 the access token says so, and is sent as DPoP', async () => {
+  test('D-11 S-04: binds the access token to the key and returns token_type DPoP', async () => {
     const { issue, confirmation, jkt, prove, refresh, claims } = await server()
     const answer = await refresh(await issue({ confirmation }), await prove())
     expect(answer.body.token_type).toBe('DPoP')
     expect(await claims(answer)).toMatchObject({ cnf: { jkt } })
   })
 
-  test('F-10 a retry brings another proof of the same key, and gets the same successor', async () => {
+  test('F-10: returns the same successor to a retry with another proof of the same key', async () => {
     const { issue, confirmation, prove, refresh, clock } = await server()
     const rt0 = await issue({ confirmation })
     const first = await refresh(rt0, await prove())
@@ -84,7 +84,7 @@ describe('a session that is bound to a key', () => {
     expect((await refresh(rt0, await prove())).body.refresh_token).toBe(first.body.refresh_token)
   })
 
-  test('F-15 D-12 need not rotate: the proof makes up for it', async () => {
+  test('F-15 D-12: keeps the token of a bound session with rotation "never"', async () => {
     const { issue, confirmation, prove, refresh } = await server()
     const bound = await issue({ confirmation, clientId: 'pubN' })
     expect((await refresh(bound, await prove(), 'pubN')).body.refresh_token).toBe(bound)
@@ -92,14 +92,14 @@ describe('a session that is bound to a key', () => {
     expect((await refresh(unbound, await prove(), 'pubN')).body.refresh_token).not.toBe(unbound)
   })
 
-  test('D-12 M-05 a certificate is another kind of key', async () => {
+  test('D-12 M-05: rejects a certificate in place of the DPoP key', async () => {
     const { issue, jkt, prove, refresh } = await server()
     expectError(await refresh(await issue({ confirmation: { 'x5t#S256': jkt } }), await prove()), 400, 'invalid_grant')
   })
 })
 
-describe('a session that is bound to none', () => {
-  test('D-13 of a client that authenticates: the access token follows the key of each request', async () => {
+describe('unbound sessions', () => {
+  test('D-13: binds the access token of an authenticated client to the key of each request', async () => {
     const { issue, token, prove, jkt, clock, claims } = await server()
     const other = await createProver(() => clock.now)
     let rt = await issue({ clientId: 'cb' })
@@ -116,7 +116,7 @@ describe('a session that is bound to none', () => {
     }
   })
 
-  test('D-17 without a proof the answer is Bearer, and so is the token', async () => {
+  test('D-17: returns a bearer token without a proof', async () => {
     const { issue, refresh, claims } = await server()
     const answer = await refresh(await issue(), undefined)
     expect(answer.body.token_type).toBe('Bearer')
@@ -124,8 +124,8 @@ describe('a session that is bound to none', () => {
   })
 })
 
-describe('a bad proof', () => {
-  test('D-10 is an error, never a Bearer answer, and consumes nothing', async () => {
+describe('invalid proofs', () => {
+  test('D-10: rejects an invalid proof instead of returning a bearer token, and consumes no token', async () => {
     const { issue, prove, jwk, refresh, clock, errors } = await server()
     const rt0 = await issue()
     const bad: (string | readonly string[])[] = [
@@ -148,13 +148,13 @@ describe('a bad proof', () => {
     const good = await prove()
     const answer = await refresh(rt0, good)
     expect(answer.body).toMatchObject({ token_type: 'DPoP' })
-    // The fourth use of a proof is as bad as the second.
+    // The fourth use of a proof is rejected like the second.
     for (let count = 0; count < 3; count += 1)
       expectError(await refresh(answer.body.refresh_token, good), 400, 'invalid_dpop_proof')
     expect((await refresh(answer.body.refresh_token, await prove())).status).toBe(200)
   })
 
-  test('T-10 D-10 is looked at after the client and the grant type, and before the token', async () => {
+  test('T-10 D-10: checks the proof after the client and the grant type, and before the token', async () => {
     const { token, prove, state } = await server()
     const headers = { dpop: 'bad' }
     const wrongClient = { grant_type: 'x', client_id: 'cb', client_secret: 'wrong', refresh_token: 'x' }
@@ -166,7 +166,7 @@ describe('a bad proof', () => {
     expectError(await refreshWith(token, 'garbage', {}, { headers: { dpop: await prove() } }), 400, 'invalid_grant')
   })
 
-  test('D-09 whose replay cannot be ruled out is an outage, and not accepted', async () => {
+  test('D-09: responds with an error during an outage of the store, because a replay cannot be excluded', async () => {
     const { issue, prove, refresh, state } = await server()
     const rt0 = await issue()
     const proof = await prove()
@@ -176,7 +176,7 @@ describe('a bad proof', () => {
     expect((await refresh(rt0, proof)).status).toBe(200)
   })
 
-  test('D-07 made for another host is of no use here, whatever Host the thief writes, once publicUrl is set', async () => {
+  test('D-07: rejects a proof for another host whatever the Host header is, if publicUrl is set', async () => {
     const { tokens, issue, prove, clock } = await server()
     const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
     const options = { accessTokens, clients: CLIENTS, rateLimit: false, now: () => clock.now } as const
@@ -189,7 +189,7 @@ describe('a bad proof', () => {
     expect((await refreshWith(token, rt0, {}, { headers: rewritten })).status).toBe(200)
   })
 
-  test('E-06 no proof, key or token is in any answer, event or error', async () => {
+  test('E-06: includes no proof, key or token in a response, event or error', async () => {
     const { issue, confirmation, prove, refresh, events, errors, jwk } = await server()
     const rt0 = await issue({ confirmation })
     const proof = await prove({ claims: { jti: 'a-jti-to-look-for' } })
@@ -200,8 +200,8 @@ describe('a bad proof', () => {
   })
 })
 
-describe('a client that must prove a key', () => {
-  test('D-14 gets no token without', async () => {
+describe('clients with DPoP-bound tokens', () => {
+  test('D-14: issues no token to such a client without a proof', async () => {
     const { issue, refresh, prove, confirmation } = await server()
     for (const rt of [await issue({ clientId: 'pubD', confirmation }), await issue({ clientId: 'pubD' })]) {
       expectError(await refresh(rt, undefined, 'pubD'), 400, 'invalid_dpop_proof')
@@ -211,7 +211,7 @@ describe('a client that must prove a key', () => {
 })
 
 describe('nonces', () => {
-  test('D-16 D-18 are asked for with one, and ride on what is answered', async () => {
+  test('D-16 D-18: requires a nonce in the error, and sends a new one with responses', async () => {
     const { issue, confirmation, prove, refresh, clock, families } = await server({ nonce: NONCE })
     const rt0 = await issue({ confirmation })
     const asked = await refresh(rt0, await prove())
@@ -229,7 +229,7 @@ describe('nonces', () => {
     expect((await families())[0]?.generation).toBe(1)
   })
 
-  test('D-16 asking for one tells nothing of the token that came along', async () => {
+  test('D-16: responds to a missing nonce identically for any token', async () => {
     const { issue, confirmation, prove, refresh, tokens } = await server({ nonce: NONCE })
     const live = await issue({ confirmation })
     const dead = await issue({ confirmation })
@@ -241,11 +241,11 @@ describe('nonces', () => {
   })
 })
 
-describe('sign-in and the cookie', () => {
+describe('login and cookie with DPoP', () => {
   const credentials = { body: '{}', headers: { 'content-type': 'application/json' } }
   const at = (url: string) => ({ claims: { htu: `https://as.example${url}` } })
 
-  test('D-12 a proof at sign-in binds the session that begins', async () => {
+  test('D-12: binds the new session to the key of a proof at login', async () => {
     const { login, prove, jkt, claims, refresh } = await server()
     const signIn = login(async () => ({ subject: 'alice', clientId: 'pub', deliver: 'body' }))
     const headers = { ...credentials.headers, dpop: await prove(at('/login')) }
@@ -256,7 +256,7 @@ describe('sign-in and the cookie', () => {
     expect((await refresh(answer.body.refresh_token, await prove())).status).toBe(200)
   })
 
-  test('D-10 a bad one signs nobody in', async () => {
+  test('D-10: rejects a login with an invalid proof', async () => {
     const { login, families } = await server()
     let asked = 0
     const signIn = login(async () => {
@@ -268,7 +268,7 @@ describe('sign-in and the cookie', () => {
     expect([asked, await families()]).toEqual([0, []])
   })
 
-  test('D-12 D-10 a bound session in the cookie is refreshed with a proof, and no refusal touches the cookie', async () => {
+  test('D-12 D-10: refreshes a bound session in the cookie with a proof, and keeps the cookie if the request is rejected', async () => {
     const { page, issue, prove, confirmation, claims, jkt } = await server()
     const rt0 = await issue({ clientId: 'first-party', confirmation })
     expectError(await send(page, fromPage(rt0)), 401, 'invalid_grant')

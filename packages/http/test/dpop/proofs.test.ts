@@ -8,7 +8,7 @@ import { MINUTE, request, SECOND, START } from '../wire.js'
 import { ath, compact, createProver, type ProofChanges, TOKEN_URL } from './prover.js'
 import { AT_REFRESH, AT_RESOURCE, AT_TOKEN_ENDPOINT, JKT } from './rfc9449.js'
 
-/** Not real secrets. */
+/** Public test secrets. */
 const NONCE_SECRETS = ['a secret of nonces in a test, over 32 bytes', 'an older secret of nonces, over 32 bytes too']
 
 interface Circumstances {
@@ -17,7 +17,7 @@ interface Circumstances {
   readonly accessToken?: string
 }
 
-/** A checker, a clock, somebody who proves, and a memory that counts what it holds. */
+/** A proof checker, a clock, a client with a key, and a list of the stored keys. */
 async function court(options: DpopOptions = {}) {
   const clock = { now: START }
   const used = new Map<string, number>()
@@ -46,7 +46,7 @@ async function court(options: DpopOptions = {}) {
   return { clock, used, checker, judge, judged, ...prover }
 }
 
-/** The same primes with another public exponent, or the next one that has an inverse. */
+/** The same primes with another public exponent, or the next exponent that has an inverse. */
 function withExponent(key: KeyObject, exponent: bigint): KeyObject {
   const jwk = key.export({ format: 'jwk' })
   const number = (text = '') => BigInt(`0x${Buffer.from(text, 'base64url').toString('hex')}`)
@@ -73,8 +73,8 @@ function inverse(value: bigint, modulus: bigint): bigint | null {
 const verdictOf = (proven: Proven) => (proven.ok ? 'proven' : proven.error)
 const BAD = 'invalid_dpop_proof'
 
-describe('the examples of RFC 9449', () => {
-  test('D-11 at the token endpoint, at the refresh, at a resource', async () => {
+describe('examples of RFC 9449', () => {
+  test('D-11: accepts the examples for the token endpoint, a refresh and a resource', async () => {
     const { clock, judge } = await court()
     const [url, confirmation] = ['https://server.example.com/token', { jkt: JKT }]
     for (const { iat, proof } of [AT_TOKEN_ENDPOINT, AT_REFRESH]) {
@@ -87,7 +87,7 @@ describe('the examples of RFC 9449', () => {
     expect(await judge(AT_RESOURCE.proof, at)).toEqual({ ok: true, confirmation })
   })
 
-  test('D-09 two of them share one jti: in one window the second is a replay', async () => {
+  test('D-09: rejects the second of two examples with the same jti as a replay', async () => {
     const { jti, claims } = { jti: '-BwC3ESc6acc2lTc', claims: { iat: START / SECOND } }
     const { judged } = await court()
     expect(await judged({ claims: { ...claims, jti } })).toBe('proven')
@@ -95,13 +95,13 @@ describe('the examples of RFC 9449', () => {
   })
 })
 
-describe('the form of a proof', () => {
-  test('no header is no proof', async () => {
+describe('form of a proof', () => {
+  test('treats a missing header as no proof', async () => {
     const { judge } = await court()
     expect(await judge([])).toEqual({ ok: true, confirmation: null })
   })
 
-  test('D-01 one header with one well-formed JWT', async () => {
+  test('D-01: requires one header with one well-formed JWT', async () => {
     const { judge, prove } = await court()
     const good = await prove()
     const [header = '', payload = '', signature = ''] = good.split('.')
@@ -124,7 +124,7 @@ describe('the form of a proof', () => {
     expect(verdictOf(await judge(good))).toBe('proven')
   })
 
-  test('D-01 D-05 header and payload are JSON objects in UTF-8', async () => {
+  test('D-01 D-05: requires JSON objects in UTF-8 as header and payload', async () => {
     const { judge, jwk } = await court()
     const encode = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64url')
     const header = JSON.stringify({ typ: 'dpop+jwt', alg: 'ES256', jwk })
@@ -141,7 +141,7 @@ describe('the form of a proof', () => {
       expect(verdictOf(await judge(`${encode(bad)}.${encode('{}')}.${encode('signature')}`))).toBe(BAD)
   })
 
-  test('D-02 typ is dpop+jwt and nothing else', async () => {
+  test('D-02: requires typ dpop+jwt', async () => {
     const { judged } = await court()
     for (const typ of [
       'JWT',
@@ -162,13 +162,13 @@ describe('the form of a proof', () => {
       expect(await judged({ header: { typ } }), JSON.stringify(typ)).toBe(BAD)
   })
 
-  test('D-02 accepts every spelling of the media type (RFC 7515 section 4.1.9)', async () => {
+  test('D-02: accepts every spelling of the media type (RFC 7515 section 4.1.9)', async () => {
     const { judged } = await court()
     for (const typ of ['dpop+jwt', 'DPOP+JWT', 'application/dpop+jwt', 'Application/DPoP+JWT'])
       expect(await judged({ header: { typ } }), typ).not.toBe(BAD)
   })
 
-  test('D-03 none, HMAC and algorithms that are not on the list', async () => {
+  test('D-03: rejects alg none, HMAC and unlisted algorithms', async () => {
     const { judge, jwk, judged, clock } = await court({ algorithms: ['ES256', 'RS256'] })
     const claims = { jti: randomUUID(), htm: 'POST', htu: TOKEN_URL, iat: START / SECOND }
     for (const alg of ['none', 'None', 'HS256', 'ES384', 'dir', '', null, undefined]) {
@@ -178,7 +178,7 @@ describe('the form of a proof', () => {
     }
     const unlisted = await createProver(() => clock.now, 'Ed25519')
     expect(verdictOf(await judge(await unlisted.prove()))).toBe(BAD)
-    // The public key as the key of an HMAC: the classic confusion.
+    // The public key as the key of an HMAC: algorithm confusion.
     for (const secret of [JSON.stringify(jwk), jwk.x ?? '']) {
       const unsigned = compact({ typ: 'dpop+jwt', alg: 'HS256', jwk }, claims)
       const input = unsigned.slice(0, unsigned.lastIndexOf('.'))
@@ -188,13 +188,13 @@ describe('the form of a proof', () => {
     expect(await judged({})).toBe('proven')
   })
 
-  test.each(PROOF_ALGORITHMS)('W-09 D-03 %s works', async (alg) => {
+  test.each(PROOF_ALGORITHMS)('W-09 D-03: accepts %s', async (alg) => {
     const { judge, clock } = await court()
     const other = await createProver(() => clock.now, alg)
     expect(await judge(await other.prove())).toEqual({ ok: true, confirmation: other.confirmation })
   })
 
-  test('D-03 whatever else a JWS header may say does not change what is checked', async () => {
+  test('D-03: ignores other members of the JWS header', async () => {
     const { judged } = await court()
     for (const header of [{ crit: ['exp'], exp: 1 }, { b64: false, crit: ['b64'] }, { crit: [] }])
       expect(await judged({ header }).catch(() => BAD)).toBe(BAD)
@@ -206,7 +206,7 @@ describe('the form of a proof', () => {
       expect(await judged({ header })).toBe('proven')
   })
 
-  test('D-04 the key in the header is public, whole, of the algorithm, and the one that signed', async () => {
+  test('D-04: requires the complete public key of the signature in the header, for its algorithm', async () => {
     const { judged, judge, jwk, prove, privateJwk, clock } = await court()
     const { d } = await privateJwk()
     const stranger = await createProver(() => clock.now)
@@ -252,7 +252,7 @@ describe('the form of a proof', () => {
     )
   })
 
-  test('D-04 an RSA key that is too short, or costs too much to check, is refused', async () => {
+  test('D-04: rejects an RSA key that is too short or too expensive to use', async () => {
     const { judge } = await court()
     const claims = { jti: 'x', htm: 'POST', htu: TOKEN_URL, iat: START / SECOND }
     const proofBy = (privateKey: KeyObject) => {
@@ -267,7 +267,7 @@ describe('the form of a proof', () => {
     expect(verdictOf(await judge(proofBy(privateKey)))).toBe('proven')
   })
 
-  test('D-05 every claim is there, and of its type', async () => {
+  test('D-05: requires every claim with its type', async () => {
     const { judged } = await court()
     for (const name of ['jti', 'htm', 'htu', 'iat'])
       for (const value of [undefined, null, true, {}, [], ['x'], name === 'iat' ? '1893456000' : 5, ''])
@@ -276,7 +276,7 @@ describe('the form of a proof', () => {
     expect(await judged({ claims: { exp: 'x', nbf: [], extra: { deep: true } } })).toBe('proven')
   })
 
-  test('D-09 a proof of any size is answered, and one of a mebibyte is not even read', async () => {
+  test('D-09: responds to a proof of any size, and does not parse one of a mebibyte', async () => {
     const { judged, judge } = await court()
     expect(await judged({ claims: { jti: 'x'.repeat(2000) } })).toBe('proven')
     expect(await judged({ claims: { jti: 'x'.repeat(5000) } })).toBe(BAD)
@@ -284,7 +284,7 @@ describe('the form of a proof', () => {
     expect(verdictOf(await judge(`${'a'.repeat(1 << 19)}.${'b'.repeat(1 << 19)}.c`))).toBe(BAD)
   })
 
-  test('any text at all is judged, and none is a proof', async () => {
+  test('rejects any text that is not a proof', async () => {
     const parts = fc.array(
       fc.oneof(
         fc.base64String(),
@@ -306,8 +306,8 @@ describe('the form of a proof', () => {
   })
 })
 
-describe('what a proof is for', () => {
-  test('D-06 this method, in its own case', async () => {
+describe('target of a proof', () => {
+  test('D-06: requires the method of the request, case-sensitively', async () => {
     const { judged } = await court()
     for (const htm of ['GET', 'post', 'Post', ' POST', 'POST ', '']) expect(await judged({ claims: { htm } })).toBe(BAD)
   })
@@ -319,9 +319,9 @@ describe('what a proof is for', () => {
     'HTTPS://AS.Example:443/oauth/token?x#y',
     'https://as.example/oauth/%74oken',
     'https://as.example/oauth/./x/../token',
-    // Without slashes no browser would take it for another.
+    // Without slashes no browser would treat it as another URL.
     'https:as.example/oauth/token',
-  ])('D-07 %s is this endpoint', async (htu) => {
+  ])('D-07: accepts %s as this endpoint', async (htu) => {
     const { judged } = await court()
     expect(await judged({ claims: { htu } })).toBe('proven')
   })
@@ -351,12 +351,12 @@ describe('what a proof is for', () => {
     'urn:as.example',
     'https://',
     'https://аs.example/oauth/token',
-  ])('D-07 %s is not', async (htu) => {
+  ])('D-07: rejects %s as this endpoint', async (htu) => {
     const { judged } = await court()
     expect(await judged({ claims: { htu } })).toBe(BAD)
   })
 
-  test('D-07 a percent sign that means itself is compared, whatever its case', async () => {
+  test('D-07: compares an encoded percent sign without case', async () => {
     const { judge, prove } = await court()
     const url = 'https://as.example/a%2fb%7E'
     expect(verdictOf(await judge(await prove({ claims: { htu: 'https://as.example/a%2Fb~' } }), { url }))).toBe(
@@ -365,12 +365,12 @@ describe('what a proof is for', () => {
     expect(verdictOf(await judge(await prove({ claims: { htu: 'https://as.example/a/b~' } }), { url }))).toBe(BAD)
   })
 
-  test('D-07 where nobody knows our own URL, no proof is good', async () => {
+  test('D-07: rejects every proof if the public URL is unknown', async () => {
     const { judge, prove } = await court()
     expect(verdictOf(await judge(await prove(), { url: null }))).toBe(BAD)
   })
 
-  test('B-06 the access token that came along', async () => {
+  test('B-06: requires the hash of the access token in the request', async () => {
     const { judge, prove } = await court()
     const accessToken = 'an.access.token'
     expect(verdictOf(await judge(await prove({ claims: { ath: ath(accessToken) } }), { accessToken }))).toBe('proven')
@@ -379,8 +379,8 @@ describe('what a proof is for', () => {
   })
 })
 
-describe('when a proof is good', () => {
-  test('D-08 K-05 from half a minute ahead of our clock until a minute after it was made', async () => {
+describe('time of a proof', () => {
+  test('D-08 K-05: accepts a proof from half a minute ahead of the clock until one minute after it was created', async () => {
     const { judged } = await court()
     const now = START / SECOND
     for (const iat of [now, now + 5, now + 30, now - 59, now - 0.5])
@@ -389,20 +389,20 @@ describe('when a proof is good', () => {
       expect(await judged({ claims: { iat } }), String(iat)).toBe(BAD)
   })
 
-  test('D-08 the age is an option', async () => {
+  test('D-08: applies the maximum age from the options', async () => {
     const { judged } = await court({ maxAgeSeconds: 300 })
     expect(await judged({ claims: { iat: START / SECOND - 299 } })).toBe('proven')
     expect(await judged({ claims: { iat: START / SECOND - 300 } })).toBe(BAD)
   })
 
-  test('D-09 once, of ten at a time too', async () => {
+  test('D-09: accepts a proof once, even if it is sent ten times at once', async () => {
     const { judge, prove } = await court()
     const proof = await prove()
     const verdicts = await Promise.all(Array.from({ length: 10 }, () => judge(proof)))
     expect(verdicts.map(verdictOf).sort()).toEqual([...Array.from({ length: 9 }, () => BAD), 'proven'])
   })
 
-  test('D-09 once however its target is written', async () => {
+  test('D-09: accepts a proof once for all spellings of its target', async () => {
     const { judged } = await court()
     const jti = randomUUID()
     expect(await judged({ claims: { jti } })).toBe('proven')
@@ -410,7 +410,7 @@ describe('when a proof is good', () => {
       expect(await judged({ claims: { jti, htu } })).toBe(BAD)
   })
 
-  test('D-09 jti is compared per key and target: nobody can use up the proofs of others', async () => {
+  test('D-09: compares jti per key and target, so that a client cannot use up the proofs of another', async () => {
     const { judge, prove, clock } = await court()
     const jti = randomUUID()
     const other = await createProver(() => clock.now)
@@ -420,7 +420,7 @@ describe('when a proof is good', () => {
     expect(verdictOf(await judge(await prove({ claims: { jti, htu } }), { url: htu }))).toBe('proven')
   })
 
-  test('D-09 a proof that fails for another reason is not used up', async () => {
+  test('D-09: does not use up a proof that fails for another reason', async () => {
     const { judge, prove } = await court()
     const proof = await prove()
     expect(verdictOf(await judge(proof, { method: 'GET' }))).toBe(BAD)
@@ -428,7 +428,7 @@ describe('when a proof is good', () => {
     expect(verdictOf(await judge(proof))).toBe('proven')
   })
 
-  test('D-09 a proof whose iat has a fraction is remembered until a whole millisecond', async () => {
+  test('D-09: stores a proof with a fractional iat until a whole millisecond', async () => {
     const { judge, prove, used } = await court()
     const proof = await prove({ claims: { iat: START / SECOND + 0.1234567 } })
     expect(verdictOf(await judge(proof))).toBe('proven')
@@ -436,7 +436,7 @@ describe('when a proof is good', () => {
     expect([...used.values()]).toEqual([START + 60 * SECOND + 124])
   })
 
-  test('K-04 D-09 the memory forgets what would be refused by its age, and not before', async () => {
+  test('K-04 D-09: deletes stored proofs once they are too old, and not earlier', async () => {
     const { judged, used, clock } = await court()
     for (let count = 0; count < 20; count += 1) {
       expect(await judged({})).toBe('proven')
@@ -458,7 +458,7 @@ describe('nonces', () => {
   const nonceOf = ({ checker, clock }: Awaited<ReturnType<typeof court>>) =>
     checker.nonceHeaders(clock.now)[0]?.[1] ?? ''
 
-  test('D-16 without one, with a wrong one or a stale one, another is asked for', async () => {
+  test('D-16: requires a new nonce if it is missing, wrong or too old', async () => {
     const app = await court(required)
     const nonce = nonceOf(app)
     expect(nonce).toMatch(/^[\x21\x23-\x5b\x5d-\x7e]{16,}$/)
@@ -482,7 +482,7 @@ describe('nonces', () => {
     expect(nonceOf(app)).not.toBe(nonce)
   })
 
-  test('D-16 every instance with the same secrets knows them, also while the secret is being changed', async () => {
+  test('D-16: accepts the nonces of every instance with the same secrets, also while a secret changes', async () => {
     const [current = '', older = ''] = NONCE_SECRETS
     const before = await court({ nonce: { secrets: [older] } })
     const after = await court({ nonce: { secrets: [current, older], required: true } })
@@ -495,7 +495,7 @@ describe('nonces', () => {
     expect(await after.judged({ claims: { nonce: nonceOf(ahead) } })).toBe('use_dpop_nonce')
   })
 
-  test('D-16 a nonce tells nothing of the next one', async () => {
+  test('D-16: makes nonces unpredictable', async () => {
     const one = await court({ nonce: { secrets: ['another secret of nonces, over 32 bytes'] } })
     const two = await court(required)
     const seen = new Set<string>()
@@ -507,7 +507,7 @@ describe('nonces', () => {
     expect(seen.size).toBe(100)
   })
 
-  test('D-08 D-16 with a nonce the clock of the client does not count', async () => {
+  test('D-08 D-16: ignores the clock of the client if the proof has a nonce', async () => {
     const app = await court({ nonce: { secrets: NONCE_SECRETS } })
     expect(await app.judged({ claims: { iat: 0 } })).toBe('use_dpop_nonce')
     expect(await app.judged({ claims: { iat: 0, nonce: nonceOf(app) } })).toBe('proven')
@@ -515,7 +515,7 @@ describe('nonces', () => {
     expect(await app.judged({ claims: { nonce: 'of another server' } })).toBe('use_dpop_nonce')
   })
 
-  test('D-09 D-16 a proof with a nonce works once for as long as the nonce is good', async () => {
+  test('D-09 D-16: accepts a proof with a nonce once while the nonce is valid', async () => {
     const app = await court(required)
     const proof = await app.prove({ claims: { nonce: nonceOf(app), iat: 0 } })
     expect(verdictOf(await app.judge(proof))).toBe('proven')
@@ -525,19 +525,19 @@ describe('nonces', () => {
     }
   })
 
-  test('a proof that is bad all the same is bad before its nonce is looked at', async () => {
+  test('rejects an invalid proof before its nonce is checked', async () => {
     const { judged } = await court(required)
     expect(await judged({ claims: { htm: 'GET' } })).toBe(BAD)
   })
 
-  test('without nonces, one that a client brings along from elsewhere is ignored', async () => {
+  test('ignores a nonce in the proof if nonces are off', async () => {
     const { judged, checker } = await court()
     expect(await judged({ claims: { nonce: 'of another server' } })).toBe('proven')
     expect(checker.nonceHeaders(START)).toEqual([])
   })
 })
 
-test('options that cannot be meant are misuse', () => {
+test('rejects invalid options', () => {
   const secrets = NONCE_SECRETS
   const wrong: unknown[] = [
     { algorithms: [] },

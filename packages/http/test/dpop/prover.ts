@@ -8,7 +8,7 @@ export interface ProofChanges {
   readonly header?: Record<string, unknown>
 }
 
-/** Somebody with a key who makes proofs; in good order unless told otherwise. Undefined members are left out. */
+/** A client with a key that creates proofs, valid by default. Undefined members are omitted. */
 export async function createProver(now: () => number, alg = 'ES256') {
   const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
   const jwk = await exportJWK(publicKey)
@@ -24,7 +24,7 @@ export async function createProver(now: () => number, alg = 'ES256') {
   return { jwk, jkt, confirmation: { jkt }, prove, privateJwk: () => exportJWK(privateKey) }
 }
 
-/** A compact JWS of any parts, signed by nobody or by somebody else. */
+/** A compact JWS of any parts, unsigned or signed with another key. */
 export function compact(header: object, payload: unknown, signature: string | Uint8Array = ''): string {
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
   return `${encode(header)}.${encode(payload)}.${Buffer.from(signature).toString('base64url')}`

@@ -4,7 +4,7 @@ const HEADER =
 
 export const JKT = '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I'
 
-/** Section 4.1 and section 5: for POST https://server.example.com/token, with one and the same jti. */
+/** Section 4.1 and section 5: for POST https://server.example.com/token, with the same jti. */
 export const AT_TOKEN_ENDPOINT = {
   iat: 1562262616,
   proof: `${HEADER}.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg`,

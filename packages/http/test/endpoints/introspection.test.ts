@@ -62,7 +62,7 @@ function server(kind = 'JWT', more: Partial<IntrospectionOptions> = {}) {
   const refreshTokensOnly = revocationEndpoint(tokens, { ...options, accessTokenEndsSession: false })
   const token = tokenEndpoint(tokens, options)
 
-  /** A session that has been refreshed once. */
+  /** A session that was refreshed once. */
   async function session(request: Parameters<typeof tokens.issue>[0] | object = {}) {
     const rt0 = await app.issue({ clientId: 'cb', ...request })
     const { family } = (await tokens.inspect(rt0)) as { family: { clientId: string } }
@@ -78,8 +78,8 @@ function server(kind = 'JWT', more: Partial<IntrospectionOptions> = {}) {
 
 const INACTIVE = { status: 200, body: { active: false } }
 
-describe('who may ask', () => {
-  test('I-01 nobody who has not authenticated', async () => {
+describe('authorization of introspection', () => {
+  test('I-01: rejects a caller that is not authenticated', async () => {
     const { introspect, session } = server()
     const { at } = await session()
     const anonymous: Record<string, string>[] = [{}, { client_id: 'cb' }, { client_id: 'pub' }, { client_id: 'nobody' }]
@@ -96,7 +96,7 @@ describe('who may ask', () => {
     })
   })
 
-  test('C-12 I-01 guesses are counted together with those at the token endpoint; honest questions are not', async () => {
+  test('C-12 I-01: counts wrong secrets together with those at the token endpoint, and does not count valid requests', async () => {
     const limits = rateLimits({ points: 3, failedAuthentications: 3 })
     const { ask, session, tokens, accessTokens, clock } = server('JWT', { rateLimit: limits })
     const { at } = await session()
@@ -111,7 +111,7 @@ describe('who may ask', () => {
     expect((await post(token, { token: at }, elsewhere)).body.active).toBe(true)
   })
 
-  test('I-02 I-04 a resource server is told of tokens for its own audience', async () => {
+  test('I-02 I-04: lets a resource server introspect tokens for its own audience', async () => {
     for (const kind of Object.keys(KINDS)) {
       const { ask, session } = server(kind)
       const [mine, theirs, ours] = [
@@ -128,7 +128,7 @@ describe('who may ask', () => {
     }
   })
 
-  test('I-02 a client is told of its own tokens and of no others', async () => {
+  test('I-02: lets a client introspect its own tokens only', async () => {
     const { ask, session } = server()
     const { at, rt1 } = await session()
     for (const subject of [at, rt1]) {
@@ -140,8 +140,8 @@ describe('who may ask', () => {
   })
 })
 
-describe('what is said', () => {
-  test.each(Object.keys(KINDS))('I-05 of a %s access token', async (kind) => {
+describe('introspection responses', () => {
+  test.each(Object.keys(KINDS))('I-05: describes a %s access token', async (kind) => {
     const { ask, session, clock } = server(kind)
     const { at } = await session()
     const { body } = await ask(at)
@@ -162,7 +162,7 @@ describe('what is said', () => {
     expect((await ask(noScope.at)).body).not.toHaveProperty('scope')
   })
 
-  test('I-07 of a refresh token, to its client alone: until when it works, and no type that a resource server could take', async () => {
+  test('I-07: describes a refresh token to its client only, with its expiry and without a token_type', async () => {
     const { ask, session, families } = server()
     const { rt1 } = await session()
     const { body } = await ask(rt1, 'cb', CB_SECRET)
@@ -179,7 +179,7 @@ describe('what is said', () => {
     expect(await ask(rt1)).toMatchObject(INACTIVE)
   })
 
-  test('I-06 M-04 a bound token shows its key', async () => {
+  test('I-06 M-04: returns the confirmation of a bound token', async () => {
     for (const kind of Object.keys(KINDS)) {
       const { ask, issue, accessTokens, tokens, clock } = server(kind)
       for (const [cnf, type] of [
@@ -209,7 +209,7 @@ describe('what is said', () => {
     }
   })
 
-  test('I-05 claims of the app are told, and none of them changes what is ours', async () => {
+  test('I-05: returns the claims of the app, which cannot replace registered members', async () => {
     const { ask, issue, accessTokens, tokens, clock } = server()
     const inspection = await tokens.inspect(await issue({ clientId: 'cb' }))
     if (!inspection.active) throw new Error('not active')
@@ -229,56 +229,59 @@ describe('what is said', () => {
   })
 })
 
-describe('whatever does not work is inactive, and one answer', () => {
-  test.each(Object.keys(KINDS))('I-03 I-04 V-05 F-03 %s: expired, revoked, reused, foreign, garbage', async (kind) => {
-    const { ask, session, revoke, token, clock, tokens, accessTokens } = server(kind)
-    const answers: unknown[] = []
-    const inactive = async (subject: string, ...caller: [string?, string?]) =>
-      answers.push(await ask(subject, ...caller))
+describe('inactive tokens', () => {
+  test.each(Object.keys(KINDS))(
+    'I-03 I-04 V-05 F-03: responds identically to expired, revoked, reused, foreign and invalid tokens: %s',
+    async (kind) => {
+      const { ask, session, revoke, token, clock, tokens, accessTokens } = server(kind)
+      const answers: unknown[] = []
+      const inactive = async (subject: string, ...caller: [string?, string?]) =>
+        answers.push(await ask(subject, ...caller))
 
-    const revoked = await session()
-    expect((await ask(revoked.at)).body.active).toBe(true)
-    await post(revoke, { client_id: 'cb', client_secret: CB_SECRET, token: revoked.rt1 })
-    await inactive(revoked.at)
-    await inactive(revoked.rt1, 'cb', CB_SECRET)
+      const revoked = await session()
+      expect((await ask(revoked.at)).body.active).toBe(true)
+      await post(revoke, { client_id: 'cb', client_secret: CB_SECRET, token: revoked.rt1 })
+      await inactive(revoked.at)
+      await inactive(revoked.rt1, 'cb', CB_SECRET)
 
-    const reused = await session()
-    const secret = { client_id: 'cb', client_secret: CB_SECRET }
-    await refreshWith(token, reused.rt1, secret)
-    await inactive(reused.rt0, 'cb', CB_SECRET)
-    expect((await ask(reused.at)).body.active).toBe(true)
-    expectError(await refreshWith(token, reused.rt0, secret), 400, 'invalid_grant')
-    await inactive(reused.at)
+      const reused = await session()
+      const secret = { client_id: 'cb', client_secret: CB_SECRET }
+      await refreshWith(token, reused.rt1, secret)
+      await inactive(reused.rt0, 'cb', CB_SECRET)
+      expect((await ask(reused.at)).body.active).toBe(true)
+      expectError(await refreshWith(token, reused.rt0, secret), 400, 'invalid_grant')
+      await inactive(reused.at)
 
-    const elsewhere = KINDS[kind === 'JWT' ? 'sealed' : 'JWT']?.()
-    const { family } = await tokens.issue({ subject: 'alice', clientId: 'cb' })
-    const grant = {
-      family,
-      scope: '',
-      audience: [],
-      confirmation: null,
-      claims: {},
-      now: clock.now,
-      maxLifetimeSeconds: 900,
-    }
-    await inactive((await elsewhere?.mint(grant))?.accessToken ?? '')
-    await inactive('garbage')
-    await inactive('x'.repeat(10_000))
+      const elsewhere = KINDS[kind === 'JWT' ? 'sealed' : 'JWT']?.()
+      const { family } = await tokens.issue({ subject: 'alice', clientId: 'cb' })
+      const grant = {
+        family,
+        scope: '',
+        audience: [],
+        confirmation: null,
+        claims: {},
+        now: clock.now,
+        maxLifetimeSeconds: 900,
+      }
+      await inactive((await elsewhere?.mint(grant))?.accessToken ?? '')
+      await inactive('garbage')
+      await inactive('x'.repeat(10_000))
 
-    const expired = await session()
-    const ended = await accessTokens.mint({ ...grant, maxLifetimeSeconds: 10 })
-    clock.now += 11 * SECOND
-    await inactive(ended.accessToken)
-    clock.now += 15 * MINUTE
-    await inactive(expired.at)
-    clock.now += 91 * DAY
-    await inactive(expired.rt1, 'cb', CB_SECRET)
-    for (const answer of answers) expect(answer).toMatchObject(INACTIVE)
-    const bodies = answers.map((answer) => JSON.stringify((answer as { raw: unknown }).raw))
-    expect(new Set(bodies).size).toBe(1)
-  })
+      const expired = await session()
+      const ended = await accessTokens.mint({ ...grant, maxLifetimeSeconds: 10 })
+      clock.now += 11 * SECOND
+      await inactive(ended.accessToken)
+      clock.now += 15 * MINUTE
+      await inactive(expired.at)
+      clock.now += 91 * DAY
+      await inactive(expired.rt1, 'cb', CB_SECRET)
+      for (const answer of answers) expect(answer).toMatchObject(INACTIVE)
+      const bodies = answers.map((answer) => JSON.stringify((answer as { raw: unknown }).raw))
+      expect(new Set(bodies).size).toBe(1)
+    },
+  )
 
-  test('R-09 I-04 what came before the validAfter of its client', async () => {
+  test('R-09 I-04: returns inactive for tokens from before validAfter of their client', async () => {
     const { ask, issue, tokens, accessTokens, clock } = server()
     const inspection = await tokens.inspect(await issue({ clientId: 'ended' }))
     if (!inspection.active) throw new Error('not active')
@@ -295,7 +298,7 @@ describe('whatever does not work is inactive, and one answer', () => {
     expect(await ask((await accessTokens.mint(grant)).accessToken)).toMatchObject(INACTIVE)
   })
 
-  test('I-03 asking changes nothing: an ancestor is inactive here, and no theft', async () => {
+  test('I-03: changes nothing, and returns inactive for an ancestor without reporting reuse', async () => {
     const { ask, session, token, events } = server()
     const { rt0, rt1 } = await session()
     const secret = { client_id: 'cb', client_secret: CB_SECRET }
@@ -305,7 +308,7 @@ describe('whatever does not work is inactive, and one answer', () => {
     expect(events.map(({ type }) => type)).not.toContain('reuse')
   })
 
-  test('I-03 E-02 any text at all has an answer', async () => {
+  test('I-03 E-02: responds to any text', async () => {
     const { ask, errors } = server('sealed')
     const prefixes = fc.constantFrom('', 'bat_', 'brt_', 'eyJ')
     await fc.assert(
@@ -320,8 +323,8 @@ describe('whatever does not work is inactive, and one answer', () => {
   })
 })
 
-describe('the shape of the question', () => {
-  test('I-08 a hint hides nothing, and token is required, once', async () => {
+describe('introspection requests', () => {
+  test('I-08: ignores the hint and requires exactly one token', async () => {
     const { introspect, session } = server()
     const { at, rt1 } = await session()
     const headers = { authorization: basic('cb', CB_SECRET) }
@@ -333,7 +336,7 @@ describe('the shape of the question', () => {
     expectError(await post(introspect, `token=${at}&token=${at}`, { headers }), 400, 'invalid_request')
   })
 
-  test('I-09 POST only, and never cached', async () => {
+  test('I-09: accepts POST only and is never cached', async () => {
     const { introspect, session, ask } = server()
     const { at } = await session()
     for (const method of ['GET', 'HEAD', 'PUT']) {
@@ -344,7 +347,7 @@ describe('the shape of the question', () => {
     expect((await ask(at)).header('cache-control')).toBe('no-store')
   })
 
-  test('E-04 a store that is out says nothing of a token', async () => {
+  test('E-04: describes no token during an outage of the store', async () => {
     const { ask, session, state } = server()
     const { at, rt1 } = await session()
     state.isDown = true
@@ -352,7 +355,7 @@ describe('the shape of the question', () => {
     expectError(await ask(rt1, 'cb', CB_SECRET), 503, 'temporarily_unavailable')
   })
 
-  test('access tokens of a function can be left out, and cannot be read', async () => {
+  test('omits access tokens of a function, which cannot be read', async () => {
     const { ask, session } = server('JWT', { accessTokens: undefined as never })
     const { at, rt1 } = await session()
     expect(await ask(at)).toMatchObject(INACTIVE)
@@ -366,10 +369,10 @@ describe('the shape of the question', () => {
   })
 })
 
-describe('revoking an access token', () => {
+describe('revocation of access tokens', () => {
   const secret = { client_id: 'cb', client_secret: CB_SECRET }
 
-  test.each(Object.keys(KINDS))('V-01 V-06 ends the session of a %s access token', async (kind) => {
+  test.each(Object.keys(KINDS))('V-01 V-06: revokes the session of a %s access token', async (kind) => {
     const { revoke, ask, session } = server(kind)
     const { at, rt1 } = await session()
     const answer = await post(revoke, { ...secret, token: at, token_type_hint: 'access_token' })
@@ -380,7 +383,7 @@ describe('revoking an access token', () => {
   })
 
   test.each(Object.keys(KINDS))(
-    'V-06 rejects a %s access token where only refresh tokens end sessions',
+    'V-06: rejects a %s access token if only refresh tokens revoke sessions',
     async (kind) => {
       const { refreshTokensOnly, ask, session } = server(kind)
       const { at } = await session()
@@ -389,7 +392,7 @@ describe('revoking an access token', () => {
     },
   )
 
-  test.each(Object.keys(KINDS))('V-02 leaves the session of an expired %s access token alone', async (kind) => {
+  test.each(Object.keys(KINDS))('V-02: keeps the session of an expired %s access token active', async (kind) => {
     const { revoke, refreshTokensOnly, ask, session, advance } = server(kind)
     const { at, rt1 } = await session()
     advance(15 * MINUTE)
@@ -398,7 +401,7 @@ describe('revoking an access token', () => {
     expect((await ask(rt1, 'cb', CB_SECRET)).body.active).toBe(true)
   })
 
-  test('V-04 of another client ends nothing, and says so', async () => {
+  test('V-04: rejects the revocation of an access token of another client', async () => {
     const { refreshTokensOnly, revoke, ask, session } = server()
     const { at } = await session()
     for (const endpoint of [refreshTokensOnly, revoke])
@@ -410,7 +413,7 @@ describe('revoking an access token', () => {
     expect((await ask(at)).body.active).toBe(true)
   })
 
-  test('accessTokenEndsSession without access tokens that can be read is misuse', () => {
+  test('rejects accessTokenEndsSession without access tokens that can be read', () => {
     const { tokens } = world()
     expect(() => revocationEndpoint(tokens, { clients: CLIENTS, accessTokenEndsSession: true })).toThrow(
       ConfigurationError,
@@ -418,10 +421,10 @@ describe('revoking an access token', () => {
   })
 })
 
-describe('the keys of access tokens', () => {
+describe('JWKS endpoint', () => {
   const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: RS1, keys: [SIGNING_KEY] })
 
-  test('A-09 are public, one kid each, and may be kept for a while by anybody', async () => {
+  test('A-09: serves public keys with unique kids that may be cached', async () => {
     const answer = await send(jwksEndpoint(accessTokens), { method: 'GET', url: '/.well-known/jwks.json' })
     expect(answer.status).toBe(200)
     expect(answer.header('content-type')).toBe('application/json')
@@ -434,7 +437,7 @@ describe('the keys of access tokens', () => {
     expectError(await send(jwksEndpoint(accessTokens)), 405, 'invalid_request')
   })
 
-  test('there are none of sealed tokens', () => {
+  test('serves no keys for sealed tokens', () => {
     expect(() => jwksEndpoint(KINDS['sealed']?.() as never)).toThrow(ConfigurationError)
   })
 })

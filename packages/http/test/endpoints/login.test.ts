@@ -31,8 +31,8 @@ function loginApp(options: Partial<LoginOptions> = {}, answer: Partial<SignIn> =
 
 const cookieOf = (response: Parameters<typeof headersOf>[0]) => headerOf(response, 'set-cookie')?.split(';')[0] ?? ''
 
-describe('the right password', () => {
-  it('S-01 S-02 starts a session and answers as a refresh does', async () => {
+describe('valid credentials', () => {
+  it('S-01 S-02: starts a session and responds like a refresh', async () => {
     const { signIn, families, accessTokens, clock } = loginApp()
     const response = await signIn({ json: { username: 'alice', password: 'wonderland', scope: 'read write' } })
     const [family] = await families('alice')
@@ -55,13 +55,13 @@ describe('the right password', () => {
     })
   })
 
-  it('gives a refresh token that works at the refresh endpoint', async () => {
+  it('returns a refresh token that the refresh endpoint accepts', async () => {
     const { signIn, tokens } = loginApp()
     const { refresh_token: refreshToken } = jsonOf(await signIn())
     expect(await tokens.rotate({ refreshToken })).toMatchObject({ ok: true, family: { subject: 'alice' } })
   })
 
-  it('S-07 leaves out what there is none of', async () => {
+  it('S-07: omits empty members', async () => {
     const { signIn } = loginApp()
     expect(Object.keys(jsonOf(await signIn())).sort()).toEqual([
       'access_token',
@@ -71,7 +71,7 @@ describe('the right password', () => {
     ])
   })
 
-  it('fills in the defaults, and takes the client that authenticate names', async () => {
+  it('applies the defaults, and uses the client that authenticate returns', async () => {
     const { signIn, families } = loginApp({ defaults: { clientId: 'web', scope: 'read' } })
     await signIn()
     expect(await families('alice')).toMatchObject([{ clientId: 'web', scope: 'read', offline: false }])
@@ -80,7 +80,7 @@ describe('the right password', () => {
     expect(await other.families('alice')).toMatchObject([{ clientId: 'other', audience: ['https://api.example'] }])
   })
 
-  it('offline_access gives the session the offline limits', async () => {
+  it('applies the offline limits for offline_access', async () => {
     const { signIn, families, tokens } = loginApp({ defaults: { scope: 'read offline_access' } })
     await signIn()
     const [family] = await families('alice')
@@ -88,7 +88,7 @@ describe('the right password', () => {
     expect((family?.absoluteExpiresAt ?? 0) - (family?.createdAt ?? 0)).toBe(tokens.policy.offline.absoluteMs)
   })
 
-  it('keeps the user agent, however long it is, unless the app keeps something itself', async () => {
+  it('stores the user agent, truncated if needed, unless the app stores metadata', async () => {
     const { signIn, families } = loginApp()
     await signIn({ headers: { 'user-agent': 'x'.repeat(9000) } })
     expect((await families('alice'))[0]?.metadata).toEqual({ userAgent: 'x'.repeat(512) })
@@ -97,13 +97,13 @@ describe('the right password', () => {
     expect((await own.families('alice'))[0]?.metadata).toEqual({ device: 'phone' })
   })
 
-  it('puts the claims of authenticate into the first access token', async () => {
+  it('includes the claims of authenticate in the first access token', async () => {
     const { signIn, accessTokens, clock } = loginApp({}, { claims: { roles: ['admin'], sub: 'mallory' } })
     const { access_token: jwt } = jsonOf(await signIn())
     expect(await accessTokens.verify(jwt, clock.now)).toMatchObject({ roles: ['admin'], sub: 'alice' })
   })
 
-  it('S-04 binds both tokens to a key that authenticate has seen proven', async () => {
+  it('S-04: binds both tokens to the confirmation that authenticate returns', async () => {
     const { signIn, families, accessTokens, clock } = loginApp({}, { confirmation: { jkt: 'thumbprint' } })
     const body = jsonOf(await signIn())
     expect(body.token_type).toBe('DPoP')
@@ -111,7 +111,7 @@ describe('the right password', () => {
     expect((await families('alice'))[0]?.confirmation).toEqual({ jkt: 'thumbprint' })
   })
 
-  it('M-04 S-04 a certificate binds both tokens as well, and the access token is sent like any bearer token', async () => {
+  it('M-04 S-04: binds both tokens to a certificate, and the access token is used like a bearer token', async () => {
     const { signIn, families, accessTokens, clock } = loginApp({}, { confirmation: { 'x5t#S256': 'thumbprint' } })
     const body = jsonOf(await signIn())
     expect(body.token_type).toBe('Bearer')
@@ -120,7 +120,7 @@ describe('the right password', () => {
     expect((await families('alice'))[0]?.confirmation).toEqual({ 'x5t#S256': 'thumbprint' })
   })
 
-  it('X-06 neither the access token nor the cookie outlives the family, however long the check took', async () => {
+  it('X-06: limits the access token and the cookie to the lifetime of the family, even if the check takes long', async () => {
     const app = createApp({ policy: { idleSeconds: null, absoluteSeconds: 600 } })
     const authenticate = async () => {
       app.clock.now += 20_000
@@ -140,13 +140,13 @@ describe('the right password', () => {
   })
 })
 
-describe('anything else starts nothing', () => {
+describe('rejected logins', () => {
   const nothing = async ({ families, events }: ReturnType<typeof loginApp>) => {
     expect(await families('alice')).toEqual([])
     expect(events.filter(({ type }) => type === 'issued')).toEqual([])
   }
 
-  it('a wrong password is 401 with an error of its own, which signs nobody out, and makes no browser ask for a password', async () => {
+  it('responds to a wrong password with 401 and a separate error, without a logout and without a password dialog of the browser', async () => {
     const app = loginApp({ cookie: true })
     for (const json of [
       { username: 'alice', password: 'x' },
@@ -160,7 +160,7 @@ describe('anything else starts nothing', () => {
     await nothing(app)
   })
 
-  it('LoginRequestError is 400 with its message, made legal', async () => {
+  it('responds to a LoginRequestError with 400 and its message in valid characters', async () => {
     const app = loginApp()
     const response = await app.signIn({ json: { username: 7 } })
     expect([response.status, jsonOf(response)]).toEqual([
@@ -183,7 +183,7 @@ describe('anything else starts nothing', () => {
     ['null', { body: 'null' }, 400],
     ['nothing', { body: '' }, 400],
     ['too much', { body: `{"username":"${'x'.repeat(70_000)}"}` }, 413],
-  ])('%s', async (_, parts, status) => {
+  ])('rejects an invalid request: %s', async (_, parts, status) => {
     const app = loginApp()
     const response = await app.signIn(parts)
     expect(response.status).toBe(status)
@@ -192,7 +192,7 @@ describe('anything else starts nothing', () => {
     await nothing(app)
   })
 
-  it('names that objects have by birth are members like others', async () => {
+  it('treats the names of built-in object members like any other', async () => {
     const seen: unknown[] = []
     const app = loginApp({
       authenticate: async (input) => {
@@ -204,7 +204,7 @@ describe('anything else starts nothing', () => {
     expect(seen).toEqual([undefined, ['__proto__', 'constructor']])
   })
 
-  it('a scope that breaks the grammar or is endless is invalid_scope', async () => {
+  it('rejects an invalid or oversized scope as invalid_scope', async () => {
     const app = loginApp()
     for (const scope of ['a  b', ' a', 'a"b', 'é', 'x'.repeat(5000)]) {
       const response = await app.signIn({ json: { username: 'alice', password: 'wonderland', scope } })
@@ -213,7 +213,7 @@ describe('anything else starts nothing', () => {
     await nothing(app)
   })
 
-  it('E-04 an outage of the user database or of the store is 503 with Retry-After', async () => {
+  it('E-04: responds with 503 and Retry-After during an outage of the user database or the store', async () => {
     const app = loginApp({ authenticate: () => Promise.reject(new Error('no database')) })
     const first = await app.signIn()
     expect([first.status, jsonOf(first).error]).toEqual([503, 'temporarily_unavailable'])
@@ -224,7 +224,7 @@ describe('anything else starts nothing', () => {
     expect((await other.signIn()).status).toBe(503)
   })
 
-  it('a mistake of the program is 500, and told to it', async () => {
+  it('responds to a configuration error with 500 and reports it', async () => {
     const app = loginApp({}, { subject: '' })
     expect((await app.signIn()).status).toBe(500)
     expect(app.errors).toMatchObject([{ name: 'ConfigurationError', option: 'subject' }])
@@ -234,15 +234,15 @@ describe('anything else starts nothing', () => {
     await nothing(cookieless)
   })
 
-  it('an access token that cannot be made leaves no session behind', async () => {
+  it('leaves no session if the access token cannot be created', async () => {
     const app = loginApp({ accessTokens: () => Promise.reject(new Error('no key service')) })
     expect((await app.signIn()).status).toBe(503)
     expect(await app.families('alice')).toEqual([])
   })
 })
 
-describe('into the cookie', () => {
-  it('H-03 the refresh token goes into a cookie that strict jars take, and not into the body', async () => {
+describe('login with a cookie', () => {
+  it('H-03: sets the refresh token in a cookie that strict cookie jars store, and not in the body', async () => {
     const { signIn, families, tokens } = loginApp({ cookie: true })
     const response = await signIn()
     const [family] = await families('alice')
@@ -266,7 +266,7 @@ describe('into the cookie', () => {
     expect(await tokens.inspect(cookie?.value ?? '')).toMatchObject({ active: true })
   })
 
-  it('the session belongs to the client of the cookie, so that the cookie refresh accepts it', async () => {
+  it('starts a session of the client of the cookie, so that the cookie refresh accepts it', async () => {
     const { signIn, tokens, accessTokens, shared } = loginApp({ cookie: { clientId: 'pages' } }, { clientId: 'web' })
     const cookie = cookieOf(await signIn())
     const refresh = refreshEndpoint(tokens, { ...shared, accessTokens, cookie: { clientId: 'pages' } })
@@ -274,14 +274,14 @@ describe('into the cookie', () => {
     expect((await refresh(request({ method: 'POST', headers }))).status).toBe(200)
   })
 
-  it('authenticate may choose the body after all', async () => {
+  it('lets authenticate choose the body instead of the cookie', async () => {
     const { signIn } = loginApp({ cookie: true }, { deliver: 'body' })
     const response = await signIn()
     expect(jsonOf(response).refresh_token).toMatch(/^brt_/)
     expect(headersOf(response, 'set-cookie')).toEqual([])
   })
 
-  it('ends the session that the cookie carried before, as replaced, and no other', async () => {
+  it('revokes only the earlier session of the cookie, as replaced', async () => {
     const { signIn, families, events } = loginApp({ cookie: true })
     const elsewhere = jsonOf(await signIn({ as: 'bob' })).sid
     const first = await signIn()
@@ -294,12 +294,12 @@ describe('into the cookie', () => {
     ])
   })
 
-  it('a cookie of no session is simply replaced', async () => {
+  it('replaces a cookie without a session', async () => {
     const { signIn } = loginApp({ cookie: true })
     expect((await signIn({ headers: { cookie: '__Host-baton=rubbish' } })).status).toBe(200)
   })
 
-  it('a sign-in that is refused ends nothing', async () => {
+  it('revokes no session if the login is rejected', async () => {
     const { signIn, families } = loginApp({ cookie: true })
     const cookie = cookieOf(await signIn())
     await signIn({ headers: { cookie }, json: { username: 'bob', password: 'x' } })
@@ -307,7 +307,7 @@ describe('into the cookie', () => {
     expect(await families('alice')).toHaveLength(1)
   })
 
-  it('when the old session cannot be ended there is no new one: its late answer could switch the person', async () => {
+  it('starts no session if the earlier one cannot be revoked, because a late response could switch the user', async () => {
     const app = loginApp({ cookie: true })
     const cookie = cookieOf(await app.signIn())
     app.outage.of.add('revoke')
@@ -319,7 +319,7 @@ describe('into the cookie', () => {
   })
 })
 
-describe('H-05 a page elsewhere cannot sign its visitor in as somebody else', () => {
+describe('H-05: login requests of other sites', () => {
   const own = 'https://app.example'
   const listed = 'https://other-app.example'
   const foreign = 'https://evil.example'
@@ -345,7 +345,7 @@ describe('H-05 a page elsewhere cannot sign its visitor in as somebody else', ()
     [null, 'null', 403],
     [null, 'http://app.example', 403],
     [null, `${own}:8443`, 403],
-  ])('Sec-Fetch-Site %s with Origin %s: %i', async (site, origin, status) => {
+  ])('H-05: responds to Sec-Fetch-Site %s with Origin %s with status %i', async (site, origin, status) => {
     const { signIn, families } = loginApp({ cookie: { allowedOrigins: [listed] } })
     const headers = {
       ...(site === null ? {} : { 'sec-fetch-site': site }),
@@ -357,14 +357,14 @@ describe('H-05 a page elsewhere cannot sign its visitor in as somebody else', ()
     expect(headersOf(response, 'set-cookie')).toHaveLength(status === 200 ? 2 : 0)
   })
 
-  it('nothing is demanded of a body sign-in, which leaves nothing in the browser', async () => {
+  it('checks no origin for a login with the token in the body, which stores nothing in the browser', async () => {
     const { signIn } = loginApp()
     expect((await signIn({ headers: { 'sec-fetch-site': 'cross-site', origin: foreign } })).status).toBe(200)
   })
 })
 
-describe('rate limits', () => {
-  it('L-01 L-05 an address that guesses is stopped before authenticate is asked, and others are not', async () => {
+describe('login rate limits', () => {
+  it('L-01 L-05: limits an address with failed logins before authenticate is called, and no other address', async () => {
     const app = loginApp({ rateLimit: rateLimits({ points: 100, failedAuthentications: 3 }) })
     const guess = (remoteAddress: string) => app.signIn({ json: { username: 'alice', password: 'x' }, remoteAddress })
     const statuses = []
@@ -376,12 +376,12 @@ describe('rate limits', () => {
     expect((await app.signIn({ remoteAddress: '192.0.2.67' })).status).toBe(200)
   })
 
-  it('successes are not counted as guesses', async () => {
+  it('does not count successful logins as failures', async () => {
     const app = loginApp({ rateLimit: rateLimits({ points: 100, failedAuthentications: 3 }) })
     for (let index = 0; index < 8; index++) expect((await app.signIn()).status).toBe(200)
   })
 
-  it('L-05 every request counts for its address', async () => {
+  it('L-05: counts every request for its address', async () => {
     const app = loginApp({ rateLimit: rateLimits({ points: 2 }) })
     const statuses = []
     for (let index = 0; index < 3; index++) statuses.push((await app.signIn()).status)
@@ -395,6 +395,6 @@ it.each<[string, object]>([
   ['cookie.name', { cookie: { name: 'a b' } }],
   ['defaults.scopes', { defaults: { scope: 'a', scopes: 'b' } }],
   ['cookies', { cookies: true }],
-])('misuse of %s throws at construction', (option, bad) => {
+])('rejects an invalid option %s at construction', (option, bad) => {
   expect(() => loginApp(bad)).toThrow(expect.objectContaining({ name: 'ConfigurationError', option }))
 })

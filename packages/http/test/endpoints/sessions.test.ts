@@ -21,7 +21,7 @@ async function sessionsApp() {
 }
 
 describe('GET …/sessions', () => {
-  it('lists the living sessions of the caller, newest first, with times in ISO 8601', async () => {
+  it('lists the active sessions of the caller, newest first, with times in ISO 8601', async () => {
     const { call, laptop, phone, clock, tokens } = await sessionsApp()
     await tokens.rotate({ refreshToken: laptop.refreshToken })
     const response = await call('GET', '/auth/sessions')
@@ -54,13 +54,13 @@ describe('GET …/sessions', () => {
     })
   })
 
-  it('does not list what has ended', async () => {
+  it('does not list ended sessions', async () => {
     const { call, phone, tokens } = await sessionsApp()
     await tokens.revoke({ familyId: phone.family.id })
     expect(jsonOf(await call('GET', '/auth/sessions')).sessions).toHaveLength(1)
   })
 
-  it('lists more than one page of the store at once', async () => {
+  it('lists more sessions than fit on one page of the store', async () => {
     const { call, signIn } = await sessionsApp()
     for (let index = 0; index < 230; index++) await signIn('alice')
     const body = jsonOf(await call('GET', '/auth/sessions'))
@@ -68,7 +68,7 @@ describe('GET …/sessions', () => {
     expect(body).not.toHaveProperty('next')
   })
 
-  it('goes on where it stopped', async () => {
+  it('continues a list at the cursor', async () => {
     const { call, signIn } = await sessionsApp()
     for (let index = 0; index < 5; index++) await signIn('alice')
     const ids: string[] = []
@@ -85,7 +85,7 @@ describe('GET …/sessions', () => {
     expect(new Set(ids).size).toBe(7)
   })
 
-  it('stops at 500, with a next', async () => {
+  it('lists at most 500 sessions, with a cursor for the next', async () => {
     const { call, signIn } = await sessionsApp()
     for (let index = 0; index < 499; index++) await signIn('alice')
     const body = jsonOf(await call('GET', '/auth/sessions'))
@@ -103,7 +103,7 @@ describe('GET …/sessions', () => {
     'cursor=rubbish',
     'cursor=',
     `cursor=${'x'.repeat(3000)}`,
-  ])('refuses %s as invalid_request, and reports no fault: nothing is broken', async (query) => {
+  ])('rejects %s as invalid_request without a fault event', async (query) => {
     const { call, events, errors } = await sessionsApp()
     const response = await call('GET', `/auth/sessions?${query}`)
     expect([response.status, jsonOf(response).error]).toEqual([400, 'invalid_request'])
@@ -113,7 +113,7 @@ describe('GET …/sessions', () => {
 })
 
 describe('DELETE …/sessions/:id', () => {
-  it('ends a session of the caller and no other', async () => {
+  it('revokes a session of the caller and no other', async () => {
     const { call, phone, alive, events } = await sessionsApp()
     const response = await call('DELETE', `/auth/sessions/${phone.family.id}`)
     expect([response.status, response.body]).toEqual([204, null])
@@ -121,7 +121,7 @@ describe('DELETE …/sessions/:id', () => {
     expect(events.at(-1)).toMatchObject({ type: 'revoked', reason: 'subject_request', familyId: phone.family.id })
   })
 
-  it('answers a long path at once', async () => {
+  it('responds to a long path at once', async () => {
     const { call } = await sessionsApp()
     const startedAt = performance.now()
     const response = await call('DELETE', `/${'x'.repeat(100_000)}//sessions/nobody`)
@@ -129,7 +129,7 @@ describe('DELETE …/sessions/:id', () => {
     expect(performance.now() - startedAt).toBeLessThan(1000)
   })
 
-  it('ends the own session too, and again is 401: it is over', async () => {
+  it('revokes the session of the request too, and the next request gets 401', async () => {
     const { call, laptop, alive, events } = await sessionsApp()
     expect((await call('DELETE', `/auth/sessions/${laptop.family.id}`)).status).toBe(204)
     expect(events.at(-1)).toMatchObject({ type: 'revoked', reason: 'logout' })
@@ -137,13 +137,13 @@ describe('DELETE …/sessions/:id', () => {
     expect((await call('DELETE', `/auth/sessions/${laptop.family.id}`)).status).toBe(401)
   })
 
-  it('a second call finds it ended: 204', async () => {
+  it('responds with 204 if the session was revoked by an earlier call', async () => {
     const { call, phone } = await sessionsApp()
     await call('DELETE', `/auth/sessions/${phone.family.id}`)
     expect((await call('DELETE', `/auth/sessions/${phone.family.id}`)).status).toBe(204)
   })
 
-  it("another subject's and an unknown one are the same 404, and nothing ends", async () => {
+  it('responds with the same 404 to the session of another subject and to an unknown one', async () => {
     const { call, bobs, alive } = await sessionsApp()
     const foreign = await call('DELETE', `/auth/sessions/${bobs.family.id}`)
     expect(foreign.status).toBe(404)
@@ -154,14 +154,14 @@ describe('DELETE …/sessions/:id', () => {
   })
 })
 
-describe('signing out elsewhere', () => {
-  it('POST …/logout-others ends all other sessions of the subject, offline ones too', async () => {
+describe('logout of other sessions', () => {
+  it('revokes all other sessions of the subject, including offline ones, at POST …/logout-others', async () => {
     const { call, alive } = await sessionsApp()
     expect((await call('POST', '/auth/logout-others')).status).toBe(204)
     expect(await alive()).toEqual({ laptop: true, phone: false, bobs: true })
   })
 
-  it('X-07 POST …/logout-everywhere ends the caller too', async () => {
+  it('X-07: revokes all sessions including that of the caller at POST …/logout-everywhere', async () => {
     const { call, alive, laptop, phone } = await sessionsApp()
     expect((await call('POST', '/auth/logout-everywhere')).status).toBe(204)
     expect(await alive()).toEqual({ laptop: false, phone: false, bobs: true })
@@ -177,7 +177,7 @@ const ROUTES: readonly (readonly [method: string, url: string])[] = [
 ]
 
 describe.each(ROUTES)('%s %s', (method, url) => {
-  it('B-02 without credentials is 401 with a challenge without error', async () => {
+  it('B-02: responds with 401 and a challenge without an error if credentials are missing', async () => {
     const { sessions, alive } = await sessionsApp()
     const response = await sessions(request({ method, url }))
     expect(response.status).toBe(401)
@@ -185,7 +185,7 @@ describe.each(ROUTES)('%s %s', (method, url) => {
     expect(await alive()).toEqual({ laptop: true, phone: true, bobs: true })
   })
 
-  it('a session that has ended ends and shows nothing any more, although its access token is still valid', async () => {
+  it('rejects the valid access token of a revoked session', async () => {
     const { call, laptop, phone, tokens, alive, accessTokens, clock } = await sessionsApp()
     await tokens.revoke({ familyId: phone.family.id })
     expect(await accessTokens.verify(phone.accessToken, clock.now)).not.toBeNull()
@@ -195,7 +195,7 @@ describe.each(ROUTES)('%s %s', (method, url) => {
     expect((await alive()).laptop).toBe(true)
   })
 
-  it('a cookie or a refresh token is no credential here', async () => {
+  it('does not accept a cookie or a refresh token as credentials', async () => {
     const { sessions, laptop } = await sessionsApp()
     const headers = {
       cookie: `__Host-baton=${laptop.refreshToken}`,
@@ -205,7 +205,7 @@ describe.each(ROUTES)('%s %s', (method, url) => {
     expect((await sessions(request({ method, url, headers }))).status).toBe(401)
   })
 
-  it('other methods are 405 with Allow', async () => {
+  it('responds with 405 and Allow to other methods', async () => {
     const { call } = await sessionsApp()
     for (const other of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'].filter((name) => name !== method)) {
       const response = await call(other, url)
@@ -213,7 +213,7 @@ describe.each(ROUTES)('%s %s', (method, url) => {
     }
   })
 
-  it('works wherever it is mounted, with a query and a slash at the end', async () => {
+  it('serves any mount path, with a query and a trailing slash', async () => {
     const { status } = await (await sessionsApp()).call(method, url)
     for (const end of ['?x=/sessions', '/', '/?x=1#y']) {
       const { call } = await sessionsApp()
@@ -227,15 +227,18 @@ it.each([
   ['DELETE', '/auth/sessions/:id', ['find', 'revoke']],
   ['POST', '/auth/logout-others', ['find', 'list', 'revoke']],
   ['POST', '/auth/logout-everywhere', ['find', 'list', 'revoke']],
-] as const)('E-04 %s %s: an outage of the store is 503, not 401', async (method, url, asked) => {
-  for (const broken of asked) {
-    const { call, phone, outage, errors } = await sessionsApp()
-    outage.of.add(broken)
-    const response = await call(method, url.replace(':id', phone.family.id))
-    expect([broken, response.status, headerOf(response, 'retry-after')]).toEqual([broken, 503, '1'])
-    expect(errors).toMatchObject([{ code: 'store_failed' }])
-  }
-})
+] as const)(
+  'E-04: responds with 503 instead of 401 during an outage of the store at %s %s',
+  async (method, url, asked) => {
+    for (const broken of asked) {
+      const { call, phone, outage, errors } = await sessionsApp()
+      outage.of.add(broken)
+      const response = await call(method, url.replace(':id', phone.family.id))
+      expect([broken, response.status, headerOf(response, 'retry-after')]).toEqual([broken, 503, '1'])
+      expect(errors).toMatchObject([{ code: 'store_failed' }])
+    }
+  },
+)
 
 it.each([
   '/',
@@ -245,7 +248,7 @@ it.each([
   '/auth/logout',
   '/auth/xlogout-others',
   '/auth?/sessions',
-])('%s is nothing here: 404 as JSON', async (url) => {
+])('responds with 404 as JSON to %s', async (url) => {
   const { call } = await sessionsApp()
   const response = await call('GET', url)
   expect([response.status, jsonOf(response).error]).toEqual([404, 'not_found'])

@@ -18,18 +18,18 @@ function countAll(...keys: string[]): void {
   for (const key of keys) counter.count(key)
 }
 
-/** How far a key is, as one further request finds it. */
+/** Returns the count of a key after one more request. */
 function stateOf(key: string) {
   const { consumedPoints, msBeforeNext } = counter.count(key)
   return { consumedPoints, msBeforeNext }
 }
 
-/** Those of `keys` that have been counted before in a window that has not ended. */
+/** Returns those of `keys` that have an active window. */
 function open(...keys: string[]): string[] {
   return keys.filter((key) => stateOf(key).consumedPoints > 1)
 }
 
-/** How often a Map has been iterated from its front meanwhile: each time costs as much as entries were deleted there. */
+/** Counts iterations of a Map from its first entry. Each costs as much as the number of entries deleted there. */
 function iterationsDuring(run: () => void): number {
   const spies = [
     vi.spyOn(Map.prototype, 'keys'),
@@ -43,8 +43,8 @@ function iterationsDuring(run: () => void): number {
   return iterations
 }
 
-describe('a window', () => {
-  test('begins with the first request of its key and counts each request until it ends', () => {
+describe('windows', () => {
+  test('starts a window with the first request of a key and counts each request until it ends', () => {
     expect(stateOf('a')).toEqual({ consumedPoints: 1, msBeforeNext: MINUTE })
     advance(SECOND)
     expect(stateOf('a')).toEqual({ consumedPoints: 2, msBeforeNext: MINUTE - SECOND })
@@ -55,7 +55,7 @@ describe('a window', () => {
     expect(stateOf('a')).toEqual({ consumedPoints: 1, msBeforeNext: MINUTE })
   })
 
-  test('takes back a count, but not from the window after it', () => {
+  test('takes back a count only in the same window', () => {
     const first = counter.count('a')
     const second = counter.count('a')
     first.giveBack()
@@ -68,7 +68,7 @@ describe('a window', () => {
 })
 
 describe('memory', () => {
-  test('a new key removes two windows that have ended, and no more', () => {
+  test('removes at most two ended windows for a new key', () => {
     countAll('a', 'b', 'c', 'd', 'e')
     advance(MINUTE)
     const sizes = ['v', 'w', 'x', 'y'].map((key) => {
@@ -78,7 +78,7 @@ describe('memory', () => {
     expect(sizes).toEqual([4, 3, 3, 4])
   })
 
-  test('windows that have ended do not accumulate, however many keys come', () => {
+  test('does not accumulate ended windows for many keys', () => {
     for (let round = 0; round < 1000; round += 1) {
       counter.count(`of round ${String(round)}`)
       advance(SECOND)
@@ -86,7 +86,7 @@ describe('memory', () => {
     expect(counter.size()).toBe(60)
   })
 
-  test('a window that has not ended is not removed with those that have', () => {
+  test('does not remove a window that has not ended', () => {
     countAll('a')
     advance(SECOND)
     countAll('b', 'c')
@@ -96,14 +96,14 @@ describe('memory', () => {
     expect(open('b', 'c', 'd')).toEqual(['b', 'c', 'd'])
   })
 
-  test('a key that begins again does not keep the windows behind it from being removed', () => {
+  test('removes the windows behind a key that starts again', () => {
     countAll('a', 'b', 'c', 'd', 'e')
     advance(MINUTE)
     countAll('c', 'f')
     expect(counter.size()).toBe(2)
   })
 
-  test('beyond 100 000 keys, the window that ends first is forgotten and no other', () => {
+  test('forgets the window that ends first beyond 100 000 keys', () => {
     const first = ['a', 'b', 'c']
     countAll(...first)
     advance(1)
@@ -114,7 +114,7 @@ describe('memory', () => {
     expect(open('a')).toEqual([])
   })
 
-  test('the windows to remove are not searched for', () => {
+  test('finds the windows to remove without a search', () => {
     const iterations = iterationsDuring(() => {
       for (let round = 0; round < 3; round += 1) {
         for (let index = 0; index < 5000; index += 1) counter.count(`key ${String(index)} of round ${String(round)}`)

@@ -55,12 +55,12 @@ async function inOrder<Result>(count: number, run: (index: number) => Promise<Re
   return results
 }
 
-/** Lets other requests come in between, as a database does. */
+/** Lets other requests run in between, as a database call does. */
 const elsewhere = () => new Promise((resolve) => setImmediate(resolve))
 
 const PASSWORDS: Readonly<Record<string, string>> = { alice: 'wonderland', bob: 'builder' }
 
-/** All endpoints, a sign-in that takes a moment, and what it has been asked. */
+/** Creates all endpoints with an asynchronous login, and records its calls. */
 function server(options: RateLimitsOptions = {}, more: Partial<WorldOptions> = {}) {
   const limits = rateLimits(options)
   const here = world({ rateLimit: limits, ...more })
@@ -111,17 +111,17 @@ const inMemory: RateLimitsOptions['createLimiter'] = (options) => new RateLimite
 describe.each([
   ['counted in this process', undefined],
   ['counted by a shared limiter', inMemory],
-] as const)('A6: parallel authentication, %s', (_name, createLimiter) => {
+] as const)('concurrent authentication, %s', (_name, createLimiter) => {
   const shared = createLimiter === undefined ? {} : { createLimiter }
 
-  test('500 wrong passwords at once: only as many as the limit are checked', async () => {
+  test('checks only as many of 500 concurrent wrong passwords as the limit allows', async () => {
     const { signIn, attempts } = server({ points: 10_000, ...shared })
     const responses = await Promise.all(times(500).map(() => signIn('alice', 'wrong')))
     expect(statusesOf(responses)).toEqual({ 401: 10, 429: 490 })
     expect(attempts).toHaveLength(10)
   })
 
-  test('500 wrong passwords at once for an app that names no account: only as many as the limit are checked', async () => {
+  test('checks only as many of 500 concurrent wrong passwords as the limit allows if the app names no account', async () => {
     let checked = 0
     const login = loginEndpoint(world().tokens, {
       accessTokens: legibleAccessTokens(),
@@ -137,31 +137,31 @@ describe.each([
     expect(checked).toBe(10)
   })
 
-  test('500 wrong secrets at once: a right one among them that comes after the limit is not accepted', async () => {
+  test('does not accept a right secret after the limit among 500 concurrent wrong ones', async () => {
     const { asCb } = server({ points: 10_000, ...shared }, { clients: slowClients() })
     const guesses = times(500).map((index) => asCb(index === 400 ? CB_SECRET : `wrong ${String(index)}`))
     expect(statusesOf(await Promise.all(guesses))).toEqual({ 401: 10, 429: 490 })
   })
 
-  test('500 right secrets at once are all accepted', async () => {
+  test('accepts 500 concurrent right secrets', async () => {
     const { asCb } = server(shared, { clients: slowClients() })
     expect(statusesOf(await Promise.all(times(500).map(() => asCb(CB_SECRET))))).toEqual({ 200: 500 })
   })
 
-  test('500 right passwords at once are all accepted', async () => {
+  test('accepts 500 concurrent right passwords', async () => {
     const { signIn } = server(shared)
     const responses = await Promise.all(times(500).map((index) => signIn(`user ${String(index % 20)}`)))
     expect(statusesOf(responses)).toEqual({ 200: 500 })
   })
 
-  test('a check that fails because of an outage costs nothing', async () => {
+  test('does not count a check that fails because of an outage', async () => {
     const clients = { find: () => Promise.reject(new Error('the registry is down')) }
     const { asCb } = server(shared, { clients })
     expect(statusesOf(await inOrder(30, () => asCb('wrong')))).toEqual({ 503: 30 })
   })
 })
 
-test('A6: two processes with one Redis let at most the limit of wrong guesses through, and all right ones', async () => {
+test('two processes with one Redis accept at most the limit of wrong guesses, and all right ones', async () => {
   const redis = await startRedis()
   const client = redis.connect()
   try {
@@ -179,8 +179,8 @@ test('A6: two processes with one Redis let at most the limit of wrong guesses th
   }
 })
 
-describe('A7: nobody uses up the points of somebody else', () => {
-  test('a caller with another client or key does not use up the refreshes of a family', async () => {
+describe('separate limits', () => {
+  test('does not count requests with another client or key for a family', async () => {
     const { token, issue, clock } = server({ points: 5 })
     const [owner, stranger] = [await createProver(() => clock.now), await createProver(() => clock.now)]
     const bound = await issue({ confirmation: owner.confirmation })
@@ -189,7 +189,7 @@ describe('A7: nobody uses up the points of somebody else', () => {
       ...patch,
       headers: { dpop: await prover.prove() },
     })
-    // From the address of the owner and from others.
+    // From the address of the user and from others.
     for (const index of times(30)) {
       const patch = index % 2 === 0 ? {} : from(index)
       const responses = [
@@ -208,14 +208,14 @@ describe('A7: nobody uses up the points of somebody else', () => {
     expect((await refreshWith(token, bound, {}, await proven(owner))).status).toBe(200)
   })
 
-  test('the cookie of another client does not use up the refreshes of a family', async () => {
+  test('does not count requests with the cookie of another client for a family', async () => {
     const { token, refreshCookie, issue } = server({ points: 5 })
     const refreshToken = await issue()
     for (const index of times(20)) await send(refreshCookie, fromPage(refreshToken, from(index)))
     expect((await refreshWith(token, refreshToken)).status).toBe(200)
   })
 
-  test('an access token does not use up the refreshes of its family', async () => {
+  test('does not count uses of an access token for its family', async () => {
     const { token, sessions, issue } = server({ points: 5 })
     const { body } = await refreshWith(token, await issue())
     const list = (index: number) =>
@@ -229,7 +229,7 @@ describe('A7: nobody uses up the points of somebody else', () => {
     expect((await refreshWith(token, body.refresh_token)).status).toBe(200)
   })
 
-  test('wrong secrets from elsewhere do not lock out a client, and from its own address no other client', async () => {
+  test('does not lock out a client by wrong secrets from other addresses, nor other clients from the same address', async () => {
     const { asCb, revoke } = server()
     await inOrder(30, (index) => asCb('wrong', from(index % 3)))
     expect((await asCb(CB_SECRET)).status).toBe(200)
@@ -238,24 +238,24 @@ describe('A7: nobody uses up the points of somebody else', () => {
     expect((await post(revoke, { token: 'x' }, asCx)).status).toBe(200)
   })
 
-  test('wrong passwords from elsewhere do not lock out a user, and from the same address no other user', async () => {
+  test('does not lock out a user by wrong passwords from other addresses, nor other users from the same address', async () => {
     const { signIn } = server()
     await inOrder(60, (index) => signIn('alice', 'wrong', from(index % 3)))
     expect((await signIn('alice')).status).toBe(200)
     expect(statusesOf(await inOrder(90, () => signIn('alice', 'wrong')))).toEqual({ 401: 10, 429: 80 })
     expect((await signIn('bob')).status).toBe(200)
-    // However the name is spelt, it is the same account.
+    // All spellings of the name belong to the same account.
     expect((await signIn(' ALICE', 'wrong')).status).toBe(429)
   })
 
-  test('an address that tries many accounts is stopped, and others are not', async () => {
+  test('limits an address that tries many accounts and no other address', async () => {
     const { signIn } = server()
     const guesses = await inOrder(150, (index) => signIn(`user ${String(index)}`, 'wrong'))
     expect(statusesOf(guesses)).toEqual({ 401: 100, 429: 50 })
     expect((await signIn('alice', 'wonderland', from(1))).status).toBe(200)
   })
 
-  test('requests without proof do not lock out their neighbours at the address', async () => {
+  test('does not lock out other clients at an address by unauthenticated requests', async () => {
     const { token, revoke, refreshCookie, logout, introspect, asCb, codes, issue } = server()
     const [first, second, third] = [await issue(), await issue(), await issue({ clientId: 'first-party' })]
     const verifier = 'v'.repeat(43)
@@ -276,14 +276,14 @@ describe('A7: nobody uses up the points of somebody else', () => {
     expect((await asCb(CB_SECRET)).status).toBe(200)
     const asCx = { headers: { authorization: basic('cx', CX_SECRET) } }
     expect((await post(introspect, { token: 'x' }, asCx)).body).toEqual({ active: false })
-    // It was made by this server, so it is judged; another one is not.
+    // A code of this server is checked. Any other code is rate-limited.
     const exchange = { grant_type: 'authorization_code', client_id: 'pub', code_verifier: verifier }
     expectError(await post(token, { ...exchange, code }), 400, 'invalid_grant')
     expectError(await post(token, { ...exchange, code: 'nonsense' }), 429, 'too_many_requests')
   })
 })
 
-describe('B: every endpoint limits callers without credentials', () => {
+describe('limits of unauthenticated requests', () => {
   const issuer = 'https://as.example'
   const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['s'.repeat(32)] })
   const { routes } = authServer(tokens, {
@@ -295,14 +295,14 @@ describe('B: every endpoint limits callers without credentials', () => {
     cookie: true,
     authenticate: async () => null,
   })
-  /** Documents for everybody, which cost nothing. */
+  /** Public documents cost nothing. */
   const isPublic = (route: string) => route === 'jwks' || route === 'metadata'
   const endpoints = routes
     .filter(({ route }) => !isPublic(route))
     .flatMap(({ paths, endpoint }) => paths.map((path): [string, Endpoint] => [path, endpoint]))
   let neighbour = 0
 
-  test.each(endpoints)('%s', async (path, endpoint) => {
+  test.each(endpoints)('limits unauthenticated requests to %s', async (path, endpoint) => {
     const method = /sessions$/.test(path) ? 'GET' : path.endsWith(':id') ? 'DELETE' : 'POST'
     const bodies = [
       ['', FORM_TYPE],
@@ -327,8 +327,8 @@ describe('B: every endpoint limits callers without credentials', () => {
   })
 })
 
-describe('D7: an address is no limit for those who prove who they are', () => {
-  test('300 requests of an authenticated client, before and after others have used up the address', async () => {
+describe('limits of authenticated requests', () => {
+  test('accepts 300 requests of an authenticated client although other requests have exhausted the limit of the address', async () => {
     const { asCb, token, introspect } = server()
     const ask = (index: number) =>
       index % 2 === 0
@@ -339,7 +339,7 @@ describe('D7: an address is no limit for those who prove who they are', () => {
     expect(statusesOf(await inOrder(300, ask))).toEqual({ 200: 300 })
   })
 
-  test('1000 users behind one address sign in and refresh', async () => {
+  test('accepts logins and refreshes of 1000 users behind one address', async () => {
     const { signIn, token } = server()
     const users = times(1000).map((index) => `user ${String(index)}`)
     const use = async (user: string) => {
@@ -350,7 +350,7 @@ describe('D7: an address is no limit for those who prove who they are', () => {
     expect(statusesOf((await Promise.all(users.map(use))).flat())).toEqual({ 200: 2000 })
   })
 
-  test('one address, whatever it proves, sends no more than requestsPerAddress; authenticated clients are not part of it', async () => {
+  test('limits each address to requestsPerAddress, but not authenticated clients', async () => {
     const { token, asCb, issue } = server({ requestsPerAddress: 20 })
     const tokens = await inOrder(25, () => issue())
     const refreshes = await inOrder(25, (index) => refreshWith(token, tokens[index] ?? ''))
@@ -360,7 +360,7 @@ describe('D7: an address is no limit for those who prove who they are', () => {
   })
 })
 
-test('A8: a window lasts no longer when the wall clock is set back', async () => {
+test('does not extend a window if the wall clock is set back', async () => {
   vi.useFakeTimers({ now: START })
   const { token } = server({ points: 1 })
   const refresh = () => refreshWith(token, 'nonsense')

@@ -37,10 +37,10 @@ const times = (count: number) => Array.from({ length: count }, (_, index) => ind
 async function repeat(count: number, run: () => Promise<unknown>): Promise<void> {
   for (let round = 0; round < count; round++) await run()
 }
-/** Addresses of their own, so that only the bucket under test fills. */
+/** Separate addresses, so that only the bucket under test fills. */
 const from = (index: number) => ({ remoteAddress: `198.51.${String(index >> 8)}.${String(index & 255)}` })
 
-/** What the RateLimit fields say, read as the structured fields that they are. */
+/** Parses the RateLimit fields as structured fields. */
 function fieldsOf(answer: Answer) {
   const read = (name: string) => {
     const text = answer.header(name)
@@ -49,8 +49,8 @@ function fieldsOf(answer: Answer) {
   return { policy: read('ratelimit-policy'), standing: read('ratelimit') }
 }
 
-describe('L: RateLimit fields', () => {
-  test('L-03 L-04 429 names the limit that is used up, and Retry-After comes no earlier than its window ends', async () => {
+describe('RateLimit header fields', () => {
+  test('L-03 L-04: names the exhausted limit in a 429, with a Retry-After up to the end of its window or later', async () => {
     const { token } = world({ rateLimit: rateLimits({ points: 3, seconds: 20 }) })
     for (const index of times(3)) expect(fieldsOf(await refreshWith(token, `x${String(index)}`)).policy).toBeNull()
     vi.advanceTimersByTime(SECOND / 2)
@@ -63,7 +63,7 @@ describe('L: RateLimit fields', () => {
     })
   })
 
-  test('L-03 429 for a family and for failed authentication name those', async () => {
+  test('L-03: names the limit of a family or of failed authentication in a 429', async () => {
     const limits = () => rateLimits({ points: 2, failedAuthentications: 1 })
     const one = world({ rateLimit: limits() })
     const rt0 = await one.issue()
@@ -78,7 +78,7 @@ describe('L: RateLimit fields', () => {
     expect(fieldsOf(await guess()).standing?.[0]?.[0]).toBe('failure')
   })
 
-  test('L-03 announced, they are on every response and count down with each request that proves nothing', async () => {
+  test('L-03: sends the fields in every response with standardHeaders, and counts down with each unauthenticated request', async () => {
     const { token, issue } = world({ rateLimit: rateLimits({ points: 3, seconds: 20, standardHeaders: true }) })
     const answers = [await refreshWith(token, await issue()), await refreshWith(token, 'nonsense')]
 
@@ -89,7 +89,7 @@ describe('L: RateLimit fields', () => {
     ])
   })
 
-  test('of a limiter that does not tell, nothing is said, and nothing is where nobody counts', async () => {
+  test('sends no RateLimit fields if the limiter does not report them or nothing is counted', async () => {
     const createLimiter = () => ({ consume: async () => undefined, reward: async () => undefined })
     const silent = world({ rateLimit: rateLimits({ standardHeaders: true, createLimiter }) })
     const off = world({ rateLimit: false })
@@ -98,8 +98,8 @@ describe('L: RateLimit fields', () => {
   })
 })
 
-describe('L: the bucket of an address', () => {
-  test('L-01 L-02 L-05 it explains itself, comes before any change, and empties', async () => {
+describe('rate limit of an address', () => {
+  test('L-01 L-02 L-05: rejects before any change with an explanation, and accepts again after the window', async () => {
     const { token, state, events } = world({ rateLimit: rateLimits({ points: 3, seconds: 20 }) })
     await repeat(3, () => refreshWith(token, 'nonsense'))
     events.length = 0
@@ -111,20 +111,20 @@ describe('L: the bucket of an address', () => {
     expectError(await refreshWith(token, 'nonsense'), 400, 'invalid_grant')
   })
 
-  test('L-05 nobody else is held up', async () => {
+  test('L-05: does not limit other addresses', async () => {
     const { token, issue } = world({ rateLimit: rateLimits({ points: 3 }) })
     await repeat(10, () => refreshWith(token, 'nonsense'))
     expect((await refreshWith(token, await issue(), {}, from(1))).status).toBe(200)
   })
 
-  test('L-06 rotating X-Forwarded-For does not empty it', async () => {
+  test('L-06: does not reset the limit for another X-Forwarded-For', async () => {
     const { token } = world({ rateLimit: rateLimits({ points: 3 }) })
     const headers = (index: number) => ({ headers: { 'x-forwarded-for': `10.1.1.${String(index)}` } })
     for (const index of times(3)) await refreshWith(token, 'nonsense', {}, headers(index))
     expectTooMany(await refreshWith(token, 'nonsense', {}, headers(99)))
   })
 
-  test('L-06 nor does it behind a trusted proxy, when the client puts its own before', async () => {
+  test('L-06: does not reset the limit behind a trusted proxy if the client sends its own X-Forwarded-For', async () => {
     const { token, issue } = world({ rateLimit: rateLimits({ points: 3 }), trustProxy: 1 })
     const headers = (index: number) => ({ headers: { 'x-forwarded-for': `10.1.1.${String(index)}, 198.51.100.1` } })
     for (const index of times(3)) await refreshWith(token, 'nonsense', {}, headers(index))
@@ -133,20 +133,20 @@ describe('L: the bucket of an address', () => {
     expect((await refreshWith(token, await issue(), {}, other)).status).toBe(200)
   })
 
-  test('an IPv6 subscriber has one, however many addresses that is', async () => {
+  test('counts all IPv6 addresses of a subscriber together', async () => {
     const { token, issue } = world({ rateLimit: rateLimits({ points: 3 }) })
     for (const index of times(3)) await refreshWith(token, 'x', {}, { remoteAddress: `2001:db8::${String(index)}` })
     expectTooMany(await refreshWith(token, 'x', {}, { remoteAddress: '2001:db8::ffff' }))
     expect((await refreshWith(token, await issue(), {}, { remoteAddress: '2001:db8:0:1::1' })).status).toBe(200)
   })
 
-  test('where nobody tells the address there is no bucket that all would share', async () => {
+  test('counts no address if the address is unknown', async () => {
     const { token, issue } = world({ rateLimit: rateLimits({ points: 3 }) })
     await repeat(10, () => refreshWith(token, 'nonsense', {}, { remoteAddress: null }))
     expect((await refreshWith(token, await issue(), {}, { remoteAddress: null })).status).toBe(200)
   })
 
-  test('every endpoint counts into it, and each request once', async () => {
+  test('counts each request once for all endpoints together', async () => {
     const { token, revoke, refreshCookie, logout } = world({ rateLimit: rateLimits({ points: 4 }) })
     await refreshWith(token, 'x')
     await post(revoke, { client_id: 'pub', token: 'x' })
@@ -158,15 +158,15 @@ describe('L: the bucket of an address', () => {
     expectTooMany(await send(logout, fromPage('x')))
   })
 
-  test('a logout that was rejected leaves the cookie', async () => {
+  test('keeps the cookie if a logout is rejected', async () => {
     const { logout } = world({ rateLimit: rateLimits({ points: 1 }) })
     await send(logout, fromPage(null))
     expectTooMany(await send(logout, fromPage('nonsense')))
   })
 })
 
-describe('L: the bucket of a family', () => {
-  test('L-05 F-11 F-12 it fills from any address, holds up that family only, and nothing is consumed', async () => {
+describe('rate limit of a family', () => {
+  test('L-05 F-11 F-12: counts a family from all addresses, limits only that family, and consumes no token', async () => {
     const { token, issue, families } = world({ rateLimit: rateLimits({ points: 3 }) })
     const [rt0, other] = [await issue(), await issue({ subject: 'bob' })]
     let current = rt0
@@ -182,14 +182,14 @@ describe('L: the bucket of a family', () => {
     expect((await refreshWith(token, current, {}, from(102))).status).toBe(200)
   })
 
-  test('L-05 the cookie mode has it too, and a 429 sets no cookie', async () => {
+  test('L-05: limits a family in cookie mode too, and a 429 sets no cookie', async () => {
     const { refreshCookie, issue } = world({ rateLimit: rateLimits({ points: 3 }) })
     const rt0 = await issue({ clientId: 'first-party' })
     for (const index of times(3)) expect((await send(refreshCookie, fromPage(rt0, from(index)))).status).toBe(200)
     expectTooMany(await send(refreshCookie, fromPage(rt0, from(100))))
   })
 
-  test('L-05 garbage that only looks like a token of it does not fill it', async () => {
+  test('L-05: does not count a forged token of the family', async () => {
     const { token, issue } = world({ rateLimit: rateLimits({ points: 3 }) })
     const rt0 = await issue()
     const forged = `${rt0.slice(0, -1)}${rt0.endsWith('A') ? 'B' : 'A'}`
@@ -197,7 +197,7 @@ describe('L: the bucket of a family', () => {
     expect((await refreshWith(token, rt0, {}, from(100))).status).toBe(200)
   })
 
-  test('an access-token function costs one point as well', async () => {
+  test('counts one point for an access-token function', async () => {
     const accessTokens = async () => ({ accessToken: 'x', expiresIn: 60 })
     const { token, issue } = world({ rateLimit: rateLimits({ points: 2 }), accessTokens })
     let refreshToken = await issue()
@@ -207,7 +207,7 @@ describe('L: the bucket of a family', () => {
   })
 })
 
-describe('C-12: guessing secrets', () => {
+describe('limits of failed authentication', () => {
   const guess = (client_id: string, client_secret: string) => ({
     client_id,
     client_secret,
@@ -215,7 +215,7 @@ describe('C-12: guessing secrets', () => {
     refresh_token: 'x',
   })
 
-  test('C-12 it is held up on all endpoints together, from that address and for that client', async () => {
+  test('C-12: limits wrong secrets on all endpoints together, by address and by client', async () => {
     const { token, revoke, issue } = world({ rateLimit: undefined as never })
     for (const index of times(10))
       expectError(
@@ -227,7 +227,7 @@ describe('C-12: guessing secrets', () => {
       expectTooMany(await post(token, guess('cb', 'wrong')))
       expectTooMany(await post(revoke, guess('cb', 'wrong')))
     })
-    // The right secret tells nothing either, until the window is over.
+    // The right secret is rejected as well until the window ends.
     expectTooMany(await post(revoke, guess('cb', CB_SECRET)))
     expectTooMany(await post(revoke, { token: 'x' }, { headers: { authorization: basic('cb', CB_SECRET) } }))
     expect((await post(revoke, guess('cb', CB_SECRET), from(1))).status).toBe(200)
@@ -239,7 +239,7 @@ describe('C-12: guessing secrets', () => {
     expect((await post(revoke, guess('cb', CB_SECRET))).status).toBe(200)
   })
 
-  test('C-12 the last failure that is allowed is the last attempt, right or wrong', async () => {
+  test('C-12: rejects even the right secret after the last allowed failure', async () => {
     const { revoke } = world({ rateLimit: rateLimits({ failedAuthentications: 3 }) })
     await repeat(2, () => post(revoke, guess('cb', 'wrong')))
     expect((await post(revoke, guess('cb', CB_SECRET))).status).toBe(200)
@@ -247,7 +247,7 @@ describe('C-12: guessing secrets', () => {
     expectTooMany(await post(revoke, guess('cb', CB_SECRET)))
   })
 
-  test('C-12 guesses that come all at once are not told apart from each other past the limit', async () => {
+  test('C-12: limits concurrent guesses without revealing which one was right', async () => {
     const { tokens } = world()
     const clients = { find: () => new Promise<null>((resolve) => setTimeout(() => resolve(null), 100)) }
     const limits = rateLimits({ failedAuthentications: 3 })
@@ -258,20 +258,20 @@ describe('C-12: guessing secrets', () => {
     expect(statuses.sort()).toEqual([400, 400, 400, 429, 429, 429, 429, 429])
   })
 
-  test('C-12 right secrets cost nothing', async () => {
+  test('C-12: does not count right secrets', async () => {
     const { revoke } = world({ rateLimit: rateLimits({ points: 1000 }) })
     await repeat(50, async () => {
       expect((await post(revoke, guess('cb', CB_SECRET))).status).toBe(200)
     })
   })
 
-  test('L-05 nobody can lock out the users of a public client with it', async () => {
+  test('L-05: does not lock out the users of a public client', async () => {
     const { token, issue } = world({ rateLimit: rateLimits({ points: 1000, failedAuthentications: 2 }) })
     await repeat(20, () => refreshWith(token, 'x', { client_secret: 'x' }))
     expect((await refreshWith(token, await issue())).status).toBe(200)
   })
 
-  test('C-11 C-12 an unknown client is held up in the same way as one with a wrong secret', async () => {
+  test('C-11 C-12: limits an unknown client like one with a wrong secret', async () => {
     const { revoke } = world({ rateLimit: rateLimits({ points: 1000 }) })
     const answers = async (clientId: string) => {
       const all = []
@@ -282,8 +282,8 @@ describe('C-12: guessing secrets', () => {
   })
 })
 
-describe('the limits of an app', () => {
-  test('by default all endpoints over the same tokens share them, 60 a minute', async () => {
+describe('rate limit options', () => {
+  test('shares 60 points per minute among all endpoints over the same tokens by default', async () => {
     const { tokens } = world()
     const accessTokens = legibleAccessTokens()
     const token = tokenEndpoint(tokens, { accessTokens, clients: CLIENTS })
@@ -296,13 +296,13 @@ describe('the limits of an app', () => {
     expectError(await refreshWith(elsewhere, 'x'), 400, 'invalid_grant')
   })
 
-  test('rateLimit: false counts nothing', async () => {
+  test('counts nothing with rateLimit: false', async () => {
     const { token } = world({ rateLimit: false })
     for (let round = 0; round < 100; round++)
       expectError(await refreshWith(token, 'x', { client_secret: 'x' }), 400, 'invalid_client')
   })
 
-  test('createLimiter is given what each limiter has to be', async () => {
+  test('calls createLimiter with the options of each limiter', async () => {
     const made: LimiterOptions[] = []
     const createLimiter = (options: LimiterOptions) => {
       made.push(options)
@@ -321,7 +321,7 @@ describe('the limits of an app', () => {
     expect(expectTooMany(await refreshWith(token, 'x'))).toBe(7)
   })
 
-  test('a limiter of another copy of the package is understood by the shape of its rejection', async () => {
+  test('recognizes the rejection of a limiter from another copy of the package by its shape', async () => {
     const exhausted = async () => {
       // eslint-disable-next-line @typescript-eslint/only-throw-error -- so does the package
       throw { ...new RateLimiterRes(0, 2500, 9).toJSON() }
@@ -331,7 +331,7 @@ describe('the limits of an app', () => {
     expect(expectTooMany(await refreshWith(token, 'x'))).toBe(3)
   })
 
-  test('when its store is dead or hangs, this process counts for itself, and says so once', async () => {
+  test('counts in this process if the store of the limiter fails or hangs, and reports it once', async () => {
     const errors: unknown[] = []
     let mode: 'dead' | 'hangs' | 'throws' | 'alive' = 'dead'
     const ask = (): Promise<never> | Promise<null> => {
@@ -369,11 +369,11 @@ describe('the limits of an app', () => {
     expect((await refreshWith(token, rt0)).status).toBe(200)
     mode = 'dead'
     await refreshWith(token, rt0)
-    // One for each of the three limiters, and one more for the second outage of the first.
+    // One for each of the three limiters, and one for the second outage of the first.
     expect(errors.length).toBeGreaterThan(2)
   })
 
-  test('an onError that throws holds up nobody', async () => {
+  test('responds although onError throws', async () => {
     const limits = rateLimits({
       createLimiter: () => ({ consume: () => Promise.reject(new Error('gone')), reward: async () => undefined }),
       onError: () => {
@@ -384,7 +384,7 @@ describe('the limits of an app', () => {
     expect((await refreshWith(token, await issue())).status).toBe(200)
   })
 
-  test('a flood of addresses takes a bounded memory, and the one seen last stays', async () => {
+  test('bounds the memory for many addresses, and keeps the most recent one', async () => {
     const limits = rateLimits({ points: 1 })
     const count = async (address: string) => {
       const counted = await limits.countRequest(address, 'atOnce')
@@ -407,7 +407,7 @@ describe('the limits of an app', () => {
     [{ requestsPerAddress: 0 }, 'requestsPerAddress'],
     [{ createLimiter: () => ({ consume: async () => null }) }, 'createLimiter'],
     [{ point: 5 }, 'point'],
-  ])('%j is misuse', (options, option) => {
+  ])('rejects the invalid option %j', (options, option) => {
     expect(() => rateLimits(options as never)).toThrow(ConfigurationError)
     expect(() => rateLimits(options as never)).toThrow(expect.objectContaining({ option }))
   })
