@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
 import { type AdapterHandlers, defineAdapter } from '../src/index.js'
-import { world } from './wire.js'
+import { createSetup } from './wire.js'
 
 const adapter = defineAdapter({
   mount: (endpoint, extent) => ({ endpoint, extent }),
@@ -12,12 +12,12 @@ const adapter = defineAdapter({
 
 describe('defineAdapter', () => {
   test('throws for invalid options when the handler is created, not at the first request', () => {
-    const { tokens } = world()
+    const { tokens } = createSetup()
     expect(() => adapter.logoutHandler(tokens, { cookie: { name: 'not a name' } })).toThrow('cookie.name')
   })
 
   test('mounts the sessions endpoint for the paths below, the others for one path', () => {
-    const { tokens } = world()
+    const { tokens } = createSetup()
     expect(adapter.logoutHandler(tokens, { cookie: true }).extent).toBe('path')
     expect(adapter.sessionsHandler(tokens, { accessTokens: async () => null }).extent).toBe('subtree')
   })

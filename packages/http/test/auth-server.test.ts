@@ -15,7 +15,7 @@ import {
   type RequestPatch,
   SECOND,
   send,
-  world,
+  createSetup,
 } from './wire.js'
 
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -27,8 +27,8 @@ const CLIENTS = [
 const SPA = 'https://spa.example'
 
 /** A whole server at `/auth`, called through its single endpoint. */
-function whole(options: Partial<AuthServerOptions> = {}, issuer = ISSUER) {
-  const app = world()
+function createWholeServer(options: Partial<AuthServerOptions> = {}, issuer = ISSUER) {
+  const app = createSetup()
   const { tokens, clock } = app
   const accessTokens = jwtAccessTokens({ issuer, audience: issuer, keys: [SIGNING_KEY] })
   const usual = { accessTokens, clients: CLIENTS, rateLimit: false, now: () => clock.now } as const
@@ -40,7 +40,7 @@ function whole(options: Partial<AuthServerOptions> = {}, issuer = ISSUER) {
 }
 
 const withCodes = () => {
-  const { tokens } = world()
+  const { tokens } = createSetup()
   const codes = authorizationCodes(tokens, { issuer: ISSUER, secrets: ['a secret of codes in a test, over 32 bytes'] })
   return { codes, authorizationEndpoint: 'https://login.example/authorize', scopes: ['read', 'write'] }
 }
@@ -53,24 +53,24 @@ describe('location of the metadata', () => {
     ['https://h/t1/', '/.well-known/oauth-authorization-server/t1'],
     ['https://h/a/b', '/.well-known/oauth-authorization-server/a/b'],
   ])('W-01: serves the metadata of %s at %s, by GET and HEAD, as JSON', async (issuer, path) => {
-    const { at } = whole({}, issuer)
-    const answer = await at(path, { method: 'GET' })
-    expect([answer.status, answer.header('content-type')]).toEqual([200, 'application/json'])
+    const { at } = createWholeServer({}, issuer)
+    const response = await at(path, { method: 'GET' })
+    expect([response.status, response.header('content-type')]).toEqual([200, 'application/json'])
     expect((await at(path, { method: 'HEAD' })).status).toBe(200)
     expectError(await at(path), 405, 'invalid_request')
-    expect(answer.body.issuer).toBe(issuer)
+    expect(response.body.issuer).toBe(issuer)
   })
 })
 
 describe('content of the metadata', () => {
   test('W-02: contains the issuer exactly as configured and as in the access tokens', async () => {
-    const { metadata, usual, tokens } = whole({}, 'https://login.example/t1/')
+    const { metadata, usual, tokens } = createWholeServer({}, 'https://login.example/t1/')
     expect((await metadata())['issuer']).toBe('https://login.example/t1/')
     expect(() => authServer(tokens, { ...usual, issuer: 'https://login.example/t1' })).toThrow(ConfigurationError)
   })
 
   test('W-03 W-05 W-08: lists the capabilities of a server with codes', async () => {
-    const { metadata } = whole(withCodes())
+    const { metadata } = createWholeServer(withCodes())
     expect(await metadata()).toMatchObject({
       authorization_endpoint: 'https://login.example/authorize',
       token_endpoint: 'https://login.example/auth/token',
@@ -88,7 +88,7 @@ describe('content of the metadata', () => {
   test('W-04: contains no empty or null member and no absent endpoint', async () => {
     const function_ = async () => ({ accessToken: 'x', expiresIn: 60 })
     for (const options of [{}, { accessTokens: function_, issuer: ISSUER }, { clients: [{ clientId: 'pub' }] }]) {
-      const { metadata } = whole(options)
+      const { metadata } = createWholeServer(options)
       const said = await metadata()
       for (const value of Object.values(said)) {
         expect(value).not.toBeNull()
@@ -105,7 +105,7 @@ describe('content of the metadata', () => {
   })
 
   test('W-03: names exactly the endpoints that are served, each at a separate path', async () => {
-    const { metadata, at, server } = whole({ ...withCodes(), cookie: true, authenticate: async () => null })
+    const { metadata, at, server } = createWholeServer({ ...withCodes(), cookie: true, authenticate: async () => null })
     const said = await metadata()
     for (const name of ['token_endpoint', 'revocation_endpoint', 'introspection_endpoint', 'jwks_uri'])
       expect((await at(new URL(String(said[name])).pathname)).status, name).not.toBe(404)
@@ -118,7 +118,7 @@ describe('content of the metadata', () => {
   })
 
   test('finds an absolute URL in the request line by its path, with any authority', () => {
-    const { server } = whole()
+    const { server } = createWholeServer()
     const endpoint = server.find({ url: '/auth/token' })
     for (const url of ['http://a.example/auth/token', 'http://a.example:99999/auth/token?x', 'HTTP://[/auth/token/'])
       expect(server.find({ url })).toBe(endpoint)
@@ -126,7 +126,7 @@ describe('content of the metadata', () => {
   })
 
   test('ignores one trailing slash and rejects two', () => {
-    const { server } = whole({ ...withCodes(), cookie: true, authenticate: async () => null })
+    const { server } = createWholeServer({ ...withCodes(), cookie: true, authenticate: async () => null })
     for (const path of server.routes.flatMap(({ paths }) => paths)) {
       const url = path.replace(':id', 'x')
       const endpoint = server.find({ url })
@@ -138,7 +138,7 @@ describe('content of the metadata', () => {
   })
 
   test('W-06 W-07: accepts exactly the listed authentication methods at each endpoint', async () => {
-    const { metadata, at, issue, clock } = whole()
+    const { metadata, at, issue, clock } = createWholeServer()
     const said = await metadata()
     const assertion = (alg: string, key: KeyObject | Uint8Array) =>
       new SignJWT({ jti: randomUUID() })
@@ -181,17 +181,17 @@ describe('content of the metadata', () => {
         const token = await issue({ clientId })
         const parameters = { grant_type: 'refresh_token', refresh_token: token, token, ...fields }
         const body = new URLSearchParams(parameters).toString()
-        const answer = await at(path, { body, headers: { 'content-type': FORM_TYPE, ...headers } })
-        expect(answer.status === 200, `${method} at ${endpoint}`).toBe(listed.includes(method))
-        if (!listed.includes(method)) expect(answer.body.error).toBe('invalid_client')
+        const response = await at(path, { body, headers: { 'content-type': FORM_TYPE, ...headers } })
+        expect(response.status === 200, `${method} at ${endpoint}`).toBe(listed.includes(method))
+        if (!listed.includes(method)) expect(response.body.error).toBe('invalid_client')
       }
     }
   })
 
   test('W-09 W-06: lists certificate methods only with a source of certificates', async () => {
     const methods = ['tls_client_auth', 'self_signed_tls_client_auth']
-    const seeing = await whole({ clientCertificates: 'tls' }).metadata()
-    const blind = await whole().metadata()
+    const seeing = await createWholeServer({ clientCertificates: 'tls' }).metadata()
+    const blind = await createWholeServer().metadata()
     expect(seeing).toMatchObject({ tls_client_certificate_bound_access_tokens: true })
     expect(blind).not.toHaveProperty('tls_client_certificate_bound_access_tokens')
     for (const endpoint of ['token', 'revocation', 'introspection']) {
@@ -202,12 +202,12 @@ describe('content of the metadata', () => {
   })
 
   test('W-09: lists the proof algorithms that the endpoints accept', async () => {
-    const { metadata } = whole({ dpop: { algorithms: ['ES256'] } })
+    const { metadata } = createWholeServer({ dpop: { algorithms: ['ES256'] } })
     expect((await metadata())['dpop_signing_alg_values_supported']).toEqual(['ES256'])
   })
 
   test('D-07 T-11: uses the issuer as the public URL by default, and accepts plain http only on this machine', async () => {
-    const { tokens, usual, metadata } = whole({ publicUrl: 'https://public.example/cut/' })
+    const { tokens, usual, metadata } = createWholeServer({ publicUrl: 'https://public.example/cut/' })
     expect((await metadata())['token_endpoint']).toBe('https://public.example/cut/auth/token')
     const make = (issuer: string) => {
       const accessTokens = jwtAccessTokens({ issuer, audience: issuer, keys: [SIGNING_KEY] })
@@ -218,7 +218,7 @@ describe('content of the metadata', () => {
   })
 
   test('rejects invalid options', () => {
-    const { tokens, usual } = whole()
+    const { tokens, usual } = createWholeServer()
     const wrong: object[] = [
       { codes: withCodes().codes },
       { authorizationEndpoint: 'https://login.example/authorize' },
@@ -253,7 +253,7 @@ describe('CORS', () => {
   })
 
   test('H-01 D-18: lets pages of listed origins send requests and read responses, including errors', async () => {
-    const { at, issue } = whole({ cors: { origins: [SPA] } })
+    const { at, issue } = createWholeServer({ cors: { origins: [SPA] } })
     for (const path of ['/auth/token', '/auth/revoke']) {
       const asked = await at(path, preflight(SPA))
       expect(asked.status).toBe(204)
@@ -265,18 +265,18 @@ describe('CORS', () => {
       for (const token of [await issue(), 'garbage']) {
         const parameters = { grant_type: 'refresh_token', client_id: 'pub', refresh_token: token }
         const body = new URLSearchParams(parameters).toString()
-        const answer = await at(path, { body, headers: { 'content-type': FORM_TYPE, origin: SPA } })
-        expect(answer.all('access-control-allow-origin')).toEqual([SPA])
-        expect(answer.header('access-control-expose-headers')).toContain('dpop-nonce')
-        expect(answer.header('access-control-expose-headers')).toContain('www-authenticate')
+        const response = await at(path, { body, headers: { 'content-type': FORM_TYPE, origin: SPA } })
+        expect(response.all('access-control-allow-origin')).toEqual([SPA])
+        expect(response.header('access-control-expose-headers')).toContain('dpop-nonce')
+        expect(response.header('access-control-expose-headers')).toContain('www-authenticate')
         // Without it a page cannot determine how long a `Retry-After` date lasts.
-        expect(answer.header('access-control-expose-headers')?.split(', ')).toContain('date')
+        expect(response.header('access-control-expose-headers')?.split(', ')).toContain('date')
       }
     }
   })
 
   test('H-02: never allows credentials and does not repeat an unlisted origin', async () => {
-    const { server, issue } = whole({ cors: { origins: [SPA] }, cookie: true, ...withCodes() })
+    const { server, issue } = createWholeServer({ cors: { origins: [SPA] }, cookie: true, ...withCodes() })
     const token = (headers: RequestPatch['headers'], rt: string) =>
       refreshWith(server.endpoint, rt, {}, { url: '/auth/token', headers: headers ?? {} })
     const foreign = [
@@ -290,23 +290,23 @@ describe('CORS', () => {
       const real = await token({ origin }, await issue())
       const asked = await send(server.endpoint, { url: '/auth/token', ...preflight(origin) })
       expect(asked.status).toBe(405)
-      for (const answer of [real, asked]) {
-        expect(answer.header('access-control-allow-origin')).toBeNull()
-        expect(answer.header('vary')).toBe('Origin')
+      for (const response of [real, asked]) {
+        expect(response.header('access-control-allow-origin')).toBeNull()
+        expect(response.header('vary')).toBe('Origin')
       }
     }
     const allowed = [
       await token({ origin: SPA }, 'x'),
       await send(server.endpoint, { url: '/auth/token', ...preflight(SPA) }),
     ]
-    for (const answer of allowed) expect(answer.header('access-control-allow-credentials')).toBeNull()
+    for (const response of allowed) expect(response.header('access-control-allow-credentials')).toBeNull()
   })
 
   test('H-01: allows no CORS at the cookie, sessions and introspection endpoints, and all origins at metadata and keys', async () => {
-    const { at } = whole({ cors: { origins: [SPA] }, cookie: true, authenticate: async () => null })
+    const { at } = createWholeServer({ cors: { origins: [SPA] }, cookie: true, authenticate: async () => null })
     for (const path of ['/auth/refresh', '/auth/logout', '/auth/login', '/auth/introspect', '/auth/sessions']) {
-      const answer = await at(path, preflight(SPA))
-      expect([answer.status, answer.header('access-control-allow-origin')]).toEqual([405, null])
+      const response = await at(path, preflight(SPA))
+      expect([response.status, response.header('access-control-allow-origin')]).toEqual([405, null])
     }
     for (const path of ['/auth/jwks', '/.well-known/oauth-authorization-server'])
       expect((await at(path, { method: 'GET', headers: { origin: SPA } })).header('access-control-allow-origin')).toBe(
@@ -328,7 +328,7 @@ describe('CORS', () => {
 
 describe('find with a mount path', () => {
   const found = (url: string, mountPath: string, options = {}) =>
-    whole(options).server.find({ url }, mountPath) !== null
+    createWholeServer(options).server.find({ url }, mountPath) !== null
 
   test.each([
     ['/x/auth/token', '/x'],

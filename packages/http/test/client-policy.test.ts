@@ -86,56 +86,56 @@ async function setUp(options: Partial<AuthServerOptions> = {}) {
   return { ...app, registered, accessTokens, server, guard, call, begin, code, proof, sessions }
 }
 
-type World = Awaited<ReturnType<typeof setUp>>
+type TestSetup = Awaited<ReturnType<typeof setUp>>
 
 const PAGE = { 'x-baton': '1', 'sec-fetch-site': 'same-origin' }
 const bearer = ({ accessToken }: Tokens) => ({ authorization: `Bearer ${accessToken}` })
-const introspect = (here: World, token: string) =>
-  here.call('/auth/introspect', { form: { token, client_id: 'api', client_secret: `${SECRET}.` } })
+const introspect = (setup: TestSetup, token: string) =>
+  setup.call('/auth/introspect', { form: { token, client_id: 'api', client_secret: `${SECRET}.` } })
 
 /** Lists every use of a session. Each returns true if the session was accepted. */
-const USES: readonly (readonly [name: string, use: (here: World, session: Tokens) => Promise<boolean>])[] = [
+const USES: readonly (readonly [name: string, use: (setup: TestSetup, session: Tokens) => Promise<boolean>])[] = [
   [
     'the refresh grant',
-    async (here, { refreshToken }) => {
+    async (setup, { refreshToken }) => {
       const form = { grant_type: 'refresh_token', client_id: 'app', refresh_token: refreshToken }
-      return (await here.call('/auth/token', { form })).status === 200
+      return (await setup.call('/auth/token', { form })).status === 200
     },
   ],
   [
     'the refresh by cookie',
-    async (here, { refreshToken }) => {
+    async (setup, { refreshToken }) => {
       const headers = { ...PAGE, cookie: `__Host-baton=${refreshToken}` }
-      return (await here.call('/auth/refresh', { headers })).status === 200
+      return (await setup.call('/auth/refresh', { headers })).status === 200
     },
   ],
   [
     'a guard that checks the session',
-    async (here, session) => (await here.guard(request({ headers: bearer(session) }))).ok,
+    async (setup, session) => (await setup.guard(request({ headers: bearer(session) }))).ok,
   ],
   [
     'introspection of the access token',
-    async (here, { accessToken }) => jsonOf(await introspect(here, accessToken)).active === true,
+    async (setup, { accessToken }) => jsonOf(await introspect(setup, accessToken)).active === true,
   ],
   [
     'introspection of the refresh token',
-    async (here, { refreshToken }) => {
-      const registered = here.registered.get('app')
+    async (setup, { refreshToken }) => {
+      const registered = setup.registered.get('app')
       // Only a client that authenticates may introspect its own refresh tokens.
-      here.registered.set('app', { ...registered, clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
+      setup.registered.set('app', { ...registered, clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
       const form = { token: refreshToken, client_id: 'app', client_secret: SECRET }
-      return jsonOf(await here.call('/auth/introspect', { form })).active === true
+      return jsonOf(await setup.call('/auth/introspect', { form })).active === true
     },
   ],
   [
     'the list of sessions',
-    async (here, session) =>
-      (await here.call('/auth/sessions', { method: 'GET', headers: bearer(session) })).status === 200,
+    async (setup, session) =>
+      (await setup.call('/auth/sessions', { method: 'GET', headers: bearer(session) })).status === 200,
   ],
   [
     'an entry in the list of sessions',
-    async (here, { sid }) => {
-      const reader = await here.tokens.issue({ subject: 'alice', clientId: 'reader' })
+    async (setup, { sid }) => {
+      const reader = await setup.tokens.issue({ subject: 'alice', clientId: 'reader' })
       const { family } = reader
       const grant = {
         family,
@@ -143,99 +143,100 @@ const USES: readonly (readonly [name: string, use: (here: World, session: Tokens
         audience: [],
         claims: {},
         confirmation: null,
-        now: here.clock.now,
+        now: setup.clock.now,
         maxLifetimeSeconds: 900,
       }
-      here.registered.set('reader', { clientId: 'reader', firstParty: true })
-      const { accessToken } = await here.accessTokens.mint(grant)
+      setup.registered.set('reader', { clientId: 'reader', firstParty: true })
+      const { accessToken } = await setup.accessTokens.mint(grant)
       const headers = { authorization: `Bearer ${accessToken}` }
-      const { sessions } = jsonOf(await here.call('/auth/sessions', { method: 'GET', headers }))
+      const { sessions } = jsonOf(await setup.call('/auth/sessions', { method: 'GET', headers }))
       return sessions.some(({ id }: { id: string }) => id === sid)
     },
   ],
   [
     'the end of another session',
-    async (here, session) => {
-      const { sid } = await here.begin('other')
-      return (await here.call(`/auth/sessions/${sid}`, { method: 'DELETE', headers: bearer(session) })).status === 204
+    async (setup, session) => {
+      const { sid } = await setup.begin('other')
+      return (await setup.call(`/auth/sessions/${sid}`, { method: 'DELETE', headers: bearer(session) })).status === 204
     },
   ],
   [
     'the end of all other sessions',
-    async (here, session) => (await here.call('/auth/logout-others', { headers: bearer(session) })).status === 204,
+    async (setup, session) => (await setup.call('/auth/logout-others', { headers: bearer(session) })).status === 204,
   ],
   [
     'the end of all sessions',
-    async (here, session) => (await here.call('/auth/logout-everywhere', { headers: bearer(session) })).status === 204,
+    async (setup, session) =>
+      (await setup.call('/auth/logout-everywhere', { headers: bearer(session) })).status === 204,
   ],
 ]
 
 describe.each(USES)('validAfter of a client applies to %s', (_name, use) => {
   test('rejects a session from before validAfter and accepts one from after it', async () => {
-    const here = await setUp()
-    expect(await use(here, await here.begin())).toBe(true)
-    const before = await here.begin()
-    here.clock.now += 5000
-    here.registered.set('app', { clientId: 'app', validAfter: here.clock.now })
-    expect(await use(here, before)).toBe(false)
-    expect(await use(here, await here.begin())).toBe(true)
+    const setup = await setUp()
+    expect(await use(setup, await setup.begin())).toBe(true)
+    const before = await setup.begin()
+    setup.clock.now += 5000
+    setup.registered.set('app', { clientId: 'app', validAfter: setup.clock.now })
+    expect(await use(setup, before)).toBe(false)
+    expect(await use(setup, await setup.begin())).toBe(true)
   })
 })
 
 test('validAfter of a client applies to authorization codes', async () => {
-  const here = await setUp()
-  const exchange = ({ code, verifier }: ReturnType<World['code']>) =>
-    here.call('/auth/token', {
+  const setup = await setUp()
+  const exchange = ({ code, verifier }: ReturnType<TestSetup['code']>) =>
+    setup.call('/auth/token', {
       form: { grant_type: 'authorization_code', client_id: 'app', code, code_verifier: verifier },
     })
-  const before = here.code()
-  here.clock.now += 5000
-  here.registered.set('app', { clientId: 'app', validAfter: here.clock.now })
+  const before = setup.code()
+  setup.clock.now += 5000
+  setup.registered.set('app', { clientId: 'app', validAfter: setup.clock.now })
   expect((await exchange(before)).status).toBe(400)
-  expect((await exchange(here.code())).status).toBe(200)
+  expect((await exchange(setup.code())).status).toBe(200)
 })
 
 /** Lists every way to get tokens. Each returns the response to a request with these headers and members. */
 type Issue = (
-  here: World,
+  setup: TestSetup,
   sent?: { headers?: Record<string, string>; members?: Record<string, string> },
 ) => ReturnType<Endpoint>
 const ISSUERS: readonly (readonly [path: string, name: string, issue: Issue])[] = [
   [
     '/auth/token',
     'the refresh grant',
-    async (here, { headers = {}, members = {} } = {}) => {
-      const { refreshToken } = await here.begin()
+    async (setup, { headers = {}, members = {} } = {}) => {
+      const { refreshToken } = await setup.begin()
       const form = { grant_type: 'refresh_token', client_id: 'app', refresh_token: refreshToken, ...members }
-      return here.call('/auth/token', { headers, form })
+      return setup.call('/auth/token', { headers, form })
     },
   ],
   [
     '/auth/token',
     'the authorization code grant',
-    async (here, { headers = {}, members = {} } = {}) => {
-      const { code, verifier } = here.code()
+    async (setup, { headers = {}, members = {} } = {}) => {
+      const { code, verifier } = setup.code()
       const form = { grant_type: 'authorization_code', client_id: 'app', code, code_verifier: verifier, ...members }
-      return here.call('/auth/token', { headers, form })
+      return setup.call('/auth/token', { headers, form })
     },
   ],
   [
     '/auth/login',
     'a sign-in',
-    async (here, { headers = {}, members = {} } = {}) => here.call('/auth/login', { headers, json: members }),
+    async (setup, { headers = {}, members = {} } = {}) => setup.call('/auth/login', { headers, json: members }),
   ],
   [
     '/auth/login',
     'a sign-in by cookie',
-    async (here, { headers = {}, members = {} } = {}) =>
-      here.call('/auth/login', { headers: { ...PAGE, ...headers }, json: { ...members, deliver: 'cookie' } }),
+    async (setup, { headers = {}, members = {} } = {}) =>
+      setup.call('/auth/login', { headers: { ...PAGE, ...headers }, json: { ...members, deliver: 'cookie' } }),
   ],
   [
     '/auth/refresh',
     'the refresh by cookie',
-    async (here, { headers = {} } = {}) => {
-      const { refreshToken } = await here.begin()
-      return here.call('/auth/refresh', { headers: { ...PAGE, ...headers, cookie: `__Host-baton=${refreshToken}` } })
+    async (setup, { headers = {} } = {}) => {
+      const { refreshToken } = await setup.begin()
+      return setup.call('/auth/refresh', { headers: { ...PAGE, ...headers, cookie: `__Host-baton=${refreshToken}` } })
     },
   ],
 ]
@@ -243,9 +244,9 @@ const ISSUERS: readonly (readonly [path: string, name: string, issue: Issue])[] 
 describe.each(ISSUERS)('%s, %s', (path, name, issue) => {
   const isByCookie = name.includes('cookie')
   /** Expects that no tokens were issued and that there is at most the session that the request presents. */
-  const nothingIssued = async (here: World) => {
-    expect(here.events.filter(({ type }) => type === 'rotated' || type === 'renewed')).toEqual([])
-    const own = (await here.sessions()).length
+  const nothingIssued = async (setup: TestSetup) => {
+    expect(setup.events.filter(({ type }) => type === 'rotated' || type === 'renewed')).toEqual([])
+    const own = (await setup.sessions()).length
     expect(own).toBe(name.includes('refresh') ? 1 : 0)
   }
 
@@ -254,41 +255,41 @@ describe.each(ISSUERS)('%s, %s', (path, name, issue) => {
   })
 
   test('issues tokens to a client with DPoP-bound tokens only with a proof, and binds them', async () => {
-    const here = await setUp()
-    here.registered.set('app', { clientId: 'app', dpopBoundAccessTokens: true })
-    const response = await issue(here)
+    const setup = await setUp()
+    setup.registered.set('app', { clientId: 'app', dpopBoundAccessTokens: true })
+    const response = await issue(setup)
     expect([response.status, jsonOf(response).error]).toEqual([400, 'invalid_dpop_proof'])
-    await nothingIssued(here)
-    const proven = await issue(here, { headers: { dpop: await here.proof(path) } })
+    await nothingIssued(setup)
+    const proven = await issue(setup, { headers: { dpop: await setup.proof(path) } })
     expect([proven.status, jsonOf(proven).token_type]).toEqual([200, 'DPoP'])
   })
 
   test('issues no tokens without a certificate to a client with certificate-bound tokens', async () => {
-    const here = await setUp()
-    here.registered.set('app', { clientId: 'app', tlsClientCertificateBoundAccessTokens: true })
-    const response = await issue(here)
+    const setup = await setUp()
+    setup.registered.set('app', { clientId: 'app', tlsClientCertificateBoundAccessTokens: true })
+    const response = await issue(setup)
     expect([response.status, jsonOf(response).error]).toEqual([400, 'invalid_request'])
-    await nothingIssued(here)
+    await nothingIssued(setup)
   })
 
   test('issues no tokens to a client that has credentials and does not authenticate', async () => {
-    const here = await setUp()
-    here.registered.set('app', { clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
+    const setup = await setUp()
+    setup.registered.set('app', { clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
     const wrong = { members: { client_secret: 'a wrong secret' } }
-    for (const attempt of [{}, wrong]) expect(jsonOf(await issue(here, attempt)).error).toBe('invalid_client')
+    for (const attempt of [{}, wrong]) expect(jsonOf(await issue(setup, attempt)).error).toBe('invalid_client')
     const presented = name.includes('refresh') ? 2 : 0
-    expect(await here.sessions()).toHaveLength(presented)
-    const right = await issue(here, { members: { client_secret: SECRET } })
+    expect(await setup.sessions()).toHaveLength(presented)
+    const right = await issue(setup, { members: { client_secret: SECRET } })
     // A browser page cannot authenticate, so the cookie is not for such a client.
     expect(right.status).toBe(isByCookie ? 400 : 200)
   })
 
   test('issues no tokens to a client without the refresh grant', async () => {
-    const here = await setUp()
-    here.registered.set('app', { clientId: 'app', grantTypes: [] })
-    const response = await issue(here)
+    const setup = await setUp()
+    setup.registered.set('app', { clientId: 'app', grantTypes: [] })
+    const response = await issue(setup)
     expect([response.status, jsonOf(response).error]).toEqual([400, 'unauthorized_client'])
-    await nothingIssued(here)
+    await nothingIssued(setup)
   })
 })
 
@@ -299,21 +300,21 @@ test('issues no tokens at login to an unregistered client that the options do no
   // The session in the cookie belongs to the client of the cookie.
   expect(response.status).toBe(200)
   const body = async () => ({ subject: 'alice', clientId: 'nobody', deliver: 'body' as const })
-  const here = await setUp({ authenticate: body })
-  expect(jsonOf(await here.call('/auth/login', { json: {} })).error).toBe('unauthorized_client')
-  expect(await here.sessions()).toEqual([])
+  const setup = await setUp({ authenticate: body })
+  expect(jsonOf(await setup.call('/auth/login', { json: {} })).error).toBe('unauthorized_client')
+  expect(await setup.sessions()).toEqual([])
   const own = await setUp({ authenticate: body, defaults: { clientId: 'nobody' } })
   expect((await own.call('/auth/login', { json: {} })).status).toBe(200)
 })
 
 test('reads the client credentials of a login from the Authorization header too', async () => {
-  const here = await setUp()
-  here.registered.set('app', { clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
+  const setup = await setUp()
+  setup.registered.set('app', { clientId: 'app', secretHashes: [hashClientSecret(SECRET)] })
   const basic = (clientId: string) => `Basic ${Buffer.from(`${clientId}:${SECRET}`).toString('base64')}`
-  const login = (authorization: string) => here.call('/auth/login', { json: {}, headers: { authorization } })
+  const login = (authorization: string) => setup.call('/auth/login', { json: {}, headers: { authorization } })
   expect((await login(basic('app'))).status).toBe(200)
   expect((await login(basic('other'))).status).toBe(400)
-  expect(await here.sessions()).toHaveLength(1)
+  expect(await setup.sessions()).toHaveLength(1)
 })
 
 const ACCOUNT: readonly (readonly [method: string, path: (sid: string) => string])[] = [
@@ -324,23 +325,24 @@ const ACCOUNT: readonly (readonly [method: string, path: (sid: string) => string
 ]
 
 describe.each(ACCOUNT)('%s sessions of a user', (method, path) => {
-  const send = (here: World, session: Tokens, sid: string) => here.call(path(sid), { method, headers: bearer(session) })
+  const send = (setup: TestSetup, session: Tokens, sid: string) =>
+    setup.call(path(sid), { method, headers: bearer(session) })
 
   test('rejects the access token of a client that is not first-party, and changes nothing', async () => {
-    const here = await setUp()
-    const [victim, session] = [await here.begin(), await here.begin('other')]
-    const response = await send(here, session, victim.sid)
+    const setup = await setUp()
+    const [victim, session] = [await setup.begin(), await setup.begin('other')]
+    const response = await send(setup, session, victim.sid)
     expect([response.status, jsonOf(response).error]).toEqual([403, 'insufficient_scope'])
     expect(headerOf(response, 'www-authenticate')).toMatch(/^Bearer .*error="insufficient_scope"/)
-    expect(await here.sessions()).toHaveLength(2)
+    expect(await setup.sessions()).toHaveLength(2)
   })
 
   test('accepts the clients of the app itself', async () => {
     for (const clientId of ['first-party', 'app', 'marked', 'default']) {
-      const here = await setUp({ defaults: { clientId: 'default' } })
-      here.registered.set('marked', { clientId: 'marked', firstParty: true })
-      const [victim, session] = [await here.begin(), await here.begin(clientId)]
-      expect((await send(here, session, victim.sid)).status).toBeLessThan(300)
+      const setup = await setUp({ defaults: { clientId: 'default' } })
+      setup.registered.set('marked', { clientId: 'marked', firstParty: true })
+      const [victim, session] = [await setup.begin(), await setup.begin(clientId)]
+      expect((await send(setup, session, victim.sid)).status).toBeLessThan(300)
     }
   })
 
@@ -348,29 +350,29 @@ describe.each(ACCOUNT)('%s sessions of a user', (method, path) => {
     const named = await setUp({ sessionsScope: 'read' })
     const [victim, session] = [await named.begin(), await named.begin('other')]
     expect((await send(named, session, victim.sid)).status).toBeLessThan(300)
-    const here = await setUp({ sessionsScope: 'read manage-sessions' })
-    const response = await send(here, await here.begin('other'), victim.sid)
+    const setup = await setUp({ sessionsScope: 'read manage-sessions' })
+    const response = await send(setup, await setup.begin('other'), victim.sid)
     expect(response.status).toBe(403)
     expect(headerOf(response, 'www-authenticate')).toContain('scope="read manage-sessions"')
-    expect((await send(here, await here.begin('app'), (await here.begin()).sid)).status).toBeLessThan(300)
+    expect((await send(setup, await setup.begin('app'), (await setup.begin()).sid)).status).toBeLessThan(300)
   })
 })
 
 test('rejects a code of another issuer with the same secrets, and the other issuer accepts it', async () => {
-  const here = await setUp()
+  const setup = await setUp()
   const OTHER = 'https://other.example'
   const accessTokens = jwtAccessTokens({ issuer: OTHER, audience: OTHER, keys: [SIGNING_KEY] })
-  const { tokens, shared } = here
+  const { tokens, shared } = setup
   const codes = authorizationCodes(tokens, { issuer: OTHER, secrets: [CODE_SECRET] })
   const clients = [{ clientId: 'app' }]
   const options = { ...shared, clients, accessTokens, authorizationEndpoint: `${OTHER}/authorize` }
   const other = authServer(tokens, { ...options, codes })
-  const { code, verifier } = here.code()
+  const { code, verifier } = setup.code()
   const form = { grant_type: 'authorization_code', client_id: 'app', code, code_verifier: verifier }
   const parts = { method: 'POST', url: '/auth/token', headers: FORM, body: String(new URLSearchParams(form)) }
   const rejected = await other.endpoint(request(parts))
   expect([rejected.status, jsonOf(rejected).error]).toEqual([400, 'invalid_grant'])
-  expect((await here.server.endpoint(request(parts))).status).toBe(200)
+  expect((await setup.server.endpoint(request(parts))).status).toBe(200)
   const foreign = authorizationCodes(tokens, { issuer: ISSUER, secrets: [CODE_SECRET] })
   expect(() => authServer(tokens, { ...options, codes: foreign })).toThrow(
     expect.objectContaining({ name: 'ConfigurationError', option: 'codes' }),

@@ -8,37 +8,37 @@ import {
   CB_SECRET,
   CX_SECRET,
   expectError,
-  legibleAccessTokens,
+  readableAccessTokens,
   ODD_SECRET,
   post,
   refreshWith,
   type RequestPatch,
   START,
-  world,
+  createSetup,
 } from './wire.js'
 
 /** Refreshes a token of the client cb. `parameters` and `headers` may authenticate the client. */
 async function asCb(
-  world_: ReturnType<typeof world>,
-  more: Record<string, string>,
+  setup: ReturnType<typeof createSetup>,
+  parameters: Record<string, string>,
   headers: RequestPatch['headers'] = {},
 ) {
-  const refresh_token = await world_.issue({ clientId: 'cb' })
-  return post(world_.token, { grant_type: 'refresh_token', refresh_token, ...more }, { headers })
+  const refresh_token = await setup.issue({ clientId: 'cb' })
+  return post(setup.token, { grant_type: 'refresh_token', refresh_token, ...parameters }, { headers })
 }
 
 const header = (text: string) => ({ authorization: `Basic ${Buffer.from(text).toString('base64')}` })
 
 describe('client authentication', () => {
   test('C-01 C-09: requires authentication of a confidential client in each request', async () => {
-    expectError(await asCb(world(), { client_id: 'cb' }), 400, 'invalid_client')
-    expectError(await asCb(world(), {}), 400, 'invalid_client')
-    expectError(await asCb(world(), { client_id: 'pub' }), 400, 'invalid_grant')
+    expectError(await asCb(createSetup(), { client_id: 'cb' }), 400, 'invalid_client')
+    expectError(await asCb(createSetup(), {}), 400, 'invalid_client')
+    expectError(await asCb(createSetup(), { client_id: 'pub' }), 400, 'invalid_grant')
   })
 
   test('C-02: authenticates a client by header and by body', async () => {
-    expect((await asCb(world(), {}, { authorization: basic('cb', CB_SECRET) })).status).toBe(200)
-    expect((await asCb(world(), { client_id: 'cb', client_secret: CB_SECRET })).status).toBe(200)
+    expect((await asCb(createSetup(), {}, { authorization: basic('cb', CB_SECRET) })).status).toBe(200)
+    expect((await asCb(createSetup(), { client_id: 'cb', client_secret: CB_SECRET })).status).toBe(200)
   })
 
   test.each([
@@ -47,10 +47,10 @@ describe('client authentication', () => {
     ['my-id_1', 'my-secret_1', 'my%2Did%5F1:my%2Dsecret%5F1'],
     ['my-id_1', 'my-secret_1', 'my-id_1:my-secret_1'],
   ])('C-03: %s authenticates with %s, sent as %s', async (clientId, _secret, sent) => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const refresh_token = await issue({ clientId })
-    const answer = await post(token, { grant_type: 'refresh_token', refresh_token }, { headers: header(sent) })
-    expect(answer.status).toBe(200)
+    const response = await post(token, { grant_type: 'refresh_token', refresh_token }, { headers: header(sent) })
+    expect(response.status).toBe(200)
   })
 
   test('C-03: decodes the examples of RFC 6749', () => {
@@ -79,16 +79,16 @@ describe('client authentication', () => {
     ['another scheme', 'Bearer abc'],
     ['Digest', 'Digest username="cb"'],
   ])('C-04: rejects %s as failed authentication', async (_name, authorization) => {
-    const answer = await asCb(world(), {}, { authorization })
-    expectError(answer, 401, 'invalid_client')
-    expect(answer.header('www-authenticate')).toMatch(/^Basic realm="[^"]+"/)
+    const response = await asCb(createSetup(), {}, { authorization })
+    expectError(response, 401, 'invalid_client')
+    expect(response.header('www-authenticate')).toMatch(/^Basic realm="[^"]+"/)
   })
 
   test('C-05 C-06: responds to a wrong secret with 401 and a challenge for a header, and with 400 for a body', async () => {
-    const byHeader = await asCb(world(), {}, { authorization: basic('cb', 'wrong') })
+    const byHeader = await asCb(createSetup(), {}, { authorization: basic('cb', 'wrong') })
     expectError(byHeader, 401, 'invalid_client')
     expect(byHeader.header('www-authenticate')).toMatch(/^Basic /)
-    const byBody = await asCb(world(), { client_id: 'cb', client_secret: 'wrong' })
+    const byBody = await asCb(createSetup(), { client_id: 'cb', client_secret: 'wrong' })
     expectError(byBody, 400, 'invalid_client')
     expect(byBody.header('www-authenticate')).toBeNull()
   })
@@ -97,12 +97,16 @@ describe('client authentication', () => {
     const authorization = basic('cb', CB_SECRET)
     const post = { client_id: 'cb', client_secret: CB_SECRET }
     const assertion = { client_assertion: 'x', client_assertion_type: 'y' }
-    expectError(await asCb(world(), post, { authorization }), 400, 'invalid_request')
-    expectError(await asCb(world(), assertion, { authorization }), 400, 'invalid_request')
-    expectError(await asCb(world(), { ...post, ...assertion }), 400, 'invalid_request')
-    expectError(await asCb(world(), {}, { authorization: [authorization, authorization] }), 400, 'invalid_request')
+    expectError(await asCb(createSetup(), post, { authorization }), 400, 'invalid_request')
+    expectError(await asCb(createSetup(), assertion, { authorization }), 400, 'invalid_request')
+    expectError(await asCb(createSetup(), { ...post, ...assertion }), 400, 'invalid_request')
     expectError(
-      await asCb(world(), { client_id: 'cb', client_secret: 'x' }, { authorization: '' }),
+      await asCb(createSetup(), {}, { authorization: [authorization, authorization] }),
+      400,
+      'invalid_request',
+    )
+    expectError(
+      await asCb(createSetup(), { client_id: 'cb', client_secret: 'x' }, { authorization: '' }),
       400,
       'invalid_request',
     )
@@ -110,22 +114,22 @@ describe('client authentication', () => {
 
   test('C-08: rejects a client_id in the body that differs from the Basic header', async () => {
     const authorization = basic('cb', CB_SECRET)
-    expect((await asCb(world(), { client_id: 'cb' }, { authorization })).status).toBe(200)
-    expectError(await asCb(world(), { client_id: 'cx' }, { authorization }), 400, 'invalid_request')
+    expect((await asCb(createSetup(), { client_id: 'cb' }, { authorization })).status).toBe(200)
+    expectError(await asCb(createSetup(), { client_id: 'cx' }, { authorization }), 400, 'invalid_request')
   })
 
   test('C-10 C-13: accepts a public client without a secret and rejects one with a secret', async () => {
-    const { token, issue } = world()
-    const rt0 = await issue()
-    expectError(await refreshWith(token, rt0, { client_secret: 'x' }), 400, 'invalid_client')
-    const parameters = { grant_type: 'refresh_token', refresh_token: rt0 }
+    const { token, issue } = createSetup()
+    const refreshToken = await issue()
+    expectError(await refreshWith(token, refreshToken, { client_secret: 'x' }), 400, 'invalid_client')
+    const parameters = { grant_type: 'refresh_token', refresh_token: refreshToken }
     const byHeader = await post(token, parameters, { headers: { authorization: basic('pub', 'x') } })
     expectError(byHeader, 401, 'invalid_client')
-    expect((await refreshWith(token, rt0)).status).toBe(200)
+    expect((await refreshWith(token, refreshToken)).status).toBe(200)
   })
 
   test('identifies a public client by Basic with an empty secret, but authenticates no confidential client', async () => {
-    const { token, revoke, issue } = world()
+    const { token, revoke, issue } = createSetup()
     const asBasic = (clientId: string) => ({ headers: { authorization: basic(clientId, '') } })
     const parameters = { grant_type: 'refresh_token', refresh_token: await issue() }
     const refreshed = await post(token, parameters, asBasic('pub'))
@@ -141,7 +145,7 @@ describe('client authentication', () => {
 
   test('C-10: rejects an assertion of a client without registered keys', async () => {
     const assertion = { client_id: 'cb', client_assertion: 'x', client_assertion_type: 'y' }
-    expectError(await asCb(world(), assertion), 400, 'invalid_client')
+    expectError(await asCb(createSetup(), assertion), 400, 'invalid_client')
   })
 
   test('C-11: responds identically to an unknown client, a wrong, an unneeded and a missing secret', async () => {
@@ -149,9 +153,9 @@ describe('client authentication', () => {
       [true, 401],
       [false, 400],
     ] as const) {
-      const { token, issue } = world()
-      const rt0 = await issue()
-      const answers = []
+      const { token, issue } = createSetup()
+      const refreshToken = await issue()
+      const responses = []
       for (const [client_id, client_secret] of [
         ['cb', 'wrong'],
         ['cb', CX_SECRET],
@@ -162,24 +166,24 @@ describe('client authentication', () => {
         ['__proto__', 'wrong'],
         ...(inHeader ? [] : [['cb', ''] as const, ['nobody', ''] as const]),
       ] as const) {
-        const parameters = { grant_type: 'refresh_token', refresh_token: rt0 }
-        answers.push(
+        const parameters = { grant_type: 'refresh_token', refresh_token: refreshToken }
+        responses.push(
           inHeader
             ? await post(token, parameters, { headers: { authorization: basic(client_id, client_secret) } })
             : await post(token, { ...parameters, client_id, client_secret }),
         )
       }
-      for (const answer of answers) expectError(answer, status, 'invalid_client')
-      expect(new Set(answers.map(({ raw }) => JSON.stringify(raw))).size).toBe(1)
+      for (const response of responses) expectError(response, status, 'invalid_client')
+      expect(new Set(responses.map(({ raw }) => JSON.stringify(raw))).size).toBe(1)
     }
   })
 
   test('C-14: accepts two secrets during a change, and rejects a removed one', async () => {
     const [old, fresh] = ['old-secret-0123456789-0123456789', 'new-secret-0123456789-0123456789'] as const
     const registered: { current: Client } = { current: { clientId: 'cb', secretHashes: [hashClientSecret(old)] } }
-    const { tokens, issue } = world()
+    const { tokens, issue } = createSetup()
     const clients = { find: async () => registered.current }
-    const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false })
+    const token = tokenEndpoint(tokens, { accessTokens: readableAccessTokens(), clients, rateLimit: false })
     const status = async (client_secret: string) => {
       const refresh_token = await issue({ clientId: 'cb' })
       return (await post(token, { grant_type: 'refresh_token', refresh_token, client_id: 'cb', client_secret })).status
@@ -196,7 +200,7 @@ describe('client authentication', () => {
 
 describe('client registries', () => {
   const endpointWith = (clients: unknown) =>
-    revocationEndpoint(world().tokens, { clients: clients as never, rateLimit: false, onError: () => undefined })
+    revocationEndpoint(createSetup().tokens, { clients: clients as never, rateLimit: false, onError: () => undefined })
 
   test.each([
     ['nothing', undefined, 'clients'],
@@ -228,21 +232,21 @@ describe('client registries', () => {
   })
 
   test('treats a client with another id than requested as unknown', async () => {
-    const { tokens, issue } = world()
+    const { tokens, issue } = createSetup()
     const clients = { find: async () => ({ clientId: 'pub' }) }
-    const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false })
+    const token = tokenEndpoint(tokens, { accessTokens: readableAccessTokens(), clients, rateLimit: false })
     expectError(await refreshWith(token, await issue(), { client_id: 'PUB' }), 400, 'invalid_client')
   })
 
   test('reports a registry with a plain-text secret and authenticates no client with it', async () => {
-    const { tokens, issue } = world()
+    const { tokens, issue } = createSetup()
     const errors: unknown[] = []
     const clients = { find: async () => ({ clientId: 'cb', secretHashes: [CB_SECRET] }) }
     const onError = (error: unknown) => errors.push(error)
-    const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false, onError })
-    const rt0 = await issue({ clientId: 'cb' })
-    const answer = await refreshWith(token, rt0, { client_id: 'cb', client_secret: CB_SECRET })
-    expectError(answer, 500, 'server_error')
+    const token = tokenEndpoint(tokens, { accessTokens: readableAccessTokens(), clients, rateLimit: false, onError })
+    const refreshToken = await issue({ clientId: 'cb' })
+    const response = await refreshWith(token, refreshToken, { client_id: 'cb', client_secret: CB_SECRET })
+    expectError(response, 500, 'server_error')
     expect(errors[0]).toBeInstanceOf(ConfigurationError)
     expect(String(errors[0])).not.toContain(CB_SECRET)
   })
@@ -255,8 +259,8 @@ describe('client registries', () => {
         return null
       },
     }
-    const { tokens } = world()
-    const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false })
+    const { tokens } = createSetup()
+    const token = tokenEndpoint(tokens, { accessTokens: readableAccessTokens(), clients, rateLimit: false })
     await refreshWith(token, 'x', { client_id: 'x'.repeat(1025) })
     const value = { grant_type: 'refresh_token', refresh_token: 'x', client_id: '\ud800' }
     expectError(await post(token, '', { body: { kind: 'parsed', value } }), 400, 'invalid_client')
@@ -267,7 +271,11 @@ describe('client registries', () => {
     const errors: unknown[] = []
     const cause = new Error('gone')
     const clients = { find: () => Promise.reject(cause) }
-    const revoke = revocationEndpoint(world().tokens, { clients, rateLimit: false, onError: (e) => errors.push(e) })
+    const revoke = revocationEndpoint(createSetup().tokens, {
+      clients,
+      rateLimit: false,
+      onError: (e) => errors.push(e),
+    })
     expectError(await post(revoke, { client_id: 'a', token: 'x' }), 503, 'temporarily_unavailable')
     expect(errors).toEqual([expect.objectContaining({ code: 'hook_failed', cause })])
     expect(errors[0]).toBeInstanceOf(OperationalError)
@@ -281,17 +289,17 @@ describe('tokenEndpointAuthMethod', () => {
     ['client_secret_post', 401, 200],
   ])('%s accepts the secret by that method only', async (tokenEndpointAuthMethod, byBasic, byPost) => {
     const client: StaticClient = { clientId: 'cb', secret: CB_SECRET }
-    const here = world({
+    const setup = createSetup({
       clients: [tokenEndpointAuthMethod === undefined ? client : { ...client, tokenEndpointAuthMethod }],
     })
-    expect((await asCb(here, {}, { authorization: basic('cb', CB_SECRET) })).status).toBe(byBasic)
-    expect((await asCb(here, { client_id: 'cb', client_secret: CB_SECRET })).status).toBe(byPost)
+    expect((await asCb(setup, {}, { authorization: basic('cb', CB_SECRET) })).status).toBe(byBasic)
+    expect((await asCb(setup, { client_id: 'cb', client_secret: CB_SECRET })).status).toBe(byPost)
   })
 
   test('accepts a public client with keys registered for other purposes', async () => {
     const jwks = { keys: [{ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }] }
-    const here = world({ clients: [{ clientId: 'cb', tokenEndpointAuthMethod: 'none', jwks }] })
-    expect((await asCb(here, { client_id: 'cb' })).status).toBe(200)
+    const setup = createSetup({ clients: [{ clientId: 'cb', tokenEndpointAuthMethod: 'none', jwks }] })
+    expect((await asCb(setup, { client_id: 'cb' })).status).toBe(200)
   })
 })
 
@@ -316,19 +324,19 @@ describe('client secrets', () => {
   test('C-14: accepts two secrets, one of them until its expiry', async () => {
     const [older, newer] = ['the-older-secret-0123456789-0123', 'the-newer-secret-0123456789-0123']
     const secretHashes = [{ hash: hashClientSecret(older), expiresAt: START + 60_000 }, hashClientSecret(newer)]
-    const here = world({ clients: [{ clientId: 'cb', secretHashes }] })
-    const outcome = async (secret: string) => (await asCb(here, {}, { authorization: basic('cb', secret) })).status
+    const setup = createSetup({ clients: [{ clientId: 'cb', secretHashes }] })
+    const outcome = async (secret: string) => (await asCb(setup, {}, { authorization: basic('cb', secret) })).status
     expect([await outcome(older), await outcome(newer)]).toEqual([200, 200])
-    here.advance(59_999)
+    setup.advance(59_999)
     expect(await outcome(older)).toBe(200)
-    here.advance(1)
+    setup.advance(1)
     expect([await outcome(older), await outcome(newer)]).toEqual([401, 200])
   })
 
   test('C-14: does not treat a client whose secrets are all expired as public', async () => {
     const secretHashes = [{ hash: hashClientSecret(CB_SECRET), expiresAt: START }]
-    const here = world({ clients: [{ clientId: 'cb', secretHashes }] })
-    expectError(await asCb(here, { client_id: 'cb' }), 400, 'invalid_client')
-    expectError(await asCb(here, { client_id: 'cb', client_secret: CB_SECRET }), 400, 'invalid_client')
+    const setup = createSetup({ clients: [{ clientId: 'cb', secretHashes }] })
+    expectError(await asCb(setup, { client_id: 'cb' }), 400, 'invalid_client')
+    expectError(await asCb(setup, { client_id: 'cb', client_secret: CB_SECRET }), 400, 'invalid_client')
   })
 })

@@ -13,40 +13,40 @@ import {
   type RequestPatch,
   SECOND,
   send,
-  world,
+  createSetup,
   type WorldOptions,
 } from './wire.js'
 
 const APP = 'https://app.example'
 
-function cookieWorld(options: WorldOptions = {}) {
-  const here = world(options)
-  const issue = (more: Parameters<typeof here.issue>[0] = {}) => here.issue({ clientId: FIRST_PARTY, ...more })
-  return { ...here, issue }
+function createCookieSetup(options: WorldOptions = {}) {
+  const setup = createSetup(options)
+  const issue = (more: Parameters<typeof setup.issue>[0] = {}) => setup.issue({ clientId: FIRST_PARTY, ...more })
+  return { ...setup, issue }
 }
 
-function valueOf(answer: Answer): string {
-  return /^[^=]+=([^;]*)/.exec(answer.header('set-cookie') ?? '')?.[1] ?? ''
+function valueOf(response: Answer): string {
+  return /^[^=]+=([^;]*)/.exec(response.header('set-cookie') ?? '')?.[1] ?? ''
 }
 
 describe('refresh by cookie', () => {
   test('replaces the cookie and returns everything but the refresh token in the body', async () => {
-    const { refreshCookie, issue, families } = cookieWorld()
+    const { refreshCookie, issue, families } = createCookieSetup()
     const rt0 = await issue()
     const [family] = await families()
-    const answer = await send(refreshCookie, fromPage(rt0))
-    expect(answer.status).toBe(200)
-    expect(Object.keys(answer.body)).toEqual(['access_token', 'token_type', 'expires_in', 'scope', 'sid'])
-    expect(answer.body.sid).toBe(family?.id)
-    expect(answer.header('cache-control')).toBe('no-store')
-    expect(answer.raw.body).not.toContain('brt_')
-    expect(valueOf(answer)).toMatch(/^brt_/)
-    expect(valueOf(answer)).not.toBe(rt0)
-    expect((await send(refreshCookie, fromPage(valueOf(answer)))).status).toBe(200)
+    const response = await send(refreshCookie, fromPage(rt0))
+    expect(response.status).toBe(200)
+    expect(Object.keys(response.body)).toEqual(['access_token', 'token_type', 'expires_in', 'scope', 'sid'])
+    expect(response.body.sid).toBe(family?.id)
+    expect(response.header('cache-control')).toBe('no-store')
+    expect(response.raw.body).not.toContain('brt_')
+    expect(valueOf(response)).toMatch(/^brt_/)
+    expect(valueOf(response)).not.toBe(rt0)
+    expect((await send(refreshCookie, fromPage(valueOf(response)))).status).toBe(200)
   })
 
   test('F-08: returns the same token to a retry after a lost response', async () => {
-    const { refreshCookie, issue, advance } = cookieWorld()
+    const { refreshCookie, issue, advance } = createCookieSetup()
     const rt0 = await issue()
     const page = fromPage(rt0, { headers: { 'idempotency-key': IDEMPOTENCY_KEY } })
     const first = await send(refreshCookie, page)
@@ -55,7 +55,7 @@ describe('refresh by cookie', () => {
   })
 
   test('ignores the body and the query', async () => {
-    const { refreshCookie, issue } = cookieWorld()
+    const { refreshCookie, issue } = createCookieSetup()
     const rt0 = await issue()
     const patch = { url: `/auth/refresh?refresh_token=${rt0}`, body: `refresh_token=${rt0}&scope=a` }
     expectError(await send(refreshCookie, fromPage(null, patch)), 401, 'invalid_grant')
@@ -63,7 +63,7 @@ describe('refresh by cookie', () => {
   })
 
   test('responds identically to all rejected tokens with 401 and a Bearer challenge, and keeps the cookie', async () => {
-    const { refreshCookie, issue, tokens, advance } = cookieWorld()
+    const { refreshCookie, issue, tokens, advance } = createCookieSetup()
     const verdicts: Answer[] = [await send(refreshCookie, fromPage(null)), await send(refreshCookie, fromPage(''))]
     const revoked = await issue()
     await tokens.revoke({ refreshToken: revoked })
@@ -83,7 +83,7 @@ describe('refresh by cookie', () => {
 
   test('expires the cookie of an inactive subject and consumes no token', async () => {
     const account = { active: false }
-    const { refreshCookie, issue } = cookieWorld({ core: { beforeRotate: async () => account } })
+    const { refreshCookie, issue } = createCookieSetup({ core: { beforeRotate: async () => account } })
     const rt0 = await issue()
     expectError(await send(refreshCookie, fromPage(rt0)), 401, 'invalid_grant')
     account.active = true
@@ -91,7 +91,7 @@ describe('refresh by cookie', () => {
   })
 
   test('rejects the refresh of a page that names another session, and changes nothing', async () => {
-    const { refreshCookie, logout, issue, families } = cookieWorld()
+    const { refreshCookie, logout, issue, families } = createCookieSetup()
     const rt0 = await issue()
     const [family] = await families()
     await issue({ subject: 'bob' })
@@ -108,7 +108,7 @@ describe('refresh by cookie', () => {
   })
 
   test('does not call an ended session active at a logout whose cookie belongs to another session', async () => {
-    const { tokens, logout, issue, families } = cookieWorld()
+    const { tokens, logout, issue, families } = createCookieSetup()
     const rt0 = await issue()
     await issue({ subject: 'bob' })
     const [other] = await families('bob')
@@ -120,7 +120,7 @@ describe('refresh by cookie', () => {
   })
 
   test('responds with 503 during an outage of the store and keeps the cookie', async () => {
-    const { refreshCookie, issue, state } = cookieWorld()
+    const { refreshCookie, issue, state } = createCookieSetup()
     const rt0 = await issue()
     state.isDown = true
     expectError(await send(refreshCookie, fromPage(rt0)), 503, 'temporarily_unavailable')
@@ -129,7 +129,7 @@ describe('refresh by cookie', () => {
   })
 
   test.each(['GET', 'HEAD', 'PUT', 'DELETE'])('rejects %s without a refresh and without a logout', async (method) => {
-    const { refreshCookie, logout, issue, families } = cookieWorld()
+    const { refreshCookie, logout, issue, families } = createCookieSetup()
     const rt0 = await issue()
     expectError(await send(refreshCookie, fromPage(rt0, { method })), 405, 'invalid_request')
     expectError(await send(logout, fromPage(rt0, { method })), 405, 'invalid_request')
@@ -138,21 +138,21 @@ describe('refresh by cookie', () => {
 })
 
 describe('H-03: cookie attributes', () => {
-  const attributes = (answer: Answer) => (answer.header('set-cookie') ?? '').split('; ').slice(1).sort()
+  const attributes = (response: Answer) => (response.header('set-cookie') ?? '').split('; ').slice(1).sort()
 
   test('H-03: sets a cookie that scripts, other sites and other hosts cannot read', async () => {
-    const { refreshCookie, issue } = cookieWorld()
-    const answer = await send(refreshCookie, fromPage(await issue()))
-    expect(answer.header('set-cookie')).toMatch(/^__Host-baton=brt_[\w-]{112};/)
-    expect(attributes(answer)).toEqual(['HttpOnly', 'Max-Age=2592000', 'Path=/', 'SameSite=Strict', 'Secure'])
+    const { refreshCookie, issue } = createCookieSetup()
+    const response = await send(refreshCookie, fromPage(await issue()))
+    expect(response.header('set-cookie')).toMatch(/^__Host-baton=brt_[\w-]{112};/)
+    expect(attributes(response)).toEqual(['HttpOnly', 'Max-Age=2592000', 'Path=/', 'SameSite=Strict', 'Secure'])
   })
 
   test('H-03: sets a partitioned cookie for apps in frames of other sites', async () => {
-    const { refreshCookie, issue } = cookieWorld({ cookie: { crossSite: true, name: 'sess' } })
+    const { refreshCookie, issue } = createCookieSetup({ cookie: { crossSite: true, name: 'sess' } })
     const rt0 = await issue()
-    const answer = await send(refreshCookie, fromPage(null, { headers: { cookie: `__Host-sess=${rt0}` } }))
-    expect(answer.header('set-cookie')).toMatch(/^__Host-sess=brt_/)
-    expect(attributes(answer)).toEqual([
+    const response = await send(refreshCookie, fromPage(null, { headers: { cookie: `__Host-sess=${rt0}` } }))
+    expect(response.header('set-cookie')).toMatch(/^__Host-sess=brt_/)
+    expect(attributes(response)).toEqual([
       'HttpOnly',
       'Max-Age=2592000',
       'Partitioned',
@@ -163,36 +163,36 @@ describe('H-03: cookie attributes', () => {
   })
 
   test('H-03: sets a cookie without prefix and Secure on loopback without TLS', async () => {
-    const { refreshCookie, issue } = cookieWorld({ cookie: { crossSite: true } })
+    const { refreshCookie, issue } = createCookieSetup({ cookie: { crossSite: true } })
     const local: RequestPatch = { encrypted: false, remoteAddress: '127.0.0.1' }
     const headers = { cookie: `baton=${await issue()}`, host: 'localhost:3000' }
-    const answer = await send(refreshCookie, fromPage(null, { ...local, headers }))
-    expect(answer.header('set-cookie')).toMatch(/^baton=brt_/)
-    expect(attributes(answer)).toEqual(['HttpOnly', 'Max-Age=2592000', 'Path=/', 'SameSite=Strict'])
+    const response = await send(refreshCookie, fromPage(null, { ...local, headers }))
+    expect(response.header('set-cookie')).toMatch(/^baton=brt_/)
+    expect(attributes(response)).toEqual(['HttpOnly', 'Max-Age=2592000', 'Path=/', 'SameSite=Strict'])
   })
 
   test('H-03: ignores a cookie without the prefix, because another host may have set it', async () => {
-    const { refreshCookie, issue } = cookieWorld()
+    const { refreshCookie, issue } = createCookieSetup()
     const headers = { cookie: `baton=${await issue()}` }
     expectError(await send(refreshCookie, fromPage(null, { headers })), 401, 'invalid_grant')
   })
 
   test('H-03: sets a cookie that expires at the idle or the absolute expiry, whichever is earlier', async () => {
     const core = { policy: { idleSeconds: 3600, absoluteSeconds: 7200 } }
-    const { refreshCookie, issue, advance } = cookieWorld({ core })
+    const { refreshCookie, issue, advance } = createCookieSetup({ core })
     let token = await issue()
     const maxAges = []
     for (let turn = 0; turn < 3; turn++) {
       advance(30 * MINUTE + SECOND / 2)
-      const answer = await send(refreshCookie, fromPage(token))
-      maxAges.push(attributes(answer)[1])
-      token = valueOf(answer)
+      const response = await send(refreshCookie, fromPage(token))
+      maxAges.push(attributes(response)[1])
+      token = valueOf(response)
     }
     expect(maxAges).toEqual(['Max-Age=3600', 'Max-Age=3599', 'Max-Age=1798'])
   })
 
   test('H-03: sets a cookie that a strict cookie jar stores, sends and deletes', async () => {
-    const { refreshCookie, logout, issue } = cookieWorld()
+    const { refreshCookie, logout, issue } = createCookieSetup()
     const jar = new CookieJar(undefined, { prefixSecurity: 'strict' })
     const url = 'https://as.example/auth/refresh'
     const set = await send(refreshCookie, fromPage(await issue()))
@@ -209,7 +209,7 @@ describe('H-03: cookie attributes', () => {
     ['one header', (a: string, b: string) => `__Host-baton=${a}; __Host-baton=${b}`],
     ['two headers', (a: string, b: string) => [`__Host-baton=${a}`, `x=y; __Host-baton=${b}`]],
   ])('H-03: uses the active one of two cookies of one name in %s', async (_name, cookieOf) => {
-    const { refreshCookie, logout, issue, families } = cookieWorld()
+    const { refreshCookie, logout, issue, families } = createCookieSetup()
     const rt0 = await issue()
     const page = fromPage(null, { headers: { cookie: cookieOf('nonsense', rt0) } })
     expect((await send(refreshCookie, page)).status).toBe(200)
@@ -218,13 +218,13 @@ describe('H-03: cookie attributes', () => {
   })
 
   test('H-03: ignores an empty cookie beside another of the same name', async () => {
-    const { refreshCookie, issue } = cookieWorld()
+    const { refreshCookie, issue } = createCookieSetup()
     const cookie = `__Host-baton=${await issue()}; __Host-baton=`
     expect((await send(refreshCookie, fromPage(null, { headers: { cookie } }))).status).toBe(200)
   })
 
   test('H-03: accepts only one spelling of the token in the cookie', async () => {
-    const { refreshCookie, issue } = cookieWorld()
+    const { refreshCookie, issue } = createCookieSetup()
     const rt0 = await issue()
     const escaped = `%${rt0.charCodeAt(0).toString(16)}${rt0.slice(1)}`
     expectError(await send(refreshCookie, fromPage(escaped)), 401, 'invalid_grant')
@@ -232,7 +232,7 @@ describe('H-03: cookie attributes', () => {
   })
 
   test('H-03: ignores other cookies of any form', async () => {
-    const { refreshCookie, issue } = cookieWorld()
+    const { refreshCookie, issue } = createCookieSetup()
     const cookie = `a=b; =x; novalue; __Host-batonx=1; q="a;b"; __proto__=1;; __Host-baton=${await issue()} ; z=%`
     expect((await send(refreshCookie, fromPage(null, { headers: { cookie } }))).status).toBe(200)
   })
@@ -249,7 +249,7 @@ describe('H-03: cookie attributes', () => {
     ['null', { allowedOrigins: ['null'] }, 'cookie.allowedOrigins[0]'],
     ['a misspelt option', { allowOrigins: [] } as never, 'cookie.allowOrigins'],
   ])('rejects an invalid option: %s', (_name, cookie, option) => {
-    const make = () => logoutEndpoint(world().tokens, { cookie })
+    const make = () => logoutEndpoint(createSetup().tokens, { cookie })
     expect(make).toThrow(ConfigurationError)
     expect(make).toThrow(expect.objectContaining({ option }))
   })
@@ -261,7 +261,9 @@ describe('H-04 H-05: cross-site requests', () => {
 
   /** Returns the effect on the cookie of a session of a request with these headers. */
   async function outcome(headers: RequestPatch['headers'], patch: RequestPatch = {}, cookie: CookieOptions = {}) {
-    const { refreshCookie, logout, issue, families } = cookieWorld({ cookie: { allowedOrigins: [APP], ...cookie } })
+    const { refreshCookie, logout, issue, families } = createCookieSetup({
+      cookie: { allowedOrigins: [APP], ...cookie },
+    })
     const rt0 = await issue()
     const page = fromPage(rt0, { ...patch, headers: { 'sec-fetch-site': undefined, ...headers } })
     const refreshed = await send(refreshCookie, page)
@@ -337,7 +339,7 @@ describe('H-04 H-05: cross-site requests', () => {
 
   test('H-05: uses the scheme that the client used behind a trusted proxy', async () => {
     const behind: WorldOptions = { trustProxy: 1 }
-    const { refreshCookie, issue } = cookieWorld(behind)
+    const { refreshCookie, issue } = createCookieSetup(behind)
     const headers = {
       origin: own,
       'sec-fetch-site': undefined,
@@ -356,10 +358,10 @@ describe('H-04 H-05: cross-site requests', () => {
 
 describe('logout', () => {
   test('revokes the family and expires the cookie at logout', async () => {
-    const { logout, refreshCookie, issue, events } = cookieWorld()
+    const { logout, refreshCookie, issue, events } = createCookieSetup()
     const rt0 = await issue()
-    const answer = await send(logout, fromPage(rt0))
-    expect(answer.raw).toEqual({
+    const response = await send(logout, fromPage(rt0))
+    expect(response.raw).toEqual({
       status: 204,
       headers: [
         ['cache-control', 'no-store'],
@@ -375,18 +377,18 @@ describe('logout', () => {
   })
 
   test('accepts a logout without a cookie, with an ended session and with an invalid cookie', async () => {
-    const { logout, issue, tokens } = cookieWorld()
-    const dead = await issue()
-    await tokens.revoke({ refreshToken: dead })
-    for (const cookie of [null, '', dead, 'nonsense']) {
-      const answer = await send(logout, fromPage(cookie))
-      expect(answer.status).toBe(204)
-      expect(answer.all('set-cookie')).toHaveLength(2)
+    const { logout, issue, tokens } = createCookieSetup()
+    const ended = await issue()
+    await tokens.revoke({ refreshToken: ended })
+    for (const cookie of [null, '', ended, 'nonsense']) {
+      const response = await send(logout, fromPage(cookie))
+      expect(response.status).toBe(204)
+      expect(response.all('set-cookie')).toHaveLength(2)
     }
   })
 
   test('accepts a logout with a rotated token', async () => {
-    const { logout, refreshCookie, issue, families } = cookieWorld()
+    const { logout, refreshCookie, issue, families } = createCookieSetup()
     const rt0 = await issue()
     const rt1 = valueOf(await send(refreshCookie, fromPage(rt0)))
     await send(refreshCookie, fromPage(rt1))
@@ -395,7 +397,7 @@ describe('logout', () => {
   })
 
   test('keeps the cookie at a logout during an outage of the store', async () => {
-    const { logout, refreshCookie, issue, state } = cookieWorld()
+    const { logout, refreshCookie, issue, state } = createCookieSetup()
     const rt0 = await issue()
     state.isDown = true
     expectError(await send(logout, fromPage(rt0)), 503, 'temporarily_unavailable')

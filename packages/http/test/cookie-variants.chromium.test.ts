@@ -104,21 +104,21 @@ test('Chromium keeps one session cookie while the option crossSite is switched o
 })
 
 test.each(['refresh', 'login', 'logout'] as const)(
-  'Chromium with both variants of the session cookie has one session after %s',
+  'Chromium with both variants of the session cookie has no second one after %s',
   async (action) => {
     const site = await open()
-    const [dead, alive] = [
+    const [ended, active] = [
       await site.tokens.issue({ subject: 'alice', clientId: FIRST_PARTY }),
       await site.tokens.issue({ subject: 'alice', clientId: FIRST_PARTY }),
     ]
-    await site.tokens.revoke({ familyId: dead.family.id })
-    await site.seed(dead.refreshToken, alive.refreshToken)
+    await site.tokens.revoke({ familyId: ended.family.id })
+    await site.seed(ended.refreshToken, active.refreshToken)
     expect(await site.cookies()).toHaveLength(2)
     const { status, sid } = await site.ask(action, false)
     expect(status).toBe(action === 'logout' ? 204 : 200)
     // Chromium may deliver the response to the page before it has stored the cookies.
     await expect.poll(async () => (await site.cookies()).length).toBe(action === 'logout' ? 0 : 1)
-    if (action === 'refresh') expect(sid).toBe(alive.family.id)
+    if (action === 'refresh') expect(sid).toBe(active.family.id)
     if (action !== 'logout') expect(await site.ask('refresh', true)).toEqual({ status: 200, sid })
     await site.close()
   },

@@ -7,11 +7,11 @@ import {
   DAY,
   expectError,
   fromPage,
-  legibleAccessTokens,
+  readableAccessTokens,
   MINUTE,
   type RequestPatch,
   send,
-  world,
+  createSetup,
 } from './wire.js'
 
 const ORIGIN = 'https://as.example'
@@ -51,9 +51,9 @@ const MODES: readonly Mode[] = ['embedded', 'not embedded']
 
 /** Creates servers over one store with different values of `crossSite`, and a browser page that visits them in turn. */
 function visitor(client: Browser = browser(), { topLevel = ORIGIN, allowed = [ORIGIN] } = {}) {
-  const here = world()
-  const { tokens, clock, families } = here
-  const shared = { accessTokens: legibleAccessTokens(), rateLimit: false, now: () => clock.now } as const
+  const setup = createSetup()
+  const { tokens, clock, families } = setup
+  const shared = { accessTokens: readableAccessTokens(), rateLimit: false, now: () => clock.now } as const
   const serverOf = (mode: Mode) => {
     const cookie = { crossSite: mode === 'embedded', allowedOrigins: allowed }
     const { accessTokens: _none, ...plain } = shared
@@ -65,10 +65,10 @@ function visitor(client: Browser = browser(), { topLevel = ORIGIN, allowed = [OR
   }
   const servers = { embedded: serverOf('embedded'), 'not embedded': serverOf('not embedded') }
   return {
-    ...here,
+    ...setup,
     client,
     /** Starts a session of the client that owns the cookie. */
-    issue: (more: Parameters<typeof here.issue>[0] = {}) => here.issue({ clientId: FIRST_PARTY, ...more }),
+    issue: (more: Parameters<typeof setup.issue>[0] = {}) => setup.issue({ clientId: FIRST_PARTY, ...more }),
     /** Stores a cookie as an earlier version of the server did: without expiring the other variant. */
     async seed(refreshToken: string, mode: Mode): Promise<void> {
       const variant = mode === 'embedded' ? 'SameSite=None; Partitioned' : 'SameSite=Strict'
@@ -90,9 +90,9 @@ function visitor(client: Browser = browser(), { topLevel = ORIGIN, allowed = [OR
           ...headers,
         },
       })
-      const answer = await send(servers[mode][action], page)
-      for (const header of answer.all('set-cookie')) await client.store(header, topLevel)
-      return answer
+      const response = await send(servers[mode][action], page)
+      for (const header of response.all('set-cookie')) await client.store(header, topLevel)
+      return response
     },
     cookies: async () => (await client.cookieHeader(topLevel)).split('; ').filter((pair) => pair !== ''),
     live: async () => (await families()).map(({ id }) => id),
@@ -286,7 +286,7 @@ test('a login in a frame of another site keeps the session of the top-level page
 })
 
 test('a server on loopback without TLS uses its own cookie among several cookies', async () => {
-  const { refreshCookie, logout, issue, families } = world()
+  const { refreshCookie, logout, issue, families } = createSetup()
   const local: RequestPatch = { encrypted: false, remoteAddress: '127.0.0.1' }
   const cookie = `baton=brt_of_another_app; baton=${await issue({ clientId: FIRST_PARTY })}`
   const page = fromPage(null, { ...local, headers: { cookie, host: 'localhost:3000' } })

@@ -23,10 +23,10 @@ test.each([
 
 test.each([
   ['another site', { 'sec-fetch-site': 'cross-site' }],
-  ['a sibling', { 'sec-fetch-site': 'same-site' }],
+  ['a sibling domain', { 'sec-fetch-site': 'same-site' }],
   ['the address bar', { 'sec-fetch-site': 'none' }],
   ['another origin', { origin: 'https://evil.example' }],
-  ['nobody knows where', {}],
+  ['an unknown origin', {}],
   ['a form', { 'sec-fetch-site': 'same-origin', 'x-baton': '0' }],
 ])('rejects a request from %s', (_, headers) => {
   expect(csrfGuard()(requestWith(headers))?.status).toBe(403)

@@ -7,17 +7,17 @@ import {
   expectError,
   FORM_TYPE,
   fromPage,
-  legibleAccessTokens,
+  readableAccessTokens,
   post,
   refreshWith,
   type RequestPatch,
   send,
-  world,
+  createSetup,
 } from './wire.js'
 
 describe('H-06 E-03: every response', () => {
   test('H-06 E-01 E-03: no response is cached, sniffed, HTML or a redirect', async () => {
-    const { token, revoke, refreshCookie, logout, issue, state } = world()
+    const { token, revoke, refreshCookie, logout, issue, state } = createSetup()
     const endpoints: [Endpoint, RequestPatch][] = [
       [token, { body: `grant_type=refresh_token&client_id=pub&refresh_token=${await issue()}` }],
       [revoke, { body: `client_id=pub&token=${await issue()}` }],
@@ -48,9 +48,9 @@ describe('H-06 E-03: every response', () => {
       for (const [endpoint, good] of endpoints) {
         for (const variant of variants) {
           const headers = { 'content-type': FORM_TYPE, ...good.headers }
-          const answer = await send(endpoint, { ...good, headers, ...variant })
-          const { status, raw, body } = answer
-          const header = (name: string) => answer.header(name)
+          const response = await send(endpoint, { ...good, headers, ...variant })
+          const { status, raw, body } = response
+          const header = (name: string) => response.header(name)
           statuses.add(status)
           expect(header('cache-control')).toBe('no-store')
           expect(header('x-content-type-options')).toBe('nosniff')
@@ -73,8 +73,8 @@ describe('H-06 E-03: every response', () => {
 })
 
 describe('construction of endpoints', () => {
-  const { tokens } = world()
-  const accessTokens = legibleAccessTokens()
+  const { tokens } = createSetup()
+  const accessTokens = readableAccessTokens()
   const clients = CLIENTS
 
   test.each<[string, () => unknown, string]>([
@@ -92,8 +92,8 @@ describe('construction of endpoints', () => {
 
   test('rejects an access token lifetime as long as the idle lifetime of a family', () => {
     const make = (lifetimeSeconds: number, policy: object) => () => {
-      const { tokens } = world({ core: { policy }, accessTokens: legibleAccessTokens(1) })
-      return tokenEndpoint(tokens, { clients, accessTokens: legibleAccessTokens(lifetimeSeconds) })
+      const { tokens } = createSetup({ core: { policy }, accessTokens: readableAccessTokens(1) })
+      return tokenEndpoint(tokens, { clients, accessTokens: readableAccessTokens(lifetimeSeconds) })
     }
     expect(make(900, { idleSeconds: 900 })).toThrow(/below policy\.idleSeconds, which is 900/)
     expect(make(899, { idleSeconds: 900 })).not.toThrow()
@@ -111,11 +111,11 @@ describe('errors without onError', () => {
   test('emits a process warning with the error and its code, without the message', async () => {
     const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     try {
-      const { tokens, issue, state } = world()
-      const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients: CLIENTS, rateLimit: false })
-      const rt0 = await issue()
+      const { tokens, issue, state } = createSetup()
+      const token = tokenEndpoint(tokens, { accessTokens: readableAccessTokens(), clients: CLIENTS, rateLimit: false })
+      const refreshToken = await issue()
       state.isDown = true
-      expectError(await refreshWith(token, rt0), 503, 'temporarily_unavailable')
+      expectError(await refreshWith(token, refreshToken), 503, 'temporarily_unavailable')
       expect(warnings.mock.calls).toEqual([[expect.stringContaining('StoreError (store_failed)'), 'BatonWarning']])
     } finally {
       warnings.mockRestore()
@@ -125,9 +125,9 @@ describe('errors without onError', () => {
 
 describe('clocks', () => {
   test('uses the clock of the endpoint for all times in a response', async () => {
-    const { tokens, issue, clock } = world()
+    const { tokens, issue, clock } = createSetup()
     const token = tokenEndpoint(tokens, {
-      accessTokens: legibleAccessTokens(),
+      accessTokens: readableAccessTokens(),
       clients: CLIENTS,
       rateLimit: false,
       now: () => clock.now + 90 * DAY - 1000,

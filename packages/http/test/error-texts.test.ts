@@ -12,7 +12,7 @@ import {
   request,
   type RequestPatch,
   send,
-  world,
+  createSetup,
 } from './wire.js'
 
 const REFRESH = 'grant_type=refresh_token&client_id=pub&refresh_token=x'
@@ -26,7 +26,7 @@ async function descriptionOf(answer: ReturnType<typeof send>): Promise<string> {
 
 describe('plain http', () => {
   const proxied = (headers: RequestPatch['headers'], trustProxy?: number) => {
-    const { token } = world(trustProxy === undefined ? {} : { trustProxy })
+    const { token } = createSetup(trustProxy === undefined ? {} : { trustProxy })
     return descriptionOf(post(token, REFRESH, { encrypted: false, remoteAddress: '10.0.0.1', headers: headers ?? {} }))
   }
 
@@ -51,7 +51,7 @@ describe('plain http', () => {
 })
 
 describe('bodies', () => {
-  const { token, tokens } = world()
+  const { token, tokens } = createSetup()
   const login = loginEndpoint(tokens, {
     accessTokens: async () => ({ accessToken: 'x', expiresIn: 1 }),
     authenticate: async () => null,
@@ -96,19 +96,19 @@ describe('bodies', () => {
   })
 
   test('reports a body that was read before the endpoint as a configuration error and not as a missing parameter', async () => {
-    const here = world()
+    const setup = createSetup()
     const drained: RequestPatch = { headers: { 'content-length': '54' }, body: { kind: 'parsed', value: undefined } }
-    const { status, body } = await post(here.token, '', drained)
+    const { status, body } = await post(setup.token, '', drained)
     expect([status, body.error]).toEqual([500, 'server_error'])
-    expect(here.errors).toEqual([expect.objectContaining({ option: 'body' })])
-    expect(here.errors[0]).toBeInstanceOf(ConfigurationError)
+    expect(setup.errors).toEqual([expect.objectContaining({ option: 'body' })])
+    expect(setup.errors[0]).toBeInstanceOf(ConfigurationError)
     const empty: RequestPatch = { headers: { 'content-length': '0' }, body: { kind: 'parsed', value: undefined } }
-    expect((await post(here.token, '', empty)).status).toBe(400)
+    expect((await post(setup.token, '', empty)).status).toBe(400)
   })
 })
 
 describe('client authentication', () => {
-  const { token } = world()
+  const { token } = createSetup()
   const by = (headers: RequestPatch['headers'], more: Record<string, string> = {}) =>
     descriptionOf(refreshWith(token, 'x', more, { headers: headers ?? {} }))
 
@@ -142,7 +142,7 @@ describe('client authentication', () => {
 })
 
 describe('pages', () => {
-  const { refreshCookie } = world({ cookie: { allowedOrigins: ['https://app.example'] } })
+  const { refreshCookie } = createSetup({ cookie: { allowedOrigins: ['https://app.example'] } })
   const from = (headers: RequestPatch['headers']) =>
     descriptionOf(send(refreshCookie, fromPage('x', { headers: { 'sec-fetch-site': undefined, ...headers } })))
 
@@ -180,7 +180,7 @@ describe('access tokens', () => {
 })
 
 test('names the methods that each endpoint serves', async () => {
-  const { token, tokens } = world()
+  const { token, tokens } = createSetup()
   const sessions = sessionsEndpoint(tokens, { accessTokens: createApp().accessTokens, rateLimit: false })
   expect(await descriptionOf(send(token, { method: 'GET' }))).toBe('Use POST.')
   expect(await descriptionOf(send(sessions, { method: 'PUT', url: '/auth/sessions' }))).toBe('Use GET.')

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseBasic } from '../src/clients/credentials.js'
 import { parseForm } from '../src/messages/form.js'
-import { CB_SECRET, expectError, fromPage, post, refreshWith, send, world } from './wire.js'
+import { CB_SECRET, expectError, fromPage, post, refreshWith, send, createSetup } from './wire.js'
 
 const NAMES = ['grant_type', 'refresh_token', 'client_id', 'client_secret', 'scope', 'resource', '__proto__', 'x', '']
 const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }))
@@ -69,8 +69,8 @@ describe('form parser', () => {
   })
 
   test('T-09: responds to any parsed body without authenticating a client', async () => {
-    const { token, issue, errors, families } = world()
-    const rt0 = await issue()
+    const { token, issue, errors, families } = createSetup()
+    const refreshToken = await issue()
     const anything = fc.oneof(
       fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, withTypedArray: true }),
       fc.dictionary(fc.constantFrom(...NAMES), fc.anything({ withNullPrototype: true })),
@@ -84,11 +84,11 @@ describe('form parser', () => {
     )
     expect(errors).toEqual([])
     expect((await families())[0]?.generation).toBe(0)
-    expect((await refreshWith(token, rt0)).status).toBe(200)
+    expect((await refreshWith(token, refreshToken)).status).toBe(200)
   })
 
   test('T-09: rejects bodies of random bytes', async () => {
-    const { token, errors } = world()
+    const { token, errors } = createSetup()
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (body) => {
         const answer = await post(token, '', { body })
@@ -118,7 +118,7 @@ describe('Basic header', () => {
   })
 
   test('C-04: rejects any other Basic header without an error or a consumed token', async () => {
-    const { token, issue, errors } = world()
+    const { token, issue, errors } = createSetup()
     const refresh_token = await issue({ clientId: 'cb' })
     const parameters = { grant_type: 'refresh_token', refresh_token }
     const values = fc.oneof(
@@ -147,12 +147,12 @@ describe('Basic header', () => {
 
 describe('cookie and CSRF headers', () => {
   test('rejects any value of the Cookie header without an error and sets no cookie', async () => {
-    const { refreshCookie, logout, issue, errors, families } = world()
-    const rt0 = await issue({ clientId: 'first-party' })
-    const mangled = fc.nat({ max: rt0.length - 1 }).chain((at) =>
+    const { refreshCookie, logout, issue, errors, families } = createSetup()
+    const refreshToken = await issue({ clientId: 'first-party' })
+    const mangled = fc.nat({ max: refreshToken.length - 1 }).chain((at) =>
       fc.constantFrom('A', '%41', ' ', '"', ';', '\\', '').map((patch) => {
-        const changed = rt0.slice(0, at) + patch + rt0.slice(at + 1)
-        return changed === rt0 ? 'x' : changed
+        const changed = refreshToken.slice(0, at) + patch + refreshToken.slice(at + 1)
+        return changed === refreshToken ? 'x' : changed
       }),
     )
     const cookies = fc.oneof(
@@ -160,7 +160,12 @@ describe('cookie and CSRF headers', () => {
       text.map((value) => `__Host-baton=${value}`),
       mangled.map((value) => `__Host-baton=${value}`),
       mangled.map((value) => `a=b;__Host-baton=${value};__Host-baton`),
-      fc.constantFrom(`baton=${rt0}`, `__host-baton=${rt0}`, `__Host-baton="${rt0}"`, `x__Host-baton=${rt0}`),
+      fc.constantFrom(
+        `baton=${refreshToken}`,
+        `__host-baton=${refreshToken}`,
+        `__Host-baton="${refreshToken}"`,
+        `x__Host-baton=${refreshToken}`,
+      ),
     )
     await fc.assert(
       fc.asyncProperty(fc.array(cookies, { minLength: 1, maxLength: 3 }), async (cookie) => {
@@ -176,15 +181,15 @@ describe('cookie and CSRF headers', () => {
   })
 
   test('H-04: rejects a cross-site request with any other header', async () => {
-    const { refreshCookie, issue, families } = world({ cookie: { allowedOrigins: ['https://app.example'] } })
-    const rt0 = await issue({ clientId: 'first-party' })
+    const { refreshCookie, issue, families } = createSetup({ cookie: { allowedOrigins: ['https://app.example'] } })
+    const refreshToken = await issue({ clientId: 'first-party' })
     const origin = fc.oneof(text, fc.webUrl(), fc.constantFrom('null', 'https://as.example.evil', 'https://as.exampl'))
     const site = fc.oneof(text, fc.constantFrom('same-site', 'cross-site', 'none', undefined, 'Same-Origin'))
     await fc.assert(
       fc.asyncProperty(origin, site, text, async (origin, site, session) => {
         fc.pre(!['https://as.example', 'https://app.example'].includes(origin) && site !== 'same-origin')
         const headers = { origin, 'sec-fetch-site': site, 'x-baton-session': session }
-        expectError(await send(refreshCookie, fromPage(rt0, { headers })), 403, 'access_denied')
+        expectError(await send(refreshCookie, fromPage(refreshToken, { headers })), 403, 'access_denied')
       }),
       runs,
     )

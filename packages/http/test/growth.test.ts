@@ -6,7 +6,7 @@ import { parseBasic } from '../src/clients/credentials.js'
 import { normalizeTarget } from '../src/proof-of-possession/dpop/target.js'
 import { parseForm } from '../src/messages/form.js'
 import { createApp } from './app.js'
-import { FORM_TYPE, fromPage, request, type RequestPatch, world } from './wire.js'
+import { FORM_TYPE, fromPage, request, type RequestPatch, createSetup } from './wire.js'
 
 /** An input of eight times the length may take eight times as long. A quadratic parser takes sixty-four times as long. */
 const FACTOR = 8
@@ -40,7 +40,7 @@ const UNITS = [
 const ENDS = ['', '!', '\u0001', '"', ' x']
 type Run = (hostile: string) => unknown
 
-const { token, refreshCookie, logout } = world()
+const { token, refreshCookie, logout } = createSetup()
 const app = createApp()
 const guard = accessTokenGuard({ accessTokens: app.accessTokens, now: () => app.clock.now, trustProxy: 1 })
 const certificates = { clientCertificates: { header: 'x-cert', verified: { header: 'x-verified', value: 'yes' } } }

@@ -6,17 +6,17 @@ import {
   DAY,
   expectError,
   fromPage,
-  legibleAccessTokens,
+  readableAccessTokens,
   type RequestPatch,
   send,
   START,
-  world,
+  createSetup,
 } from './wire.js'
 
 const LEGACY = 'refresh_token'
 
 /** An app that migrates from a system with tokens of the form `old:<user>` in a separate cookie. */
-function migratingWorld(cookie: CookieOptions = {}) {
+function createMigrationSetup(cookie: CookieOptions = {}) {
   const alive = new Set(['old:alice', 'old:mallory', 'old:a b'])
   const moved: string[] = []
   const accept: LegacyTokenSource = {
@@ -29,9 +29,9 @@ function migratingWorld(cookie: CookieOptions = {}) {
     },
   }
   const options = { legacyCookie: LEGACY, ...cookie }
-  const here = world({ core: { legacyTokens: accept }, cookie: options })
-  const login = loginEndpoint(here.tokens, {
-    accessTokens: legibleAccessTokens(),
+  const setup = createSetup({ core: { legacyTokens: accept }, cookie: options })
+  const login = loginEndpoint(setup.tokens, {
+    accessTokens: readableAccessTokens(),
     authenticate: async ({ username }) => ({ subject: String(username) }),
     cookie: options,
     rateLimit: false,
@@ -39,11 +39,11 @@ function migratingWorld(cookie: CookieOptions = {}) {
   })
   const signIn = (username: string, cookies: string | null) =>
     send(login, page(cookies, { body: JSON.stringify({ username }), headers: { 'content-type': 'application/json' } }))
-  const subjectOf = async (answer: Answer) => {
-    const inspection = await here.tokens.inspect(cookiesOf(answer).get('__Host-baton') ?? '')
+  const subjectOf = async (response: Answer) => {
+    const inspection = await setup.tokens.inspect(cookiesOf(response).get('__Host-baton') ?? '')
     return inspection.active ? inspection.family.subject : null
   }
-  return { ...here, alive, moved, login, signIn, subjectOf }
+  return { ...setup, alive, moved, login, signIn, subjectOf }
 }
 
 /** A request from a page of the app with these cookies. */
@@ -53,9 +53,9 @@ function page(cookies: string | null, patch: RequestPatch = {}): RequestPatch {
 }
 
 /** Returns the cookies of these names in the browser after the response. An expired cookie is ''. */
-function cookiesOf(answer: Answer): Map<string, string> {
+function cookiesOf(response: Answer): Map<string, string> {
   return new Map(
-    answer.all('set-cookie').map((header) => {
+    response.all('set-cookie').map((header) => {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(header) ?? []
       return [name, value]
     }),
@@ -64,39 +64,39 @@ function cookiesOf(answer: Answer): Map<string, string> {
 
 describe('legacy cookie', () => {
   test('exchanges the token in the legacy cookie for a session in the new cookie and expires the legacy cookie', async () => {
-    const { refreshCookie, subjectOf, moved } = migratingWorld()
-    const answer = await send(refreshCookie, page(`${LEGACY}=old:alice`))
-    expect(answer.status).toBe(200)
-    expect(await subjectOf(answer)).toBe('alice')
-    expect(cookiesOf(answer).get(LEGACY)).toBe('')
-    expect(answer.all('set-cookie').find((header) => header.startsWith(LEGACY))).toMatch(
+    const { refreshCookie, subjectOf, moved } = createMigrationSetup()
+    const response = await send(refreshCookie, page(`${LEGACY}=old:alice`))
+    expect(response.status).toBe(200)
+    expect(await subjectOf(response)).toBe('alice')
+    expect(cookiesOf(response).get(LEGACY)).toBe('')
+    expect(response.all('set-cookie').find((header) => header.startsWith(LEGACY))).toMatch(
       /^refresh_token=; Max-Age=0; Path=\/; HttpOnly; Secure$/,
     )
     expect(moved).toEqual(['old:alice'])
-    const next = await send(refreshCookie, page(`__Host-baton=${cookiesOf(answer).get('__Host-baton') ?? ''}`))
+    const next = await send(refreshCookie, page(`__Host-baton=${cookiesOf(response).get('__Host-baton') ?? ''}`))
     expect([next.status, await subjectOf(next)]).toEqual([200, 'alice'])
   })
 
   test('decodes the legacy cookie as frameworks encode it, and expires it with its own path and domain', async () => {
-    const { refreshCookie, subjectOf } = migratingWorld({
+    const { refreshCookie, subjectOf } = createMigrationSetup({
       legacyCookie: { name: 'sid', path: '/auth', domain: 'app.example' },
     })
-    const answer = await send(refreshCookie, page('sid=old%3Aa%20b'))
-    expect(await subjectOf(answer)).toBe('a b')
-    expect(answer.all('set-cookie')).toContain('sid=; Max-Age=0; Domain=app.example; Path=/auth; HttpOnly; Secure')
+    const response = await send(refreshCookie, page('sid=old%3Aa%20b'))
+    expect(await subjectOf(response)).toBe('a b')
+    expect(response.all('set-cookie')).toContain('sid=; Max-Age=0; Domain=app.example; Path=/auth; HttpOnly; Secure')
     expectError(await send(refreshCookie, page('sid=%zz')), 401, 'invalid_grant')
   })
 
   test('does not change any cookie for a legacy token that was revoked', async () => {
-    const { refreshCookie, alive } = migratingWorld()
+    const { refreshCookie, alive } = createMigrationSetup()
     alive.clear()
-    const answer = await send(refreshCookie, page(`${LEGACY}=old:alice`))
-    expectError(answer, 401, 'invalid_grant')
-    expect(answer.all('set-cookie')).toEqual([])
+    const response = await send(refreshCookie, page(`${LEGACY}=old:alice`))
+    expectError(response, 401, 'invalid_grant')
+    expect(response.all('set-cookie')).toEqual([])
   })
 
   test('ignores the legacy cookie without the option', async () => {
-    const { refreshCookie } = world({
+    const { refreshCookie } = createSetup({
       core: { legacyTokens: { lookup: async () => ({ subject: 'x', expiresAt: START + DAY }) } },
     })
     expectError(await send(refreshCookie, page(`${LEGACY}=old:alice`)), 401, 'invalid_grant')
@@ -105,15 +105,15 @@ describe('legacy cookie', () => {
 
 describe('attacks with the legacy cookie', () => {
   test('does not accept a token of Baton in the legacy cookie at any endpoint', async () => {
-    const { refreshCookie, logout, signIn, tokens, issue, events } = migratingWorld()
+    const { refreshCookie, logout, signIn, tokens, issue, events } = createMigrationSetup()
     const first = await issue({ subject: 'mallory', clientId: 'first-party' })
     const rotated = await tokens.rotate({ refreshToken: first })
     if (!rotated.ok) throw new Error(rotated.reason)
     const before = events.length
     for (const planted of [rotated.refreshToken, first, encodeURIComponent(rotated.refreshToken)]) {
-      const answer = await send(refreshCookie, page(`${LEGACY}=${planted}`))
-      expectError(answer, 401, 'invalid_grant')
-      expect(answer.all('set-cookie')).toEqual([])
+      const response = await send(refreshCookie, page(`${LEGACY}=${planted}`))
+      expectError(response, 401, 'invalid_grant')
+      expect(response.all('set-cookie')).toEqual([])
       expect((await send(logout, page(`${LEGACY}=${planted}`))).status).toBe(204)
       expect((await signIn('alice', `${LEGACY}=${planted}`)).status).toBe(200)
     }
@@ -123,39 +123,39 @@ describe('attacks with the legacy cookie', () => {
   })
 
   test('ignores the legacy cookie if the new cookie is present', async () => {
-    const { refreshCookie, issue, subjectOf, alive } = migratingWorld()
+    const { refreshCookie, issue, subjectOf, alive } = createMigrationSetup()
     const refreshToken = await issue({ clientId: 'first-party' })
-    const answer = await send(refreshCookie, page(`${LEGACY}=old:mallory; __Host-baton=${refreshToken}`))
-    expect(await subjectOf(answer)).toBe('alice')
-    expect(cookiesOf(answer).get(LEGACY)).toBe('')
+    const response = await send(refreshCookie, page(`${LEGACY}=old:mallory; __Host-baton=${refreshToken}`))
+    expect(await subjectOf(response)).toBe('alice')
+    expect(cookiesOf(response).get(LEGACY)).toBe('')
     expect(alive).toContain('old:mallory')
-    const dead = `${LEGACY}=old:mallory; __Host-baton=${refreshToken}x`
-    expectError(await send(refreshCookie, page(dead)), 401, 'invalid_grant')
+    const ended = `${LEGACY}=old:mallory; __Host-baton=${refreshToken}x`
+    expectError(await send(refreshCookie, page(ended)), 401, 'invalid_grant')
   })
 
   test('rejects two legacy cookies that would both be accepted', async () => {
-    const { refreshCookie, subjectOf, alive } = migratingWorld()
+    const { refreshCookie, subjectOf, alive } = createMigrationSetup()
     for (const cookies of [
       `${LEGACY}=old:mallory; ${LEGACY}=old:alice`,
       `${LEGACY}=old:alice; ${LEGACY}=old:mallory`,
     ]) {
-      const answer = await send(refreshCookie, page(cookies))
-      expectError(answer, 401, 'invalid_grant')
-      expect(answer.all('set-cookie')).toEqual([])
+      const response = await send(refreshCookie, page(cookies))
+      expectError(response, 401, 'invalid_grant')
+      expect(response.all('set-cookie')).toEqual([])
     }
     expect(alive).toEqual(new Set(['old:alice', 'old:mallory', 'old:a b']))
     alive.delete('old:mallory')
-    const answer = await send(refreshCookie, page(`${LEGACY}=old:mallory; ${LEGACY}=old:alice`))
-    expect(await subjectOf(answer)).toBe('alice')
+    const response = await send(refreshCookie, page(`${LEGACY}=old:mallory; ${LEGACY}=old:alice`))
+    expect(await subjectOf(response)).toBe('alice')
   })
 })
 
 describe('browsers with a legacy cookie', () => {
   test('revokes the legacy session in both systems at logout, and expires both cookies', async () => {
-    const { refreshCookie, logout, moved } = migratingWorld()
-    const answer = await send(logout, page(`${LEGACY}=old:alice`))
-    expect(answer.status).toBe(204)
-    expect([...cookiesOf(answer)]).toEqual([
+    const { refreshCookie, logout, moved } = createMigrationSetup()
+    const response = await send(logout, page(`${LEGACY}=old:alice`))
+    expect(response.status).toBe(204)
+    expect([...cookiesOf(response)]).toEqual([
       [LEGACY, ''],
       ['__Host-baton', ''],
     ])
@@ -164,17 +164,17 @@ describe('browsers with a legacy cookie', () => {
   })
 
   test('revokes the legacy session at a new login, and leaves only the new cookie', async () => {
-    const { refreshCookie, signIn, subjectOf } = migratingWorld()
-    const answer = await signIn('bob', `${LEGACY}=old:alice`)
-    expect(await subjectOf(answer)).toBe('bob')
-    expect(cookiesOf(answer).get(LEGACY)).toBe('')
+    const { refreshCookie, signIn, subjectOf } = createMigrationSetup()
+    const response = await signIn('bob', `${LEGACY}=old:alice`)
+    expect(await subjectOf(response)).toBe('bob')
+    expect(cookiesOf(response).get(LEGACY)).toBe('')
     expectError(await send(refreshCookie, page(`${LEGACY}=old:alice`)), 401, 'invalid_grant')
   })
 
-  test('expires the legacy cookie in a browser that never had it too', async () => {
-    const { refreshCookie, logout, issue } = migratingWorld()
-    const answer = await send(refreshCookie, page(`__Host-baton=${await issue({ clientId: 'first-party' })}`))
-    expect(cookiesOf(answer).get(LEGACY)).toBe('')
+  test('also expires the legacy cookie in a browser that never had it', async () => {
+    const { refreshCookie, logout, issue } = createMigrationSetup()
+    const response = await send(refreshCookie, page(`__Host-baton=${await issue({ clientId: 'first-party' })}`))
+    expect(cookiesOf(response).get(LEGACY)).toBe('')
     expect(cookiesOf(await send(logout, page(null))).get(LEGACY)).toBe('')
   })
 })
@@ -193,7 +193,7 @@ test.each<[string, unknown]>([
   ['cookie.legacyCookie.domain', { name: 'sid', domain: 'app.example; x' }],
   ['cookie.legacyCookie.maxAge', { name: 'sid', maxAge: 1 }],
 ])('rejects option "%s" with the value %j', (option, legacyCookie) => {
-  const { tokens } = world()
+  const { tokens } = createSetup()
   const options = { cookie: { legacyCookie } as CookieOptions }
   expect(() => logoutEndpoint(tokens, options)).toThrow(
     expect.objectContaining({ name: ConfigurationError.name, option }),

@@ -21,12 +21,12 @@ import {
   CB_SECRET,
   CODE_SECRET,
   expectError,
-  legibleAccessTokens,
+  readableAccessTokens,
   post,
   request,
   type RequestPatch,
   send,
-  world,
+  createSetup,
 } from './wire.js'
 
 const ISSUER = 'https://as.example'
@@ -51,45 +51,45 @@ const CLIENTS: readonly StaticClient[] = [
 const derOf = (pem: string) => new X509Certificate(pem).raw
 
 /** A request over TLS that this server terminates, from a client with this certificate. */
-function showing(pem: string | null, isVerified = true): Pick<PlainRequest, 'peerCertificate'> {
+function withCertificate(pem: string | null, isVerified = true): Pick<PlainRequest, 'peerCertificate'> {
   return { peerCertificate: () => (pem === null ? null : { der: derOf(pem), isVerified }) }
 }
 
-function stage(clientCertificates: unknown = 'tls', more: object = {}, clients: readonly object[] = CLIENTS) {
-  const here = world()
+function startServer(clientCertificates: unknown = 'tls', more: object = {}, clients: readonly object[] = CLIENTS) {
+  const setup = createSetup()
   const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [deriveSigningKey(SECRET)] })
-  const codes = authorizationCodes(here.tokens, { issuer: ISSUER, secrets: [CODE_SECRET] })
-  const options = { rateLimit: false, now: () => here.clock.now, clients, issuer: ISSUER, ...more, clientCertificates }
-  const token = tokenEndpoint(here.tokens, { accessTokens, codes, ...options } as Parameters<typeof tokenEndpoint>[1])
-  const guard = accessTokenGuard({ accessTokens, now: () => here.clock.now, clientCertificates: 'tls' })
+  const codes = authorizationCodes(setup.tokens, { issuer: ISSUER, secrets: [CODE_SECRET] })
+  const options = { rateLimit: false, now: () => setup.clock.now, clients, issuer: ISSUER, ...more, clientCertificates }
+  const token = tokenEndpoint(setup.tokens, { accessTokens, codes, ...options } as Parameters<typeof tokenEndpoint>[1])
+  const guard = accessTokenGuard({ accessTokens, now: () => setup.clock.now, clientCertificates: 'tls' })
   const refresh = async (clientId: string, patch: RequestPatch, parameters: Record<string, string> = {}) => {
-    const refresh_token = parameters['refresh_token'] ?? (await here.issue({ clientId }))
+    const refresh_token = parameters['refresh_token'] ?? (await setup.issue({ clientId }))
     return post(token, { grant_type: 'refresh_token', client_id: clientId, refresh_token, ...parameters }, patch)
   }
-  const sessions = sessionsEndpoint(here.tokens, {
+  const sessions = sessionsEndpoint(setup.tokens, {
     accessTokens,
     clients: CLIENTS,
     rateLimit: false,
-    now: () => here.clock.now,
+    now: () => setup.clock.now,
     clientCertificates: 'tls',
   })
-  return { ...here, codes, guard, refresh, sessions, token }
+  return { ...setup, codes, guard, refresh, sessions, token }
 }
 
 describe('tls_client_auth', () => {
   it('M-01, M-02: authenticates a client by its one registered name in a verified certificate', async () => {
-    const here = stage()
-    expect((await here.refresh('billing', showing(BILLING.cert))).status).toBe(200)
-    for (const shown of [
-      showing(OTHER.cert),
-      showing(BILLING.cert, false),
-      showing(SELF_SIGNED.cert),
-      showing(null),
+    const setup = startServer()
+    expect((await setup.refresh('billing', withCertificate(BILLING.cert))).status).toBe(200)
+    for (const certificate of [
+      withCertificate(OTHER.cert),
+      withCertificate(BILLING.cert, false),
+      withCertificate(SELF_SIGNED.cert),
+      withCertificate(null),
       {},
     ])
-      expectError(await here.refresh('billing', shown), 400, 'invalid_client')
-    const anonymous = { grant_type: 'refresh_token', refresh_token: await here.issue({ clientId: 'billing' }) }
-    expectError(await post(here.token, anonymous, showing(BILLING.cert)), 400, 'invalid_client')
+      expectError(await setup.refresh('billing', certificate), 400, 'invalid_client')
+    const anonymous = { grant_type: 'refresh_token', refresh_token: await setup.issue({ clientId: 'billing' }) }
+    expectError(await post(setup.token, anonymous, withCertificate(BILLING.cert)), 400, 'invalid_client')
   })
 
   it.each<[string, object, string, number]>([
@@ -118,8 +118,8 @@ describe('tls_client_auth', () => {
       200,
     ],
   ])('M-02: compares the registered name: %s', async (_name, registered, cert, status) => {
-    const here = stage('tls', {}, [{ clientId: 'billing', ...registered }])
-    expect((await here.refresh('billing', showing(cert))).status).toBe(status)
+    const setup = startServer('tls', {}, [{ clientId: 'billing', ...registered }])
+    expect((await setup.refresh('billing', withCertificate(cert))).status).toBe(status)
   })
 
   it.each([
@@ -136,100 +136,102 @@ describe('tls_client_auth', () => {
     { ...SELF, jwks: { keys: [{ ...SELF_KEY, x5c: ['not a certificate'] }] } },
     { ...SELF, jwks: { keys: [{ ...SELF_KEY, x5c: certificateToJwk(BILLING.cert).x5c }] } },
   ])('M-02: rejects the registration %o', (client) => {
-    expect(() => stage('tls', {}, [{ clientId: 'billing', ...client }])).toThrow(
+    expect(() => startServer('tls', {}, [{ clientId: 'billing', ...client }])).toThrow(
       expect.objectContaining({ name: 'ConfigurationError' }),
     )
   })
 })
 
 describe('self_signed_tls_client_auth', () => {
-  it('M-03: authenticates a client by its registered certificate, whoever signed it', async () => {
-    const here = stage()
+  it('M-03: authenticates a client by its registered certificate, with any issuer', async () => {
+    const setup = startServer()
     for (const isVerified of [true, false])
-      expect((await here.refresh('self', showing(SELF_SIGNED.cert, isVerified))).status).toBe(200)
+      expect((await setup.refresh('self', withCertificate(SELF_SIGNED.cert, isVerified))).status).toBe(200)
     for (const pem of [BILLING.cert, OTHER.cert, null])
-      expectError(await here.refresh('self', showing(pem)), 400, 'invalid_client')
+      expectError(await setup.refresh('self', withCertificate(pem)), 400, 'invalid_client')
   })
 
   it('C-10: rejects a secret or the client_id alone of a client with a self-signed certificate', async () => {
-    const here = stage()
+    const setup = startServer()
     const withSecret = { client_secret: CB_SECRET }
-    expectError(await here.refresh('self', showing(SELF_SIGNED.cert), withSecret), 400, 'invalid_client')
-    expectError(await here.refresh('cb', showing(SELF_SIGNED.cert)), 400, 'invalid_client')
-    expect((await here.refresh('cb', showing(SELF_SIGNED.cert), withSecret)).status).toBe(200)
+    expectError(await setup.refresh('self', withCertificate(SELF_SIGNED.cert), withSecret), 400, 'invalid_client')
+    expectError(await setup.refresh('cb', withCertificate(SELF_SIGNED.cert)), 400, 'invalid_client')
+    expect((await setup.refresh('cb', withCertificate(SELF_SIGNED.cert), withSecret)).status).toBe(200)
   })
 })
 
 describe('certificate-bound tokens', () => {
   const accessWith = async (
-    here: ReturnType<typeof stage>,
+    setup: ReturnType<typeof startServer>,
     accessToken: string,
     pem: string | null,
     scheme = 'Bearer',
   ) => {
     const patch = { method: 'GET', url: '/api/me', headers: { authorization: `${scheme} ${accessToken}` } }
-    const verdict = await here.guard(request({ ...patch, ...showing(pem) }))
+    const verdict = await setup.guard(request({ ...patch, ...withCertificate(pem) }))
     return verdict.ok ? 200 : verdict.response.status
   }
 
   it('M-04: binds a token to the thumbprint, and rejects it without the certificate', async () => {
-    const here = stage()
-    const refresh_token = await here.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
-    const answer = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token })
+    const setup = startServer()
+    const refresh_token = await setup.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
+    const answer = await setup.refresh('bound', withCertificate(SELF_SIGNED.cert), { refresh_token })
     expect(answer.body).toMatchObject({ token_type: 'Bearer' })
     const { access_token: accessToken } = answer.body
     const claims = JSON.parse(Buffer.from(accessToken.split('.')[1], 'base64url').toString())
     expect(claims.cnf).toEqual(thumbprint(SELF_SIGNED.cert))
-    expect(await accessWith(here, accessToken, SELF_SIGNED.cert)).toBe(200)
-    for (const pem of [BILLING.cert, null]) expect(await accessWith(here, accessToken, pem)).toBe(401)
-    expect(await accessWith(here, accessToken, SELF_SIGNED.cert, 'DPoP')).toBe(401)
+    expect(await accessWith(setup, accessToken, SELF_SIGNED.cert)).toBe(200)
+    for (const pem of [BILLING.cert, null]) expect(await accessWith(setup, accessToken, pem)).toBe(401)
+    expect(await accessWith(setup, accessToken, SELF_SIGNED.cert, 'DPoP')).toBe(401)
   })
 
   it('M-04: lists the sessions of the subject only with the certificate', async () => {
-    const here = stage()
-    const refresh_token = await here.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
-    const { body } = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token })
+    const setup = startServer()
+    const refresh_token = await setup.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
+    const { body } = await setup.refresh('bound', withCertificate(SELF_SIGNED.cert), { refresh_token })
     const list = (pem: string) =>
-      send(here.sessions, {
+      send(setup.sessions, {
         method: 'GET',
         url: '/auth/sessions',
         headers: { authorization: `Bearer ${body.access_token}` },
-        ...showing(pem),
+        ...withCertificate(pem),
       })
     expect((await list(SELF_SIGNED.cert)).body.sessions).toHaveLength(1)
     expect((await list(BILLING.cert)).status).toBe(401)
   })
 
   it('M-05: binds the session of a public client to its certificate from the code on, through rotations', async () => {
-    const here = stage()
+    const setup = startServer()
     const verifier = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
     const codeChallenge = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
-    const code = here.codes.issue({ subject: 'alice', clientId: 'bound', redirectUri: null, codeChallenge })
+    const code = setup.codes.issue({ subject: 'alice', clientId: 'bound', redirectUri: null, codeChallenge })
     const parameters = { grant_type: 'authorization_code', client_id: 'bound', code, code_verifier: verifier }
-    expectError(await post(here.token, parameters), 400, 'invalid_request')
-    const first = await post(here.token, parameters, showing(SELF_SIGNED.cert))
-    expect((await here.families())[0]).toMatchObject({ confirmation: thumbprint(SELF_SIGNED.cert) })
+    expectError(await post(setup.token, parameters), 400, 'invalid_request')
+    const first = await post(setup.token, parameters, withCertificate(SELF_SIGNED.cert))
+    expect((await setup.families())[0]).toMatchObject({ confirmation: thumbprint(SELF_SIGNED.cert) })
     const { refresh_token } = first.body
-    expectError(await here.refresh('bound', showing(BILLING.cert), { refresh_token }), 400, 'invalid_grant')
-    expectError(await here.refresh('bound', showing(null), { refresh_token }), 400, 'invalid_request')
-    const next = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token })
+    expectError(await setup.refresh('bound', withCertificate(BILLING.cert), { refresh_token }), 400, 'invalid_grant')
+    expectError(await setup.refresh('bound', withCertificate(null), { refresh_token }), 400, 'invalid_request')
+    const next = await setup.refresh('bound', withCertificate(SELF_SIGNED.cert), { refresh_token })
     expect(next.body.refresh_token).not.toBe(refresh_token)
-    const after = await here.refresh('bound', showing(SELF_SIGNED.cert), { refresh_token: next.body.refresh_token })
+    const after = await setup.refresh('bound', withCertificate(SELF_SIGNED.cert), {
+      refresh_token: next.body.refresh_token,
+    })
     expect(after.status).toBe(200)
   })
 
   it('rejects a second binding', async () => {
-    const here = stage()
-    const prover = await createProver(() => here.clock.now)
-    const refresh_token = await here.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
-    const patch = { ...showing(SELF_SIGNED.cert), headers: { dpop: await prover.prove() } }
-    expectError(await here.refresh('bound', patch, { refresh_token }), 400, 'invalid_request')
+    const setup = startServer()
+    const prover = await createProver(() => setup.clock.now)
+    const refresh_token = await setup.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
+    const patch = { ...withCertificate(SELF_SIGNED.cert), headers: { dpop: await prover.prove() } }
+    expectError(await setup.refresh('bound', patch, { refresh_token }), 400, 'invalid_request')
   })
 
   it('does not bind tokens of a client that is not registered for it', async () => {
-    const here = stage()
-    const answer = await here.refresh('pub', showing(SELF_SIGNED.cert))
-    expect(await accessWith(here, answer.body.access_token, null)).toBe(200)
+    const setup = startServer()
+    const answer = await setup.refresh('pub', withCertificate(SELF_SIGNED.cert))
+    expect(await accessWith(setup, answer.body.access_token, null)).toBe(200)
   })
 })
 
@@ -249,31 +251,31 @@ describe('certificates from a proxy', () => {
     ['base64', base64],
     ['base64 between colons', `:${base64}:`],
   ])('reads %s', async (_name, value) => {
-    const here = stage(source, TRUST)
-    expect((await here.refresh('billing', sending(value))).status).toBe(200)
+    const setup = startServer(source, TRUST)
+    expect((await setup.refresh('billing', sending(value))).status).toBe(200)
   })
 
   it.each<[string, RequestPatch]>([
-    ['no verification', sending(base64, 'FAILED:unable to verify')],
+    ['a failed verification', sending(base64, 'FAILED:unable to verify')],
     ['a verification that is repeated', sending(base64, ['SUCCESS', 'SUCCESS'])],
     ['a certificate that is repeated', sending([base64, base64])],
-    ['rubbish', sending('rubbish')],
+    ['an invalid certificate', sending('rubbish')],
     ['a broken escape', sending('-----BEGIN%ZZ')],
-    ['nothing', sending('')],
-    ['a megabyte', sending(base64.repeat(1000))],
-    ['the certificate of the connection to the proxy', { headers: forwarded, ...showing(BILLING.cert) }],
-  ])('M-06: authenticates no client by a certificate if %s', async (_name, patch) => {
-    expectError(await stage(source, TRUST).refresh('billing', patch), 400, 'invalid_client')
+    ['an empty certificate', sending('')],
+    ['a certificate of a megabyte', sending(base64.repeat(1000))],
+    ['the certificate of the connection to the proxy', { headers: forwarded, ...withCertificate(BILLING.cert) }],
+  ])('M-06: authenticates no client with %s', async (_name, patch) => {
+    expectError(await startServer(source, TRUST).refresh('billing', patch), 400, 'invalid_client')
   })
 
   it('ignores the names without a header for the verification, but accepts a registered certificate', async () => {
-    const here = stage({ header: 'x-client-cert' }, TRUST)
-    expectError(await here.refresh('billing', sending(base64)), 400, 'invalid_client')
-    expect((await here.refresh('self', sending(derOf(SELF_SIGNED.cert).toString('base64')))).status).toBe(200)
+    const setup = startServer({ header: 'x-client-cert' }, TRUST)
+    expectError(await setup.refresh('billing', sending(base64)), 400, 'invalid_client')
+    expect((await setup.refresh('self', sending(derOf(SELF_SIGNED.cert).toString('base64')))).status).toBe(200)
   })
 
   it('M-06: ignores a header that the options do not name', async () => {
-    expectError(await stage('tls', TRUST).refresh('billing', sending(base64)), 400, 'invalid_client')
+    expectError(await startServer('tls', TRUST).refresh('billing', sending(base64)), 400, 'invalid_client')
   })
 
   it.each([
@@ -287,7 +289,7 @@ describe('certificates from a proxy', () => {
       'clientCertificates.verified.value',
     ],
   ])('rejects the option if %s', (_name, clientCertificates, more, option) => {
-    expect(() => stage(clientCertificates, more)).toThrow(
+    expect(() => startServer(clientCertificates, more)).toThrow(
       expect.objectContaining({ name: 'ConfigurationError', option }),
     )
   })
@@ -297,8 +299,8 @@ describe('certificates from a proxy', () => {
     [SELF],
     [{ clientId: 'bound', tlsClientCertificateBoundAccessTokens: true }],
   ])('rejects a client with a certificate if there is no source of certificates: %o', (client) => {
-    const { tokens } = world()
-    const accessTokens = legibleAccessTokens()
+    const { tokens } = createSetup()
+    const accessTokens = readableAccessTokens()
     expect(() => tokenEndpoint(tokens, { accessTokens, clients: [client] })).toThrow(
       /^option "clientCertificates" is missing/,
     )
@@ -307,14 +309,14 @@ describe('certificates from a proxy', () => {
 
 describe('real TLS server', () => {
   it('M-01, M-03: reads the certificate of the client', async () => {
-    const here = stage()
-    const handler = toNodeHandler(here.token)
+    const setup = startServer()
+    const handler = toNodeHandler(setup.token)
     const tls = { ...SERVER, ca: AUTHORITY, requestCert: true, rejectUnauthorized: false }
     const server = createServer(tls, handler).listen(0, '127.0.0.1')
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
     const send = async (clientId: string, pair: Pick<RequestOptions, 'cert' | 'key'>) => {
-      const refresh_token = await here.issue({ clientId })
+      const refresh_token = await setup.issue({ clientId })
       const body = new URLSearchParams({ grant_type: 'refresh_token', client_id: clientId, refresh_token }).toString()
       const headers = { 'content-type': 'application/x-www-form-urlencoded', connection: 'close' }
       const call = httpsRequest({

@@ -218,7 +218,7 @@ describe('request bodies', () => {
 
   it.each<[string, (request: IncomingMessage) => void]>([
     ['counts its bytes', (request) => request.on('data', () => undefined)],
-    ['has set it going', (request) => request.resume()],
+    ['has resumed the stream', (request) => request.resume()],
     ['reads it in a loop', (request) => void request.toArray()],
     ['has paused it', (request) => request.pause()],
     ['listens and has paused it', (request) => request.on('data', () => undefined).pause()],
@@ -263,27 +263,27 @@ describe('request bodies', () => {
 
   it.each<[string, (request: IncomingMessage, handle: () => void) => void]>([
     [
-      'that somebody behind us has taken',
+      'later middleware has read the body',
       (request, handle) => {
         handle()
         request.resume()
       },
     ],
     [
-      'that somebody in front of us has made text of',
+      'earlier middleware has set an encoding',
       (request, handle) => {
         request.setEncoding('utf8')
         handle()
       },
     ],
     [
-      'that somebody in front of us takes as text',
+      'earlier middleware has set an encoding and reads the body',
       (request, handle) => {
         request.setEncoding('utf8').resume()
         handle()
       },
     ],
-  ])('rejects with a configuration error if %s, and revokes no session', async (_, mistake) => {
+  ])('responds with 500 and reports a configuration error if %s', async (_, mistake) => {
     const app = createApp()
     const { errors, shared, accessTokens } = app
     const handle = toNodeHandler(tokenEndpoint(app.tokens, { ...shared, accessTokens, clients: [{ clientId: 'web' }] }))
@@ -327,7 +327,7 @@ describe('request bodies', () => {
   })
 })
 
-it('responds although an endpoint of the app rejects', async () => {
+it('closes the connection if an endpoint of the app rejects', async () => {
   const { url } = await serve(toNodeHandler(() => Promise.reject(new Error('a mistake'))))
   await expect(fetch(url)).rejects.toThrow('fetch failed')
 })

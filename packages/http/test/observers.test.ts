@@ -1,7 +1,7 @@
 import { FAILING_CALLBACKS, hangingCallback, unreadableError, watchUnhandled } from '@baton/test-servers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { accessTokenGuard, introspectionEndpoint, loginEndpoint, rateLimits, sessionsEndpoint } from '../src/index.js'
-import { CLIENTS, fromPage, legibleAccessTokens, post, refreshWith, request, send, world } from './wire.js'
+import { CLIENTS, fromPage, readableAccessTokens, post, refreshWith, request, send, createSetup } from './wire.js'
 
 const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
 let unhandled: ReturnType<typeof watchUnhandled>
@@ -21,7 +21,7 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
       'the token endpoint',
       503,
       async (onError) => {
-        const { token, issue, state } = world({ onError })
+        const { token, issue, state } = createSetup({ onError })
         const refreshToken = await issue()
         state.isDown = true
         return (await refreshWith(token, refreshToken)).status
@@ -31,7 +31,7 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
       'the refresh endpoint of the cookie',
       503,
       async (onError) => {
-        const { refreshCookie, issue, state } = world({ onError })
+        const { refreshCookie, issue, state } = createSetup({ onError })
         const refreshToken = await issue({ clientId: 'first-party' })
         state.isDown = true
         return (await send(refreshCookie, fromPage(refreshToken))).status
@@ -41,7 +41,7 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
       'the logout endpoint',
       503,
       async (onError) => {
-        const { logout, issue, state } = world({ onError })
+        const { logout, issue, state } = createSetup({ onError })
         const refreshToken = await issue({ clientId: 'first-party' })
         state.isDown = true
         return (await send(logout, fromPage(refreshToken))).status
@@ -51,8 +51,8 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
       'the login endpoint',
       503,
       async (onError) => {
-        const login = loginEndpoint(world().tokens, {
-          accessTokens: legibleAccessTokens(),
+        const login = loginEndpoint(createSetup().tokens, {
+          accessTokens: readableAccessTokens(),
           authenticate: () => Promise.reject(new Error('the user database is down')),
           rateLimit: false,
           onError,
@@ -65,7 +65,7 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
       503,
       async (onError) => {
         const clients = { find: () => Promise.reject(new Error('the registry is down')) }
-        const introspect = introspectionEndpoint(world().tokens, { clients, rateLimit: false, onError })
+        const introspect = introspectionEndpoint(createSetup().tokens, { clients, rateLimit: false, onError })
         return (await post(introspect, { client_id: 'cb', client_secret: 'x', token: 'x' })).status
       },
     ],
@@ -74,7 +74,7 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
       503,
       async (onError) => {
         const verify = () => Promise.reject(new Error('the keys are unreachable'))
-        const sessions = sessionsEndpoint(world().tokens, { accessTokens: verify, rateLimit: false, onError })
+        const sessions = sessionsEndpoint(createSetup().tokens, { accessTokens: verify, rateLimit: false, onError })
         const headers = { authorization: 'Bearer x' }
         return (await send(sessions, { method: 'GET', url: '/auth/sessions', headers })).status
       },
@@ -94,7 +94,7 @@ const SITUATIONS: readonly (readonly [name: string, status: number, respond: (on
       async (onError) => {
         const down = () => Promise.reject(new Error('connection refused'))
         const limits = rateLimits({ createLimiter: () => ({ consume: down, reward: down }), onError })
-        const { token, issue } = world({ rateLimit: limits, clients: CLIENTS })
+        const { token, issue } = createSetup({ rateLimit: limits, clients: CLIENTS })
         return (await refreshWith(token, await issue())).status
       },
     ],

@@ -18,10 +18,10 @@ import { tokenEndpoint, tokenOptions } from '../src/endpoints/token.js'
 import { transportOptions } from '../src/pipeline/options.js'
 import { csrfGuard } from '../src/pipeline/csrf-guard.js'
 import { rateLimits, rateLimitsOptions } from '../src/rate-limits/rate-limits.js'
-import { AS, CLIENTS, CODE_SECRET, legibleAccessTokens, world } from './wire.js'
+import { AS, CLIENTS, CODE_SECRET, readableAccessTokens, createSetup } from './wire.js'
 
-const { tokens } = world()
-const accessTokens = legibleAccessTokens()
+const { tokens } = createSetup()
+const accessTokens = readableAccessTokens()
 const authenticate = async () => null
 const SIGNING_KEY = generateSigningKey()
 

@@ -1,10 +1,10 @@
 import { ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
 import { type Endpoint, loginEndpoint, logoutEndpoint, refreshEndpoint, withCors } from '../src/index.js'
-import { fromPage, legibleAccessTokens, send, world } from './wire.js'
+import { fromPage, readableAccessTokens, send, createSetup } from './wire.js'
 
-const { tokens } = world()
-const accessTokens = legibleAccessTokens()
+const { tokens } = createSetup()
+const accessTokens = readableAccessTokens()
 const nothing: Endpoint = async () => ({ status: 204, headers: [], body: null })
 
 /** All options with a list of origins. */
@@ -81,7 +81,7 @@ describe.each(lists)('%s', (option, build) => {
 test.each(ORIGINS)(
   'a page of %s on the list may refresh and read errors, and a page without an origin may not',
   async (origin) => {
-    const { refreshCookie, issue } = world({ cookie: { allowedOrigins: [origin] } })
+    const { refreshCookie, issue } = createSetup({ cookie: { allowedOrigins: [origin] } })
     const from = async (sender: string) =>
       send(
         refreshCookie,

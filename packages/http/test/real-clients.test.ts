@@ -90,11 +90,11 @@ async function start() {
   return { server, as, codes, keys, viaProxy }
 }
 
-let here: Awaited<ReturnType<typeof start>>
+let setup: Awaited<ReturnType<typeof start>>
 beforeAll(async () => {
-  here = await start()
+  setup = await start()
 })
-afterAll(() => closed(here.server))
+afterAll(() => closed(setup.server))
 
 function closed(server: Server): Promise<unknown> {
   server.closeAllConnections()
@@ -103,7 +103,7 @@ function closed(server: Server): Promise<unknown> {
 
 /** The URL to which the authorization page of an app redirects the browser. */
 function callback(clientId: string, codeChallenge: string, more: object = {}): URL {
-  const code = here.codes.issue({
+  const code = setup.codes.issue({
     subject: 'alice',
     clientId,
     redirectUri: REDIRECT_URI,
@@ -118,13 +118,13 @@ const METHODS: Record<string, () => readonly [string, oauth.ClientAuth]> = {
   none: () => ['web', oauth.None()],
   client_secret_basic: () => ['backend', oauth.ClientSecretBasic(BACKEND_SECRET)],
   client_secret_post: () => ['backend', oauth.ClientSecretPost(BACKEND_SECRET)],
-  private_key_jwt: () => ['service', oauth.PrivateKeyJwt(here.keys.privateKey)],
+  private_key_jwt: () => ['service', oauth.PrivateKeyJwt(setup.keys.privateKey)],
 }
 
 describe('oauth4webapi', () => {
   it.each(Object.keys(METHODS))('exchanges a code, refreshes and revokes with oauth4webapi: %s', async (method) => {
     const [clientId, authentication] = METHODS[method]!()
-    const { as } = here
+    const { as } = setup
     const client = { client_id: clientId }
     const verifier = oauth.generateRandomCodeVerifier()
     const url = callback(clientId, await oauth.calculatePKCECodeChallenge(verifier))
@@ -133,7 +133,7 @@ describe('oauth4webapi', () => {
       as,
       client,
       await oauth.authorizationCodeGrantRequest(as, client, authentication, parameters, REDIRECT_URI, verifier, {
-        [oauth.customFetch]: here.viaProxy,
+        [oauth.customFetch]: setup.viaProxy,
       }),
     )
     expect(exchanged).toMatchObject({ token_type: 'bearer', expires_in: 900, scope: 'read write' })
@@ -143,7 +143,7 @@ describe('oauth4webapi', () => {
         as,
         client,
         await oauth.refreshTokenGrantRequest(as, client, authentication, refreshToken, {
-          [oauth.customFetch]: here.viaProxy,
+          [oauth.customFetch]: setup.viaProxy,
           additionalParameters: more,
         }),
       )
@@ -152,14 +152,14 @@ describe('oauth4webapi', () => {
     expect(refreshed.refresh_token).not.toBe(exchanged.refresh_token)
 
     const revocation = await oauth.revocationRequest(as, client, authentication, refreshed.refresh_token!, {
-      [oauth.customFetch]: here.viaProxy,
+      [oauth.customFetch]: setup.viaProxy,
     })
     await oauth.processRevocationResponse(revocation)
     await expect(refresh(refreshed.refresh_token!)).rejects.toMatchObject({ error: 'invalid_grant', status: 400 })
   })
 
   it('J-02 A-03: validates and introspects the access token with oauth4webapi', async () => {
-    const { as } = here
+    const { as } = setup
     const verifier = oauth.generateRandomCodeVerifier()
     const client = { client_id: 'web' }
     const url = callback('web', await oauth.calculatePKCECodeChallenge(verifier))
@@ -173,31 +173,31 @@ describe('oauth4webapi', () => {
         oauth.validateAuthResponse(as, client, url, 'the state'),
         REDIRECT_URI,
         verifier,
-        { [oauth.customFetch]: here.viaProxy },
+        { [oauth.customFetch]: setup.viaProxy },
       ),
     )
     const request = new Request(`${issuer}/me`, { headers: { authorization: `Bearer ${accessToken}` } })
-    const claims = await oauth.validateJwtAccessToken(as, request, issuer, { [oauth.customFetch]: here.viaProxy })
+    const claims = await oauth.validateJwtAccessToken(as, request, issuer, { [oauth.customFetch]: setup.viaProxy })
     expect(claims).toMatchObject({ sub: 'alice', client_id: 'web', scope: 'read write' })
 
     const api = { client_id: 'api' }
     const authentication = oauth.ClientSecretBasic(BACKEND_SECRET)
     const response = await oauth.introspectionRequest(as, api, authentication, accessToken, {
-      [oauth.customFetch]: here.viaProxy,
+      [oauth.customFetch]: setup.viaProxy,
     })
     const introspection = await oauth.processIntrospectionResponse(as, api, response)
     expect(introspection).toMatchObject({ active: true, sub: 'alice', client_id: 'web', scope: 'read write' })
   })
 
   it('D-16: handles the DPoP nonce with oauth4webapi at the token endpoint and at the API', async () => {
-    const { as } = here
+    const { as } = setup
     const client = { client_id: 'native' }
     const handle = oauth.DPoP({}, await oauth.generateKeyPair('ES256'))
     const verifier = oauth.generateRandomCodeVerifier()
     const challenge = await oauth.calculatePKCECodeChallenge(verifier)
     const url = callback('native', challenge, { confirmation: { jkt: await handle.calculateThumbprint() } })
     const parameters = oauth.validateAuthResponse(as, client, url, 'the state')
-    const options = { DPoP: handle, [oauth.customFetch]: here.viaProxy }
+    const options = { DPoP: handle, [oauth.customFetch]: setup.viaProxy }
     const exchange = () =>
       oauth.authorizationCodeGrantRequest(as, client, oauth.None(), parameters, REDIRECT_URI, verifier, options)
     let nonces = 0
@@ -226,8 +226,8 @@ describe('oauth4webapi', () => {
 
 describe('openid-client', () => {
   const configured = (clientId: string, authentication: openid.ClientAuth) => {
-    const configuration = new openid.Configuration(here.as, clientId, undefined, authentication)
-    configuration[openid.customFetch] = here.viaProxy
+    const configuration = new openid.Configuration(setup.as, clientId, undefined, authentication)
+    configuration[openid.customFetch] = setup.viaProxy
     return configuration
   }
 
@@ -235,7 +235,7 @@ describe('openid-client', () => {
     ['none', 'web', () => openid.None()],
     ['client_secret_basic', 'backend', () => openid.ClientSecretBasic(BACKEND_SECRET)],
     ['client_secret_post', 'backend', () => openid.ClientSecretPost(BACKEND_SECRET)],
-    ['private_key_jwt', 'service', () => openid.PrivateKeyJwt(here.keys.privateKey)],
+    ['private_key_jwt', 'service', () => openid.PrivateKeyJwt(setup.keys.privateKey)],
   ])('exchanges a code, refreshes and revokes with openid-client: %s', async (_method, clientId, authentication) => {
     const configuration = configured(clientId, authentication())
     const pkceCodeVerifier = openid.randomPKCECodeVerifier()

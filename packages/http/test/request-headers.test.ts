@@ -6,7 +6,7 @@ import serverless from 'serverless-http'
 import { afterEach, describe, expect, it } from 'vitest'
 import { accessTokenGuard, type PlainRequest, readNodeRequest, toNodeHandler, writeNodeResponse } from '../src/index.js'
 import { createApp } from './app.js'
-import { basic, CB_SECRET, FORM_TYPE, world } from './wire.js'
+import { basic, CB_SECRET, FORM_TYPE, createSetup } from './wire.js'
 
 interface Sent {
   readonly method: RequestMethod
@@ -115,7 +115,7 @@ const bearerPage = (app: ReturnType<typeof createApp>): RequestListener => {
 
 describe.each(environments)('behind %s', (_, environment) => {
   it('reads client credentials, content type and body of a token request', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const body = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: await issue({ clientId: 'cb' }) })
     const response = await environment(toNodeHandler(token), {
       method: 'POST',
@@ -127,7 +127,7 @@ describe.each(environments)('behind %s', (_, environment) => {
   })
 
   it('reads the session cookie and the CSRF headers, and sets the new cookie', async () => {
-    const { refreshCookie, issue } = world()
+    const { refreshCookie, issue } = createSetup()
     const refreshToken = await issue({ clientId: 'first-party' })
     const response = await environment(toNodeHandler(refreshCookie), {
       method: 'POST',

@@ -8,7 +8,7 @@ import {
   sealedAccessTokens,
 } from '../src/index.js'
 import { createApp, ISSUER, jsonOf, request, SIGNING_KEY } from './app.js'
-import { basic, expectError, post, refreshWith, world } from './wire.js'
+import { basic, expectError, post, refreshWith, createSetup } from './wire.js'
 
 /** The same resource in the spellings that RFC 3986 section 6.2 calls equivalent. */
 const SPELLINGS = ['https://api.example', 'https://api.example/', 'HTTPS://API.example', 'https://api.example:443/']
@@ -40,9 +40,9 @@ const CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
 function server(audience: string, kind = 'JWT') {
   const accessTokens = KINDS[kind]?.(audience)
   if (accessTokens === undefined) throw new Error(`no such kind: ${kind}`)
-  const here = world({ accessTokens })
+  const setup = createSetup({ accessTokens })
   async function exchange(granted: readonly string[], resource: Record<string, string>) {
-    const code = here.codes.issue({
+    const code = setup.codes.issue({
       subject: 'alice',
       clientId: 'pub',
       redirectUri: null,
@@ -50,11 +50,11 @@ function server(audience: string, kind = 'JWT') {
       audience: granted,
     })
     const parameters = { grant_type: 'authorization_code', client_id: 'pub', code, code_verifier: VERIFIER }
-    return post(here.token, { ...parameters, ...resource })
+    return post(setup.token, { ...parameters, ...resource })
   }
   const refresh = async (granted: readonly string[], resource: Record<string, string>) =>
-    refreshWith(here.token, await here.issue({ audience: granted }), resource)
-  return { ...here, accessTokens, grants: { refresh_token: refresh, authorization_code: exchange } }
+    refreshWith(setup.token, await setup.issue({ audience: granted }), resource)
+  return { ...setup, accessTokens, grants: { refresh_token: refresh, authorization_code: exchange } }
 }
 
 describe.each(['refresh_token', 'authorization_code'] as const)('the %s grant', (grant) => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { jwtAccessTokens, logoutEndpoint, loginEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
 import { ISSUER, SIGNING_KEY } from './app.js'
 import { createProver } from './dpop/prover.js'
-import { type Answer, basic, CB_SECRET, fromPage, post, send, SECOND, world } from './wire.js'
+import { type Answer, basic, CB_SECRET, fromPage, post, send, SECOND, createSetup } from './wire.js'
 
 const CLIENTS: readonly StaticClient[] = [
   { clientId: FIRST_PARTY },
@@ -20,10 +20,10 @@ interface Attempt {
 /** Every endpoint that revokes a family by a token in the request, as the client `first-party`. */
 const ENDPOINTS = ['POST /auth/logout', 'POST /login with the cookie', 'POST /oauth/revoke'] as const
 
-async function setUp() {
+async function createRevocationSetup() {
   const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
-  const here = world({ accessTokens, clients: CLIENTS })
-  const { tokens, clock } = here
+  const setup = createSetup({ accessTokens, clients: CLIENTS })
+  const { tokens, clock } = setup
   const options = { rateLimit: false, now: () => clock.now } as const
   const logout = logoutEndpoint(tokens, { ...options, cookie: true })
   const revocation = revocationEndpoint(tokens, {
@@ -52,7 +52,7 @@ async function setUp() {
   /** A family that has rotated twice: its first, its second and its current token. */
   async function family(request: { readonly clientId?: string; readonly confirmation?: Confirmation } = {}) {
     const { clientId = FIRST_PARTY, confirmation = null } = request
-    const first = await here.issue({ ...request, clientId })
+    const first = await setup.issue({ ...request, clientId })
     const chain = [first]
     for (let rotations = 0; rotations < 2; rotations += 1) {
       const rotated = await tokens.rotate({ refreshToken: chain.at(-1) ?? '', clientId, confirmation })
@@ -60,18 +60,18 @@ async function setUp() {
       chain.push(rotated.refreshToken)
       clock.now += 60 * SECOND
     }
-    const isAlive = async () => (await here.families()).length === 1
+    const isAlive = async () => (await setup.families()).length === 1
     return { chain, isAlive }
   }
 
-  return { ...here, accessTokens, revocation, owner, attacker, proofBy, attempt, family }
+  return { ...setup, accessTokens, revocation, owner, attacker, proofBy, attempt, family }
 }
 
 describe.each(ENDPOINTS)('I11: %s', (name) => {
   test.each(['pub', 'cb'])(
     'revokes no family of the client %s, whichever of its tokens is presented',
     async (clientId) => {
-      const { attempt, family, events } = await setUp()
+      const { attempt, family, events } = await createRevocationSetup()
       const { chain, isAlive } = await family({ clientId })
       for (const token of chain) await attempt(name, { token })
       expect(await isAlive()).toBe(true)
@@ -80,7 +80,7 @@ describe.each(ENDPOINTS)('I11: %s', (name) => {
   )
 
   test('revokes no key-bound family without a proof of its key, whichever of its tokens is presented', async () => {
-    const { attempt, family, owner, attacker, proofBy, events } = await setUp()
+    const { attempt, family, owner, attacker, proofBy, events } = await createRevocationSetup()
     const { chain, isAlive } = await family({ confirmation: owner.confirmation })
     for (const token of chain)
       for (const proof of [undefined, proofBy(attacker)])
@@ -92,7 +92,7 @@ describe.each(ENDPOINTS)('I11: %s', (name) => {
   test.each([0, 1, 2])(
     'revokes the family by its token of generation %i, with its client and its key',
     async (generation) => {
-      const { attempt, family, owner, proofBy, events } = await setUp()
+      const { attempt, family, owner, proofBy, events } = await createRevocationSetup()
       for (const bound of [{}, { confirmation: owner.confirmation }]) {
         const { chain, isAlive } = await family(bound)
         const proof = 'confirmation' in bound ? { proof: proofBy(owner) } : {}
@@ -105,7 +105,7 @@ describe.each(ENDPOINTS)('I11: %s', (name) => {
 })
 
 test('keeps the cookie of a key-bound session at a logout without a proof, and expires the cookie of another client', async () => {
-  const { attempt, family, owner } = await setUp()
+  const { attempt, family, owner } = await createRevocationSetup()
   const bound = await family({ confirmation: owner.confirmation })
   const unproven = await attempt('POST /auth/logout', { token: bound.chain[2] ?? '' })
   expect([unproven.status, unproven.body.error, unproven.all('set-cookie')]).toEqual([400, 'invalid_dpop_proof', []])
@@ -115,7 +115,7 @@ test('keeps the cookie of a key-bound session at a logout without a proof, and e
 })
 
 test('revokes an unbound session despite an invalid proof', async () => {
-  const { attempt, family } = await setUp()
+  const { attempt, family } = await createRevocationSetup()
   for (const name of ['POST /auth/logout', 'POST /oauth/revoke'] as const) {
     const { chain, isAlive } = await family()
     expect((await attempt(name, { token: chain[2] ?? '', proof: async () => 'bad' })).status).toBeLessThan(300)
@@ -124,7 +124,7 @@ test('revokes an unbound session despite an invalid proof', async () => {
 })
 
 test('revokes the session of a key-bound access token only with a proof of that key', async () => {
-  const { tokens, accessTokens, clock, revocation, owner, attacker, families } = await setUp()
+  const { tokens, accessTokens, clock, revocation, owner, attacker, families } = await createRevocationSetup()
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'pub' })
   const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, maxLifetimeSeconds: 900 }
   const minted = await accessTokens.mint({ ...grant, confirmation: owner.confirmation })
@@ -137,7 +137,7 @@ test('revokes the session of a key-bound access token only with a proof of that 
 })
 
 test('revokes the session of an authenticated client without a proof', async () => {
-  const { tokens, accessTokens, clock, revocation, owner, families } = await setUp()
+  const { tokens, accessTokens, clock, revocation, owner, families } = await createRevocationSetup()
   const { family } = await tokens.issue({ subject: 'alice', clientId: 'cb' })
   const grant = { family, scope: '', audience: [], claims: {}, now: clock.now, maxLifetimeSeconds: 900 }
   const minted = await accessTokens.mint({ ...grant, confirmation: owner.confirmation })

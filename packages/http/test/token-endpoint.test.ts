@@ -10,14 +10,14 @@ import {
   FORM_TYPE,
   HOUR,
   IDEMPOTENCY_KEY,
-  legibleAccessTokens,
+  readableAccessTokens,
   MINUTE,
   post,
   refreshWith,
   SECOND,
   send,
   START,
-  world,
+  createSetup,
 } from './wire.js'
 
 const VSCHAR = /^[\x20-\x7e]+$/
@@ -27,13 +27,13 @@ describe('shape of token requests', () => {
   test.each(['GET', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS', 'post'])(
     'T-01: rejects the method %s',
     async (method) => {
-      const { token, issue, state } = world()
+      const { token, issue, state } = createSetup()
       const rt0 = await issue()
       state.calls.length = 0
       const query = `/oauth/token?grant_type=refresh_token&client_id=pub&refresh_token=${rt0}`
-      const answer = await send(token, { method, url: query })
-      expectError(answer, 405, 'invalid_request')
-      expect(answer.header('allow')).toBe('POST')
+      const response = await send(token, { method, url: query })
+      expectError(response, 405, 'invalid_request')
+      expect(response.header('allow')).toBe('POST')
       expect(state.calls).toEqual([])
       expect((await refreshWith(token, rt0)).status).toBe(200)
     },
@@ -45,9 +45,9 @@ describe('shape of token requests', () => {
     'application/x-www-form-urlencoded;charset="utf-8"',
     'Application/X-WWW-Form-URLEncoded',
   ])('T-02: accepts %s as a form', async (type) => {
-    const { token, issue } = world()
-    const answer = await refreshWith(token, await issue(), {}, { headers: { 'content-type': type } })
-    expect(answer.status).toBe(200)
+    const { token, issue } = createSetup()
+    const response = await refreshWith(token, await issue(), {}, { headers: { 'content-type': type } })
+    expect(response.status).toBe(200)
   })
 
   test.each([
@@ -59,20 +59,20 @@ describe('shape of token requests', () => {
     'application/x-www-form-urlencoded; charset=iso-8859-1',
     'application/x-www-form-urlencodedx',
   ])('T-02: rejects %s as a form', async (type) => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue()
     expectError(await refreshWith(token, rt0, {}, { headers: { 'content-type': type } }), 400, 'invalid_request')
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
   test('T-02: rejects two Content-Type headers', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const headers = { 'content-type': [FORM_TYPE, FORM_TYPE] }
     expectError(await refreshWith(token, await issue(), {}, { headers }), 400, 'invalid_request')
   })
 
   test('T-03: reads no parameter from the query', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue({ clientId: 'cb' })
     const inQuery = await post(
       token,
@@ -81,29 +81,29 @@ describe('shape of token requests', () => {
     )
     expectError(inQuery, 400, 'invalid_client')
     const pub = await issue()
-    const answer = await post(
+    const response = await post(
       token,
       { grant_type: 'refresh_token', client_id: 'pub' },
       { url: `/?refresh_token=${pub}` },
     )
-    expectError(answer, 400, 'invalid_request')
+    expectError(response, 400, 'invalid_request')
   })
 
   test('reads a parameter from the body alone if the query has it too', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const url = '/oauth/token?refresh_token=other&client_id=pub2&tenant=1'
     expect((await refreshWith(token, await issue(), {}, { url })).status).toBe(200)
   })
 
   test('T-11: ignores a query of the endpoint', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     expect((await refreshWith(token, await issue(), {}, { url: '/oauth/token?tenant=1' })).status).toBe(200)
   })
 
   const once = ['grant_type', 'refresh_token', 'code', 'redirect_uri', 'code_verifier', 'client_id', 'client_secret']
   const onceToo = ['client_assertion', 'client_assertion_type', 'scope', 'token', 'token_type_hint']
   test.each([...once, ...onceToo])('T-04: rejects a repeated %s, with the same or another value', async (name) => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue()
     const good: Record<string, string> = { grant_type: 'refresh_token', client_id: 'pub', refresh_token: rt0 }
     for (const second of [good[name] ?? 'x', 'y', '']) {
@@ -115,18 +115,18 @@ describe('shape of token requests', () => {
   })
 
   test('T-04: accepts a repeated resource', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue({ audience: ['https://one', 'https://two', 'https://three'] })
     const body = `grant_type=refresh_token&client_id=pub&refresh_token=${rt0}&resource=https://one&resource=https://two`
-    const answer = await post(token, body)
-    expect(claimsOf(answer.body.access_token)['aud']).toEqual(['https://one', 'https://two'])
+    const response = await post(token, body)
+    expect(claimsOf(response.body.access_token)['aud']).toEqual(['https://one', 'https://two'])
   })
 
   test('T-05: treats a parameter without a value as missing', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     expectError(await refreshWith(token, ''), 400, 'invalid_request')
     const rt0 = await issue({ clientId: 'cb' })
-    const answer = await post(
+    const response = await post(
       token,
       {
         grant_type: 'refresh_token',
@@ -138,18 +138,18 @@ describe('shape of token requests', () => {
       },
       { headers: { authorization: basic('cb', CB_SECRET) } },
     )
-    expect(answer.body.scope).toBe('a b')
+    expect(response.body.scope).toBe('a b')
     expectError(await post(token, 'grant_type&client_id=pub'), 400, 'invalid_request')
   })
 
   test('T-06: ignores unknown parameters, repeated ones too', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const body = `grant_type=refresh_token&client_id=pub&refresh_token=${await issue()}&foo=1&foo=2&nonce=n&__proto__=x&__proto__=y`
     expect((await post(token, body)).status).toBe(200)
   })
 
   test('T-07: compares names and values case-sensitively', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue()
     const upperName = { Grant_Type: 'refresh_token', client_id: 'pub', refresh_token: rt0 }
     expectError(await post(token, upperName), 400, 'invalid_request')
@@ -160,20 +160,20 @@ describe('shape of token requests', () => {
   test.each(['password', '__proto__', 'constructor', 'toString', 'urn:ietf:params:oauth:grant-type:device_code'])(
     'T-08: rejects grant_type %s as unsupported',
     async (grantType) => {
-      const { token, issue } = world()
+      const { token, issue } = createSetup()
       expectError(await refreshWith(token, await issue(), { grant_type: grantType }), 400, 'unsupported_grant_type')
     },
   )
 
   test('T-08: rejects a missing grant_type and one that the client may not use', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     expectError(await refreshWith(token, await issue(), { grant_type: '' }), 400, 'invalid_request')
     const rt0 = await issue({ clientId: 'codes-only' })
     expectError(await refreshWith(token, rt0, { client_id: 'codes-only' }), 400, 'unauthorized_client')
   })
 
   test('T-09: accepts only a flat body of limited size', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue()
     const good = `grant_type=refresh_token&client_id=pub&refresh_token=${rt0}`
     expectError(await post(token, `${good}${'&x=1'.repeat(2000)}`), 400, 'invalid_request')
@@ -183,24 +183,24 @@ describe('shape of token requests', () => {
     const invalid = Buffer.concat([Buffer.from(`${good}&x=`), Buffer.from([0xff])])
     expectError(await post(token, good, { body: invalid }), 400, 'invalid_request')
     // Brackets have no meaning here, so the names are unknown.
-    const answer = await post(token, `${good}&scope[]=c&scope[a]=c&a[b]=c`)
-    expect(answer.body.scope).toBe('a b')
+    const response = await post(token, `${good}&scope[]=c&scope[a]=c&a[b]=c`)
+    expect(response.body.scope).toBe('a b')
   })
 
   test('T-09: rejects a body that cannot be read', async () => {
-    const { token } = world()
+    const { token } = createSetup()
     const body = { kind: 'stream', read: () => Promise.reject(new Error('aborted')) } as const
     expectError(await post(token, '', { body }), 400, 'invalid_request')
   })
 
   test('T-09: accepts a parsed body of strings', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const form = async (more: object) => {
       const rt0 = await issue()
       const value = { grant_type: 'refresh_token', client_id: 'pub', refresh_token: rt0, ...more }
-      const answer = await post(token, '', { body: { kind: 'parsed', value } })
-      if (answer.status !== 200) expect((await refreshWith(token, rt0)).status).toBe(200)
-      return answer
+      const response = await post(token, '', { body: { kind: 'parsed', value } })
+      if (response.status !== 200) expect((await refreshWith(token, rt0)).status).toBe(200)
+      return response
     }
     expect((await form({})).status).toBe(200)
     expect((await form({ foo: ['1', '2'], nested: { a: 1 }, number: 1 })).status).toBe(200)
@@ -232,7 +232,7 @@ describe('shape of token requests', () => {
     ['a Date', new Date(0)],
     ['true', true],
   ])('T-09: rejects a parsed body that is %s', async (_name, value) => {
-    const { token } = world()
+    const { token } = createSetup()
     expectError(await post(token, '', { body: { kind: 'parsed', value } }), 400, 'invalid_request')
   })
 
@@ -241,12 +241,12 @@ describe('shape of token requests', () => {
     ['null', null],
     ['an empty object', {}],
   ])('T-09: treats %s from a body parser as an empty form', async (_name, value) => {
-    const { token } = world()
+    const { token } = createSetup()
     expectError(await post(token, '', { body: { kind: 'parsed', value } }), 400, 'invalid_client')
   })
 
   test('T-09: parses text or bytes from a body parser', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const text = async () => `grant_type=refresh_token&client_id=pub&refresh_token=${await issue()}`
     expect((await post(token, '', { body: { kind: 'parsed', value: await text() } })).status).toBe(200)
     expect((await post(token, '', { body: { kind: 'parsed', value: Buffer.from(await text()) } })).status).toBe(200)
@@ -256,10 +256,10 @@ describe('shape of token requests', () => {
   })
 
   test('T-10: checks the request in a fixed order', async () => {
-    const { token, issue, tokens } = world()
-    const dead = await issue({ clientId: 'cb' })
-    await tokens.revoke({ refreshToken: dead })
-    const wrong = { client_id: 'cb', client_secret: 'wrong', grant_type: 'refresh_token', refresh_token: dead }
+    const { token, issue, tokens } = createSetup()
+    const ended = await issue({ clientId: 'cb' })
+    await tokens.revoke({ refreshToken: ended })
+    const wrong = { client_id: 'cb', client_secret: 'wrong', grant_type: 'refresh_token', refresh_token: ended }
     expectError(await post(token, wrong, { method: 'GET' }), 405, 'invalid_request')
     expectError(await post(token, wrong, { headers: { 'content-type': 'text/plain' } }), 400, 'invalid_request')
     expectError(await post(token, wrong), 400, 'invalid_client')
@@ -274,23 +274,23 @@ describe('shape of token requests', () => {
 
 describe('token responses', () => {
   test('S-01 S-02 S-05 S-07: responds with a complete JSON object that must not be stored', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue()
     for (let repeat = 0; repeat < 2; repeat++) {
-      const answer = await refreshWith(token, rt0)
-      expect(answer.status).toBe(200)
-      expect(answer.header('content-type')).toBe('application/json')
-      expect(answer.header('cache-control')).toBe('no-store')
-      expect(answer.header('pragma')).toBe('no-cache')
-      expect(Object.keys(answer.body)).toEqual(['access_token', 'token_type', 'expires_in', 'refresh_token', 'scope'])
-      expect(answer.body).toMatchObject({ token_type: 'Bearer', expires_in: 900, scope: 'a b' })
+      const response = await refreshWith(token, rt0)
+      expect(response.status).toBe(200)
+      expect(response.header('content-type')).toBe('application/json')
+      expect(response.header('cache-control')).toBe('no-store')
+      expect(response.header('pragma')).toBe('no-cache')
+      expect(Object.keys(response.body)).toEqual(['access_token', 'token_type', 'expires_in', 'refresh_token', 'scope'])
+      expect(response.body).toMatchObject({ token_type: 'Bearer', expires_in: 900, scope: 'a b' })
     }
   })
 
   test('S-03: returns the expires_in of the JWT', async () => {
     const keys = [generateSigningKey()]
     const accessTokens = jwtAccessTokens({ issuer: 'https://as.example', audience: 'https://api.example', keys })
-    const { token, issue } = world({ accessTokens })
+    const { token, issue } = createSetup({ accessTokens })
     const { body } = await refreshWith(token, await issue())
     const payload = JSON.parse(Buffer.from(body.access_token.split('.')[1], 'base64url').toString())
     expect(body.expires_in).toBe(payload.exp - payload.iat)
@@ -299,18 +299,18 @@ describe('token responses', () => {
   })
 
   test('S-04: returns a bearer token with token_type Bearer', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     expect((await refreshWith(token, await issue())).body.token_type).toBe('Bearer')
   })
 
   test('S-05 S-07: returns the narrowed scope, and omits an empty one', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     expect((await refreshWith(token, await issue(), { scope: 'b' })).body.scope).toBe('b')
     expect((await refreshWith(token, await issue({ scope: '' }))).body).not.toHaveProperty('scope')
   })
 
   test('S-06: returns tokens of valid characters', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     let refreshToken = await issue()
     for (let round = 0; round < 200; round++) {
       const { body } = await refreshWith(token, refreshToken)
@@ -329,7 +329,7 @@ describe('token responses', () => {
       { accessToken: 'x', expiresIn: 1.5 },
       { accessToken: 'x', expiresIn: '60' as unknown as number },
     ]) {
-      const { token, issue, tokens } = world({ accessTokens: async () => bad })
+      const { token, issue, tokens } = createSetup({ accessTokens: async () => bad })
       const rt0 = await issue()
       expectError(await refreshWith(token, rt0), 503, 'temporarily_unavailable')
       expect((await tokens.find((await tokens.list({ subject: 'alice' })).items[0]!.id))?.generation).toBe(0)
@@ -337,15 +337,15 @@ describe('token responses', () => {
   })
 
   test('S-08: returns no refresh token to a client without the refresh grant', async () => {
-    const { token, issue } = world()
-    const answer = await refreshWith(token, await issue({ clientId: 'codes-only' }), { client_id: 'codes-only' })
-    expect(answer.raw.body).not.toContain('brt_')
+    const { token, issue } = createSetup()
+    const response = await refreshWith(token, await issue({ clientId: 'codes-only' }), { client_id: 'codes-only' })
+    expect(response.raw.body).not.toContain('brt_')
   })
 
   test('X-06: returns no access token that outlives its family', async () => {
     const core = { policy: { idleSeconds: 3600, absoluteSeconds: 7200 } }
-    for (const accessTokens of [legibleAccessTokens(), async () => ({ accessToken: 'x', expiresIn: 900 })]) {
-      const { token, issue, advance } = world({ core, accessTokens })
+    for (const accessTokens of [readableAccessTokens(), async () => ({ accessToken: 'x', expiresIn: 900 })]) {
+      const { token, issue, advance } = createSetup({ core, accessTokens })
       let refreshToken = await issue()
       for (const pause of [50 * MINUTE, 50 * MINUTE]) {
         advance(pause)
@@ -364,8 +364,8 @@ describe('token responses', () => {
   test('X-06: returns the remaining lifetime for a retry shortly before the idle expiry', async () => {
     const core = { policy: { idleSeconds: 3600, absoluteSeconds: 7200 } }
     const idempotencyKey = { 'idempotency-key': 'an-attempt-of-128-random-bits' }
-    for (const accessTokens of [legibleAccessTokens(), async () => ({ accessToken: 'x', expiresIn: 900 })]) {
-      const { token, issue, advance } = world({ core, accessTokens })
+    for (const accessTokens of [readableAccessTokens(), async () => ({ accessToken: 'x', expiresIn: 900 })]) {
+      const { token, issue, advance } = createSetup({ core, accessTokens })
       const refreshToken = await issue()
       const first = await refreshWith(token, refreshToken, {}, { headers: idempotencyKey })
       expect(first.body.expires_in).toBe(900)
@@ -378,38 +378,38 @@ describe('token responses', () => {
 
 describe('error responses', () => {
   test('E-02: returns only printable descriptions and injects no header for any input', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue()
     for (const evil of ['"', '\\', 'a\r\nSet-Cookie: x=y', 'é', 'x'.repeat(10_000), '<script>']) {
       for (const name of ['grant_type', 'refresh_token', 'client_id', 'client_secret', 'scope', 'resource']) {
-        const answer = await refreshWith(token, rt0, { [name]: evil })
-        expectError(answer, 400, answer.body.error)
-        expect(answer.body.error).toMatch(/^[a-z_]+$/)
-        expect(answer.raw.body).not.toContain('<')
-        for (const [key, value] of answer.raw.headers) expect(`${key}: ${value}`).toMatch(/^[\x20-\x7e]+$/)
+        const response = await refreshWith(token, rt0, { [name]: evil })
+        expectError(response, 400, response.body.error)
+        expect(response.body.error).toMatch(/^[a-z_]+$/)
+        expect(response.raw.body).not.toContain('<')
+        for (const [key, value] of response.raw.headers) expect(`${key}: ${value}`).toMatch(/^[\x20-\x7e]+$/)
       }
     }
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
   test('E-04: responds with 503 during an outage of the store and consumes no token', async () => {
-    const { token, issue, state, errors } = world()
+    const { token, issue, state, errors } = createSetup()
     const rt0 = await issue()
     state.isDown = true
-    const answer = await refreshWith(token, rt0)
-    expectError(answer, 503, 'temporarily_unavailable')
-    expect(Number(answer.header('retry-after'))).toBeGreaterThanOrEqual(1)
+    const response = await refreshWith(token, rt0)
+    expectError(response, 503, 'temporarily_unavailable')
+    expect(Number(response.header('retry-after'))).toBeGreaterThanOrEqual(1)
     expect(errors).toHaveLength(1)
     state.isDown = false
     expect((await refreshWith(token, rt0)).status).toBe(200)
   })
 
   test('E-04: responds with 503 during an outage of the client registry', async () => {
-    const { tokens, issue, errors } = world()
+    const { tokens, issue, errors } = createSetup()
     const rt0 = await issue()
     const clients = { find: () => Promise.reject(new Error('database is gone')) }
     const onError = (error: unknown) => errors.push(error)
-    const token = tokenEndpoint(tokens, { accessTokens: legibleAccessTokens(), clients, rateLimit: false, onError })
+    const token = tokenEndpoint(tokens, { accessTokens: readableAccessTokens(), clients, rateLimit: false, onError })
     expectError(await refreshWith(token, rt0), 503, 'temporarily_unavailable')
     expectError(await refreshWith(token, rt0, { client_secret: 'x' }), 503, 'temporarily_unavailable')
     expect(errors).toHaveLength(2)
@@ -417,7 +417,7 @@ describe('error responses', () => {
 
   test('E-04: does not consume the token if an access-token function fails', async () => {
     let isDown = true
-    const { token, issue, families } = world({
+    const { token, issue, families } = createSetup({
       accessTokens: async () => {
         if (isDown) throw new Error('the key service is out')
         return { accessToken: 'x', expiresIn: 60 }
@@ -431,8 +431,8 @@ describe('error responses', () => {
   })
 
   test('E-04: responds to an unexpected error with 500 as JSON and reports it, and a retry succeeds', async () => {
-    const accessTokens = legibleAccessTokens()
-    const { token, issue, errors } = world({
+    const accessTokens = readableAccessTokens()
+    const { token, issue, errors } = createSetup({
       accessTokens: { ...accessTokens, mint: () => Promise.reject(new Error('no such curve')) },
     })
     const rt0 = await issue()
@@ -442,7 +442,7 @@ describe('error responses', () => {
   })
 
   test('E-04: sends the same response if onError throws', async () => {
-    const { token, issue, state } = world({
+    const { token, issue, state } = createSetup({
       onError: () => {
         throw new Error('the logger is out')
       },
@@ -454,14 +454,14 @@ describe('error responses', () => {
 
   test('E-05 R-02: responds byte for byte identically to all invalid tokens', async () => {
     const inactive = { active: true }
-    const { token, issue, tokens, advance } = world({
+    const { token, issue, tokens, advance } = createSetup({
       core: { beforeRotate: async () => ({ active: inactive.active }) },
     })
-    const answers: Record<string, unknown> = {}
+    const responses: Record<string, unknown> = {}
     const take = async (name: string, refreshToken: string, more: Record<string, string> = {}) => {
-      const answer = await refreshWith(token, refreshToken, more)
-      expectError(answer, 400, 'invalid_grant')
-      answers[name] = answer.raw
+      const response = await refreshWith(token, refreshToken, more)
+      expectError(response, 400, 'invalid_grant')
+      responses[name] = response.raw
     }
 
     const foreign = await issue({ clientId: 'pub2' })
@@ -474,9 +474,9 @@ describe('error responses', () => {
     await refreshWith(token, next)
     await take('reused', reused)
     await take('of an ended family', next)
-    const elsewhere = world({ core: { random: undefined } })
+    const elsewhere = createSetup({ core: { random: undefined } })
     await take('unknown', await elsewhere.issue())
-    const otherKeys = world({ core: { secrets: ['another secret of the http tests, 48 bytes long.'] } })
+    const otherKeys = createSetup({ core: { secrets: ['another secret of the http tests, 48 bytes long.'] } })
     await take('unknown key', await otherKeys.issue())
     await take('malformed', 'nonsense')
     await take('very long', 'x'.repeat(10_000))
@@ -490,11 +490,11 @@ describe('error responses', () => {
     advance(31 * DAY)
     await take('expired', expired)
 
-    expect(new Set(Object.values(answers).map((answer) => JSON.stringify(answer))).size).toBe(1)
+    expect(new Set(Object.values(responses).map((response) => JSON.stringify(response))).size).toBe(1)
   })
 
   test('E-06: includes no token or secret in events, errors or responses', async () => {
-    const { token, revoke, issue, events, errors, state } = world()
+    const { token, revoke, issue, events, errors, state } = createSetup()
     const rt0 = await issue({ clientId: 'cb' })
     const credentials = { client_id: 'cb', client_secret: CB_SECRET, grant_type: 'refresh_token' }
     const seen: unknown[] = []
@@ -513,13 +513,13 @@ describe('error responses', () => {
 
 describe('refresh grant', () => {
   test('R-01: requires refresh_token', async () => {
-    const { token } = world()
-    const answer = await post(token, { grant_type: 'refresh_token', client_id: 'pub' })
-    expectError(answer, 400, 'invalid_request')
+    const { token } = createSetup()
+    const response = await post(token, { grant_type: 'refresh_token', client_id: 'pub' })
+    expectError(response, 400, 'invalid_request')
   })
 
   test('R-03: rejects the token of another client', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue({ clientId: 'cb' })
     const parameters = { grant_type: 'refresh_token', refresh_token: rt0 }
     const asCx = await post(token, parameters, { headers: { authorization: basic('cx', CX_SECRET) } })
@@ -530,7 +530,7 @@ describe('refresh grant', () => {
   })
 
   test('R-04: requires the client_id of a public client', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue()
     expectError(await refreshWith(token, rt0, { client_id: 'pub2' }), 400, 'invalid_grant')
     expectError(await refreshWith(token, rt0, { client_id: '' }), 400, 'invalid_client')
@@ -538,7 +538,7 @@ describe('refresh grant', () => {
   })
 
   test('R-05 R-06: returns the whole scope by default, and narrows the scope for one response only', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue()
     const narrow = await refreshWith(token, rt0, { scope: 'a' })
     expect(narrow.body.scope).toBe('a')
@@ -551,7 +551,7 @@ describe('refresh grant', () => {
   test.each(['a c', 'c', 'A', 'a  b', ' a', 'a ', '"a"', 'é', 'a\tb', 'a\\b'])(
     'R-07 R-08: rejects scope %j and does not consume the token',
     async (scope) => {
-      const { token, issue } = world()
+      const { token, issue } = createSetup()
       const rt0 = await issue()
       expectError(await refreshWith(token, rt0, { scope }), 400, 'invalid_scope')
       expect((await refreshWith(token, rt0)).status).toBe(200)
@@ -559,13 +559,13 @@ describe('refresh grant', () => {
   )
 
   test('R-08: ignores the order of scopes', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     expect((await refreshWith(token, await issue(), { scope: 'b a' })).status).toBe(200)
   })
 
   test('R-09: rejects an inactive subject and a deleted client', async () => {
     const account = { active: false }
-    const { token, issue } = world({ core: { beforeRotate: async () => account } })
+    const { token, issue } = createSetup({ core: { beforeRotate: async () => account } })
     const rt0 = await issue()
     expectError(await refreshWith(token, rt0), 400, 'invalid_grant')
     account.active = true
@@ -575,7 +575,7 @@ describe('refresh grant', () => {
   })
 
   test('R-10: rejects a resource outside the grant and does not consume the token', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const rt0 = await issue({ audience: ['https://one'] })
     expectError(await refreshWith(token, rt0, { resource: 'https://two' }), 400, 'invalid_target')
     const body = `grant_type=refresh_token&client_id=pub&refresh_token=${rt0}&resource=https://one&resource=https://two`
@@ -584,13 +584,13 @@ describe('refresh grant', () => {
   })
 
   test('R-11: rejects an access token as a refresh token', async () => {
-    const { token, issue } = world()
+    const { token, issue } = createSetup()
     const { body } = await refreshWith(token, await issue())
     expectError(await refreshWith(token, body.access_token), 400, 'invalid_grant')
   })
 
   test('R-12: keeps earlier access tokens valid after a refresh', async () => {
-    const { token, issue, state } = world()
+    const { token, issue, state } = createSetup()
     const first = await refreshWith(token, await issue())
     state.calls.length = 0
     await refreshWith(token, first.body.refresh_token)
@@ -599,7 +599,7 @@ describe('refresh grant', () => {
 
   test('rejects tokens from before validAfter of the client', async () => {
     const clients = [{ clientId: 'pub', validAfter: START + 10 * SECOND }]
-    const { token, issue, advance } = world({ clients })
+    const { token, issue, advance } = createSetup({ clients })
     const before = await issue()
     advance(11 * SECOND)
     expectError(await refreshWith(token, before), 400, 'invalid_grant')
@@ -609,7 +609,7 @@ describe('refresh grant', () => {
 
 describe('rotation over HTTP', () => {
   test('F-01 F-02 F-03: rotates the token, and revokes the family at reuse', async () => {
-    const { token, issue, events } = world()
+    const { token, issue, events } = createSetup()
     const rt0 = await issue()
     const rt1 = (await refreshWith(token, rt0)).body.refresh_token
     expect(rt1).not.toBe(rt0)
@@ -620,7 +620,7 @@ describe('rotation over HTTP', () => {
   })
 
   test('F-08: returns the same refresh token to a retry after a lost response', async () => {
-    const { token, issue, advance } = world()
+    const { token, issue, advance } = createSetup()
     const rt0 = await issue()
     const headers = { 'idempotency-key': IDEMPOTENCY_KEY }
     const rt1 = (await refreshWith(token, rt0, {}, { headers })).body.refresh_token
@@ -630,7 +630,7 @@ describe('rotation over HTTP', () => {
   })
 
   test('F-08: ignores two Idempotency-Key headers', async () => {
-    const { token, issue, advance } = world()
+    const { token, issue, advance } = createSetup()
     const rt0 = await issue()
     const headers = { 'idempotency-key': [IDEMPOTENCY_KEY, IDEMPOTENCY_KEY] }
     await refreshWith(token, rt0, {}, { headers })
@@ -639,7 +639,7 @@ describe('rotation over HTTP', () => {
   })
 
   test('F-12: does not rotate the token of a rejected request', async () => {
-    const { token, issue, state, families } = world()
+    const { token, issue, state, families } = createSetup()
     const rt0 = await issue()
     const refusals = [
       await refreshWith(token, rt0, { scope: 'z' }),
@@ -648,7 +648,7 @@ describe('rotation over HTTP', () => {
       await refreshWith(token, rt0, { resource: 'https://x' }),
       await refreshWith(token, rt0, { grant_type: 'x' }),
     ]
-    for (const answer of refusals) expect(answer.status).toBe(400)
+    for (const response of refusals) expect(response.status).toBe(400)
     state.isDown = true
     expect((await refreshWith(token, rt0)).status).toBe(503)
     state.isDown = false
@@ -660,7 +660,7 @@ describe('rotation over HTTP', () => {
       { clientId: 'cb', secret: CB_SECRET, rotation: 'never' },
       { clientId: 'pub', rotation: 'never' },
     ] as const
-    const { token, issue } = world({ clients })
+    const { token, issue } = createSetup({ clients })
     const rt0 = await issue({ clientId: 'cb' })
     const credentials = { client_id: 'cb', client_secret: CB_SECRET }
     expect((await refreshWith(token, rt0, credentials)).body.refresh_token).toBe(rt0)
@@ -670,7 +670,7 @@ describe('rotation over HTTP', () => {
   })
 
   test('refreshes with one store call', async () => {
-    const { token, issue, state } = world()
+    const { token, issue, state } = createSetup()
     const rt0 = await issue()
     state.calls.length = 0
     await refreshWith(token, rt0)

@@ -7,27 +7,33 @@ import { createTransportReader, getUrl } from '../src/pipeline/transport.js'
 import {
   CLIENTS,
   expectError,
-  legibleAccessTokens,
+  readableAccessTokens,
   refreshWith,
   request,
   type RequestPatch,
   send,
-  world,
+  createSetup,
 } from './wire.js'
 
 const seen = (patch: RequestPatch, trustProxy = 0) => createTransportReader({ trustProxy })(request(patch))
 
 describe('HTTPS', () => {
   test('rejects plain http before any other check, except on this machine', async () => {
-    const { token, issue, state } = world()
-    const rt0 = await issue()
+    const { token, issue, state } = createSetup()
+    const refreshToken = await issue()
     state.calls.length = 0
     for (const remoteAddress of ['203.0.113.7', '10.0.0.1', '2001:db8::1', '::', '::2', '128.0.0.1'])
-      expectError(await refreshWith(token, rt0, {}, { encrypted: false, remoteAddress }), 400, 'invalid_request')
+      expectError(
+        await refreshWith(token, refreshToken, {}, { encrypted: false, remoteAddress }),
+        400,
+        'invalid_request',
+      )
     expect(state.calls).toEqual([])
     const headers = { host: 'localhost:3000' }
     for (const remoteAddress of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', '0:0:0:0:0:0:0:1'])
-      expect((await refreshWith(token, rt0, {}, { encrypted: false, remoteAddress, headers })).status).toBe(200)
+      expect((await refreshWith(token, refreshToken, {}, { encrypted: false, remoteAddress, headers })).status).toBe(
+        200,
+      )
   })
 
   test('detects an undeclared proxy on this machine by the host name that its client used', () => {
@@ -97,9 +103,9 @@ describe('proxies', () => {
     expect(seen({ encrypted: false, remoteAddress: '127.0.0.1', headers }, 1).acceptable).toBe(false)
   })
 
-  test('accepts a number of hops as trustProxy', () => {
-    const { tokens } = world()
-    const accessTokens = legibleAccessTokens()
+  test('rejects a trustProxy that is not a number of hops', () => {
+    const { tokens } = createSetup()
+    const accessTokens = readableAccessTokens()
     for (const trustProxy of [true, -1, 1.5, '1', NaN] as never[]) {
       expect(() => tokenEndpoint(tokens, { accessTokens, clients: CLIENTS, trustProxy })).toThrow(ConfigurationError)
       expect(() => logoutEndpoint(tokens, { cookie: true, trustProxy })).toThrow(ConfigurationError)
@@ -129,7 +135,7 @@ describe('URL of the request', () => {
   })
 
   test('T-11: requires an https publicUrl to which a path can be appended', () => {
-    const { tokens } = world()
+    const { tokens } = createSetup()
     for (const publicUrl of [
       'http://login.example',
       'login.example',
@@ -157,7 +163,7 @@ describe('URL of the request', () => {
   })
 
   test('H-05: accepts a page of the origin of publicUrl although a proxy has changed Host', async () => {
-    const { tokens, issue } = world()
+    const { tokens, issue } = createSetup()
     const publicUrl = 'https://app.example/auth'
     const logout = logoutEndpoint(tokens, { cookie: true, rateLimit: false, publicUrl })
     const cookie = `__Host-baton=${await issue({ clientId: 'first-party' })}`

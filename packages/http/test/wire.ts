@@ -72,7 +72,7 @@ function seededRandom(seed: string): (size: number) => Uint8Array {
 }
 
 /** Access tokens that encode the values from which they were created. */
-export function legibleAccessTokens(lifetimeSeconds = 900): AccessTokens {
+export function readableAccessTokens(lifetimeSeconds = 900): AccessTokens {
   let count = 0
   const prefix = 'at.'
   const verify = async (accessToken: string) =>
@@ -110,11 +110,11 @@ export interface WorldOptions extends EndpointOptions {
 }
 
 /** Creates tokens, a clock, and all endpoints. There are no rate limits by default. */
-export function world({
+export function createSetup({
   core,
   clients = CLIENTS,
   cookie = {},
-  accessTokens = legibleAccessTokens(),
+  accessTokens = readableAccessTokens(),
   ...rest
 }: WorldOptions = {}) {
   const { store, state } = brittleStore()
@@ -244,17 +244,17 @@ function answerOf(raw: PlainResponse): Answer {
 }
 
 /** Checks the status, the error and the requirements on each error response. */
-export function expectError(answer: Answer, status: number, code: string): void {
+export function expectError(response: Answer, status: number, code: string): void {
   const problems = [
-    answer.status === status || `status ${String(answer.status)}, not ${String(status)}`,
-    answer.body?.error === code || `error ${String(answer.body?.error)}, not ${code}`,
-    answer.header('content-type') === 'application/json' || 'content-type',
-    answer.header('cache-control') === 'no-store' || 'cache-control',
-    answer.header('pragma') === 'no-cache' || 'pragma',
-    answer.header('x-content-type-options') === 'nosniff' || 'nosniff',
-    answer.all('set-cookie').length === 0 || 'a cookie',
-    /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/.test(answer.body?.error_description ?? '') || 'description',
-    answer.status !== 401 || answer.header('www-authenticate') !== null || '401 without challenge',
+    response.status === status || `status ${String(response.status)}, not ${String(status)}`,
+    response.body?.error === code || `error ${String(response.body?.error)}, not ${code}`,
+    response.header('content-type') === 'application/json' || 'content-type',
+    response.header('cache-control') === 'no-store' || 'cache-control',
+    response.header('pragma') === 'no-cache' || 'pragma',
+    response.header('x-content-type-options') === 'nosniff' || 'nosniff',
+    response.all('set-cookie').length === 0 || 'a cookie',
+    /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/.test(response.body?.error_description ?? '') || 'description',
+    response.status !== 401 || response.header('www-authenticate') !== null || '401 without challenge',
   ].filter((problem) => problem !== true)
-  if (problems.length > 0) throw new Error(`${problems.join('; ')}: ${JSON.stringify(answer.raw)}`)
+  if (problems.length > 0) throw new Error(`${problems.join('; ')}: ${JSON.stringify(response.raw)}`)
 }

@@ -85,8 +85,8 @@ describe('access tokens bound to a key', () => {
 
   it('B-06: rejects a bound token with a proof of another key', async () => {
     const { refusal, accessToken, shared } = await api()
-    const thief = await createProver(shared.now)
-    const dpop = await thief.prove({ claims: { htm: 'GET', htu: ME, ath: ath(accessToken) } })
+    const attacker = await createProver(shared.now)
+    const dpop = await attacker.prove({ claims: { htm: 'GET', htu: ME, ath: ath(accessToken) } })
     expect(await refusal({ headers: { dpop } })).toMatchObject({
       status: 401,
       challenges: { DPoP: { error: 'invalid_token' } },
@@ -174,9 +174,9 @@ describe('replayed proofs', () => {
 
   it('D-09: stores a proof only together with a valid access token and its key', async () => {
     const { prove, ask, accessToken, shared, outage } = await api({ asksStore: true })
-    const thief = await createProver(shared.now)
+    const attacker = await createProver(shared.now)
     outage.of = new Set(['claimOnce'])
-    const stolen = await thief.prove({ claims: { htm: 'GET', htu: ME, ath: ath(accessToken) } })
+    const stolen = await attacker.prove({ claims: { htm: 'GET', htu: ME, ath: ath(accessToken) } })
     const forged = { authorization: 'DPoP x.y.z', dpop: await prove({ claims: { ath: ath('x.y.z') } }) }
     for (const headers of [{ dpop: stolen }, forged])
       expect(await ask({ headers })).toMatchObject({ ok: false, response: { status: 401 } })

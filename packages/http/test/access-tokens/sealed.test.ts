@@ -54,9 +54,9 @@ describe('sealed access tokens', () => {
 
   it('S-06 A-08: fits into an Authorization header and is unique', async () => {
     const { mint } = await sealed()
-    const made = await Promise.all(Array.from({ length: 500 }, () => mint()))
-    for (const token of made) expect(token).toMatch(/^bat_[A-Za-z0-9_-]+$/)
-    expect(new Set(made).size).toBe(500)
+    const created = await Promise.all(Array.from({ length: 500 }, () => mint()))
+    for (const token of created) expect(token).toMatch(/^bat_[A-Za-z0-9_-]+$/)
+    expect(new Set(created).size).toBe(500)
   })
 
   it('X-05 X-06: expires at exp and no later than its family', async () => {

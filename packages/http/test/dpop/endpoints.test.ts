@@ -20,7 +20,7 @@ import {
   refreshWith,
   SECOND,
   send,
-  world,
+  createSetup,
 } from '../wire.js'
 import { createProver } from './prover.js'
 
@@ -32,7 +32,7 @@ const PUB_NEVER: StaticClient = { clientId: 'pubN', rotation: 'never' }
 async function server(dpop: DpopOptions = {}) {
   const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: ISSUER, keys: [SIGNING_KEY] })
   const clients = [...CLIENTS, PUB_D, PUB_NEVER]
-  const app = world({ accessTokens, clients })
+  const app = createSetup({ accessTokens, clients })
   const { tokens, clock } = app
   const options = { accessTokens, dpop, rateLimit: false, now: () => clock.now } as const
   const token = tokenEndpoint(tokens, { ...options, clients })
@@ -40,7 +40,7 @@ async function server(dpop: DpopOptions = {}) {
   const login = (authenticate: LoginOptions['authenticate']) =>
     loginEndpoint(tokens, { ...options, authenticate, cookie: true })
   const prover = await createProver(() => clock.now)
-  const claims = async (answer: Answer) => accessTokens.verify(answer.body.access_token as string, clock.now)
+  const claims = async (response: Answer) => accessTokens.verify(response.body.access_token as string, clock.now)
   /** Refreshes as `clientId` with these values of the header DPoP. */
   const refresh = (rt: string, dpop: string | readonly string[] | undefined, clientId = 'pub') =>
     refreshWith(token, rt, { client_id: clientId }, { headers: { dpop } })
@@ -50,9 +50,10 @@ async function server(dpop: DpopOptions = {}) {
 describe('key-bound sessions', () => {
   test('D-12 F-14: refreshes a bound session only with a proof of its key, and a failure consumes no token', async () => {
     const { issue, confirmation, prove, refresh, clock, events, state } = await server()
-    const thief = await createProver(() => clock.now)
+    const attacker = await createProver(() => clock.now)
     const rt0 = await issue({ confirmation })
-    for (const proof of [undefined, await thief.prove()]) expectError(await refresh(rt0, proof), 400, 'invalid_grant')
+    for (const proof of [undefined, await attacker.prove()])
+      expectError(await refresh(rt0, proof), 400, 'invalid_grant')
     expect(events.filter(({ type }) => type === 'reuse' || type === 'revoked')).toEqual([])
     const first = await refresh(rt0, await prove())
     expect(first.status).toBe(200)
@@ -61,8 +62,8 @@ describe('key-bound sessions', () => {
     expect(second.status).toBe(200)
     // One call to check that the proof is new, one to rotate.
     expect(state.calls).toEqual(['claimOnce', 'rotate'])
-    expectError(await refresh(second.body.refresh_token, await thief.prove()), 400, 'invalid_grant')
-    expectError(await refresh(rt0, await thief.prove()), 400, 'invalid_grant')
+    expectError(await refresh(second.body.refresh_token, await attacker.prove()), 400, 'invalid_grant')
+    expectError(await refresh(rt0, await attacker.prove()), 400, 'invalid_grant')
     expect((await refresh(second.body.refresh_token, await prove())).status).toBe(200)
     expectError(await refresh(rt0, await prove()), 400, 'invalid_grant')
     expect(events.at(-1)?.type).toBe('reuse')
@@ -70,9 +71,9 @@ describe('key-bound sessions', () => {
 
   test('D-11 S-04: binds the access token to the key and returns token_type DPoP', async () => {
     const { issue, confirmation, jkt, prove, refresh, claims } = await server()
-    const answer = await refresh(await issue({ confirmation }), await prove())
-    expect(answer.body.token_type).toBe('DPoP')
-    expect(await claims(answer)).toMatchObject({ cnf: { jkt } })
+    const response = await refresh(await issue({ confirmation }), await prove())
+    expect(response.body.token_type).toBe('DPoP')
+    expect(await claims(response)).toMatchObject({ cnf: { jkt } })
   })
 
   test('F-10: returns the same successor to a retry with another proof of the same key', async () => {
@@ -109,18 +110,18 @@ describe('unbound sessions', () => {
       [undefined, null],
     ] as const) {
       const headers = { authorization: basic('cb', CB_SECRET), dpop: proof }
-      const answer = await post(token, { grant_type: 'refresh_token', refresh_token: rt }, { headers })
-      expect(answer.body.token_type).toBe(key === null ? 'Bearer' : 'DPoP')
-      expect((await claims(answer))?.['cnf']).toEqual(key === null ? undefined : { jkt: key })
-      rt = answer.body.refresh_token as string
+      const response = await post(token, { grant_type: 'refresh_token', refresh_token: rt }, { headers })
+      expect(response.body.token_type).toBe(key === null ? 'Bearer' : 'DPoP')
+      expect((await claims(response))?.['cnf']).toEqual(key === null ? undefined : { jkt: key })
+      rt = response.body.refresh_token as string
     }
   })
 
   test('D-17: returns a bearer token without a proof', async () => {
     const { issue, refresh, claims } = await server()
-    const answer = await refresh(await issue(), undefined)
-    expect(answer.body.token_type).toBe('Bearer')
-    expect(await claims(answer)).not.toHaveProperty('cnf')
+    const response = await refresh(await issue(), undefined)
+    expect(response.body.token_type).toBe('Bearer')
+    expect(await claims(response)).not.toHaveProperty('cnf')
   })
 })
 
@@ -140,18 +141,18 @@ describe('invalid proofs', () => {
       await prove({ header: { jwk: { ...jwk, d: 'x' } } }),
     ]
     for (const proof of bad) {
-      const answer = await refresh(rt0, proof)
-      expectError(answer, 400, 'invalid_dpop_proof')
-      expect(answer.body).not.toHaveProperty('access_token')
+      const response = await refresh(rt0, proof)
+      expectError(response, 400, 'invalid_dpop_proof')
+      expect(response.body).not.toHaveProperty('access_token')
     }
     expect(errors).toEqual([])
     const good = await prove()
-    const answer = await refresh(rt0, good)
-    expect(answer.body).toMatchObject({ token_type: 'DPoP' })
+    const response = await refresh(rt0, good)
+    expect(response.body).toMatchObject({ token_type: 'DPoP' })
     // The fourth use of a proof is rejected like the second.
     for (let count = 0; count < 3; count += 1)
-      expectError(await refresh(answer.body.refresh_token, good), 400, 'invalid_dpop_proof')
-    expect((await refresh(answer.body.refresh_token, await prove())).status).toBe(200)
+      expectError(await refresh(response.body.refresh_token, good), 400, 'invalid_dpop_proof')
+    expect((await refresh(response.body.refresh_token, await prove())).status).toBe(200)
   })
 
   test('T-10 D-10: checks the proof after the client and the grant type, and before the token', async () => {
@@ -193,8 +194,8 @@ describe('invalid proofs', () => {
     const { issue, confirmation, prove, refresh, events, errors, jwk } = await server()
     const rt0 = await issue({ confirmation })
     const proof = await prove({ claims: { jti: 'a-jti-to-look-for' } })
-    const answers = [await refresh(rt0, proof), await refresh(rt0, proof), await refresh(rt0, `${proof}x`)]
-    const [, ...refusals] = answers.map(({ raw }) => raw)
+    const responses = [await refresh(rt0, proof), await refresh(rt0, proof), await refresh(rt0, `${proof}x`)]
+    const [, ...refusals] = responses.map(({ raw }) => raw)
     const said = JSON.stringify([refusals, events, errors])
     for (const secret of [rt0, proof, 'a-jti-to-look-for', jwk.x]) expect(said).not.toContain(secret)
   })
@@ -218,12 +219,12 @@ describe('nonces', () => {
     expectError(asked, 400, 'use_dpop_nonce')
     expect(asked.all('dpop-nonce')).toHaveLength(1)
     const nonce = asked.header('dpop-nonce')
-    const answer = await refresh(rt0, await prove({ claims: { nonce } }))
-    expect(answer.status).toBe(200)
-    expect(answer.all('dpop-nonce')).toEqual([nonce])
-    expect(answer.header('cache-control')).toBe('no-store')
+    const response = await refresh(rt0, await prove({ claims: { nonce } }))
+    expect(response.status).toBe(200)
+    expect(response.all('dpop-nonce')).toEqual([nonce])
+    expect(response.header('cache-control')).toBe('no-store')
     clock.now += 601 * SECOND
-    const stale = await refresh(answer.body.refresh_token, await prove({ claims: { nonce } }))
+    const stale = await refresh(response.body.refresh_token, await prove({ claims: { nonce } }))
     expectError(stale, 400, 'use_dpop_nonce')
     expect(stale.header('dpop-nonce')).not.toBe(nonce)
     expect((await families())[0]?.generation).toBe(1)
@@ -232,12 +233,12 @@ describe('nonces', () => {
   test('D-16: responds to a missing nonce identically for any token', async () => {
     const { issue, confirmation, prove, refresh, tokens } = await server({ nonce: NONCE })
     const live = await issue({ confirmation })
-    const dead = await issue({ confirmation })
-    await tokens.revoke({ refreshToken: dead })
-    const answers = []
-    for (const rt of [live, dead, 'garbage']) answers.push((await refresh(rt, await prove())).raw)
-    expect(answers[1]).toEqual(answers[0])
-    expect(answers[2]).toEqual(answers[0])
+    const ended = await issue({ confirmation })
+    await tokens.revoke({ refreshToken: ended })
+    const responses = []
+    for (const rt of [live, ended, 'garbage']) responses.push((await refresh(rt, await prove())).raw)
+    expect(responses[1]).toEqual(responses[0])
+    expect(responses[2]).toEqual(responses[0])
   })
 })
 
@@ -249,11 +250,11 @@ describe('login and cookie with DPoP', () => {
     const { login, prove, jkt, claims, refresh } = await server()
     const signIn = login(async () => ({ subject: 'alice', clientId: 'pub', deliver: 'body' }))
     const headers = { ...credentials.headers, dpop: await prove(at('/login')) }
-    const answer = await send(signIn, { ...credentials, url: '/login', headers })
-    expect(answer.body.token_type).toBe('DPoP')
-    expect(await claims(answer)).toMatchObject({ cnf: { jkt } })
-    expectError(await refresh(answer.body.refresh_token, undefined), 400, 'invalid_grant')
-    expect((await refresh(answer.body.refresh_token, await prove())).status).toBe(200)
+    const response = await send(signIn, { ...credentials, url: '/login', headers })
+    expect(response.body.token_type).toBe('DPoP')
+    expect(await claims(response)).toMatchObject({ cnf: { jkt } })
+    expectError(await refresh(response.body.refresh_token, undefined), 400, 'invalid_grant')
+    expect((await refresh(response.body.refresh_token, await prove())).status).toBe(200)
   })
 
   test('D-10: rejects a login with an invalid proof', async () => {
@@ -273,8 +274,8 @@ describe('login and cookie with DPoP', () => {
     const rt0 = await issue({ clientId: 'first-party', confirmation })
     expectError(await send(page, fromPage(rt0)), 401, 'invalid_grant')
     expectError(await send(page, fromPage(rt0, { headers: { dpop: 'bad' } })), 400, 'invalid_dpop_proof')
-    const answer = await send(page, fromPage(rt0, { headers: { dpop: await prove(at('/auth/refresh')) } }))
-    expect(answer.body.token_type).toBe('DPoP')
-    expect(await claims(answer)).toMatchObject({ cnf: { jkt } })
+    const response = await send(page, fromPage(rt0, { headers: { dpop: await prove(at('/auth/refresh')) } }))
+    expect(response.body.token_type).toBe('DPoP')
+    expect(await claims(response)).toMatchObject({ cnf: { jkt } })
   })
 })

@@ -27,7 +27,7 @@ import {
   SECOND,
   send,
   START,
-  world,
+  createSetup,
 } from '../wire.js'
 
 const [RS1, RS2] = ['https://rs1.example', 'https://rs2.example'] as const
@@ -48,7 +48,7 @@ function server(kind = 'JWT', more: Partial<IntrospectionOptions> = {}) {
   const accessTokens = KINDS[kind]?.() ?? KINDS['JWT']?.()
   if (accessTokens === undefined) throw new Error(`no such kind: ${kind}`)
   const clients: StaticClient[] = [...CLIENTS, ...RESOURCE_SERVERS, { clientId: 'ended', validAfter: START + MINUTE }]
-  const app = world({ accessTokens, clients })
+  const app = createSetup({ accessTokens, clients })
   const { tokens, clock, errors } = app
   const options = {
     clients,
@@ -64,11 +64,11 @@ function server(kind = 'JWT', more: Partial<IntrospectionOptions> = {}) {
 
   /** A session that was refreshed once. */
   async function session(request: Parameters<typeof tokens.issue>[0] | object = {}) {
-    const rt0 = await app.issue({ clientId: 'cb', ...request })
-    const { family } = (await tokens.inspect(rt0)) as { family: { clientId: string } }
+    const refreshToken = await app.issue({ clientId: 'cb', ...request })
+    const { family } = (await tokens.inspect(refreshToken)) as { family: { clientId: string } }
     const credentials = family.clientId === 'cb' ? { client_secret: CB_SECRET } : {}
-    const { body } = await refreshWith(token, rt0, { client_id: family.clientId, ...credentials })
-    return { rt0, rt1: body.refresh_token as string, at: body.access_token as string }
+    const { body } = await refreshWith(token, refreshToken, { client_id: family.clientId, ...credentials })
+    return { refreshToken, rt1: body.refresh_token as string, at: body.access_token as string }
   }
 
   const ask = (subject: string, clientId = 'rs1', secret = RS_SECRET) =>
@@ -84,9 +84,9 @@ describe('authorization of introspection', () => {
     const { at } = await session()
     const anonymous: Record<string, string>[] = [{}, { client_id: 'cb' }, { client_id: 'pub' }, { client_id: 'nobody' }]
     for (const fields of anonymous) {
-      const answer = await post(introspect, { token: at, ...fields })
-      expectError(answer, 401, 'invalid_client')
-      expect(answer.header('www-authenticate')).toMatch(/^Basic /)
+      const response = await post(introspect, { token: at, ...fields })
+      expectError(response, 401, 'invalid_client')
+      expect(response.header('www-authenticate')).toMatch(/^Basic /)
     }
     const wrong = await post(introspect, { token: at }, { headers: { authorization: basic('rs1', 'wrong') } })
     expectError(wrong, 401, 'invalid_client')
@@ -187,8 +187,8 @@ describe('introspection responses', () => {
         [{ 'x5t#S256': 'thumb' }, 'Bearer'],
       ] as const) {
         const confirmation = cnf
-        const rt0 = await issue({ clientId: 'cb', confirmation })
-        const inspection = await tokens.inspect(rt0)
+        const refreshToken = await issue({ clientId: 'cb', confirmation })
+        const inspection = await tokens.inspect(refreshToken)
         if (!inspection.active) throw new Error('not active')
         const { family } = inspection
         const { scope, audience } = family
@@ -202,7 +202,7 @@ describe('introspection responses', () => {
           maxLifetimeSeconds: 900,
         })
         expect((await ask(minted.accessToken)).body).toMatchObject({ active: true, cnf, token_type: type })
-        const { body } = await ask(rt0, 'cb', CB_SECRET)
+        const { body } = await ask(refreshToken, 'cb', CB_SECRET)
         expect(body).toMatchObject({ active: true, cnf })
         expect(body).not.toHaveProperty('token_type')
       }
@@ -234,9 +234,9 @@ describe('inactive tokens', () => {
     'I-03 I-04 V-05 F-03: responds identically to expired, revoked, reused, foreign and invalid tokens: %s',
     async (kind) => {
       const { ask, session, revoke, token, clock, tokens, accessTokens } = server(kind)
-      const answers: unknown[] = []
+      const responses: unknown[] = []
       const inactive = async (subject: string, ...caller: [string?, string?]) =>
-        answers.push(await ask(subject, ...caller))
+        responses.push(await ask(subject, ...caller))
 
       const revoked = await session()
       expect((await ask(revoked.at)).body.active).toBe(true)
@@ -247,9 +247,9 @@ describe('inactive tokens', () => {
       const reused = await session()
       const secret = { client_id: 'cb', client_secret: CB_SECRET }
       await refreshWith(token, reused.rt1, secret)
-      await inactive(reused.rt0, 'cb', CB_SECRET)
+      await inactive(reused.refreshToken, 'cb', CB_SECRET)
       expect((await ask(reused.at)).body.active).toBe(true)
-      expectError(await refreshWith(token, reused.rt0, secret), 400, 'invalid_grant')
+      expectError(await refreshWith(token, reused.refreshToken, secret), 400, 'invalid_grant')
       await inactive(reused.at)
 
       const elsewhere = KINDS[kind === 'JWT' ? 'sealed' : 'JWT']?.()
@@ -275,8 +275,8 @@ describe('inactive tokens', () => {
       await inactive(expired.at)
       clock.now += 91 * DAY
       await inactive(expired.rt1, 'cb', CB_SECRET)
-      for (const answer of answers) expect(answer).toMatchObject(INACTIVE)
-      const bodies = answers.map((answer) => JSON.stringify((answer as { raw: unknown }).raw))
+      for (const response of responses) expect(response).toMatchObject(INACTIVE)
+      const bodies = responses.map((response) => JSON.stringify((response as { raw: unknown }).raw))
       expect(new Set(bodies).size).toBe(1)
     },
   )
@@ -300,10 +300,10 @@ describe('inactive tokens', () => {
 
   test('I-03: changes nothing, and returns inactive for an ancestor without reporting reuse', async () => {
     const { ask, session, token, events } = server()
-    const { rt0, rt1 } = await session()
+    const { refreshToken, rt1 } = await session()
     const secret = { client_id: 'cb', client_secret: CB_SECRET }
     const { body } = await refreshWith(token, rt1, secret)
-    expect(await ask(rt0, 'cb', CB_SECRET)).toMatchObject(INACTIVE)
+    expect(await ask(refreshToken, 'cb', CB_SECRET)).toMatchObject(INACTIVE)
     expect((await refreshWith(token, body.refresh_token, secret)).status).toBe(200)
     expect(events.map(({ type }) => type)).not.toContain('reuse')
   })
@@ -313,9 +313,9 @@ describe('inactive tokens', () => {
     const prefixes = fc.constantFrom('', 'bat_', 'brt_', 'eyJ')
     await fc.assert(
       fc.asyncProperty(prefixes, fc.string({ unit: 'grapheme', minLength: 1 }), async (prefix, text) => {
-        const answer = await ask(prefix + text)
-        expect([200, 400]).toContain(answer.status)
-        expect(answer.body.active ?? false).toBe(false)
+        const response = await ask(prefix + text)
+        expect([200, 400]).toContain(response.status)
+        expect(response.body.active ?? false).toBe(false)
       }),
       { numRuns: 200 },
     )
@@ -340,9 +340,9 @@ describe('introspection requests', () => {
     const { introspect, session, ask } = server()
     const { at } = await session()
     for (const method of ['GET', 'HEAD', 'PUT']) {
-      const answer = await send(introspect, { method, url: `/oauth/introspect?token=${at}` })
-      expectError(answer, 405, 'invalid_request')
-      expect(answer.header('allow')).toBe('POST')
+      const response = await send(introspect, { method, url: `/oauth/introspect?token=${at}` })
+      expectError(response, 405, 'invalid_request')
+      expect(response.header('allow')).toBe('POST')
     }
     expect((await ask(at)).header('cache-control')).toBe('no-store')
   })
@@ -360,7 +360,7 @@ describe('introspection requests', () => {
     const { at, rt1 } = await session()
     expect(await ask(at)).toMatchObject(INACTIVE)
     expect((await ask(rt1, 'cb', CB_SECRET)).body.active).toBe(true)
-    const { tokens } = world()
+    const { tokens } = createSetup()
     const accessTokens = (async () => ({ accessToken: 'x', expiresIn: 1 })) as never
     expect(() => introspectionEndpoint(tokens, { clients: CLIENTS, accessTokens })).toThrow(ConfigurationError)
     expect(() =>
@@ -375,8 +375,8 @@ describe('revocation of access tokens', () => {
   test.each(Object.keys(KINDS))('V-01 V-06: revokes the session of a %s access token', async (kind) => {
     const { revoke, ask, session } = server(kind)
     const { at, rt1 } = await session()
-    const answer = await post(revoke, { ...secret, token: at, token_type_hint: 'access_token' })
-    expect([answer.status, answer.body]).toEqual([200, {}])
+    const response = await post(revoke, { ...secret, token: at, token_type_hint: 'access_token' })
+    expect([response.status, response.body]).toEqual([200, {}])
     expect(await ask(at)).toMatchObject(INACTIVE)
     expect(await ask(rt1, 'cb', CB_SECRET)).toMatchObject(INACTIVE)
     for (const token of [at, rt1]) expect((await post(revoke, { ...secret, token })).status).toBe(200)
@@ -414,7 +414,7 @@ describe('revocation of access tokens', () => {
   })
 
   test('rejects accessTokenEndsSession without access tokens that can be read', () => {
-    const { tokens } = world()
+    const { tokens } = createSetup()
     expect(() => revocationEndpoint(tokens, { clients: CLIENTS, accessTokenEndsSession: true })).toThrow(
       ConfigurationError,
     )
@@ -425,12 +425,12 @@ describe('JWKS endpoint', () => {
   const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: RS1, keys: [SIGNING_KEY] })
 
   test('A-09: serves public keys with unique kids that may be cached', async () => {
-    const answer = await send(jwksEndpoint(accessTokens), { method: 'GET', url: '/.well-known/jwks.json' })
-    expect(answer.status).toBe(200)
-    expect(answer.header('content-type')).toBe('application/json')
-    expect(answer.header('cache-control')).toBe('public, max-age=300')
-    expect(answer.header('access-control-allow-origin')).toBe('*')
-    for (const key of answer.body.keys) {
+    const response = await send(jwksEndpoint(accessTokens), { method: 'GET', url: '/.well-known/jwks.json' })
+    expect(response.status).toBe(200)
+    expect(response.header('content-type')).toBe('application/json')
+    expect(response.header('cache-control')).toBe('public, max-age=300')
+    expect(response.header('access-control-allow-origin')).toBe('*')
+    for (const key of response.body.keys) {
       expect(Object.keys(key as object).sort()).toEqual(['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y'])
     }
     expect((await send(jwksEndpoint(accessTokens), { method: 'HEAD' })).status).toBe(200)

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { authServer, refreshEndpoint } from '../../src/index.js'
 import { createApp } from '../app.js'
-import { expectError, FORM_TYPE, fromPage, legibleAccessTokens, send, world } from '../wire.js'
+import { expectError, FORM_TYPE, fromPage, readableAccessTokens, send, createSetup } from '../wire.js'
 
-const accessTokens = legibleAccessTokens()
+const accessTokens = readableAccessTokens()
 
 function refreshWorld(options: object = {}) {
-  const app = world()
+  const app = createSetup()
   const refresh = refreshEndpoint(app.tokens, { accessTokens, rateLimit: false, now: () => app.clock.now, ...options })
   const issue = async (clientId = 'first-party') =>
     (await app.tokens.issue({ subject: 'alice', clientId, scope: 'read' })).refreshToken

@@ -13,11 +13,11 @@ async function sessionsApp() {
   const bobs = await app.signIn('bob')
   const call = (method: string, url: string, by: { bearer: string } = laptop, parts: RequestParts = {}) =>
     sessions(request({ method, url, headers: { authorization: by.bearer }, ...parts }))
-  const alive = async () => {
+  const active = async () => {
     const found = await Promise.all([laptop, phone, bobs].map(({ family }) => app.tokens.find(family.id)))
     return { laptop: found[0] !== null, phone: found[1] !== null, bobs: found[2] !== null }
   }
-  return { ...app, sessions, laptop, phone, bobs, call, alive }
+  return { ...app, sessions, laptop, phone, bobs, call, active }
 }
 
 describe('GET …/sessions', () => {
@@ -114,10 +114,10 @@ describe('GET …/sessions', () => {
 
 describe('DELETE …/sessions/:id', () => {
   it('revokes a session of the caller and no other', async () => {
-    const { call, phone, alive, events } = await sessionsApp()
+    const { call, phone, active, events } = await sessionsApp()
     const response = await call('DELETE', `/auth/sessions/${phone.family.id}`)
     expect([response.status, response.body]).toEqual([204, null])
-    expect(await alive()).toEqual({ laptop: true, phone: false, bobs: true })
+    expect(await active()).toEqual({ laptop: true, phone: false, bobs: true })
     expect(events.at(-1)).toMatchObject({ type: 'revoked', reason: 'subject_request', familyId: phone.family.id })
   })
 
@@ -130,10 +130,10 @@ describe('DELETE …/sessions/:id', () => {
   })
 
   it('revokes the session of the request too, and the next request gets 401', async () => {
-    const { call, laptop, alive, events } = await sessionsApp()
+    const { call, laptop, active, events } = await sessionsApp()
     expect((await call('DELETE', `/auth/sessions/${laptop.family.id}`)).status).toBe(204)
     expect(events.at(-1)).toMatchObject({ type: 'revoked', reason: 'logout' })
-    expect(await alive()).toMatchObject({ laptop: false, phone: true })
+    expect(await active()).toMatchObject({ laptop: false, phone: true })
     expect((await call('DELETE', `/auth/sessions/${laptop.family.id}`)).status).toBe(401)
   })
 
@@ -144,27 +144,27 @@ describe('DELETE …/sessions/:id', () => {
   })
 
   it('responds with the same 404 to the session of another subject and to an unknown one', async () => {
-    const { call, bobs, alive } = await sessionsApp()
+    const { call, bobs, active } = await sessionsApp()
     const foreign = await call('DELETE', `/auth/sessions/${bobs.family.id}`)
     expect(foreign.status).toBe(404)
     expect(jsonOf(foreign).error).toBe('not_found')
     for (const id of ['AAAAAAAAAAAAAAAAAAAAAA', 'x', '%00', '..%2f', "'; drop table families"])
       expect(await call('DELETE', `/auth/sessions/${id}`)).toEqual(foreign)
-    expect(await alive()).toEqual({ laptop: true, phone: true, bobs: true })
+    expect(await active()).toEqual({ laptop: true, phone: true, bobs: true })
   })
 })
 
 describe('logout of other sessions', () => {
   it('revokes all other sessions of the subject, including offline ones, at POST …/logout-others', async () => {
-    const { call, alive } = await sessionsApp()
+    const { call, active } = await sessionsApp()
     expect((await call('POST', '/auth/logout-others')).status).toBe(204)
-    expect(await alive()).toEqual({ laptop: true, phone: false, bobs: true })
+    expect(await active()).toEqual({ laptop: true, phone: false, bobs: true })
   })
 
   it('X-07: revokes all sessions including that of the caller at POST …/logout-everywhere', async () => {
-    const { call, alive, laptop, phone } = await sessionsApp()
+    const { call, active, laptop, phone } = await sessionsApp()
     expect((await call('POST', '/auth/logout-everywhere')).status).toBe(204)
-    expect(await alive()).toEqual({ laptop: false, phone: false, bobs: true })
+    expect(await active()).toEqual({ laptop: false, phone: false, bobs: true })
     for (const session of [laptop, phone]) expect((await call('GET', '/auth/sessions', session)).status).toBe(401)
   })
 })
@@ -178,21 +178,21 @@ const ROUTES: readonly (readonly [method: string, url: string])[] = [
 
 describe.each(ROUTES)('%s %s', (method, url) => {
   it('B-02: responds with 401 and a challenge without an error if credentials are missing', async () => {
-    const { sessions, alive } = await sessionsApp()
+    const { sessions, active } = await sessionsApp()
     const response = await sessions(request({ method, url }))
     expect(response.status).toBe(401)
     expect(parseChallenge(headerOf(response, 'www-authenticate'))).toEqual({ realm: 'api' })
-    expect(await alive()).toEqual({ laptop: true, phone: true, bobs: true })
+    expect(await active()).toEqual({ laptop: true, phone: true, bobs: true })
   })
 
   it('rejects the valid access token of a revoked session', async () => {
-    const { call, laptop, phone, tokens, alive, accessTokens, clock } = await sessionsApp()
+    const { call, laptop, phone, tokens, active, accessTokens, clock } = await sessionsApp()
     await tokens.revoke({ familyId: phone.family.id })
     expect(await accessTokens.verify(phone.accessToken, clock.now)).not.toBeNull()
     const response = await call(method, url.replace('AAAAAAAAAAAAAAAAAAAAAA', laptop.family.id), phone)
     expect(response.status).toBe(401)
     expect(headerOf(response, 'www-authenticate')).toContain('error="invalid_token"')
-    expect((await alive()).laptop).toBe(true)
+    expect((await active()).laptop).toBe(true)
   })
 
   it('does not accept a cookie or a refresh token as credentials', async () => {

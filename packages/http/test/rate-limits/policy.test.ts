@@ -27,14 +27,14 @@ import {
   expectError,
   FORM_TYPE,
   fromPage,
-  legibleAccessTokens,
+  readableAccessTokens,
   MINUTE,
   post,
   refreshWith,
   type RequestPatch,
   send,
   START,
-  world,
+  createSetup,
   type WorldOptions,
 } from '../wire.js'
 
@@ -63,8 +63,8 @@ const PASSWORDS: Readonly<Record<string, string>> = { alice: 'wonderland', bob: 
 /** Creates all endpoints with an asynchronous login, and records its calls. */
 function server(options: RateLimitsOptions = {}, more: Partial<WorldOptions> = {}) {
   const limits = rateLimits(options)
-  const here = world({ rateLimit: limits, ...more })
-  const { tokens, clock } = here
+  const setup = createSetup({ rateLimit: limits, ...more })
+  const { tokens, clock } = setup
   const attempts: unknown[] = []
   const authenticate: LoginOptions['authenticate'] = async ({ username, password }) => {
     attempts.push(username)
@@ -72,7 +72,7 @@ function server(options: RateLimitsOptions = {}, more: Partial<WorldOptions> = {
     const subject = String(username)
     return (PASSWORDS[subject] ?? 'secret') === password ? { subject, clientId: 'pub' } : null
   }
-  const accessTokens = legibleAccessTokens()
+  const accessTokens = readableAccessTokens()
   const login = loginEndpoint(tokens, {
     accessTokens,
     authenticate,
@@ -94,8 +94,8 @@ function server(options: RateLimitsOptions = {}, more: Partial<WorldOptions> = {
     now: () => clock.now,
   })
   const asCb = (secret: string, patch: RequestPatch = {}) =>
-    post(here.revoke, { token: 'x' }, { headers: { authorization: basic('cb', secret) }, ...patch })
-  return { ...here, limits, attempts, signIn, introspect, sessions, asCb }
+    post(setup.revoke, { token: 'x' }, { headers: { authorization: basic('cb', secret) }, ...patch })
+  return { ...setup, limits, attempts, signIn, introspect, sessions, asCb }
 }
 
 /** A registry that responds later. */
@@ -123,8 +123,8 @@ describe.each([
 
   test('checks only as many of 500 concurrent wrong passwords as the limit allows if the app names no account', async () => {
     let checked = 0
-    const login = loginEndpoint(world().tokens, {
-      accessTokens: legibleAccessTokens(),
+    const login = loginEndpoint(createSetup().tokens, {
+      accessTokens: readableAccessTokens(),
       rateLimit: rateLimits({ points: 10_000, ...shared }),
       async authenticate() {
         checked += 1
