@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
 import { type AdapterHandlers, defineAdapter } from '../src/index.js'
-import { createSetup } from './wire.js'
+import { createSetup } from './setup.js'
 
 const adapter = defineAdapter({
   mount: (endpoint, extent) => ({ endpoint, extent }),

@@ -13,7 +13,7 @@ import {
   type RequestPatch,
   send,
   createSetup,
-} from './wire.js'
+} from './setup.js'
 
 const REFRESH = 'grant_type=refresh_token&client_id=pub&refresh_token=x'
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parseBasic } from '../src/clients/credentials.js'
 import { parseForm } from '../src/messages/form.js'
-import { CB_SECRET, expectError, fromPage, post, refreshWith, send, createSetup } from './wire.js'
+import { CB_SECRET, expectError, fromPage, post, refreshWith, send, createSetup } from './setup.js'
 
 const NAMES = ['grant_type', 'refresh_token', 'client_id', 'client_secret', 'scope', 'resource', '__proto__', 'x', '']
 const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.string({ unit: 'grapheme' }))

@@ -6,7 +6,7 @@ import { parseBasic } from '../src/clients/credentials.js'
 import { normalizeTarget } from '../src/proof-of-possession/dpop/target.js'
 import { parseForm } from '../src/messages/form.js'
 import { createApp } from './app.js'
-import { FORM_TYPE, fromPage, request, type RequestPatch, createSetup } from './wire.js'
+import { FORM_TYPE, fromPage, request, type RequestPatch, createSetup } from './setup.js'
 
 /** An input of eight times the length may take eight times as long. A quadratic parser takes sixty-four times as long. */
 const FACTOR = 8

@@ -6,7 +6,7 @@ import serverless from 'serverless-http'
 import { afterEach, describe, expect, it } from 'vitest'
 import { accessTokenGuard, type PlainRequest, readNodeRequest, toNodeHandler, writeNodeResponse } from '../src/index.js'
 import { createApp } from './app.js'
-import { basic, CB_SECRET, FORM_TYPE, createSetup } from './wire.js'
+import { basic, CB_SECRET, FORM_TYPE, createSetup } from './setup.js'
 
 interface Sent {
   readonly method: RequestMethod

@@ -8,7 +8,7 @@ import {
   sealedAccessTokens,
 } from '../src/index.js'
 import { createApp, ISSUER, jsonOf, request, SIGNING_KEY } from './app.js'
-import { basic, expectError, post, refreshWith, createSetup } from './wire.js'
+import { basic, expectError, post, refreshWith, createSetup } from './setup.js'
 
 /** The same resource in the spellings that RFC 3986 section 6.2 calls equivalent. */
 const SPELLINGS = ['https://api.example', 'https://api.example/', 'HTTPS://API.example', 'https://api.example:443/']

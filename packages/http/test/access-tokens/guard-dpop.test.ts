@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { accessTokenGuard, type AccessTokenGuardOptions, sessionsEndpoint } from '../../src/index.js'
 import { createApp, headerOf, headersOf, jsonOf, request, type RequestParts } from '../app.js'
 import { parseChallenges } from '../challenge.js'
-import { ath, createProver, type ProofChanges } from '../dpop/prover.js'
-import { AT_RESOURCE, JKT } from '../dpop/rfc9449.js'
+import { ath, createProver, type ProofChanges } from '../proof-of-possession/dpop/prover.js'
+import { AT_RESOURCE, JKT } from '../proof-of-possession/dpop/rfc9449.js'
 
 const NONCE = { secrets: ['a secret of nonces in a test, over 32 bytes'], required: true }
 const ME = 'https://app.example/api/me'

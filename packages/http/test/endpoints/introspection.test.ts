@@ -28,7 +28,7 @@ import {
   send,
   START,
   createSetup,
-} from '../wire.js'
+} from '../setup.js'
 
 const [RS1, RS2] = ['https://rs1.example', 'https://rs2.example'] as const
 const RS_SECRET = 'secret-of-a-resource-server-0123'

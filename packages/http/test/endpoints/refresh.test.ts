@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { authServer, refreshEndpoint } from '../../src/index.js'
 import { createApp } from '../app.js'
-import { expectError, FORM_TYPE, fromPage, readableAccessTokens, send, createSetup } from '../wire.js'
+import { expectError, FORM_TYPE, fromPage, readableAccessTokens, send, createSetup } from '../setup.js'
 
 const accessTokens = readableAccessTokens()
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { type FixedWindowCounter, fixedWindowCounter } from '../../src/rate-limits/fixed-window-counter.js'
-import { MINUTE, SECOND } from '../wire.js'
+import { MINUTE, SECOND } from '../setup.js'
 
 let counter: FixedWindowCounter
 let now: number

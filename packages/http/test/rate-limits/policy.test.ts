@@ -18,7 +18,7 @@ import {
   type RateLimitsOptions,
   sessionsEndpoint,
 } from '../../src/index.js'
-import { createProver } from '../dpop/prover.js'
+import { createProver } from '../proof-of-possession/dpop/prover.js'
 import {
   basic,
   CB_SECRET,
@@ -36,7 +36,7 @@ import {
   START,
   createSetup,
   type WorldOptions,
-} from '../wire.js'
+} from '../setup.js'
 
 afterEach(() => {
   vi.useRealTimers()

@@ -18,7 +18,7 @@ import {
   send,
   START,
   createSetup,
-} from '../wire.js'
+} from '../setup.js'
 
 beforeEach(() => {
   vi.useFakeTimers({ now: START })

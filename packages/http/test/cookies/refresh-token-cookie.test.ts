@@ -1,7 +1,7 @@
 import { FIRST_PARTY, ConfigurationError } from '@baton/core'
 import { CookieJar } from 'tough-cookie'
 import { describe, expect, test } from 'vitest'
-import { type CookieOptions, logoutEndpoint } from '../src/index.js'
+import { type CookieOptions, logoutEndpoint } from '../../src/index.js'
 import {
   type Answer,
   DAY,
@@ -15,7 +15,7 @@ import {
   send,
   createSetup,
   type WorldOptions,
-} from './wire.js'
+} from '../setup.js'
 
 const APP = 'https://app.example'
 

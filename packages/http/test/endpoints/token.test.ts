@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { jwtAccessTokens, generateSigningKey, tokenEndpoint } from '../src/index.js'
+import { jwtAccessTokens, generateSigningKey, tokenEndpoint } from '../../src/index.js'
 import {
   basic,
   CB_SECRET,
@@ -18,7 +18,7 @@ import {
   send,
   START,
   createSetup,
-} from './wire.js'
+} from '../setup.js'
 
 const VSCHAR = /^[\x20-\x7e]+$/
 const TOKEN_68 = /^[A-Za-z0-9._~+/-]+=*$/

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type Client, type ClientKey, tokenEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
-import { createProver } from './dpop/prover.js'
+import { type Client, type ClientKey, tokenEndpoint, revocationEndpoint, type StaticClient } from '../../src/index.js'
+import { createProver } from '../proof-of-possession/dpop/prover.js'
 import {
   basic,
   CB_SECRET,
@@ -12,7 +12,7 @@ import {
   type RequestPatch,
   START,
   createSetup,
-} from './wire.js'
+} from '../setup.js'
 
 const ISSUER = 'https://as.example'
 const TOKEN_URL = `${ISSUER}/oauth/token`
@@ -329,7 +329,7 @@ describe('private_key_jwt', () => {
   })
 
   it('C-12: counts failures, and they do not limit requests from other addresses', async () => {
-    const { rateLimits } = await import('../src/index.js')
+    const { rateLimits } = await import('../../src/index.js')
     const setup = startServer({ rateLimit: rateLimits({ points: 1000, failedAuthentications: 3 }) })
     const bad = await assertion({ alg: 'ES384' })
     for (let count = 0; count < 3; count += 1) expectError(await setup.sendAssertion(bad), 400, 'invalid_client')

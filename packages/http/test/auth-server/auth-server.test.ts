@@ -2,9 +2,9 @@ import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto'
 import { ConfigurationError } from '@baton/core'
 import { SignJWT } from 'jose'
 import { describe, expect, test } from 'vitest'
-import { authorizationCodes, authServer, type AuthServerOptions, jwtAccessTokens, withCors } from '../src/index.js'
-import { getMetadataPath } from '../src/auth-server/metadata.js'
-import { ISSUER, SIGNING_KEY } from './app.js'
+import { authorizationCodes, authServer, type AuthServerOptions, jwtAccessTokens, withCors } from '../../src/index.js'
+import { getMetadataPath } from '../../src/auth-server/metadata.js'
+import { ISSUER, SIGNING_KEY } from '../app.js'
 import {
   basic,
   CB_SECRET,
@@ -16,7 +16,7 @@ import {
   SECOND,
   send,
   createSetup,
-} from './wire.js'
+} from '../setup.js'
 
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const CLIENTS = [

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { authServer, jwksEndpoint } from '../src/index.js'
-import { createApp, headerOf, request } from './app.js'
+import { authServer, jwksEndpoint } from '../../src/index.js'
+import { createApp, headerOf, request } from '../app.js'
 
 const app = createApp()
 const { accessTokens } = app

@@ -1,9 +1,9 @@
 import { ConfigurationError } from '@baton/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { logoutEndpoint, tokenEndpoint, revocationEndpoint } from '../src/index.js'
-import { toNetwork } from '../src/pipeline/ip-address.js'
-import { createTransportReader, getUrl } from '../src/pipeline/transport.js'
+import { logoutEndpoint, tokenEndpoint, revocationEndpoint } from '../../src/index.js'
+import { toNetwork } from '../../src/pipeline/ip-address.js'
+import { createTransportReader, getUrl } from '../../src/pipeline/transport.js'
 import {
   CLIENTS,
   expectError,
@@ -13,7 +13,7 @@ import {
   type RequestPatch,
   send,
   createSetup,
-} from './wire.js'
+} from '../setup.js'
 
 const seen = (patch: RequestPatch, trustProxy = 0) => createTransportReader({ trustProxy })(request(patch))
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createSealer } from '../src/crypto/sealer.js'
+import { createSealer } from '../../src/crypto/sealer.js'
 
 it('opens a text that an earlier version sealed', () => {
   const secrets = [Buffer.from('no secret, but 32 bytes long or more')] as const

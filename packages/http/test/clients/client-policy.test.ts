@@ -9,9 +9,9 @@ import {
   type Endpoint,
   hashClientSecret,
   jwtAccessTokens,
-} from '../src/index.js'
-import { createApp, headerOf, ISSUER, jsonOf, request, SIGNING_KEY } from './app.js'
-import { createProver } from './dpop/prover.js'
+} from '../../src/index.js'
+import { createApp, headerOf, ISSUER, jsonOf, request, SIGNING_KEY } from '../app.js'
+import { createProver } from '../proof-of-possession/dpop/prover.js'
 
 const CODE_SECRET = 'a secret of codes in a test, over 32 bytes'
 const SECRET = 'a secret of a client in a test'

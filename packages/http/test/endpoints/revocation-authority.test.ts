@@ -1,9 +1,15 @@
 import { type Confirmation, FIRST_PARTY } from '@baton/core'
 import { describe, expect, test } from 'vitest'
-import { jwtAccessTokens, logoutEndpoint, loginEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
-import { ISSUER, SIGNING_KEY } from './app.js'
-import { createProver } from './dpop/prover.js'
-import { type Answer, basic, CB_SECRET, fromPage, post, send, SECOND, createSetup } from './wire.js'
+import {
+  jwtAccessTokens,
+  logoutEndpoint,
+  loginEndpoint,
+  revocationEndpoint,
+  type StaticClient,
+} from '../../src/index.js'
+import { ISSUER, SIGNING_KEY } from '../app.js'
+import { createProver } from '../proof-of-possession/dpop/prover.js'
+import { type Answer, basic, CB_SECRET, fromPage, post, send, SECOND, createSetup } from '../setup.js'
 
 const CLIENTS: readonly StaticClient[] = [
   { clientId: FIRST_PARTY },

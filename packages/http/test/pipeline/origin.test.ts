@@ -1,7 +1,7 @@
 import { ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
-import { type Endpoint, loginEndpoint, logoutEndpoint, refreshEndpoint, withCors } from '../src/index.js'
-import { fromPage, readableAccessTokens, send, createSetup } from './wire.js'
+import { type Endpoint, loginEndpoint, logoutEndpoint, refreshEndpoint, withCors } from '../../src/index.js'
+import { fromPage, readableAccessTokens, send, createSetup } from '../setup.js'
 
 const { tokens } = createSetup()
 const accessTokens = readableAccessTokens()

@@ -7,8 +7,8 @@ import {
   refreshEndpoint,
   tokenEndpoint,
   type StaticClient,
-} from '../../src/index.js'
-import { ISSUER, SIGNING_KEY } from '../app.js'
+} from '../../../src/index.js'
+import { ISSUER, SIGNING_KEY } from '../../app.js'
 import {
   type Answer,
   basic,
@@ -21,7 +21,7 @@ import {
   SECOND,
   send,
   createSetup,
-} from '../wire.js'
+} from '../../setup.js'
 import { createProver } from './prover.js'
 
 const NONCE = { secrets: ['a secret of nonces in a test, over 32 bytes'], required: true }

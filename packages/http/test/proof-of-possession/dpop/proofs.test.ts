@@ -2,9 +2,9 @@ import { createHmac, createPrivateKey, generateKeyPairSync, type KeyObject, rand
 import { ConfigurationError } from '@baton/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type DpopOptions, type Proven, proofChecker } from '../../src/proof-of-possession/dpop/proof-checker.js'
-import { PROOF_ALGORITHMS, type ProofAlgorithm, parseProof } from '../../src/proof-of-possession/dpop/proof.js'
-import { MINUTE, request, SECOND, START } from '../wire.js'
+import { type DpopOptions, type Proven, proofChecker } from '../../../src/proof-of-possession/dpop/proof-checker.js'
+import { PROOF_ALGORITHMS, type ProofAlgorithm, parseProof } from '../../../src/proof-of-possession/dpop/proof.js'
+import { MINUTE, request, SECOND, START } from '../../setup.js'
 import { ath, compact, createProver, type ProofChanges, TOKEN_URL } from './prover.js'
 import { AT_REFRESH, AT_RESOURCE, AT_TOKEN_ENDPOINT, JKT } from './rfc9449.js'
 

@@ -1,7 +1,13 @@
 import { FAILING_CALLBACKS, hangingCallback, unreadableError, watchUnhandled } from '@baton/test-servers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { accessTokenGuard, introspectionEndpoint, loginEndpoint, rateLimits, sessionsEndpoint } from '../src/index.js'
-import { CLIENTS, fromPage, readableAccessTokens, post, refreshWith, request, send, createSetup } from './wire.js'
+import {
+  accessTokenGuard,
+  introspectionEndpoint,
+  loginEndpoint,
+  rateLimits,
+  sessionsEndpoint,
+} from '../../src/index.js'
+import { CLIENTS, fromPage, readableAccessTokens, post, refreshWith, request, send, createSetup } from '../setup.js'
 
 const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
 let unhandled: ReturnType<typeof watchUnhandled>

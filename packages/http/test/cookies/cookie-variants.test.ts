@@ -1,7 +1,7 @@
 import { FIRST_PARTY } from '@baton/core'
 import { CookieJar } from 'tough-cookie'
 import { describe, expect, test } from 'vitest'
-import { loginEndpoint, logoutEndpoint, refreshEndpoint } from '../src/index.js'
+import { loginEndpoint, logoutEndpoint, refreshEndpoint } from '../../src/index.js'
 import {
   type Answer,
   DAY,
@@ -12,7 +12,7 @@ import {
   type RequestPatch,
   send,
   createSetup,
-} from './wire.js'
+} from '../setup.js'
 
 const ORIGIN = 'https://as.example'
 const NAME = '__Host-baton'

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
-import { revocationEndpoint } from '../src/index.js'
+import { revocationEndpoint } from '../../src/index.js'
 import {
   basic,
   CB_SECRET,
@@ -12,7 +12,7 @@ import {
   post,
   refreshWith,
   createSetup,
-} from './wire.js'
+} from '../setup.js'
 
 const cx = { client_id: 'cx', client_secret: CX_SECRET }
 const cb = { client_id: 'cb', client_secret: CB_SECRET }

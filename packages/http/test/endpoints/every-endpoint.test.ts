@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@baton/core'
 import { describe, expect, test, vi } from 'vitest'
-import { type Endpoint, logoutEndpoint, refreshEndpoint, tokenEndpoint, revocationEndpoint } from '../src/index.js'
+import { type Endpoint, logoutEndpoint, refreshEndpoint, tokenEndpoint, revocationEndpoint } from '../../src/index.js'
 import {
   CLIENTS,
   DAY,
@@ -13,7 +13,7 @@ import {
   type RequestPatch,
   send,
   createSetup,
-} from './wire.js'
+} from '../setup.js'
 
 describe('H-06 E-03: every response', () => {
   test('H-06 E-01 E-03: no response is cached, sniffed, HTML or a redirect', async () => {

@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@baton/core'
 import { expect, test } from 'vitest'
-import { csrfGuard, type PlainRequest } from '../src/index.js'
+import { csrfGuard, type PlainRequest } from '../../src/index.js'
 
 function requestWith(headers: Record<string, string>, remoteAddress = '127.0.0.1'): PlainRequest {
   const all = { host: 'localhost:3000', 'x-baton': '1', ...headers }

@@ -1,8 +1,8 @@
 import { OperationalError, ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
-import { type Client, hashClientSecret, tokenEndpoint, revocationEndpoint, type StaticClient } from '../src/index.js'
-import { parseBasic } from '../src/clients/credentials.js'
-import { matchesSecret } from '../src/clients/secret.js'
+import { type Client, hashClientSecret, tokenEndpoint, revocationEndpoint, type StaticClient } from '../../src/index.js'
+import { parseBasic } from '../../src/clients/credentials.js'
+import { matchesSecret } from '../../src/clients/secret.js'
 import {
   basic,
   CB_SECRET,
@@ -15,7 +15,7 @@ import {
   type RequestPatch,
   START,
   createSetup,
-} from './wire.js'
+} from '../setup.js'
 
 /** Refreshes a token of the client cb. `parameters` and `headers` may authenticate the client. */
 async function asCb(

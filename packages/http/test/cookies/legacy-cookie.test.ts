@@ -1,6 +1,6 @@
 import { type LegacyTokenSource, ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
-import { type CookieOptions, loginEndpoint, logoutEndpoint } from '../src/index.js'
+import { type CookieOptions, loginEndpoint, logoutEndpoint } from '../../src/index.js'
 import {
   type Answer,
   DAY,
@@ -11,7 +11,7 @@ import {
   send,
   START,
   createSetup,
-} from './wire.js'
+} from '../setup.js'
 
 const LEGACY = 'refresh_token'
 

@@ -14,9 +14,9 @@ import {
   sessionsEndpoint,
   type StaticClient,
   toNodeHandler,
-} from '../src/index.js'
+} from '../../../src/index.js'
 import { AUTHORITY, BILLING, OTHER, SELF_SIGNED, SERVER, WITHOUT_SUBJECT } from './certificates.js'
-import { createProver } from './dpop/prover.js'
+import { createProver } from '../dpop/prover.js'
 import {
   CB_SECRET,
   CODE_SECRET,
@@ -27,7 +27,7 @@ import {
   type RequestPatch,
   send,
   createSetup,
-} from './wire.js'
+} from '../../setup.js'
 
 const ISSUER = 'https://as.example'
 const SECRET = 'the signing secret of these tests, 40 bytes!'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { authorizationCodes, type CodeRequest } from '../src/index.js'
-import { createProver } from './dpop/prover.js'
+import { authorizationCodes, type CodeRequest } from '../../src/index.js'
+import { createProver } from '../proof-of-possession/dpop/prover.js'
 import {
   AS,
   basic,
@@ -17,7 +17,7 @@ import {
   START,
   createSetup,
   type WorldOptions,
-} from './wire.js'
+} from '../setup.js'
 
 /** RFC 7636 appendix B. */
 const VERIFIER = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
@@ -294,7 +294,7 @@ describe('exchange of authorization codes', () => {
   })
 
   it('L-05: limits the attempts on one code before it is consumed', async () => {
-    const { rateLimits } = await import('../src/index.js')
+    const { rateLimits } = await import('../../src/index.js')
     const setup = startServer({ rateLimit: rateLimits({ points: 3 }) })
     const code = setup.code()
     // High enough that the limit of the address does not apply first.

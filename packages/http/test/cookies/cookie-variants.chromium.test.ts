@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { FIRST_PARTY } from '@baton/core'
 import { launchChromium } from '@baton/test-servers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { authServer, toNodeHandler } from '../src/index.js'
-import { SERVER } from './certificates.js'
-import { createApp } from './app.js'
+import { authServer, toNodeHandler } from '../../src/index.js'
+import { SERVER } from '../proof-of-possession/mtls/certificates.js'
+import { createApp } from '../app.js'
 
 type Chromium = Awaited<ReturnType<typeof launchChromium>>
 
