@@ -139,7 +139,7 @@ type Step =
       readonly work: boolean
     }
   | { readonly kind: 'race'; readonly twice: boolean; readonly work: boolean }
-  | { readonly kind: 'lose answer'; readonly retry: boolean }
+  | { readonly kind: 'lose response'; readonly retry: boolean }
   | { readonly kind: 'steal' }
   | { readonly kind: 'replay'; readonly age: number }
   | { readonly kind: 'wait'; readonly seconds: number }
@@ -157,7 +157,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('race' as const), twice: fc.boolean(), work: fc.boolean() }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('lose answer' as const), retry: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('lose response' as const), retry: fc.boolean() }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'steal' as const }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('replay' as const), age: fc.nat(6) }) },
   {
@@ -271,7 +271,7 @@ async function runSteps(run: CheckedSetup, steps: readonly Step[]) {
         keep(outcomes[0]!)
         break
       }
-      case 'lose answer': {
+      case 'lose response': {
         const idempotencyKey = nextKey()
         const lostOutcome = await rotate(holders.tab, { idempotencyKey })
         expectSuccess(lostOutcome)

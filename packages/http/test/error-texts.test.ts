@@ -18,8 +18,8 @@ import {
 const REFRESH = 'grant_type=refresh_token&client_id=pub&refresh_token=x'
 
 /** The description of an error names the fault, and does not suggest something that was already done. */
-async function descriptionOf(answer: ReturnType<typeof send>): Promise<string> {
-  const { status, body } = await answer
+async function descriptionOf(reply: ReturnType<typeof send>): Promise<string> {
+  const { status, body } = await reply
   expect(status).toBeGreaterThanOrEqual(400)
   return String(body.error_description)
 }
@@ -159,8 +159,8 @@ describe('access tokens', () => {
   const app = createApp()
   const guard = accessTokenGuard({ accessTokens: app.accessTokens, now: () => app.clock.now })
   const by = async (patch: RequestPatch) => {
-    const verdict = await guard(request(patch))
-    return verdict.ok ? '' : String(JSON.parse(verdict.response.body ?? '').error_description)
+    const outcome = await guard(request(patch))
+    return outcome.ok ? '' : String(JSON.parse(outcome.response.body ?? '').error_description)
   }
 
   test('names why an access token is missing: no header, another scheme, a repeated header or a token in the query', async () => {

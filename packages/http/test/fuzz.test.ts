@@ -91,8 +91,8 @@ describe('form parser', () => {
     const { token, errors } = createSetup()
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (body) => {
-        const answer = await post(token, '', { body })
-        expectError(answer, 400, answer.body.error)
+        const reply = await post(token, '', { body })
+        expectError(reply, 400, reply.body.error)
       }),
       runs,
     )
@@ -133,9 +133,9 @@ describe('Basic header', () => {
     )
     await fc.assert(
       fc.asyncProperty(fc.array(values, { minLength: 1, maxLength: 2 }), async (authorization) => {
-        const answer = await post(token, parameters, { headers: { authorization } })
-        if (authorization.length === 2) expectError(answer, 400, 'invalid_request')
-        else expectError(answer, 401, 'invalid_client')
+        const reply = await post(token, parameters, { headers: { authorization } })
+        if (authorization.length === 2) expectError(reply, 400, 'invalid_request')
+        else expectError(reply, 401, 'invalid_client')
       }),
       runs,
     )

@@ -52,12 +52,12 @@ function echo(seen: PlainRequest[] = [], limit = 1000): Endpoint {
 async function raw(port: number, text: string, done = (_answer: string) => false): Promise<string> {
   const socket = connect(port, '127.0.0.1')
   socket.write(text)
-  let answer = ''
+  let reply = ''
   for await (const chunk of socket) {
-    answer += String(chunk)
-    if (done(answer)) break
+    reply += String(chunk)
+    if (done(reply)) break
   }
-  return answer
+  return reply
 }
 
 describe('requests of Node', () => {
@@ -161,22 +161,22 @@ describe('request bodies', () => {
     const { port } = await serve(toNodeHandler(echo([], 10)))
     const long = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(200_000)}`
     const next = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok'
-    const answer = await raw(port, long + next)
-    expect(answer.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200'])
-    expect(answer.endsWith('ok')).toBe(true)
+    const reply = await raw(port, long + next)
+    expect(reply.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200'])
+    expect(reply.endsWith('ok')).toBe(true)
   })
 
   it('responds with 413 before the rest of a body over the limit has arrived', async () => {
     const { port } = await serve(toNodeHandler(echo([], 10)))
     const begun = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(11)}`
-    expect(await raw(port, begun, (answer) => answer.includes('too much'))).toContain('HTTP/1.1 413')
+    expect(await raw(port, begun, (reply) => reply.includes('too much'))).toContain('HTTP/1.1 413')
   })
 
   it('does not fail if a client closes the connection after a 413', async () => {
     const { port, url } = await serve(toNodeHandler(echo([], 10)))
     const begun = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n${'x'.repeat(11)}`
     // Leaving the loop over the response destroys the socket.
-    for (let index = 0; index < 5; index++) await raw(port, begun, (answer) => answer.includes('too much'))
+    for (let index = 0; index < 5; index++) await raw(port, begun, (reply) => reply.includes('too much'))
     expect((await fetch(url, { method: 'POST', body: 'next' })).status).toBe(200)
   })
 
@@ -248,8 +248,8 @@ describe('request bodies', () => {
     socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\nConnection: close\r\n\r\nfour')
     await begun
     socket.write('more')
-    const answer = await socket.setEncoding('utf8').toArray()
-    expect(answer.join('')).toContain('\r\n\r\nfourmore')
+    const reply = await socket.setEncoding('utf8').toArray()
+    expect(reply.join('')).toContain('\r\n\r\nfourmore')
   })
 
   it('does not read the body before an endpoint needs it', async () => {

@@ -55,10 +55,10 @@ async function start() {
     '/introspect': introspectionEndpoint(tokens, { accessTokens, ...common }),
     '/jwks': jwksEndpoint(accessTokens),
     '/me': async (request) => {
-      const verdict = await guard(request)
-      if (!verdict.ok) return verdict.response
-      const body = JSON.stringify({ sub: verdict.claims.sub })
-      return { status: 200, headers: [['content-type', 'application/json'], ...verdict.headers], body }
+      const outcome = await guard(request)
+      if (!outcome.ok) return outcome.response
+      const body = JSON.stringify({ sub: outcome.claims.sub })
+      return { status: 200, headers: [['content-type', 'application/json'], ...outcome.headers], body }
     },
   }
   const route: ReturnType<typeof toNodeHandler> = (request, response) => {

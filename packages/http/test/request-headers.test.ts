@@ -106,9 +106,9 @@ const environments: readonly (readonly [string, Environment])[] = [
 const bearerPage = (app: ReturnType<typeof createApp>): RequestListener => {
   const guard = accessTokenGuard({ accessTokens: app.accessTokens, now: () => app.clock.now })
   return (request, response) => {
-    void guard(readNodeRequest(request)).then((verdict) => {
-      if (verdict.ok) response.end(verdict.claims.sub)
-      else writeNodeResponse(response, verdict.response)
+    void guard(readNodeRequest(request)).then((outcome) => {
+      if (outcome.ok) response.end(outcome.claims.sub)
+      else writeNodeResponse(response, outcome.response)
     })
   }
 }

@@ -154,7 +154,7 @@ export function createSetup({
   }
 }
 
-export interface Answer {
+export interface TestResponse {
   readonly status: number
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- parsed JSON; a wrong shape fails the assertion
   readonly body: any
@@ -188,8 +188,8 @@ function stream(body: string | Uint8Array): PlainRequest['body'] {
   return { kind: 'stream', read: async (limit) => (bytes.byteLength > limit ? null : bytes) }
 }
 
-export async function send(endpoint: Endpoint, patch: RequestPatch = {}): Promise<Answer> {
-  return answerOf(await endpoint(request(patch)))
+export async function send(endpoint: Endpoint, patch: RequestPatch = {}): Promise<TestResponse> {
+  return toTestResponse(await endpoint(request(patch)))
 }
 
 export const FORM_TYPE = 'application/x-www-form-urlencoded'
@@ -232,7 +232,7 @@ export function fromPage(cookie: string | null, { headers, ...patch }: RequestPa
   }
 }
 
-function answerOf(raw: PlainResponse): Answer {
+function toTestResponse(raw: PlainResponse): TestResponse {
   const all = (name: string) => raw.headers.filter(([key]) => key === name).map(([, value]) => value)
   return {
     status: raw.status,
@@ -244,7 +244,7 @@ function answerOf(raw: PlainResponse): Answer {
 }
 
 /** Checks the status, the error and the requirements on each error response. */
-export function expectError(response: Answer, status: number, code: string): void {
+export function expectError(response: TestResponse, status: number, code: string): void {
   const problems = [
     response.status === status || `status ${String(response.status)}, not ${String(status)}`,
     response.body?.error === code || `error ${String(response.body?.error)}, not ${code}`,

@@ -153,9 +153,9 @@ describe('webGuard', () => {
   it('returns headers that can be added to a response', async () => {
     const headers = [['dpop-nonce', 'n']] as const
     const guard = webGuard(async () => ({ ok: true, claims: { sub: 'alice' }, family: null, headers }))
-    const verdict = await guard(new Request('https://app.example/'))
-    if (!verdict.ok) throw new Error('the guard did not let it through')
-    expect(Response.json({}, { headers: verdict.headers }).headers.get('dpop-nonce')).toBe('n')
+    const outcome = await guard(new Request('https://app.example/'))
+    if (!outcome.ok) throw new Error('the guard did not let it through')
+    expect(Response.json({}, { headers: outcome.headers }).headers.get('dpop-nonce')).toBe('n')
   })
 
   it('B-03: responds with 400 to a repeated Authorization header, which the runtime merges', async () => {

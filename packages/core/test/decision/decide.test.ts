@@ -147,7 +147,7 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
     'reuse, revokes the family',
   ],
   [
-    'predecessor that arrived in grace and is judged after it',
+    'predecessor that arrived in grace and is decided after it',
     { facts: { relation: 'predecessor', ...graceJustOver }, circumstances: { arrivedAt: NOW - 1 } },
     'retried',
   ],
@@ -178,7 +178,7 @@ const TABLE: readonly [presented: string, Case, expected: string][] = [
     'reuse, revokes the family',
   ],
   [
-    'predecessor, same attempt that arrived in its window and is judged after it',
+    'predecessor, same attempt that arrived in its window and is decided after it',
     { facts: { relation: 'predecessor', ...attemptJustOver }, circumstances: { arrivedAt: NOW - 1 } },
     'retried',
   ],

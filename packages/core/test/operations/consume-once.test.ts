@@ -7,8 +7,8 @@ describe('consumeOnce', () => {
   it('returns true to one of fifty concurrent callers on different instances', async () => {
     const setup = createSetup()
     const instances = Array.from({ length: 50 }, () => setup.instance())
-    const answers = await Promise.all(instances.map((tokens) => tokens.consumeOnce(REQUEST)))
-    expect(answers.filter(Boolean)).toHaveLength(1)
+    const results = await Promise.all(instances.map((tokens) => tokens.consumeOnce(REQUEST)))
+    expect(results.filter(Boolean)).toHaveLength(1)
     expect(await setup.tokens.consumeOnce(REQUEST)).toBe(false)
   })
 

@@ -28,14 +28,14 @@ async function api({ asksStore = false, ...options }: ApiOptions = {}) {
   const ask = ({ headers = {}, ...parts }: RequestParts = {}) =>
     guard(request({ url: '/api/me', ...parts, headers: { authorization: `DPoP ${accessToken}`, ...headers } }))
 
-  async function refusal(parts: RequestParts) {
+  async function rejection(parts: RequestParts) {
     const outcome = await ask(parts)
     if (outcome.ok) throw new Error('the guard let it through')
     const { response } = outcome
     return { response, status: response.status, challenges: parseChallenges(headerOf(response, 'www-authenticate')) }
   }
 
-  return { ...app, ...session, ...prover, guard, prove, ask, refusal }
+  return { ...app, ...session, ...prover, guard, prove, ask, rejection }
 }
 
 describe('access tokens bound to a key', () => {
@@ -49,16 +49,16 @@ describe('access tokens bound to a key', () => {
   })
 
   it('B-06: rejects a bound token as a bearer token, with or without a proof', async () => {
-    const { refusal, prove, bearer } = await api()
+    const { rejection, prove, bearer } = await api()
     for (const headers of [{ authorization: bearer }, { authorization: bearer, dpop: await prove() }]) {
-      const { status, challenges } = await refusal({ headers })
+      const { status, challenges } = await rejection({ headers })
       expect([status, challenges]).toMatchObject([401, { DPoP: { error: 'invalid_token', algs: ALGORITHMS } }])
       expect(challenges).not.toHaveProperty('Bearer')
     }
   })
 
   it('B-06: rejects a bound token without a proof or with an invalid proof', async () => {
-    const { refusal, prove, clock } = await api()
+    const { rejection, prove, clock } = await api()
     const good = await prove()
     const bad: (string | readonly string[])[] = [
       [],
@@ -74,7 +74,7 @@ describe('access tokens bound to a key', () => {
       await prove({ header: { typ: 'JWT' } }),
     ]
     for (const dpop of bad) {
-      const { status, response, challenges } = await refusal({ headers: { dpop } })
+      const { status, response, challenges } = await rejection({ headers: { dpop } })
       expect([status, challenges['DPoP']]).toMatchObject([
         401,
         { realm: 'api', error: 'invalid_dpop_proof', algs: ALGORITHMS },
@@ -84,30 +84,30 @@ describe('access tokens bound to a key', () => {
   })
 
   it('B-06: rejects a bound token with a proof of another key', async () => {
-    const { refusal, accessToken, shared } = await api()
+    const { rejection, accessToken, shared } = await api()
     const attacker = await createProver(shared.now)
     const dpop = await attacker.prove({ claims: { htm: 'GET', htu: ME, ath: ath(accessToken) } })
-    expect(await refusal({ headers: { dpop } })).toMatchObject({
+    expect(await rejection({ headers: { dpop } })).toMatchObject({
       status: 401,
       challenges: { DPoP: { error: 'invalid_token' } },
     })
   })
 
   it('B-03: applies all other checks to a bound token with a valid proof', async () => {
-    const { refusal, prove, clock, accessToken } = await api({ scope: 'delete' })
-    const narrow = await refusal({ headers: { dpop: await prove() } })
+    const { rejection, prove, clock, accessToken } = await api({ scope: 'delete' })
+    const narrow = await rejection({ headers: { dpop: await prove() } })
     expect(narrow).toMatchObject({
       status: 403,
       challenges: { DPoP: { error: 'insufficient_scope', scope: 'delete' } },
     })
     for (const authorization of [`DPoP ${accessToken}x`, 'DPoP x', 'DPoP', 'DPoP a b'])
-      expect(await refusal({ headers: { authorization } })).toMatchObject({
+      expect(await rejection({ headers: { authorization } })).toMatchObject({
         challenges: { DPoP: { error: 'invalid_token' } },
       })
     const both = { authorization: `DPoP ${accessToken}, Bearer ${accessToken}` }
-    expect((await refusal({ headers: both })).status).toBe(400)
+    expect((await rejection({ headers: both })).status).toBe(400)
     clock.now += 900_000
-    expect(await refusal({ headers: { dpop: await prove() } })).toMatchObject({
+    expect(await rejection({ headers: { dpop: await prove() } })).toMatchObject({
       challenges: { DPoP: { error: 'invalid_token' } },
     })
   })
@@ -127,10 +127,10 @@ describe('access tokens bound to a key', () => {
 
 describe('access tokens bound to no key or to an unknown kind of key', () => {
   it('B-06: rejects an unbound token in the scheme DPoP', async () => {
-    const { refusal, prove, signIn } = await api()
+    const { rejection, prove, signIn } = await api()
     const { accessToken } = await signIn('bob')
     const dpop = await prove({ claims: { ath: ath(accessToken) } })
-    const { status, challenges } = await refusal({ headers: { authorization: `DPoP ${accessToken}`, dpop } })
+    const { status, challenges } = await rejection({ headers: { authorization: `DPoP ${accessToken}`, dpop } })
     expect([status, challenges['DPoP']?.['error']]).toEqual([401, 'invalid_token'])
   })
 
@@ -214,12 +214,15 @@ describe('target URL of proofs', () => {
 
 describe('nonces', () => {
   it('B-07: requires a nonce in the challenge, and sends a new one with responses', async () => {
-    const { refusal, ask, prove, clock } = await api({ dpop: { nonce: NONCE } })
-    const asked = await refusal({ headers: { dpop: await prove() } })
-    expect(asked).toMatchObject({ status: 401, challenges: { DPoP: { error: 'use_dpop_nonce', algs: ALGORITHMS } } })
-    const [nonce, ...others] = headersOf(asked.response, 'dpop-nonce')
+    const { rejection, ask, prove, clock } = await api({ dpop: { nonce: NONCE } })
+    const challenged = await rejection({ headers: { dpop: await prove() } })
+    expect(challenged).toMatchObject({
+      status: 401,
+      challenges: { DPoP: { error: 'use_dpop_nonce', algs: ALGORITHMS } },
+    })
+    const [nonce, ...others] = headersOf(challenged.response, 'dpop-nonce')
     expect(others).toEqual([])
-    expect(headerOf(asked.response, 'cache-control')).toBe('no-store')
+    expect(headerOf(challenged.response, 'cache-control')).toBe('no-store')
     const outcome = await ask({ headers: { dpop: await prove({ claims: { nonce } }) } })
     const headers = [
       ['cache-control', 'no-store'],
@@ -227,7 +230,7 @@ describe('nonces', () => {
     ]
     expect(outcome).toMatchObject({ ok: true, headers })
     clock.now += 601_000
-    const { refusal: refused } = await api({ dpop: { nonce: NONCE } })
+    const { rejection: refused } = await api({ dpop: { nonce: NONCE } })
     expect(await refused({ headers: { dpop: 'bad' } })).toMatchObject({
       challenges: { DPoP: { error: 'invalid_dpop_proof' } },
     })

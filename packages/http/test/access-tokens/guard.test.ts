@@ -10,14 +10,14 @@ async function protectedApp(options: Partial<AccessTokenGuardOptions> = {}) {
   const guard = accessTokenGuard({ accessTokens: app.accessTokens, now, onError, ...options })
   const session = await app.signIn('alice', { scope: 'read write' })
 
-  async function refusal(parts: Parameters<typeof request>[0]) {
+  async function rejection(parts: Parameters<typeof request>[0]) {
     const outcome = await guard(request(parts))
     if (outcome.ok) throw new Error('the guard let it through')
     const { response } = outcome
     return { response, status: response.status, challenge: parseChallenge(headerOf(response, 'www-authenticate')) }
   }
 
-  return { ...app, ...session, guard, refusal }
+  return { ...app, ...session, guard, rejection }
 }
 
 describe('valid access tokens', () => {
@@ -49,32 +49,35 @@ describe('valid access tokens', () => {
 
 describe('missing credentials', () => {
   it('B-02: challenges without an error if credentials are missing', async () => {
-    const { refusal } = await protectedApp({ scope: 'read', realm: 'my API' })
-    const { status, challenge, response } = await refusal({})
+    const { rejection } = await protectedApp({ scope: 'read', realm: 'my API' })
+    const { status, challenge, response } = await rejection({})
     expect([status, challenge]).toEqual([401, { realm: 'my API', scope: 'read' }])
     expect(jsonOf(response)).toMatchObject({ error: expect.any(String) })
   })
 
   it('B-02: treats credentials of another scheme as missing', async () => {
-    const { refusal, accessToken } = await protectedApp()
+    const { rejection, accessToken } = await protectedApp()
     for (const authorization of ['Basic YWxpY2U6eA==', 'DPoP x', 'Bearerx', '', accessToken])
-      expect(await refusal({ headers: { authorization } })).toMatchObject({ status: 401, challenge: { realm: 'api' } })
-    expect((await refusal({ headers: { authorization: 'Basic x' } })).challenge).not.toHaveProperty('error')
+      expect(await rejection({ headers: { authorization } })).toMatchObject({
+        status: 401,
+        challenge: { realm: 'api' },
+      })
+    expect((await rejection({ headers: { authorization: 'Basic x' } })).challenge).not.toHaveProperty('error')
   })
 
   it('B-01: ignores a token in the query or in the body', async () => {
-    const { refusal, accessToken } = await protectedApp()
-    const inQuery = await refusal({ url: `/api/me?access_token=${accessToken}` })
+    const { rejection, accessToken } = await protectedApp()
+    const inQuery = await rejection({ url: `/api/me?access_token=${accessToken}` })
     expect([inQuery.status, inQuery.challenge]).toEqual([401, { realm: 'api' }])
     const form = { 'content-type': 'application/x-www-form-urlencoded' }
-    const inBody = await refusal({ method: 'POST', headers: form, body: `access_token=${accessToken}` })
+    const inBody = await rejection({ method: 'POST', headers: form, body: `access_token=${accessToken}` })
     expect([inBody.status, inBody.challenge]).toEqual([401, { realm: 'api' }])
   })
 })
 
 describe('invalid credentials', () => {
   it('B-03: responds to an invalid token with invalid_token', async () => {
-    const { refusal, bearer, refreshToken } = await protectedApp()
+    const { rejection, bearer, refreshToken } = await protectedApp()
     for (const authorization of [
       `${bearer}x`,
       'Bearer x',
@@ -84,29 +87,29 @@ describe('invalid credentials', () => {
       'Bearer "a"',
       `Bearer ${refreshToken}`,
     ]) {
-      const { status, challenge, response } = await refusal({ headers: { authorization } })
+      const { status, challenge, response } = await rejection({ headers: { authorization } })
       expect([status, challenge['error']], authorization).toEqual([401, 'invalid_token'])
       expect(jsonOf(response).error).toBe('invalid_token')
     }
   })
 
   it('B-05 X-05: rejects a token at exp', async () => {
-    const { refusal, guard, bearer, clock } = await protectedApp()
+    const { rejection, guard, bearer, clock } = await protectedApp()
     clock.now = Math.floor(clock.now / 1000) * 1000 + 899_999
     expect(await guard(request({ headers: { authorization: bearer } }))).toMatchObject({ ok: true })
     clock.now += 1
-    expect((await refusal({ headers: { authorization: bearer } })).challenge['error']).toBe('invalid_token')
+    expect((await rejection({ headers: { authorization: bearer } })).challenge['error']).toBe('invalid_token')
   })
 
   it('B-03: responds to missing scope with insufficient_scope and the required scope', async () => {
-    const { refusal, bearer } = await protectedApp({ scope: 'read delete' })
-    const { status, challenge, response } = await refusal({ headers: { authorization: bearer } })
+    const { rejection, bearer } = await protectedApp({ scope: 'read delete' })
+    const { status, challenge, response } = await rejection({ headers: { authorization: bearer } })
     expect([status, challenge['error'], challenge['scope']]).toEqual([403, 'insufficient_scope', 'read delete'])
     expect(jsonOf(response).error).toBe('insufficient_scope')
   })
 
   it('B-03: responds to two Authorization headers or two locations with invalid_request even if both tokens are valid', async () => {
-    const { refusal, bearer, accessToken } = await protectedApp()
+    const { rejection, bearer, accessToken } = await protectedApp()
     for (const parts of [
       { headers: { authorization: [bearer, bearer] } },
       { headers: { authorization: [bearer, 'Basic x'] } },
@@ -115,16 +118,16 @@ describe('invalid credentials', () => {
       { headers: { authorization: bearer }, url: `/?access_token=${accessToken}` },
       { headers: { authorization: bearer }, url: '/?x=1&access%5ftoken=' },
     ]) {
-      const { status, challenge } = await refusal(parts)
+      const { status, challenge } = await rejection(parts)
       expect([status, challenge['error']]).toEqual([400, 'invalid_request'])
     }
   })
 
   it('B-06: rejects a key-bound token as a bearer token', async () => {
-    const { refusal, accessToken } = await protectedApp({
+    const { rejection, accessToken } = await protectedApp({
       accessTokens: async () => ({ sub: 'a', cnf: { jkt: 'x' } }) as never,
     })
-    const { status, challenge } = await refusal({ headers: { authorization: `Bearer ${accessToken}` } })
+    const { status, challenge } = await rejection({ headers: { authorization: `Bearer ${accessToken}` } })
     expect([status, challenge['error']]).toEqual([401, 'invalid_token'])
   })
 
@@ -143,15 +146,15 @@ describe('invalid credentials', () => {
   })
 
   it('E-03 H-06: prevents caching and sniffing of error responses', async () => {
-    const { refusal } = await protectedApp()
-    const { response } = await refusal({})
+    const { rejection } = await protectedApp()
+    const { response } = await rejection({})
     expect(headerOf(response, 'cache-control')).toBe('no-store')
     expect(headerOf(response, 'x-content-type-options')).toBe('nosniff')
   })
 })
 
 describe('guards that check the session', () => {
-  async function asking() {
+  async function createSessionGuard() {
     const app = createApp()
     const session = await app.signIn('alice')
     const { now, onError } = app.shared
@@ -161,18 +164,18 @@ describe('guards that check the session', () => {
   }
 
   it('passes on the session of the token', async () => {
-    const { call, family } = await asking()
+    const { call, family } = await createSessionGuard()
     expect(await call()).toMatchObject({ ok: true, family: { id: family.id, subject: 'alice' } })
   })
 
   it('rejects a token of a revoked session at once', async () => {
-    const { call, tokens, family } = await asking()
+    const { call, tokens, family } = await createSessionGuard()
     await tokens.revoke({ familyId: family.id })
     expect(await call()).toMatchObject({ ok: false, response: { status: 401 } })
   })
 
   it('rejects a token of an unknown session and one without a session', async () => {
-    const { tokens, shared } = await asking()
+    const { tokens, shared } = await createSessionGuard()
     for (const sid of ['nobody', undefined]) {
       const verify = async () => (sid === undefined ? { sub: 'a' } : { sub: 'a', sid })
       const guard = accessTokenGuard({ accessTokens: verify, checkSession: tokens, now: shared.now })
@@ -182,7 +185,7 @@ describe('guards that check the session', () => {
   })
 
   it('E-04: responds with 503 and Retry-After during an outage of the store', async () => {
-    const { call, outage, errors } = await asking()
+    const { call, outage, errors } = await createSessionGuard()
     outage.of.add('find')
     const outcome = await call()
     if (outcome.ok) throw new Error('the guard let it through')
@@ -196,9 +199,9 @@ describe('guards that check the session', () => {
 })
 
 it('reads a header of many spaces in linear time', async () => {
-  const { refusal, accessToken } = await protectedApp()
+  const { rejection, accessToken } = await protectedApp()
   const startedAt = performance.now()
-  const { status } = await refusal({ headers: { authorization: `Bearer x${' '.repeat(100_000)}${accessToken}` } })
+  const { status } = await rejection({ headers: { authorization: `Bearer x${' '.repeat(100_000)}${accessToken}` } })
   expect(status).toBe(401)
   expect(performance.now() - startedAt).toBeLessThan(1000)
 })

@@ -59,7 +59,7 @@ describe('claims of a JWT access token', () => {
     expect(header).toEqual({ alg: 'ES256', typ: 'at+jwt', kid: SIGNING_KEY['kid'] })
   })
 
-  it('A-03: includes every claim that RFC 9068 requires, with times in seconds, and the family as sid', async () => {
+  it('A-03: an access token includes every claim that RFC 9068 requires, with times in seconds, and the family as sid', async () => {
     const { family } = await grant()
     const { payload } = partsOf(await mint({ family }))
     const iat = Math.floor(NOW / 1000)
@@ -76,31 +76,31 @@ describe('claims of a JWT access token', () => {
     })
   })
 
-  it('A-04: includes the scope of the response and not that of the family, and omits an empty one', async () => {
+  it('A-04: an access token includes the scope of the response and not that of the family, and omits an empty one', async () => {
     expect(partsOf(await mint({ scope: 'read' })).payload.scope).toBe('read')
     expect(partsOf(await mint({ scope: '' })).payload).not.toHaveProperty('scope')
   })
 
-  it('A-05: names the resources of the grant as audience, or the default audience', async () => {
+  it('A-05: an access token names the resources of the grant as audience, or the default audience', async () => {
     const resources = ['https://one.example', 'https://two.example']
     expect(partsOf(await mint({ audience: resources })).payload.aud).toEqual(resources)
     expect(partsOf(await mint({ audience: resources.slice(0, 1) })).payload.aud).toBe('https://one.example')
     expect(partsOf(await mint()).payload.aud).toBe(API)
   })
 
-  it('A-07: lives for 900 seconds by default', async () => {
+  it('A-07: an access token expires after 900 seconds by default', async () => {
     const { accessToken, expiresIn } = await issuerWith().mint(await grant())
     const { exp, iat } = partsOf(accessToken).payload
     expect([expiresIn, exp - iat]).toEqual([900, 900])
   })
 
-  it('X-06: does not outlive the family', async () => {
+  it('X-06: an access token does not outlive the family', async () => {
     const { accessToken, expiresIn } = await issuerWith().mint(await grant({ maxLifetimeSeconds: 60 }))
     const { exp, iat } = partsOf(accessToken).payload
     expect([expiresIn, exp - iat]).toEqual([60, 60])
   })
 
-  it('A-08: contains a unique jti with 160 random bits', async () => {
+  it('A-08: an access token contains a unique jti with 160 random bits', async () => {
     const server = issuerWith({ keys: [generateSigningKey('EdDSA')] })
     const same = await grant()
     const minted = await Promise.all(Array.from({ length: 2000 }, () => server.mint(same)))
@@ -109,7 +109,7 @@ describe('claims of a JWT access token', () => {
     expect(new Set(ids.map((id) => Buffer.from(id, 'base64url').length))).toEqual(new Set([20]))
   })
 
-  it('includes the claims of the app, which cannot replace registered claims', async () => {
+  it('an access token includes the claims of the app, which cannot replace registered claims', async () => {
     const family = (await grant()).family
     const claims = { roles: ['admin'], sub: 'mallory', iss: 'x', aud: 'x', exp: 1, nbf: 9e9, iat: 1, jti: 'x' }
     const more = { client_id: 'x', scope: 'everything', sid: 'x', cnf: { jkt: 'x' } }
@@ -126,7 +126,7 @@ describe('claims of a JWT access token', () => {
     for (const absent of ['nbf', 'scope', 'cnf']) expect(payload).not.toHaveProperty(absent)
   })
 
-  it('includes the key to which the grant is bound', async () => {
+  it('an access token includes the key to which the grant is bound', async () => {
     expect(partsOf(await mint({ confirmation: { jkt: 'thumbprint' } })).payload.cnf).toEqual({ jkt: 'thumbprint' })
     const ofCertificate = await mint({ confirmation: { 'x5t#S256': 'thumbprint' } })
     expect(partsOf(ofCertificate).payload.cnf).toEqual({ 'x5t#S256': 'thumbprint' })
@@ -150,13 +150,16 @@ describe('verification of a JWT access token', () => {
     expect((await verify(await mint({ scope: '' })))?.scope).toBe('')
   })
 
-  it.each([0, 1, 999])('S-03 X-06: does not outlive expires_in for a token created %i ms into a second', async (ms) => {
-    const now = Math.floor(NOW / 1000) * 1000 + ms
-    const { accessToken, expiresIn } = await issuerWith().mint(await grant({ now }))
-    const { exp } = partsOf(accessToken).payload
-    expect(exp * 1000).toBeLessThanOrEqual(now + expiresIn * 1000)
-    expect(exp * 1000).toBeGreaterThan(now + expiresIn * 1000 - 1000)
-  })
+  it.each([0, 1, 999])(
+    'S-03 X-06: an access token does not outlive expires_in for a token created %i ms into a second',
+    async (ms) => {
+      const now = Math.floor(NOW / 1000) * 1000 + ms
+      const { accessToken, expiresIn } = await issuerWith().mint(await grant({ now }))
+      const { exp } = partsOf(accessToken).payload
+      expect(exp * 1000).toBeLessThanOrEqual(now + expiresIn * 1000)
+      expect(exp * 1000).toBeGreaterThan(now + expiresIn * 1000 - 1000)
+    },
+  )
 
   it('X-05: accepts a token until the second before exp and rejects it at exp', async () => {
     const jwt = await mint()
@@ -287,13 +290,13 @@ describe('signing keys', () => {
     const switched = issuerWith({ keys: [next, old] })
     const after = issuerWith({ keys: [next] })
     const minted = async (server: typeof before) => (await server.mint(await grant())).accessToken
-    const verdicts = async (jwt: string, ...servers: (typeof before)[]) =>
+    const outcomes = async (jwt: string, ...servers: (typeof before)[]) =>
       Promise.all(servers.map(async (server) => (await server.verify(jwt, NOW)) !== null))
-    expect(await verdicts(await minted(before), before, published, switched)).toEqual([true, true, true])
-    expect(await verdicts(await minted(published), before, published, switched)).toEqual([true, true, true])
+    expect(await outcomes(await minted(before), before, published, switched)).toEqual([true, true, true])
+    expect(await outcomes(await minted(published), before, published, switched)).toEqual([true, true, true])
     // A verifier that fetched the key set while the new key was announced and not yet used.
-    expect(await verdicts(await minted(switched), published, switched, after)).toEqual([true, true, true])
-    expect(await verdicts(await minted(before), after)).toEqual([false])
+    expect(await outcomes(await minted(switched), published, switched, after)).toEqual([true, true, true])
+    expect(await outcomes(await minted(before), after)).toEqual([false])
   })
 
   it('accepts a token after a restart if the key is derived from a secret', async () => {

@@ -34,7 +34,7 @@ async function sealed(options: Partial<SealedAccessTokensOptions> = {}) {
 }
 
 describe('sealed access tokens', () => {
-  it('contains the same claims as a JWT, readable only with the secret', async () => {
+  it('a sealed token contains the same claims as a JWT, readable only with the secret', async () => {
     const { mint, verify, clock, family } = await sealed()
     const token = await mint({ claims: { roles: ['admin'], sub: 'mallory' }, confirmation: { jkt: 'thumbprint' } })
     const claims = await verify(token, clock.now)
@@ -52,14 +52,14 @@ describe('sealed access tokens', () => {
     for (const name of ['alice', 'read', 'admin', family.id, 'thumbprint']) expect(bytes + token).not.toContain(name)
   })
 
-  it('S-06 A-08: fits into an Authorization header and is unique', async () => {
+  it('S-06 A-08: a sealed token fits into an Authorization header and is unique', async () => {
     const { mint } = await sealed()
     const created = await Promise.all(Array.from({ length: 500 }, () => mint()))
     for (const token of created) expect(token).toMatch(/^bat_[A-Za-z0-9_-]+$/)
     expect(new Set(created).size).toBe(500)
   })
 
-  it('X-05 X-06: expires at exp and no later than its family', async () => {
+  it('X-05 X-06: a sealed token expires at exp and no later than its family', async () => {
     const { mint, verify, clock } = await sealed()
     const token = await mint()
     clock.now = Math.floor(clock.now / 1000) * 1000 + 899_999
@@ -69,7 +69,7 @@ describe('sealed access tokens', () => {
     expect(await verify(short, clock.now + 30_000)).toBeNull()
   })
 
-  it('has exactly one valid spelling, and any changed byte is rejected', async () => {
+  it('a sealed token has exactly one valid spelling, and any changed byte is rejected', async () => {
     const { mint, read, clock } = await sealed()
     const token = await mint()
     const again = [`${token}=`, ` ${token}`, `${token}\n`, token.replace('bat_', ''), token.replace('bat_', 'brt_')]
@@ -82,7 +82,7 @@ describe('sealed access tokens', () => {
     expect(await read(`bat_${'A'.repeat(1 << 20)}`, clock.now)).toBeNull()
   })
 
-  it('is sealed with the first secret and opened with any secret of the list', async () => {
+  it('a token is sealed with the first secret and opened with any secret of the list', async () => {
     const [before, both, after] = [
       await sealed({ secrets: [SECRET] }),
       await sealed({ secrets: [OTHER, SECRET] }),

@@ -255,13 +255,13 @@ describe('CORS', () => {
   test('H-01 D-18: lets pages of listed origins send requests and read responses, including errors', async () => {
     const { at, issue } = createWholeServer({ cors: { origins: [SPA] } })
     for (const path of ['/auth/token', '/auth/revoke']) {
-      const asked = await at(path, preflight(SPA))
-      expect(asked.status).toBe(204)
-      expect(asked.header('access-control-allow-origin')).toBe(SPA)
-      expect(asked.header('access-control-allow-methods')).toBe('POST')
+      const preflightResponse = await at(path, preflight(SPA))
+      expect(preflightResponse.status).toBe(204)
+      expect(preflightResponse.header('access-control-allow-origin')).toBe(SPA)
+      expect(preflightResponse.header('access-control-allow-methods')).toBe('POST')
       for (const name of ['dpop', 'content-type', 'authorization', 'idempotency-key'])
-        expect(asked.header('access-control-allow-headers')?.split(', ')).toContain(name)
-      expect(asked.header('vary')).toBe('Origin')
+        expect(preflightResponse.header('access-control-allow-headers')?.split(', ')).toContain(name)
+      expect(preflightResponse.header('vary')).toBe('Origin')
       for (const token of [await issue(), 'garbage']) {
         const parameters = { grant_type: 'refresh_token', client_id: 'pub', refresh_token: token }
         const body = new URLSearchParams(parameters).toString()
@@ -288,9 +288,9 @@ describe('CORS', () => {
     ]
     for (const origin of [...foreign, [SPA, 'https://evil.example'], undefined]) {
       const real = await token({ origin }, await issue())
-      const asked = await send(server.endpoint, { url: '/auth/token', ...preflight(origin) })
-      expect(asked.status).toBe(405)
-      for (const response of [real, asked]) {
+      const preflightResponse = await send(server.endpoint, { url: '/auth/token', ...preflight(origin) })
+      expect(preflightResponse.status).toBe(405)
+      for (const response of [real, preflightResponse]) {
         expect(response.header('access-control-allow-origin')).toBeNull()
         expect(response.header('vary')).toBe('Origin')
       }

@@ -252,10 +252,10 @@ describe('client registries', () => {
   })
 
   test('does not look up client ids that cannot exist in a registry', async () => {
-    const asked: string[] = []
+    const lookups: string[] = []
     const clients = {
       find: async (clientId: string) => {
-        asked.push(clientId)
+        lookups.push(clientId)
         return null
       },
     }
@@ -264,7 +264,7 @@ describe('client registries', () => {
     await refreshWith(token, 'x', { client_id: 'x'.repeat(1025) })
     const value = { grant_type: 'refresh_token', refresh_token: 'x', client_id: '\ud800' }
     expectError(await post(token, '', { body: { kind: 'parsed', value } }), 400, 'invalid_client')
-    expect(asked).toEqual([])
+    expect(lookups).toEqual([])
   })
 
   test('reports a rejected lookup as an OperationalError with its cause', async () => {

@@ -3,7 +3,7 @@ import { CookieJar } from 'tough-cookie'
 import { describe, expect, test } from 'vitest'
 import { loginEndpoint, logoutEndpoint, refreshEndpoint } from '../../src/index.js'
 import {
-  type Answer,
+  type TestResponse,
   DAY,
   expectError,
   fromPage,
@@ -78,7 +78,7 @@ function visitor(client: Browser = browser(), { topLevel = ORIGIN, allowed = [OR
       action: keyof typeof servers.embedded,
       mode: Mode,
       headers: Record<string, string> = {},
-    ): Promise<Answer> {
+    ): Promise<TestResponse> {
       const cookie = await client.cookieHeader(topLevel)
       const body = action === 'login' ? '{}' : ''
       const page = fromPage(null, {

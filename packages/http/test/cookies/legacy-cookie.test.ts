@@ -2,7 +2,7 @@ import { type LegacyTokenSource, ConfigurationError } from '@baton/core'
 import { describe, expect, test } from 'vitest'
 import { type CookieOptions, loginEndpoint, logoutEndpoint } from '../../src/index.js'
 import {
-  type Answer,
+  type TestResponse,
   DAY,
   expectError,
   fromPage,
@@ -39,7 +39,7 @@ function createMigrationSetup(cookie: CookieOptions = {}) {
   })
   const signIn = (username: string, cookies: string | null) =>
     send(login, page(cookies, { body: JSON.stringify({ username }), headers: { 'content-type': 'application/json' } }))
-  const subjectOf = async (response: Answer) => {
+  const subjectOf = async (response: TestResponse) => {
     const inspection = await setup.tokens.inspect(cookiesOf(response).get('__Host-baton') ?? '')
     return inspection.active ? inspection.family.subject : null
   }
@@ -53,7 +53,7 @@ function page(cookies: string | null, patch: RequestPatch = {}): RequestPatch {
 }
 
 /** Returns the cookies of these names in the browser after the response. An expired cookie is ''. */
-function cookiesOf(response: Answer): Map<string, string> {
+function cookiesOf(response: TestResponse): Map<string, string> {
   return new Map(
     response.all('set-cookie').map((header) => {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(header) ?? []

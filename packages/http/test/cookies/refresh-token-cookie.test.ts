@@ -3,7 +3,7 @@ import { CookieJar } from 'tough-cookie'
 import { describe, expect, test } from 'vitest'
 import { type CookieOptions, logoutEndpoint } from '../../src/index.js'
 import {
-  type Answer,
+  type TestResponse,
   DAY,
   expectError,
   fromPage,
@@ -25,7 +25,7 @@ function createCookieSetup(options: WorldOptions = {}) {
   return { ...setup, issue }
 }
 
-function valueOf(response: Answer): string {
+function valueOf(response: TestResponse): string {
   return /^[^=]+=([^;]*)/.exec(response.header('set-cookie') ?? '')?.[1] ?? ''
 }
 
@@ -64,7 +64,10 @@ describe('refresh by cookie', () => {
 
   test('responds identically to all rejected tokens with 401 and a Bearer challenge, and keeps the cookie', async () => {
     const { refreshCookie, issue, tokens, advance } = createCookieSetup()
-    const verdicts: Answer[] = [await send(refreshCookie, fromPage(null)), await send(refreshCookie, fromPage(''))]
+    const outcomes: TestResponse[] = [
+      await send(refreshCookie, fromPage(null)),
+      await send(refreshCookie, fromPage('')),
+    ]
     const revoked = await issue()
     await tokens.revoke({ refreshToken: revoked })
     const reused = await issue()
@@ -73,12 +76,12 @@ describe('refresh by cookie', () => {
     advance(31 * DAY)
     const foreign = await issue({ clientId: 'pub' })
     for (const token of [revoked, reused, expired, foreign, 'nonsense', 'x'.repeat(5000), '%00'])
-      verdicts.push(await send(refreshCookie, fromPage(token)))
-    for (const verdict of verdicts) {
-      expectError(verdict, 401, 'invalid_grant')
-      expect(verdict.header('www-authenticate')).toBe('Bearer')
+      outcomes.push(await send(refreshCookie, fromPage(token)))
+    for (const outcome of outcomes) {
+      expectError(outcome, 401, 'invalid_grant')
+      expect(outcome.header('www-authenticate')).toBe('Bearer')
     }
-    expect(new Set(verdicts.map(({ raw }) => JSON.stringify(raw))).size).toBe(1)
+    expect(new Set(outcomes.map(({ raw }) => JSON.stringify(raw))).size).toBe(1)
   })
 
   test('expires the cookie of an inactive subject and consumes no token', async () => {
@@ -138,7 +141,7 @@ describe('refresh by cookie', () => {
 })
 
 describe('H-03: cookie attributes', () => {
-  const attributes = (response: Answer) => (response.header('set-cookie') ?? '').split('; ').slice(1).sort()
+  const attributes = (response: TestResponse) => (response.header('set-cookie') ?? '').split('; ').slice(1).sort()
 
   test('H-03: sets a cookie that scripts, other sites and other hosts cannot read', async () => {
     const { refreshCookie, issue } = createCookieSetup()

@@ -298,7 +298,7 @@ describe('inactive tokens', () => {
     expect(await ask((await accessTokens.mint(grant)).accessToken)).toMatchObject(INACTIVE)
   })
 
-  test('I-03: changes nothing, and returns inactive for an ancestor without reporting reuse', async () => {
+  test('I-03: introspection changes nothing, and an ancestor is inactive without reporting reuse', async () => {
     const { ask, session, token, events } = server()
     const { refreshToken, rt1 } = await session()
     const secret = { client_id: 'cb', client_secret: CB_SECRET }

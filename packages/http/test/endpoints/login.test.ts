@@ -12,13 +12,13 @@ import { createApp, headerOf, headersOf, jsonOf, request, type RequestParts } fr
 
 const PEOPLE: Readonly<Record<string, string>> = { alice: 'wonderland', bob: 'builder' }
 
-function loginApp(options: Partial<LoginOptions> = {}, answer: Partial<SignIn> = {}) {
+function loginApp(options: Partial<LoginOptions> = {}, reply: Partial<SignIn> = {}) {
   const app = createApp()
   const authenticate: LoginOptions['authenticate'] = async ({ username, password, scope }) => {
     if (typeof username !== 'string' || typeof password !== 'string')
       throw new LoginRequestError('username or password is missing')
     if (PEOPLE[username] !== password) return null
-    return { subject: username, ...(typeof scope === 'string' ? { scope } : {}), ...answer }
+    return { subject: username, ...(typeof scope === 'string' ? { scope } : {}), ...reply }
   }
   const login = loginEndpoint(app.tokens, { ...app.shared, accessTokens: app.accessTokens, authenticate, ...options })
   const signIn = (parts: RequestParts & { as?: string } = {}) => {
@@ -61,7 +61,7 @@ describe('valid credentials', () => {
     expect(await tokens.rotate({ refreshToken })).toMatchObject({ ok: true, family: { subject: 'alice' } })
   })
 
-  it('S-07: omits empty members', async () => {
+  it('S-07: omits empty members of the login response', async () => {
     const { signIn } = loginApp()
     expect(Object.keys(jsonOf(await signIn())).sort()).toEqual([
       'access_token',
@@ -167,8 +167,8 @@ describe('rejected logins', () => {
       400,
       { error: 'invalid_request', error_description: 'username or password is missing' },
     ])
-    const rude = loginApp({ authenticate: () => Promise.reject(new LoginRequestError('say "é"\r\n')) })
-    expect(jsonOf(await rude.signIn()).error_description).toBe('say ?????')
+    const failingApp = loginApp({ authenticate: () => Promise.reject(new LoginRequestError('say "é"\r\n')) })
+    expect(jsonOf(await failingApp.signIn()).error_description).toBe('say ?????')
     await nothing(app)
   })
 
@@ -234,7 +234,7 @@ describe('rejected logins', () => {
     await nothing(cookieless)
   })
 
-  it('leaves no session if the access token cannot be created', async () => {
+  it('starts no session if the access token cannot be created', async () => {
     const app = loginApp({ accessTokens: () => Promise.reject(new Error('no key service')) })
     expect((await app.signIn()).status).toBe(503)
     expect(await app.families('alice')).toEqual([])

@@ -9,7 +9,7 @@ import {
 } from '../../src/index.js'
 import { ISSUER, SIGNING_KEY } from '../app.js'
 import { createProver } from '../proof-of-possession/dpop/prover.js'
-import { type Answer, basic, CB_SECRET, fromPage, post, send, SECOND, createSetup } from '../setup.js'
+import { type TestResponse, basic, CB_SECRET, fromPage, post, send, SECOND, createSetup } from '../setup.js'
 
 const CLIENTS: readonly StaticClient[] = [
   { clientId: FIRST_PARTY },
@@ -45,7 +45,7 @@ async function createRevocationSetup() {
   const proofBy = (prover: typeof owner) => (url: string) =>
     prover.prove({ claims: { htu: `https://as.example${url}` } })
 
-  async function attempt(name: (typeof ENDPOINTS)[number], { token, proof }: Attempt): Promise<Answer> {
+  async function attempt(name: (typeof ENDPOINTS)[number], { token, proof }: Attempt): Promise<TestResponse> {
     const url = name.split(' ')[1] ?? ''
     const dpop = await proof?.(url)
     if (name === 'POST /oauth/revoke')

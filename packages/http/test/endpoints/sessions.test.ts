@@ -229,8 +229,8 @@ it.each([
   ['POST', '/auth/logout-everywhere', ['find', 'list', 'revoke']],
 ] as const)(
   'E-04: responds with 503 instead of 401 during an outage of the store at %s %s',
-  async (method, url, asked) => {
-    for (const broken of asked) {
+  async (method, url, failingMethods) => {
+    for (const broken of failingMethods) {
       const { call, phone, outage, errors } = await sessionsApp()
       outage.of.add(broken)
       const response = await call(method, url.replace(':id', phone.family.id))

@@ -641,14 +641,14 @@ describe('rotation over HTTP', () => {
   test('F-12: does not rotate the token of a rejected request', async () => {
     const { token, issue, state, families } = createSetup()
     const rt0 = await issue()
-    const refusals = [
+    const rejections = [
       await refreshWith(token, rt0, { scope: 'z' }),
       await refreshWith(token, rt0, { client_id: 'pub2' }),
       await refreshWith(token, rt0, { client_secret: 'x' }),
       await refreshWith(token, rt0, { resource: 'https://x' }),
       await refreshWith(token, rt0, { grant_type: 'x' }),
     ]
-    for (const response of refusals) expect(response.status).toBe(400)
+    for (const response of rejections) expect(response.status).toBe(400)
     state.isDown = true
     expect((await refreshWith(token, rt0)).status).toBe(503)
     state.isDown = false

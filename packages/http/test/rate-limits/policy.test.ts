@@ -182,7 +182,7 @@ test('two processes with one Redis accept at most the limit of wrong guesses, an
 describe('separate limits', () => {
   test('does not count requests with another client or key for a family', async () => {
     const { token, issue, clock } = server({ points: 5 })
-    const [owner, stranger] = [await createProver(() => clock.now), await createProver(() => clock.now)]
+    const [owner, otherClient] = [await createProver(() => clock.now), await createProver(() => clock.now)]
     const bound = await issue({ confirmation: owner.confirmation })
     const unbound = await issue()
     const proven = async (prover: typeof owner, patch: RequestPatch = {}) => ({
@@ -199,7 +199,7 @@ describe('separate limits', () => {
           { grant_type: 'refresh_token', refresh_token: unbound },
           { ...patch, headers: { authorization: basic('cx', CX_SECRET) } },
         ),
-        await refreshWith(token, bound, {}, await proven(stranger, patch)),
+        await refreshWith(token, bound, {}, await proven(otherClient, patch)),
         await refreshWith(token, bound, {}, patch),
       ]
       expect(responses.every(({ status }) => status === 400 || status === 429)).toBe(true)
@@ -300,7 +300,7 @@ describe('limits of unauthenticated requests', () => {
   const endpoints = routes
     .filter(({ route }) => !isPublic(route))
     .flatMap(({ paths, endpoint }) => paths.map((path): [string, Endpoint] => [path, endpoint]))
-  let neighbour = 0
+  let addressIndex = 0
 
   test.each(endpoints)('limits unauthenticated requests to %s', async (path, endpoint) => {
     const method = /sessions$/.test(path) ? 'GET' : path.endsWith(':id') ? 'DELETE' : 'POST'
@@ -311,10 +311,10 @@ describe('limits of unauthenticated requests', () => {
       ['{}', 'application/json'],
     ] as const
     for (const [body, type] of bodies) {
-      neighbour += 1
+      addressIndex += 1
       const ask = () =>
         send(endpoint, {
-          ...fromPage(null, from(neighbour)),
+          ...fromPage(null, from(addressIndex)),
           method,
           url: path,
           body,

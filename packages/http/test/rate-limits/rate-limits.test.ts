@@ -4,7 +4,7 @@ import { parseList } from 'structured-headers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type LimiterOptions, logoutEndpoint, rateLimits, tokenEndpoint, revocationEndpoint } from '../../src/index.js'
 import {
-  type Answer,
+  type TestResponse,
   basic,
   CB_SECRET,
   CLIENTS,
@@ -27,7 +27,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-function expectTooMany(response: Answer): number {
+function expectTooMany(response: TestResponse): number {
   expectError(response, 429, 'too_many_requests')
   expect(response.header('retry-after')).toMatch(/^[1-9]\d*$/)
   return Number(response.header('retry-after'))
@@ -41,7 +41,7 @@ async function repeat(count: number, run: () => Promise<unknown>): Promise<void>
 const from = (index: number) => ({ remoteAddress: `198.51.${String(index >> 8)}.${String(index & 255)}` })
 
 /** Parses the RateLimit fields as structured fields. */
-function fieldsOf(response: Answer) {
+function fieldsOf(response: TestResponse) {
   const read = (name: string) => {
     const text = response.header(name)
     return text === null ? null : parseList(text).map(([item, parameters]) => [item, Object.fromEntries(parameters)])

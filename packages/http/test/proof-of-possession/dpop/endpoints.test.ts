@@ -10,7 +10,7 @@ import {
 } from '../../../src/index.js'
 import { ISSUER, SIGNING_KEY } from '../../app.js'
 import {
-  type Answer,
+  type TestResponse,
   basic,
   CB_SECRET,
   CLIENTS,
@@ -40,7 +40,7 @@ async function server(dpop: DpopOptions = {}) {
   const login = (authenticate: LoginOptions['authenticate']) =>
     loginEndpoint(tokens, { ...options, authenticate, cookie: true })
   const prover = await createProver(() => clock.now)
-  const claims = async (response: Answer) => accessTokens.verify(response.body.access_token as string, clock.now)
+  const claims = async (response: TestResponse) => accessTokens.verify(response.body.access_token as string, clock.now)
   /** Refreshes as `clientId` with these values of the header DPoP. */
   const refresh = (rt: string, dpop: string | readonly string[] | undefined, clientId = 'pub') =>
     refreshWith(token, rt, { client_id: clientId }, { headers: { dpop } })
@@ -195,8 +195,8 @@ describe('invalid proofs', () => {
     const rt0 = await issue({ confirmation })
     const proof = await prove({ claims: { jti: 'a-jti-to-look-for' } })
     const responses = [await refresh(rt0, proof), await refresh(rt0, proof), await refresh(rt0, `${proof}x`)]
-    const [, ...refusals] = responses.map(({ raw }) => raw)
-    const said = JSON.stringify([refusals, events, errors])
+    const [, ...rejections] = responses.map(({ raw }) => raw)
+    const said = JSON.stringify([rejections, events, errors])
     for (const secret of [rt0, proof, 'a-jti-to-look-for', jwk.x]) expect(said).not.toContain(secret)
   })
 })
@@ -215,10 +215,10 @@ describe('nonces', () => {
   test('D-16 D-18: requires a nonce in the error, and sends a new one with responses', async () => {
     const { issue, confirmation, prove, refresh, clock, families } = await server({ nonce: NONCE })
     const rt0 = await issue({ confirmation })
-    const asked = await refresh(rt0, await prove())
-    expectError(asked, 400, 'use_dpop_nonce')
-    expect(asked.all('dpop-nonce')).toHaveLength(1)
-    const nonce = asked.header('dpop-nonce')
+    const challenged = await refresh(rt0, await prove())
+    expectError(challenged, 400, 'use_dpop_nonce')
+    expect(challenged.all('dpop-nonce')).toHaveLength(1)
+    const nonce = challenged.header('dpop-nonce')
     const response = await refresh(rt0, await prove({ claims: { nonce } }))
     expect(response.status).toBe(200)
     expect(response.all('dpop-nonce')).toEqual([nonce])
@@ -259,14 +259,14 @@ describe('login and cookie with DPoP', () => {
 
   test('D-10: rejects a login with an invalid proof', async () => {
     const { login, families } = await server()
-    let asked = 0
+    let challenged = 0
     const signIn = login(async () => {
-      asked += 1
+      challenged += 1
       return { subject: 'alice' }
     })
     const headers = { ...credentials.headers, dpop: 'bad' }
     expectError(await send(signIn, { ...credentials, url: '/login', headers }), 400, 'invalid_dpop_proof')
-    expect([asked, await families()]).toEqual([0, []])
+    expect([challenged, await families()]).toEqual([0, []])
   })
 
   test('D-12 D-10: refreshes a bound session in the cookie with a proof, and keeps the cookie if the request is rejected', async () => {

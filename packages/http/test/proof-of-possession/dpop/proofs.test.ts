@@ -18,7 +18,7 @@ interface Circumstances {
 }
 
 /** A proof checker, a clock, a client with a key, and a list of the stored keys. */
-async function court(options: DpopOptions = {}) {
+async function createCheckerSetup(options: DpopOptions = {}) {
   const clock = { now: START }
   const used = new Map<string, number>()
   const memory = {
@@ -31,7 +31,7 @@ async function court(options: DpopOptions = {}) {
   }
   const checker = proofChecker(options)
   const prover = await createProver(() => clock.now)
-  const judge = (
+  const check = (
     proof: string | readonly string[],
     { url = TOKEN_URL, method = 'POST', accessToken }: Circumstances = {},
   ): Promise<Proven> =>
@@ -42,8 +42,8 @@ async function court(options: DpopOptions = {}) {
       memory,
       ...(accessToken === undefined ? {} : { accessToken }),
     })
-  const judged = async (changes: ProofChanges) => verdictOf(await judge(await prover.prove(changes)))
-  return { clock, used, checker, judge, judged, ...prover }
+  const checked = async (changes: ProofChanges) => checkResultOf(await check(await prover.prove(changes)))
+  return { clock, used, checker, check, checked, ...prover }
 }
 
 /** The same primes with another public exponent, or the next exponent that has an inverse. */
@@ -70,39 +70,39 @@ function inverse(value: bigint, modulus: bigint): bigint | null {
   return r0 === 1n ? ((t0 % modulus) + modulus) % modulus : null
 }
 
-const verdictOf = (proven: Proven) => (proven.ok ? 'proven' : proven.error)
+const checkResultOf = (proven: Proven) => (proven.ok ? 'proven' : proven.error)
 const BAD = 'invalid_dpop_proof'
 
 describe('examples of RFC 9449', () => {
   test('D-11: accepts the examples for the token endpoint, a refresh and a resource', async () => {
-    const { clock, judge } = await court()
+    const { clock, check } = await createCheckerSetup()
     const [url, confirmation] = ['https://server.example.com/token', { jkt: JKT }]
     for (const { iat, proof } of [AT_TOKEN_ENDPOINT, AT_REFRESH]) {
       clock.now = iat * SECOND + 500
-      expect(await judge(proof, { url })).toEqual({ ok: true, confirmation })
+      expect(await check(proof, { url })).toEqual({ ok: true, confirmation })
     }
     clock.now = AT_RESOURCE.iat * SECOND
     const { accessToken } = AT_RESOURCE
     const at = { url: 'https://resource.example.org/protectedresource', method: 'GET', accessToken }
-    expect(await judge(AT_RESOURCE.proof, at)).toEqual({ ok: true, confirmation })
+    expect(await check(AT_RESOURCE.proof, at)).toEqual({ ok: true, confirmation })
   })
 
   test('D-09: rejects the second of two examples with the same jti as a replay', async () => {
     const { jti, claims } = { jti: '-BwC3ESc6acc2lTc', claims: { iat: START / SECOND } }
-    const { judged } = await court()
-    expect(await judged({ claims: { ...claims, jti } })).toBe('proven')
-    expect(await judged({ claims: { iat: claims.iat + 1, jti } })).toBe(BAD)
+    const { checked } = await createCheckerSetup()
+    expect(await checked({ claims: { ...claims, jti } })).toBe('proven')
+    expect(await checked({ claims: { iat: claims.iat + 1, jti } })).toBe(BAD)
   })
 })
 
 describe('form of a proof', () => {
   test('treats a missing header as no proof', async () => {
-    const { judge } = await court()
-    expect(await judge([])).toEqual({ ok: true, confirmation: null })
+    const { check } = await createCheckerSetup()
+    expect(await check([])).toEqual({ ok: true, confirmation: null })
   })
 
   test('D-01: requires one header with one well-formed JWT', async () => {
-    const { judge, prove } = await court()
+    const { check, prove } = await createCheckerSetup()
     const good = await prove()
     const [header = '', payload = '', signature = ''] = good.split('.')
     const bad = ['', ' ', 'x', 'a.b.c', '..', `${good} `, ` ${good}`, `${good}=`, `${good}.`, `${good}, ${good}`]
@@ -113,19 +113,19 @@ describe('form of a proof', () => {
       `${header}.${payload}.`,
       `"${good}"`,
     ])
-      expect(verdictOf(await judge(proof)), proof).toBe(BAD)
+      expect(checkResultOf(await check(proof)), proof).toBe(BAD)
     for (const several of [
       [good, await prove()],
       [good, good],
       [good, ''],
       ['', good],
     ])
-      expect(verdictOf(await judge(several))).toBe(BAD)
-    expect(verdictOf(await judge(good))).toBe('proven')
+      expect(checkResultOf(await check(several))).toBe(BAD)
+    expect(checkResultOf(await check(good))).toBe('proven')
   })
 
   test('D-01 D-05: requires JSON objects in UTF-8 as header and payload', async () => {
-    const { judge, jwk } = await court()
+    const { check, jwk } = await createCheckerSetup()
     const encode = (bytes: Uint8Array | string) => Buffer.from(bytes).toString('base64url')
     const header = JSON.stringify({ typ: 'dpop+jwt', alg: 'ES256', jwk })
     for (const bad of [
@@ -138,11 +138,11 @@ describe('form of a proof', () => {
       `\ufeff${header}`,
       Buffer.from('7b22ff227d', 'hex'),
     ])
-      expect(verdictOf(await judge(`${encode(bad)}.${encode('{}')}.${encode('signature')}`))).toBe(BAD)
+      expect(checkResultOf(await check(`${encode(bad)}.${encode('{}')}.${encode('signature')}`))).toBe(BAD)
   })
 
-  test('D-02: requires typ dpop+jwt', async () => {
-    const { judged } = await court()
+  test('D-02: requires the type dpop+jwt of a proof', async () => {
+    const { checked } = await createCheckerSetup()
     for (const typ of [
       'JWT',
       'at+jwt',
@@ -159,57 +159,57 @@ describe('form of a proof', () => {
       ['dpop+jwt'],
       { toString: 'dpop+jwt' },
     ])
-      expect(await judged({ header: { typ } }), JSON.stringify(typ)).toBe(BAD)
+      expect(await checked({ header: { typ } }), JSON.stringify(typ)).toBe(BAD)
   })
 
   test('D-02: accepts every spelling of the media type (RFC 7515 section 4.1.9)', async () => {
-    const { judged } = await court()
+    const { checked } = await createCheckerSetup()
     for (const typ of ['dpop+jwt', 'DPOP+JWT', 'application/dpop+jwt', 'Application/DPoP+JWT'])
-      expect(await judged({ header: { typ } }), typ).not.toBe(BAD)
+      expect(await checked({ header: { typ } }), typ).not.toBe(BAD)
   })
 
   test('D-03: rejects alg none, HMAC and unlisted algorithms', async () => {
-    const { judge, jwk, judged, clock } = await court({ algorithms: ['ES256', 'RS256'] })
+    const { check, jwk, checked, clock } = await createCheckerSetup({ algorithms: ['ES256', 'RS256'] })
     const claims = { jti: randomUUID(), htm: 'POST', htu: TOKEN_URL, iat: START / SECOND }
     for (const alg of ['none', 'None', 'HS256', 'ES384', 'dir', '', null, undefined]) {
       const proof = compact({ typ: 'dpop+jwt', alg, jwk }, claims, 'x')
-      expect(verdictOf(await judge(proof)), String(alg)).toBe(BAD)
-      expect(verdictOf(await judge(proof.slice(0, proof.lastIndexOf('.') + 1)))).toBe(BAD)
+      expect(checkResultOf(await check(proof)), String(alg)).toBe(BAD)
+      expect(checkResultOf(await check(proof.slice(0, proof.lastIndexOf('.') + 1)))).toBe(BAD)
     }
     const unlisted = await createProver(() => clock.now, 'Ed25519')
-    expect(verdictOf(await judge(await unlisted.prove()))).toBe(BAD)
+    expect(checkResultOf(await check(await unlisted.prove()))).toBe(BAD)
     // The public key as the key of an HMAC: algorithm confusion.
     for (const secret of [JSON.stringify(jwk), jwk.x ?? '']) {
       const unsigned = compact({ typ: 'dpop+jwt', alg: 'HS256', jwk }, claims)
       const input = unsigned.slice(0, unsigned.lastIndexOf('.'))
       const tag = createHmac('sha256', secret).update(input).digest('base64url')
-      expect(verdictOf(await judge(`${input}.${tag}`))).toBe(BAD)
+      expect(checkResultOf(await check(`${input}.${tag}`))).toBe(BAD)
     }
-    expect(await judged({})).toBe('proven')
+    expect(await checked({})).toBe('proven')
   })
 
-  test.each(PROOF_ALGORITHMS)('W-09 D-03: accepts %s', async (alg) => {
-    const { judge, clock } = await court()
+  test.each(PROOF_ALGORITHMS)('W-09 D-03: accepts proofs signed with %s', async (alg) => {
+    const { check, clock } = await createCheckerSetup()
     const other = await createProver(() => clock.now, alg)
-    expect(await judge(await other.prove())).toEqual({ ok: true, confirmation: other.confirmation })
+    expect(await check(await other.prove())).toEqual({ ok: true, confirmation: other.confirmation })
   })
 
   test('D-03: ignores other members of the JWS header', async () => {
-    const { judged } = await court()
+    const { checked } = await createCheckerSetup()
     for (const header of [{ crit: ['exp'], exp: 1 }, { b64: false, crit: ['b64'] }, { crit: [] }])
-      expect(await judged({ header }).catch(() => BAD)).toBe(BAD)
+      expect(await checked({ header }).catch(() => BAD)).toBe(BAD)
     for (const header of [
       { kid: '../../../etc/passwd' },
       { jku: 'https://evil.example/keys' },
       { x5u: 'https://evil.example' },
     ])
-      expect(await judged({ header })).toBe('proven')
+      expect(await checked({ header })).toBe('proven')
   })
 
   test('D-04: requires the complete public key of the signature in the header, for its algorithm', async () => {
-    const { judged, judge, jwk, prove, privateJwk, clock } = await court()
+    const { checked, check, jwk, prove, privateJwk, clock } = await createCheckerSetup()
     const { d } = await privateJwk()
-    const stranger = await createProver(() => clock.now)
+    const otherProver = await createProver(() => clock.now)
     const ed = await createProver(() => clock.now, 'Ed25519')
     const p384 = await createProver(() => clock.now, 'ES384')
     const bad: unknown[] = [
@@ -230,30 +230,30 @@ describe('form of a proof', () => {
       { kty: 'EC', crv: 'P-256' },
     )
     bad.push(
-      stranger.jwk,
+      otherProver.jwk,
       ed.jwk,
       p384.jwk,
-      { ...jwk, y: stranger.jwk.y },
+      { ...jwk, y: otherProver.jwk.y },
       { ...jwk, alg: 'ES384' },
       { ...jwk, crv: 'P-384' },
     )
     // The same number in another spelling would be another thumbprint of the same key.
     bad.push({ ...jwk, x: `${jwk.x ?? ''}=` }, { ...jwk, x: ` ${jwk.x ?? ''}` }, { ...jwk, x: 1 }, { ...jwk, x: '' })
-    for (const key of bad) expect(await judged({ header: { jwk: key } }), JSON.stringify(key)).toBe(BAD)
+    for (const key of bad) expect(await checked({ header: { jwk: key } }), JSON.stringify(key)).toBe(BAD)
     const good = await prove()
     const signature = Buffer.from(good.split('.')[2] ?? '', 'base64url')
     for (let index = 0; index < signature.length; index += 7) {
       const flipped = Buffer.from(signature)
       flipped[index] = (flipped[index] ?? 0) ^ 1
-      expect(verdictOf(await judge(good.replace(/[^.]+$/, flipped.toString('base64url'))))).toBe(BAD)
+      expect(checkResultOf(await check(good.replace(/[^.]+$/, flipped.toString('base64url'))))).toBe(BAD)
     }
-    expect(await judged({ header: { jwk: { ...jwk, use: 'enc', key_ops: ['sign'], kid: 'x', alg: 'ES256' } } })).toBe(
+    expect(await checked({ header: { jwk: { ...jwk, use: 'enc', key_ops: ['sign'], kid: 'x', alg: 'ES256' } } })).toBe(
       'proven',
     )
   })
 
   test('D-04: rejects an RSA key that is too short or too expensive to use', async () => {
-    const { judge } = await court()
+    const { check } = await createCheckerSetup()
     const claims = { jti: 'x', htm: 'POST', htu: TOKEN_URL, iat: START / SECOND }
     const proofBy = (privateKey: KeyObject) => {
       const { e, n } = privateKey.export({ format: 'jwk' })
@@ -262,26 +262,26 @@ describe('form of a proof', () => {
     }
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
     const { privateKey: short } = generateKeyPairSync('rsa', { modulusLength: 1024 })
-    expect(verdictOf(await judge(proofBy(withExponent(privateKey, 0xffffffffffn))))).toBe(BAD)
-    expect(verdictOf(await judge(proofBy(short)))).toBe(BAD)
-    expect(verdictOf(await judge(proofBy(privateKey)))).toBe('proven')
+    expect(checkResultOf(await check(proofBy(withExponent(privateKey, 0xffffffffffn))))).toBe(BAD)
+    expect(checkResultOf(await check(proofBy(short)))).toBe(BAD)
+    expect(checkResultOf(await check(proofBy(privateKey)))).toBe('proven')
   })
 
-  test('D-05: requires every claim with its type', async () => {
-    const { judged } = await court()
+  test('D-05: requires every claim of a proof with its type', async () => {
+    const { checked } = await createCheckerSetup()
     for (const name of ['jti', 'htm', 'htu', 'iat'])
       for (const value of [undefined, null, true, {}, [], ['x'], name === 'iat' ? '1893456000' : 5, ''])
-        expect(await judged({ claims: { [name]: value } }), `${name} ${JSON.stringify(value)}`).toBe(BAD)
-    for (const claims of [{ ath: 1 }, { nonce: {} }]) expect(await judged({ claims })).toBe(BAD)
-    expect(await judged({ claims: { exp: 'x', nbf: [], extra: { deep: true } } })).toBe('proven')
+        expect(await checked({ claims: { [name]: value } }), `${name} ${JSON.stringify(value)}`).toBe(BAD)
+    for (const claims of [{ ath: 1 }, { nonce: {} }]) expect(await checked({ claims })).toBe(BAD)
+    expect(await checked({ claims: { exp: 'x', nbf: [], extra: { deep: true } } })).toBe('proven')
   })
 
   test('D-09: responds to a proof of any size, and does not parse one of a mebibyte', async () => {
-    const { judged, judge } = await court()
-    expect(await judged({ claims: { jti: 'x'.repeat(2000) } })).toBe('proven')
-    expect(await judged({ claims: { jti: 'x'.repeat(5000) } })).toBe(BAD)
-    expect(verdictOf(await judge('x'.repeat(1 << 20)))).toBe(BAD)
-    expect(verdictOf(await judge(`${'a'.repeat(1 << 19)}.${'b'.repeat(1 << 19)}.c`))).toBe(BAD)
+    const { checked, check } = await createCheckerSetup()
+    expect(await checked({ claims: { jti: 'x'.repeat(2000) } })).toBe('proven')
+    expect(await checked({ claims: { jti: 'x'.repeat(5000) } })).toBe(BAD)
+    expect(checkResultOf(await check('x'.repeat(1 << 20)))).toBe(BAD)
+    expect(checkResultOf(await check(`${'a'.repeat(1 << 19)}.${'b'.repeat(1 << 19)}.c`))).toBe(BAD)
   })
 
   test('rejects any text that is not a proof', async () => {
@@ -307,9 +307,10 @@ describe('form of a proof', () => {
 })
 
 describe('target of a proof', () => {
-  test('D-06: requires the method of the request, case-sensitively', async () => {
-    const { judged } = await court()
-    for (const htm of ['GET', 'post', 'Post', ' POST', 'POST ', '']) expect(await judged({ claims: { htm } })).toBe(BAD)
+  test('D-06: requires the method of the request in the proof, case-sensitively', async () => {
+    const { checked } = await createCheckerSetup()
+    for (const htm of ['GET', 'post', 'Post', ' POST', 'POST ', ''])
+      expect(await checked({ claims: { htm } })).toBe(BAD)
   })
 
   test.each([
@@ -322,8 +323,8 @@ describe('target of a proof', () => {
     // Without slashes no browser would treat it as another URL.
     'https:as.example/oauth/token',
   ])('D-07: accepts %s as this endpoint', async (htu) => {
-    const { judged } = await court()
-    expect(await judged({ claims: { htu } })).toBe('proven')
+    const { checked } = await createCheckerSetup()
+    expect(await checked({ claims: { htu } })).toBe('proven')
   })
 
   test.each([
@@ -352,114 +353,116 @@ describe('target of a proof', () => {
     'https://',
     'https://аs.example/oauth/token',
   ])('D-07: rejects %s as this endpoint', async (htu) => {
-    const { judged } = await court()
-    expect(await judged({ claims: { htu } })).toBe(BAD)
+    const { checked } = await createCheckerSetup()
+    expect(await checked({ claims: { htu } })).toBe(BAD)
   })
 
   test('D-07: compares an encoded percent sign without case', async () => {
-    const { judge, prove } = await court()
+    const { check, prove } = await createCheckerSetup()
     const url = 'https://as.example/a%2fb%7E'
-    expect(verdictOf(await judge(await prove({ claims: { htu: 'https://as.example/a%2Fb~' } }), { url }))).toBe(
+    expect(checkResultOf(await check(await prove({ claims: { htu: 'https://as.example/a%2Fb~' } }), { url }))).toBe(
       'proven',
     )
-    expect(verdictOf(await judge(await prove({ claims: { htu: 'https://as.example/a/b~' } }), { url }))).toBe(BAD)
+    expect(checkResultOf(await check(await prove({ claims: { htu: 'https://as.example/a/b~' } }), { url }))).toBe(BAD)
   })
 
   test('D-07: rejects every proof if the public URL is unknown', async () => {
-    const { judge, prove } = await court()
-    expect(verdictOf(await judge(await prove(), { url: null }))).toBe(BAD)
+    const { check, prove } = await createCheckerSetup()
+    expect(checkResultOf(await check(await prove(), { url: null }))).toBe(BAD)
   })
 
   test('B-06: requires the hash of the access token in the request', async () => {
-    const { judge, prove } = await court()
+    const { check, prove } = await createCheckerSetup()
     const accessToken = 'an.access.token'
-    expect(verdictOf(await judge(await prove({ claims: { ath: ath(accessToken) } }), { accessToken }))).toBe('proven')
+    expect(checkResultOf(await check(await prove({ claims: { ath: ath(accessToken) } }), { accessToken }))).toBe(
+      'proven',
+    )
     for (const wrong of [undefined, '', ath('another'), `${ath(accessToken)}=`, accessToken])
-      expect(verdictOf(await judge(await prove({ claims: { ath: wrong } }), { accessToken }))).toBe(BAD)
+      expect(checkResultOf(await check(await prove({ claims: { ath: wrong } }), { accessToken }))).toBe(BAD)
   })
 })
 
 describe('time of a proof', () => {
   test('D-08 K-05: accepts a proof from half a minute ahead of the clock until one minute after it was created', async () => {
-    const { judged } = await court()
+    const { checked } = await createCheckerSetup()
     const now = START / SECOND
     for (const iat of [now, now + 5, now + 30, now - 59, now - 0.5])
-      expect(await judged({ claims: { iat } })).toBe('proven')
+      expect(await checked({ claims: { iat } })).toBe('proven')
     for (const iat of [now - 60, now + 31, now - 600, now + 600, 0, -1, START, 1e300])
-      expect(await judged({ claims: { iat } }), String(iat)).toBe(BAD)
+      expect(await checked({ claims: { iat } }), String(iat)).toBe(BAD)
   })
 
-  test('D-08: applies the maximum age from the options', async () => {
-    const { judged } = await court({ maxAgeSeconds: 300 })
-    expect(await judged({ claims: { iat: START / SECOND - 299 } })).toBe('proven')
-    expect(await judged({ claims: { iat: START / SECOND - 300 } })).toBe(BAD)
+  test('D-08: applies the configured maximum age of a proof', async () => {
+    const { checked } = await createCheckerSetup({ maxAgeSeconds: 300 })
+    expect(await checked({ claims: { iat: START / SECOND - 299 } })).toBe('proven')
+    expect(await checked({ claims: { iat: START / SECOND - 300 } })).toBe(BAD)
   })
 
   test('D-09: accepts a proof once, even if it is sent ten times at once', async () => {
-    const { judge, prove } = await court()
+    const { check, prove } = await createCheckerSetup()
     const proof = await prove()
-    const verdicts = await Promise.all(Array.from({ length: 10 }, () => judge(proof)))
-    expect(verdicts.map(verdictOf).sort()).toEqual([...Array.from({ length: 9 }, () => BAD), 'proven'])
+    const verdicts = await Promise.all(Array.from({ length: 10 }, () => check(proof)))
+    expect(verdicts.map(checkResultOf).sort()).toEqual([...Array.from({ length: 9 }, () => BAD), 'proven'])
   })
 
   test('D-09: accepts a proof once for all spellings of its target', async () => {
-    const { judged } = await court()
+    const { checked } = await createCheckerSetup()
     const jti = randomUUID()
-    expect(await judged({ claims: { jti } })).toBe('proven')
+    expect(await checked({ claims: { jti } })).toBe('proven')
     for (const htu of [`${TOKEN_URL}?x=1`, 'HTTPS://as.example:443/oauth/token', 'https://as.example/oauth/%74oken'])
-      expect(await judged({ claims: { jti, htu } })).toBe(BAD)
+      expect(await checked({ claims: { jti, htu } })).toBe(BAD)
   })
 
   test('D-09: compares jti per key and target, so that a client cannot use up the proofs of another', async () => {
-    const { judge, prove, clock } = await court()
+    const { check, prove, clock } = await createCheckerSetup()
     const jti = randomUUID()
     const other = await createProver(() => clock.now)
-    expect(verdictOf(await judge(await other.prove({ claims: { jti } })))).toBe('proven')
-    expect(verdictOf(await judge(await prove({ claims: { jti } })))).toBe('proven')
+    expect(checkResultOf(await check(await other.prove({ claims: { jti } })))).toBe('proven')
+    expect(checkResultOf(await check(await prove({ claims: { jti } })))).toBe('proven')
     const htu = 'https://as.example/other'
-    expect(verdictOf(await judge(await prove({ claims: { jti, htu } }), { url: htu }))).toBe('proven')
+    expect(checkResultOf(await check(await prove({ claims: { jti, htu } }), { url: htu }))).toBe('proven')
   })
 
   test('D-09: does not use up a proof that fails for another reason', async () => {
-    const { judge, prove } = await court()
+    const { check, prove } = await createCheckerSetup()
     const proof = await prove()
-    expect(verdictOf(await judge(proof, { method: 'GET' }))).toBe(BAD)
-    expect(verdictOf(await judge(proof, { url: 'https://as.example/elsewhere' }))).toBe(BAD)
-    expect(verdictOf(await judge(proof))).toBe('proven')
+    expect(checkResultOf(await check(proof, { method: 'GET' }))).toBe(BAD)
+    expect(checkResultOf(await check(proof, { url: 'https://as.example/elsewhere' }))).toBe(BAD)
+    expect(checkResultOf(await check(proof))).toBe('proven')
   })
 
   test('D-09: stores a proof with a fractional iat until a whole millisecond', async () => {
-    const { judge, prove, used } = await court()
+    const { check, prove, used } = await createCheckerSetup()
     const proof = await prove({ claims: { iat: START / SECOND + 0.1234567 } })
-    expect(verdictOf(await judge(proof))).toBe('proven')
-    expect(verdictOf(await judge(proof))).toBe(BAD)
+    expect(checkResultOf(await check(proof))).toBe('proven')
+    expect(checkResultOf(await check(proof))).toBe(BAD)
     expect([...used.values()]).toEqual([START + 60 * SECOND + 124])
   })
 
   test('K-04 D-09: deletes stored proofs once they are too old, and not earlier', async () => {
-    const { judged, used, clock } = await court()
+    const { checked, used, clock } = await createCheckerSetup()
     for (let count = 0; count < 20; count += 1) {
-      expect(await judged({})).toBe('proven')
+      expect(await checked({})).toBe('proven')
       clock.now += 10 * SECOND
     }
     expect(used.size).toBeLessThanOrEqual(7)
-    const { judge, prove, clock: later } = await court()
+    const { check, prove, clock: later } = await createCheckerSetup()
     const ahead = await prove({ claims: { iat: START / SECOND + 30 } })
-    expect(verdictOf(await judge(ahead))).toBe('proven')
+    expect(checkResultOf(await check(ahead))).toBe('proven')
     for (let count = 0; count < 100; count += 1) {
       later.now += SECOND
-      expect(verdictOf(await judge(ahead))).toBe(BAD)
+      expect(checkResultOf(await check(ahead))).toBe(BAD)
     }
   })
 })
 
 describe('nonces', () => {
   const required = { nonce: { secrets: NONCE_SECRETS, required: true } }
-  const nonceOf = ({ checker, clock }: Awaited<ReturnType<typeof court>>) =>
+  const nonceOf = ({ checker, clock }: Awaited<ReturnType<typeof createCheckerSetup>>) =>
     checker.nonceHeaders(clock.now)[0]?.[1] ?? ''
 
   test('D-16: requires a new nonce if it is missing, wrong or too old', async () => {
-    const app = await court(required)
+    const app = await createCheckerSetup(required)
     const nonce = nonceOf(app)
     expect(nonce).toMatch(/^[\x21\x23-\x5b\x5d-\x7e]{16,}$/)
     const wrong = [
@@ -473,31 +476,31 @@ describe('nonces', () => {
       'x'.repeat(1000),
       'é',
     ]
-    for (const value of wrong) expect(await app.judged({ claims: { nonce: value } })).toBe('use_dpop_nonce')
-    expect(await app.judged({ claims: { nonce } })).toBe('proven')
+    for (const value of wrong) expect(await app.checked({ claims: { nonce: value } })).toBe('use_dpop_nonce')
+    expect(await app.checked({ claims: { nonce } })).toBe('proven')
     app.clock.now += 5 * MINUTE
-    expect(await app.judged({ claims: { nonce } })).toBe('proven')
+    expect(await app.checked({ claims: { nonce } })).toBe('proven')
     app.clock.now += 5 * MINUTE
-    expect(await app.judged({ claims: { nonce } })).toBe('use_dpop_nonce')
+    expect(await app.checked({ claims: { nonce } })).toBe('use_dpop_nonce')
     expect(nonceOf(app)).not.toBe(nonce)
   })
 
   test('D-16: accepts the nonces of every instance with the same secrets, also while a secret changes', async () => {
     const [current = '', older = ''] = NONCE_SECRETS
-    const before = await court({ nonce: { secrets: [older] } })
-    const after = await court({ nonce: { secrets: [current, older], required: true } })
-    expect(await after.judged({ claims: { nonce: nonceOf(before) } })).toBe('proven')
-    expect(await before.judged({ claims: { nonce: nonceOf(after) } })).toBe('use_dpop_nonce')
-    const ahead = await court(required)
+    const before = await createCheckerSetup({ nonce: { secrets: [older] } })
+    const after = await createCheckerSetup({ nonce: { secrets: [current, older], required: true } })
+    expect(await after.checked({ claims: { nonce: nonceOf(before) } })).toBe('proven')
+    expect(await before.checked({ claims: { nonce: nonceOf(after) } })).toBe('use_dpop_nonce')
+    const ahead = await createCheckerSetup(required)
     ahead.clock.now += 5 * MINUTE
-    expect(await after.judged({ claims: { nonce: nonceOf(ahead) } })).toBe('proven')
+    expect(await after.checked({ claims: { nonce: nonceOf(ahead) } })).toBe('proven')
     ahead.clock.now += 5 * MINUTE
-    expect(await after.judged({ claims: { nonce: nonceOf(ahead) } })).toBe('use_dpop_nonce')
+    expect(await after.checked({ claims: { nonce: nonceOf(ahead) } })).toBe('use_dpop_nonce')
   })
 
   test('D-16: makes nonces unpredictable', async () => {
-    const one = await court({ nonce: { secrets: ['another secret of nonces, over 32 bytes'] } })
-    const two = await court(required)
+    const one = await createCheckerSetup({ nonce: { secrets: ['another secret of nonces, over 32 bytes'] } })
+    const two = await createCheckerSetup(required)
     const seen = new Set<string>()
     for (let slot = 0; slot < 50; slot += 1) {
       seen.add(nonceOf(one)).add(nonceOf(two))
@@ -508,31 +511,31 @@ describe('nonces', () => {
   })
 
   test('D-08 D-16: ignores the clock of the client if the proof has a nonce', async () => {
-    const app = await court({ nonce: { secrets: NONCE_SECRETS } })
-    expect(await app.judged({ claims: { iat: 0 } })).toBe('use_dpop_nonce')
-    expect(await app.judged({ claims: { iat: 0, nonce: nonceOf(app) } })).toBe('proven')
-    expect(await app.judged({})).toBe('proven')
-    expect(await app.judged({ claims: { nonce: 'of another server' } })).toBe('use_dpop_nonce')
+    const app = await createCheckerSetup({ nonce: { secrets: NONCE_SECRETS } })
+    expect(await app.checked({ claims: { iat: 0 } })).toBe('use_dpop_nonce')
+    expect(await app.checked({ claims: { iat: 0, nonce: nonceOf(app) } })).toBe('proven')
+    expect(await app.checked({})).toBe('proven')
+    expect(await app.checked({ claims: { nonce: 'of another server' } })).toBe('use_dpop_nonce')
   })
 
   test('D-09 D-16: accepts a proof with a nonce once while the nonce is valid', async () => {
-    const app = await court(required)
+    const app = await createCheckerSetup(required)
     const proof = await app.prove({ claims: { nonce: nonceOf(app), iat: 0 } })
-    expect(verdictOf(await app.judge(proof))).toBe('proven')
+    expect(checkResultOf(await app.check(proof))).toBe('proven')
     for (let minute = 0; minute < 12; minute += 1) {
-      expect(verdictOf(await app.judge(proof))).toBe(minute < 10 ? BAD : 'use_dpop_nonce')
+      expect(checkResultOf(await app.check(proof))).toBe(minute < 10 ? BAD : 'use_dpop_nonce')
       app.clock.now += MINUTE
     }
   })
 
   test('rejects an invalid proof before its nonce is checked', async () => {
-    const { judged } = await court(required)
-    expect(await judged({ claims: { htm: 'GET' } })).toBe(BAD)
+    const { checked } = await createCheckerSetup(required)
+    expect(await checked({ claims: { htm: 'GET' } })).toBe(BAD)
   })
 
   test('ignores a nonce in the proof if nonces are off', async () => {
-    const { judged, checker } = await court()
-    expect(await judged({ claims: { nonce: 'of another server' } })).toBe('proven')
+    const { checked, checker } = await createCheckerSetup()
+    expect(await checked({ claims: { nonce: 'of another server' } })).toBe('proven')
     expect(checker.nonceHeaders(START)).toEqual([])
   })
 })

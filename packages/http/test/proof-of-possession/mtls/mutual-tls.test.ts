@@ -168,16 +168,16 @@ describe('certificate-bound tokens', () => {
     scheme = 'Bearer',
   ) => {
     const patch = { method: 'GET', url: '/api/me', headers: { authorization: `${scheme} ${accessToken}` } }
-    const verdict = await setup.guard(request({ ...patch, ...withCertificate(pem) }))
-    return verdict.ok ? 200 : verdict.response.status
+    const outcome = await setup.guard(request({ ...patch, ...withCertificate(pem) }))
+    return outcome.ok ? 200 : outcome.response.status
   }
 
   it('M-04: binds a token to the thumbprint, and rejects it without the certificate', async () => {
     const setup = startServer()
     const refresh_token = await setup.issue({ clientId: 'bound', confirmation: thumbprint(SELF_SIGNED.cert) })
-    const answer = await setup.refresh('bound', withCertificate(SELF_SIGNED.cert), { refresh_token })
-    expect(answer.body).toMatchObject({ token_type: 'Bearer' })
-    const { access_token: accessToken } = answer.body
+    const reply = await setup.refresh('bound', withCertificate(SELF_SIGNED.cert), { refresh_token })
+    expect(reply.body).toMatchObject({ token_type: 'Bearer' })
+    const { access_token: accessToken } = reply.body
     const claims = JSON.parse(Buffer.from(accessToken.split('.')[1], 'base64url').toString())
     expect(claims.cnf).toEqual(thumbprint(SELF_SIGNED.cert))
     expect(await accessWith(setup, accessToken, SELF_SIGNED.cert)).toBe(200)
@@ -230,8 +230,8 @@ describe('certificate-bound tokens', () => {
 
   it('does not bind tokens of a client that is not registered for it', async () => {
     const setup = startServer()
-    const answer = await setup.refresh('pub', withCertificate(SELF_SIGNED.cert))
-    expect(await accessWith(setup, answer.body.access_token, null)).toBe(200)
+    const reply = await setup.refresh('pub', withCertificate(SELF_SIGNED.cert))
+    expect(await accessWith(setup, reply.body.access_token, null)).toBe(200)
   })
 })
 
