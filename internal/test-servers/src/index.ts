@@ -1,5 +1,6 @@
 export { FAILING_CALLBACKS, hangingCallback, unreadableError, watchUnhandled } from './failing-callbacks.js'
 export { startFaultProxy, type FaultProxy, type ProxiedConnection } from './fault-proxy.js'
+export { countMapIterations } from './map-iterations.js'
 export { freePort } from './ports.js'
 export { startPostgres, type PostgresOptions, type PostgresServer } from './postgres.js'
 export { launchChromium } from './chromium.js'

@@ -1,3 +1,4 @@
+import { countMapIterations } from '@baton/test-servers'
 import { ConfigurationError, type FamilyId, type RefreshEvent } from '@baton/core'
 import { describe, expect, test, vi } from 'vitest'
 import { memoryEventLog } from '../src/index.js'
@@ -87,24 +88,10 @@ test('the last minute lasts a minute when the wall clock is set back', async () 
   }
 })
 
-/** How often a Map has been iterated from its front meanwhile: each time costs as much as entries were deleted there. */
-function iterationsDuring(run: () => void): number {
-  const spies = [
-    vi.spyOn(Map.prototype, 'keys'),
-    vi.spyOn(Map.prototype, 'values'),
-    vi.spyOn(Map.prototype, 'entries'),
-    vi.spyOn(Map.prototype, Symbol.iterator),
-  ]
-  run()
-  const iterations = spies.reduce((sum, { mock }) => sum + mock.calls.length, 0)
-  for (const spy of spies) spy.mockRestore()
-  return iterations
-}
-
 test('the family to forget is not searched for', () => {
   const log = memoryEventLog({ maxFamilies: 100, elapsed: () => 0 })
   log.record(issued('first'))
-  const iterations = iterationsDuring(() => {
+  const iterations = countMapIterations(() => {
     for (let index = 0; index < 1000; index += 1) log.record(issued(`family ${String(index)}`))
   })
   // The counts of the last minute are searched at each event; there are at most sixty.

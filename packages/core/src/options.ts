@@ -328,7 +328,7 @@ export const untrusted = <Value>(): Rule<Value, unknown> => ({
 export const instant = (): Rule<number> =>
   rule('a finite number of epoch milliseconds', (value) => Number.isFinite(value), 'call getTime() on a Date')
 
-/** An object that is used as it is, with its prototype; its members are checked like options. */
+/** An object that is used unchanged, with its prototype. Its members are checked like options. */
 export function checkedObject<Fields extends Declaration>(options: Options<Fields>): Rule<OptionsOf<Options<Fields>>> {
   return {
     expected: 'an object',

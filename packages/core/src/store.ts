@@ -57,7 +57,7 @@ export interface OneTimeKey {
  * - Every method is atomic on one record. A promise resolves when the write is as durable as the engine makes it.
  * - Every write returns the record *after the call*, never an earlier snapshot. Core recognises its own write in it, so a driver may
  *   execute a command twice.
- * - Failures reject. The store swallows no error, answers no read from a cache, and evicts nothing to make room.
+ * - Failures reject. The store swallows no error, answers no read from a cache, and evicts no record when memory is full.
  * - No clock, no randomness, no environment: `now` is an argument.
  *
  * A store keeps `current` and `grant` unchanged, with every member they have, such as in one JSON column each; beside them it keeps

@@ -25,7 +25,7 @@ declare global {
   }
 }
 
-/** What Express gives to a handler, as far as it is used here. */
+/** The members of the Express request that are used here. */
 export interface ExpressRequest extends IncomingMessage {
   originalUrl: string
   /** The path at which the router is mounted that runs the handler. */

@@ -54,7 +54,7 @@ export function requireAccessToken<Claims extends BearerClaims = AccessTokenClai
     if (!outcome.ok) return outcome.response
     c.set('auth', outcome.claims)
     await next()
-    // Afterwards, because Hono drops the headers that were set before if a handler returns a `Response` of its own.
+    // Afterwards, because Hono drops the headers that were set before if a handler returns its own `Response`.
     for (const [name, value] of outcome.headers) c.header(name, value)
   }
 }

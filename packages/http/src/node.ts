@@ -208,7 +208,7 @@ function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Arra
           reject(
             new ConfigurationError(
               'body',
-              'comes as text, because something in front of this handler has called setEncoding; leave the bytes as they are, or run a body parser in front of both',
+              'comes as text, because something in front of this handler has called setEncoding; do not decode the bytes, or run a body parser in front of both',
             ),
           )
         })
@@ -229,7 +229,7 @@ function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Arra
       hungUp()
       return
     }
-    // Whoever has paused it leaves it to us.
+    // The request may be paused by an earlier handler.
     request.on('data', collect).on('end', finish).on('error', hungUp).on('close', hungUp).resume()
   })
 }

@@ -98,7 +98,7 @@ async function readBounded(request: Request, limit: number): Promise<Uint8Array 
 }
 
 function toWebResponse({ status, headers, body }: PlainResponse): Response {
-  // Given with the body: by itself a text gets a type of its own, to which ours would be appended.
+  // Given with the body: a text without a type gets a default type, to which ours would be appended.
   return new Response(body, { status, headers: toHeaders(headers) })
 }
 

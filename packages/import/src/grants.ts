@@ -25,7 +25,7 @@ export interface GrantFields {
 /** The options of all importers. */
 export const importOptions = declareOptions({
   /**
-   * The instant from which on tokens without an end of their own are rejected: a `Date`, or epoch milliseconds. Required for those
+   * From this instant, tokens without an expiry are rejected: a `Date`, or epoch milliseconds. Required for those
    * tokens. Never move it to a later time: Baton remembers revoked families only until then.
    */
   until: optional(rule<Date | number>('a Date or epoch milliseconds', isDateOrNumber)),

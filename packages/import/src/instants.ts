@@ -2,7 +2,7 @@
 export type Instant = Date | string | number | bigint
 
 /** Below this a number counts seconds: as milliseconds it would be an instant of 1973. */
-const LEAST_MILLISECONDS = 1e11
+const MIN_MILLISECONDS = 1e11
 
 /**
  * Epoch milliseconds of an instant. Text without a zone is UTC, as SQLite and most servers mean it, whatever zone this machine is
@@ -19,7 +19,7 @@ function parse(instant: Instant): number {
   if (instant instanceof Date) return instant.getTime()
   if (typeof instant === 'string' && !/^\d+(\.\d+)?$/.test(instant)) return Date.parse(inUtc(instant))
   const count = isCount(instant) ? Number(instant) : Number.NaN
-  return count < LEAST_MILLISECONDS ? count * 1000 : count
+  return count < MIN_MILLISECONDS ? count * 1000 : count
 }
 
 /** Types bind only programs that are written in TypeScript. */

@@ -128,7 +128,7 @@ function mediaTypeOf(typ: string): string {
 
 /**
  * Names the token by its signed part and signature. A signature has several spellings: base64 has spare bits, and of an ECDSA
- * signature (r, s) the other half (r, -s) is valid too. Each spelling would otherwise start a family of its own.
+ * signature (r, s) the other half (r, -s) is valid too. Otherwise each spelling would start a separate family.
  */
 function identityOf(token: string): string | null {
   const parts = token.split('.')

@@ -131,7 +131,7 @@ function columnsOf(row: SqlRow): GrantFields {
   } as GrantFields
 }
 
-/** `jkt:…` or `x5t#S256:…`. Anything else is passed on as it is, and core rejects it. */
+/** `jkt:…` or `x5t#S256:…`. Anything else is passed on unchanged, and core rejects it. */
 function confirmationIn(boundKey: unknown): unknown {
   const [, member, thumbprint] = typeof boundKey === 'string' ? (/^(jkt|x5t#S256):(.+)$/s.exec(boundKey) ?? []) : []
   return member === undefined ? boundKey : { [member]: thumbprint }

@@ -82,7 +82,7 @@ function hasCandidates(error: unknown): error is AsyncIterable<CryptoKey> {
   return isIterable && codeOf(error) === errors.JWKSMultipleMatchingKeys.code
 }
 
-/** Errors are told apart by their code: those of a key set of the app are thrown by the app's own copy of jose. */
+/** Errors are distinguished by their code, because a key set of the app may throw errors of another copy of jose. */
 function codeOf(error: unknown): string {
   const hasCode = typeof error === 'object' && error !== null && 'code' in error
   return hasCode && typeof error.code === 'string' ? error.code : ''

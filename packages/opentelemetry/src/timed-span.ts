@@ -22,7 +22,7 @@ export interface TimedSpan<Answer> {
   readonly describe?: (answer: Answer) => Attributes
 }
 
-/** Runs within a span of its own and records the duration in seconds. Returns and throws what `run` does, also if telemetry fails. */
+/** Runs within a new span and records the duration in seconds. Returns and throws what `run` does, also if telemetry fails. */
 export async function timedSpan<Answer>(options: TimedSpan<Answer>): Promise<Answer> {
   const { tracer, name, kind, attributes, spanAttributes = {}, run } = options
   let running: Promise<Answer> | undefined

@@ -21,7 +21,7 @@ export function assertQueryable(db: unknown): asserts db is Queryable {
   assertClient(db, CLIENT)
   if (('ending' in db && db.ending === true) || ('_ending' in db && db._ending === true))
     throw mustBe('open, got a Pool or Client that has been ended; end it when the program ends')
-  // A Client that is not connected queues its queries for ever.
+  // A Client that is not connected queues its queries without a limit.
   if ('_connected' in db && '_connecting' in db && db._connected === false && db._connecting === false)
     throw mustBe('connected, got a Client that is not; await client.connect() first')
 }

@@ -35,7 +35,7 @@ CREATE INDEX remembered_by_end ON ${schema}.remembered (expires_at);
 
 /** The first entry upgrades version 1 to 2, the next one version 2 to 3, and so on. Never edit one that was released. */
 const UPGRADES: readonly ((schema: string) => string)[] = [
-  // Version 1 had a column for each member of the record. One ALTER TABLE with USING writes the table anew, once: an UPDATE would leave
+  // Version 1 had a column for each member of the record. One ALTER TABLE with USING rewrites the table once: an UPDATE would leave
   // a dead version of every row, and a new table would lose its privileges.
   (schema) => `ALTER TABLE ${schema}.families
   ALTER COLUMN nonce TYPE text USING json_build_object('generation', generation, 'verifier', verifier, 'nonce', nonce,
@@ -142,7 +142,7 @@ function failure(what: string, cause: unknown): Error {
   const isForbidden = code === '42501'
   const fix = isForbidden
     ? 'migrate as the owner, or run migrationSql() yourself'
-    : 'give Baton a schema of its own, with the option schema'
+    : 'give Baton a separate schema, with the option schema'
   const message = `${what}: ${errorMessage(cause)}`
   return new Error(isForbidden || NAMES_TAKEN.includes(code) ? `${message}; ${fix}` : message, { cause })
 }

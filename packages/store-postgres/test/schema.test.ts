@@ -81,7 +81,7 @@ describe('migrate', () => {
       const schema = freshSchema()
       await pool.query(`CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.${foreign}`)
       const made = await tablesOf(schema)
-      await expect(postgresStore(pool, { schema }).migrate()).rejects.toThrow(/give Baton a schema of its own/)
+      await expect(postgresStore(pool, { schema }).migrate()).rejects.toThrow(/give Baton a separate schema/)
       expect(await tablesOf(schema)).toEqual(made)
     }
   })

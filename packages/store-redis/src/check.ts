@@ -62,7 +62,7 @@ function* unsafeOptions(options: Connection['options'] = {}): Generator<SettingF
     yield [
       'autoResendUnfulfilledCommands',
       'false',
-      'set true: without it calls wait for ever when a connection is lost; a command sent twice changes nothing',
+      'set true: without it, calls wait without a limit when a connection is lost; a command sent twice changes nothing',
     ]
   if (Array.isArray(options['sentinels']) && options['failoverDetector'] !== true)
     yield [

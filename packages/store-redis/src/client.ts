@@ -93,7 +93,7 @@ export function createRunners(
   function explain(error: unknown, key: string): unknown {
     if (hasMessage(error, /^WRONGTYPE/))
       return new RecordFormatError(`the key ${key} holds something that is not of @baton/store-redis`, { cause: error })
-    // Redis before 7.0 puts the error of a command within a script into a message of its own.
+    // Redis before 7.0 puts the error of a command within a script into another message.
     if (!hasMessage(error, /(?:^|-)READONLY /)) return error
     driver.reconnect()
     return new Error(

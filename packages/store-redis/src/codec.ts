@@ -86,7 +86,7 @@ export function decode(id: FamilyRecord['id'], text: string): FamilyRecord {
   }
   throw new RecordFormatError(
     `the record of family ${id} was not written by this version of @baton/store-redis; ` +
-      'bring every instance to the newest version in use, or give this app a prefix of its own',
+      'bring every instance to the newest version in use, or give this app a separate prefix',
   )
 }
 

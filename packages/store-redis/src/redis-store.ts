@@ -61,7 +61,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const { run, runReplicated } = createRunners(client, waitForReplicas)
   const find = async (id: FamilyId) => toRecord(id, await run(FIND, keys.family(id)))
 
-  /** Runs a script that writes one family. Replaces a record in an earlier format first, once, with a script of its own. */
+  /** Runs a script that writes one family. Replaces a record in an earlier format first, once, with a separate script. */
   async function write(runScript: Run, script: Script, id: FamilyId, ...args: (string | number)[]) {
     const key = keys.family(id)
     const reply = await runScript(script, key, ...args)

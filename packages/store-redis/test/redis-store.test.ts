@@ -355,7 +355,7 @@ describe('what is not ours', () => {
     ['nothing', ''],
   ])('%s is refused with a message that says what to do, and stays', async (_name, text) => {
     await redis.set(key, text, 'PX', 1_000_000)
-    await refusesAll(/not written by this version.*bring every instance to the newest version.*prefix of its own/)
+    await refusesAll(/not written by this version.*bring every instance to the newest version.*separate prefix/)
     expect(await redis.get(key)).toBe(text)
     expect(await redis.pttl(key)).toBeGreaterThan(900_000)
   })

@@ -58,7 +58,7 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
 
   const find = async (id: FamilyId) => firstRecord(await read(statements.find, { id }))
 
-  /** Deletes in a transaction of its own. */
+  /** Deletes in a separate transaction. */
   const deleteRows =
     (statement: SqliteStatement) =>
     async (now: number, limit: number, range: SqliteParameters = {}) =>

@@ -63,6 +63,19 @@ export interface Recorder {
 /** The maximum clock offset of a process. */
 const SKEW_MS = 1000
 
+export const NO_COUNTS: Counts = {
+  rotations: 0,
+  retries: 0,
+  heals: 0,
+  imports: 0,
+  codes: 0,
+  proofs: 0,
+  reuses: 0,
+  losses: 0,
+  faults: 0,
+  requests: 0,
+}
+
 export function createRecorder(plan: Plan): Recorder {
   const lineage = createLineage()
   const proofs = createProofJudge(plan)
@@ -73,18 +86,7 @@ export function createRecorder(plan: Plan): Recorder {
   let traceCount = 0
   let violation: Violation | null = null
   const graceMs = plan.graceSeconds * 1000
-  const counts: Counts = {
-    rotations: 0,
-    retries: 0,
-    heals: 0,
-    imports: 0,
-    codes: 0,
-    proofs: 0,
-    reuses: 0,
-    losses: 0,
-    faults: 0,
-    requests: 0,
-  }
+  const counts = { ...NO_COUNTS }
 
   /** Keeps the violation that a check throws, because the code under test may catch it. */
   function recordViolations<Given extends unknown[]>(judge: (...given: Given) => void): (...given: Given) => void {

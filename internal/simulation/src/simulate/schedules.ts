@@ -1,5 +1,5 @@
-import type { Counts } from './recorder.js'
 import { createPlan } from './plan.js'
+import { type Counts, NO_COUNTS } from './recorder.js'
 import { run } from './run.js'
 
 export interface Failure {
@@ -21,20 +21,7 @@ export interface Range {
   readonly maxMs?: number
 }
 
-export const EMPTY_TALLY: Tally = {
-  schedules: 0,
-  failures: [],
-  rotations: 0,
-  retries: 0,
-  heals: 0,
-  imports: 0,
-  codes: 0,
-  proofs: 0,
-  reuses: 0,
-  losses: 0,
-  faults: 0,
-  requests: 0,
-}
+export const EMPTY_TALLY: Tally = { ...NO_COUNTS, schedules: 0, failures: [] }
 
 export function scheduleSeed(seed: string, schedule: number): string {
   return `${seed}/${String(schedule)}`

@@ -84,7 +84,7 @@ export function createEmitter(): Emitter {
       for (const listener of [...listenersOf(type)])
         callObserver(
           () => listener(event),
-          // eslint-disable-next-line no-console -- the only place that every platform has; thrown later, it would end a Node process
+          // eslint-disable-next-line no-console -- `reportError` is missing in Node.js, where an uncaught error ends the process
           (failure) => console.error(`a listener of "${type}" failed`, failure),
         )
     },

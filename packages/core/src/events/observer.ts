@@ -3,7 +3,7 @@
  * function returns at once and never throws: `onFailure` is called with what the callback threw, or with what its promise or
  * thenable rejected with. What `onFailure` itself throws is discarded.
  *
- * Every package calls observing callbacks through this function; a rejection that nobody handles would end the process.
+ * Every package calls observing callbacks through this function; an unhandled rejection would end the process.
  */
 export function callObserver(callback: () => unknown, onFailure: (failure: unknown) => void): void {
   const fail = (failure: unknown): void => {
@@ -27,7 +27,7 @@ function isObject(value: unknown): value is object {
 
 function settle(returned: object, fail: (failure: unknown) => void): void {
   try {
-    // First, because a promise of any realm stays unhandled when only a `then` of its own is called. Throws for other objects.
+    // First, because a promise of any realm stays unhandled if only its own `then` is called. Throws for other objects.
     void Promise.prototype.then.call(returned, undefined, fail)
   } catch {
     new Promise((resolve) => resolve(returned)).catch(fail)

@@ -61,8 +61,8 @@ export function createSecondHolderDetector(
   if (among < generations)
     throw new ConfigurationError('among', `must be at least generations (${String(generations)}), got ${String(among)}`)
   const entries = new Map<FamilyId, Entry>()
-  // A Map keeps the order of insertion, and its iterator goes on where it stood: the next key is the one retried least recently. A
-  // new iterator would pass all deleted entries again.
+  // A Map keeps the order of insertion, and its iterator continues from its position: the next key is the one retried least recently. A
+  // new iterator would skip all deleted entries again.
   const oldestFirst = entries.keys()
 
   function remember(familyId: FamilyId, entry: Entry): void {

@@ -69,7 +69,7 @@ export interface FamilyGrant {
    * Key that every request must prove: `{ jkt }` (RFC 9449) or `{ 'x5t#S256' }` (RFC 8705), of 1 to 1024 bytes; null for a bearer token.
    */
   readonly confirmation: Confirmation | null
-  /** True for an offline_access grant: it has limits of its own and outlives an ordinary logout. */
+  /** True for an offline_access grant: it has separate limits and outlives an ordinary logout. */
   readonly offline: boolean
   /** At most 4096 bytes of JSON, given at issue, such as the user agent. */
   readonly metadata: Readonly<Record<string, unknown>>
@@ -90,7 +90,7 @@ export interface FamilyLifetime {
 /**
  * One login on one device, in one record of constant size however often it rotates. Texts have the lengths of `TEXT_LIMITS`; those
  * without a limit below are ASCII of at most 64 bytes. A store reads `id`, `current.verifier`,
- * `grant.subject`, `grant.createdAt`, `lifetime`, `expiresAt` and `revocation`; it keeps `current` and `grant` as they are.
+ * `grant.subject`, `grant.createdAt`, `lifetime`, `expiresAt` and `revocation`; it keeps `current` and `grant` unchanged.
  * No part of a record can be turned into a usable token, with or without the keys.
  */
 export interface FamilyRecord {

@@ -14,7 +14,7 @@ export interface RotateCommand {
   readonly expect: Verifier
   /** Replaces `current` as a whole. Null renews without rotating: only `expiresAt` changes. */
   readonly next: CurrentToken | null
-  /** Epoch milliseconds. The store reads no clock of its own. */
+  /** Epoch milliseconds. The store reads no clock. */
   readonly now: number
 }
 

@@ -10,7 +10,7 @@ export interface ConditionalStatements {
   rotate(command: RotateCommand, attempt: number): Promise<FamilyRecord | null>
   /** Revokes. Resolves with the stored record, or with null if it is missing or revoked already. */
   revoke(id: FamilyId, revocation: Revocation): Promise<FamilyRecord | null>
-  /** Reads the record in a statement of its own: within the statement of the write, it might be older than the write that won. */
+  /** Reads the record in a separate statement: within the statement of the write, it might be older than the write that won. */
   find(id: FamilyId): Promise<FamilyRecord | null>
   /** The store, for the error message. */
   readonly caller: string

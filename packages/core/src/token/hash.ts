@@ -60,9 +60,9 @@ export function createMac(key: Uint8Array): Mac {
   }
 }
 
-/** Returns the padded key, with space for a message of `room` bytes after it. */
-function padded(key: Uint8Array, pad: number, room: number): Buffer {
-  const bytes = Buffer.alloc(BLOCK_BYTES + room, pad)
+/** Returns the padded key, followed by `messageBytes` bytes for a message. */
+function padded(key: Uint8Array, pad: number, messageBytes: number): Buffer {
+  const bytes = Buffer.alloc(BLOCK_BYTES + messageBytes, pad)
   for (const [index, byte] of key.entries()) bytes[index] = byte ^ pad
   return bytes
 }
@@ -72,7 +72,7 @@ const LENGTH_BYTES = 4
 const MAX_BYTES_PER_UNIT = 3
 
 /** One buffer for all encodings: the caller hashes each of them synchronously. */
-let room = Buffer.alloc(1024)
+let buffer = Buffer.alloc(1024)
 
 /**
  * Encodes each part after its length in four bytes, so that no two lists of parts share an encoding. The next call overwrites the
@@ -81,7 +81,7 @@ let room = Buffer.alloc(1024)
 export function encodeParts(domain: string, parts: readonly Part[]): Uint8Array {
   let end = frame(0, domain)
   for (const part of parts) end = frame(end, part)
-  return room.subarray(0, end)
+  return buffer.subarray(0, end)
 }
 
 /** Writes one part and returns the offset of the next one. */
@@ -89,19 +89,19 @@ function frame(at: number, part: Part): number {
   const start = at + LENGTH_BYTES
   if (typeof part === 'number') {
     reserve(start + 4)
-    room.writeUInt32BE(4, at)
-    return room.writeUInt32BE(part, start)
+    buffer.writeUInt32BE(4, at)
+    return buffer.writeUInt32BE(part, start)
   }
   reserve(start + part.length * MAX_BYTES_PER_UNIT)
-  const length = typeof part === 'string' ? room.write(part, start) : part.length
-  if (typeof part !== 'string') room.set(part, start)
-  room.writeUInt32BE(length, at)
+  const length = typeof part === 'string' ? buffer.write(part, start) : part.length
+  if (typeof part !== 'string') buffer.set(part, start)
+  buffer.writeUInt32BE(length, at)
   return start + length
 }
 
 function reserve(bytes: number): void {
-  if (bytes <= room.length) return
+  if (bytes <= buffer.length) return
   const larger = Buffer.alloc(bytes * 2)
-  room.copy(larger)
-  room = larger
+  buffer.copy(larger)
+  buffer = larger
 }

@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from 'vitest'
+import { countMapIterations } from '@baton/test-servers'
+import { describe, expect, it } from 'vitest'
 import {
   type AttemptMatch,
   createSecondHolderDetector,
@@ -23,24 +24,10 @@ function reportedAt(events: readonly RefreshEvent[], options?: SecondHolderDetec
   return events.flatMap((event) => detect(event)?.generation ?? [])
 }
 
-/** Counts iterations of a Map from its first entry. Each costs as much as the number of entries deleted there. */
-function iterationsDuring(run: () => void): number {
-  const spies = [
-    vi.spyOn(Map.prototype, 'keys'),
-    vi.spyOn(Map.prototype, 'values'),
-    vi.spyOn(Map.prototype, 'entries'),
-    vi.spyOn(Map.prototype, Symbol.iterator),
-  ]
-  run()
-  const iterations = spies.reduce((sum, { mock }) => sum + mock.calls.length, 0)
-  for (const spy of spies) spy.mockRestore()
-  return iterations
-}
-
 describe('createSecondHolderDetector', () => {
   it('evicts the oldest family without a search through deleted entries', () => {
     const detect = createSecondHolderDetector({ maxFamilies: 100 })
-    const iterations = iterationsDuring(() => {
+    const iterations = countMapIterations(() => {
       for (let index = 0; index < 10_000; index += 1) detect(retried(1, 'other', `family ${String(index)}`))
     })
     expect(iterations).toBe(0)

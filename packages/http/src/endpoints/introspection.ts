@@ -27,9 +27,9 @@ interface Sessions {
 }
 
 /**
- * Tells what a token is worth at this moment (RFC 7662), asking the store whether its session lives. A resource server is told of
- * access tokens for its own audience (`introspectionAudiences`), and a client that authenticates of its own tokens; whatever else is asked is
- * `{"active":false}` and nothing more. Throws `ConfigurationError`.
+ * Serves the introspection endpoint (RFC 7662). Reads the store, so that tokens of an ended session are inactive. A resource server can
+ * introspect access tokens for its audiences (`introspectionAudiences`), and a client that authenticates can introspect its tokens. The
+ * response for all other tokens is `{"active":false}`. Throws `ConfigurationError`.
  */
 export function introspectionEndpoint(tokens: RefreshTokens, options: IntrospectionOptions): Endpoint {
   const resolved = introspectionOptions.parse('introspectionEndpoint', options)
@@ -49,7 +49,7 @@ export function introspectionEndpoint(tokens: RefreshTokens, options: Introspect
       const authentication = await authenticate(exchange, form)
       if (!authentication.ok)
         return isAnonymous(exchange.request, form) ? invalidClient('header') : authentication.response
-      // Nobody without a secret of their own may try tokens here (RFC 7662 section 2.1).
+      // Clients without a secret must not try tokens here (RFC 7662 section 2.1).
       if (!authentication.confidential) return invalidClient('header')
       const token = form.get('token')
       if (token === null) return invalidRequest('token is missing.')

@@ -4,7 +4,7 @@ import type { Endpoint } from '../messages/message.js'
 import { publicDocument } from '../messages/public-document.js'
 
 /**
- * Publishes the keys by which resource servers verify access tokens (RFC 7517): public parts only. Asked anew at every request.
+ * Publishes the keys by which resource servers verify access tokens (RFC 7517): public parts only. The keys are read at every request.
  * Throws `ConfigurationError`.
  */
 export function jwksEndpoint(accessTokens: Pick<JwtAccessTokens, 'jwks'>): Endpoint {

@@ -247,7 +247,7 @@ function inCookie(
     clientId,
     async replace() {
       // A refresh of the old session that is still in flight would otherwise restore the old cookie. A token of another client or of
-      // a key that this request did not prove stays as it is: anyone can send a Cookie header.
+      // a key that this request did not prove stays active: anyone can send a Cookie header.
       for (const carried of carrier.read(request, transport))
         await tokens.revoke({ ...carried, clientId, confirmation, reason: 'replaced' })
     },

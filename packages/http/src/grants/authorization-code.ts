@@ -39,7 +39,7 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
       audience: form.all('resource'),
       defaultAudience: minting.defaultAudience,
       validAfter,
-      // Without a refresh token the session is over when the access token is.
+      // Without a refresh token, the session ends when the access token expires.
       ...(getsRefreshToken ? {} : { maxLifetimeSeconds: minting.lifetimeSeconds }),
       checkRateLimit: async (holder) => {
         exhausted = await limits.countRefresh(holder)

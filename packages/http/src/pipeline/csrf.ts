@@ -8,7 +8,7 @@ interface Receiver {
 }
 
 /**
- * Rejects a request that a cookie authenticates unless a page that may make it has made it; null for one that may go on. Pages of
+ * Returns the rejection of a request that is authenticated by a cookie and was not sent by a page of an allowed origin, or null. Pages of
  * other origins can send the cookie, but neither the custom header nor a false Sec-Fetch-Site or Origin.
  */
 export function rejectForged(request: PlainRequest, receiver: Receiver): PlainResponse | null {

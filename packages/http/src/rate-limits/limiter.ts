@@ -26,7 +26,7 @@ export type MaybePromise<Value> = Value | Promise<Value>
 
 /** One counted request. */
 export interface Counted {
-  /** Null if the limiter lets the request pass and says no more. */
+  /** Null if the limiter accepts the request and returns no details. */
   readonly count: Count | null
   /** True if other processes count in the same place. */
   readonly isShared: boolean

@@ -21,7 +21,7 @@ import { localCounter, sharedCounter } from './shared-counter.js'
 /*
  * The policy. Every limit follows from four rules:
  *
- * 1. A bucket is keyed by something that only its own users can use, so that nobody can lock out somebody else: an address, an
+ * 1. A bucket is keyed by something that only its own users can use, so that no user can lock out another: an address, an
  *    account or a client at an address, a family together with the client and the key that the request proved.
  * 2. A request that proves nothing costs its address a point. The point is taken first and given back once the request proves to be
  *    legitimate: an authenticated client, a token or code that was accepted, a correct password, a valid access token.

@@ -1,4 +1,5 @@
-import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { countMapIterations } from '@baton/test-servers'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { type FixedWindowCounter, fixedWindowCounter } from '../../src/rate-limits/fixed-window-counter.js'
 import { MINUTE, SECOND } from '../setup.js'
 
@@ -27,20 +28,6 @@ function stateOf(key: string) {
 /** Returns those of `keys` that have an active window. */
 function open(...keys: string[]): string[] {
   return keys.filter((key) => stateOf(key).consumedPoints > 1)
-}
-
-/** Counts iterations of a Map from its first entry. Each costs as much as the number of entries deleted there. */
-function iterationsDuring(run: () => void): number {
-  const spies = [
-    vi.spyOn(Map.prototype, 'keys'),
-    vi.spyOn(Map.prototype, 'values'),
-    vi.spyOn(Map.prototype, 'entries'),
-    vi.spyOn(Map.prototype, Symbol.iterator),
-  ]
-  run()
-  const iterations = spies.reduce((sum, { mock }) => sum + mock.calls.length, 0)
-  for (const spy of spies) spy.mockRestore()
-  return iterations
 }
 
 describe('windows', () => {
@@ -115,7 +102,7 @@ describe('memory', () => {
   })
 
   test('finds the windows to remove without a search', () => {
-    const iterations = iterationsDuring(() => {
+    const iterations = countMapIterations(() => {
       for (let round = 0; round < 3; round += 1) {
         for (let index = 0; index < 5000; index += 1) counter.count(`key ${String(index)} of round ${String(round)}`)
         advance(MINUTE)
