@@ -77,6 +77,8 @@ $('sign-in').addEventListener('submit', async (event) => {
   button.disabled = false
   if (fine) $('call').focus()
 })
+// Enabled only now: without this listener, the browser would submit the form by itself.
+$('sign-in').querySelector('button').disabled = false
 
 step('call', 'call-said', async (log) => {
   await sessions.call('laptop', createCallReporter(log))

@@ -151,6 +151,26 @@ describe('the page', () => {
     await context.close()
   })
 
+  test('the page does not submit the password before its script is ready', async () => {
+    const context = await browser.newContext()
+    const page = await context.newPage()
+    let release: () => void = () => undefined
+    const released = new Promise<void>((resolve) => (release = resolve))
+    await page.route('**/demo/facts', async (route) => {
+      await released
+      await route.continue()
+    })
+    await page.goto(address)
+    await page.getByLabel('Password').focus()
+    await page.keyboard.press('Enter')
+    release()
+    const button = page.getByRole('button', { name: 'Sign in', exact: true, disabled: false })
+    await button.click()
+    await page.getByText('Signed in as alice').waitFor()
+    expect(new URL(page.url()).search).toBe('')
+    await context.close()
+  })
+
   test('the page fits a phone in light and dark mode', async () => {
     const context = await browser.newContext({ viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true })
     const page = await open(context)
@@ -202,7 +222,8 @@ async function open(context: BrowserContext): Promise<Page> {
   const page = await context.newPage()
   page.setDefaultTimeout(15_000)
   await page.goto(address)
-  await page.getByRole('button', { name: 'Sign in', exact: true }).waitFor()
+  // The page enables the button when its script is ready.
+  await page.getByRole('button', { name: 'Sign in', exact: true, disabled: false }).waitFor()
   return page
 }
 
