@@ -223,7 +223,7 @@ const ARGUMENTS_ONLY: Readonly<Record<string, string>> = {
   express: 'handler jwksHandler',
   fastify: 'endpointPlugin jwksPlugin',
   hono: 'handler jwksHandler',
-  http: `authServer.endpoint authServer.find authorizationCodes.open certificateToJwk defineAdapter.jwksHandler deriveSigningKey
+  http: `accessTokenCacheStats authServer.endpoint authServer.find authorizationCodes.open certificateToJwk defineAdapter.jwksHandler deriveSigningKey
     generateSigningKey hashClientSecret jwksEndpoint jwtAccessTokens.jwks mergeHeaders toNodeHandler writeNodeResponse`,
   koa: 'handler jwksHandler',
   'store-postgres': 'migrationSql postgresStore.migrate postgresStore.within',
@@ -256,7 +256,8 @@ export const CONTRACTS: Readonly<Record<string, readonly string[]>> = {
   swap: ['read', 'swap', 'lock', 'announce', 'listen'],
   connect: ['connect', 'redact', 'refresh', 'revoke', 'exchange'],
   eventsOf: ['record', 'eventsOf', 'familiesOf', 'counts'],
-  mint: ['mint', 'verify', 'read'],
+  mint: ['mint', 'verify', 'read', 'cacheVersion', 'verifyForCache'],
+  cacheVersion: ['verify', 'cacheVersion', 'verifyForCache'],
   countRequest: [
     'authenticateClient',
     'authenticateUser',

@@ -14,6 +14,8 @@ export type {
   AccessTokenOption,
   AccessTokens,
   MintedAccessToken,
+  TokenVerifier,
+  Verification,
 } from './access-tokens/access-token.js'
 export type { Limiter, LimiterOptions } from './rate-limits/limiter.js'
 export type { Exhausted, Standing } from './messages/rate-limit.js'
@@ -33,6 +35,11 @@ export {
   type GuardOutcome,
   type VerifyAccessToken,
 } from './access-tokens/guard.js'
+export {
+  type AccessTokenCacheOptions,
+  accessTokenCacheStats,
+  type AccessTokenCacheStats,
+} from './access-tokens/verification-cache.js'
 export { type JwtAccessTokens, jwtAccessTokens, type JwtAccessTokensOptions } from './access-tokens/jwt.js'
 export { sealedAccessTokens, type SealedAccessTokensOptions } from './access-tokens/sealed.js'
 export {

@@ -34,8 +34,36 @@ export interface AccessTokenClaims {
   readonly [claim: string]: unknown
 }
 
+/** The result of a verification. */
+export type Verification<Claims> =
+  | { readonly claims: Claims }
+  | {
+      readonly claims: null
+      /** No later time and no other key makes the token valid, as after a wrong signature. False if in doubt. */
+      readonly isFinal: boolean
+    }
+
+/** Verifies access tokens. */
+export interface TokenVerifier<Claims> {
+  /**
+   * Returns the claims of an access token that is valid for this verifier at `now` (epoch milliseconds), or null for any other text.
+   * An error is a 503 response.
+   */
+  verify(accessToken: string, now: number): Promise<Claims | null>
+  /**
+   * Present if guards may cache the result of `verify`: it then depends only on the token, on `exp` and `nbf`, and on the returned
+   * version. A cached result is used only while this function returns the same value (`Object.is`), so the version must change when a key
+   * is removed. It is called on every request. Absent: the result is not cached. The claims must be JSON values with a numeric `exp`;
+   * a guard freezes them.
+   */
+  readonly cacheVersion?: (() => unknown) | undefined
+  /** `verify` for guards with a cache. It says of a rejection whether it is final. Default: no rejection is cached. */
+  readonly verifyForCache?:
+    ((accessToken: string, now: number) => Verification<Claims> | Promise<Verification<Claims>>) | undefined
+}
+
 /** Access tokens that this server issues and verifies: what `jwtAccessTokens()` and `sealedAccessTokens()` return. */
-export interface AccessTokens {
+export interface AccessTokens extends TokenVerifier<AccessTokenClaims> {
   /** `iss` of its tokens: this server. */
   readonly issuer: string
   /** `aud` of tokens whose grant names no resource. Without it, a request cannot name the default resource. */
@@ -44,8 +72,6 @@ export interface AccessTokens {
   readonly lifetimeSeconds: number
   /** Issues an access token. Uses local keys only and cannot fail, so it runs after the rotation. */
   mint(grant: AccessTokenGrant): Promise<MintedAccessToken>
-  /** Returns the claims of a token of this issuer and audience that is valid at `now` (epoch milliseconds), or null. */
-  verify(accessToken: string, now: number): Promise<AccessTokenClaims | null>
   /** Returns the claims of a valid token of this issuer for any audience, or null: for introspection, which checks the audience itself. */
   read(accessToken: string, now: number): Promise<AccessTokenClaims | null>
 }

@@ -7,6 +7,7 @@ import {
   sameConfirmation,
 } from '@baton/core'
 import {
+  literalOr,
   matching,
   nested,
   objectWith,
@@ -26,8 +27,9 @@ import { endpointOptions, transportOptions } from '../pipeline/options.js'
 import { unavailable } from '../messages/responses.js'
 import { createTransportReader, getUrl } from '../pipeline/transport.js'
 import { report } from '../pipeline/report.js'
-import type { AccessTokenClaims } from './access-token.js'
+import type { AccessTokenClaims, TokenVerifier } from './access-token.js'
 import { createRejections, type Scheme, TOKEN_ERRORS } from './challenges.js'
+import { cachedVerification, cacheOptions, type Verify } from './verification-cache.js'
 
 /** The claims that a guard needs, for access tokens of any issuer. */
 export interface BearerClaims {
@@ -46,8 +48,8 @@ export interface BearerClaims {
  */
 export type VerifyAccessToken<Claims> = (accessToken: string, now: number) => Promise<Claims | null>
 
-/** What verifies access tokens: what `jwtAccessTokens()` returns, or your own function. */
-export type AccessTokenVerifier<Claims> = VerifyAccessToken<Claims> | { readonly verify: VerifyAccessToken<Claims> }
+/** What verifies access tokens: what `jwtAccessTokens()` returns, or your own function. The results of a function are not cached. */
+export type AccessTokenVerifier<Claims> = VerifyAccessToken<Claims> | TokenVerifier<Claims>
 
 /** The option `accessTokens` of a guard. */
 export const verifiableAccessTokens = required(
@@ -77,6 +79,11 @@ const sharedOptions = transportOptions.extend({
   dpop: optional(nested(dpopOptions)),
   /** Where client certificates come from. Without it, a token that is bound to a certificate (RFC 8705) is rejected. */
   clientCertificates: clientOptions.fields.clientCertificates,
+  /**
+   * The cache of verified access tokens: `{ entries }`, or false to verify the signature on every request. Expiry, scope, the proof of the
+   * key, the session and its revocation are checked on every request in any case. The results of your own function are not cached.
+   */
+  cache: withDefault(literalOr(false, nested(cacheOptions)), cacheOptions.parse('cache', undefined)),
   /** Space-separated: the token must have all of these scope tokens. */
   scope: withDefault(scopeText(), ''),
   /** The name of the protected resource in challenges. Default `api`. */
@@ -163,11 +170,9 @@ export function createGuard<Claims extends BearerClaims>(
   options: AccessTokenGuardOptions<Claims>,
   { policy, permits }: GuardRules<Claims>,
 ): AccessTokenGuard<Claims> {
-  const { checkSession, realm, onError, now, dpop, clientCertificates, trustProxy, publicUrl, scope } =
+  const { checkSession, cache, realm, onError, now, dpop, clientCertificates, trustProxy, publicUrl, scope } =
     guardOptions.parse('accessTokenGuard', options)
-  const { accessTokens } = options
-  const verify: VerifyAccessToken<Claims> =
-    typeof accessTokens === 'function' ? accessTokens : (token, at) => accessTokens.verify(token, at)
+  const verify = verification(options.accessTokens, cache)
   const requiredScope = parseScope(scope) ?? []
   const proofs = proofChecker(dpop)
   const transportOf = createTransportReader({ trustProxy, publicUrl })
@@ -197,7 +202,9 @@ export function createGuard<Claims extends BearerClaims>(
     if (credentials.kind === 'ambiguous') return reject.ambiguous(credentials.description)
     const { scheme, accessToken } = credentials
     const at = now()
-    const claims = await verify(accessToken, at)
+    // The result may come from a cache. Everything below is checked on every request.
+    const verified = verify(accessToken, at)
+    const claims = verified instanceof Promise ? await verified : verified
     const binding = claims && parseBinding(claims)
     if (claims === null || binding === null) return reject.invalidToken(scheme, TOKEN_ERRORS.invalid)
     const headers = await checkBinding(request, credentials, binding, at)
@@ -216,6 +223,17 @@ export function createGuard<Claims extends BearerClaims>(
       return { ok: false, response: unavailable() }
     }
   }
+}
+
+/** Returns the function that verifies access tokens, with or without a cache. What the app provides is always awaited. */
+function verification<Claims extends object>(
+  accessTokens: AccessTokenVerifier<Claims>,
+  cache: false | { readonly entries: number },
+): Verify<Claims> {
+  if (typeof accessTokens === 'function') return async (accessToken, now) => accessTokens(accessToken, now)
+  return cache === false
+    ? async (accessToken, now) => accessTokens.verify(accessToken, now)
+    : cachedVerification(accessTokens, cache.entries)
 }
 
 interface Presented {

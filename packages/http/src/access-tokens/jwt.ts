@@ -88,6 +88,8 @@ export function jwtAccessTokens(options: JwtAccessTokensOptions): JwtAccessToken
       const claims = await read(accessToken, now)
       return claims !== null && isFor(claims, [audience]) ? claims : null
     },
+    // The keys never change.
+    cacheVersion: () => 0,
     read,
     jwks: () => ({ keys: keys.map(({ publicJwk }) => publicJwk) }),
   }

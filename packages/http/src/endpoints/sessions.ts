@@ -46,7 +46,11 @@ export function sessionsEndpointBy(policy: ClientPolicy, tokens: RefreshTokens, 
   const resolved = sessionsOptions.parse('sessionsEndpoint', options)
   const { accessTokens, dpop, clientCertificates, sessionsScope: scope, trustProxy, publicUrl, onError, now } = resolved
   const guard = createGuard(
-    { checkSession: tokens, accessTokens, dpop, clientCertificates, scope, trustProxy, publicUrl, onError, now },
+    {
+      ...{ checkSession: tokens, accessTokens, dpop, clientCertificates, scope, trustProxy, publicUrl, onError, now },
+      // The user opens this page rarely.
+      cache: false,
+    },
     {
       policy,
       async permits(claims, demanded, family) {
