@@ -213,8 +213,8 @@ const ARGUMENTS_ONLY: Readonly<Record<string, string>> = {
   'client/logout-everywhere': 'logoutEverywhere',
   'client/react': 'useSession',
   console: 'historyOf',
-  core: `auditLog callObserver confirmationText describeFailure includesResource isSameResource isWithin normalizeResource parseScope
-    sameConfirmation createRefreshTokens.find createRefreshTokens.isAuthentic createRefreshTokens.purge`,
+  core: `auditLog callObserver serializeConfirmation describeFailure includesResource isSameResource isWithin normalizeResource parseScope
+    isSameConfirmation createRefreshTokens.find createRefreshTokens.isAuthentic createRefreshTokens.purge`,
   'core/options': `boolean checkedObject describeValue func instant listOf literalOr matching nearestName nested nullable objectWith
     oneOf optional plainObject required rule scopeText secret secretRing untrusted withDefault`,
   'core/store': `applyRevocation applyRotation compareNewestFirst conditionalWrites.create conditionalWrites.revoke

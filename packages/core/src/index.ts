@@ -33,7 +33,7 @@ export {
   type SecondHolderDetectorOptions,
   type SecondHolderSuspicion,
 } from './events/second-holder.js'
-export { type Confirmation, confirmationText, sameConfirmation } from './model/confirmation.js'
+export { type Confirmation, serializeConfirmation, isSameConfirmation } from './model/confirmation.js'
 export {
   BatonError,
   ConfigurationError,

@@ -234,7 +234,7 @@ export const faults: readonly Fault[] = [
     "return isSameText(computeVerifier(token, binding), current.verifier) ? 'current' : 'unrelated'",
     "return 'current'",
   ),
-  inCore('leaves the key out of the verifier', derive, 'confirmationText(confirmation), proof]', 'proof]'),
+  inCore('leaves the key out of the verifier', derive, 'serializeConfirmation(confirmation), proof]', 'proof]'),
   inCore(
     'leaves the client out of the verifier',
     derive,
@@ -244,8 +244,8 @@ export const faults: readonly Fault[] = [
   inCore(
     'leaves the creation time out of the verifier',
     derive,
-    'createdAtSeconds, confirmationText(confirmation)',
-    'confirmationText(confirmation)',
+    'createdAtSeconds, serializeConfirmation(confirmation)',
+    'serializeConfirmation(confirmation)',
   ),
   inCore(
     'derives the same retry key for every generation',
@@ -436,8 +436,8 @@ export const faults: readonly Fault[] = [
   inHttp(
     'keeps the session of the earlier cookie after a login',
     'endpoints/login.ts',
-    "for (const carried of carrier.read(request, transport))\n        await tokens.revoke({ ...carried, clientId, confirmation, reason: 'replaced' })",
-    'carrier.read(request, transport)',
+    "for (const token of refreshTokenCookie.read(request, transport))\n        await tokens.revoke({ ...token, clientId, confirmation, reason: 'replaced' })",
+    'refreshTokenCookie.read(request, transport)',
   ),
   inHttp(
     'does not expire the other variant of the cookie',
@@ -466,14 +466,14 @@ export const faults: readonly Fault[] = [
   inCore(
     'revokes a key-bound family without its key at sign-out',
     revoke,
-    'bound !== null && !sameConfirmation(bound, confirmation)',
+    'bound !== null && !isSameConfirmation(bound, confirmation)',
     'bound !== null && confirmation === undefined',
   ),
   inHttp(
     'skips the check of the client at logout',
     'endpoints/logout.ts',
-    'const authority = { clientId: carrier.clientId, confirmation:',
-    'const authority = { confirmation:',
+    'clientId: refreshTokenCookie.clientId,',
+    '',
   ),
   inHttp(
     'does not apply validAfter of a client to sessions',
@@ -508,7 +508,7 @@ export const faults: readonly Fault[] = [
   inHttp(
     'accepts a cross-site request without the header',
     'pipeline/csrf.ts',
-    "if (soleHeader(request, 'x-baton') !== '1') return denied('Send the header X-Baton: 1, once.')\n",
+    "if (soleHeader(request, 'x-baton') !== '1') return rejection('Send the header X-Baton: 1, once.')\n",
     '',
   ),
   inHttp(
@@ -521,7 +521,7 @@ export const faults: readonly Fault[] = [
   inHttp(
     'redeems a key-bound code without a proof',
     GRANT,
-    'return code.confirmation === null || sameConfirmation(code.confirmation, admission.confirmation)',
+    'return code.confirmation === null || isSameConfirmation(code.confirmation, admission.confirmation)',
     'return true',
   ),
   inHttp(
@@ -539,8 +539,8 @@ export const faults: readonly Fault[] = [
   inHttp(
     'accepts a proof more than once',
     'proof-of-possession/dpop/proof-checker.ts',
-    'if (memory !== undefined && !(await memory.consumeOnce(oneTimeKey)))',
-    'if (memory !== undefined && (await memory.consumeOnce(oneTimeKey), false))',
+    'if (oneTimeKeys !== undefined && !(await oneTimeKeys.consumeOnce(oneTimeKey)))',
+    'if (oneTimeKeys !== undefined && (await oneTimeKeys.consumeOnce(oneTimeKey), false))',
   ),
   inHttp('accepts a proof of any age', 'proof-of-possession/dpop/proof-checker.ts', 'now < until && ', ''),
   inHttp(

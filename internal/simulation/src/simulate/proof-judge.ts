@@ -1,4 +1,4 @@
-import { type FamilyRecord, sameConfirmation } from '@baton/core'
+import { type FamilyRecord, isSameConfirmation } from '@baton/core'
 import { Violation } from '../history/violation.js'
 import type { Plan } from './plan.js'
 import type { ResponseSummary, RequestTrace } from './trace.js'
@@ -47,7 +47,7 @@ export function createProofJudge({ proofs }: Plan): ProofJudge {
       if (proof !== null && !seen.has(proof.jti)) seen.set(proof.jti, trace)
     },
     assertProven({ proof }, { grant: { confirmation } }) {
-      if (confirmation !== null && !sameConfirmation(confirmation, proof?.confirmation ?? null))
+      if (confirmation !== null && !isSameConfirmation(confirmation, proof?.confirmation ?? null))
         throw new Violation('I16', 'a key-bound family was served without a proof of its key')
     },
     assertFresh({ proof }) {

@@ -1,4 +1,4 @@
-import { type Confirmation, type FamilyRecord, type RefreshEvent, sameConfirmation } from '@baton/core'
+import { type Confirmation, type FamilyRecord, type RefreshEvent, isSameConfirmation } from '@baton/core'
 import { createLineage, type Lineage, type Link } from '../history/lineage.js'
 import { requireSource, extendChain, type ChainPosition, findPosition } from '../history/chain-position.js'
 import { Violation } from '../history/violation.js'
@@ -314,7 +314,7 @@ export function createRecorder(plan: Plan): Recorder {
         throw new Violation('I17', 'one token or code created two families')
       if (trace?.impersonates === true)
         throw new Violation('I11', 'a request without the required proof or verifier created a family')
-      if (!sameConfirmation(record.grant.confirmation, trace?.proof?.confirmation ?? null))
+      if (!isSameConfirmation(record.grant.confirmation, trace?.proof?.confirmation ?? null))
         throw new Violation('I16', 'a family was bound to another key than the proven one')
       // A legacy token comes from a rotation that this store has no record of.
       const source = presented === null ? undefined : lineage.findSource(presented)

@@ -10,14 +10,14 @@ import { assertObject } from './validate.js'
 export type Confirmation = { readonly jkt: string } | { readonly 'x5t#S256': string }
 
 /** Returns the text that verifiers are computed over, such as `jkt:…`; empty for no confirmation. */
-export function confirmationText(confirmation: Confirmation | null): string {
+export function serializeConfirmation(confirmation: Confirmation | null): string {
   if (confirmation === null) return ''
   return 'jkt' in confirmation ? `jkt:${confirmation.jkt}` : `x5t#S256:${confirmation['x5t#S256']}`
 }
 
 /** Returns true if both name the same key, or both are null. Compares in constant time. */
-export function sameConfirmation(one: Confirmation | null, other: Confirmation | null): boolean {
-  return isSameText(confirmationText(one), confirmationText(other))
+export function isSameConfirmation(one: Confirmation | null, other: Confirmation | null): boolean {
+  return isSameText(serializeConfirmation(one), serializeConfirmation(other))
 }
 
 const thumbprint = text()

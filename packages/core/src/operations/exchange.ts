@@ -1,5 +1,5 @@
 import type { AttemptMatch, Decision, Facts } from '../decision/decide.js'
-import { confirmation, sameConfirmation } from '../model/confirmation.js'
+import { confirmation, isSameConfirmation } from '../model/confirmation.js'
 import { type FamilyId, type FamilyRecord, toFamily, type Verifier } from '../model/family.js'
 import { narrowAudience } from '../model/resource.js'
 import { isSameText } from '../model/same-text.js'
@@ -62,7 +62,7 @@ export function compareWithRecord({ ring }: Context, presented: Presented, recor
   return {
     relation: legacy?.isStored === false ? 'legacy' : findRelation(token, record, ring, binding),
     sameClient: isSameText(record.grant.clientId, binding.clientId),
-    sameKey: sameConfirmation(record.grant.confirmation, binding.confirmation),
+    sameKey: isSameConfirmation(record.grant.confirmation, binding.confirmation),
     attempt: matchAttempt(presented, record),
     revoked: record.revocation !== null,
     rotatedAt: record.current.rotatedAt,

@@ -1,4 +1,4 @@
-import { confirmation, sameConfirmation } from '../model/confirmation.js'
+import { confirmation, isSameConfirmation } from '../model/confirmation.js'
 import { ConfigurationError } from '../model/errors.js'
 import {
   type Family,
@@ -74,7 +74,7 @@ export async function revoke(context: Context, request: RevokeRequest): Promise<
     return { ok: false, reason: 'unknown' }
   if (clientId !== undefined && record.grant.clientId !== clientId) return { ok: false, reason: 'mismatch' }
   const bound = record.grant.confirmation
-  if (confirmation !== undefined && bound !== null && !sameConfirmation(bound, confirmation))
+  if (confirmation !== undefined && bound !== null && !isSameConfirmation(bound, confirmation))
     return { ok: false, reason: 'unconfirmed' }
   const revoked = await revokeFamily(context, record, { reason, legacy, report: reportRevoked(context) })
   if (legacy !== null) notifyMigrated(context, legacy, revoked.record)

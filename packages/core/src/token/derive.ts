@@ -1,4 +1,4 @@
-import { confirmationText } from '../model/confirmation.js'
+import { serializeConfirmation } from '../model/confirmation.js'
 import type { FamilyGrant, FamilyId, Verifier } from '../model/family.js'
 import { type AuthenticToken, HANDLE_BYTES, PROOF_BYTES, SECRET_BYTES } from './authentic-token.js'
 import { encodeParts, fingerprint, hash } from './hash.js'
@@ -127,6 +127,6 @@ function hashVerifier(
   { generation, proof }: Pick<AuthenticToken, 'generation' | 'proof'>,
   { clientId, confirmation }: Binding,
 ): Verifier {
-  const parts = [familyId, generation, clientId, createdAtSeconds, confirmationText(confirmation), proof]
+  const parts = [familyId, generation, clientId, createdAtSeconds, serializeConfirmation(confirmation), proof]
   return fingerprint('baton/verifier/v1', parts) as Verifier
 }

@@ -4,7 +4,7 @@ import {
   type Family,
   parseScope,
   type RefreshTokens,
-  sameConfirmation,
+  isSameConfirmation,
 } from '@baton/core'
 import {
   literalOr,
@@ -160,7 +160,7 @@ export function hasScope({ scope = '' }: BearerClaims, required: readonly string
 
 /** What differs between guards. */
 export interface GuardRules<Claims> {
-  readonly policy: Pick<ClientPolicy, 'alive'>
+  readonly policy: Pick<ClientPolicy, 'onlyIfActive'>
   /** Decides about a valid token, given the scope tokens of `options.scope`; false is `insufficient_scope`. */
   readonly permits: (claims: Claims, scope: readonly string[], family: Family | null) => boolean | Promise<boolean>
 }
@@ -183,13 +183,13 @@ export function createGuard<Claims extends BearerClaims>(
   async function checkBinding(request: PlainRequest, { scheme, accessToken }: Presented, binding: Binding, at: number) {
     const { jkt, certificateConfirmation } = binding
     const presented = certificateIn(request)?.confirmation ?? null
-    if (certificateConfirmation !== undefined && !sameConfirmation(presented, certificateConfirmation))
+    if (certificateConfirmation !== undefined && !isSameConfirmation(presented, certificateConfirmation))
       return reject.invalidToken(scheme, TOKEN_ERRORS.certificateMissing)
     if (jkt === null) return scheme === 'Bearer' ? [] : reject.invalidToken(scheme, TOKEN_ERRORS.notBound)
     const nonce = proofs.nonceHeaders(at)
     if (scheme === 'Bearer') return reject.invalidToken('DPoP', TOKEN_ERRORS.bound, nonce)
     const [url, confirmation] = [getUrl(request, transportOf(request)), { jkt }]
-    const proven = await proofs.prove({ request, url, now: at, accessToken, confirmation, memory: checkSession })
+    const proven = await proofs.prove({ request, url, now: at, accessToken, confirmation, oneTimeKeys: checkSession })
     if (!proven.ok) return reject.invalidToken(scheme, proven, nonce)
     if (proven.confirmation === null) return reject.invalidToken(scheme, TOKEN_ERRORS.proofMissing, nonce)
     // A cached response would contain an expired nonce (RFC 9449 section 8.2).
@@ -209,7 +209,8 @@ export function createGuard<Claims extends BearerClaims>(
     if (claims === null || binding === null) return reject.invalidToken(scheme, TOKEN_ERRORS.invalid)
     const headers = await checkBinding(request, credentials, binding, at)
     if ('ok' in headers) return headers
-    const family = checkSession === undefined ? null : await policy.alive(await checkSession.find(claims.sid ?? ''))
+    const family =
+      checkSession === undefined ? null : await policy.onlyIfActive(await checkSession.find(claims.sid ?? ''))
     if (checkSession !== undefined && family === null) return reject.invalidToken(scheme, TOKEN_ERRORS.invalid)
     if (!(await permits(claims, requiredScope, family))) return reject.insufficientScope(scheme)
     return { ok: true, claims, family, headers }

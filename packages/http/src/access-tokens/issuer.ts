@@ -3,22 +3,22 @@ import { describeValue } from '@baton/core/options'
 import type { AccessTokenFunction, AccessTokenOption, MintedAccessToken } from './access-token.js'
 
 /** What an access token is issued for, besides the grant. */
-interface MintingCircumstances {
+interface IssueContext {
   readonly confirmation: Confirmation | null
   /** Epoch milliseconds. */
   readonly now: number
 }
 
 /** Issues access tokens before or after the rotation, depending on their kind. */
-export interface Minting {
+export interface AccessTokenIssuer {
   /** The maximum lifetime of its tokens in seconds. */
   readonly lifetimeSeconds: number
   /** The resource of a grant that names none; undefined if a function of the app decides. */
   readonly defaultAudience: string | undefined
   /** Runs before the refresh token is consumed; undefined if issuing cannot fail and may run afterwards. */
-  readonly early?: (grant: Grant, circumstances: MintingCircumstances) => Promise<MintedAccessToken>
+  readonly early?: (grant: Grant, context: IssueContext) => Promise<MintedAccessToken>
   /** Issues an access token for a family that is already stored. */
-  mint(grant: Grant, circumstances: MintingCircumstances): Promise<MintedAccessToken>
+  mint(grant: Grant, context: IssueContext): Promise<MintedAccessToken>
 }
 
 /** The lifetime that is assumed before a function of the app has returned its token. */
@@ -28,7 +28,7 @@ const MAX_SECONDS_BY_FUNCTION = 3600
 const TOKEN_68 = /^[A-Za-z0-9._~+/-]+=*$/
 
 /** Throws `ConfigurationError` for access tokens with a lifetime that is not below the idle limit of sessions. */
-export function createMinting(accessTokens: AccessTokenOption, policy: Policy): Minting {
+export function createAccessTokenIssuer(accessTokens: AccessTokenOption, policy: Policy): AccessTokenIssuer {
   if (typeof accessTokens === 'function') {
     const early = minter(accessTokens)
     return { lifetimeSeconds: MAX_SECONDS_BY_FUNCTION, defaultAudience: undefined, early, mint: early }
@@ -39,7 +39,7 @@ export function createMinting(accessTokens: AccessTokenOption, policy: Policy): 
 }
 
 /** No access token outlives its family: `grant` contains the family as it will be after the response. */
-function minter(make: AccessTokenFunction): Minting['mint'] {
+function minter(make: AccessTokenFunction): AccessTokenIssuer['mint'] {
   return async ({ family, scope, audience, claims }, { confirmation, now }) => {
     const maxLifetimeSeconds = secondsUntil(family.expiresAt, now)
     const { accessToken, expiresIn } = await make({

@@ -13,7 +13,7 @@ export interface AssertionContext {
   /** The accepted values of `aud`. */
   readonly audience: AssertionAudience
   /** Accepts an assertion only once. */
-  readonly memory: Pick<RefreshTokens, 'consumeOnce'>
+  readonly oneTimeKeys: Pick<RefreshTokens, 'consumeOnce'>
   /** Epoch milliseconds. */
   readonly now: number
 }
@@ -46,15 +46,15 @@ export function parseAssertedClient(assertion: string): string | null {
 
 /**
  * Returns true if the client signed this assertion for this server, it has not expired, and it was not used before (RFC 7523 section 3).
- * Rejects only if `memory` does.
+ * Rejects only if `oneTimeKeys` does.
  */
 export async function verifyAssertion(assertion: string, context: AssertionContext): Promise<boolean> {
   const claims = await verifyClaims(assertion, context)
   if (claims === null) return false
-  const { clientId, memory } = context
+  const { clientId, oneTimeKeys } = context
   const { jti, exp } = claims
   const expiresAt = Math.ceil((exp + TOLERANCE_SECONDS) * 1000)
-  return memory.consumeOnce({ purpose: 'client assertion', key: JSON.stringify([clientId, jti]), expiresAt })
+  return oneTimeKeys.consumeOnce({ purpose: 'client assertion', key: JSON.stringify([clientId, jti]), expiresAt })
 }
 
 interface Claims {

@@ -70,7 +70,7 @@ export type ClientAuthenticator = (exchange: Exchange, form: Form) => Promise<Au
  * `ConfigurationError`.
  */
 export function clientAuthenticator(
-  memory: Pick<RefreshTokens, 'consumeOnce'>,
+  oneTimeKeys: Pick<RefreshTokens, 'consumeOnce'>,
   options: ClientOptions & TransportOptions,
 ): ClientAuthenticator {
   const registry = clientRegistry(options.clients)
@@ -94,7 +94,7 @@ export function clientAuthenticator(
             'issuer',
             `is missing; assertions of client ${JSON.stringify(clientId)} must have it as aud`,
           )
-        return verifyAssertion(credentials.assertion, { clientId, keys, audience, memory, now })
+        return verifyAssertion(credentials.assertion, { clientId, keys, audience, oneTimeKeys, now })
       }
       case 'none':
         return client !== null && hasRegisteredCertificate(client, certificateIn(request))

@@ -41,7 +41,7 @@ export type Admission =
 
 /**
  * The rules that follow from the registrations of clients. Every endpoint that issues tokens calls `admit`, and every endpoint that uses an
- * existing session calls `alive`, so that each rule applies at all endpoints. Rejects with an `OperationalError` if the registry fails.
+ * existing session calls `onlyIfActive`, so that each rule applies at all endpoints. Rejects with an `OperationalError` if the registry fails.
  */
 export interface ClientPolicy {
   /** Returns the registration of a client, or null for a client without one. */
@@ -49,9 +49,9 @@ export interface ClientPolicy {
   /** Decides whether the client of a request may get tokens by this request, and under which conditions. */
   admit(facts: TokenRequestFacts): Admission
   /** Returns the family, or null if the `validAfter` of its client revoked it. */
-  alive(family: Family | null): Promise<Family | null>
+  onlyIfActive(family: Family | null): Promise<Family | null>
   /** Returns those of the families that the `validAfter` of their client has not revoked. */
-  filterAlive(families: readonly Family[]): Promise<readonly Family[]>
+  filterActive(families: readonly Family[]): Promise<readonly Family[]>
   /** Returns true if the client is the app itself, or registered with `firstParty`. */
   isFirstParty(clientId: string): Promise<boolean>
 }
@@ -62,7 +62,7 @@ export function clientPolicy({ clients, ownClients = [] }: ClientPolicyOptions):
   const own = new Set([FIRST_PARTY, ...ownClients])
   const find = async (clientId: string) => (registry === null ? null : findClient(registry, clientId))
 
-  const filterAlive: ClientPolicy['filterAlive'] = async (families) => {
+  const filterActive: ClientPolicy['filterActive'] = async (families) => {
     const ids = [...new Set(families.map(({ clientId }) => clientId))]
     const found = new Map(await Promise.all(ids.map(async (id) => [id, await find(id)] as const)))
     return families.filter((family) => {
@@ -73,17 +73,17 @@ export function clientPolicy({ clients, ownClients = [] }: ClientPolicyOptions):
 
   return {
     find,
-    filterAlive,
+    filterActive,
     admit(facts) {
       const { clientId, client } = facts
       if (registry !== null && client === null && !own.has(clientId))
         return reject(error('unauthorized_client', { description: 'The client is not registered.' }))
       return client === null ? admitUnregistered(facts) : admitRegistered(client, facts)
     },
-    async alive(family) {
+    async onlyIfActive(family) {
       if (family === null) return null
-      const [alive = null] = await filterAlive([family])
-      return alive
+      const [active = null] = await filterActive([family])
+      return active
     },
     async isFirstParty(clientId) {
       return own.has(clientId) || (await find(clientId))?.firstParty === true

@@ -77,7 +77,7 @@ async function aboutRefreshToken(
 ): Promise<object | null> {
   const inspection = await tokens.inspect(refreshToken)
   if (!inspection.active || inspection.family.clientId !== caller.clientId) return null
-  const family = await policy.alive(inspection.family)
+  const family = await policy.onlyIfActive(inspection.family)
   if (family === null) return null
   const { scope, audience, confirmation } = family
   return {
@@ -99,7 +99,7 @@ async function aboutAccessToken(
   caller: Client,
 ): Promise<object | null> {
   if (!isFor(claims, caller.introspectionAudiences ?? []) && claims.client_id !== caller.clientId) return null
-  const family = await policy.alive(await tokens.find(claims.sid))
+  const family = await policy.onlyIfActive(await tokens.find(claims.sid))
   if (family === null) return null
   const { scope, cnf } = claims
   return {

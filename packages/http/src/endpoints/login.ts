@@ -17,11 +17,11 @@ import {
   withDefault,
 } from '@baton/core/options'
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
-import { createMinting } from '../access-tokens/issuer.js'
+import { createAccessTokenIssuer } from '../access-tokens/issuer.js'
 import { type RefreshTokenCookie, createRefreshTokenCookie, cookieOption } from '../cookies/refresh-token-cookie.js'
 import { clientOptions } from '../clients/authenticate.js'
 import { loginAdmission } from '../clients/login-client.js'
-import { rejectForeign } from '../pipeline/csrf.js'
+import { rejectForeignOrigin } from '../pipeline/csrf.js'
 import { proofChecker } from '../proof-of-possession/dpop/proof-checker.js'
 import { withProof } from '../proof-of-possession/dpop/with-proof.js'
 import { defineEndpoint, type Exchange } from '../pipeline/define-endpoint.js'
@@ -32,28 +32,28 @@ import { error, json, tooManyRequests } from '../messages/responses.js'
 import { tokenResponse } from '../grants/token-response.js'
 import { dpopField, issuedAccessTokens, scopeText } from './shared-options.js'
 
-/** Who signed in, and what the session is for. */
+/** The user who signed in, and the grant of the session. */
 export interface SignIn {
-  /** Your user's id. */
+  /** The id of the user in your app. */
   readonly subject: string
-  /** Default: that of `defaults`, else `first-party`. A session in the cookie always belongs to the cookie's client. */
+  /** Default: that of `defaults`, otherwise `first-party`. A session in the cookie always belongs to the cookie's client. */
   readonly clientId?: string
-  /** Space-separated, what this person may have of what was asked for. Default: that of `defaults`, else none. */
+  /** The granted scope, space-separated. Default: that of `defaults`, otherwise none. */
   readonly scope?: string
-  /** Resource servers (RFC 8707). Default: the access token's own audience. */
+  /** Resource servers (RFC 8707). Default: the `audience` of the access tokens. */
   readonly audience?: readonly string[]
-  /** Gives the session the policy's offline limits. Default: whether `scope` holds `offline_access`. */
+  /** True gives the session the offline limits of the policy. Default: true if `scope` contains `offline_access`. */
   readonly offline?: boolean
   /**
-   * `{ jkt }` or `{ 'x5t#S256' }` of a key that the caller has *proven*; it must be proven again at every refresh. Default: that of the
-   * DPoP proof that came with the request; null binds nothing all the same.
+   * `{ jkt }` or `{ 'x5t#S256' }` of a key that the caller has *proven*. Every refresh must prove this key. Default: the key of the DPoP
+   * proof in the request. Null binds the session to no key, even if the request has a proof.
    */
   readonly confirmation?: Confirmation | null
-  /** Kept with the session. Default: `{ userAgent }` of the request, which session lists show. */
+  /** Stored with the session and returned in session lists. Default: `{ userAgent }` of the request. */
   readonly metadata?: Readonly<Record<string, unknown>>
-  /** Further claims of this first access token; later ones take theirs from `beforeRotate`. */
+  /** Additional claims of the first access token. `beforeRotate` returns those of later ones. */
   readonly claims?: Readonly<Record<string, unknown>>
-  /** Where the refresh token goes: into the cookie, out of reach of scripts, or into the body. Default: `cookie` where that option is set. */
+  /** Where the refresh token is sent: in the cookie, which scripts cannot read, or in the body. Default: `cookie` if that option is set. */
   readonly deliver?: 'cookie' | 'body'
 }
 
@@ -93,7 +93,7 @@ export type LoginOptions = OptionsOf<typeof loginOptions>
 
 type Authenticate = LoginOptions['authenticate']
 
-/** Thrown by `authenticate`: the request makes no sense. Its message is sent to the caller, so repeat nothing of the request in it. */
+/** Throw it in `authenticate` for an invalid request. The message is sent to the caller, so it must not repeat values of the request. */
 export class LoginRequestError extends Error {
   override readonly name = 'LoginRequestError'
   /** The `error` of the response: `invalid_scope` for a scope, `invalid_target` for a resource that cannot be granted. */
@@ -115,10 +115,10 @@ const MAX_USER_AGENT_LENGTH = 512
 export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): Endpoint {
   const resolved = loginOptions.parse('loginEndpoint', options)
   const { authenticate, accountName = () => null, defaults } = resolved
-  const minting = createMinting(resolved.accessTokens, tokens.policy)
+  const accessTokenIssuer = createAccessTokenIssuer(resolved.accessTokens, tokens.policy)
   const proofs = proofChecker(resolved.dpop)
-  const carrier = resolved.cookie === undefined ? null : createRefreshTokenCookie(resolved.cookie)
-  const admit = loginAdmission(tokens, resolved, [defaults.clientId, carrier?.clientId])
+  const refreshTokenCookie = resolved.cookie === undefined ? null : createRefreshTokenCookie(resolved.cookie)
+  const admit = loginAdmission(tokens, resolved, [defaults.clientId, refreshTokenCookie?.clientId])
 
   function nameIn(input: Readonly<Record<string, unknown>>): string | null {
     try {
@@ -132,7 +132,10 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
   async function mint({ family }: Issued, { claims = {} }: SignIn): Promise<MintedAccessToken> {
     const { scope, audience, createdAt: now } = family
     try {
-      return await minting.mint({ family, scope, audience, claims }, { confirmation: family.confirmation, now })
+      return await accessTokenIssuer.mint(
+        { family, scope, audience, claims },
+        { confirmation: family.confirmation, now },
+      )
     } catch (cause) {
       throw cause instanceof ConfigurationError
         ? cause
@@ -140,10 +143,10 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     }
   }
 
-  async function start({ exchange, credentials }: SignInRequest, signIn: SignIn, delivery: Delivery) {
+  async function issueTokens({ exchange, credentials }: SignInRequest, signIn: SignIn, delivery: Delivery) {
     const { clientId = signIn.clientId ?? defaults.clientId ?? FIRST_PARTY } = delivery
     const confirmation = signIn.confirmation ?? null
-    // A cookie is refreshed without client authentication, so it is no place for the tokens of a client that must authenticate.
+    // A cookie is refreshed without client authentication. A client that must authenticate therefore gets no cookie.
     const admission = await admit(exchange, {
       clientId,
       confirmation,
@@ -156,26 +159,26 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
     const { family, refreshToken } = issued
     try {
       const minted = await mint(issued, signIn)
-      await delivery.replace()
-      const answer = { minted, scope: family.scope, confirmation: family.confirmation }
-      return tokenResponse({ ...answer, ...delivery.carry(issued, refreshToken) })
+      await delivery.revokeReplaced()
+      const response = { minted, scope: family.scope, confirmation: family.confirmation }
+      return tokenResponse({ ...response, ...delivery.deliver(issued, refreshToken) })
     } catch (failure) {
-      // No client has this session's token, and in a list of sessions it would alarm the user.
+      // No client has received the token. Without this, an unknown session would appear in the user's session list.
       await tokens.revoke({ familyId: family.id, reason: 'logout' }).catch(() => undefined)
       throw failure
     }
   }
 
-  async function deliver(asked: SignInRequest, signIn: SignIn): Promise<PlainResponse> {
-    const { request, transport } = asked.exchange
-    const { deliver = carrier === null ? 'body' : 'cookie' } = signIn
-    if (deliver === 'body') return start(asked, signIn, IN_BODY)
-    if (carrier === null)
+  async function startSession(attempt: SignInRequest, signIn: SignIn): Promise<PlainResponse> {
+    const { request, transport } = attempt.exchange
+    const { deliver = refreshTokenCookie === null ? 'body' : 'cookie' } = signIn
+    if (deliver === 'body') return issueTokens(attempt, signIn, IN_BODY)
+    if (refreshTokenCookie === null)
       throw new ConfigurationError('cookie', "must be set if authenticate returns deliver: 'cookie'")
     // A page of another origin could otherwise sign its visitor in as another user (login CSRF).
-    const foreign = rejectForeign(request, { transport, allowedOrigins: carrier.allowedOrigins })
+    const foreign = rejectForeignOrigin(request, { transport, allowedOrigins: refreshTokenCookie.allowedOrigins })
     if (foreign !== null) return foreign
-    return start(asked, signIn, inCookie(tokens, carrier, asked))
+    return issueTokens(attempt, signIn, inCookie(tokens, refreshTokenCookie, attempt))
   }
 
   return defineEndpoint({
@@ -188,21 +191,21 @@ export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): End
       if (!body.ok) return body.response
       const input = Object.fromEntries(body.members)
       const account = nameIn(input)
-      return withProof({ proofs, memory: tokens, exchange }, async (confirmation) => {
+      return withProof({ proofs, oneTimeKeys: tokens, exchange }, async (confirmation) => {
         const attempt = await limits.authenticateUser({ account, address: transport.address }, () =>
-          ask(authenticate, input, request),
+          runAuthenticate(authenticate, input, request),
         )
         const verdict = attempt.exhausted === null ? attempt.result : null
         if (verdict instanceof LoginRequestError) return error(verdict.code, { description: verdict.message })
-        // A failure is counted for its account. If it cost the address as well, one person could lock out all others there.
+        // A failure is counted for its account. If it also cost the address a point, one user could lock out the others at that address.
         if (verdict !== null || account !== null) counted.release()
         if (attempt.exhausted !== null) return tooManyRequests(attempt.exhausted)
         if (verdict === null) return invalidCredentials()
         const exhausted = await limits.countSignIn(verdict.subject)
         if (exhausted !== null) return tooManyRequests(exhausted)
         const { confirmation: key = confirmation } = verdict
-        const asked = { exchange, confirmation: key ?? confirmation, credentials: body.members }
-        return deliver(asked, { ...verdict, confirmation: key })
+        const signInRequest = { exchange, confirmation: key ?? confirmation, credentials: body.members }
+        return startSession(signInRequest, { ...verdict, confirmation: key })
       })
     },
   })
@@ -216,14 +219,14 @@ interface SignInRequest {
   readonly credentials: ReadonlyMap<string, unknown>
 }
 
-/** What differs between handing the refresh token to the caller and putting it into the cookie. */
+/** How the refresh token is returned: in the body or in the cookie. */
 interface Delivery {
   readonly isCookie: boolean
-  /** The client of the session, where the delivery decides it. */
+  /** The client of the session, if the delivery determines it. */
   readonly clientId?: string
-  /** Ends what the new session takes the place of. */
-  replace(): Promise<void>
-  carry(
+  /** Revokes the sessions that the new session replaces. */
+  revokeReplaced(): Promise<void>
+  deliver(
     issued: Issued,
     refreshToken: string,
   ): Pick<Parameters<typeof tokenResponse>[0], 'refreshToken' | 'sid' | 'headers'>
@@ -231,35 +234,35 @@ interface Delivery {
 
 const IN_BODY: Delivery = {
   isCookie: false,
-  replace: async () => undefined,
-  carry: (_issued, refreshToken) => ({ refreshToken }),
+  revokeReplaced: async () => undefined,
+  deliver: (_issued, refreshToken) => ({ refreshToken }),
 }
 
 function inCookie(
   tokens: RefreshTokens,
-  carrier: RefreshTokenCookie,
+  refreshTokenCookie: RefreshTokenCookie,
   { exchange, confirmation }: SignInRequest,
 ): Delivery {
   const { request, transport } = exchange
-  const { clientId } = carrier
+  const { clientId } = refreshTokenCookie
   return {
     isCookie: true,
     clientId,
-    async replace() {
-      // A refresh of the old session that is still in flight would otherwise restore the old cookie. A token of another client or of
-      // a key that this request did not prove stays active: anyone can send a Cookie header.
-      for (const carried of carrier.read(request, transport))
-        await tokens.revoke({ ...carried, clientId, confirmation, reason: 'replaced' })
+    async revokeReplaced() {
+      // Otherwise a refresh of the old session that is in progress would restore the old cookie. A token of another client, or of a key
+      // that this request did not prove, remains active, because any client can send a Cookie header.
+      for (const token of refreshTokenCookie.read(request, transport))
+        await tokens.revoke({ ...token, clientId, confirmation, reason: 'replaced' })
     },
-    carry: ({ family }, refreshToken) => ({
+    deliver: ({ family }, refreshToken) => ({
       sid: family.id,
-      // Counted from the beginning of the session: `authenticate` may have taken its time.
-      headers: carrier.set(refreshToken, family, { transport, now: family.createdAt }),
+      // From the creation of the session, because `authenticate` may take long.
+      headers: refreshTokenCookie.set(refreshToken, family, { transport, now: family.createdAt }),
     }),
   }
 }
 
-async function ask(
+async function runAuthenticate(
   authenticate: Authenticate,
   input: Readonly<Record<string, unknown>>,
   request: PlainRequest,
@@ -297,7 +300,7 @@ interface Rejection {
   readonly description: string
 }
 
-/** Options that `authenticate` may take from the request: an invalid value is the caller's error and not the program's. */
+/** Options that `authenticate` may copy from the request. An invalid value is an error of the caller, not of the app. */
 const REJECTIONS: ReadonlyMap<string, Rejection> = new Map([
   ['scope', { code: 'invalid_scope', description: 'The scope is malformed.' }],
   ['audience', { code: 'invalid_target', description: 'The resource is malformed.' }],
@@ -313,7 +316,7 @@ async function issue(tokens: RefreshTokens, request: IssueRequest): Promise<Issu
   }
 }
 
-/** Not `invalid_grant`: no token was presented, and no session ends. A Basic challenge would make browsers ask for a password. */
+/** Not `invalid_grant`, because no token was presented. Not a Basic challenge, because browsers would then ask for a password. */
 function invalidCredentials(): PlainResponse {
   const body = { error: 'invalid_credentials', error_description: 'The name or the password is wrong.' }
   return json(401, body, [['www-authenticate', 'Bearer']])

@@ -19,15 +19,14 @@ export const logoutOptions = endpointOptions.extend({
 export type LogoutOptions = OptionsOf<typeof logoutOptions>
 
 /**
- * Revokes the family of the cookie and clears the cookie; 204 also without a cookie. With several cookies of the name, the family of
- * each is revoked. The family must belong to the cookie's client,
- * and a family that is bound to a key needs a proof of that key; otherwise nothing is revoked. A token of the family that has been
- * rotated away revokes it as well: a browser may have missed the last response, and at the refresh endpoint such a token does no
- * less. If the store fails, the cookie stays. Throws `ConfigurationError`.
+ * Revokes the family of the cookie and clears the cookie. The response is 204, also without a cookie. With several cookies of the same
+ * name, the family of each is revoked. The family must belong to the client of the cookie, and a family that is bound to a key needs a
+ * proof of that key; otherwise nothing is revoked. An old token of the family revokes the family too, because a browser may have missed
+ * the last response. If the store fails, the cookie is not cleared. Throws `ConfigurationError`.
  */
 export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): Endpoint {
   const resolved = logoutOptions.parse('logoutEndpoint', options)
-  const carrier = createRefreshTokenCookie(resolved.cookie)
+  const refreshTokenCookie = createRefreshTokenCookie(resolved.cookie)
   const proofs = proofChecker(resolved.dpop)
 
   return defineEndpoint({
@@ -36,16 +35,19 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
     methods: ['POST'],
     acceptsProof: true,
     async respond(exchange) {
-      const session = await readCookieSession(exchange, carrier, tokens)
+      const session = await readCookieSession(exchange, refreshTokenCookie, tokens)
       if (!session.ok) return session.response
-      const cleared = noContent(carrier.clear(exchange.transport))
-      if (session.carried.length === 0) return cleared
-      return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
-        const authority = { clientId: carrier.clientId, confirmation: proven.ok ? proven.confirmation : null }
+      const cleared = noContent(refreshTokenCookie.clear(exchange.transport))
+      if (session.cookieTokens.length === 0) return cleared
+      return withOptionalProof({ proofs, oneTimeKeys: tokens, exchange }, async (proven) => {
+        const authority = {
+          clientId: refreshTokenCookie.clientId,
+          confirmation: proven.ok ? proven.confirmation : null,
+        }
         const outcome = await revokeAll({ tokens, counted: exchange.counted }, session, authority)
         switch (outcome) {
           case 'other_family':
-            return otherSession(await stateOf(tokens, session.expected))
+            return otherSession(await sessionState(tokens, session.expected))
           case 'unconfirmed':
             return unprovenKey(proven)
           default:
@@ -56,8 +58,8 @@ export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): E
   })
 }
 
-/** Whether the session that the page believes in is alive: then the sign-out has not happened, and its page must not claim it. */
-async function stateOf(
+/** Tells the page whether its session is still active. If it is, the page must not show that the user has signed out. */
+async function sessionState(
   tokens: RefreshTokens,
   { familyId }: SessionCookies['expected'],
 ): Promise<{ readonly session_active?: true }> {
@@ -66,12 +68,12 @@ async function stateOf(
 }
 
 /**
- * Revokes the family of each cookie. With an expected family, one of the cookies must be of it. One revoked family is a success: a
- * further cookie of the same name whose key the page does not have must not keep the browser signed in.
+ * Revokes the family of each cookie. With an expected family, one of the cookies must belong to it. One revoked family is a success: the
+ * page may not have the key of another cookie of the same name, and that must not keep the browser signed in.
  */
 async function revokeAll(
   { tokens, counted }: { readonly tokens: RefreshTokens } & Pick<Exchange, 'counted'>,
-  { carried, expected }: SessionCookies,
+  { cookieTokens, expected }: SessionCookies,
   authority: Pick<RevokeRequest, 'clientId' | 'confirmation'>,
 ): Promise<'done' | 'other_family' | 'unconfirmed'> {
   const results = new Set<string>()
@@ -83,7 +85,7 @@ async function revokeAll(
     return result
   }
   const others: CookieToken[] = []
-  for (const token of carried) if ((await revoke(token, expected)) === 'other_family') others.push(token)
+  for (const token of cookieTokens) if ((await revoke(token, expected)) === 'other_family') others.push(token)
   const hasExpected = results.has('revoked') || results.has('unconfirmed')
   if (others.length > 0 && !hasExpected) return 'other_family'
   for (const token of others) await revoke(token, {})

@@ -1,6 +1,6 @@
 import { FIRST_PARTY, type RefreshTokens } from '@baton/core'
 import { optional, type OptionsOf, text, withDefault } from '@baton/core/options'
-import { createMinting } from '../access-tokens/issuer.js'
+import { createAccessTokenIssuer } from '../access-tokens/issuer.js'
 import { createRefreshTokenCookie, cookieOption } from '../cookies/refresh-token-cookie.js'
 import { clientOptions } from '../clients/authenticate.js'
 import { clientPolicy } from '../clients/client-policy.js'
@@ -33,12 +33,12 @@ export const refreshOptions = endpointOptions.extend({
 export type RefreshOptions = OptionsOf<typeof refreshOptions>
 
 /**
- * Refreshes the sessions of your own pages and apps, without any client registration. The refresh token comes in the cookie or in a
- * JSON or form body, and the new one is sent back in the same way. If there is a cookie, the body is not read. For clients of OAuth there
- * is `tokenEndpoint`.
+ * Refreshes the sessions of your own pages and apps, without any client registration. The refresh token is read from the cookie or
+ * from a JSON or form body, and the new one is returned in the same way. If the request has a cookie, the body is not read. For OAuth
+ * clients use `tokenEndpoint`.
  *
- * A rejected request consumes nothing, and no rejection sets or clears the cookie: a late rejection must not remove the cookie of a
- * newer login. Throws `ConfigurationError`.
+ * A rejected request does not consume a token. A rejection never sets or clears the cookie, because a late rejection must not remove the
+ * cookie of a newer login. Throws `ConfigurationError`.
  *
  * @example
  * ```ts
@@ -48,10 +48,13 @@ export type RefreshOptions = OptionsOf<typeof refreshOptions>
 export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions): Endpoint {
   const resolved = refreshOptions.parse('refreshEndpoint', options)
   const { bodyField } = resolved
-  const carrier = resolved.cookie === undefined ? null : createRefreshTokenCookie(resolved.cookie)
-  const policy = clientPolicy({ clients: resolved.clients, ownClients: [carrier?.clientId, resolved.clientId] })
+  const refreshTokenCookie = resolved.cookie === undefined ? null : createRefreshTokenCookie(resolved.cookie)
+  const policy = clientPolicy({
+    clients: resolved.clients,
+    ownClients: [refreshTokenCookie?.clientId, resolved.clientId],
+  })
   const proofs = proofChecker(resolved.dpop)
-  const issuer = { tokens, minting: createMinting(resolved.accessTokens, tokens.policy) }
+  const issuer = { tokens, accessTokenIssuer: createAccessTokenIssuer(resolved.accessTokens, tokens.policy) }
 
   async function admit(clientId: string, proven: Proven) {
     const client = await policy.find(clientId)
@@ -63,7 +66,7 @@ export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions):
     const { clientId } = resolved
     const unproven = await rejectUnproven(exchange, () => tokens.isAuthentic(refreshToken))
     if (unproven !== null) return unproven
-    return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
+    return withOptionalProof({ proofs, oneTimeKeys: tokens, exchange }, async (proven) => {
       const admission = await admit(clientId, proven)
       if (!admission.ok) return admission.response
       const { confirmation, validAfter, rotation } = admission
@@ -75,17 +78,20 @@ export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions):
     })
   }
 
-  async function refreshFromCookie(exchange: Exchange, cookie: NonNullable<typeof carrier>): Promise<PlainResponse> {
+  async function refreshFromCookie(
+    exchange: Exchange,
+    cookie: NonNullable<typeof refreshTokenCookie>,
+  ): Promise<PlainResponse> {
     const session = await readCookieSession(exchange, cookie, tokens)
     if (!session.ok) return session.response
     const { clientId } = cookie
-    const carried = await tokenToRefresh(tokens, session, clientId)
-    if (carried === null) return signedOut()
-    return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
+    const token = await tokenToRefresh(tokens, session, clientId)
+    if (token === null) return signedOut()
+    return withOptionalProof({ proofs, oneTimeKeys: tokens, exchange }, async (proven) => {
       const admission = await admit(clientId, proven)
       if (!admission.ok) return admission.response
       const { confirmation, validAfter, rotation } = admission
-      const presented = { ...carried, clientId, confirmation, validAfter, rotation, ...session.expected }
+      const presented = { ...token, clientId, confirmation, validAfter, rotation, ...session.expected }
       const refreshed = await refresh(issuer, exchange, presented)
       if (!refreshed.ok) return refreshed.isVerdict ? signedOut() : refreshed.response
       const { granted, minted } = refreshed
@@ -106,12 +112,12 @@ export function refreshEndpoint(tokens: RefreshTokens, options: RefreshOptions):
     acceptsProof: true,
     async respond(exchange) {
       const { request, transport } = exchange
-      const hasCookie = carrier !== null && carrier.read(request, transport).length > 0
-      if (hasCookie) return refreshFromCookie(exchange, carrier)
+      const hasCookie = refreshTokenCookie !== null && refreshTokenCookie.read(request, transport).length > 0
+      if (hasCookie) return refreshFromCookie(exchange, refreshTokenCookie)
       const field = await readField(request, bodyField)
       if (!field.ok) return field.response
       if (field.value !== null) return refreshFromBody(exchange, field.value)
-      if (carrier !== null) return refreshFromCookie(exchange, carrier)
+      if (refreshTokenCookie !== null) return refreshFromCookie(exchange, refreshTokenCookie)
       return invalidRequest(`Send ${bodyField} in a JSON or form body.`)
     },
   })

@@ -3,7 +3,7 @@ import {
   ConfigurationError,
   type RefreshTokens,
   type RevokeOutcome,
-  sameConfirmation,
+  isSameConfirmation,
 } from '@baton/core'
 import { boolean, optional, type OptionsOf } from '@baton/core/options'
 import { clientAuthenticator, clientOptions } from '../clients/authenticate.js'
@@ -68,7 +68,7 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
       })
     // The access token of a client that authenticates may be bound to a key although its family is not.
     const key = claims.cnf ?? null
-    if (!confidential && key !== null && !sameConfirmation(key, confirmation)) return unprovenKey(proven)
+    if (!confidential && key !== null && !isSameConfirmation(key, confirmation)) return unprovenKey(proven)
     const ending = await tokens.revoke({ familyId: claims.sid, ...by })
     return rejectionOf(ending, proven) ?? revoked(ending, counted)
   }
@@ -88,7 +88,7 @@ export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOpt
       if (token === null) return invalidRequest('token is missing.')
       const unproven = await rejectUnproven(exchange, () => isKnown(token, exchange.now))
       if (unproven !== null) return unproven
-      return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
+      return withOptionalProof({ proofs, oneTimeKeys: tokens, exchange }, async (proven) => {
         const confirmation = certificateConfirmation ?? (proven.ok ? proven.confirmation : null)
         return revoke(token, { client, confidential, confirmation, proven }, exchange)
       })

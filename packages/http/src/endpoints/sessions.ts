@@ -136,7 +136,7 @@ async function listSessions(
       },
     )
     if (page === null) return invalidRequest('cursor is not the next of an earlier answer.')
-    families.push(...(await policy.filterAlive(page.items)))
+    families.push(...(await policy.filterActive(page.items)))
     cursor = page.cursor
   } while (cursor !== null && families.length < limit)
   return json(200, {

@@ -1,7 +1,7 @@
 import { ConfigurationError, type RefreshTokens } from '@baton/core'
 import type { OptionsOf } from '@baton/core/options'
 import type { AccessTokenOption } from '../access-tokens/access-token.js'
-import { createMinting } from '../access-tokens/issuer.js'
+import { createAccessTokenIssuer } from '../access-tokens/issuer.js'
 import type { AuthorizationCodes } from '../codes/authorization-codes.js'
 import { clientAuthenticator, clientOptions } from '../clients/authenticate.js'
 import { clientPolicy } from '../clients/client-policy.js'
@@ -30,13 +30,13 @@ export type TokenEndpointOptions = OptionsOf<typeof tokenOptions>
 
 /**
  * Creates the OAuth token endpoint (RFC 6749 section 3.2) with the grants `refresh_token` and, with `codes`, `authorization_code`. A
- * rejected request consumes nothing. Requests are checked in one order, so that a request with several faults always gets the same
- * response: body, client, grant type, proof, grant. For your own pages and apps there is `refreshEndpoint`, which needs no registered
+ * rejected request consumes nothing. Requests are checked in one order, so that a request with several errors always gets the same
+ * response: body, client, grant type, proof, grant. For your own pages and apps use `refreshEndpoint`, which needs no registered
  * clients. Throws `ConfigurationError`.
  *
  * @example
  * ```ts
- * const token = tokenEndpoint(tokens, { accessToken, clients: [{ clientId: 'web' }] })
+ * const token = tokenEndpoint(tokens, { accessTokens, clients: [{ clientId: 'web' }] })
  * ```
  */
 export function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptions): Endpoint {
@@ -44,14 +44,14 @@ export function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptio
   const authenticate = clientAuthenticator(tokens, resolved)
   const policy = clientPolicy(resolved)
   const proofs = proofChecker(resolved.dpop)
-  const issuer = { tokens, minting: createMinting(resolved.accessTokens, tokens.policy) }
+  const issuer = { tokens, accessTokenIssuer: createAccessTokenIssuer(resolved.accessTokens, tokens.policy) }
   const { codes } = resolved
   if (codes !== undefined) assertSameIssuer(codes, resolved)
   const grants = new Map<string, GrantHandler>([['refresh_token', refreshTokenGrant(issuer)]])
   if (codes !== undefined) grants.set('authorization_code', authorizationCodeGrant({ ...issuer, codes }))
 
-  /** The request brings a token or a code of this server, whether or not it is still valid. */
-  function bringsProof(form: Form): boolean {
+  /** Returns true if the request has a token or a code of this server, even if it is no longer valid. */
+  function hasProof(form: Form): boolean {
     const [refreshToken, code] = [form.get('refresh_token'), form.get('code')]
     if (refreshToken !== null && tokens.isAuthentic(refreshToken)) return true
     return code !== null && codes !== undefined && codes.open(code) !== null
@@ -69,14 +69,14 @@ export function tokenEndpoint(tokens: RefreshTokens, options: TokenEndpointOptio
       const authentication = await authenticate(exchange, form)
       if (!authentication.ok) return authentication.response
       const { client, confidential, certificateConfirmation } = authentication
-      const unproven = confidential ? null : await rejectUnproven(exchange, () => bringsProof(form))
+      const unproven = confidential ? null : await rejectUnproven(exchange, () => hasProof(form))
       if (unproven !== null) return unproven
       const grantType = form.get('grant_type')
       if (grantType === null) return invalidRequest('grant_type is missing.')
       const grant = grants.get(grantType)
       if (grant === undefined)
         return error('unsupported_grant_type', { description: 'This grant type is not served here.' })
-      return withOptionalProof({ proofs, memory: tokens, exchange }, async (proven) => {
+      return withOptionalProof({ proofs, oneTimeKeys: tokens, exchange }, async (proven) => {
         const { clientId } = client
         const admission = policy.admit({ clientId, client, grantType, confidential, proven, certificateConfirmation })
         return admission.ok ? grant({ exchange, form, client, confidential, admission }) : admission.response

@@ -1,6 +1,6 @@
-import { type RefreshTokens, sameConfirmation } from '@baton/core'
+import { type RefreshTokens, isSameConfirmation } from '@baton/core'
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
-import type { Minting } from '../access-tokens/issuer.js'
+import type { AccessTokenIssuer } from '../access-tokens/issuer.js'
 import type { AuthorizationCode, AuthorizationCodes } from '../codes/authorization-codes.js'
 import { mayRedirectTo, mayUse } from '../clients/client.js'
 import { soleHeader } from '../messages/message.js'
@@ -13,12 +13,12 @@ import type { GrantHandler, TokenRequest } from './grant.js'
 
 interface Issuer {
   readonly tokens: RefreshTokens
-  readonly minting: Minting
+  readonly accessTokenIssuer: AccessTokenIssuer
   readonly codes: AuthorizationCodes
 }
 
 /** RFC 6749 section 4.1.3, with PKCE (RFC 7636). The access token is issued before the code is consumed. */
-export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): GrantHandler {
+export function authorizationCodeGrant({ tokens, accessTokenIssuer, codes }: Issuer): GrantHandler {
   return async (request) => {
     const { exchange, form, client, confidential } = request
     const { confirmation, validAfter } = request.admission
@@ -37,15 +37,15 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
       confirmation: confidential ? null : confirmation,
       idempotencyKey: soleHeader(exchange.request, 'idempotency-key'),
       audience: form.all('resource'),
-      defaultAudience: minting.defaultAudience,
+      defaultAudience: accessTokenIssuer.defaultAudience,
       validAfter,
       // Without a refresh token, the session ends when the access token expires.
-      ...(getsRefreshToken ? {} : { maxLifetimeSeconds: minting.lifetimeSeconds }),
+      ...(getsRefreshToken ? {} : { maxLifetimeSeconds: accessTokenIssuer.lifetimeSeconds }),
       checkRateLimit: async (holder) => {
         exhausted = await limits.countRefresh(holder)
         return exhausted === null
       },
-      beforeCommit: (grant) => minting.mint(grant, { confirmation, now }),
+      beforeCommit: (grant) => accessTokenIssuer.mint(grant, { confirmation, now }),
     })
     if (!outcome.ok) return requestRejection(outcome.reason, exhausted) ?? invalidGrant('code')
     counted.release()
@@ -58,5 +58,5 @@ export function authorizationCodeGrant({ tokens, minting, codes }: Issuer): Gran
 function matches(code: AuthorizationCode, { client, form, admission }: TokenRequest): boolean {
   if (code.reservation.grant.clientId !== client.clientId) return false
   if (code.redirectUri !== form.get('redirect_uri') || !mayRedirectTo(client, code.redirectUri)) return false
-  return code.confirmation === null || sameConfirmation(code.confirmation, admission.confirmation)
+  return code.confirmation === null || isSameConfirmation(code.confirmation, admission.confirmation)
 }

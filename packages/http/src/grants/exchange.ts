@@ -1,12 +1,12 @@
 import type { Confirmation, RefreshTokens, RejectionReason, RotateOutcome, RotateRequest } from '@baton/core'
 import type { MintedAccessToken } from '../access-tokens/access-token.js'
-import type { Minting } from '../access-tokens/issuer.js'
+import type { AccessTokenIssuer } from '../access-tokens/issuer.js'
 import type { Exchange } from '../pipeline/define-endpoint.js'
 import { type PlainResponse, soleHeader } from '../messages/message.js'
 import type { Exhausted } from '../messages/rate-limit.js'
 import { error, invalidGrant, otherSession, tooManyRequests } from '../messages/responses.js'
 
-/** What an endpoint knows of a refresh; the rest is the same for all of them and added here. */
+/** The members of a `RotateRequest` that endpoints provide. `refresh` adds those that are the same for all endpoints. */
 export type Refresh = Omit<
   RotateRequest,
   'beforeCommit' | 'checkRateLimit' | 'idempotencyKey' | 'confirmation' | 'defaultAudience'
@@ -20,46 +20,46 @@ export type Refreshed =
   | { readonly ok: true; readonly granted: Granted; readonly minted: MintedAccessToken }
   | {
       readonly ok: false
-      /** It is about the token or its subject, not about this request. */
+      /** True if the rejection concerns the token or its subject, not this request. */
       readonly isVerdict: boolean
       readonly response: PlainResponse
     }
 
 /**
- * Exchanges a refresh token and makes the access token that goes with the answer. The limit of the family is asked before any
- * state changes, and so is an access-token function of the app.
+ * Exchanges a refresh token and issues the access token of the response. The rate limit of the family is checked before any state
+ * changes. An access-token function of the app runs before that, too.
  */
 export async function refresh(
-  { tokens, minting }: { readonly tokens: RefreshTokens; readonly minting: Minting },
+  { tokens, accessTokenIssuer }: { readonly tokens: RefreshTokens; readonly accessTokenIssuer: AccessTokenIssuer },
   { request, limits, counted, now }: Exchange,
-  asked: Refresh,
+  presented: Refresh,
 ): Promise<Refreshed> {
-  const circumstances = { confirmation: asked.confirmation, now }
-  const { early, defaultAudience } = minting
+  const context = { confirmation: presented.confirmation, now }
+  const { early, defaultAudience } = accessTokenIssuer
   let exhausted: Exhausted = null
-  // Spelt out: of requests that are put together from parts no two look alike to the engine, and each property is then searched for.
+  // Written out instead of spread: the object then always has the same shape, which is faster in V8.
   const outcome = await tokens.rotate<MintedAccessToken | undefined>({
-    refreshToken: asked.refreshToken,
-    legacyOnly: asked.legacyOnly,
-    clientId: asked.clientId,
-    confidential: asked.confidential,
-    confirmation: asked.confirmation,
-    scope: asked.scope,
-    audience: asked.audience,
+    refreshToken: presented.refreshToken,
+    legacyOnly: presented.legacyOnly,
+    clientId: presented.clientId,
+    confidential: presented.confidential,
+    confirmation: presented.confirmation,
+    scope: presented.scope,
+    audience: presented.audience,
     defaultAudience,
-    familyId: asked.familyId,
-    validAfter: asked.validAfter,
-    rotation: asked.rotation,
+    familyId: presented.familyId,
+    validAfter: presented.validAfter,
+    rotation: presented.rotation,
     idempotencyKey: soleHeader(request, 'idempotency-key'),
     checkRateLimit: async (holder) => {
       exhausted = await limits.countRefresh(holder)
       return exhausted === null
     },
-    beforeCommit: early && ((grant) => early(grant, circumstances)),
+    beforeCommit: early && ((grant) => early(grant, context)),
   })
   if (!outcome.ok) return toRefreshed(outcome.reason, exhausted)
   counted.release()
-  return { ok: true, granted: outcome, minted: outcome.prepared ?? (await minting.mint(outcome, circumstances)) }
+  return { ok: true, granted: outcome, minted: outcome.prepared ?? (await accessTokenIssuer.mint(outcome, context)) }
 }
 
 /**

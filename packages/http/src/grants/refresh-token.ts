@@ -1,12 +1,15 @@
 import type { RefreshTokens } from '@baton/core'
-import type { Minting } from '../access-tokens/issuer.js'
+import type { AccessTokenIssuer } from '../access-tokens/issuer.js'
 import { refresh } from './exchange.js'
 import { invalidRequest } from '../messages/responses.js'
 import { tokenResponse } from './token-response.js'
 import type { GrantHandler } from './grant.js'
 
 /** RFC 6749 section 6. */
-export function refreshTokenGrant(issuer: { readonly tokens: RefreshTokens; readonly minting: Minting }): GrantHandler {
+export function refreshTokenGrant(issuer: {
+  readonly tokens: RefreshTokens
+  readonly accessTokenIssuer: AccessTokenIssuer
+}): GrantHandler {
   return async ({ exchange, form, client, confidential, admission }) => {
     const { confirmation, validAfter, rotation } = admission
     const refreshToken = form.get('refresh_token')

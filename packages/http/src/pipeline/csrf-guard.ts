@@ -1,13 +1,13 @@
-import { rejectForged } from './csrf.js'
+import { rejectForgedRequest } from './csrf.js'
 import type { PlainRequest, PlainResponse } from '../messages/message.js'
 import { type TransportOptions, transportOptions } from './options.js'
 import { invalidRequest } from '../messages/responses.js'
 import { createTransportReader } from './transport.js'
 
 /**
- * Creates a check for your own endpoints that a cookie authenticates. It returns the response that rejects a request over http from
- * another machine, or one that no page of this origin has sent with the header `X-Baton: 1`; null for all other requests. Throws
- * `ConfigurationError`.
+ * Creates a check for your own endpoints that are authenticated by a cookie. The check returns the response that rejects the request, or
+ * null. It rejects a request that came over http from another machine, and a request that was not sent by a page of this origin with the
+ * header `X-Baton: 1`. Throws `ConfigurationError`.
  *
  * @example
  * ```ts
@@ -21,6 +21,6 @@ export function csrfGuard(options: TransportOptions = {}): (request: PlainReques
   return (request) => {
     const transport = readTransport(request)
     if (!transport.acceptable) return invalidRequest(transport.advice())
-    return rejectForged(request, { transport, allowedOrigins: new Set() })
+    return rejectForgedRequest(request, { transport, allowedOrigins: new Set() })
   }
 }

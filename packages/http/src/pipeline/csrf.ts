@@ -2,7 +2,7 @@ import { type PlainRequest, type PlainResponse, soleHeader } from '../messages/m
 import { error } from '../messages/responses.js'
 import { ownOrigin, type Transport } from './transport.js'
 
-interface Receiver {
+interface AllowedSources {
   readonly transport: Transport
   readonly allowedOrigins: ReadonlySet<string>
 }
@@ -11,21 +11,23 @@ interface Receiver {
  * Returns the rejection of a request that is authenticated by a cookie and was not sent by a page of an allowed origin, or null. Pages of
  * other origins can send the cookie, but neither the custom header nor a false Sec-Fetch-Site or Origin.
  */
-export function rejectForged(request: PlainRequest, receiver: Receiver): PlainResponse | null {
-  if (soleHeader(request, 'x-baton') !== '1') return denied('Send the header X-Baton: 1, once.')
-  const source = findSource(request, receiver)
+export function rejectForgedRequest(request: PlainRequest, allowed: AllowedSources): PlainResponse | null {
+  if (soleHeader(request, 'x-baton') !== '1') return rejection('Send the header X-Baton: 1, once.')
+  const source = findSource(request, allowed)
   if (source === 'own') return null
-  return denied(source === 'unknown' ? 'The request has neither Origin nor a known Sec-Fetch-Site.' : FOREIGN[source])
+  return rejection(
+    source === 'unknown' ? 'The request has neither Origin nor a known Sec-Fetch-Site.' : DESCRIPTIONS[source],
+  )
 }
 
-/** Rejects a request that a page of another origin has made. Weaker than `rejectForged`: clients other than browsers send no origin. */
-export function rejectForeign(request: PlainRequest, receiver: Receiver): PlainResponse | null {
-  const source = findSource(request, receiver)
-  return source === 'own' || source === 'unknown' ? null : denied(FOREIGN[source])
+/** Returns the rejection of a request from a page of another origin, or null. Clients that are not browsers may send no origin. */
+export function rejectForeignOrigin(request: PlainRequest, allowed: AllowedSources): PlainResponse | null {
+  const source = findSource(request, allowed)
+  return source === 'own' || source === 'unknown' ? null : rejection(DESCRIPTIONS[source])
 }
 
-/** How a page that may not make the request shows. */
-const FOREIGN = {
+/** The reasons to reject a request from a page that is not allowed to send it. */
+const DESCRIPTIONS = {
   otherOrigin:
     'The Origin is not in allowedOrigins, nor this server, which is known by the option publicUrl, else by the Host header.',
   otherSite: 'By Sec-Fetch-Site, the page is of another origin, and its Origin is not in allowedOrigins.',
@@ -34,8 +36,8 @@ const FOREIGN = {
 
 function findSource(
   request: PlainRequest,
-  { transport, allowedOrigins }: Receiver,
-): 'own' | 'unknown' | keyof typeof FOREIGN {
+  { transport, allowedOrigins }: AllowedSources,
+): 'own' | 'unknown' | keyof typeof DESCRIPTIONS {
   const origin = soleHeader(request, 'origin')
   const isAllowed = origin !== null && allowedOrigins.has(origin)
   switch (soleHeader(request, 'sec-fetch-site')) {
@@ -45,7 +47,7 @@ function findSource(
     case 'cross-site':
       return isAllowed ? 'own' : 'otherSite'
     case 'none':
-      // Typed into the address bar, which no script does.
+      // The user entered the URL in the address bar. No script can do this.
       return 'noPage'
     default:
       if (origin === null) return 'unknown'
@@ -53,6 +55,6 @@ function findSource(
   }
 }
 
-function denied(description: string): PlainResponse {
+function rejection(description: string): PlainResponse {
   return error('access_denied', { description })
 }

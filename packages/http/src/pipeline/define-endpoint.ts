@@ -19,7 +19,7 @@ export interface Exchange {
   readonly request: PlainRequest
   readonly transport: Transport
   readonly limits: RateLimits
-  /** The request, as its address counts it. */
+  /** The count of this request under its address. */
   readonly counted: CountedRequest
   /** Epoch milliseconds. */
   readonly now: number
@@ -30,8 +30,8 @@ export interface EndpointDefinition {
   readonly options: ResolvedEndpointOptions
   readonly methods: readonly string[]
   /**
-   * True if `respond` serves requests that prove to be legitimate (`rejectUnproven`) even if their address has no points left.
-   * Default false: all requests of such an address are rejected here.
+   * True if `respond` serves requests with proof (`rejectUnproven`) even if their address has no points left. Default false: all
+   * requests of such an address are rejected before `respond` is called.
    */
   readonly acceptsProof?: boolean
   readonly respond: (exchange: Exchange) => Promise<PlainResponse>
@@ -60,7 +60,7 @@ export function defineEndpoint(definition: EndpointDefinition): Endpoint {
       const unproven = isRejected ? counted.exhausted() : null
       return unproven === null ? response : tooManyRequests(unproven)
     } catch (failure) {
-      // An outage is not the caller's fault.
+      // The caller did not cause the outage.
       counted.release()
       throw failure
     }
@@ -71,9 +71,9 @@ export function defineEndpoint(definition: EndpointDefinition): Endpoint {
       if (!methods.includes(request.method)) return methodNotAllowed(methods)
       const transport = transportOf(request)
       if (!transport.acceptable) return invalidRequest(transport.advice())
-      const counted = await limits.countRequest(transport.address, acceptsProof ? 'atOnce' : 'inTurn')
+      const counted = await limits.countRequest(transport.address, acceptsProof ? 'immediate' : 'wait')
       const response = await respondWithinLimits(request, transport, counted).finally(() => counted.settle())
-      // A response of 429 names the limit that is used up.
+      // A response of 429 has the fields of the exhausted limit already.
       if (!limits.standardHeaders || response.status === 429) return response
       return { ...response, headers: [...response.headers, ...rateLimitFields(counted.standing())] }
     } catch (failure) {
@@ -88,8 +88,9 @@ export const requestCounterOptions = transportOptions.extend({ rateLimit: endpoi
 export type RequestCounterOptions = OptionsOf<typeof requestCounterOptions>
 
 /**
- * Counts the requests of an endpoint of your own under their addresses, in the same buckets as the endpoints over `tokens`: reject a
- * request with `exhausted`, call `release` once it has proved to be legitimate, and `settle` when it ends. Throws `ConfigurationError`.
+ * Creates a function that counts the requests of your own endpoint under their addresses, in the same buckets as the endpoints over
+ * `tokens`. Reject a request if `exhausted` returns a limit, call `release` once the request has proved to be legitimate, and `settle`
+ * when it ends. Throws `ConfigurationError`.
  */
 export function requestCounter(
   tokens: RefreshTokens,
@@ -98,7 +99,7 @@ export function requestCounter(
   const { rateLimit, ...transport } = requestCounterOptions.parse('requestCounter', options)
   const transportOf = createTransportReader(transport)
   const limits = limitsOf(tokens, rateLimit)
-  return async (request) => limits.countRequest(transportOf(request).address, 'inTurn')
+  return async (request) => limits.countRequest(transportOf(request).address, 'wait')
 }
 
 function limitsOf(tokens: RefreshTokens, rateLimit: EndpointOptions['rateLimit']): RateLimits {
@@ -107,7 +108,7 @@ function limitsOf(tokens: RefreshTokens, rateLimit: EndpointOptions['rateLimit']
 
 /**
  * Rejects a request without proof whose address has no points left, before it causes any work. `hasProof` returns true if the request
- * brings something that only a legitimate caller has; it is called only if there are no points left.
+ * contains something that only a legitimate caller has. It is called only if there are no points left.
  */
 export async function rejectUnproven(
   { counted }: Exchange,

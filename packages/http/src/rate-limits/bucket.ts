@@ -1,12 +1,12 @@
 import type { Exhausted, Standing } from '../messages/rate-limit.js'
 import { andThen, type Count, type Counted, type Counter, type MaybePromise } from './limiter.js'
-import { createTurns, type Settle } from './turns.js'
+import { createPendingRequests, type Settle } from './pending-requests.js'
 
-/** A point that a request has taken. Exactly one of `release` and `keep` has to be called, once. */
+/** A point that a request has taken. Call exactly one of `release` and `keep`, once. */
 export interface Reservation {
   /** The limit, if there was no point left. */
   readonly exhausted: Exhausted
-  /** Where the key stands now; null if the limiter does not say. */
+  /** Returns the remaining points of the key; null if the limiter does not return them. */
   standing(): Standing | null
   /** Gives the point back: the request is not one of those that are counted here. */
   release(): void
@@ -19,18 +19,18 @@ export interface Bucket {
   /** Takes a point that is not given back. Returns the limit, if there was none left. */
   spend(key: string): MaybePromise<Exhausted>
   take(key: string): MaybePromise<Reservation>
-  /** As `take`. If no point is left, waits for as long as other requests hold points that they may give back. */
-  takeInTurn(key: string): Promise<Reservation>
+  /** Like `take`. If no point is left, waits for as long as pending requests hold points that they may give back. */
+  takeOrWait(key: string): Promise<Reservation>
 }
 
 export type BucketPolicy = Pick<Standing, 'name' | 'points' | 'seconds'>
 
-/** How often, and for how long at first, a request waits for points that other processes hold. */
+/** How often a request waits for points that other processes hold. The wait doubles each time. */
 const RETRIES = 4
 const FIRST_RETRY_MS = 25
 
 export function createBucket(counter: Counter, policy: BucketPolicy): Bucket {
-  const turns = createTurns<Standing>()
+  const pending = createPendingRequests<Standing>()
   const exhaustedBy = ({ count }: Counted): Exhausted =>
     count !== null && count.consumedPoints > policy.points ? toStanding(count, policy) : null
 
@@ -54,29 +54,29 @@ export function createBucket(counter: Counter, policy: BucketPolicy): Bucket {
     take: (key) =>
       andThen(counter.count(key), (counted) => {
         const exhausted = exhaustedBy(counted)
-        return exhausted === null ? reserved(counted, turns.begin(key)) : overdrawn(counted, exhausted)
+        return exhausted === null ? reserved(counted, pending.add(key)) : overdrawn(counted, exhausted)
       }),
-    async takeInTurn(key) {
-      let settle = turns.begin(key)
+    async takeOrWait(key) {
+      let settle = pending.add(key)
       for (let retries = 0; ;) {
         const counted = await counter.count(key)
         const exhausted = exhaustedBy(counted)
         if (exhausted === null) {
-          // Where one point was free there may be another.
-          turns.wake(key)
+          // If one point was free, there may be another.
+          pending.wake(key)
           return reserved(counted, settle)
         }
         await counted.giveBack()
-        if (turns.pending(key) > 1) {
+        if (pending.count(key) > 1) {
           settle('waits')
-          const turn = await turns.wait(key, exhausted)
-          if (turn.settle === null) return rejected(turn.rejection)
-          settle = turn.settle
+          const result = await pending.wait(key, exhausted)
+          if (result.settle === null) return rejected(result.rejection)
+          settle = result.settle
         } else if (counted.isShared && retries < RETRIES) {
           await pause(FIRST_RETRY_MS * 2 ** retries)
           retries += 1
         } else {
-          turns.rejectWaiting(key, exhausted)
+          pending.rejectWaiting(key, exhausted)
           settle('kept')
           return rejected(exhausted)
         }
@@ -85,7 +85,7 @@ export function createBucket(counter: Counter, policy: BucketPolicy): Bucket {
   }
 }
 
-/** A request beyond the limit, which is counted all the same. */
+/** A request beyond the limit. It is counted too. */
 function overdrawn(counted: Counted, exhausted: Standing): Reservation {
   return { ...rejected(exhausted), release: () => void counted.giveBack() }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Confirmation, confirmationText, ConfigurationError, type RefreshTokens } from '@baton/core'
+import { type Confirmation, serializeConfirmation, ConfigurationError, type RefreshTokens } from '@baton/core'
 import {
   boolean,
   declareOptions,
@@ -87,7 +87,7 @@ export interface CountedRequest {
   settle(): void
 }
 
-/** Who presents a refresh token or a code: a holder with another client or key cannot use up the points of this one. */
+/** The client that presents a refresh token or a code. A holder with another client or key has its own points. */
 export interface Holder {
   readonly familyId: string
   readonly clientId: string
@@ -102,10 +102,10 @@ export type Attempt<Result> =
 
 /** Limits on requests. See `rateLimits`. */
 export interface RateLimits {
-  /** True if every response says where its caller stands. */
+  /** True if every response has the RateLimit fields. */
   readonly standardHeaders: boolean
-  /** Counts a request. `inTurn`: waits for a point that a parallel request may give back, because no proof can replace it. */
-  countRequest(address: string | null, mode: 'inTurn' | 'atOnce'): MaybePromise<CountedRequest>
+  /** Counts a request. With `wait`, waits for a point that a parallel request may give back: no proof can replace the point. */
+  countRequest(address: string | null, mode: 'wait' | 'immediate'): MaybePromise<CountedRequest>
   /** Counts a refresh or an exchange of a code. */
   countRefresh(holder: Holder): MaybePromise<Exhausted>
   /** Counts a request with a valid access token of the family. */
@@ -113,16 +113,17 @@ export interface RateLimits {
   /** Counts a successful sign-in, before a session is created. */
   countSignIn(subject: string): MaybePromise<Exhausted>
   /**
-   * Authenticates a client, unless too many attempts for it have failed from there. The attempt takes a point before `check` runs and
-   * gets it back unless `check` resolves with null, so that parallel attempts cannot exceed the limit and correct ones cost nothing.
+   * Authenticates a client, unless too many attempts for it have failed from this address. The attempt takes a point before `check`
+   * runs. The point is given back unless `check` resolves with null, so parallel attempts cannot exceed the limit and correct ones cost
+   * nothing.
    */
   authenticateClient<Result>(
     attempt: { readonly clientId: string; readonly address: string | null },
     check: () => Promise<Result | null>,
   ): Promise<Attempt<Result | null>>
   /**
-   * The same for the sign-in of a user, such as on a page of your own. `account` is the name that the user typed; null limits all
-   * accounts from that address together.
+   * Like `authenticateClient`, for the sign-in of a user, such as on your own page. `account` is the name that the user entered; null
+   * limits all accounts from that address together.
    */
   authenticateUser<Result>(
     attempt: { readonly account: string | null; readonly address: string | null },
@@ -130,9 +131,9 @@ export interface RateLimits {
   ): Promise<Attempt<Result | null>>
 }
 
-/** Requests that one address may send for each that it may send without proof. */
+/** How many requests one address may send for each request that it may send without proof. */
 const REQUESTS_PER_POINT = 100
-/** Accounts that one address may exhaust before it can try no other. */
+/** How many accounts one address may exhaust before all further attempts from it are rejected. */
 const ACCOUNTS_PER_ADDRESS = 10
 
 /** Creates the limits that endpoints share. Throws `ConfigurationError`. */
@@ -153,12 +154,12 @@ export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
       const network = toNetwork(address)
       return andThen(requests.take(network), (total) => {
         if (total.exhausted !== null) return rejectedRequest(total)
-        const point = mode === 'inTurn' ? addresses.takeInTurn(network) : addresses.take(network)
+        const point = mode === 'wait' ? addresses.takeOrWait(network) : addresses.take(network)
         return andThen(point, (unproven) => countedRequest(total, unproven))
       })
     },
     countRefresh: ({ familyId, confirmation, clientId }) =>
-      families.spend(keyOf(`${familyId} ${confirmationText(confirmation)}`, clientId)),
+      families.spend(keyOf(`${familyId} ${serializeConfirmation(confirmation)}`, clientId)),
     countAccountRequest: (familyId) => families.spend(keyOf('account', familyId)),
     countSignIn: (subject) => subjects.spend(keyOf('', subject)),
     authenticateClient: ({ clientId, address }, check) =>
@@ -176,7 +177,7 @@ export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
 
 const defaults = new WeakMap<RefreshTokens, RateLimits>()
 
-/** The limits of endpoints over `tokens` that are given none: the same for all of them. */
+/** Returns the limits of endpoints over `tokens` without the option `rateLimit`. All of them share these limits. */
 export function defaultRateLimits(tokens: RefreshTokens): RateLimits {
   const existing = defaults.get(tokens)
   if (existing !== undefined) return existing
@@ -255,7 +256,7 @@ async function attempt<Result>(
   const [place, ...others] = places
   if (place === undefined) return unlimited(check)
   const [bucket, key] = place
-  const reservation = await bucket.takeInTurn(key)
+  const reservation = await bucket.takeOrWait(key)
   if (reservation.exhausted !== null) return { exhausted: reservation.exhausted }
   let isFailure = false
   try {
@@ -279,7 +280,7 @@ function localBucket({ seconds, elapsed }: Resolved, size: Size): Bucket {
   return createBucket(localCounter(fixedWindowCounter({ windowMs: seconds * 1000, elapsed })), { ...size, seconds })
 }
 
-/** A bucket in a limiter of the app, if it gives any. */
+/** Creates a bucket over a limiter of `createLimiter`, or over the memory of this process without one. */
 function sharedBucket(limits: Resolved, size: Size): Bucket {
   const { seconds, elapsed, createLimiter, onError } = limits
   if (createLimiter === undefined) return localBucket(limits, size)
@@ -298,14 +299,14 @@ function sharedBucket(limits: Resolved, size: Size): Bucket {
 
 const MAX_NAME_LENGTH = 128
 
-/** `name` may be any text, of any length; `scope` holds none that a request could choose. */
+/** `name` may be any text of any length. `scope` must not contain text that a request can choose. */
 function keyOf(scope: string, name: string): string {
   return name.length <= MAX_NAME_LENGTH
     ? `${scope} ${name}`
     : `${scope} sha256:${createHash('sha256').update(name).digest('base64url')}`
 }
 
-/** Spellings that an app may take for the same account share a bucket. */
+/** Spellings that an app may treat as the same account share a bucket. */
 function foldName(account: string): string {
   return account.normalize('NFKC').trim().toLowerCase()
 }

@@ -387,7 +387,7 @@ describe('rate limit options', () => {
   test('bounds the memory for many addresses, and keeps the most recent one', async () => {
     const limits = rateLimits({ points: 1 })
     const count = async (address: string) => {
-      const counted = await limits.countRequest(address, 'atOnce')
+      const counted = await limits.countRequest(address, 'immediate')
       counted.settle()
       return counted.exhausted()?.name ?? null
     }

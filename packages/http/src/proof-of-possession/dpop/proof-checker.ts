@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Confirmation, sameConfirmation } from '@baton/core'
+import { type Confirmation, isSameConfirmation } from '@baton/core'
 import {
   declareOptions,
   listOf,
@@ -28,7 +28,7 @@ export const dpopOptions = declareOptions({
 export type DpopOptions = OptionsOf<typeof dpopOptions>
 
 /** Accepts each key once, such as `RefreshTokens`. `expiresAt` is an integer in epoch milliseconds. */
-export interface UsedOnce {
+export interface OneTimeKeyStore {
   consumeOnce(request: { readonly purpose: string; readonly key: string; readonly expiresAt: number }): Promise<boolean>
 }
 
@@ -43,7 +43,7 @@ interface ProofRequest {
   /** The key that must have signed the proof. Default: any key. */
   readonly confirmation?: Confirmation
   /** Accepts a proof only once. Without it, a proof is accepted until it expires. */
-  readonly memory: UsedOnce | undefined
+  readonly oneTimeKeys: OneTimeKeyStore | undefined
 }
 
 export type Proven =
@@ -63,7 +63,7 @@ export type Proven =
 /** Verifies the DPoP proofs of one endpoint. */
 export interface ProofChecker {
   readonly algorithms: readonly ProofAlgorithm[]
-  /** Verifies the proof of a request. An invalid proof is an error, never a missing one. Rejects only if `memory` does. */
+  /** Verifies the proof of a request. An invalid proof is an error, never a missing one. Rejects only if `oneTimeKeys` does. */
   prove(request: ProofRequest): Promise<Proven>
   /** Returns the header with the nonce for the next proof, for the response to a request with a proof or without a required one. */
   nonceHeaders(now: number): readonly (readonly ['dpop-nonce', string])[]
@@ -100,7 +100,7 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
 
   return {
     algorithms,
-    async prove({ request, url, now, accessToken, confirmation, memory }) {
+    async prove({ request, url, now, accessToken, confirmation, oneTimeKeys }) {
       const headers = request.headers['dpop'] ?? []
       const [text] = headers
       if (text === undefined) return { ok: true, confirmation: null }
@@ -113,7 +113,7 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
       if (!isTarget(proof.htu, url)) return reject(WRONG_URL)
       if (accessToken !== undefined && proof.ath !== hashAccessToken(accessToken))
         return reject('The DPoP proof was made for another access token (ath).')
-      if (confirmation !== undefined && !sameConfirmation(confirmation, { jkt: proof.jkt })) return WRONG_KEY
+      if (confirmation !== undefined && !isSameConfirmation(confirmation, { jkt: proof.jkt })) return WRONG_KEY
       const until = checkAge(proof, now)
       if (typeof until !== 'number') return until
       const { jkt, htu, jti } = proof
@@ -122,7 +122,7 @@ export function proofChecker(options: DpopOptions = {}): ProofChecker {
         key: JSON.stringify([jkt, normalizeTarget(htu), jti]),
         expiresAt: Math.ceil(until),
       }
-      if (memory !== undefined && !(await memory.consumeOnce(oneTimeKey)))
+      if (oneTimeKeys !== undefined && !(await oneTimeKeys.consumeOnce(oneTimeKey)))
         return reject('The DPoP proof has been used.')
       return { ok: true, confirmation: { jkt } }
     },

@@ -3,11 +3,11 @@ import type { Exchange } from '../../pipeline/define-endpoint.js'
 import type { PlainResponse } from '../../messages/message.js'
 import { error } from '../../messages/responses.js'
 import { getUrl } from '../../pipeline/transport.js'
-import type { ProofChecker, Proven, UsedOnce } from './proof-checker.js'
+import type { ProofChecker, Proven, OneTimeKeyStore } from './proof-checker.js'
 
 interface ProofContext {
   readonly proofs: ProofChecker
-  readonly memory: UsedOnce
+  readonly oneTimeKeys: OneTimeKeyStore
   readonly exchange: Exchange
 }
 
@@ -26,13 +26,13 @@ export async function withProof(
 
 /** Like `withProof`, for a request that needs a proof only if its token is bound to a key: `respond` handles an invalid proof. */
 export async function withOptionalProof(
-  { proofs, memory, exchange }: ProofContext,
+  { proofs, oneTimeKeys, exchange }: ProofContext,
   respond: (proven: Proven) => Promise<PlainResponse>,
 ): Promise<PlainResponse> {
   const { request, transport, now } = exchange
   // Most requests have no proof, and computing the URL costs as much as parsing their body.
   const url = request.headers['dpop'] === undefined ? null : getUrl(request, transport)
-  const response = await respond(await proofs.prove({ request, url, now, memory }))
+  const response = await respond(await proofs.prove({ request, url, now, oneTimeKeys }))
   const nonces = proofs.nonceHeaders(now)
   return nonces.length === 0 ? response : { ...response, headers: [...response.headers, ...nonces] }
 }

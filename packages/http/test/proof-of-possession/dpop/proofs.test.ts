@@ -21,7 +21,7 @@ interface Circumstances {
 async function createCheckerSetup(options: DpopOptions = {}) {
   const clock = { now: START }
   const used = new Map<string, number>()
-  const memory = {
+  const oneTimeKeys = {
     async consumeOnce({ key, expiresAt }: { key: string; expiresAt: number }) {
       for (const [old, until] of used) if (until <= clock.now) used.delete(old)
       if (used.has(key)) return false
@@ -39,7 +39,7 @@ async function createCheckerSetup(options: DpopOptions = {}) {
       request: request({ method, headers: { dpop: proof } }),
       url,
       now: clock.now,
-      memory,
+      oneTimeKeys,
       ...(accessToken === undefined ? {} : { accessToken }),
     })
   const checked = async (changes: ProofChanges) => checkResultOf(await check(await prover.prove(changes)))
