@@ -2,17 +2,29 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import ts from 'typescript'
 import { bootstrap, root } from './bootstrap.mjs'
+import { findUndocumented, listEntryModules, listExamples } from './entry-points.mjs'
 import { runPrograms } from './run-programs.mjs'
+
+/*
+ * Compiles the programs in the documentation and the examples of doc comments, and runs the programs that are complete. Fails if a
+ * function that a package exports has no example.
+ */
 
 /** Names that programs in the documentation may use without declaring them. */
 const AMBIENT = `
+import type { Session } from '@baton/client'
 import type { RefreshTokens, TokenStore } from '@baton/core'
 import type { AccessTokens, PlainRequest, StaticClient } from '@baton/http'
+import type { Express } from 'express'
 declare global {
   const tokens: RefreshTokens
   const accessTokens: AccessTokens
   const clients: readonly StaticClient[]
   const request: PlainRequest
+  const app: Express
+  const session: Session
+  const location: { readonly href: string; assign(url: string): void }
+  const sessionStorage: { getItem(key: string): string | null; setItem(key: string, value: string): void }
   const myStore: () => TokenStore
   const users: { check(username: string, password: string): Promise<{ id: string } | null> }
 }
@@ -26,11 +38,16 @@ const documents = [
   ...listReadmes('packages'),
   ...listReadmes('examples'),
 ]
-const { programs, runnable, problems } = compile(documents)
+const programs = documents.flatMap((file) => listPrograms(file))
+const examples = listExamples()
+const { runnable, exported, problems } = compile([...programs, ...examples])
 for (const problem of problems) console.error(problem)
-console.log(`${programs} programs in ${documents.length} documents, ${problems.length} problems`)
+console.log(
+  `${programs.length} programs in ${documents.length} documents, ${examples.length} examples, ${exported} exports, ${problems.length} problems`,
+)
+const isEmpty = [programs.length, examples.length, exported].includes(0)
 const failures = problems.length === 0 ? await run(runnable) : []
-process.exitCode = programs > 0 && problems.length === 0 && failures.length === 0 ? 0 : 1
+process.exitCode = isEmpty || problems.length > 0 || failures.length > 0 ? 1 : 0
 
 async function run(runnable) {
   const failures = await runPrograms(runnable)
@@ -39,12 +56,9 @@ async function run(runnable) {
   return failures
 }
 
-/**
- * Compiles all TypeScript programs of these documents in the directories of the documents, and finds those that can be
- * run.
- */
-function compile(files) {
-  const programs = new Map(files.flatMap((file) => listPrograms(file)))
+/** Compiles these programs together with the packages, and finds the programs that can be run. */
+function compile(modules) {
+  const programs = new Map(modules)
   const ambient = join(root, 'docs/ambient.md.ts')
   const sources = new Map([...programs, [ambient, { text: AMBIENT }]])
   const { options } = ts.parseJsonConfigFileContent(
@@ -63,7 +77,8 @@ function compile(files) {
       ? getSourceFile(name, languageVersion, ...rest)
       : ts.createSourceFile(name, source.text, languageVersion)
   }
-  const program = ts.createProgram([...sources.keys()], options, host)
+  const entries = listEntryModules().map(({ file }) => file)
+  const program = ts.createProgram([...sources.keys(), ...entries], options, host)
   const problems = [...sources.keys()].flatMap((name) => {
     const file = program.getSourceFile(name)
     return [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)].filter(isReported)
@@ -72,10 +87,11 @@ function compile(files) {
     ([name, source]) =>
       source.mayRun && isRunnable(program.getSourceFile(name), { checker: program.getTypeChecker(), ambient }),
   )
+  const { count, problems: undocumented } = findUndocumented(program)
   return {
-    programs: programs.size,
+    exported: count,
     runnable: runnable.map(([, { text, file, line }]) => ({ text, at: `${file}:${line}` })),
-    problems: problems.map((problem) => formatProblem(problem, sources)),
+    problems: [...problems.map((problem) => formatProblem(problem, sources)), ...undocumented],
   }
 }
 

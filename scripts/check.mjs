@@ -21,7 +21,7 @@ const steps = [
   ['imports', () => run('depcruise', ['--config', '.dependency-cruiser.mjs', ...SOURCES])],
   ['unused code and dependencies', () => run('knip', [])],
   ['build', () => run('turbo', ['run', 'build', '--output-logs=errors-only'])],
-  ['programs in the documentation', () => run('node', ['scripts/check-programs.mjs'])],
+  ['programs in the documentation and in doc comments', () => run('node', ['scripts/check-programs.mjs'])],
   ['documentation', () => run('pnpm', ['docs:build'])],
   ...published.map((name) => [`package shape of ${name}`, () => checkShape(name)]),
   ['size of the client in a page', () => run('pnpm', ['--dir', 'packages/client', 'exec', 'size-limit'])],

@@ -218,7 +218,7 @@ const ARGUMENTS_ONLY: Readonly<Record<string, string>> = {
   'core/options': `boolean checkedObject describeValue func instant listOf literalOr matching nearestName nested nullable objectWith
     oneOf optional plainObject required rule scopeText secret secretRing untrusted withDefault`,
   'core/store': `applyRevocation applyRotation compareNewestFirst conditionalWrites.create conditionalWrites.revoke
-    conditionalWrites.rotate decodeCursor deletableAt encodeCursor errorCode errorMessage expiryOf
+    conditionalWrites.rotate decodeCursor deletableAt encodeCursor errorCode errorMessage expiryAt
     fromRow isAlive nextBatch pageOf positionOf rotationApplies toCurrentColumns toPage toRow toValues`,
   express: 'handler jwksHandler',
   fastify: 'endpointPlugin jwksPlugin',

@@ -16,7 +16,22 @@ import { VERSION } from './version.js'
 
 const COMMANDS: readonly Command[] = [init, secret, inspect, sessions, revoke, purge, doctor, migrate, importTokens]
 
-/** Runs one command line and resolves to the exit code; whatever goes wrong is told on stderr, without a stack. */
+/**
+ * Runs one command line. Resolves to the exit code. Errors are written to `stderr`, without a stack trace.
+ *
+ * @example
+ * ```ts
+ * import { run } from '@baton/cli'
+ *
+ * process.exitCode = await run(['secret'], {
+ *   env: process.env,
+ *   cwd: process.cwd(),
+ *   stdin: process.stdin,
+ *   stdout: process.stdout,
+ *   stderr: process.stderr,
+ * })
+ * ```
+ */
 export async function run(args: readonly string[], around: Surroundings): Promise<number> {
   try {
     return await dispatch(args, around)

@@ -46,8 +46,11 @@ export interface AuthorizationRequest {
 /**
  * Starts a sign-in with an authorization code and PKCE (RFC 7636). State, verifier and S256 challenge are new for each call. Accepts what
  * `discover` returns. Rejects with a `ConfigurationError` for invalid options.
+ *
  * @example
  * ```ts
+ * import { beginAuthorization } from '@baton/client/authorization'
+ *
  * const { url, pending } = await beginAuthorization({
  *   authorizationEndpoint: 'https://login.example/oauth/authorize',
  *   clientId: 'web',
@@ -109,8 +112,11 @@ export interface Callback {
 /**
  * Exchanges the authorization code of a callback and signs in. Rejects with a `SessionError` if the server rejected the request, or if the
  * callback does not belong to `pending` (RFC 6749 section 10.12).
+ *
  * @example
  * ```ts
+ * import { loginWithCode } from '@baton/client/authorization'
+ *
  * const pending = JSON.parse(sessionStorage.getItem('pending') ?? 'null')
  * await loginWithCode(session, { url: location.href, pending })
  * ```

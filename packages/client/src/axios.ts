@@ -5,8 +5,12 @@ import { checkOptions } from './platform/options.js'
 /**
  * Sends the requests of an axios instance with `session.fetch`, which attaches the access token and handles 401. A `SessionError` becomes
  * the `cause` of the `AxiosError`, which has the same `code`. Returns a function that removes the interceptor.
+ *
  * @example
  * ```ts
+ * import { attachSession } from '@baton/client/axios'
+ * import axios from 'axios'
+ *
  * const api = axios.create({ baseURL: 'https://api.example' })
  * const detach = attachSession(api, session)
  * ```

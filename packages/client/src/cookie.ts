@@ -24,8 +24,12 @@ const SERVER_BASE = 'https://server.invalid'
 /**
  * Returns endpoints for a refresh token in an HttpOnly cookie: a Baton server with `cookie: true`. The storage contains no secret: only the
  * session id, the generation and the expiry. Throws `ConfigurationError`.
+ *
  * @example
  * ```ts
+ * import { createSession } from '@baton/client'
+ * import { cookieEndpoints } from '@baton/client/cookie'
+ *
  * const session = createSession({
  *   endpoints: cookieEndpoints({ refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }),
  * })

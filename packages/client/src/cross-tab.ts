@@ -25,8 +25,17 @@ interface Globals {
 /**
  * Returns the lock and the change notifications of a storage that all tabs and workers of an origin share. `name` identifies the stored
  * session. Without Web Locks the lock is a lease in IndexedDB. If the document may use neither, the lock works within this page only.
+ *
  * @example
  * ```ts
+ * import { type SessionStorage } from '@baton/client'
+ * import { crossTabSync } from '@baton/client/cross-tab'
+ *
+ * declare const myDatabase: {
+ *   read(): Promise<string | null>
+ *   compareAndSwap(before: string | null, after: string | null): Promise<boolean>
+ * }
+ *
  * const storage: SessionStorage = {
  *   ...crossTabSync('my-storage'),
  *   read: () => myDatabase.read(),

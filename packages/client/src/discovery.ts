@@ -24,8 +24,13 @@ export interface DiscoveredServer {
 /**
  * Fetches the metadata of an issuer (RFC 8414), or its OpenID Connect configuration if there is none. The document must name the same
  * issuer. Rejects with a `SessionError`, and with a `ConfigurationError` for an invalid issuer.
+ *
  * @example
  * ```ts
+ * import { createSession } from '@baton/client'
+ * import { discover } from '@baton/client/discovery'
+ * import { oauthEndpoints } from '@baton/client/oauth'
+ *
  * const server = await discover('https://login.example')
  * const session = createSession({ endpoints: oauthEndpoints({ ...server, clientId: 'web' }) })
  * ```

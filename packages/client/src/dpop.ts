@@ -54,8 +54,14 @@ const UNBOUND = { accessToken: null, isBound: false }
 
 /**
  * Binds the tokens of a session to a key (RFC 9449). Throws `ConfigurationError`.
+ *
  * @example
  * ```ts
+ * import { createSession } from '@baton/client'
+ * import { dpop } from '@baton/client/dpop'
+ * import { indexedDbStorage } from '@baton/client/indexed-db'
+ * import { oauthEndpoints } from '@baton/client/oauth'
+ *
  * const session = createSession({
  *   endpoints: oauthEndpoints({ tokenEndpoint: 'https://login.example/oauth/token', clientId: 'web' }),
  *   storage: indexedDbStorage(),

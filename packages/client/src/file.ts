@@ -14,8 +14,13 @@ export interface SessionFileOptions {
 /**
  * Stores the session in a file that only its owner can read, for all processes of one machine. The file is replaced atomically. Lock files
  * are created next to it; the lock of a killed process is taken over. Throws `ConfigurationError`.
+ *
  * @example
  * ```ts
+ * import { createSession } from '@baton/client'
+ * import { sessionFile } from '@baton/client/file'
+ * import { oauthEndpoints } from '@baton/client/oauth'
+ *
  * const session = createSession({
  *   endpoints: oauthEndpoints({ tokenEndpoint: 'https://login.example/oauth/token', clientId: 'cli' }),
  *   storage: sessionFile('session.json'),

@@ -13,8 +13,13 @@ const PLACE = { database: 'baton', table: 'sessions' }
 
 /**
  * Stores the session in IndexedDB, shared by tabs and workers. Each swap is one transaction. Throws `ConfigurationError`.
+ *
  * @example
  * ```ts
+ * import { createSession } from '@baton/client'
+ * import { cookieEndpoints } from '@baton/client/cookie'
+ * import { indexedDbStorage } from '@baton/client/indexed-db'
+ *
  * const session = createSession({
  *   endpoints: cookieEndpoints({ refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }),
  *   storage: indexedDbStorage(),

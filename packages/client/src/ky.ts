@@ -5,8 +5,12 @@ import { checkOptions } from './platform/options.js'
 
 /**
  * Returns options for `ky.extend`: requests are sent with `session.fetch`, and ky does not retry a `SessionError`.
+ *
  * @example
  * ```ts
+ * import { withSession } from '@baton/client/ky'
+ * import ky from 'ky'
+ *
  * const api = ky.extend(withSession(session))
  * ```
  */

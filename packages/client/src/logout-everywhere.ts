@@ -6,8 +6,11 @@ import { SessionError } from './platform/errors.js'
  * Ends all sessions of the user at the server, then this session. `endpoint` is `/auth/logout-everywhere` of a Baton server, or an
  * equivalent that accepts a bearer token. Rejects with a `SessionError` if the server did not end the sessions; this session then
  * continues.
+ *
  * @example
  * ```ts
+ * import { logoutEverywhere } from '@baton/client/logout-everywhere'
+ *
  * await logoutEverywhere(session, '/auth/logout-everywhere')
  * ```
  */

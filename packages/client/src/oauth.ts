@@ -31,8 +31,12 @@ export interface OAuthOptions extends Partial<
 
 /**
  * Returns endpoints for any OAuth 2.0 server. The client stores the refresh token. Throws `ConfigurationError`.
+ *
  * @example
  * ```ts
+ * import { createSession } from '@baton/client'
+ * import { oauthEndpoints } from '@baton/client/oauth'
+ *
  * const session = createSession({
  *   endpoints: oauthEndpoints({ tokenEndpoint: 'https://login.example/oauth/token', clientId: 'web' }),
  * })

@@ -11,8 +11,11 @@ const useCounts = new WeakMap<Session, number>()
 /**
  * Returns the snapshot of a session and re-renders when it changes, also after changes in another tab. The session is started while at
  * least one component uses it. The status is `unknown` on a server, and until the storage has been read.
+ *
  * @example
  * ```ts
+ * import { useSession } from '@baton/client/react'
+ *
  * export function Greeting() {
  *   const { status, sid } = useSession(session)
  *   return status === 'signedIn' ? `session ${sid ?? ''}` : status

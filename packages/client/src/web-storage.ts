@@ -27,8 +27,13 @@ const SPREAD_MS = 50
 /**
  * Stores the session in Web Storage. Browsers do not guarantee when other tabs see a write, so a second tab may repeat a refresh request;
  * prefer `indexedDbStorage` for shared sessions. Not available in workers. Throws `ConfigurationError`.
+ *
  * @example
  * ```ts
+ * import { createSession } from '@baton/client'
+ * import { cookieEndpoints } from '@baton/client/cookie'
+ * import { webStorage } from '@baton/client/web-storage'
+ *
  * const session = createSession({
  *   endpoints: cookieEndpoints({ refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }),
  *   storage: webStorage({ area: 'session' }),

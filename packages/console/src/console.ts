@@ -46,13 +46,17 @@ export type ConsoleOptions = OptionsOf<typeof consoleOptions>
  * ```ts
  * import { createRefreshTokens } from '@baton/core'
  * import { consoleEndpoint, memoryEventLog } from '@baton/console'
+ * import type { PlainRequest } from '@baton/http'
  * import { memoryStore } from '@baton/store-memory'
+ *
+ * // Your own check: the name of the operator whose session the cookie contains, or null.
+ * declare function findOperator(request: PlainRequest): Promise<string | null>
  *
  * const log = memoryEventLog()
  * const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['a secret of at least thirty-two bytes'], onEvent: log.record })
  * const endpoint = consoleEndpoint(tokens, {
  *   log,
- *   authorize: (request) => (request.headers['x-operator'] === 'olga' ? 'olga' : null),
+ *   authorize: findOperator,
  * })
  * ```
  */

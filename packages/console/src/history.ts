@@ -18,7 +18,17 @@ export interface History {
   readonly end: { readonly at: number; readonly reason: RevocationReason } | null
 }
 
-/** Puts together what events of one family say, in whichever order and however often they were recorded. */
+/**
+ * Returns the history of one family from its events. They may be in any order and contain duplicates.
+ *
+ * @example
+ * ```ts
+ * import { historyOf, memoryEventLog } from '@baton/console'
+ *
+ * const log = memoryEventLog()
+ * const { steps, end } = historyOf(await log.eventsOf(['AAAAAAAAAAAAAAAAAAAAAA']))
+ * ```
+ */
 export function historyOf(events: readonly RefreshEvent[]): History {
   const steps = new Map<number, Step>()
   let theft: History['theft'] = null

@@ -132,7 +132,7 @@ export type Resolved<Fields extends Declaration> = { readonly [Name in keyof Fie
 /** What `parse` of these options returns. */
 export type ParsedOptions<Declared extends Options<Declaration>> = Resolved<Declared['fields']>
 
-/** An option that has to be given. */
+/** An option that must be given. */
 export function required<Input, Output>(rule: Rule<Input, Output>): Field<Input, Output, true> {
   return { rule, isRequired: true, defaultValue: undefined }
 }
@@ -144,7 +144,7 @@ export function optional<Input, Output>(
   return { rule, isRequired: false, defaultValue: undefined }
 }
 
-/** An option that has this value where it is missing. */
+/** An option with a default value. */
 export function withDefault<Input, Output>(
   rule: Rule<Input, Output>,
   defaultValue: NoInfer<Output>,
@@ -167,12 +167,14 @@ export function rule<Value>(
   }
 }
 
+/** True or false. */
 export const boolean = (): Rule<boolean> => rule('true or false', (value) => typeof value === 'boolean')
 
-/** A function. `Signature` is the type of it. */
+/** A function of the type `Signature`, which is not checked at run time. */
 export const func = <Signature extends (...args: never[]) => unknown>(): Rule<Signature> =>
   rule('a function', (value) => typeof value === 'function')
 
+/** One of these values. */
 export function oneOf<const Values extends readonly (string | boolean | null)[]>(
   ...values: Values
 ): Rule<Values[number]> {
@@ -186,6 +188,7 @@ export interface IntegerLimits {
   readonly fix?: string
 }
 
+/** An integer from `min` to `max`. `fix` completes the error message: what to do about another value. */
 export function integer({ min, max, fix }: IntegerLimits): Rule<number> {
   return rule(`an integer from ${String(min)} to ${String(max)}`, isIntegerWithin(min, max), fix)
 }
@@ -215,6 +218,7 @@ export function text({
   )
 }
 
+/** A string that matches the pattern. `expected` completes "must be …". */
 export const matching = (pattern: RegExp, expected: string, fix?: string): Rule<string> =>
   rule(expected, (value) => typeof value === 'string' && pattern.test(value), fix)
 
@@ -276,6 +280,7 @@ export const objectWith = <Value>(methods: readonly string[], expected: string, 
     fix,
   )
 
+/** An array of `min` to `max` items, each of which the rule `item` accepts. Default: 0 to 1000 items. */
 export function listOf<Input, Output>(
   item: Rule<Input, Output>,
   { min = 0, max = 1000 }: { readonly min?: number; readonly max?: number } = {},
@@ -292,6 +297,7 @@ export function listOf<Input, Output>(
   }
 }
 
+/** A value that the rule accepts, or null. */
 export function nullable<Input, Output>({ expected, parse }: Rule<Input, Output>): Rule<Input | null, Output | null> {
   return { expected: `${expected} or null`, parse: (value, option) => (value === null ? null : parse(value, option)) }
 }
@@ -362,7 +368,16 @@ function unknownOption(
 
 const MAX_TYPOS = 2
 
-/** Returns the name that was probably meant, or null. */
+/**
+ * Returns the name that was probably meant, or null.
+ *
+ * @example
+ * ```ts
+ * import { nearestName } from '@baton/core/options'
+ *
+ * nearestName('graceSecond', ['graceSeconds', 'reuse']) // 'graceSeconds'
+ * ```
+ */
 export function nearestName(word: string, names: readonly string[]): string | null {
   const [best] = names
     .map((name) => ({ name, distance: editDistance(word.toLowerCase(), name.toLowerCase()) }))

@@ -2,7 +2,7 @@ import type { FamilyId, FamilyRecord, Revocation } from './model/family.js'
 import type { RotateCommand } from './store/apply.js'
 import type { Page } from './store/list-page.js'
 
-export { expiryAt as expiryOf } from './model/family.js'
+export { expiryAt } from './model/family.js'
 export { TEXT_LIMITS } from './model/text-limits.js'
 export {
   applyRevocation,

@@ -53,7 +53,18 @@ export const {
   sessionsHandler,
 } = defineAdapter<ExpressHandler>({ mount: handler, serve })
 
-/** Creates a handler for an endpoint. It sends a response to every request, and calls `next` only with an error. */
+/**
+ * Creates a handler for an endpoint. It sends a response to every request, and calls `next` only with an error.
+ *
+ * @example
+ * ```ts
+ * import { handler } from '@baton/express'
+ * import { withCors, refreshEndpoint } from '@baton/http'
+ *
+ * const refresh = refreshEndpoint(tokens, { accessTokens })
+ * app.post('/auth/refresh', handler(withCors(refresh, { origins: ['https://app.example'] })))
+ * ```
+ */
 export function handler(endpoint: Endpoint): ExpressHandler {
   return (request, response, next) => {
     handleNodeRequest(endpoint, request, sentTo(request))
@@ -79,8 +90,13 @@ export interface ExpressGuard<Claims extends BearerClaims> extends ExpressHandle
  *
  * @example
  * ```ts
+ * import { requireAccessToken } from '@baton/express'
+ *
  * const guard = requireAccessToken({ accessTokens })
- * app.get('/api/me', guard.handler((req, res) => res.json({ sub: req.auth.sub })))
+ * app.get(
+ *   '/api/me',
+ *   guard.handler((req, res) => res.json({ sub: req.auth.sub })),
+ * )
  * ```
  */
 export function requireAccessToken<Claims extends BearerClaims = AccessTokenClaims>(

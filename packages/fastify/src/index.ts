@@ -49,8 +49,19 @@ export const {
 } = defineAdapter<FastifyPluginCallback>({ mount, serve })
 
 /**
- * Creates a plugin that serves an endpoint at its `prefix` and below, for every method:
- * `app.register(endpointPlugin(endpoint), { prefix: '/somewhere' })`.
+ * Creates a plugin that serves an endpoint at its `prefix` and below, for every method.
+ *
+ * @example
+ * ```ts
+ * import fastify from 'fastify'
+ * import { endpointPlugin } from '@baton/fastify'
+ * import { withCors, refreshEndpoint } from '@baton/http'
+ *
+ * const app = fastify()
+ * const refresh = refreshEndpoint(tokens, { accessTokens })
+ * const endpoint = withCors(refresh, { origins: ['https://app.example'] })
+ * await app.register(endpointPlugin(endpoint), { prefix: '/auth/refresh' })
+ * ```
  */
 export function endpointPlugin(endpoint: Endpoint): FastifyPluginCallback {
   return mount(endpoint, 'subtree')
@@ -73,8 +84,15 @@ export interface FastifyGuard<Claims extends BearerClaims> extends onRequestAsyn
  *
  * @example
  * ```ts
+ * import fastify from 'fastify'
+ * import { requireAccessToken } from '@baton/fastify'
+ *
+ * const app = fastify()
  * const guard = requireAccessToken({ accessTokens })
- * app.get('/api/me', { onRequest: guard }, guard.handler((request) => ({ sub: request.auth.sub })))
+ * app.get(
+ *   '/api/me',
+ *   guard.handler((request) => ({ sub: request.auth.sub })),
+ * )
  * ```
  */
 export function requireAccessToken<Claims extends BearerClaims = AccessTokenClaims>(
@@ -128,8 +146,16 @@ export type BatonOptions = OptionsOf<typeof batonOptions>
  *
  * @example
  * ```ts
+ * import fastify from 'fastify'
+ * import { baton } from '@baton/fastify'
+ *
+ * const app = fastify()
+ * const authenticate = async () => ({ subject: 'user-1' }) // your own check of name and password
  * await app.register(baton, { tokens, accessTokens, authenticate, cookie: true })
- * app.get('/api/me', app.requireAccessToken.handler((request) => ({ sub: request.auth.sub })))
+ * app.get(
+ *   '/api/me',
+ *   app.requireAccessToken.handler((request) => ({ sub: request.auth.sub })),
+ * )
  * ```
  */
 export const baton = fastifyPlugin(registerAll, { name: '@baton/fastify', fastify: '5.x' })

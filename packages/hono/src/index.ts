@@ -31,7 +31,20 @@ export const {
   sessionsHandler,
 } = defineAdapter<MiddlewareHandler>({ mount: handler, serve })
 
-/** Creates a handler for an endpoint of `@baton/http`, or one of your own. It sends a response to every request. */
+/**
+ * Creates a handler for an endpoint of `@baton/http` or for your own endpoint. It sends a response to every request.
+ *
+ * @example
+ * ```ts
+ * import { Hono } from 'hono'
+ * import { handler } from '@baton/hono'
+ * import { withCors, refreshEndpoint } from '@baton/http'
+ *
+ * const app = new Hono()
+ * const refresh = refreshEndpoint(tokens, { accessTokens })
+ * app.all('/auth/refresh', handler(withCors(refresh, { origins: ['https://app.example'] })))
+ * ```
+ */
 export function handler(endpoint: Endpoint): MiddlewareHandler {
   return (c) => toWebHandler(endpoint, { remoteAddress: () => remoteAddressOf(c) })(c.req.raw)
 }
@@ -42,6 +55,10 @@ export function handler(endpoint: Endpoint): MiddlewareHandler {
  *
  * @example
  * ```ts
+ * import { Hono } from 'hono'
+ * import { requireAccessToken } from '@baton/hono'
+ *
+ * const app = new Hono()
  * app.get('/api/me', requireAccessToken({ accessTokens }), (c) => c.json({ sub: c.var.auth.sub }))
  * ```
  */

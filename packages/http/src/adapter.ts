@@ -18,6 +18,13 @@ export type AuthHandlerFactory<Handler> =
   /**
    * Creates a handler for all endpoints and the metadata, from one set of options. Requests for other paths are left to the app.
    * See `authServer`. Throws `ConfigurationError` for invalid options.
+   *
+   * @example
+   * ```ts
+   * import { authHandler } from '@baton/express'
+   *
+   * app.use(authHandler(tokens, { accessTokens, clients, cookie: true }))
+   * ```
    */
   (tokens: RefreshTokens, options: AuthServerOptions) => Handler
 
@@ -25,6 +32,13 @@ export type RefreshHandlerFactory<Handler> =
   /**
    * Creates a handler that refreshes the sessions of your own pages and apps, by a cookie or by a JSON or form body. It needs no
    * registered clients. See `refreshEndpoint`. Throws `ConfigurationError` for invalid options.
+   *
+   * @example
+   * ```ts
+   * import { refreshHandler } from '@baton/express'
+   *
+   * app.post('/auth/refresh', refreshHandler(tokens, { accessTokens, cookie: true }))
+   * ```
    */
   (tokens: RefreshTokens, options: RefreshOptions) => Handler
 
@@ -32,36 +46,97 @@ export type TokenHandlerFactory<Handler> =
   /**
    * Creates a handler for the OAuth token endpoint (RFC 6749 section 3.2). See `tokenEndpoint`. Throws `ConfigurationError` for invalid
    * options.
+   *
+   * @example
+   * ```ts
+   * import { tokenHandler } from '@baton/express'
+   *
+   * app.post('/oauth/token', tokenHandler(tokens, { accessTokens, clients }))
+   * ```
    */
   (tokens: RefreshTokens, options: TokenEndpointOptions) => Handler
 
 export type RevocationHandlerFactory<Handler> =
-  /** Creates a handler with which clients revoke tokens (RFC 7009). See `revocationEndpoint`. Throws `ConfigurationError` for invalid options. */
+  /**
+   * Creates a handler with which clients revoke tokens (RFC 7009). See `revocationEndpoint`. Throws `ConfigurationError` for invalid options.
+   *
+   * @example
+   * ```ts
+   * import { revocationHandler } from '@baton/express'
+   *
+   * app.post('/oauth/revoke', revocationHandler(tokens, { accessTokens, clients }))
+   * ```
+   */
   (tokens: RefreshTokens, options: RevocationOptions) => Handler
 
 export type IntrospectionHandlerFactory<Handler> =
   /**
    * Creates a handler that returns the state of a token to resource servers and to the client of the token (RFC 7662). See
    * `introspectionEndpoint`. Throws `ConfigurationError` for invalid options.
+   *
+   * @example
+   * ```ts
+   * import { introspectionHandler } from '@baton/express'
+   *
+   * app.post('/oauth/introspect', introspectionHandler(tokens, { accessTokens, clients }))
+   * ```
    */
   (tokens: RefreshTokens, options: IntrospectionOptions) => Handler
 
 export type JwksHandlerFactory<Handler> =
-  /** Creates a handler that publishes the keys for the verification of access tokens (RFC 7517). See `jwksEndpoint`. */
+  /**
+   * Creates a handler that publishes the keys for the verification of access tokens (RFC 7517). See `jwksEndpoint`.
+   *
+   * @example
+   * ```ts
+   * import { jwksHandler } from '@baton/express'
+   * import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+   *
+   * const keys = [deriveSigningKey(process.env['BATON_SIGNING_SECRET'])]
+   * const accessTokens = jwtAccessTokens({ issuer: 'https://login.example', audience: 'https://api.example', keys })
+   * app.get('/.well-known/jwks.json', jwksHandler(accessTokens))
+   * ```
+   */
   (accessTokens: Pick<JwtAccessTokens, 'jwks'>) => Handler
 
 export type LoginHandlerFactory<Handler> =
-  /** Creates a handler that issues tokens after `authenticate` has succeeded. See `loginEndpoint`. Throws `ConfigurationError` for invalid options. */
+  /**
+   * Creates a handler that issues tokens after `authenticate` has succeeded. See `loginEndpoint`. Throws `ConfigurationError` for invalid options.
+   *
+   * @example
+   * ```ts
+   * import { loginHandler } from '@baton/express'
+   *
+   * const authenticate = async () => ({ subject: 'user-1' }) // your own check of name and password
+   * app.post('/login', loginHandler(tokens, { accessTokens, authenticate, cookie: true }))
+   * ```
+   */
   (tokens: RefreshTokens, options: LoginOptions) => Handler
 
 export type LogoutHandlerFactory<Handler> =
-  /** Creates a handler that revokes the session of the cookie. See `logoutEndpoint`. Throws `ConfigurationError` for invalid options. */
+  /**
+   * Creates a handler that revokes the session of the cookie. See `logoutEndpoint`. Throws `ConfigurationError` for invalid options.
+   *
+   * @example
+   * ```ts
+   * import { logoutHandler } from '@baton/express'
+   *
+   * app.post('/auth/logout', logoutHandler(tokens, { cookie: true }))
+   * ```
+   */
   (tokens: RefreshTokens, options: LogoutOptions) => Handler
 
 export type SessionsHandlerFactory<Handler> =
   /**
    * Creates a handler with which users list and revoke their sessions. It serves several paths below the one where it is mounted. See
    * `sessionsEndpoint`. Throws `ConfigurationError` for invalid options.
+   *
+   * @example
+   * ```ts
+   * import { sessionsHandler } from '@baton/express'
+   *
+   * app.use('/auth', sessionsHandler(tokens, { accessTokens }))
+   * ```
    */
   (tokens: RefreshTokens, options: SessionsOptions) => Handler
 
@@ -97,6 +172,8 @@ const adapterDefinition = declareOptions({
  *
  * @example
  * ```ts
+ * import { defineAdapter, type Endpoint, toNodeHandler } from '@baton/http'
+ *
  * const mount = (endpoint: Endpoint) => toNodeHandler(endpoint)
  * export const { loginHandler, refreshHandler } = defineAdapter({ mount, serve: ({ endpoint }) => mount(endpoint) })
  * ```

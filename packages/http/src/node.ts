@@ -23,7 +23,17 @@ export interface NodeRequestOptions {
   readonly originalUrl?: string
 }
 
-/** Serves an endpoint on `node:http`: `createServer(toNodeHandler(endpoint))`. */
+/**
+ * Serves an endpoint on `node:http`: `createServer(toNodeHandler(endpoint))`.
+ *
+ * @example
+ * ```ts
+ * import { refreshEndpoint, toNodeHandler } from '@baton/http'
+ * import { createServer } from 'node:http'
+ *
+ * createServer(toNodeHandler(refreshEndpoint(tokens, { accessTokens, cookie: true }))).listen(3000, '127.0.0.1')
+ * ```
+ */
 export function toNodeHandler(endpoint: Endpoint): (request: IncomingMessage, response: ServerResponse) => void {
   return (request, response) => {
     handleNodeRequest(endpoint, request)
@@ -36,6 +46,16 @@ export function toNodeHandler(endpoint: Endpoint): (request: IncomingMessage, re
 /**
  * Passes a Node request to an endpoint and returns its response. Requests that arrive in one turn of the event loop run together, step
  * by step: see `nextBatch` of `@baton/core/store`. Rejects if the endpoint rejects.
+ *
+ * @example
+ * ```ts
+ * import { type Endpoint, handleNodeRequest, writeNodeResponse } from '@baton/http'
+ * import type { IncomingMessage, ServerResponse } from 'node:http'
+ *
+ * async function serve(endpoint: Endpoint, request: IncomingMessage, response: ServerResponse) {
+ *   writeNodeResponse(response, await handleNodeRequest(endpoint, request))
+ * }
+ * ```
  */
 export async function handleNodeRequest(
   endpoint: Endpoint,
@@ -59,6 +79,18 @@ interface Imitable extends Partial<Pick<IncomingMessage, 'rawHeaders' | 'socket'
 /**
  * Converts a Node request to a plain one. The headers are those of `request.headers`, so changes made by middleware count. Does not
  * read the body yet.
+ *
+ * @example
+ * ```ts
+ * import { accessTokenGuard, readNodeRequest } from '@baton/http'
+ * import { createServer } from 'node:http'
+ *
+ * const guard = accessTokenGuard({ accessTokens })
+ * createServer(async (request, response) => {
+ *   const outcome = await guard(readNodeRequest(request))
+ *   response.writeHead(outcome.ok ? 200 : 401).end()
+ * })
+ * ```
  */
 export function readNodeRequest(request: IncomingMessage, options: NodeRequestOptions = {}): PlainRequest {
   const { method = 'GET', url = '/' } = request
@@ -75,7 +107,22 @@ export function readNodeRequest(request: IncomingMessage, options: NodeRequestOp
   }
 }
 
-/** Sends a plain response and keeps headers that middleware has set. Does nothing if a response has been started or the connection is closed. */
+/**
+ * Sends a plain response and keeps headers that middleware has set. Does nothing if a response has been started or the connection is closed.
+ *
+ * @example
+ * ```ts
+ * import { accessTokenGuard, readNodeRequest, writeNodeResponse } from '@baton/http'
+ * import { createServer } from 'node:http'
+ *
+ * const guard = accessTokenGuard({ accessTokens })
+ * createServer(async (request, response) => {
+ *   const outcome = await guard(readNodeRequest(request))
+ *   if (outcome.ok) response.end(outcome.claims.sub)
+ *   else writeNodeResponse(response, outcome.response)
+ * })
+ * ```
+ */
 export function writeNodeResponse(response: ServerResponse, { status, headers, body }: PlainResponse): void {
   if (response.headersSent || response.destroyed) return
   response.statusCode = status
@@ -87,8 +134,19 @@ export function writeNodeResponse(response: ServerResponse, { status, headers, b
 const SHARED: ReadonlySet<string> = new Set(['set-cookie', 'vary'])
 
 /**
- * Each header once, with all its values, ready for a `setHeader` that replaces. `present` tells what others have set: it is
- * kept for Set-Cookie and Vary, and gives way elsewhere.
+ * Returns each header once, with all its values, for a `setHeader` that replaces earlier values. `present` returns the value that
+ * middleware has set: values of Set-Cookie and Vary are kept, those of all other headers are replaced.
+ *
+ * @example
+ * ```ts
+ * import { mergeHeaders, type PlainResponse } from '@baton/http'
+ * import type { ServerResponse } from 'node:http'
+ *
+ * function setHeaders(response: ServerResponse, { headers }: PlainResponse) {
+ *   const present = (name: string) => response.getHeader(name)
+ *   for (const [name, value] of mergeHeaders(headers, present)) response.setHeader(name, value)
+ * }
+ * ```
  */
 export function mergeHeaders(
   headers: PlainResponse['headers'],

@@ -19,8 +19,15 @@ const webOptions = declareOptions({
 export type WebOptions = OptionsOf<typeof webOptions>
 
 /**
- * Serves an endpoint in Hono, Next, Bun, Deno, Workers and wherever else a handler maps a `Request` to a `Response`. The handler never
- * rejects. Throws `ConfigurationError` for invalid options.
+ * Serves an endpoint wherever a handler maps a [`Request`](https://fetch.spec.whatwg.org/#request-class) to a `Response`, such as in
+ * Hono, Next.js, Bun, Deno and Workers. The handler never rejects. Throws `ConfigurationError` for invalid options.
+ *
+ * @example
+ * ```ts
+ * import { refreshEndpoint, toWebHandler } from '@baton/http'
+ *
+ * export const POST = toWebHandler(refreshEndpoint(tokens, { accessTokens, cookie: true }))
+ * ```
  */
 export function toWebHandler(endpoint: Endpoint, options?: WebOptions): (request: Request) => Promise<Response> {
   const resolved = webOptions.parse('toWebHandler', options)
@@ -37,6 +44,18 @@ export type WebGuardOutcome<Claims> =
 /**
  * Creates a function that checks a web request with a guard. It returns the claims and the headers for your response, or the response
  * that rejects the request. It does not read the body and never rejects. Throws `ConfigurationError` for invalid options.
+ *
+ * @example
+ * ```ts
+ * import { accessTokenGuard, webGuard } from '@baton/http'
+ *
+ * const guard = webGuard(accessTokenGuard({ accessTokens }))
+ *
+ * export async function GET(request: Request) {
+ *   const outcome = await guard(request)
+ *   return outcome.ok ? Response.json({ sub: outcome.claims.sub }, { headers: outcome.headers }) : outcome.response
+ * }
+ * ```
  */
 export function webGuard<Claims>(
   guard: AccessTokenGuard<Claims>,

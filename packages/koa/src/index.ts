@@ -33,7 +33,20 @@ export const {
   sessionsHandler,
 } = defineAdapter<Middleware>({ mount: handler, serve })
 
-/** Creates a middleware for an endpoint. It sends a response to every request, and never calls `next`. */
+/**
+ * Creates a middleware for an endpoint. It sends a response to every request, and never calls `next`.
+ *
+ * @example
+ * ```ts
+ * import Router from '@koa/router'
+ * import { handler } from '@baton/koa'
+ * import { withCors, refreshEndpoint } from '@baton/http'
+ *
+ * const router = new Router()
+ * const refresh = refreshEndpoint(tokens, { accessTokens })
+ * router.all('/auth/refresh', handler(withCors(refresh, { origins: ['https://app.example'] })))
+ * ```
+ */
 export function handler(endpoint: Endpoint): Middleware {
   return async (ctx) => {
     sendResponse(ctx, await handleNodeRequest(endpoint, ctx.req, sentTo(ctx)))
@@ -52,6 +65,10 @@ export interface AuthState<Claims extends BearerClaims = AccessTokenClaims> exte
  *
  * @example
  * ```ts
+ * import Router from '@koa/router'
+ * import { type AuthState, requireAccessToken } from '@baton/koa'
+ *
+ * const router = new Router<AuthState>()
  * router.get('/api/me', requireAccessToken({ accessTokens }), (ctx) => {
  *   ctx.body = { sub: ctx.state.auth.sub }
  * })

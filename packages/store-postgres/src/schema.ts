@@ -71,6 +71,14 @@ export function quoted(schema: unknown): string {
 /**
  * Returns the SQL that brings a schema from version `from` (0: no schema) to the newest one, to read or to run with your own
  * migration tool. Run it once, in one transaction: a second run fails and changes nothing. `migrate()` needs no such care.
+ *
+ * @example
+ * ```ts
+ * import { migrationSql } from '@baton/store-postgres'
+ * import { writeFileSync } from 'node:fs'
+ *
+ * writeFileSync('migrations/001-baton.sql', migrationSql())
+ * ```
  */
 export function migrationSql(schema = 'baton', from = 0): string {
   const name = quoted(schema)

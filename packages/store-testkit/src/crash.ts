@@ -25,8 +25,18 @@ const ROUNDS = 8
 const FAMILIES = Array.from({ length: 6 }, (_, index) => `family ${String(index)}`)
 
 /**
- * What an engine that calls itself durable keeps when it is killed, as cases for any test runner. A store that waits for its
- * engine longer than the runner for the case does not pass: give it a client that gives up in time.
+ * Returns cases that kill the engine and check which writes it has kept, for any test runner. Each call must reject before the time limit of
+ * the test runner while the engine is down.
+ *
+ * @example
+ * ```ts
+ * import { test } from 'node:test'
+ * import { type CrashableStore, crashCases } from '@baton/store-testkit'
+ *
+ * declare function openCrashable(): Promise<CrashableStore>
+ *
+ * for (const { name, run } of crashCases(openCrashable)) void test(name, run)
+ * ```
  */
 export function crashCases(open: OpenCrashable): StoreCase[] {
   return Object.entries(checks).map(([name, check]) => ({

@@ -33,6 +33,16 @@ const MINUTE = 60_000
 /**
  * Returns cases that record the results of concurrent callers on several connections to the same few families, and fail unless one order
  * of the calls explains all results. A call that rejects fails the case.
+ *
+ * @example
+ * ```ts
+ * import { test } from 'node:test'
+ * import { memoryStore } from '@baton/store-memory'
+ * import { linearizabilityCases } from '@baton/store-testkit'
+ *
+ * const open = () => ({ stores: [memoryStore()] })
+ * for (const { name, run } of linearizabilityCases(open, { histories: 1000 })) void test(name, run)
+ * ```
  */
 export function linearizabilityCases(
   openStores: () => OpenedStores | Promise<OpenedStores>,

@@ -14,8 +14,24 @@ export interface Operation {
 }
 
 /**
- * Claims that some order of these calls on one family explains every answer, where each call takes effect at a single instant
- * between its beginning and its end. The search of Wing and Gong; it never visits the same set of calls with the same record twice.
+ * Returns true if one order of these calls on one family explains all results, where each call takes effect at one instant between its
+ * beginning and its end. `initial` is the record before the first call. The search is the one of Wing and Gong; it never visits the same
+ * set of calls with the same record twice.
+ *
+ * @example
+ * ```ts
+ * import { memoryStore } from '@baton/store-memory'
+ * import { familyOf, isLinearizable, recorder } from '@baton/store-testkit'
+ *
+ * const store = memoryStore()
+ * const { operations, record } = recorder()
+ * const family = familyOf('one')
+ * await Promise.all([
+ *   record({ method: 'create', record: family }, () => store.create(family, 0)),
+ *   record({ method: 'find' }, () => store.find(family.id)),
+ * ])
+ * console.log(isLinearizable(operations))
+ * ```
  */
 export function isLinearizable(history: readonly Operation[], initial: State = null): boolean {
   const seen = new Set<string>()
@@ -48,6 +64,21 @@ export interface Recorder {
   readonly record: (call: Call, run: () => Promise<State>) => Promise<State>
 }
 
+/**
+ * Returns a recorder of concurrent calls on one family, for `isLinearizable`.
+ *
+ * @example
+ * ```ts
+ * import { memoryStore } from '@baton/store-memory'
+ * import { familyOf, recorder } from '@baton/store-testkit'
+ *
+ * const store = memoryStore()
+ * const { operations, record } = recorder()
+ * const family = familyOf('one')
+ * await record({ method: 'create', record: family }, () => store.create(family, 0))
+ * console.log(operations.length) // 1
+ * ```
+ */
 export function recorder(): Recorder {
   const operations: Operation[] = []
   let time = 0
@@ -68,7 +99,17 @@ export function recorder(): Recorder {
   }
 }
 
-/** The history in lines that a person can follow, in the order in which the calls began. */
+/**
+ * Returns the history as text with one line per call, in the order in which the calls began.
+ *
+ * @example
+ * ```ts
+ * import assert from 'node:assert/strict'
+ * import { describeHistory, isLinearizable, type Operation } from '@baton/store-testkit'
+ *
+ * const check = (history: readonly Operation[]) => assert.ok(isLinearizable(history), describeHistory(history))
+ * ```
+ */
 export function describeHistory(history: readonly Operation[]): string {
   return [...history]
     .sort((one, other) => one.begin - other.begin)

@@ -50,6 +50,15 @@ const SUBJECT = 'user-1'
 /**
  * Returns a case that compares the results of arbitrary sequences of calls with a model of the contract, and shortens a sequence that
  * fails. Requires fast-check, an optional peer dependency.
+ *
+ * @example
+ * ```ts
+ * import { test } from 'node:test'
+ * import { memoryStore } from '@baton/store-memory'
+ * import { modelCases } from '@baton/store-testkit'
+ *
+ * for (const { name, run } of modelCases(() => memoryStore(), { runs: 100 })) void test(name, run)
+ * ```
  */
 export function modelCases(openStore: OpenStore, options: ModelCasesOptions = {}): StoreCase[] {
   const { deletion, runs, seed, fastCheck } = modelCasesOptions.parse('modelCases', options)

@@ -34,7 +34,17 @@ export type FamilyChanges = Partial<
   CurrentToken & FamilyGrant & FamilyLifetime & Pick<FamilyRecord, 'id' | 'expiresAt' | 'revocation'>
 >
 
-/** A family issued at NOW that expires after a day without use, and after ten days in any case; `changes` replace members. */
+/**
+ * Returns a record of a family with constant times: it expires after a day without use, and after ten days in any case. The same name returns
+ * the same ids and verifiers. `changes` replace members of any part.
+ *
+ * @example
+ * ```ts
+ * import { familyOf } from '@baton/store-testkit'
+ *
+ * const family = familyOf('one', { subject: 'alice' })
+ * ```
+ */
 export function familyOf(name: string, changes: FamilyChanges = {}): FamilyRecord {
   return withChanges(
     {
@@ -65,7 +75,16 @@ export function familyOf(name: string, changes: FamilyChanges = {}): FamilyRecor
   )
 }
 
-/** Returns a copy of the record with each change in the part that has a member of its name. */
+/**
+ * Returns a copy of the record with each change in the part that has a member of its name.
+ *
+ * @example
+ * ```ts
+ * import { familyOf, withChanges } from '@baton/store-testkit'
+ *
+ * const bound = withChanges(familyOf('one'), { subject: 'alice', revocation: null })
+ * ```
+ */
 export function withChanges(record: FamilyRecord, changes: FamilyChanges): FamilyRecord {
   const { current, grant, lifetime } = record
   return {
@@ -80,7 +99,17 @@ function withMembers<Part extends object>(part: Part, changes: FamilyChanges): P
   return { ...part, ...Object.fromEntries(Object.entries(changes).filter(([name]) => name in part)) }
 }
 
-/** The token that follows the current one of the record. */
+/**
+ * Returns the token that follows the current one of the record, rotated at this instant in epoch milliseconds.
+ *
+ * @example
+ * ```ts
+ * import { familyOf, successorOf } from '@baton/store-testkit'
+ *
+ * const family = familyOf('one')
+ * const next = successorOf(family, family.current.rotatedAt + 1000)
+ * ```
+ */
 export function successorOf(record: FamilyRecord, at: number, changes: Partial<CurrentToken> = {}): CurrentToken {
   const generation = record.current.generation + 1
   return {
@@ -94,6 +123,21 @@ export function successorOf(record: FamilyRecord, at: number, changes: Partial<C
   }
 }
 
+/**
+ * Returns the command that rotates the record at `now`, in epoch milliseconds.
+ *
+ * @example
+ * ```ts
+ * import { memoryStore } from '@baton/store-memory'
+ * import { familyOf, rotationOf } from '@baton/store-testkit'
+ *
+ * const store = memoryStore()
+ * const family = familyOf('one')
+ * const now = family.current.rotatedAt
+ * await store.create(family, now)
+ * await store.rotate(rotationOf(family, now + 1000))
+ * ```
+ */
 export function rotationOf(record: FamilyRecord, now: number, changes: Partial<CurrentToken> = {}): RotateCommand {
   return { id: record.id, expect: record.current.verifier, next: successorOf(record, now, changes), now }
 }

@@ -30,7 +30,21 @@ interface Globals {
 const CAPTURE = { capture: true } as const
 const WAKE_EVENTS = ['visibilitychange', 'resume', 'pageshow', 'online']
 
-/** Returns the environment of the current browser, worker or Node.js process. */
+/**
+ * Returns the environment of the current browser, worker or Node.js process.
+ *
+ * @example
+ * ```ts
+ * import { createEnvironment, createSession } from '@baton/client'
+ * import { cookieEndpoints } from '@baton/client/cookie'
+ *
+ * const session = createSession({
+ *   endpoints: cookieEndpoints({ refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' }),
+ *   // A clock for tests, in epoch milliseconds.
+ *   environment: { ...createEnvironment(), now: () => 1_800_000_000_000 },
+ * })
+ * ```
+ */
 export function createEnvironment(): Environment {
   const here: Globals = globalThis
   return {

@@ -4,7 +4,17 @@
  */
 export type Lock = (signal: AbortSignal) => Promise<() => void>
 
-/** Returns a lock within one page, worker or process. */
+/**
+ * Returns a lock within one page, worker or process.
+ *
+ * @example
+ * ```ts
+ * import { type SessionStorage, memoryStorage } from '@baton/client'
+ * import { localLock } from '@baton/client/cross-tab'
+ *
+ * const storage: SessionStorage = { ...memoryStorage(), lock: localLock() }
+ * ```
+ */
 export function localLock(): Lock {
   let last: Promise<unknown> = Promise.resolve()
   return () => {

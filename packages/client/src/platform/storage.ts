@@ -22,8 +22,13 @@ export interface SessionStorage {
 
 /**
  * Stores a session in the memory of this page or process. Each call returns a new storage.
+ *
  * @example
  * ```ts
+ * import { createSession, memoryStorage } from '@baton/client'
+ * import { cookieEndpoints } from '@baton/client/cookie'
+ *
+ * const endpoints = cookieEndpoints({ refreshEndpoint: '/auth/refresh', logoutEndpoint: '/auth/logout' })
  * const session = createSession({ endpoints, storage: memoryStorage() })
  * ```
  */

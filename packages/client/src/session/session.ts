@@ -88,8 +88,12 @@ const SECONDS: Rule = ['more than 0 and at most 600', (value) => typeof value ==
 
 /**
  * Creates a session. Sends no request until it is used. Throws `ConfigurationError`.
+ *
  * @example
  * ```ts
+ * import { createSession } from '@baton/client'
+ * import { oauthEndpoints } from '@baton/client/oauth'
+ *
  * const session = createSession({
  *   endpoints: oauthEndpoints({ tokenEndpoint: 'https://login.example/oauth/token', clientId: 'web' }),
  *   allowedOrigins: ['https://api.example'],

@@ -4,6 +4,18 @@
  * thenable rejected with. What `onFailure` itself throws is discarded.
  *
  * Every package calls observing callbacks through this function; an unhandled rejection would end the process.
+ *
+ * @example
+ * ```ts
+ * import { callObserver, describeFailure } from '@baton/core'
+ *
+ * declare const onBlocked: (subject: string) => unknown
+ *
+ * callObserver(
+ *   () => onBlocked('user-1'),
+ *   (failure) => process.emitWarning(`onBlocked failed: ${describeFailure(failure)}`),
+ * )
+ * ```
  */
 export function callObserver(callback: () => unknown, onFailure: (failure: unknown) => void): void {
   const fail = (failure: unknown): void => {
@@ -37,6 +49,13 @@ function settle(returned: object, fail: (failure: unknown) => void): void {
 /**
  * Describes an error for a process warning, by its name and code only: a message may quote what must not be logged. Never throws,
  * also for values whose members cannot be read.
+ *
+ * @example
+ * ```ts
+ * import { describeFailure } from '@baton/core'
+ *
+ * console.warn(describeFailure(new TypeError('the value may be secret'))) // TypeError
+ * ```
  */
 export function describeFailure(failure: unknown): string {
   try {

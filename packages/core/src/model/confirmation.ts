@@ -9,13 +9,32 @@ import { assertObject } from './validate.js'
  */
 export type Confirmation = { readonly jkt: string } | { readonly 'x5t#S256': string }
 
-/** Returns the text that verifiers are computed over, such as `jkt:…`; empty for no confirmation. */
+/**
+ * Returns the text that verifiers are computed over, such as `jkt:…`; empty for no confirmation.
+ *
+ * @example
+ * ```ts
+ * import { serializeConfirmation } from '@baton/core'
+ *
+ * serializeConfirmation({ jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' }) // 'jkt:0ZcOCORZNYy-…'
+ * ```
+ */
 export function serializeConfirmation(confirmation: Confirmation | null): string {
   if (confirmation === null) return ''
   return 'jkt' in confirmation ? `jkt:${confirmation.jkt}` : `x5t#S256:${confirmation['x5t#S256']}`
 }
 
-/** Returns true if both name the same key, or both are null. Compares in constant time. */
+/**
+ * Returns true if both name the same key, or both are null. Compares in constant time.
+ *
+ * @example
+ * ```ts
+ * import { type Confirmation, isSameConfirmation } from '@baton/core'
+ *
+ * const isBoundTo = (family: { confirmation: Confirmation | null }, jkt: string) =>
+ *   isSameConfirmation(family.confirmation, { jkt })
+ * ```
+ */
 export function isSameConfirmation(one: Confirmation | null, other: Confirmation | null): boolean {
   return isSameText(serializeConfirmation(one), serializeConfirmation(other))
 }

@@ -113,7 +113,17 @@ export interface Family extends FamilyGrant {
   readonly absoluteExpiresAt: number
 }
 
-/** Returns the `expiresAt` that a store sets at every write of an active family. */
+/**
+ * Returns the `expiresAt` that a store sets at every write of an active family.
+ *
+ * @example
+ * ```ts
+ * import type { FamilyRecord } from '@baton/core'
+ * import { expiryAt } from '@baton/core/store'
+ *
+ * const renewed = (record: FamilyRecord, now: number) => ({ ...record, expiresAt: expiryAt(now, record.lifetime) })
+ * ```
+ */
 export function expiryAt(
   now: number,
   { idleMs, absoluteExpiresAt }: Pick<FamilyLifetime, 'idleMs' | 'absoluteExpiresAt'>,

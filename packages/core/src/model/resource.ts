@@ -12,6 +12,13 @@ const DEFAULT_PORTS: ReadonlyMap<string, string> = new Map([
  * Returns the form in which resource indicators (RFC 8707) and audiences are compared: scheme and host in lower case, without the
  * default port, and `/` for an empty path (RFC 3986 sections 6.2.2.1 and 6.2.3). Everything else, such as the path and its percent
  * signs, is kept. A value that is not a URL with an authority, such as `my-api` or a URN, is returned unchanged.
+ *
+ * @example
+ * ```ts
+ * import { normalizeResource } from '@baton/core'
+ *
+ * normalizeResource('HTTPS://API.example:443') // 'https://api.example/'
+ * ```
  */
 export function normalizeResource(resource: string): string {
   const [, scheme, authority, rest] = URL_PARTS.exec(resource) ?? []
@@ -33,12 +40,30 @@ export function isResource(value: unknown): value is string {
   )
 }
 
-/** Returns true if both values name the same resource. */
+/**
+ * Returns true if both values name the same resource.
+ *
+ * @example
+ * ```ts
+ * import { isSameResource } from '@baton/core'
+ *
+ * isSameResource('https://api.example', 'https://api.example/') // true
+ * ```
+ */
 export function isSameResource(one: string, other: string): boolean {
   return one === other || normalizeResource(one) === normalizeResource(other)
 }
 
-/** Returns true if `resource` names one of `resources`. */
+/**
+ * Returns true if `resource` names one of `resources`.
+ *
+ * @example
+ * ```ts
+ * import { includesResource } from '@baton/core'
+ *
+ * includesResource(['https://api.example', 'urn:example:billing'], 'https://api.example/') // true
+ * ```
+ */
 export function includesResource(resources: readonly string[], resource: string): boolean {
   const normalized = normalizeResource(resource)
   return resources.some((each) => each === resource || normalizeResource(each) === normalized)

@@ -1,6 +1,15 @@
 import { ConfigurationError } from './errors.js'
 
-/** Describes a value in an error message without repeating text that could be secret. */
+/**
+ * Describes a value in an error message without repeating text that could be secret.
+ *
+ * @example
+ * ```ts
+ * import { describeValue } from '@baton/core/options'
+ *
+ * describeValue(['a', 'b']) // 'an array'
+ * ```
+ */
 export function describeValue(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean' || value === undefined || value === null)
     return String(value)

@@ -12,6 +12,15 @@ export interface ClientRequirements {
 /**
  * Asserts that a value is a database client with these methods. Throws `ConfigurationError` that says what the value is instead: a URL,
  * a class, a promise of a client, or an object that lacks a method. Messages do not contain the value, which may be a URL with a password.
+ *
+ * @example
+ * ```ts
+ * import { assertClient } from '@baton/core/store'
+ *
+ * export function myStore(client: object) {
+ *   assertClient(client, { option: 'client', expected: 'a connected client', methods: ['query', ['end', 'close']] })
+ * }
+ * ```
  */
 export function assertClient(
   client: unknown,

@@ -129,6 +129,17 @@ let turn: Promise<void> | null = null
  * Resolves at the end of this turn of the event loop, at once for all callers of the turn. Work that continues after it runs together
  * step by step: thirty requests that do so use the processor's caches well, and each of them takes two fifths less time. A single
  * caller waits for some microseconds.
+ *
+ * @example
+ * ```ts
+ * import type { RefreshTokens } from '@baton/core'
+ * import { nextBatch } from '@baton/core/store'
+ *
+ * async function refresh(tokens: RefreshTokens, refreshToken: string) {
+ *   await nextBatch()
+ *   return tokens.rotate({ refreshToken, clientId: 'web' })
+ * }
+ * ```
  */
 export function nextBatch(): Promise<void> {
   turn ??= new Promise((resolve) => {

@@ -33,6 +33,25 @@ const conditionalStatements = declareOptions({
  * Returns the methods `create`, `rotate` and `revoke` of a store. Each runs its statement and, if that changed nothing, reads the record.
  * While the record contradicts the statement, because another write came between the two, both run again. Throws
  * `ConfigurationError` for invalid statements.
+ *
+ * @example
+ * ```ts
+ * import type { FamilyId, FamilyRecord, Revocation, RotateCommand } from '@baton/core'
+ * import { conditionalWrites } from '@baton/core/store'
+ *
+ * declare const statements: {
+ *   insert(record: FamilyRecord): Promise<FamilyRecord | null>
+ *   rotate(command: RotateCommand): Promise<FamilyRecord | null>
+ *   revoke(id: FamilyId, revocation: Revocation): Promise<FamilyRecord | null>
+ *   find(id: FamilyId): Promise<FamilyRecord | null>
+ * }
+ *
+ * const { create, rotate, revoke } = conditionalWrites({
+ *   ...statements,
+ *   caller: 'myStore',
+ *   advice: 'check the triggers of the table',
+ * })
+ * ```
  */
 export function conditionalWrites(statements: ConditionalStatements) {
   const { caller, advice } = conditionalStatements.parse('conditionalWrites', statements)

@@ -33,7 +33,19 @@ export const FAMILY_COLUMNS = [
   'revocation',
 ] as const satisfies readonly (keyof FamilyRow)[]
 
-/** Returns the columns of a new row. */
+/**
+ * Returns the columns of a new row.
+ *
+ * @example
+ * ```ts
+ * import type { FamilyRecord } from '@baton/core'
+ * import { toRow } from '@baton/core/store'
+ *
+ * declare const insert: { run(row: object): void }
+ *
+ * const create = (record: FamilyRecord) => insert.run(toRow(record))
+ * ```
+ */
 export function toRow({ id, current, grant, lifetime, expiresAt, revocation }: FamilyRecord) {
   return {
     id,
@@ -49,18 +61,60 @@ export function toRow({ id, current, grant, lifetime, expiresAt, revocation }: F
   }
 }
 
-/** Returns the values of a new row in the order of `FAMILY_COLUMNS`. */
+/**
+ * Returns the values of a new row in the order of `FAMILY_COLUMNS`.
+ *
+ * @example
+ * ```ts
+ * import type { FamilyRecord } from '@baton/core'
+ * import { FAMILY_COLUMNS, toValues } from '@baton/core/store'
+ *
+ * const insertStatement = (record: FamilyRecord) => ({
+ *   text: `INSERT INTO families (${FAMILY_COLUMNS.map((name) => `"${name}"`).join(', ')})
+ *     VALUES (${FAMILY_COLUMNS.map((_, index) => `$${String(index + 1)}`).join(', ')})`,
+ *   values: toValues(record),
+ * })
+ * ```
+ */
 export function toValues(record: FamilyRecord): (string | number | null)[] {
   const row = toRow(record)
   return FAMILY_COLUMNS.map((name) => row[name])
 }
 
-/** Returns the columns that a rotation replaces, beside `expires_at`. */
+/**
+ * Returns the columns that a rotation replaces, beside `expires_at`.
+ *
+ * @example
+ * ```ts
+ * import type { CurrentToken } from '@baton/core'
+ * import { toCurrentColumns } from '@baton/core/store'
+ *
+ * function toParameters(next: CurrentToken) {
+ *   const { verifier, current } = toCurrentColumns(next)
+ *   return [verifier, current]
+ * }
+ * ```
+ */
 export function toCurrentColumns(current: CurrentToken) {
   return { verifier: current.verifier as string, current: JSON.stringify(current) }
 }
 
-/** Returns the record of a row. Only for rows that `toRow` and `toCurrentColumns` wrote: their contents have the types that went in. */
+/**
+ * Returns the record of a row. Only for rows that `toRow` and `toCurrentColumns` wrote: their contents have the types that went in.
+ *
+ * @example
+ * ```ts
+ * import type { FamilyId, FamilyRecord } from '@baton/core'
+ * import { type FamilyRow, fromRow } from '@baton/core/store'
+ *
+ * declare function selectById(id: string): Promise<FamilyRow | undefined>
+ *
+ * async function find(id: FamilyId): Promise<FamilyRecord | null> {
+ *   const row = await selectById(id)
+ *   return row === undefined ? null : fromRow(row)
+ * }
+ * ```
+ */
 export function fromRow(row: FamilyRow): FamilyRecord {
   return {
     id: row.id as FamilyId,

@@ -33,6 +33,25 @@ const purgeStatements = declareOptions({
  * expire before their absolute end are in no index, because an index on `expires_at` would cost every rotation a second write. The
  * walk continues where the call before stopped, so that calls in a row do not read the same active families again. Throws
  * `ConfigurationError` for invalid statements.
+ *
+ * @example
+ * ```ts
+ * import { purgeInSteps, type TableRange } from '@baton/core/store'
+ *
+ * declare const statements: {
+ *   deleteRevoked(now: number, limit: number): Promise<number>
+ *   deleteBetween(range: TableRange, now: number, limit: number): Promise<number>
+ * }
+ *
+ * const purge = purgeInSteps({
+ *   maxRows: 1000,
+ *   deleteByIndex: [(now, limit) => statements.deleteRevoked(now, limit)],
+ *   ranges: async function* (from) {
+ *     for (let start = from; start < 1_000_000; start += 10_000) yield { from: start, to: start + 10_000 }
+ *   },
+ *   deleteInRange: (range, now, limit) => statements.deleteBetween(range, now, limit),
+ * })
+ * ```
  */
 export function purgeInSteps(statements: PurgeStatements) {
   const { maxRows, deleteByIndex, ranges, deleteInRange } = purgeStatements.parse('purgeInSteps', statements)

@@ -8,7 +8,19 @@ export interface ConflictPolicy {
   readonly isConsequence?: (error: unknown) => boolean
 }
 
-/** Runs a command again, in a later turn of the event loop, while it fails because of a conflict with another writer. */
+/**
+ * Runs a command again, in a later turn of the event loop, while it fails because of a conflict with another writer.
+ *
+ * @example
+ * ```ts
+ * import { errorCode, retryOnConflict } from '@baton/core/store'
+ *
+ * declare function write(): Promise<void>
+ *
+ * // 40001 is the SQLSTATE of a serialization failure.
+ * await retryOnConflict(write, { maxAttempts: 10, isConflict: (error) => errorCode(error) === '40001' })
+ * ```
+ */
 export async function retryOnConflict<Result>(
   run: () => Result | Promise<Result>,
   { maxAttempts, isConflict, isConsequence = () => false }: ConflictPolicy,
@@ -25,12 +37,30 @@ export async function retryOnConflict<Result>(
   }
 }
 
-/** Returns the message of an error, or the text of any other value that was thrown. */
+/**
+ * Returns the message of an error, or the text of any other value that was thrown.
+ *
+ * @example
+ * ```ts
+ * import { errorMessage } from '@baton/core/store'
+ *
+ * errorMessage(new Error('the table is missing')) // 'the table is missing'
+ * ```
+ */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** Returns the `code` of an error of a driver, such as an SQLSTATE; an empty string if there is none. */
+/**
+ * Returns the `code` of an error of a driver, such as an SQLSTATE; an empty string if there is none.
+ *
+ * @example
+ * ```ts
+ * import { errorCode } from '@baton/core/store'
+ *
+ * const isTableMissing = (error: unknown) => errorCode(error) === '42P01'
+ * ```
+ */
 export function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 }

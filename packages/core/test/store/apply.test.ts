@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Revocation, RotateCommand } from '../../src/index.js'
-import { applyRevocation, applyRotation, deletableAt, expiryOf, isAlive, rotationApplies } from '../../src/store.js'
+import { applyRevocation, applyRotation, deletableAt, expiryAt, isAlive, rotationApplies } from '../../src/store.js'
 import { HOUR, NOW, recordAt, verifierOf } from './record.js'
 
 const record = recordAt(NOW)
@@ -65,8 +65,8 @@ test.each([
   [{ idleMs: 100, absoluteExpiresAt: 200 }, 200],
   [{ idleMs: 101, absoluteExpiresAt: 200 }, 200],
   [{ idleMs: null, absoluteExpiresAt: 200 }, 200],
-])('expiryOf is the earlier of the idle and the absolute limit: %j at 100 gives %d', (lifetime, expiresAt) => {
-  expect(expiryOf(100, lifetime)).toBe(expiresAt)
+])('expiryAt is the earlier of the idle and the absolute limit: %j at 100 gives %d', (lifetime, expiresAt) => {
+  expect(expiryAt(100, lifetime)).toBe(expiresAt)
 })
 
 test('a family is alive until it is revoked or expires', () => {

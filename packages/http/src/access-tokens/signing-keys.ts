@@ -50,6 +50,14 @@ const P256_ORDER = Buffer.from('ffffffff00000000ffffffffffffffffbce6faada7179e84
 /**
  * Generates a private signing key as a JWK that can be stored as JSON. Store it like any other secret and configure every instance
  * with the same key: with a new key at each start, earlier access tokens are rejected.
+ *
+ * @example
+ * ```ts
+ * import { generateSigningKey } from '@baton/http'
+ * import { writeFileSync } from 'node:fs'
+ *
+ * writeFileSync('signing-key.json', JSON.stringify(generateSigningKey('EdDSA')), { mode: 0o600 })
+ * ```
  */
 export function generateSigningKey(algorithm: SigningAlgorithm = 'ES256'): JsonWebKey {
   const { privateKey } = generateKeyPair(signingAlgorithm.parse(algorithm, 'algorithm'))
@@ -74,6 +82,17 @@ function generateKeyPair(algorithm: SigningAlgorithm) {
  * secret. The secret must be at least 32 bytes and *random*: the public key is published, so a passphrase could be
  * guessed. Use a separate secret, not one of the refresh tokens: this secret is enough to forge access tokens.
  * For a key ring, use `signingSecrets.map((secret) => deriveSigningKey(secret))`.
+ *
+ * @example
+ * ```ts
+ * import { deriveSigningKey, jwtAccessTokens } from '@baton/http'
+ *
+ * const accessTokens = jwtAccessTokens({
+ *   issuer: 'https://login.example',
+ *   audience: 'https://api.example',
+ *   keys: [deriveSigningKey(process.env['BATON_SIGNING_SECRET'])],
+ * })
+ * ```
  */
 export function deriveSigningKey(secret: string | Uint8Array | undefined): JsonWebKey {
   const bytes = secretRule().parse(secret, 'secret')

@@ -52,6 +52,7 @@ const pathsOptions = declareOptions({
   account: optional(path()),
 })
 
+/** The declaration of the options of `authServer`, for adapters that extend it. */
 export const authServerOptions = endpointOptions.extend({
   ...clientOptions.fields,
   /**
@@ -133,8 +134,12 @@ const ACCOUNT_PATHS = ['/sessions', '/sessions/:id', '/logout-others', '/logout-
  *
  * @example
  * ```ts
+ * import { authServer, toNodeHandler } from '@baton/http'
+ * import { createServer } from 'node:http'
+ *
+ * const authenticate = async () => ({ subject: 'user-1' }) // your own check of name and password
  * const server = authServer(tokens, { accessTokens, cookie: true, authenticate })
- * createServer(toNodeHandler(server.endpoint)).listen(3000)
+ * createServer(toNodeHandler(server.endpoint)).listen(3000, '127.0.0.1')
  * ```
  */
 export function authServer(tokens: RefreshTokens, options: AuthServerOptions): AuthServer {

@@ -27,9 +27,17 @@ interface Sessions {
 }
 
 /**
- * Serves the introspection endpoint (RFC 7662). Reads the store, so that tokens of an ended session are inactive. A resource server can
- * introspect access tokens for its audiences (`introspectionAudiences`), and a client that authenticates can introspect its tokens. The
- * response for all other tokens is `{"active":false}`. Throws `ConfigurationError`.
+ * Serves the introspection endpoint ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). Reads the store, so that tokens of an ended
+ * session are inactive. A resource server can introspect access tokens for its audiences (`introspectionAudiences`), and a client that
+ * authenticates can introspect its tokens. The response for all other tokens is `{"active":false}`. Throws `ConfigurationError` for
+ * invalid options.
+ *
+ * @example
+ * ```ts
+ * import { introspectionEndpoint } from '@baton/http'
+ *
+ * const introspection = introspectionEndpoint(tokens, { clients, accessTokens })
+ * ```
  */
 export function introspectionEndpoint(tokens: RefreshTokens, options: IntrospectionOptions): Endpoint {
   const resolved = introspectionOptions.parse('introspectionEndpoint', options)

@@ -93,7 +93,21 @@ export type LoginOptions = OptionsOf<typeof loginOptions>
 
 type Authenticate = LoginOptions['authenticate']
 
-/** Throw it in `authenticate` for an invalid request. The message is sent to the caller, so it must not repeat values of the request. */
+/**
+ * Throw it in `authenticate` for an invalid request. The message is sent to the caller, so it must not repeat values of the request.
+ *
+ * @example
+ * ```ts
+ * import { LoginRequestError } from '@baton/http'
+ *
+ * async function authenticate({ username, password }: Readonly<Record<string, unknown>>) {
+ *   if (typeof username !== 'string' || typeof password !== 'string')
+ *     throw new LoginRequestError('username and password must be strings')
+ *   const user = await users.check(username, password)
+ *   return user === null ? null : { subject: user.id }
+ * }
+ * ```
+ */
 export class LoginRequestError extends Error {
   override readonly name = 'LoginRequestError'
   /** The `error` of the response: `invalid_scope` for a scope, `invalid_target` for a resource that cannot be granted. */
@@ -108,9 +122,24 @@ export class LoginRequestError extends Error {
 const MAX_USER_AGENT_LENGTH = 512
 
 /**
- * Starts a session after your own check of a JSON request, and returns a token response. All checks run before the session is
- * created. A session that the cookie held before is revoked after the new one has been created.
- * Throws `ConfigurationError`.
+ * Starts a session after your own check of a JSON request, and returns a token response (RFC 6749 section 5.1). All checks run before the
+ * session is created. A session that the cookie contained before is revoked after the new one has been created. Throws
+ * `ConfigurationError` for invalid options.
+ *
+ * @example
+ * ```ts
+ * import { loginEndpoint } from '@baton/http'
+ *
+ * const login = loginEndpoint(tokens, {
+ *   accessTokens,
+ *   cookie: true,
+ *   accountName: ({ username }) => username,
+ *   authenticate: async ({ username, password }) => {
+ *     const user = await users.check(String(username), String(password))
+ *     return user === null ? null : { subject: user.id }
+ *   },
+ * })
+ * ```
  */
 export function loginEndpoint(tokens: RefreshTokens, options: LoginOptions): Endpoint {
   const resolved = loginOptions.parse('loginEndpoint', options)

@@ -23,6 +23,13 @@ export type LogoutOptions = OptionsOf<typeof logoutOptions>
  * name, the family of each is revoked. The family must belong to the client of the cookie, and a family that is bound to a key needs a
  * proof of that key; otherwise nothing is revoked. An old token of the family revokes the family too, because a browser may have missed
  * the last response. If the store fails, the cookie is not cleared. Throws `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * import { logoutEndpoint } from '@baton/http'
+ *
+ * const logout = logoutEndpoint(tokens, { cookie: true })
+ * ```
  */
 export function logoutEndpoint(tokens: RefreshTokens, options: LogoutOptions): Endpoint {
   const resolved = logoutOptions.parse('logoutEndpoint', options)

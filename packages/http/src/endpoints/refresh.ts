@@ -42,6 +42,8 @@ export type RefreshOptions = OptionsOf<typeof refreshOptions>
  *
  * @example
  * ```ts
+ * import { refreshEndpoint } from '@baton/http'
+ *
  * const refresh = refreshEndpoint(tokens, { accessTokens, cookie: true })
  * ```
  */

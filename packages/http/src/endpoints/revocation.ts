@@ -34,10 +34,18 @@ export const revocationOptions = endpointOptions.extend({
 export type RevocationOptions = OptionsOf<typeof revocationOptions>
 
 /**
- * Revokes a family by any of its refresh tokens, or by an access token that has not expired (RFC 7009). The token must have been
- * issued to the client, and a token that is bound to a key needs a proof of that key; otherwise nothing is revoked. An expired access
- * token is already invalid: the response is 200 and the family stays. A 200 means that the token does not work, whether or not it
- * ever did; its body is `{}`, since clients fail on an empty one. Throws `ConfigurationError`.
+ * Revokes a family by any of its refresh tokens, or by an access token that has not expired
+ * ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)). The token must have been issued to the client, and a token that is bound to a key
+ * needs a proof of that key; otherwise nothing is revoked. An expired access token is already invalid: the response is 200 and the family
+ * remains active. A 200 means that the token is not valid, also if it never was. The body is `{}`, because some clients fail on an empty
+ * one. Throws `ConfigurationError` for invalid options.
+ *
+ * @example
+ * ```ts
+ * import { revocationEndpoint } from '@baton/http'
+ *
+ * const revocation = revocationEndpoint(tokens, { clients, accessTokens })
+ * ```
  */
 export function revocationEndpoint(tokens: RefreshTokens, options: RevocationOptions): Endpoint {
   const resolved = revocationOptions.parse('revocationEndpoint', options)

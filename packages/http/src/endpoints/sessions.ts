@@ -34,8 +34,15 @@ const PAGE = 100
 /**
  * Lets users list and revoke their sessions. One endpoint serves four paths, which differ in their ends: `GET …/sessions`,
  * `DELETE …/sessions/:id`, `POST …/logout-others`, `POST …/logout-everywhere`. The access token must belong to a client of your own
- * app, or have the `sessionsScope`; any other is rejected with 403 `insufficient_scope`. The caller's own session has to be alive in
- * the store: an access token that outlived its session revokes nothing. Throws `ConfigurationError`.
+ * app, or have the `sessionsScope`; any other is rejected with 403 `insufficient_scope` (RFC 6750 section 3.1). The session of the access
+ * token must be active in the store. Throws `ConfigurationError` for invalid options.
+ *
+ * @example
+ * ```ts
+ * import { sessionsEndpoint } from '@baton/http'
+ *
+ * const sessions = sessionsEndpoint(tokens, { accessTokens })
+ * ```
  */
 export function sessionsEndpoint(tokens: RefreshTokens, options: SessionsOptions): Endpoint {
   return sessionsEndpointBy(clientPolicy(sessionsOptions.parse('sessionsEndpoint', options)), tokens, options)

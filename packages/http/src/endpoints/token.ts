@@ -36,6 +36,8 @@ export type TokenEndpointOptions = OptionsOf<typeof tokenOptions>
  *
  * @example
  * ```ts
+ * import { tokenEndpoint } from '@baton/http'
+ *
  * const token = tokenEndpoint(tokens, { accessTokens, clients: [{ clientId: 'web' }] })
  * ```
  */

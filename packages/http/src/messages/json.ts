@@ -13,8 +13,19 @@ const readJsonOptions = declareOptions({
 })
 
 /**
- * Reads a bounded JSON object, also one that a body parser has already parsed. The values are not checked. Rejects with a
- * `ConfigurationError` for invalid options.
+ * Reads a JSON object of at most 64 KiB, also one that a body parser has already parsed. The values are not checked. Returns a response of
+ * 400, 413 or 415 for any other body. Rejects with a `ConfigurationError` for invalid options.
+ *
+ * @example
+ * ```ts
+ * import { type Endpoint, readJson } from '@baton/http'
+ *
+ * const echo: Endpoint = async (request) => {
+ *   const body = await readJson(request)
+ *   if (!body.ok) return body.response
+ *   return { status: 200, headers: [], body: JSON.stringify(body.members.get('name')) }
+ * }
+ * ```
  */
 export async function readJson(request: PlainRequest, options?: OptionsOf<typeof readJsonOptions>): Promise<ReadJson> {
   const { acceptsEmpty } = readJsonOptions.parse('readJson', options)

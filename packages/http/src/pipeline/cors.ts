@@ -24,6 +24,8 @@ const PREFLIGHT_SECONDS = '600'
  *
  * @example
  * ```ts
+ * import { tokenEndpoint, withCors } from '@baton/http'
+ *
  * const token = withCors(tokenEndpoint(tokens, { accessTokens, clients }), { origins: ['https://spa.example'] })
  * ```
  */

@@ -11,9 +11,15 @@ import { createTransportReader } from './transport.js'
  *
  * @example
  * ```ts
+ * import { csrfGuard, readNodeRequest, writeNodeResponse } from '@baton/http'
+ * import { createServer } from 'node:http'
+ *
  * const rejectCsrf = csrfGuard()
- * const rejection = rejectCsrf(readNodeRequest(request))
- * if (rejection !== null) return writeNodeResponse(response, rejection)
+ * createServer((request, response) => {
+ *   const rejection = rejectCsrf(readNodeRequest(request))
+ *   if (rejection === null) response.end('saved')
+ *   else writeNodeResponse(response, rejection)
+ * })
  * ```
  */
 export function csrfGuard(options: TransportOptions = {}): (request: PlainRequest) => PlainResponse | null {

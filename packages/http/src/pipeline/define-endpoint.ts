@@ -91,6 +91,19 @@ export type RequestCounterOptions = OptionsOf<typeof requestCounterOptions>
  * Creates a function that counts the requests of your own endpoint under their addresses, in the same buckets as the endpoints over
  * `tokens`. Reject a request if `exhausted` returns a limit, call `release` once the request has proved to be legitimate, and `settle`
  * when it ends. Throws `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * import { type PlainRequest, requestCounter } from '@baton/http'
+ *
+ * const countRequest = requestCounter(tokens)
+ *
+ * async function isAcceptable(request: PlainRequest) {
+ *   const counted = await countRequest(request)
+ *   await counted.settle()
+ *   return counted.exhausted() === null
+ * }
+ * ```
  */
 export function requestCounter(
   tokens: RefreshTokens,

@@ -136,7 +136,17 @@ const REQUESTS_PER_POINT = 100
 /** How many accounts one address may exhaust before all further attempts from it are rejected. */
 const ACCOUNTS_PER_ADDRESS = 10
 
-/** Creates the limits that endpoints share. Throws `ConfigurationError`. */
+/**
+ * Creates the limits that endpoints share. Throws `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * import { rateLimits, refreshEndpoint } from '@baton/http'
+ *
+ * const rateLimit = rateLimits({ points: 120, seconds: 60, failedAuthentications: 5 })
+ * const refresh = refreshEndpoint(tokens, { accessTokens, cookie: true, rateLimit })
+ * ```
+ */
 export function rateLimits(options: RateLimitsOptions = {}): RateLimits {
   const limits = rateLimitsOptions.parse('rateLimits', options)
   const { points, failedAuthentications, requestsPerAddress = points * REQUESTS_PER_POINT, standardHeaders } = limits
