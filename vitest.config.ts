@@ -3,20 +3,20 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { pageAsTextInVite } from './packages/console/page-as-text.ts'
 
-/** Ends what hangs. Real servers and noisy machines have their own idea of time, and no test is about speed. */
-const patience = { testTimeout: 120_000, hookTimeout: 120_000 }
+/** Long enough for real servers on a busy machine. No test measures speed. */
+const timeouts = { testTimeout: 120_000, hookTimeout: 120_000 }
 
 const root = fileURLToPath(new URL('./', import.meta.url))
 
 export default defineConfig({
   test: {
-    // Half of what tests do is wait for servers, browsers and other processes.
+    // Tests spend half of their time waiting for servers, browsers and other processes.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     coverage: { provider: 'v8', include: ['packages/*/src/**'] },
     projects: [
       {
         plugins: [pageAsTextInVite],
-        // Sources stand in for the builds, so that unit tests need none.
+        // Packages are aliased to their sources, so unit tests need no build.
         resolve: {
           alias: [
             {
@@ -30,15 +30,15 @@ export default defineConfig({
         test: {
           name: 'packages',
           include: ['packages/*/test/**/*.test.ts', 'internal/{http-parity,simulation,test-*}/test/**/*.test.ts'],
-          ...patience,
+          ...timeouts,
         },
       },
       {
-        // Examples are whole processes and run what users install: the builds.
+        // Examples run as separate processes with the built packages, as users install them.
         test: {
           name: 'examples',
           include: ['examples/*/test/**/*.test.ts', 'internal/benchmarks/test/**/*.test.ts'],
-          ...patience,
+          ...timeouts,
         },
       },
     ],

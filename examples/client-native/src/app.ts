@@ -27,17 +27,21 @@ const session = createSession({
 session.on('refreshed', ({ generation }) => console.log(`refreshed: generation ${String(generation)}`))
 
 /** Requests the current user from the API, after a sign-in if necessary. */
-export async function ask(): Promise<void> {
+export async function requestUser(): Promise<void> {
   await signInUnlessSignedIn()
   const response = await session.fetch(`${origin}/api/me`)
-  if (!response.ok) throw new Error(`the API answered ${String(response.status)}`)
+  if (!response.ok) throw new Error(`the API responded with status ${String(response.status)}`)
   const { sub } = (await response.json()) as { sub: string }
   console.log(`I am ${sub}`)
 }
 
 export async function signOut(): Promise<void> {
   const { revoked } = await session.logout()
-  console.log(revoked ? 'signed out, and the server knows' : 'signed out; the server will be told')
+  console.log(
+    revoked
+      ? 'signed out; the server has revoked the session'
+      : 'signed out; the session will be revoked at the server later',
+  )
 }
 
 async function signInUnlessSignedIn(): Promise<void> {
@@ -49,14 +53,14 @@ async function signInUnlessSignedIn(): Promise<void> {
   }
 }
 
-/** In the browser: the app never sees the password. */
+/** Signs in with the browser. The app never sees the password. */
 async function signIn(): Promise<void> {
   const { redirectUri, callback } = await listenForBrowser()
   const { url, pending } = await beginAuthorization({
     authorizationEndpoint: `${origin}/oauth/authorize`,
     clientId,
     redirectUri,
-    // From here on, the code as well is worth nothing without the key (RFC 9449 section 10).
+    // The code is also bound to the key (RFC 9449 section 10).
     parameters: { dpop_jkt: await proofs.thumbprint() },
   })
   console.log(`open ${url}`)

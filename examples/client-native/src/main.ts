@@ -1,13 +1,13 @@
-import { ask, sessionPath, signOut, tokenEndpoint } from './app.js'
-import { steal } from './thief.js'
+import { requestUser, sessionPath, signOut, tokenEndpoint } from './app.js'
+import { useCopiedSession } from './attacker.js'
 
 const commands = new Map([
-  ['ask', ask],
-  ['thief', () => steal({ file: sessionPath, tokenEndpoint })],
+  ['user', requestUser],
+  ['attacker', () => useCopiedSession({ file: sessionPath, tokenEndpoint })],
   ['sign-out', signOut],
 ])
 
-const [name = 'ask'] = process.argv.slice(2)
+const [name = 'user'] = process.argv.slice(2)
 const command = commands.get(name)
-if (command === undefined) throw new Error(`${name} is none of ${[...commands.keys()].join(', ')}`)
+if (command === undefined) throw new Error(`the command must be one of ${[...commands.keys()].join(', ')}, got ${name}`)
 await command()

@@ -20,7 +20,7 @@ describe('client-native', () => {
     folder.remove()
   })
 
-  /** Whatever the app asks to be opened, alice opens, and lets it in. */
+  /** Runs the app. Opens each URL that it prints as the user alice and approves the request. */
   async function run(command?: string, file = sessionFile) {
     const visits = new Map<string, Promise<string>>()
     const { code, stdout, stderr } = await runToItsEnd(
@@ -43,15 +43,15 @@ describe('client-native', () => {
     return { lines: stdout.trim().split('\n'), page }
   }
 
-  it('is signed in by the browser, stays so, leaves nothing to a thief, and signs out', async () => {
+  it('signs in with the browser, refreshes, protects a copied session from an attacker, and signs out', async () => {
     const first = await run()
     expect(first.page).toBe('You are signed in. Go back to the app.\n')
     expect(first.lines).toContain('I am alice')
 
     const copy = join(folder.path, 'backup.json')
     copyFileSync(sessionFile, copy)
-    const theft = await run('thief', copy)
-    expect(theft.lines).toEqual(['without a key: invalid_dpop_proof', 'with a key of the thief: invalid_grant'])
+    const attack = await run('attacker', copy)
+    expect(attack.lines).toEqual(['without a key: invalid_dpop_proof', 'with a key of the attacker: invalid_grant'])
 
     for (let refreshed = false; !refreshed;) {
       const { lines, page } = await run()
@@ -59,11 +59,11 @@ describe('client-native', () => {
       refreshed = lines.some((line) => line.startsWith('refreshed: generation '))
     }
 
-    expect((await run('sign-out')).lines).toEqual(['signed out, and the server knows'])
+    expect((await run('sign-out')).lines).toEqual(['signed out; the server has revoked the session'])
     expect((await run()).page).not.toBeNull()
   })
 
-  it('keeps the key apart from the session, and both from other people', () => {
+  it('stores the key apart from the session, and both readable by their owner only', () => {
     const { d } = JSON.parse(readFileSync(keyFile, 'utf8')) as { d: string }
     expect(d).toMatch(/^[\w-]{43}$/)
     expect(readFileSync(sessionFile, 'utf8')).not.toContain(d)

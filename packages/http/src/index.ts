@@ -57,8 +57,8 @@ export {
   readNodeRequest,
   toNodeHandler,
   writeNodeResponse,
-} from './node.js'
-export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './web.js'
+} from './adapters/node.js'
+export { toWebHandler, webGuard, type WebGuardOutcome, type WebOptions } from './adapters/web.js'
 export { loginEndpoint, type LoginOptions, LoginRequestError, type SignIn } from './endpoints/login.js'
 export { requestCounter, type RequestCounterOptions } from './pipeline/define-endpoint.js'
 export { csrfGuard } from './pipeline/csrf-guard.js'
@@ -94,7 +94,7 @@ export {
   type RevocationHandlerFactory,
   type SessionsHandlerFactory,
   type TokenHandlerFactory,
-} from './adapter.js'
+} from './adapters/define-adapter.js'
 export {
   type AuthServer,
   authServer,

@@ -453,9 +453,9 @@ export const faults: readonly Fault[] = [
   ),
   inHttp(
     'reads a header from rawHeaders that middleware removed',
-    'node.ts',
-    'headersOf(options.headers ?? ownHeaders, rawHeaders)',
-    'headersOf({ ...Object.fromEntries(occurrencesIn(rawHeaders ?? [])), ...ownHeaders }, rawHeaders)',
+    'adapters/node.ts',
+    'toPlainHeaders(options.headers ?? requestHeaders, rawHeaders)',
+    'toPlainHeaders({ ...Object.fromEntries(parseRawHeaders(rawHeaders ?? [])), ...requestHeaders }, rawHeaders)',
   ),
   inCore(
     'revokes the family of another client at sign-out',

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
-import { type AdapterHandlers, defineAdapter } from '../src/index.js'
-import { createSetup } from './setup.js'
+import { type AdapterHandlers, defineAdapter } from '../../src/index.js'
+import { createSetup } from '../setup.js'
 
 const adapter = defineAdapter({
   mount: (endpoint, extent) => ({ endpoint, extent }),
@@ -41,7 +41,7 @@ function factoryOf(name: string): string {
 
 /** Returns the documentation that an editor shows at a text of `app.ts`. The files are in the directory of the sources. */
 function languageService(files: Readonly<Record<string, string>>): (text: string) => string {
-  const folder = fileURLToPath(new URL('../src/', import.meta.url))
+  const folder = fileURLToPath(new URL('../../src/', import.meta.url))
   const extra = new Map(Object.entries(files).map(([name, text]) => [folder + name, text]))
   const read = (path: string) => extra.get(path) ?? readFileSync(path, 'utf8')
   const exists = (path: string) => extra.has(path) || ts.sys.fileExists(path)

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import { TLSSocket } from 'node:tls'
 import { ConfigurationError } from '@baton/core'
 import { nextBatch } from '@baton/core/store'
-import { MAX_BODY_BYTES } from './messages/body.js'
+import { MAX_BODY_BYTES } from '../messages/body.js'
 import {
   type Endpoint,
   originForm,
@@ -12,14 +12,14 @@ import {
   type PlainRequest,
   type PlainResponse,
   splitSingleHeader,
-} from './messages/message.js'
+} from '../messages/message.js'
 
 export interface NodeRequestOptions {
-  /** The body as a body parser left it. Used only if the stream has been read already. Default: `request.body`. */
+  /** The result of a body parser. Used only if the stream has been read already. Default: `request.body`. */
   readonly body?: unknown
-  /** The headers of a framework that keeps its own. Default: `request.headers`. */
+  /** The headers, for a framework that stores them elsewhere. Default: `request.headers`. */
   readonly headers?: IncomingMessage['headers']
-  /** The path and query as the client sent them, where a router has cut `req.url`. */
+  /** The path and query that the client sent, if a router has shortened `req.url`. */
   readonly originalUrl?: string
 }
 
@@ -38,14 +38,14 @@ export function toNodeHandler(endpoint: Endpoint): (request: IncomingMessage, re
   return (request, response) => {
     handleNodeRequest(endpoint, request)
       .then((plain) => writeNodeResponse(response, plain))
-      // Ours never reject; one of the app's that does must not leave its caller waiting.
+      // Endpoints of this package never reject. If one of the app rejects, the client must not wait for a response.
       .catch(() => response.destroy())
   }
 }
 
 /**
- * Passes a Node request to an endpoint and returns its response. Requests that arrive in one turn of the event loop run together, step
- * by step: see `nextBatch` of `@baton/core/store`. Rejects if the endpoint rejects.
+ * Passes a Node request to an endpoint and returns its response. Requests that arrive in one turn of the event loop are processed as one
+ * batch: see `nextBatch` of `@baton/core/store`. Rejects if the endpoint rejects.
  *
  * @example
  * ```ts
@@ -64,21 +64,21 @@ export async function handleNodeRequest(
 ): Promise<PlainResponse> {
   const plain = readNodeRequest(request, options)
   const isTouched = plain.body.kind === 'stream' && request.readableFlowing !== null
-  // Before anything is awaited: a stream that flows already emits its data in this turn.
-  const whole = isTouched ? { ...plain, body: begun(request) } : plain
+  // Before the first await: a stream that already flows emits its data in this turn of the event loop.
+  const whole = isTouched ? { ...plain, body: collectBody(request) } : plain
   await nextBatch()
   return endpoint(whole)
 }
 
-/** The parts of a request that mocks and serverless platforms leave out or imitate. */
-interface Imitable extends Partial<Pick<IncomingMessage, 'rawHeaders' | 'socket'>> {
+/** The parts of a request that mocks and serverless platforms omit or imitate. */
+interface MockableRequest extends Partial<Pick<IncomingMessage, 'rawHeaders' | 'socket'>> {
   readonly headers?: Readonly<Record<string, string | number | readonly string[] | undefined>>
   readonly body?: unknown
 }
 
 /**
- * Converts a Node request to a plain one. The headers are those of `request.headers`, so changes made by middleware count. Does not
- * read the body yet.
+ * Converts a Node request to a plain one. The headers are those of `request.headers`, including changes by middleware. The body is read
+ * later.
  *
  * @example
  * ```ts
@@ -94,16 +94,16 @@ interface Imitable extends Partial<Pick<IncomingMessage, 'rawHeaders' | 'socket'
  */
 export function readNodeRequest(request: IncomingMessage, options: NodeRequestOptions = {}): PlainRequest {
   const { method = 'GET', url = '/' } = request
-  const { socket, body, rawHeaders, headers: ownHeaders } = request as Imitable
-  const headers = headersOf(options.headers ?? ownHeaders, rawHeaders)
+  const { socket, body, rawHeaders, headers: requestHeaders } = request as MockableRequest
+  const headers = toPlainHeaders(options.headers ?? requestHeaders, rawHeaders)
   return {
     method: method.toUpperCase(),
     url: originForm(options.originalUrl ?? url),
     headers,
-    body: bodyOf(request, { parsed: options.body ?? body, announced: Number(headers['content-length']?.[0]) }),
+    body: toPlainBody(request, { parsed: options.body ?? body, contentLength: Number(headers['content-length']?.[0]) }),
     remoteAddress: socket?.remoteAddress ?? null,
     encrypted: socket !== undefined && 'encrypted' in socket && socket.encrypted === true,
-    peerCertificate: () => peerCertificateOf(socket),
+    peerCertificate: () => getPeerCertificate(socket),
   }
 }
 
@@ -130,7 +130,7 @@ export function writeNodeResponse(response: ServerResponse, { status, headers, b
   response.end(body ?? undefined)
 }
 
-/** Headers to which other middleware may have contributed: theirs stay. */
+/** Headers that other middleware may have set. Their values are kept. */
 const SHARED: ReadonlySet<string> = new Set(['set-cookie', 'vary'])
 
 /**
@@ -160,7 +160,7 @@ export function mergeHeaders(
   return merged
 }
 
-function peerCertificateOf(socket: IncomingMessage['socket'] | undefined): PeerCertificate | null {
+function getPeerCertificate(socket: IncomingMessage['socket'] | undefined): PeerCertificate | null {
   if (!(socket instanceof TLSSocket)) return null
   const certificate = socket.getPeerX509Certificate()
   return certificate === undefined ? null : { der: certificate.raw, isVerified: socket.authorized }
@@ -170,24 +170,27 @@ function peerCertificateOf(socket: IncomingMessage['socket'] | undefined): PeerC
  * Node drops or joins repeated headers in `headers`. The occurrences are taken from `rawHeaders` if they add up to the value in
  * `headers`; any other value was set by middleware and replaces them.
  */
-function headersOf(headers: Imitable['headers'] = {}, rawHeaders: readonly string[] = []): PlainRequest['headers'] {
-  const sent = occurrencesIn(rawHeaders)
+function toPlainHeaders(
+  headers: MockableRequest['headers'] = {},
+  rawHeaders: readonly string[] = [],
+): PlainRequest['headers'] {
+  const sent = parseRawHeaders(rawHeaders)
   const plain = Object.create(null) as Record<string, readonly string[] | undefined>
   for (const [field, value] of Object.entries(headers)) {
     if (value === undefined) continue
     const name = field.toLowerCase()
-    const values = typeof value === 'object' ? value : valuesOf(name, String(value), sent.get(name))
+    const values = typeof value === 'object' ? value : listValues(name, String(value), sent.get(name))
     plain[name] = plain[name] === undefined ? values : [...plain[name], ...values]
   }
   return plain
 }
 
-function valuesOf(name: string, value: string, sent: readonly string[] = []): readonly string[] {
+function listValues(name: string, value: string, sent: readonly string[] = []): readonly string[] {
   const isSent = sent[0] === value || sent.join(', ') === value || sent.join('; ') === value
   return isSent ? sent : splitSingleHeader(name, value)
 }
 
-function occurrencesIn(rawHeaders: readonly string[]): ReadonlyMap<string, readonly string[]> {
+function parseRawHeaders(rawHeaders: readonly string[]): ReadonlyMap<string, readonly string[]> {
   const sent = new Map<string, string[]>()
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase()
@@ -199,10 +202,13 @@ function occurrencesIn(rawHeaders: readonly string[]): ReadonlyMap<string, reado
   return sent
 }
 
-function bodyOf(request: IncomingMessage, { parsed, announced }: { parsed: unknown; announced: number }): PlainBody {
-  // A parser may also leave `{}` behind for a type that it does not know; then the stream is still unread.
+function toPlainBody(
+  request: IncomingMessage,
+  { parsed, contentLength }: { parsed: unknown; contentLength: number },
+): PlainBody {
+  // For an unknown content type, a parser may set the body to `{}` and not read the stream.
   if (!isUnread(request)) return { kind: 'parsed', value: parsed }
-  return { kind: 'stream', read: (limit) => readWhole(request, { limit, announced }) }
+  return { kind: 'stream', read: (limit) => readWhole(request, { limit, contentLength }) }
 }
 
 /** Returns false for a request mock too: it is not a stream, and its body is in `request.body`. */
@@ -210,34 +216,34 @@ function isUnread(request: IncomingMessage): boolean {
   return request instanceof Readable && !request.readableDidRead && !request.readableEnded
 }
 
-/** A body that is collected from now on. */
-function begun(request: IncomingMessage): PlainBody {
+/** Starts to collect the body immediately. */
+function collectBody(request: IncomingMessage): PlainBody {
   const reading = readBounded(request, MAX_BODY_BYTES)
   // The body may never be read, and then the rejection would be unhandled.
   reading.catch(() => undefined)
-  const read = async (limit: number) => within(limit, await reading)
+  const read = async (limit: number) => withinLimit(limit, await reading)
   return { kind: 'stream', read }
 }
 
-function within(limit: number, bytes: Uint8Array | null): Uint8Array | null {
+function withinLimit(limit: number, bytes: Uint8Array | null): Uint8Array | null {
   return bytes !== null && bytes.byteLength <= limit ? bytes : null
 }
 
-/** `announced` is its length, if it has been. */
+/** `contentLength` is the value of the header; NaN without one. */
 async function readWhole(
   request: IncomingMessage,
-  { limit, announced }: { limit: number; announced: number },
+  { limit, contentLength }: { limit: number; contentLength: number },
 ): Promise<Uint8Array | null> {
   if (request.readableDidRead)
     throw new ConfigurationError(
       'body',
-      'was taken by another listener before it could be read; let that listen before this handler runs, or run a body parser in front of both',
+      'was read by another listener before this handler; add that listener before this handler runs, or run a body parser before both',
     )
-  // Where all of it has arrived there is nothing to listen for. `complete` would not tell: Bun and Deno set it early. And by itself
-  // `read` returns no more than one chunk from Node 26 on.
-  const isHere = request.readableLength === announced && request.readableEncoding === null
-  return isHere && !request.destroyed
-    ? within(limit, (request.read(announced) as Buffer | null) ?? new Uint8Array())
+  // If the whole body has arrived, no listeners are needed. `complete` cannot be used: Bun and Deno set it early. Without an argument,
+  // `read` returns only one chunk from Node 26 on.
+  const hasArrived = request.readableLength === contentLength && request.readableEncoding === null
+  return hasArrived && !request.destroyed
+    ? withinLimit(limit, (request.read(contentLength) as Buffer | null) ?? new Uint8Array())
     : readBounded(request, limit)
 }
 
@@ -245,14 +251,14 @@ function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Arra
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let length = 0
-    const hungUp = () => {
+    const close = () => {
       settle(() => {
-        reject(new Error('the client hung up before its request was complete'))
+        reject(new Error('the client closed the connection before the request was complete'))
       })
     }
-    const settle = (answer: () => void) => {
-      request.off('data', collect).off('end', finish).off('error', hungUp).off('close', hungUp)
-      answer()
+    const settle = (complete: () => void) => {
+      request.off('data', collect).off('end', finish).off('error', close).off('close', close)
+      complete()
     }
     const finish = () => {
       settle(() => {
@@ -266,7 +272,7 @@ function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Arra
           reject(
             new ConfigurationError(
               'body',
-              'comes as text, because something in front of this handler has called setEncoding; do not decode the bytes, or run a body parser in front of both',
+              'arrives as text because setEncoding was called before this handler; do not call it, or run a body parser before both',
             ),
           )
         })
@@ -278,16 +284,16 @@ function readBounded(request: IncomingMessage, limit: number): Promise<Uint8Arra
         return
       }
       settle(() => {
-        // The rest is read and dropped, because the connection could otherwise carry neither the response nor another request.
+        // The rest is read and discarded. Otherwise the connection could not be used for the response and further requests.
         request.resume()
         resolve(null)
       })
     }
     if (request.destroyed) {
-      hungUp()
+      close()
       return
     }
     // The request may be paused by an earlier handler.
-    request.on('data', collect).on('end', finish).on('error', hungUp).on('close', hungUp).resume()
+    request.on('data', collect).on('end', finish).on('error', close).on('close', close).resume()
   })
 }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { expect, it } from 'vitest'
-import { handleNodeRequest } from '../src/index.js'
+import { handleNodeRequest } from '../../src/index.js'
 
 it('starts all requests of one turn before it continues any of them', async () => {
   const steps: string[] = []

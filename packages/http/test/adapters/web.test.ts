@@ -11,8 +11,8 @@ import {
   sessionsEndpoint,
   toWebHandler,
   webGuard,
-} from '../src/index.js'
-import { createApp } from './app.js'
+} from '../../src/index.js'
+import { createApp } from '../app.js'
 
 /** Responds with the request as it was received. */
 function echo(seen: PlainRequest[] = [], limit = 1000): Endpoint {

@@ -1,22 +1,22 @@
 import type { RefreshTokens } from '@baton/core'
 import { declareOptions, func, required } from '@baton/core/options'
-import type { JwtAccessTokens } from './access-tokens/jwt.js'
-import { type AuthServer, authServer, type AuthServerOptions } from './auth-server/auth-server.js'
-import { introspectionEndpoint, type IntrospectionOptions } from './endpoints/introspection.js'
-import { jwksEndpoint } from './endpoints/jwks.js'
-import { loginEndpoint, type LoginOptions } from './endpoints/login.js'
-import { logoutEndpoint, type LogoutOptions } from './endpoints/logout.js'
-import { refreshEndpoint, type RefreshOptions } from './endpoints/refresh.js'
-import { revocationEndpoint, type RevocationOptions } from './endpoints/revocation.js'
-import { sessionsEndpoint, type SessionsOptions } from './endpoints/sessions.js'
-import { tokenEndpoint, type TokenEndpointOptions } from './endpoints/token.js'
-import type { Endpoint } from './messages/message.js'
+import type { JwtAccessTokens } from '../access-tokens/jwt.js'
+import { type AuthServer, authServer, type AuthServerOptions } from '../auth-server/auth-server.js'
+import { introspectionEndpoint, type IntrospectionOptions } from '../endpoints/introspection.js'
+import { jwksEndpoint } from '../endpoints/jwks.js'
+import { loginEndpoint, type LoginOptions } from '../endpoints/login.js'
+import { logoutEndpoint, type LogoutOptions } from '../endpoints/logout.js'
+import { refreshEndpoint, type RefreshOptions } from '../endpoints/refresh.js'
+import { revocationEndpoint, type RevocationOptions } from '../endpoints/revocation.js'
+import { sessionsEndpoint, type SessionsOptions } from '../endpoints/sessions.js'
+import { tokenEndpoint, type TokenEndpointOptions } from '../endpoints/token.js'
+import type { Endpoint } from '../messages/message.js'
 
-// The comments stand on the function types: editors show them at a call, also where an adapter destructures its exports.
+// The comments are on the function types, so that editors show them at a call, even if an adapter destructures its exports.
 
 export type AuthHandlerFactory<Handler> =
   /**
-   * Creates a handler for all endpoints and the metadata, from one set of options. Requests for other paths are left to the app.
+   * Creates a handler for all endpoints and the metadata, from one set of options. Requests for other paths are passed on to the app.
    * See `authServer`. Throws `ConfigurationError` for invalid options.
    *
    * @example
@@ -157,7 +157,7 @@ export interface AdapterHandlers<Handler> {
 export interface AdapterDefinition<Handler> {
   /** Creates a handler for one endpoint. `subtree`: it serves the paths below the one where it is mounted as well. */
   readonly mount: (endpoint: Endpoint, extent: 'path' | 'subtree') => Handler
-  /** Creates a handler for the endpoints of a server, each at its path. Requests for other paths are left to the app. */
+  /** Creates a handler for the endpoints of a server, each at its path. Requests for other paths are passed on to the app. */
   readonly serve: (server: AuthServer) => Handler
 }
 

@@ -11,8 +11,8 @@ import {
   tokenEndpoint,
   toNodeHandler,
   writeNodeResponse,
-} from '../src/index.js'
-import { createApp } from './app.js'
+} from '../../src/index.js'
+import { createApp } from '../app.js'
 
 const servers: Server[] = []
 afterEach(async () => {
@@ -304,7 +304,7 @@ describe('request bodies', () => {
       request.destroy(reason)
     })
     await raw(port, 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhalf')
-    expect(await outcome).toMatchObject({ message: 'the client hung up before its request was complete' })
+    expect(await outcome).toMatchObject({ message: 'the client closed the connection before the request was complete' })
   })
 
   it.each<[string, (request: IncomingMessage, read: () => void) => void, length: number]>([
@@ -323,7 +323,7 @@ describe('request bodies', () => {
     const socket = connect(port, '127.0.0.1')
     const half = `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${String(length)}\r\n\r\nhalf`
     socket.write(half, () => setImmediate(() => socket.destroy()))
-    expect(await outcome).toMatchObject({ message: 'the client hung up before its request was complete' })
+    expect(await outcome).toMatchObject({ message: 'the client closed the connection before the request was complete' })
   })
 })
 

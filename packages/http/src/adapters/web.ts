@@ -1,12 +1,12 @@
 import { declareOptions, func, type OptionsOf, type ParsedOptions, withDefault } from '@baton/core/options'
-import type { AccessTokenGuard, GuardOutcome } from './access-tokens/guard.js'
+import type { AccessTokenGuard, GuardOutcome } from '../access-tokens/guard.js'
 import {
   type Endpoint,
   type PlainBody,
   type PlainRequest,
   type PlainResponse,
   splitSingleHeader,
-} from './messages/message.js'
+} from '../messages/message.js'
 
 const webOptions = declareOptions({
   /**
@@ -36,7 +36,7 @@ export function toWebHandler(endpoint: Endpoint, options?: WebOptions): (request
 
 export type WebGuardOutcome<Claims> =
   | (Omit<Extract<GuardOutcome<Claims>, { ok: true }>, 'headers'> & {
-      /** To be set on your response, as in `Response.json(value, { headers })`: the nonce for the client's next proof, if there is one. */
+      /** Set these on your response, as in `Response.json(value, { headers })`: the nonce for the client's next proof, if any. */
       readonly headers: Headers
     })
   | { readonly ok: false; readonly response: Response }
@@ -74,28 +74,28 @@ function fromWebRequest(request: Request, { remoteAddress }: ParsedOptions<typeo
   const url = new URL(request.url)
   const headers = Object.create(null) as Record<string, readonly string[] | undefined>
   for (const [name, value] of request.headers) headers[name] = splitSingleHeader(name, value)
-  // A Request that was never on a wire has no Host header, and its URL is where it was sent.
+  // A Request that was created by a program has no Host header. Its URL has the host.
   headers['host'] ??= [url.host]
   return {
     method: request.method.toUpperCase(),
     url: url.pathname + url.search,
     headers,
-    body: bodyOf(request),
+    body: toPlainBody(request),
     remoteAddress: remoteAddress(request),
     encrypted: url.protocol === 'https:',
   }
 }
 
-function bodyOf(request: Request): PlainBody {
-  // The body has been read by other code, which does not pass it on.
+function toPlainBody(request: Request): PlainBody {
+  // Other code has read the body, and its result is not available here.
   if (request.bodyUsed) return { kind: 'parsed', value: undefined }
   return { kind: 'stream', read: (limit) => readBounded(request, limit) }
 }
 
 async function readBounded(request: Request, limit: number): Promise<Uint8Array | null> {
-  // Runtimes hold a sender to the length that it announces (RFC 9112 section 6.3), and what is read at one go costs a fraction.
-  const announced = request.headers.get('content-length') ?? ''
-  if (/^\d+$/.test(announced) && Number(announced) <= limit) {
+  // Runtimes enforce the content length (RFC 9112 section 6.3), and reading the body at once is much faster.
+  const contentLength = request.headers.get('content-length') ?? ''
+  if (/^\d+$/.test(contentLength) && Number(contentLength) <= limit) {
     const bytes = new Uint8Array(await request.arrayBuffer())
     return bytes.byteLength <= limit ? bytes : null
   }
@@ -108,7 +108,7 @@ async function readBounded(request: Request, limit: number): Promise<Uint8Array 
     if (done) return Buffer.concat(chunks)
     length += value.byteLength
     if (length > limit) {
-      // Not awaited: some runtimes settle it only once the caller has stopped sending.
+      // Not awaited: some runtimes settle it only after the client has stopped sending.
       reader.cancel().catch(() => undefined)
       return null
     }
@@ -117,7 +117,7 @@ async function readBounded(request: Request, limit: number): Promise<Uint8Array 
 }
 
 function toWebResponse({ status, headers, body }: PlainResponse): Response {
-  // Given with the body: a text without a type gets a default type, to which ours would be appended.
+  // Passed with the body: a text without a type gets a default type, and a later header would be appended to it.
   return new Response(body, { status, headers: toHeaders(headers) })
 }
 
