@@ -21,6 +21,7 @@ const GUIDES = [
   'guides/choosing-a-store',
   'guides/several-regions',
   'guides/key-rotation',
+  'guides/resource-servers',
   'operating',
   'migrating',
   'writing-a-store',

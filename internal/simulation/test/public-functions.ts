@@ -109,12 +109,18 @@ export const WITH_OPTIONS: Readonly<Record<string, Entry>> = {
   'http csrfGuard': { mistyped: ['trustProxy', true] },
   'http defineAdapter': { required: { mount: method, serve: method }, mistyped: ['serve', {}] },
   ...endpoints((kind) => `http defineAdapter.${kind}Handler`),
+  'http introspectedAccessTokens': {
+    required: { clientId: 'api', clientSecret: 'secret' },
+    toArguments: (options) => [{ issuer, ...(options as Options) }],
+    mistyped: ['cacheSeconds', '10'],
+  },
   'http jwtAccessTokens': {
     required: { issuer, audience: issuer, keys: [generateSigningKey()] },
     mistyped: ['lifetimeSeconds', '60'],
   },
   'http rateLimits': { mistyped: ['points', '60'] },
   'http readJson': { toArguments: after({ headers: {} }), mistyped: ['acceptsEmpty', 'yes'] },
+  'http remoteAccessTokens': { required: { issuer, audience: issuer }, mistyped: ['timeoutSeconds', '5'] },
   'http requestCounter': { toArguments: after(tokens), mistyped: ['publicUrl', 'login.example'] },
   'http sealedAccessTokens': {
     required: { issuer, audience: issuer, secrets },
@@ -257,7 +263,6 @@ export const CONTRACTS: Readonly<Record<string, readonly string[]>> = {
   connect: ['connect', 'redact', 'refresh', 'revoke', 'exchange'],
   eventsOf: ['record', 'eventsOf', 'familiesOf', 'counts'],
   mint: ['mint', 'verify', 'read', 'cacheVersion', 'verifyForCache'],
-  cacheVersion: ['verify', 'cacheVersion', 'verifyForCache'],
   countRequest: [
     'authenticateClient',
     'authenticateUser',
@@ -266,4 +271,5 @@ export const CONTRACTS: Readonly<Record<string, readonly string[]>> = {
     'countRequest',
     'countSignIn',
   ],
+  verify: ['verify', 'cacheVersion', 'verifyForCache'],
 }

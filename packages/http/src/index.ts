@@ -14,6 +14,7 @@ export type {
   AccessTokenOption,
   AccessTokens,
   MintedAccessToken,
+  RemoteAccessTokenClaims,
   TokenVerifier,
   Verification,
 } from './access-tokens/access-token.js'
@@ -42,6 +43,18 @@ export {
 } from './access-tokens/verification-cache.js'
 export { type JwtAccessTokens, jwtAccessTokens, type JwtAccessTokensOptions } from './access-tokens/jwt.js'
 export { sealedAccessTokens, type SealedAccessTokensOptions } from './access-tokens/sealed.js'
+export {
+  type RemoteAccessTokens,
+  remoteAccessTokens,
+  type RemoteAccessTokensOptions,
+} from './resource-server/remote-access-tokens.js'
+export {
+  type IntrospectedAccessTokens,
+  introspectedAccessTokens,
+  type IntrospectedAccessTokensOptions,
+} from './resource-server/introspected-access-tokens.js'
+export { IssuerError } from './resource-server/issuer-error.js'
+export type { VerificationAlgorithm } from './resource-server/key-set.js'
 export {
   deriveSigningKey,
   generateSigningKey,

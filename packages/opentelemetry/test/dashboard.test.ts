@@ -54,6 +54,7 @@ const FAULTS = all<OperationalErrorCode>({
   record_key_missing: true,
   hook_failed: true,
   store_broken: true,
+  issuer_failed: true,
 })
 
 /** Everything that can happen, once. */

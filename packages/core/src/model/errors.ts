@@ -12,6 +12,8 @@ export type OperationalErrorCode =
   | 'hook_failed'
   /** The store returned a value that its contract forbids. */
   | 'store_broken'
+  /** The authorization server of a resource server was not available, or its response was not valid. Never the code of a `fault` event. */
+  | 'issuer_failed'
 
 /** The base class of every error that Baton throws. `code` is stable; messages never contain a token, secret or code. */
 export abstract class BatonError extends Error {

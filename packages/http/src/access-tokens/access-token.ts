@@ -16,14 +16,14 @@ export interface MintedAccessToken {
   readonly expiresIn: number
 }
 
-/** The claims of a verified access token. Further claims have the values that the issuer set. */
-export interface AccessTokenClaims {
+/** The claims of a verified access token of any server (RFC 9068). Further claims have the values that the issuer set. */
+export interface RemoteAccessTokenClaims {
   readonly iss: string
   readonly sub: string
   readonly client_id: string
   readonly scope: string
-  /** The id of the session. */
-  readonly sid: string
+  /** The id of the session, if the issuer has sessions. */
+  readonly sid?: string
   /** The key that the token is bound to (RFC 7800). */
   readonly cnf?: Confirmation
   /** NumericDate, seconds. */
@@ -32,6 +32,11 @@ export interface AccessTokenClaims {
   readonly jti: string
   readonly aud: string | readonly string[]
   readonly [claim: string]: unknown
+}
+
+/** The claims of a verified access token that Baton issued. */
+export interface AccessTokenClaims extends RemoteAccessTokenClaims {
+  readonly sid: string
 }
 
 /** The result of a verification. */
@@ -53,10 +58,10 @@ export interface TokenVerifier<Claims> {
   /**
    * Present if guards may cache the result of `verify`: it then depends only on the token, on `exp` and `nbf`, and on the returned
    * version. A cached result is used only while this function returns the same value (`Object.is`), so the version must change when a key
-   * is removed. It is called on every request. Absent: the result is not cached. The claims must be JSON values with a numeric `exp`;
+   * is removed. It is called on every request, with its time. Absent: the result is not cached. The claims must be JSON values with a numeric `exp`;
    * a guard freezes them.
    */
-  readonly cacheVersion?: (() => unknown) | undefined
+  readonly cacheVersion?: ((now: number) => unknown) | undefined
   /** `verify` for guards with a cache. It says of a rejection whether it is final. Default: no rejection is cached. */
   readonly verifyForCache?:
     ((accessToken: string, now: number) => Verification<Claims> | Promise<Verification<Claims>>) | undefined

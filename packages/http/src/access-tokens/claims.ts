@@ -2,7 +2,7 @@ import { includesResource, parseScope } from '@baton/core'
 import { declareOptions, type ParsedOptions, required, seconds, text, withDefault } from '@baton/core/options'
 import { createRandomPool } from '../crypto/random-pool.js'
 import { issuerUrl } from '../clients/issuer-url.js'
-import type { AccessTokenClaims, AccessTokenGrant } from './access-token.js'
+import type { AccessTokenClaims, AccessTokenGrant, RemoteAccessTokenClaims } from './access-token.js'
 
 const MAX_LIFETIME_SECONDS = 86_400
 const JTI_BYTES = 20
@@ -71,15 +71,25 @@ function withoutReserved(claims: AccessTokenGrant['claims']): Record<string, unk
  * who wrote the token, this check proves that it was written as an access token.
  */
 export function parseClaims(payload: Readonly<Record<string, unknown>>): AccessTokenClaims | null {
+  const claims = parseRemoteClaims(payload)
+  return claims !== null && hasSession(claims) ? claims : null
+}
+
+function hasSession(claims: RemoteAccessTokenClaims): claims is AccessTokenClaims {
+  return claims.sid !== undefined
+}
+
+/** `parseClaims` for the tokens of other servers, which may have no sessions: `sid` is optional (RFC 9068 section 2.2). */
+export function parseRemoteClaims(payload: Readonly<Record<string, unknown>>): RemoteAccessTokenClaims | null {
   const { iss, sub, aud, exp, iat, jti, client_id: clientId, sid, scope = '' } = payload
   if (!isName(iss) || !isAudience(aud) || typeof exp !== 'number' || typeof iat !== 'number') return null
-  if (!isName(sub) || !isName(jti) || !isName(clientId) || !isName(sid)) return null
+  if (!isName(sub) || !isName(jti) || !isName(clientId) || !(sid === undefined || isName(sid))) return null
   if (typeof scope !== 'string' || parseScope(scope) === null) return null
-  return { ...payload, iss, sub, aud, exp, iat, jti, client_id: clientId, sid, scope }
+  return { ...payload, iss, sub, aud, exp, iat, jti, client_id: clientId, scope, ...(sid === undefined ? {} : { sid }) }
 }
 
 /** Returns true if the token is for one of these resources. */
-export function isFor({ aud }: AccessTokenClaims, resources: readonly string[]): boolean {
+export function isFor({ aud }: RemoteAccessTokenClaims, resources: readonly string[]): boolean {
   return [aud].flat().some((audience) => includesResource(resources, audience))
 }
 

@@ -144,7 +144,7 @@ function createCache<Claims extends object>(
     verify(accessToken, now) {
       // All 256 bits are compared. The token itself is not kept.
       const key = hash('sha256', accessToken, 'binary')
-      const version = verifier.cacheVersion?.()
+      const version = verifier.cacheVersion?.(now)
       const claims = findAccepted(key, version, now)
       if (claims !== null) {
         counts.hits += 1
