@@ -57,7 +57,7 @@ function toModule({ file, text, example, index }) {
   return [[name, { text: `${program}\nexport {}\n`, file, line: line + 2, mayRun: false }]]
 }
 
-/** Returns one message for each exported value without a doc comment, and for each exported function without an example. */
+/** Returns one message for each exported value without a doc comment, and for each exported function without an example or a link. */
 export function findUndocumented(program) {
   const checker = program.getTypeChecker()
   const entries = listEntryModules().flatMap(({ name, file }) => {
@@ -82,7 +82,7 @@ function describeExport(module, exported, checker) {
     name: exported.name,
     isValue: (symbol.flags & ts.SymbolFlags.Value) !== 0,
     isFunction: signatures.length > 0,
-    hasComment: documented.some((each) => each.getDocumentationComment(checker).length > 0),
+    comment: documented.map((each) => ts.displayPartsToString(each.getDocumentationComment(checker))).join('\n'),
     hasExample: documented.some((each) => each.getJsDocTags(checker).some(isProgram)),
   }
 }
@@ -91,9 +91,11 @@ function isProgram({ name, text }) {
   return name === 'example' && PROGRAM.test(ts.displayPartsToString(text))
 }
 
-function problemsOf({ module, name, isFunction, hasComment, hasExample }) {
+function problemsOf({ module, name, isFunction, comment, hasExample }) {
   const isAllowed = Object.values(WITHOUT_EXAMPLE).some((modules) => modules[module]?.includes(name))
-  if (!hasComment) return [`${module} exports ${name} without a doc comment; add one`]
+  if (comment.trim() === '') return [`${module} exports ${name} without a doc comment; add one`]
+  if (hasExample && /RFC \d/.test(comment) && !comment.includes('](https://www.rfc-editor.org/rfc/'))
+    return [`${module} exports ${name}, whose comment mentions an RFC without a link; write [RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)`]
   if (isFunction && !hasExample && !isAllowed)
     return [`${module} exports ${name} without an @example; add one with a block of ts that imports it`]
   return hasExample && isAllowed ? [`${module} exports ${name} with an @example; remove it from the exceptions`] : []

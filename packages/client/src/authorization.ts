@@ -44,8 +44,8 @@ export interface AuthorizationRequest {
 }
 
 /**
- * Starts a sign-in with an authorization code and PKCE (RFC 7636). State, verifier and S256 challenge are new for each call. Accepts what
- * `discover` returns. Rejects with a `ConfigurationError` for invalid options.
+ * Starts a sign-in with an authorization code and PKCE ([RFC 7636](https://www.rfc-editor.org/rfc/rfc7636)). State, verifier and S256
+ * challenge are new for each call. Accepts what `discover` returns. Rejects with a `ConfigurationError` for invalid options.
  *
  * @example
  * ```ts
@@ -111,7 +111,7 @@ export interface Callback {
 
 /**
  * Exchanges the authorization code of a callback and signs in. Rejects with a `SessionError` if the server rejected the request, or if the
- * callback does not belong to `pending` (RFC 6749 section 10.12).
+ * callback does not belong to `pending` ([RFC 6749 section 10.12](https://www.rfc-editor.org/rfc/rfc6749#section-10.12)).
  *
  * @example
  * ```ts

@@ -22,8 +22,8 @@ export interface DiscoveredServer {
 }
 
 /**
- * Fetches the metadata of an issuer (RFC 8414), or its OpenID Connect configuration if there is none. The document must name the same
- * issuer. Rejects with a `SessionError`, and with a `ConfigurationError` for an invalid issuer.
+ * Fetches the metadata of an issuer ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414)), or its OpenID Connect configuration if there is
+ * none. The document must name the same issuer. Rejects with a `SessionError`, and with a `ConfigurationError` for an invalid issuer.
  *
  * @example
  * ```ts

@@ -53,7 +53,7 @@ interface Signer {
 const UNBOUND = { accessToken: null, isBound: false }
 
 /**
- * Binds the tokens of a session to a key (RFC 9449). Throws `ConfigurationError`.
+ * Binds the tokens of a session to a key ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)). Throws `ConfigurationError`.
  *
  * @example
  * ```ts

@@ -202,7 +202,7 @@ export function seconds({ min, max, fix }: IntegerLimits): Rule<number> {
   return rule(`a whole number of seconds from ${String(min)} to ${String(max)}`, isIntegerWithin(min, max), hint)
 }
 
-/** Text that every engine stores faithfully: not empty, bounded, no NUL, no unpaired surrogate. */
+/** Text that every engine stores unchanged: not empty, bounded, no NUL, no unpaired surrogate. */
 export function text({
   maxBytes = TEXT_LIMITS.nameBytes,
   fix,
@@ -237,7 +237,7 @@ export const plainObject = (): Rule<Readonly<Record<string, unknown>>> =>
 const MIN_SECRET_BYTES = 32
 const SECRET_FIX = 'create one with: openssl rand -hex 32'
 
-/** A secret of at least 32 bytes. Messages tell its type and length, never its text. */
+/** A secret of at least 32 bytes. Messages contain its type and length, never its text. */
 export function secret(): Rule<string | Uint8Array | undefined, Uint8Array> {
   const expected = `at least ${String(MIN_SECRET_BYTES)} random bytes`
   return {
@@ -254,7 +254,7 @@ export function secret(): Rule<string | Uint8Array | undefined, Uint8Array> {
 /** `[current, ...older]`, at least 32 bytes each. `undefined`, as of an unset environment variable, compiles and throws. */
 export type Secrets = readonly (string | Uint8Array | undefined)[]
 
-/** A secret ring: the first secret is used for what is new, all of them for what comes back. */
+/** A secret ring: the first secret is used for new values, all of them for verification. */
 export function secretRing(): Rule<Secrets, readonly [Uint8Array, ...Uint8Array[]]> {
   const expected = `a list [current, ...older] of secrets, each ${secret().expected}`
   return {

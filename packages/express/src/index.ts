@@ -86,7 +86,7 @@ export interface ExpressGuard<Claims extends BearerClaims> extends ExpressHandle
 
 /**
  * Creates a middleware that accepts requests with a valid access token and sets `req.auth` to its claims. All others are rejected
- * (RFC 6750). Throws `ConfigurationError` for invalid options.
+ * ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)). Throws `ConfigurationError` for invalid options.
  *
  * @example
  * ```ts

@@ -80,7 +80,7 @@ export interface FastifyGuard<Claims extends BearerClaims> extends onRequestAsyn
 
 /**
  * Creates a hook that accepts requests with a valid access token and sets `request.auth` to its claims. All others are rejected
- * (RFC 6750). Throws `ConfigurationError` for invalid options.
+ * ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)). Throws `ConfigurationError` for invalid options.
  *
  * @example
  * ```ts

@@ -51,7 +51,7 @@ export function handler(endpoint: Endpoint): MiddlewareHandler {
 
 /**
  * Creates a middleware that accepts requests with a valid access token and sets `c.var.auth` to its claims. All others are rejected
- * (RFC 6750). Throws `ConfigurationError` for invalid options.
+ * ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)). Throws `ConfigurationError` for invalid options.
  *
  * @example
  * ```ts

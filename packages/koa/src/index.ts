@@ -60,8 +60,8 @@ export interface AuthState<Claims extends BearerClaims = AccessTokenClaims> exte
 }
 
 /**
- * Creates a middleware that accepts requests with a valid access token and sets `ctx.state.auth` to its claims. All others are
- * rejected (RFC 6750). Throws `ConfigurationError` for invalid options.
+ * Creates a middleware that accepts requests with a valid access token and sets `ctx.state.auth` to its claims. All others are rejected
+ * ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)). Throws `ConfigurationError` for invalid options.
  *
  * @example
  * ```ts

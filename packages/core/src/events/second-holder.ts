@@ -40,7 +40,7 @@ interface Entry {
  * Creates a function for `onEvent`, or for a stream of events from all processes. It returns a suspicion, once per family, when
  * several generations of the family were retried by another attempt within the grace window: a second holder of the token may be
  * following its owner, or the client sends several refreshes at once. Needs clients that send an Idempotency-Key; retries between
- * requests without a key prove nothing. Memory is bounded. Throws `ConfigurationError` for bad options.
+ * requests without a key prove nothing. Memory is bounded. Throws `ConfigurationError` for invalid options.
  *
  * @example
  * ```ts

@@ -114,7 +114,7 @@ export interface Family extends FamilyGrant {
 }
 
 /**
- * Returns the `expiresAt` that a store sets at every write of an active family.
+ * Returns the `expiresAt` that a store sets at every write of an active family, in epoch milliseconds.
  *
  * @example
  * ```ts

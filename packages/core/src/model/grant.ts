@@ -16,7 +16,7 @@ import { parseScope } from './scope.js'
 import { TEXT_LIMITS } from './text-limits.js'
 import { assertObject, describeValue } from './validate.js'
 
-/** The client of an app that is its own only client. */
+/** The client id of your own pages and apps, which need no registration. */
 export const FIRST_PARTY = 'first-party'
 
 const { scopeBytes, audienceEntries, metadataBytes } = TEXT_LIMITS

@@ -9,9 +9,10 @@ const DEFAULT_PORTS: ReadonlyMap<string, string> = new Map([
 ])
 
 /**
- * Returns the form in which resource indicators (RFC 8707) and audiences are compared: scheme and host in lower case, without the
- * default port, and `/` for an empty path (RFC 3986 sections 6.2.2.1 and 6.2.3). Everything else, such as the path and its percent
- * signs, is kept. A value that is not a URL with an authority, such as `my-api` or a URN, is returned unchanged.
+ * Returns the form in which resource indicators ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)) and audiences are compared: scheme and
+ * host in lower case, without the default port, and `/` for an empty path ([RFC 3986](https://www.rfc-editor.org/rfc/rfc3986) sections
+ * 6.2.2.1 and 6.2.3). Everything else, such as the path and its percent signs, is kept. A value that is not a URL with an authority, such
+ * as `my-api` or a URN, is returned unchanged.
  *
  * @example
  * ```ts

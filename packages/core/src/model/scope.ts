@@ -2,7 +2,8 @@
 const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
 /**
- * Splits a scope by the grammar of RFC 6749 section 3.3 and removes duplicates. Returns null for a syntax error. Empty is valid.
+ * Splits a scope by the grammar of [RFC 6749 section 3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3) and removes duplicates.
+ * Returns null for a syntax error. Empty is valid.
  *
  * @example
  * ```ts

@@ -100,7 +100,7 @@ export function toCurrentColumns(current: CurrentToken) {
 }
 
 /**
- * Returns the record of a row. Only for rows that `toRow` and `toCurrentColumns` wrote: their contents have the types that went in.
+ * Returns the record of a row that `toRow` and `toCurrentColumns` wrote. The contents of the columns are not checked.
  *
  * @example
  * ```ts

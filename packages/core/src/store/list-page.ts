@@ -52,7 +52,7 @@ export function encodeCursor({ createdAt, id }: ListPosition): string {
 }
 
 /**
- * Returns the position behind which a page begins. Without a cursor it precedes all others. Throws `ConfigurationError` for a cursor that
+ * Returns the position after which a page begins. Without a cursor, the position precedes all others. Throws `ConfigurationError` for a cursor that
  * `encodeCursor` does not return.
  *
  * @example
@@ -94,7 +94,7 @@ export function positionOf({ id, grant }: FamilyRecord): ListPosition {
 }
 
 /**
- * Makes a page of records that an engine read in list order, from the position of the cursor on. The engine reads `limit + 1` records,
+ * Returns the page of records that an engine has read in list order, from the position of the cursor on. The engine reads `limit + 1` records,
  * because one more than `limit` means that another page follows.
  *
  * @example
@@ -116,7 +116,7 @@ export function toPage(records: readonly FamilyRecord[], limit: number): Page<Fa
 }
 
 /**
- * Answers a `list` query from all records of the subject, in any order, for engines that do not sort.
+ * Returns the page of a `list` query from all records of the subject, in any order, for engines that do not sort.
  *
  * @example
  * ```ts

@@ -9,7 +9,8 @@ export interface ConflictPolicy {
 }
 
 /**
- * Runs a command again, in a later turn of the event loop, while it fails because of a conflict with another writer.
+ * Runs a command, and again in later turns of the event loop while it fails because of a conflict with another writer. Throws the last
+ * error after `maxAttempts`.
  *
  * @example
  * ```ts

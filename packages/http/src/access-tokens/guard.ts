@@ -122,10 +122,11 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
 ])
 
 /**
- * Creates a guard that accepts requests with a valid access token in the Authorization header (RFC 6750,
- * https://www.rfc-editor.org/rfc/rfc6750), and with a proof of the token's key if the token is bound to one (RFC 9449, RFC 8705). Any
- * other request gets a response with a challenge. Tokens in the query or the body are not accepted. An error of the store or the verifier
- * is a 503 response, never a 401. Throws `ConfigurationError` for invalid options.
+ * Creates a guard that accepts requests with a valid access token in the Authorization header
+ * ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750)), and with a proof of the token's key if the token is bound to one
+ * ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449), [RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)). Any other request gets a
+ * response with a challenge. Tokens in the query or the body are not accepted. An error of the store or the verifier is a 503 response,
+ * never a 401. Throws `ConfigurationError` for invalid options.
  *
  * @example
  * ```ts

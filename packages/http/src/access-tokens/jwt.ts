@@ -24,9 +24,9 @@ export interface JwtAccessTokens extends AccessTokens {
 }
 
 /**
- * Issues access tokens that resource servers verify without asking this server (RFC 9068, https://www.rfc-editor.org/rfc/rfc9068).
- * Signs with a local key. Each key is tested once here, so that an unusable key throws `ConfigurationError` at construction and not
- * after a refresh token was consumed.
+ * Issues access tokens that resource servers verify without asking this server ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)). Signs
+ * with a local key. Each key is tested once here, so that an unusable key throws `ConfigurationError` at construction and not after a
+ * refresh token was consumed.
  *
  * @example
  * ```ts

@@ -18,8 +18,9 @@ export type SealedAccessTokensOptions = OptionsOf<typeof sealedOptions>
 const MAX_LENGTH = 16_384
 
 /**
- * Issues encrypted access tokens that only this server can read. Resource servers use introspection (RFC 7662), which also asks the
- * store whether the session is active. Nothing is stored. Throws `ConfigurationError`.
+ * Issues encrypted access tokens that only this server can read. Resource servers use introspection
+ * ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)), which also asks the store whether the session is active. Nothing is stored. Throws
+ * `ConfigurationError`.
  *
  * @example
  * ```ts

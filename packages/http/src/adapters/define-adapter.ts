@@ -44,8 +44,8 @@ export type RefreshHandlerFactory<Handler> =
 
 export type TokenHandlerFactory<Handler> =
   /**
-   * Creates a handler for the OAuth token endpoint (RFC 6749 section 3.2). See `tokenEndpoint`. Throws `ConfigurationError` for invalid
-   * options.
+   * Creates a handler for the OAuth token endpoint ([RFC 6749 section 3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)). See
+   * `tokenEndpoint`. Throws `ConfigurationError` for invalid options.
    *
    * @example
    * ```ts
@@ -58,7 +58,8 @@ export type TokenHandlerFactory<Handler> =
 
 export type RevocationHandlerFactory<Handler> =
   /**
-   * Creates a handler with which clients revoke tokens (RFC 7009). See `revocationEndpoint`. Throws `ConfigurationError` for invalid options.
+   * Creates a handler with which clients revoke tokens ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)). See `revocationEndpoint`.
+   * Throws `ConfigurationError` for invalid options.
    *
    * @example
    * ```ts
@@ -71,8 +72,8 @@ export type RevocationHandlerFactory<Handler> =
 
 export type IntrospectionHandlerFactory<Handler> =
   /**
-   * Creates a handler that returns the state of a token to resource servers and to the client of the token (RFC 7662). See
-   * `introspectionEndpoint`. Throws `ConfigurationError` for invalid options.
+   * Creates a handler that returns the state of a token to resource servers and to the client of the token
+   * ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)). See `introspectionEndpoint`. Throws `ConfigurationError` for invalid options.
    *
    * @example
    * ```ts
@@ -85,7 +86,8 @@ export type IntrospectionHandlerFactory<Handler> =
 
 export type JwksHandlerFactory<Handler> =
   /**
-   * Creates a handler that publishes the keys for the verification of access tokens (RFC 7517). See `jwksEndpoint`.
+   * Creates a handler that publishes the keys for the verification of access tokens ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)).
+   * See `jwksEndpoint`.
    *
    * @example
    * ```ts

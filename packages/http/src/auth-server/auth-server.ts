@@ -130,7 +130,7 @@ const ACCOUNT_PATHS = ['/sessions', '/sessions/:id', '/logout-others', '/logout-
 
 /**
  * Creates all endpoints from one set of options: those for your own pages and apps and, with `clients`, those of an OAuth authorization
- * server, whose metadata (RFC 8414) is derived from what is served. Throws `ConfigurationError`.
+ * server, whose metadata ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414)) is derived from what is served. Throws `ConfigurationError`.
  *
  * @example
  * ```ts

@@ -93,8 +93,9 @@ export function certificatesIn({ keys }: JwkSet): readonly X509Certificate[] {
 }
 
 /**
- * Returns the JWK of a certificate, for the `jwks` of a client with `self_signed_tls_client_auth` (RFC 8705 section 2.2,
- * https://www.rfc-editor.org/rfc/rfc8705#section-2.2). Throws `ConfigurationError` for a text that is not a certificate.
+ * Returns the JWK of a certificate, for the `jwks` of a client with `self_signed_tls_client_auth`
+ * ([RFC 8705 section 2.2](https://www.rfc-editor.org/rfc/rfc8705#section-2.2)). Throws `ConfigurationError` for a text that is not a
+ * certificate.
  *
  * @example
  * ```ts

@@ -98,9 +98,9 @@ export interface AuthorizationCodes {
 const MAX_LENGTH = 4096
 
 /**
- * Creates the authorization codes of your own authorization endpoint (RFC 6749 section 4.1,
- * https://www.rfc-editor.org/rfc/rfc6749#section-4.1). Pass them as `codes` to the token endpoint, which exchanges them. A code is
- * encrypted and authenticated, and nothing is stored until its exchange creates the session. Throws `ConfigurationError`.
+ * Creates the authorization codes of your own authorization endpoint
+ * ([RFC 6749 section 4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1)). Pass them as `codes` to the token endpoint, which exchanges
+ * them. A code is encrypted and authenticated, and nothing is stored until its exchange creates the session. Throws `ConfigurationError`.
  *
  * @example
  * ```ts

@@ -122,9 +122,9 @@ export class LoginRequestError extends Error {
 const MAX_USER_AGENT_LENGTH = 512
 
 /**
- * Starts a session after your own check of a JSON request, and returns a token response (RFC 6749 section 5.1). All checks run before the
- * session is created. A session that the cookie contained before is revoked after the new one has been created. Throws
- * `ConfigurationError` for invalid options.
+ * Starts a session after your own check of a JSON request, and returns a token response
+ * ([RFC 6749 section 5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1)). All checks run before the session is created. A session
+ * that the cookie contained before is revoked after the new one has been created. Throws `ConfigurationError` for invalid options.
  *
  * @example
  * ```ts

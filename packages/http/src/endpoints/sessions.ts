@@ -33,9 +33,10 @@ const PAGE = 100
 
 /**
  * Lets users list and revoke their sessions. One endpoint serves four paths, which differ in their ends: `GET …/sessions`,
- * `DELETE …/sessions/:id`, `POST …/logout-others`, `POST …/logout-everywhere`. The access token must belong to a client of your own
- * app, or have the `sessionsScope`; any other is rejected with 403 `insufficient_scope` (RFC 6750 section 3.1). The session of the access
- * token must be active in the store. Throws `ConfigurationError` for invalid options.
+ * `DELETE …/sessions/:id`, `POST …/logout-others`, `POST …/logout-everywhere`. The access token must belong to a client of your own app, or
+ * have the `sessionsScope`; any other is rejected with 403 `insufficient_scope`
+ * ([RFC 6750 section 3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)). The session of the access token must be active in the
+ * store. Throws `ConfigurationError` for invalid options.
  *
  * @example
  * ```ts

@@ -29,10 +29,10 @@ export const tokenOptions = endpointOptions.extend({
 export type TokenEndpointOptions = OptionsOf<typeof tokenOptions>
 
 /**
- * Creates the OAuth token endpoint (RFC 6749 section 3.2) with the grants `refresh_token` and, with `codes`, `authorization_code`. A
- * rejected request consumes nothing. Requests are checked in one order, so that a request with several errors always gets the same
- * response: body, client, grant type, proof, grant. For your own pages and apps use `refreshEndpoint`, which needs no registered
- * clients. Throws `ConfigurationError`.
+ * Creates the OAuth token endpoint ([RFC 6749 section 3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)) with the grants
+ * `refresh_token` and, with `codes`, `authorization_code`. A rejected request consumes nothing. Requests are checked in one order, so that
+ * a request with several errors always gets the same response: body, client, grant type, proof, grant. For your own pages and apps use
+ * `refreshEndpoint`, which needs no registered clients. Throws `ConfigurationError`.
  *
  * @example
  * ```ts

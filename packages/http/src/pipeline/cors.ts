@@ -18,9 +18,9 @@ const EXPOSED_HEADERS = 'date, dpop-nonce, www-authenticate, retry-after, rateli
 const PREFLIGHT_SECONDS = '600'
 
 /**
- * Adds CORS to an endpoint that accepts `POST` and no cookie: pages of the listed origins may call it and read its errors, always
- * without credentials. Do not use it for your authorization page, which users visit and scripts do not (RFC 9700 section 2.6).
- * Throws `ConfigurationError`.
+ * Adds CORS to an endpoint that accepts `POST` and no cookie: pages of the listed origins may call it and read its errors, always without
+ * credentials. Do not use it for your authorization page, which users visit and scripts do not
+ * ([RFC 9700 section 2.6](https://www.rfc-editor.org/rfc/rfc9700#section-2.6)). Throws `ConfigurationError`.
  *
  * @example
  * ```ts
