@@ -14,7 +14,9 @@ await bootstrap()
 let failed = 0
 for (const [program, ...args] of PROOFS) {
   console.log(`\n> ${program} ${args.join(' ')}`)
-  if ((await run('tsx', [`internal/simulation/src/${program}/main.ts`, ...args])) !== 0) failed += 1
+  if ((await run('tsx', [`internal/simulation/src/${program}/main.ts`, ...args])) === 0) continue
+  failed += 1
+  console.log(`FAILED: ${program} ${args.join(' ')}`)
 }
 console.log(`${PROOFS.length - failed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1

@@ -29,6 +29,8 @@ async function test() {
 
   if (!isFilteredByName())
     for (const test of skipped) console.log(`not run: ${relative(root, test.file)} ${test.fullName}`)
+  for (const test of tests.filter(hasFailed)) reportFailure(test.file, test.fullName, test.failureMessages)
+  for (const file of brokenFiles) reportFailure(file.name, '(the file itself)', [file.message])
   console.log(`${passed} passed, ${failed} failed`)
   return failed === 0 ? 0 : 1
 }
@@ -39,6 +41,12 @@ function readResults(file) {
   } catch {
     return []
   }
+}
+
+/** Repeats a failure in one line, with the first line of its message. `.ci/run` shows these lines again at its end. */
+function reportFailure(file, name, messages) {
+  const [message = ''] = (messages[0] ?? '').split('\n')
+  console.log(`FAILED: ${relative(root, file)} ${name}: ${message}`)
 }
 
 function hasFailed(result) {
