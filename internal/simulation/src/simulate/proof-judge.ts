@@ -13,8 +13,8 @@ export interface ProofJudge {
   assertFresh(trace: RequestTrace): void
   /** Throws if a valid proof was rejected. */
   assertValidRejection(trace: RequestTrace, response: ResponseSummary): void
-  /** Records the nonce of a response. */
-  responseSent(response: ResponseSummary): void
+  /** Records the nonce of a response. The server derives it when the request arrives, which may be seconds before the response. */
+  responseSent(trace: RequestTrace, response: ResponseSummary): void
 }
 
 export const PROOF_ERRORS: readonly unknown[] = ['invalid_dpop_proof', 'use_dpop_nonce']
@@ -70,8 +70,8 @@ export function createProofJudge({ proofs }: Plan): ProofJudge {
       if (proofs === 'with nonces' ? hasGoodNonce(trace) : isTimely(trace))
         throw new Violation('I3', 'a valid proof was rejected')
     },
-    responseSent({ at, nonce }) {
-      if (nonce !== null) nonces.set(nonce, at)
+    responseSent({ arrivedAt }, { nonce }) {
+      if (nonce !== null) nonces.set(nonce, arrivedAt)
     },
   }
 }

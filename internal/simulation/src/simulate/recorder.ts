@@ -142,7 +142,7 @@ export function createRecorder(plan: Plan): Recorder {
   function responseSent(trace: RequestTrace, response: ResponseSummary): void {
     counts.requests += 1
     const { status } = response
-    proofs.responseSent(response)
+    proofs.responseSent(trace, response)
     assertReported(trace)
     if (status === 503) {
       counts.faults += 1

@@ -15,7 +15,10 @@ export const nonceOptions = declareOptions({
   secrets: required(secretRing()),
   /** If true, a proof without a nonce is rejected. Default false: nonces are offered, and a nonce that is sent must be valid. */
   required: withDefault(boolean(), false),
-  /** How long a nonce is valid at least; at most twice as long. 10 to 3600, default 300. */
+  /**
+   * How long a nonce is valid at least, from the arrival of the request whose response contains it; at most twice as long. 10 to 3600,
+   * default 300.
+   */
   seconds: withDefault(seconds({ min: 10, max: 3600 }), 300),
 })
 
