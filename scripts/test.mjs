@@ -1,8 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
-import { bootstrap, fail, root, run } from './bootstrap.mjs'
+import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { bootstrap, fail, run } from './bootstrap.mjs'
 import { providePrograms } from './system-programs.mjs'
+
+const MAX_MESSAGE_LINES = 30
 
 const vitestArgs = process.argv.slice(2).filter((argument) => argument !== '--')
 
@@ -13,47 +16,42 @@ process.exitCode = await test()
 
 async function test() {
   const folder = mkdtempSync(join(tmpdir(), 'baton-test-'))
-  const outputFile = join(folder, 'results.json')
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${outputFile}`]
-  const code = await run('vitest', ['run', ...reporters, ...vitestArgs])
-  const files = readResults(outputFile)
+  const resultFile = join(folder, 'results.json')
+  process.env.BATON_TEST_RESULTS = resultFile
+  const code = await run('vitest', [
+    'run',
+    '--reporter=default',
+    '--reporter=./scripts/test-reporter.mjs',
+    ...vitestArgs,
+  ])
+  const { passed, skipped, failures } = readResults(resultFile)
   rmSync(folder, { recursive: true })
 
-  const tests = files.flatMap((file) => file.assertionResults.map((result) => ({ ...result, file: file.name })))
-  const passed = tests.filter((test) => test.status === 'passed').length
-  const skipped = tests.filter((test) => test.status !== 'passed' && test.status !== 'failed')
-  const brokenFiles = files.filter((file) => file.status === 'failed' && !file.assertionResults.some(hasFailed))
-  const failures = tests.filter(hasFailed).length + brokenFiles.length + (isFilteredByName() ? 0 : skipped.length)
-  // vitest also fails for errors outside of tests, such as an unhandled rejection, and for a run without tests.
-  const failed = failures === 0 && (code !== 0 || passed === 0) ? 1 : failures
+  // With a filter by name, vitest reports all other tests as skipped.
+  if (!isFilteredByName()) failures.push(...skipped.map((name) => ({ name, message: 'The test did not run.' })))
+  if (failures.length === 0 && (code !== 0 || passed === 0))
+    failures.push({ name: 'vitest', message: `It exited with ${code} after ${passed} passed tests.` })
 
-  if (!isFilteredByName())
-    for (const test of skipped) console.log(`not run: ${relative(root, test.file)} ${test.fullName}`)
-  for (const test of tests.filter(hasFailed)) reportFailure(test.file, test.fullName, test.failureMessages)
-  for (const file of brokenFiles) reportFailure(file.name, '(the file itself)', [file.message])
-  console.log(`${passed} passed, ${failed} failed`)
-  return failed === 0 ? 0 : 1
+  for (const failure of failures) print(failure)
+  console.log(`${passed} passed, ${failures.length} failed`)
+  return failures.length === 0 ? 0 : 1
 }
 
 function readResults(file) {
   try {
-    return JSON.parse(readFileSync(file, 'utf8')).testResults
+    return JSON.parse(readFileSync(file, 'utf8'))
   } catch {
-    return []
+    return { passed: 0, skipped: [], failures: [] }
   }
 }
 
-/** Repeats a failure in one line, with the first line of its message. `.ci/run` shows these lines again at its end. */
-function reportFailure(file, name, messages) {
-  const [message = ''] = (messages[0] ?? '').split('\n')
-  console.log(`FAILED: ${relative(root, file)} ${name}: ${message}`)
+/** `.ci/run` repeats lines that start with FAILED. */
+function print({ name, message }) {
+  const lines = stripVTControlCharacters(message).split('\n').slice(0, MAX_MESSAGE_LINES)
+  console.log(`FAILED ${name}`)
+  for (const line of lines) console.log(`FAILED   ${line}`)
 }
 
-function hasFailed(result) {
-  return result.status === 'failed'
-}
-
-/** With a filter by name, vitest reports all other tests as skipped. */
 function isFilteredByName() {
   return vitestArgs.some((argument) => /^(-t|--testNamePattern)/.test(argument))
 }
