@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 import { pageAsTextInVite } from './packages/console/page-as-text.ts'
 
 /** Long enough for real servers on a busy machine. No test measures speed. */
-const timeouts = { testTimeout: 120_000, hookTimeout: 120_000 }
+const timeouts = { testTimeout: 120_000, hookTimeout: 120_000, expect: { poll: { timeout: 60_000 } } }
 
 const root = fileURLToPath(new URL('./', import.meta.url))
 

@@ -12,7 +12,7 @@ let server: ExampleServer
 
 /** Access tokens that end while somebody looks. */
 beforeAll(async () => {
-  server = await startServer(SERVER, { ACCESS_SECONDS: '1' })
+  server = await startServer(SERVER, { ACCESS_SECONDS: '2' })
 })
 afterAll(() => server.stop())
 
@@ -69,7 +69,7 @@ describe('client-react', () => {
     await page.reload()
     await page.getByText('You are alice.').waitFor()
     const asked = await page.evaluate(() => performance.now())
-    await page.waitForFunction((since) => performance.now() - since > 1500, asked)
+    await page.waitForFunction((since) => performance.now() - since > 2500, asked)
     await page.getByRole('button', { name: 'Ask again' }).click()
     await page.getByText('Asked 2 times').waitFor()
     expect(await page.evaluate('document.cookie + JSON.stringify(localStorage)')).not.toMatch(/brt_|eyJ/)

@@ -14,7 +14,7 @@ const everyValueOn = examples[0].name
 const NEW_SECRET = 'another secret for tests also of more than 32 bytes'
 /** Node keeps idle connections for five seconds: whoever waits for them is slower than this. */
 const PROMPT_MS = 4500
-const PATIENCE_MS = 20_000
+const PATIENCE_MS = 60_000
 
 const stores = storesOfOneFile()
 afterAll(() => stores.stop())

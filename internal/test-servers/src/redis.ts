@@ -62,7 +62,7 @@ export async function askRedis<T>(port: number, ask: (redis: Redis) => Promise<T
       lazyConnect: true,
       enableReadyCheck: false,
       retryStrategy: () => null,
-      connectTimeout: 1_000,
+      connectTimeout: 5_000,
       commandTimeout: 5_000,
     }),
   )

@@ -185,7 +185,7 @@ describe('tabs and workers', () => {
     const one = await signedIn()
     const other = await open()
     await pass(LIFE, [one, other])
-    const headers = { 'retry-after': '1', 'content-type': 'application/json' }
+    const headers = { 'retry-after': '5', 'content-type': 'application/json' }
     server.fault('/oauth/token', { kind: 'answer', status: 429, headers, body: '{"error":"too_many_requests"}' })
     const first = one.ask('token')
     await expect.poll(refreshes).toBe(1)
@@ -435,7 +435,7 @@ describe('platforms', () => {
       async function settled<T>(call: Promise<T>): Promise<T> {
         let isPending = true
         void call.finally(() => (isPending = false)).catch(() => undefined)
-        await expect.poll(() => tab.page.clock.runFor(1000).then(() => isPending), { timeout: 10_000 }).toBe(false)
+        await expect.poll(() => tab.page.clock.runFor(1000).then(() => isPending)).toBe(false)
         return call
       }
       await settled(tab.ask('login', 'alice', '/login'))

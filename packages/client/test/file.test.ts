@@ -104,7 +104,7 @@ describe('the lock of a file', () => {
     const release = await acquire(0.3)
     expect(readdirSync(folder)).toEqual(['session.json.lock.5'])
     release()
-    ;(await acquire(60, AbortSignal.timeout(1000)))()
+    ;(await acquire(60, AbortSignal.timeout(30_000)))()
   })
 
   test('of a dead process is taken over by one waiting caller', async () => {
@@ -187,7 +187,7 @@ describe('processes that share a file', () => {
     expect(heard).toContain('storageFailed EFBIG')
     expect(heard).toContain('refreshed')
     expect(readdirSync(folder)).toEqual(['session.json'])
-    ;(await sessionFile(path, { staleSeconds: 60 }).lock(AbortSignal.timeout(1000)))()
+    ;(await sessionFile(path, { staleSeconds: 60 }).lock(AbortSignal.timeout(30_000)))()
   })
 
   test('report a read-only directory and continue in memory', async () => {

@@ -384,5 +384,5 @@ describe('a session', () => {
 })
 
 async function until(holds: () => boolean): Promise<void> {
-  await expect.poll(holds, { interval: 2, timeout: 20_000 }).toBe(true)
+  await expect.poll(holds, { interval: 2 }).toBe(true)
 }

@@ -6,7 +6,7 @@ import { postgresStore, type PostgresStoreOptions, type Queryable } from '../src
 export const DAY = 86_400_000
 export const NOW = Date.UTC(2027, 0, 15)
 export const SECRET = 'a secret of at least thirty-two bytes'
-export const LONG = 60_000
+export const LONG = 120_000
 
 export function freshSchema(): string {
   return `t${randomBytes(8).toString('hex')}`

@@ -30,4 +30,4 @@ test('a server that silently changes nothing, as row-level security can, is repo
     client.release(true)
     await owner.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
   }
-}, 10_000)
+})

@@ -15,7 +15,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RedisClient, redisStore } from '../src/index.js'
 
 const README = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-const LONG = 60_000
+const LONG = 120_000
 const USERNAME = 'baton'
 const PASSWORD = 'a-password-of-the-tests'
 const account = { username: USERNAME, password: PASSWORD }

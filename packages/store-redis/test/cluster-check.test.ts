@@ -16,4 +16,4 @@ test('check asks every node also of a cluster that is still connecting, and reje
     client.disconnect()
     await cluster.stop()
   }
-}, 60_000)
+})

@@ -14,7 +14,7 @@ import { familyOf, NOW, rotationOf } from './records.js'
 import { issueMany, load, refresh, type Session } from './sessions.js'
 
 const SECRET = 'a secret of at least thirty-two bytes'
-const LONG = 30_000
+const LONG = 120_000
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
@@ -43,9 +43,18 @@ function tokensOn(client: RedisClient, events: RefreshEvent[] = [], storeTimeout
 }
 
 async function expectAllSignedIn(tokens: RefreshTokens, sessions: readonly Session[]): Promise<void> {
-  await until('the store answers', async () => (await tokens.find('a'.repeat(22))) === null)
-  const outcomes = await Promise.all(sessions.map((session) => refresh(tokens, session)))
+  const outcomes = await Promise.all(sessions.map((session) => refreshWhenStoreResponds(tokens, session)))
   for (const outcome of outcomes) expect(['rotated', 'retried']).toContain(outcome)
+}
+
+/** The stores of these tests have short timeouts, which a busy machine exceeds after a restart too. */
+async function refreshWhenStoreResponds(tokens: RefreshTokens, session: Session): Promise<string> {
+  let outcome = ''
+  await until('the store responds', async () => {
+    outcome = await refresh(tokens, session)
+    return outcome !== 'store_failed' && outcome !== 'store_timeout'
+  })
+  return outcome
 }
 
 const drivers = Object.entries(singleDrivers).filter(([name]) => name !== 'ioredis 5')

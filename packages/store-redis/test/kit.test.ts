@@ -12,7 +12,7 @@ let cluster: RedisCluster
 beforeAll(async () => {
   server = await startRedis()
   cluster = await startRedisCluster({ nodes: 3 })
-}, 60_000)
+})
 afterAll(() => Promise.all([server.stop(), cluster.stop()]))
 
 /** Every case of the kit wants an empty store; where the server may be shared, none may meet what an earlier run has left. */

@@ -13,7 +13,7 @@ import { redisStore } from '../src/index.js'
 import { singleDrivers } from './drivers.js'
 import { SECRET, type Settings } from './worker.js'
 
-const LONG = 30_000
+const LONG = 120_000
 
 let built: BuiltProgram
 let server: RedisServer

@@ -13,7 +13,7 @@ import { close, closeAll, drivers, freshPath } from './drivers.js'
 import { SECRET, type Settings } from './worker.js'
 
 const NOW = Date.UTC(2027, 0, 15)
-const LONG = 60_000
+const LONG = 120_000
 
 /**
  * Where a process dies: in the middle of a statement, when the commit of several is due, or between the commit and the answer. Or its

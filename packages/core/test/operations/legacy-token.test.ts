@@ -483,9 +483,7 @@ describe('failures of the legacy system', () => {
       legacyTokens: { ...old.source, onMigrated: () => Promise.reject(new Error('read only')) },
     })
     await setup.tokens.rotate({ refreshToken: LEGACY_TOKEN })
-    await vi.waitFor(() => {
-      expect(setup.events.at(-1)).toMatchObject({ type: 'fault', operation: 'legacyTokens.onMigrated' })
-    })
+    await expect.poll(() => setup.events.at(-1)).toMatchObject({ type: 'fault', operation: 'legacyTokens.onMigrated' })
   })
 
   it('imports a legacy token without a fault event if the option onMigrated is missing', async () => {

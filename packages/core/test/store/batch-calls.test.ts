@@ -70,9 +70,7 @@ describe('batchCalls', () => {
       })
     const same = batchCalls(run, { max: 2, runOne: recorded().runOne })
     const calls = [1, 2, 3, 4].map(same)
-    await vi.waitFor(() => {
-      expect(revocations).toHaveLength(2)
-    })
+    await expect.poll(() => revocations).toHaveLength(2)
     revocations[1]?.()
     expect(await Promise.all(calls.slice(2))).toEqual([3, 4])
     revocations[0]?.()
