@@ -21,7 +21,7 @@ const api = axios.create({ baseURL: origin })
 const credentials = { username: 'alice', password: 'wonderland', client_id: 'web' }
 await session.login((await api.post<TokenResponse>('/login', credentials)).data)
 
-// From here on every request carries an access token that works.
+// All following requests have a valid access token.
 attachSession(api, session)
 for (let times = 0; times < 3; times += 1) {
   const { data } = await api.get<{ sub: string }>('/api/me')
@@ -30,4 +30,4 @@ for (let times = 0; times < 3; times += 1) {
 }
 
 const { revoked } = await session.logout()
-console.log(revoked ? 'the server knows' : 'the server will be told')
+console.log(revoked ? 'revoked at the server' : 'will be revoked at the server later')

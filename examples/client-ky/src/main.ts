@@ -20,7 +20,7 @@ session.on('signedOut', ({ reason }) => console.log(`signed out: ${reason}`))
 const json = { username: 'alice', password: 'wonderland', client_id: 'web' }
 await session.login(await ky.post(`${origin}/login`, { json }).json())
 
-// Every request of this instance carries an access token that works.
+// All requests of this instance have a valid access token.
 const api = ky.create({ prefixUrl: origin }).extend(withSession(session))
 for (let times = 0; times < 3; times += 1) {
   const { sub } = await api.get('api/me').json<{ sub: string }>()
@@ -29,4 +29,4 @@ for (let times = 0; times < 3; times += 1) {
 }
 
 const { revoked } = await session.logout()
-console.log(revoked ? 'the server knows' : 'the server will be told')
+console.log(revoked ? 'revoked at the server' : 'will be revoked at the server later')

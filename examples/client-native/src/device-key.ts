@@ -7,8 +7,8 @@ type Jwk = webcrypto.JsonWebKey
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' }
 
 /**
- * The key of this device, made when it is first asked for. Stands in for the Secure Enclave, the Keystore or a TPM, where a key can be
- * used and never read: all that Node has is a file, which must not go where the session goes, into backups for instance.
+ * Returns the key of this device, created at the first call. It takes the place of the Secure Enclave, the Keystore or a TPM, whose keys
+ * cannot be read. In Node.js it is a file, which must not be stored with the session, for example in backups.
  */
 export async function deviceKey(file: string): Promise<KeyPair> {
   const whole = (await read(file)) ?? (await make(file))
@@ -34,7 +34,7 @@ async function make(file: string): Promise<Jwk> {
   try {
     await handle.writeFile(JSON.stringify(jwk))
   } catch (error) {
-    // A full disk must not leave half a key, which could not be read ever after.
+    // A full disk must not leave an incomplete file, which could not be read later.
     await rm(file, { force: true })
     throw error
   } finally {

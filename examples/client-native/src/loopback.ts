@@ -2,15 +2,15 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 
 export interface Loopback {
-  /** On a port that was free. */
+  /** The redirect URI, on a free port. */
   readonly redirectUri: string
-  /** Where the browser came back to. */
+  /** Resolves to the URL to which the browser was redirected. */
   readonly callback: Promise<string>
 }
 
 /**
- * Waits on this device for the browser to come back, once (RFC 8252 section 7.3). A phone uses an app link instead, which the
- * system hands to the app: `https://app.example/callback`, claimed by the app.
+ * Listens on loopback for one redirect of the browser (RFC 8252 section 7.3). A phone uses an app link instead, which the system opens
+ * in the app, such as `https://app.example/callback`.
  */
 export async function listenForBrowser(): Promise<Loopback> {
   const server = createServer().listen(0, '127.0.0.1')

@@ -10,7 +10,7 @@ export function App() {
     case 'signedOut':
       return <SignIn />
     case 'signedIn':
-      // Another session is another person: nothing of the one before may stay on the page.
+      // Another session may be of another user: no data of the previous one may remain on the page.
       return <Home key={sid} />
   }
 }
@@ -58,7 +58,7 @@ function Home() {
       const { sub } = (await response.json()) as { sub: string }
       if (isShown) setName(sub)
     }
-    // Who is signed out meanwhile sees that by the status.
+    // If the session ends meanwhile, the status shows it.
     show().catch(() => undefined)
     return () => {
       isShown = false

@@ -1,4 +1,4 @@
-// Another process on the same files: executes the calls that its parent sends, and answers.
+// Another process on the same files: executes the calls that its parent sends, and returns the results.
 import { fileStore } from '../dist/file-store.js'
 
 process.on('message', async ({ number, folder, method, input }) => {

@@ -47,7 +47,7 @@ const tabs = createTabs({
         const tokens = await refresh()
         return fingerprint(tokens.refreshToken)
       } catch {
-        return 'refused'
+        return 'rejected'
       }
     }
   },
@@ -118,7 +118,7 @@ step('race', 'race-said', async (log) => {
   const different = new Set(results)
   const who = alone ? 'This is the only tab, so it sent two requests.' : `${results.length} tabs, one request each.`
   log(who)
-  if (different.has('refused')) throw signedOut('refused')
+  if (different.has('rejected')) throw signedOut('rejected')
   log(
     different.size === 1
       ? `Every response had the same token, ${results[0]}.`

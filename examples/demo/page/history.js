@@ -94,7 +94,7 @@ function describeObservation(observation) {
     case 'issued':
       return line('issued: a new family', 'good')
     case 'rotated':
-      return line(`rotated: generation ${event.generation} begins`)
+      return line(`rotated: generation ${event.generation}`)
     case 'healed':
       return line(`healed: generation ${event.generation}`)
     case 'retried':
@@ -109,8 +109,8 @@ function describeObservation(observation) {
       )
     case 'revoked':
       return line(`revoked: ${event.reason.replaceAll('_', ' ')}`, 'bad')
-    case 'refused':
-      return line(`refused: ${event.reason}`, 'bad')
+    case 'rejected':
+      return line(`rejected: ${event.reason.replaceAll('_', ' ')}`, 'bad')
     case 'fault':
       return line(`fault: ${event.code} in ${event.operation}`, 'bad')
     default:

@@ -11,7 +11,7 @@ const STORAGE_KEY = 'baton-demo'
 const DEVICES = ['laptop', 'phone']
 const CLIENT = 'web'
 /** No server handles this path. */
-const REJECTED_PATH = '/demo/refused'
+const REJECTED_PATH = '/demo/rejected'
 
 const storageKey = (device) => `${STORAGE_KEY}-${device}`
 const readStored = (device) => localStorage.getItem(storageKey(device))
@@ -80,7 +80,7 @@ export function createSessions({ run, onChange }) {
     let toLose = lose
     const send = async (request) => {
       if (new URL(request.url).pathname === REJECTED_PATH) return createApiResponse(request, accessToken)
-      if (toLose) request.headers.set('demo-lose-answer', '1')
+      if (toLose) request.headers.set('demo-lose-response', '1')
       toLose = false
       return fetch(request)
     }

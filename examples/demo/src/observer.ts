@@ -6,7 +6,7 @@ import { readFamilyId, fingerprint, readString } from './fingerprint.js'
 /** Sent by the page and by the steps. The observer removes it. */
 const ACTOR_HEADER = 'demo-actor'
 /** The observer drops the response to this request. */
-export const LOSE_HEADER = 'demo-lose-answer'
+export const LOSE_HEADER = 'demo-lose-response'
 
 const MAX_BODY_BYTES = 65_536
 const MAX_OBSERVATIONS = 2000
@@ -54,8 +54,8 @@ export interface ObserverOptions {
 }
 
 /**
- * A proxy in front of the example server, on loopback. It forwards and records all requests, and drops a response on
- * demand, after the server has committed it.
+ * A proxy in front of the example server, on loopback. It forwards and records all requests, and drops the response to a
+ * request with the header `LOSE_HEADER`, after the server has committed it.
  */
 export async function startObserver({ port, upstream, serve }: ObserverOptions): Promise<Observer> {
   const news = new EventEmitter().setMaxListeners(0)

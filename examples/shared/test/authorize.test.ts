@@ -24,7 +24,7 @@ const request = (url: string, method = 'GET'): PlainRequest => ({
   encrypted: false,
 })
 
-/** What parsers throw on, and what only looks like it. */
+/** Values on which parsers throw, and similar ones on which they do not. */
 const HOSTILE = [
   'http://127.0.0.1:99999/callback',
   'http://127.0.0.1:65536/callback',
@@ -66,7 +66,7 @@ test.each(['http://x:99999/oauth/authorize?', 'http://[/oauth/authorize?', '//?'
   },
 )
 
-test('a native client may use any port that there is', async () => {
+test('accepts every valid port of a native client', async () => {
   for (const [port, status] of [
     ['1', 303],
     ['65535', 303],

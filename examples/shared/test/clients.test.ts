@@ -10,20 +10,20 @@ const SERVER = { name: 'koa-memory', store: 'memory' } as const
 
 let server: ExampleServer
 
-/** Access tokens that end while somebody looks. */
+/** Access tokens that expire during a test. */
 beforeAll(async () => {
   server = await startServer(SERVER, { ACCESS_SECONDS: '2' })
 })
 afterAll(() => server.stop())
 
 describe.each(['client-axios', 'client-ky'])('%s', (name) => {
-  it('signs in, asks with tokens that end meanwhile, and signs out', async () => {
+  it('signs in, sends requests while access tokens expire, and signs out', async () => {
     const { code, stdout, stderr } = await runToItsEnd({ name, store: 'memory' }, { API: server.origin })
     expect(stderr).toBe('')
     const lines = stdout.trim().split('\n')
     expect(lines.filter((line) => line === 'I am alice')).toHaveLength(3)
     expect(lines.filter((line) => line.startsWith('refreshed: generation ')).length).toBeGreaterThan(0)
-    expect(lines.slice(-2)).toEqual(['signed out: logout', 'the server knows'])
+    expect(lines.slice(-2)).toEqual(['signed out: logout', 'revoked at the server'])
     expect(code).toBe(0)
   })
 })
@@ -62,7 +62,7 @@ describe('client-react', () => {
     await page.getByRole('button', { name: 'Sign in' }).click()
   }
 
-  it('signs in, and is still signed in after a reload, and where the access token has ended', async () => {
+  it('signs in, and stays signed in after a reload and after the access token has expired', async () => {
     const page = await open()
     await signIn(page)
     await page.getByText('You are alice.').waitFor()
@@ -73,37 +73,37 @@ describe('client-react', () => {
     await page.getByRole('button', { name: 'Ask again' }).click()
     await page.getByText('Asked 2 times').waitFor()
     expect(await page.evaluate('document.cookie + JSON.stringify(localStorage)')).not.toMatch(/brt_|eyJ/)
-    // Before the sign-in nobody knew whether there was a cookie.
+    // Before the sign-in, the page sends one refresh to learn whether there is a cookie.
     const [first, ...later] = refreshes
     expect(first).toBe('401')
     expect(new Set(later)).toEqual(new Set(['200']))
   })
 
-  it('is mounted twice by StrictMode, and asks once who is there', async () => {
+  it('sends one refresh although StrictMode mounts the app twice', async () => {
     const page = await open()
     await page.getByRole('button', { name: 'Sign in' }).waitFor()
     expect(refreshes).toEqual(['401'])
   })
 
-  it('a sign-out shows in all tabs, and a sign-in as well', async () => {
+  it('shows a sign-out and a sign-in in all tabs', async () => {
     const [first, second] = [await open(), await open()]
     await signIn(first)
     await second.getByText('You are alice.').waitFor()
     await second.getByRole('button', { name: 'Sign out' }).click()
     await first.getByRole('button', { name: 'Sign in' }).waitFor()
-    // One part of the page has gone with the session; the page still follows.
+    // A component was unmounted with the session. The page must still receive changes.
     await signIn(second)
     await first.getByText('You are alice.').waitFor()
   })
 
-  it('says what is wrong with the password', async () => {
+  it('shows an error for a wrong password', async () => {
     const page = await open()
     await signIn(page, 'guessed')
     await page.getByText('That is not the password.').waitFor()
   })
 })
 
-/** Serves the built page, as its README says. */
+/** Serves the built page, as in its README. */
 async function startFront(api: string) {
   const folder = fileURLToPath(new URL('../../client-react/', import.meta.url))
   const vite = fileURLToPath(new URL('node_modules/vite/bin/vite.js', `file://${folder}`))

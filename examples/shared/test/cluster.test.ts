@@ -4,7 +4,7 @@ import { type ExampleServer, type Settings, startServer } from './server.js'
 import { type Visitor, visitor } from './visitor.js'
 
 const EXAMPLE = { name: 'express-cluster', store: 'redis-cluster' } as const
-/** Connections are what is handed out to the workers in turn. */
+/** The parent distributes connections, not requests, to the workers. */
 const ON_A_NEW_CONNECTION = { connection: 'close' }
 
 describe('express-cluster', () => {
@@ -30,9 +30,9 @@ describe('express-cluster', () => {
       { grant_type: 'refresh_token', client_id: 'web', refresh_token: refreshToken },
       ON_A_NEW_CONNECTION,
     )
-  const times = <Answer>(count: number, ask: () => Promise<Answer>) => Promise.all(Array.from({ length: count }, ask))
-  const workersOf = (answers: { headers: Headers }[]) =>
-    new Set(answers.map(({ headers }) => Number(headers.get('x-worker'))))
+  const times = <Result>(count: number, ask: () => Promise<Result>) => Promise.all(Array.from({ length: count }, ask))
+  const workersOf = (responses: { headers: Headers }[]) =>
+    new Set(responses.map(({ headers }) => Number(headers.get('x-worker'))))
 
   async function allWorkers(): Promise<Set<number>> {
     return workersOf(await times(9, () => on.send('GET', '/.well-known/jwks.json', { headers: ON_A_NEW_CONNECTION })))
@@ -41,63 +41,63 @@ describe('express-cluster', () => {
   it('gives eight concurrent refreshes, spread over three processes, one successor', async () => {
     await start()
     const { refresh_token: first } = await on.login()
-    const answers = await times(8, () => refresh(first))
+    const responses = await times(8, () => refresh(first))
 
-    expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(200))
-    expect(new Set(answers.map(({ body }) => body.refresh_token)).size).toBe(1)
-    expect(workersOf(answers).size).toBe(3)
+    expect(responses.map(({ status }) => status)).toEqual(Array(8).fill(200))
+    expect(new Set(responses.map(({ body }) => body.refresh_token)).size).toBe(1)
+    expect(workersOf(responses).size).toBe(3)
   })
 
   it('counts a rate limit once over all processes', async () => {
     await start({ RATE_LIMIT: '10', RATE_SECONDS: '3600' })
-    const answers = await times(30, () => refresh('rubbish'))
-    const passed = answers.filter(({ status }) => status !== 429)
+    const responses = await times(30, () => refresh('rubbish'))
+    const passed = responses.filter(({ status }) => status !== 429)
 
     expect(passed).toHaveLength(10)
     expect(workersOf(passed).size).toBeGreaterThan(1)
-    expect(workersOf(answers).size).toBe(3)
+    expect(workersOf(responses).size).toBe(3)
   })
 
-  it('replaces a worker that was killed, and nobody is signed out', async () => {
+  it('replaces a killed worker without ending a session', async () => {
     await start()
     const logins = await times(6, () => on.login())
     const [killed = 0, ...survivors] = await allWorkers()
     process.kill(killed, 'SIGKILL')
-    // Until the parent has noticed, it still hands connections to the dead.
+    // Until the parent detects the exit, it still assigns connections to the killed worker.
     await until('the parent has noticed', () => server.output().includes(`worker ${killed} exited (SIGKILL)`))
     let workers = new Set<number>()
-    await until('three workers answer', async () => {
+    await until('three workers respond', async () => {
       workers = await allWorkers()
       return workers.size === 3 && !workers.has(killed)
     })
-    const answers = await Promise.all(logins.map((login) => refresh(login.refresh_token)))
+    const responses = await Promise.all(logins.map((login) => refresh(login.refresh_token)))
 
     expect([...workers]).toEqual(expect.arrayContaining(survivors))
-    expect(answers.map(({ status }) => status)).toEqual(Array(6).fill(200))
+    expect(responses.map(({ status }) => status)).toEqual(Array(6).fill(200))
     expect(await server.stop()).toBe(0)
   })
 
-  it('leaves no worker behind, however it ends itself', async () => {
+  it('ends all workers when the parent is killed', async () => {
     await start()
     const workers = await allWorkers()
     server.child.kill('SIGKILL')
     await until('the workers are gone', () => [...workers].every(isGone))
   })
 
-  it('makes one secret up for all processes', async () => {
+  it('generates one secret for all processes', async () => {
     await start({ BATON_SECRET: undefined })
     const { access_token: accessToken, refresh_token: first } = await on.login()
-    const answers = await times(9, () => refresh(first))
+    const responses = await times(9, () => refresh(first))
     const greetings = await times(9, () =>
       on.send('GET', '/api/me', { headers: { ...ON_A_NEW_CONNECTION, authorization: `Bearer ${accessToken}` } }),
     )
 
-    expect(new Set([...answers, ...greetings].map(({ status }) => status))).toEqual(new Set([200]))
+    expect(new Set([...responses, ...greetings].map(({ status }) => status))).toEqual(new Set([200]))
     expect(workersOf(greetings).size).toBe(3)
     expect(server.output().match(/BATON_SECRET/g)).toHaveLength(1)
   })
 
-  it('tells which settings of which node lose sessions', async () => {
+  it('warns about the settings of each node that lose sessions', async () => {
     await start()
 
     for (const { port } of redis.nodes)

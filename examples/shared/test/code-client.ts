@@ -5,7 +5,7 @@ import { exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose'
 export const REDIRECT_URI = 'http://127.0.0.1:9999/callback'
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
-/** A verifier and its challenge, fresh for each sign-in (RFC 7636). */
+/** Creates a verifier and its challenge for one sign-in (RFC 7636). */
 export function pkce() {
   const verifier = randomBytes(32).toString('base64url')
   return { verifier, challenge: createHash('sha256').update(verifier).digest('base64url') }
@@ -26,7 +26,7 @@ export function authorizationQuery(challenge: string, changes: Readonly<Record<s
   )}`
 }
 
-/** Where the server sends the browser; fails unless it does. */
+/** Returns the URL of the redirect. Throws for any other response. */
 export async function redirectOf(url: string, init: RequestInit = {}): Promise<URL> {
   const response = await fetch(url, { redirect: 'manual', ...init })
   const location = response.headers.get('location')
@@ -34,7 +34,7 @@ export async function redirectOf(url: string, init: RequestInit = {}): Promise<U
   return new URL(location)
 }
 
-/** Somebody with a key who makes proofs of it (RFC 9449). */
+/** Creates a key and a function that signs DPoP proofs with it (RFC 9449). */
 export async function keyHolder() {
   const { privateKey, publicKey } = await generateKeyPair('ES256')
   const jwk = await exportJWK(publicKey)
@@ -50,7 +50,7 @@ export async function keyHolder() {
       .sign(privateKey)
 }
 
-/** What `service` sends instead of a secret, made with its private key (RFC 7523). */
+/** Returns the client assertion that `service` sends instead of a secret, signed with its private key (RFC 7523). */
 export async function assertionFor(issuer: string) {
   const text = readFileSync(new URL('../service-key.json', import.meta.url), 'utf8')
   const { kid = '', ...key } = JSON.parse(text) as JWK

@@ -7,7 +7,7 @@ import { storesOfOneFile } from './stores.js'
 import { ALICE, BOB, cookieOf, FROM_OUR_PAGE, type Json, type Visitor, visitor } from './visitor.js'
 
 const IDLE_SECONDS = 1_209_600
-/** A server may hang up on a client whose body it did not want to read. */
+/** A server may close the connection if it does not read the whole body. */
 const LAST_OF_ITS_CONNECTION = { connection: 'close' }
 const UNKNOWN_SESSION = createHash('sha256').update('nobody').digest('base64url').slice(0, 22)
 
@@ -28,7 +28,7 @@ describe.each(examples)('$name', (example) => {
   })
 
   describe('POST /login', () => {
-    it('answers a token response with the default scope', async () => {
+    it('returns a token response with the default scope', async () => {
       const { status, headers, body, setCookie } = await on.json('/login', ALICE)
 
       expect(status).toBe(200)
@@ -49,7 +49,7 @@ describe.each(examples)('$name', (example) => {
     })
 
     it.each(['admin', 'read admin', 'READ', 'read  write', 'read\twrite', '"read"'])(
-      'refuses the scope %j',
+      'rejects the scope %j',
       async (scope) => {
         const { status, body, setCookie } = await on.json('/login', { ...ALICE, scope })
 
@@ -58,7 +58,7 @@ describe.each(examples)('$name', (example) => {
       },
     )
 
-    it('issues to the client web unless another one is named', async () => {
+    it('issues tokens to the client web unless the request has another client_id', async () => {
       const web = await on.login()
       const other = await on.login({ client_id: 'other' })
 
@@ -66,7 +66,7 @@ describe.each(examples)('$name', (example) => {
       expect(await on.refresh(other.refresh_token, { client_id: 'other' })).toMatchObject({ status: 200 })
     })
 
-    it('answers a wrong password and an unknown person alike', async () => {
+    it('returns the same response for a wrong password and an unknown user', async () => {
       const wrong = await on.json('/login', { ...ALICE, password: 'builder' })
       const unknown = await on.json('/login', { username: 'mallory', password: 'builder' })
 
@@ -75,7 +75,7 @@ describe.each(examples)('$name', (example) => {
       expect({ status: unknown.status, body: unknown.body }).toEqual({ status: wrong.status, body: wrong.body })
     })
 
-    it('issues nothing to a client that does not authenticate or prove its key as it has to', async () => {
+    it('issues no tokens to a client without its authentication or its proof of a key', async () => {
       for (const clientId of ['backend', 'service', 'api'])
         expect(await on.json('/login', { ...ALICE, client_id: clientId })).toMatchObject({
           status: 400,
@@ -105,33 +105,33 @@ describe.each(examples)('$name', (example) => {
       ['a list', [ALICE]],
       ['a string', 'alice'],
       ['null', null],
-    ])('answers 400 to %s', async (_name, body) => {
-      const answer = await on.json('/login', body)
+    ])('responds with 400 to %s', async (_name, body) => {
+      const response = await on.json('/login', body)
 
-      expect(answer.status).toBe(400)
-      expect(answer.body).toMatchObject({ error: expect.any(String) })
-      expect(answer.setCookie).toBeNull()
+      expect(response.status).toBe(400)
+      expect(response.body).toMatchObject({ error: expect.any(String) })
+      expect(response.setCookie).toBeNull()
     })
 
     it.each([
       ['broken JSON', 'application/json', '{"username":"alice"'],
       ['no body', 'application/json', ''],
       ['a form', 'application/x-www-form-urlencoded', 'username=alice&password=wonderland'],
-      ['plain text, which pages elsewhere may send', 'text/plain', JSON.stringify(ALICE)],
-    ])('answers 400 to %s', async (_name, type, body) => {
-      const answer = await on.send('POST', '/login', { headers: { 'content-type': type }, body })
+      ['plain text, which pages of other origins may send', 'text/plain', JSON.stringify(ALICE)],
+    ])('responds with 400 to %s', async (_name, type, body) => {
+      const response = await on.send('POST', '/login', { headers: { 'content-type': type }, body })
 
-      expect(answer).toMatchObject({ status: 400, setCookie: null, body: { error: expect.any(String) } })
+      expect(response).toMatchObject({ status: 400, setCookie: null, body: { error: expect.any(String) } })
     })
 
-    it('refuses a body beyond reason', async () => {
-      const answer = await on.json('/login', { ...ALICE, padding: 'x'.repeat(1_000_000) }, LAST_OF_ITS_CONNECTION)
+    it('rejects a body of 1 MB', async () => {
+      const response = await on.json('/login', { ...ALICE, padding: 'x'.repeat(1_000_000) }, LAST_OF_ITS_CONNECTION)
 
-      expect([400, 413]).toContain(answer.status)
-      expect(answer.body).toMatchObject({ error: expect.any(String) })
+      expect([400, 413]).toContain(response.status)
+      expect(response.body).toMatchObject({ error: expect.any(String) })
     })
 
-    it('puts the refresh token into a cookie, and not into the body, with ?cookie=1', async () => {
+    it('returns the refresh token in a cookie and not in the body with ?cookie=1', async () => {
       const { setCookie, body } = await on.cookieLogin()
 
       const [pair, ...attributes] = setCookie.split('; ')
@@ -152,13 +152,13 @@ describe.each(examples)('$name', (example) => {
       })
     })
 
-    it('refuses a wrong password with ?cookie=1 without touching the cookie', async () => {
-      const answer = await on.json('/login?cookie=1', { ...ALICE, password: 'x' }, FROM_OUR_PAGE)
+    it('rejects a wrong password with ?cookie=1 and does not change the cookie', async () => {
+      const response = await on.json('/login?cookie=1', { ...ALICE, password: 'x' }, FROM_OUR_PAGE)
 
-      expect(answer).toMatchObject({ status: 401, setCookie: null })
+      expect(response).toMatchObject({ status: 401, setCookie: null })
     })
 
-    it('ends the session whose cookie it replaces', async () => {
+    it('revokes the session whose cookie it replaces', async () => {
       const before = await on.cookieLogin()
       const after = await on.cookieLogin(BOB, { cookie: before.cookie })
 
@@ -168,7 +168,7 @@ describe.each(examples)('$name', (example) => {
   })
 
   describe('POST /oauth/token', () => {
-    it('rotates: a new refresh token, and an access token that works', async () => {
+    it('returns a new refresh token and a valid access token', async () => {
       const { refresh_token: first } = await on.login({ scope: 'read write' })
       const { status, headers, body } = await on.refresh(first)
 
@@ -185,24 +185,24 @@ describe.each(examples)('$name', (example) => {
       expect(await on.me(body.access_token)).toMatchObject({ status: 200, body: { sub: 'alice' } })
     })
 
-    it('gives a retry the identical successor', async () => {
+    it('returns the same successor for a retry', async () => {
       const { refresh_token: first } = await on.login()
-      const answer = await on.refresh(first)
+      const response = await on.refresh(first)
       const retry = await on.refresh(first)
 
       expect(retry.status).toBe(200)
-      expect(retry.body.refresh_token).toBe(answer.body.refresh_token)
+      expect(retry.body.refresh_token).toBe(response.body.refresh_token)
     })
 
-    it('gives eight concurrent refreshes one successor', async () => {
+    it('returns the same successor for eight concurrent refreshes', async () => {
       const { refresh_token: first } = await on.login()
-      const answers = await Promise.all(Array.from({ length: 8 }, () => on.refresh(first)))
+      const responses = await Promise.all(Array.from({ length: 8 }, () => on.refresh(first)))
 
-      expect(answers.map(({ status }) => status)).toEqual(Array(8).fill(200))
-      expect(new Set(answers.map(({ body }) => body.refresh_token)).size).toBe(1)
+      expect(responses.map(({ status }) => status)).toEqual(Array(8).fill(200))
+      expect(new Set(responses.map(({ body }) => body.refresh_token)).size).toBe(1)
     })
 
-    it('ends the family when a token comes back whose successor has been used', async () => {
+    it('revokes the family of a token whose successor has been used', async () => {
       const { refresh_token: first } = await on.login()
       const elsewhere = await on.login()
       const second = (await on.refresh(first)).body.refresh_token
@@ -213,7 +213,7 @@ describe.each(examples)('$name', (example) => {
       expect(await on.refresh(elsewhere.refresh_token)).toMatchObject({ status: 200 })
     })
 
-    it('narrows the access token and leaves the grant as it is', async () => {
+    it('narrows the scope of the access token and leaves the grant unchanged', async () => {
       const { refresh_token: first } = await on.login({ scope: 'read write' })
       const narrowed = await on.refresh(first, { scope: 'read' })
       const full = await on.refresh(narrowed.body.refresh_token)
@@ -222,7 +222,7 @@ describe.each(examples)('$name', (example) => {
       expect(full.body.scope).toBe('read write')
     })
 
-    it('refuses a wider scope, and consumes nothing', async () => {
+    it('rejects a wider scope and does not consume the token', async () => {
       const { refresh_token: first } = await on.login({ scope: 'read' })
 
       expect(await on.refresh(first, { scope: 'read write' })).toMatchObject({
@@ -232,7 +232,7 @@ describe.each(examples)('$name', (example) => {
       expect((await on.refresh(first)).status).toBe(200)
     })
 
-    it("refuses another client's token, and consumes nothing", async () => {
+    it('rejects the token of another client and does not consume it', async () => {
       const { refresh_token: first } = await on.login()
 
       expect(await on.refresh(first, { client_id: 'other' })).toMatchObject({
@@ -242,14 +242,14 @@ describe.each(examples)('$name', (example) => {
       expect((await on.refresh(first)).status).toBe(200)
     })
 
-    it('refuses a public client that sends a secret, and consumes nothing', async () => {
+    it('rejects a public client that sends a secret and does not consume the token', async () => {
       const { refresh_token: first } = await on.login()
 
       expect((await on.refresh(first, { client_secret: 'guess' })).body.error).toBe('invalid_client')
       expect((await on.refresh(first)).status).toBe(200)
     })
 
-    it('lets the confidential client in with its secret only', async () => {
+    it('accepts a confidential client only with its secret', async () => {
       const { refresh_token: first } = await on.login({ client_id: 'backend', client_secret: 'backend-secret' })
       const fields = { grant_type: 'refresh_token', refresh_token: first }
       const basic = (secret: string) => ({
@@ -288,53 +288,53 @@ describe.each(examples)('$name', (example) => {
       ['an unknown client', 'grant_type=refresh_token&refresh_token=x&client_id=nobody', 'invalid_client'],
       ['a broken percent sign', 'grant_type=refresh_token&refresh_token=%ZZ&client_id=web', 'invalid_request'],
       ['nothing', '', 'invalid_client'],
-    ])('refuses %s', async (_name, body, error) => {
-      const answer = await on.send('POST', '/oauth/token', {
+    ])('rejects %s', async (_name, body, error) => {
+      const response = await on.send('POST', '/oauth/token', {
         headers: { 'content-type': 'application/x-www-form-urlencoded' },
         body,
       })
 
-      expect([400, 401]).toContain(answer.status)
-      expect(answer.body.error).toBe(error)
+      expect([400, 401]).toContain(response.status)
+      expect(response.body.error).toBe(error)
     })
 
     it.each([
-      ['cut short', (token: string) => token.slice(0, -1)],
-      ['with a letter more', (token: string) => `${token}A`],
+      ['that is too short', (token: string) => token.slice(0, -1)],
+      ['that is one character too long', (token: string) => `${token}A`],
       ['with a changed tag', (token: string) => token.slice(0, -6) + (token.endsWith('AAAAAA') ? 'BBBBBB' : 'AAAAAA')],
-      ['made up', () => `brt_${randomBytes(84).toString('base64url')}`],
-    ])('refuses a token %s, and the true one still works', async (_name, spoil) => {
+      ['of random bytes', () => `brt_${randomBytes(84).toString('base64url')}`],
+    ])('rejects a token %s and still accepts the original', async (_name, spoil) => {
       const { refresh_token: first } = await on.login()
 
       expect(await on.refresh(spoil(first))).toMatchObject({ status: 400, body: { error: 'invalid_grant' } })
       expect((await on.refresh(first)).status).toBe(200)
     })
 
-    it('refuses JSON, and consumes nothing', async () => {
+    it('rejects JSON and does not consume the token', async () => {
       const { refresh_token: first } = await on.login()
-      const answer = await on.json('/oauth/token', {
+      const response = await on.json('/oauth/token', {
         grant_type: 'refresh_token',
         refresh_token: first,
         client_id: 'web',
       })
 
-      expect(answer).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
+      expect(response).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
       expect((await on.refresh(first)).status).toBe(200)
     })
 
-    it('refuses a body beyond reason', async () => {
+    it('rejects a body of 1 MB', async () => {
       const fields = { grant_type: 'refresh_token', client_id: 'web', refresh_token: 'x'.repeat(1_000_000) }
-      const answer = await on.form('/oauth/token', fields, LAST_OF_ITS_CONNECTION)
+      const response = await on.form('/oauth/token', fields, LAST_OF_ITS_CONNECTION)
 
-      expect([400, 413]).toContain(answer.status)
-      expect(answer.body).toMatchObject({ error: expect.any(String) })
+      expect([400, 413]).toContain(response.status)
+      expect(response.body).toMatchObject({ error: expect.any(String) })
     })
   })
 
   describe('POST /oauth/revoke', () => {
     const revoke = (token: string, clientId = 'web') => on.form('/oauth/revoke', { token, client_id: clientId })
 
-    it('ends the family, and says so again when asked again', async () => {
+    it('revokes the family and returns the same response to a second request', async () => {
       const { refresh_token: first } = await on.login()
 
       expect(await revoke(first)).toMatchObject({ status: 200, body: {} })
@@ -342,7 +342,7 @@ describe.each(examples)('$name', (example) => {
       expect(await on.refresh(first)).toMatchObject({ status: 400, body: { error: 'invalid_grant' } })
     })
 
-    it('ends the family by a token that has been rotated away', async () => {
+    it('revokes the family of an old token', async () => {
       const { refresh_token: first } = await on.login()
       const second = (await on.refresh(first)).body.refresh_token
 
@@ -350,7 +350,7 @@ describe.each(examples)('$name', (example) => {
       expect((await on.refresh(second)).body.error).toBe('invalid_grant')
     })
 
-    it('answers 200 and {} for a token that is none', async () => {
+    it('responds with 200 and {} to a value that is not a token', async () => {
       const { status, headers, body } = await revoke('rubbish')
 
       expect(status).toBe(200)
@@ -358,7 +358,7 @@ describe.each(examples)('$name', (example) => {
       expect(body).toEqual({})
     })
 
-    it('ends the family by an access token, so that a client may revoke both tokens in either order', async () => {
+    it('revokes the family of an access token, so that a client can revoke both tokens in either order', async () => {
       const { access_token: accessToken, refresh_token: first } = await on.login()
 
       expect(await revoke(accessToken, 'other')).toMatchObject({ status: 400, body: { error: 'invalid_request' } })
@@ -367,14 +367,14 @@ describe.each(examples)('$name', (example) => {
       expect((await on.refresh(first)).body.error).toBe('invalid_grant')
     })
 
-    it("leaves another client's family alone", async () => {
+    it('does not revoke the family of another client', async () => {
       const { refresh_token: first } = await on.login()
       await revoke(first, 'other')
 
       expect((await on.refresh(first)).status).toBe(200)
     })
 
-    it('refuses a request without token, and an unknown client', async () => {
+    it('rejects a request without a token and an unknown client', async () => {
       expect(await on.form('/oauth/revoke', { client_id: 'web' })).toMatchObject({
         status: 400,
         body: { error: 'invalid_request' },
@@ -384,14 +384,14 @@ describe.each(examples)('$name', (example) => {
   })
 
   describe('GET /api/me', () => {
-    it.each([ALICE, BOB])('names $username', async (credentials) => {
+    it.each([ALICE, BOB])('returns the user $username', async (credentials) => {
       const { access_token: accessToken } = await on.login(credentials)
 
       expect(await on.me(accessToken)).toMatchObject({ status: 200, body: { sub: credentials.username } })
       expect((await on.me(accessToken)).body).toEqual({ sub: credentials.username })
     })
 
-    it('answers 401 with a challenge when there is no token', async () => {
+    it('responds with 401 and a challenge to a request without a token', async () => {
       const { status, headers } = await on.send('GET', '/api/me')
 
       expect(status).toBe(401)
@@ -403,14 +403,14 @@ describe.each(examples)('$name', (example) => {
       ['rubbish', () => 'rubbish'],
       ['a refresh token', (login: Json) => login.refresh_token],
       ['an access token with a changed payload', (login: Json) => login.access_token.replace(/\../, '.A')],
-    ])('answers 401 invalid_token to %s', async (_name, present) => {
+    ])('responds with 401 invalid_token to %s', async (_name, present) => {
       const { status, headers } = await on.me(present(await on.login()))
 
       expect(status).toBe(401)
       expect(headers.get('www-authenticate')).toMatch(/^Bearer .*error="invalid_token"/)
     })
 
-    it('takes no token from the query', async () => {
+    it('ignores a token in the query', async () => {
       const { access_token: accessToken } = await on.login()
 
       expect((await on.send('GET', `/api/me?access_token=${accessToken}`)).status).toBe(401)
@@ -418,7 +418,7 @@ describe.each(examples)('$name', (example) => {
   })
 
   describe('POST /auth/refresh', () => {
-    it('answers without the refresh token, with the family id, and with the new cookie', async () => {
+    it('returns the family id and the new cookie, and no refresh token in the body', async () => {
       const login = await on.cookieLogin()
       const { status, headers, body, setCookie } = await on.cookieRefresh(login.cookie)
 
@@ -437,12 +437,12 @@ describe.each(examples)('$name', (example) => {
       expect((await on.cookieRefresh(cookieOf(setCookie ?? ''))).status).toBe(200)
     })
 
-    it('gives the loser of a race the cookie of its winner', async () => {
+    it('sets the same cookie for four concurrent refreshes', async () => {
       const { cookie } = await on.cookieLogin()
-      const answers = await Promise.all(Array.from({ length: 4 }, () => on.cookieRefresh(cookie)))
+      const responses = await Promise.all(Array.from({ length: 4 }, () => on.cookieRefresh(cookie)))
 
-      expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200])
-      expect(new Set(answers.map(({ setCookie }) => cookieOf(setCookie ?? ''))).size).toBe(1)
+      expect(responses.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+      expect(new Set(responses.map(({ setCookie }) => cookieOf(setCookie ?? ''))).size).toBe(1)
     })
 
     it.each([
@@ -456,7 +456,7 @@ describe.each(examples)('$name', (example) => {
         },
       ],
       [
-        'a stolen cookie that has been rotated away',
+        'a copied cookie with an old token',
         async () => {
           const { cookie } = await on.cookieLogin()
           const second = cookieOf((await on.cookieRefresh(cookie)).setCookie ?? '')
@@ -464,21 +464,21 @@ describe.each(examples)('$name', (example) => {
           return cookie
         },
       ],
-    ])('answers 401 invalid_grant to %s, and leaves the cookie alone', async (_name, presented) => {
+    ])('responds with 401 invalid_grant to %s and does not change the cookie', async (_name, presented) => {
       const { status, headers, body, setCookie } = await on.cookieRefresh(await presented())
 
       expect({ status, error: body.error, setCookie }).toEqual({ status: 401, error: 'invalid_grant', setCookie: null })
       expect(headers.get('www-authenticate')).toMatch(/^Bearer/)
     })
 
-    it('answers 401 invalid_grant when there is no cookie', async () => {
+    it('responds with 401 invalid_grant to a request without a cookie', async () => {
       const { status, headers, body, setCookie } = await on.send('POST', '/auth/refresh', { headers: FROM_OUR_PAGE })
 
       expect({ status, error: body.error, setCookie }).toEqual({ status: 401, error: 'invalid_grant', setCookie: null })
       expect(headers.get('www-authenticate')).toMatch(/^Bearer/)
     })
 
-    it('refuses GET', async () => {
+    it('rejects GET', async () => {
       const { cookie } = await on.cookieLogin()
       const { status, setCookie } = await on.send('GET', '/auth/refresh', { headers: { ...FROM_OUR_PAGE, cookie } })
 
@@ -486,7 +486,7 @@ describe.each(examples)('$name', (example) => {
       expect(setCookie).toBeNull()
     })
 
-    it("answers 409 when X-Baton-Session names another family than the cookie's, and changes nothing", async () => {
+    it('responds with 409 if X-Baton-Session is not the family of the cookie, and changes no session', async () => {
       const { cookie, body } = await on.cookieLogin()
       const another = await on.cookieLogin()
       const refused = await on.cookieRefresh(cookie, { 'x-baton-session': another.body.sid })
@@ -518,13 +518,13 @@ describe.each(examples)('$name', (example) => {
         () => ({ 'x-baton': '1', 'sec-fetch-site': 'new', origin: 'https://evil.example' }),
       ],
     ]
-    const honest: [name: string, headers: () => Record<string, string>][] = [
+    const accepted: [name: string, headers: () => Record<string, string>][] = [
       ['Sec-Fetch-Site: same-origin', () => ({ 'x-baton': '1', 'sec-fetch-site': 'same-origin' })],
       ['our Origin, from a browser without Sec-Fetch-Site', () => ({ 'x-baton': '1', origin: ours() })],
       ['our Origin and an unknown Sec-Fetch-Site', () => ({ 'x-baton': '1', 'sec-fetch-site': 'new', origin: ours() })],
     ]
 
-    it.each(forgeries)('answer 403 to %s, and change nothing', async (_name, headers) => {
+    it.each(forgeries)('respond with 403 to %s and change no session', async (_name, headers) => {
       const { cookie } = await on.cookieLogin()
 
       for (const path of ['/auth/refresh', '/auth/logout'])
@@ -535,7 +535,7 @@ describe.each(examples)('$name', (example) => {
       expect((await on.cookieRefresh(cookie)).status).toBe(200)
     })
 
-    it.each(honest)('let pass %s', async (_name, headers) => {
+    it.each(accepted)('accept %s', async (_name, headers) => {
       const { cookie } = await on.cookieLogin()
       const refreshed = await on.send('POST', '/auth/refresh', { headers: { ...headers(), cookie } })
       const loggedOut = await on.send('POST', '/auth/logout', { headers: { ...headers(), cookie } })
@@ -549,7 +549,7 @@ describe.each(examples)('$name', (example) => {
     const logout = (headers: Record<string, string> = {}) =>
       on.send('POST', '/auth/logout', { headers: { ...FROM_OUR_PAGE, ...headers } })
 
-    it('ends the family and clears the cookie', async () => {
+    it('revokes the family and clears the cookie', async () => {
       const { cookie } = await on.cookieLogin()
       const { status, body, setCookie } = await logout({ cookie })
 
@@ -559,12 +559,12 @@ describe.each(examples)('$name', (example) => {
       expect((await on.cookieRefresh(cookie)).status).toBe(401)
     })
 
-    it('answers 204 when there is no cookie, or a dead one', async () => {
+    it('responds with 204 to a request without a cookie or with the cookie of a revoked session', async () => {
       expect((await logout()).status).toBe(204)
       expect((await logout({ cookie: 'baton=rubbish' })).status).toBe(204)
     })
 
-    it('ends no session of another client', async () => {
+    it('does not revoke a session of another client', async () => {
       const other = await on.login({ client_id: 'other' })
       const next = (await on.refresh(other.refresh_token, { client_id: 'other' })).body.refresh_token
 
@@ -574,7 +574,7 @@ describe.each(examples)('$name', (example) => {
       expect((await on.refresh(next, { client_id: 'other' })).status).toBe(200)
     })
 
-    it("answers 409 when X-Baton-Session names another family than the cookie's, and changes nothing", async () => {
+    it('responds with 409 if X-Baton-Session is not the family of the cookie, and changes no session', async () => {
       const { cookie } = await on.cookieLogin()
       const another = await on.cookieLogin()
 
@@ -586,7 +586,7 @@ describe.each(examples)('$name', (example) => {
     })
   })
 
-  /** Cleared before each test, so that lists are short and known. */
+  /** Empty before each test, so that the lists contain only known sessions. */
   async function signOutEverywhere() {
     for (const credentials of [ALICE, BOB]) {
       const { access_token: accessToken } = await on.login(credentials)
@@ -601,7 +601,7 @@ describe.each(examples)('$name', (example) => {
   }
 
   describe('GET /auth/sessions', () => {
-    it("lists the caller's own sessions, newest first, and marks the current one", async () => {
+    it('lists the sessions of the caller, newest first, and marks the current one', async () => {
       await signOutEverywhere()
       await on.login(BOB)
       await on.login({ client_id: 'other' }, { 'user-agent': 'a phone' })
@@ -623,7 +623,7 @@ describe.each(examples)('$name', (example) => {
       expect(created).toEqual([...created].sort((one, other) => other - one))
     })
 
-    it('tells id, times in ISO 8601 and nothing more', async () => {
+    it('returns only documented members, with times in ISO 8601', async () => {
       await signOutEverywhere()
       const { access_token: accessToken } = await on.login()
       const [session] = await sessionsOf(accessToken)
@@ -644,7 +644,7 @@ describe.each(examples)('$name', (example) => {
     })
   })
 
-  it('only the clients of this app itself list and end sessions', async () => {
+  it('lists and revokes sessions only for first-party clients', async () => {
     const { body: victim, cookie } = await on.cookieLogin()
     const other = await on.login({ client_id: 'other', scope: 'read write' })
     for (const [method, path] of [
@@ -664,7 +664,7 @@ describe.each(examples)('$name', (example) => {
   })
 
   describe('DELETE /auth/sessions/:id', () => {
-    it("ends one session of the caller's", async () => {
+    it('revokes one session of the caller', async () => {
       const phone = await on.login()
       const laptop = await on.cookieLogin()
       const { status, body } = await on.bearer('DELETE', `/auth/sessions/${laptop.body.sid}`, phone.access_token)
@@ -674,7 +674,7 @@ describe.each(examples)('$name', (example) => {
       expect((await on.refresh(phone.refresh_token)).status).toBe(200)
     })
 
-    it("answers 404 to somebody else's session, and leaves it alone", async () => {
+    it('responds with 404 to the session of another user and does not revoke it', async () => {
       const alice = await on.cookieLogin()
       const bob = await on.login(BOB)
 
@@ -682,17 +682,20 @@ describe.each(examples)('$name', (example) => {
       expect((await on.cookieRefresh(alice.cookie)).status).toBe(200)
     })
 
-    it.each([UNKNOWN_SESSION, 'rubbish', '%00', '..%2fsessions'])('answers 404 to the unknown id %s', async (id) => {
-      const { access_token: accessToken } = await on.login()
-      const { status, body } = await on.bearer('DELETE', `/auth/sessions/${id}`, accessToken)
+    it.each([UNKNOWN_SESSION, 'rubbish', '%00', '..%2fsessions'])(
+      'responds with 404 to the unknown id %s',
+      async (id) => {
+        const { access_token: accessToken } = await on.login()
+        const { status, body } = await on.bearer('DELETE', `/auth/sessions/${id}`, accessToken)
 
-      expect(status).toBe(404)
-      expect(body).toMatchObject({ error: expect.any(String) })
-    })
+        expect(status).toBe(404)
+        expect(body).toMatchObject({ error: expect.any(String) })
+      },
+    )
   })
 
   describe('POST /auth/logout-others', () => {
-    it("ends the subject's other sessions, offline ones included, and keeps the caller's", async () => {
+    it('revokes the other sessions of the subject, including offline ones, and keeps the current one', async () => {
       const mine = await on.login()
       const other = await on.login()
       const offline = await on.login({ scope: 'read offline_access' })
@@ -708,7 +711,7 @@ describe.each(examples)('$name', (example) => {
   })
 
   describe('POST /auth/logout-everywhere', () => {
-    it("ends all of the subject's sessions, the caller's and offline ones included", async () => {
+    it('revokes all sessions of the subject, including the current one and offline ones', async () => {
       const mine = await on.login()
       const offline = await on.login({ scope: 'read offline_access' })
       const cookie = await on.cookieLogin()
@@ -744,7 +747,7 @@ describe.each(examples)('$name', (example) => {
         headers,
       )
 
-    it('sends a script back with a code, which is exchanged once', async () => {
+    it('redirects with a code that can be exchanged once', async () => {
       const { verifier, challenge } = pkce()
       const url = await redirectOf(server.origin + authorizationQuery(challenge, { login: 'alice', approve: '1' }))
       expect(url.href.startsWith(`${REDIRECT_URI}?`)).toBe(true)
@@ -766,7 +769,7 @@ describe.each(examples)('$name', (example) => {
       expect((await on.refresh(next.body.refresh_token)).body.error).toBe('invalid_grant')
     })
 
-    it('shows a page that asks for the password and for consent', async () => {
+    it('shows a page for the password and the consent', async () => {
       const { verifier, challenge } = pkce()
       const url = server.origin + authorizationQuery(challenge)
       const visible = await fetch(url)
@@ -786,14 +789,14 @@ describe.each(examples)('$name', (example) => {
 
     it.each([
       ['another redirect URI', { redirect_uri: `${REDIRECT_URI}/` }],
-      ['another port, and no app on a device', { redirect_uri: 'http://127.0.0.1:9998/callback' }],
-      ['an app on a device, and another machine', { client_id: 'native', redirect_uri: 'http://192.0.2.1:1/callback' }],
+      ['another port, for a client that is not native', { redirect_uri: 'http://127.0.0.1:9998/callback' }],
+      ['another machine, for a native client', { client_id: 'native', redirect_uri: 'http://192.0.2.1:1/callback' }],
       [
-        'an app on a device, and a port above 65535',
+        'a port above 65535, for a native client',
         { client_id: 'native', redirect_uri: 'http://127.0.0.1:99999/callback' },
       ],
       ['an unknown client', { client_id: 'nobody' }],
-    ])('sends nobody anywhere for %s', async (_name, changes) => {
+    ])('does not redirect for %s', async (_name, changes) => {
       const url = server.origin + authorizationQuery(pkce().challenge, { login: 'alice', approve: '1', ...changes })
       const response = await fetch(url, { redirect: 'manual' })
       expect(response.status).toBe(400)
@@ -810,13 +813,13 @@ describe.each(examples)('$name', (example) => {
       ['invalid_target', { resource: 'http://127.0.0.1/#fragment' }],
       ['invalid_target', { resource: '/relative' }],
       ['unauthorized_client', { client_id: 'api' }],
-    ])('tells the client %s of %o', async (error, changes) => {
+    ])('redirects with the error %s for %o', async (error, changes) => {
       const url = authorizationQuery(pkce().challenge, { login: 'alice', approve: '1', ...changes })
       const { searchParams } = await redirectOf(server.origin + url)
       expect(Object.fromEntries(searchParams)).toEqual({ error, state: 'a state & more', iss: server.origin })
     })
 
-    it('accepts its own resource in every equivalent spelling, and no other', async () => {
+    it('accepts only its own resource, in every equivalent spelling', async () => {
       const { port } = new URL(server.origin)
       for (const resource of [server.origin, `${server.origin}/`, `HTTP://127.0.0.1:${port}`]) {
         const { verifier, challenge } = pkce()
@@ -835,7 +838,7 @@ describe.each(examples)('$name', (example) => {
       expect((await on.refresh(token, { resource: `${server.origin}/` })).status).toBe(200)
     })
 
-    it('native proves its key at the exchange, at the API and at every refresh', async () => {
+    it('requires a proof of the key of native at the exchange, at the API and at every refresh', async () => {
       const { verifier, challenge } = pkce()
       const prove = await keyHolder()
       const tokenUrl = `${server.origin}/oauth/token`
@@ -860,7 +863,7 @@ describe.each(examples)('$name', (example) => {
       expect((await on.form('/oauth/token', refresh, { dpop: await prove(tokenUrl) })).status).toBe(200)
     })
 
-    it('service signs an assertion for each request', async () => {
+    it('accepts each assertion of service once', async () => {
       const { verifier, challenge } = pkce()
       const code = await codeFor(challenge, { client_id: 'service' })
       const fields = { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: REDIRECT_URI }
@@ -879,19 +882,19 @@ describe.each(examples)('$name', (example) => {
     const ask = (token: string, secret = 'api-secret') =>
       on.form('/oauth/introspect', { token, client_id: 'api', client_secret: secret })
 
-    it('tells the resource server what an access token is worth, and nothing once its session is over', async () => {
+    it('returns the claims of an access token to the resource server, and inactive after its session was revoked', async () => {
       const { access_token: accessToken, refresh_token: refreshToken } = await on.login({ scope: 'read write' })
-      const answer = await ask(accessToken)
-      expect(answer.status).toBe(200)
-      expect(answer.body).toMatchObject({ active: true, sub: 'alice', client_id: 'web', scope: 'read write' })
-      expect(answer.body).toMatchObject({ iss: server.origin, aud: server.origin, exp: expect.any(Number) })
+      const response = await ask(accessToken)
+      expect(response.status).toBe(200)
+      expect(response.body).toMatchObject({ active: true, sub: 'alice', client_id: 'web', scope: 'read write' })
+      expect(response.body).toMatchObject({ iss: server.origin, aud: server.origin, exp: expect.any(Number) })
       expect((await ask(refreshToken)).body).toEqual({ active: false })
       await on.form('/oauth/revoke', { token: refreshToken, client_id: 'web' })
       expect((await ask(accessToken)).body).toEqual({ active: false })
       expect((await ask('rubbish')).body).toEqual({ active: false })
     })
 
-    it('tells nobody else', async () => {
+    it('returns no claims to other clients', async () => {
       const { access_token: token } = await on.login()
       const basic = { authorization: `Basic ${Buffer.from('api:wrong').toString('base64')}` }
       expect(await on.form('/oauth/introspect', { token }, basic)).toMatchObject({ status: 401 })
@@ -907,7 +910,7 @@ describe.each(examples)('$name', (example) => {
     ['DELETE', `/auth/sessions/${UNKNOWN_SESSION}`],
     ['POST', '/auth/logout-others'],
     ['POST', '/auth/logout-everywhere'],
-  ])('%s %s demands an access token, a cookie is not enough', async (method, path) => {
+  ])('%s %s requires an access token and does not accept a cookie', async (method, path) => {
     const { cookie } = await on.cookieLogin()
     const { status, headers } = await on.send(method, path, { headers: { ...FROM_OUR_PAGE, cookie } })
 
@@ -916,7 +919,7 @@ describe.each(examples)('$name', (example) => {
     expect((await on.cookieRefresh(cookie)).status).toBe(200)
   })
 
-  it('GET /.well-known/jwks.json publishes the key of its access tokens, and only its public half', async () => {
+  it('publishes only the public key of its access tokens at /.well-known/jwks.json', async () => {
     const { access_token: accessToken } = await on.login()
     const { status, body } = await on.send('GET', '/.well-known/jwks.json')
     const { kid } = JSON.parse(Buffer.from(accessToken.split('.')[0], 'base64url').toString())
@@ -926,7 +929,7 @@ describe.each(examples)('$name', (example) => {
     for (const key of body.keys) expect(key).not.toHaveProperty('d')
   })
 
-  it('GET /.well-known/oauth-authorization-server says where everything is, and nothing that is not there', async () => {
+  it('lists all endpoints and no others at /.well-known/oauth-authorization-server', async () => {
     const { body } = await on.send('GET', '/.well-known/oauth-authorization-server')
 
     expect(body).toMatchObject({
@@ -947,7 +950,7 @@ describe.each(examples)('$name', (example) => {
     }
   })
 
-  it('names itself as issuer and audience', async () => {
+  it('is the issuer and the audience of its access tokens', async () => {
     const { access_token: accessToken } = await on.login()
     const claims = JSON.parse(Buffer.from(accessToken.split('.')[1], 'base64url').toString())
 

@@ -1,4 +1,4 @@
-/** Every example server keeps the same contract; a new one is added here and nowhere else. */
+/** All example servers fulfil the same contract. Add a new one only here. */
 export const examples = [
   { name: 'express-sqlite', store: 'sqlite' },
   { name: 'koa-memory', store: 'memory' },
@@ -12,10 +12,10 @@ export const examples = [
 ] as const satisfies readonly Example[]
 
 export interface Example {
-  /** Of its folder and its package. */
+  /** The name of the folder and of the package. */
   readonly name: string
   readonly store: StoreKind
 }
 
-/** What sessions are kept in: all but memory outlives the process, and the last three are servers of their own. */
+/** The store of the sessions. All but memory keep them after the process ends; the last three are separate servers. */
 export type StoreKind = 'sqlite' | 'memory' | 'redis' | 'redis-cluster' | 'postgres'

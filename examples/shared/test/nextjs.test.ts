@@ -10,7 +10,7 @@ import { ALICE, cookieOf, FROM_OUR_PAGE, type Visitor, visitor } from './visitor
 
 const folder = temporaryFolder()
 
-/** Access tokens that end while somebody looks. */
+/** Access tokens that expire during a test. */
 const SETTINGS = {
   DATABASE: join(folder.path, 'sessions.db'),
   ACCESS_SECONDS: '2',
@@ -38,28 +38,28 @@ describe('nextjs', () => {
   }
 
   async function refresh(cookie: string) {
-    const { setCookie, ...answer } = await on.cookieRefresh(cookie)
-    return { ...answer, cookie: cookieOf(setCookie ?? '') }
+    const { setCookie, ...response } = await on.cookieRefresh(cookie)
+    return { ...response, cookie: cookieOf(setCookie ?? '') }
   }
 
-  it('lets in who has signed in until the access token ends, and again after a refresh', async () => {
+  it('accepts the access token until it expires, and the new one after a refresh', async () => {
     expect((await on.me('')).status).toBe(401)
     const signedIn = await signIn()
-    let answer = await on.me(signedIn.accessToken)
-    while (answer.status === 200) answer = await on.me(signedIn.accessToken)
-    expect(answer.headers.get('www-authenticate')).toContain('invalid_token')
+    let response = await on.me(signedIn.accessToken)
+    while (response.status === 200) response = await on.me(signedIn.accessToken)
+    expect(response.headers.get('www-authenticate')).toContain('invalid_token')
 
-    // On a slow machine one token may be over before it is used.
-    for (let { cookie } = signedIn; answer.status !== 200;) {
+    // On a slow machine a token may expire before it is used.
+    for (let { cookie } = signedIn; response.status !== 200;) {
       const refreshed = await refresh(cookie)
       expect(refreshed.status).toBe(200)
       cookie = refreshed.cookie
-      answer = await on.me(refreshed.body.access_token)
+      response = await on.me(refreshed.body.access_token)
     }
-    expect(answer.body).toEqual({ sub: 'alice' })
+    expect(response.body).toEqual({ sub: 'alice' })
   })
 
-  it('a refresh token that was rotated away ends its session, and no other one', async () => {
+  it('revokes only the session of a reused refresh token', async () => {
     const [stolen, other] = [await signIn(), await signIn()]
     const first = await refresh(stolen.cookie)
     const second = await refresh(first.cookie)
@@ -70,7 +70,7 @@ describe('nextjs', () => {
     expect(server.output()).toContain('reuse: a token of alice was copied')
   })
 
-  it('a sign-out ends the session, from a page of this app only', async () => {
+  it('revokes the session at a sign-out from a page of this app only', async () => {
     const { cookie } = await signIn()
     const elsewhere = { ...FROM_OUR_PAGE, 'sec-fetch-site': 'cross-site', cookie }
     expect((await on.send('POST', '/auth/logout', { headers: elsewhere })).status).toBe(403)
@@ -91,11 +91,11 @@ describe('nextjs', () => {
     })
     afterAll(() => browser.close())
 
-    it('stays signed in over a reload, and a sign-out shows in all tabs', async () => {
+    it('stays signed in after a reload, and shows a sign-out in all tabs', async () => {
       const context = await browser.newContext()
       const complaints: string[] = []
       context.on('console', (message) => {
-        // The first refresh finds out that there is no cookie.
+        // The first refresh is rejected because there is no cookie.
         const isExpected = message.location().url.endsWith('/auth/refresh')
         if (message.type() === 'error' && !isExpected) complaints.push(message.text())
       })
@@ -125,12 +125,12 @@ describe('nextjs', () => {
 
 interface Next {
   readonly origin: string
-  /** What it has printed so far. */
+  /** Returns the output so far. */
   output(): string
   stop(): Promise<void>
 }
 
-/** Serves the built app, as its README says. */
+/** Serves the built app, as in its README. */
 async function startNext(): Promise<Next> {
   const cwd = fileURLToPath(new URL('../../nextjs/', import.meta.url))
   const port = String(await freePort())

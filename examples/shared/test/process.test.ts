@@ -9,12 +9,12 @@ import { type ExampleServer, runToItsEnd, SECRET, type Settings, startServer, te
 import { isServer, type Store, storesOfOneFile } from './stores.js'
 import { ALICE, FROM_OUR_PAGE, type Json, type Visitor, visitor } from './visitor.js'
 
-/** All examples read their settings with the same function: each value is tried on one of them, and one value on each. */
+/** All examples read their settings with the same function. All values are tested with this example, one value with each of the others. */
 const everyValueOn = examples[0].name
 const NEW_SECRET = 'another secret for tests also of more than 32 bytes'
-/** Node keeps idle connections for five seconds: whoever waits for them is slower than this. */
+/** Node.js keeps idle connections open for five seconds. A server that waits for them takes longer than this. */
 const PROMPT_MS = 4500
-const PATIENCE_MS = 60_000
+const TIMEOUT_MS = 60_000
 
 const stores = storesOfOneFile()
 afterAll(() => stores.stop())
@@ -28,7 +28,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
   const started: ExampleServer[] = []
   let store: Store
 
-  /** With an empty store. */
+  /** Starts the example with an empty store. */
   async function start(settings: Settings = {}): Promise<Started> {
     const server = await startServer(example, { ...(await store.empty()), ...settings })
     started.push(server)
@@ -81,7 +81,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       expect(stderr).not.toContain(SECRET)
     })
 
-    it('with an access token that would outlive an idle session', async () => {
+    it('with access tokens that would expire after an idle session', async () => {
       const settings = { ...(await store.empty()), ACCESS_SECONDS: '900', IDLE_SECONDS: '900' }
       const { code, stderr } = await runToItsEnd(example, settings)
 
@@ -102,10 +102,10 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       })
 
       it.each<[name: string, make: (path: string) => void]>([
-        ['in a folder that is not there', () => undefined],
+        ['in a folder that does not exist', () => undefined],
         ['that is a folder', (path) => mkdirSync(path, { recursive: true })],
         [
-          'that is no SQLite file',
+          'that is not a SQLite file',
           (path) => {
             mkdirSync(dirname(path))
             writeFileSync(path, 'This is a letter, and not a database.')
@@ -136,7 +136,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       },
     )
 
-    it.each(isServer(example.store) ? [null] : [])('while nobody listens where its store should be', async () => {
+    it.each(isServer(example.store) ? [null] : [])('while its store is not reachable', async () => {
       const url = `${scheme}://:a-password@127.0.0.1:${await freePort()}`
       const { code, stdout, stderr } = await runToItsEnd(example, { [variable]: url })
 
@@ -186,7 +186,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       expect((await on.json('/login', ALICE)).status).toBe(200)
     })
 
-    it('has its port for itself', async () => {
+    it('does not share its port with a second process', async () => {
       const settings = { ...(await store.empty()), PORT: new URL(server.origin).port }
       const { code, stderr } = await runToItsEnd(example, settings)
 
@@ -196,12 +196,12 @@ describe.each(examples as readonly Example[])('$name', (example) => {
     it('listens on loopback only', async () => {
       const { port } = new URL(server.origin)
 
-      // All of 127/8 is this machine, so a server on every interface would answer there too.
+      // 127.0.0.0/8 is this machine, so a server on all interfaces would accept this connection too.
       expect(await canConnect('127.0.0.1', port)).toBe(true)
       expect(await canConnect('127.0.0.2', port)).toBe(false)
     })
 
-    it('counts nothing with RATE_LIMIT=0, at /login neither', async () => {
+    it('limits no requests with RATE_LIMIT=0, including those of /login', async () => {
       const refreshes = await Promise.all(Array.from({ length: 100 }, () => on.refresh('rubbish')))
       const logins = await Promise.all(Array.from({ length: 100 }, () => on.json('/login', {})))
       const wrong = await Promise.all(
@@ -215,7 +215,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
   })
 
   it.each(example.name === everyValueOn ? ['2', '60', '1209599'] : ['2'])(
-    'starts with ABSOLUTE_SECONDS=%s alone: the idle default gives way',
+    'starts with ABSOLUTE_SECONDS=%s alone, with a shorter default for the idle limit',
     async (seconds) => {
       const { on } = await start({ ABSOLUTE_SECONDS: seconds })
       const { body } = await on.json('/login', ALICE)
@@ -224,22 +224,22 @@ describe.each(examples as readonly Example[])('$name', (example) => {
     },
   )
 
-  it('lets access tokens run out after ACCESS_SECONDS, and a refresh goes on', async () => {
+  it('rejects access tokens after ACCESS_SECONDS, and accepts the one of a refresh', async () => {
     const { on } = await start({ ACCESS_SECONDS: '1' })
     const { access_token: accessToken, expires_in: expiresIn, refresh_token: refreshToken } = await on.login()
-    const answer = await until(
+    const response = await until(
       () => on.me(accessToken),
       ({ status }) => status !== 200,
     )
-    // A token of one second ends with the second in which it was made, so a first one may come too late.
+    // A token of one second expires at the end of the second in which it was issued, so it may expire before its first use.
     await until(
       async () => on.me((await on.refresh(refreshToken)).body.access_token),
       ({ status }) => status === 200,
     )
 
     expect(expiresIn).toBe(1)
-    expect(answer.status).toBe(401)
-    expect(answer.headers.get('www-authenticate')).toContain('error="invalid_token"')
+    expect(response.status).toBe(401)
+    expect(response.headers.get('www-authenticate')).toContain('error="invalid_token"')
   })
 
   it('ends idle sessions after IDLE_SECONDS', async () => {
@@ -247,7 +247,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
     const witness = await on.login()
     const login = await on.cookieLogin()
     const maxAge = Number(/Max-Age=(\d+)/.exec(login.setCookie)?.[1])
-    // Only a list tells without using the session; its own access token is renewed by signing in again.
+    // Only the list shows the session without using it. Its access token is renewed by another sign-in.
     await until(
       async () => on.bearer('GET', '/auth/sessions', (await on.login()).access_token),
       ({ status, body }) => status === 200 && !body.sessions.some(({ id }: { id: string }) => id === login.body.sid),
@@ -258,7 +258,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
     expect((await on.refresh(witness.refresh_token)).body.error).toBe('invalid_grant')
   })
 
-  it('with GRACE_SECONDS=0, takes the second of two refreshes for theft', async () => {
+  it('treats a second refresh as reuse with GRACE_SECONDS=0', async () => {
     const { on } = await start({ GRACE_SECONDS: '0' })
     const { refresh_token: first } = await on.login()
     const second = (await on.refresh(first)).body.refresh_token
@@ -268,7 +268,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
   })
 
   describe('rate limits', () => {
-    it('answer 429 with Retry-After beyond RATE_LIMIT, and consume nothing', async () => {
+    it('respond with 429 and Retry-After beyond RATE_LIMIT, and consume no token', async () => {
       const { on } = await start({ RATE_LIMIT: '4', RATE_SECONDS: '1' })
       const { refresh_token: first } = await on.login()
       const flood = await Promise.all(Array.from({ length: 8 }, () => on.refresh('rubbish')))
@@ -299,7 +299,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       })
     })
 
-    it('let RATE_LIMIT wrong passwords pass, and no more', async () => {
+    it('reject further attempts after RATE_LIMIT wrong passwords', async () => {
       const { on } = await start({ RATE_LIMIT: '12' })
       const statuses: number[] = []
       for (let time = 0; time < 13; time++)
@@ -310,13 +310,13 @@ describe.each(examples as readonly Example[])('$name', (example) => {
 
     it('default to 60 requests', async () => {
       const { on } = await start({ RATE_LIMIT: undefined })
-      const answers = await Promise.all(Array.from({ length: 61 }, () => on.refresh('rubbish')))
+      const responses = await Promise.all(Array.from({ length: 61 }, () => on.refresh('rubbish')))
 
-      expect(answers.filter(({ status }) => status === 429)).toHaveLength(1)
+      expect(responses.filter(({ status }) => status === 429)).toHaveLength(1)
     })
   })
 
-  it('is ended by ending npm start, and leaves nobody behind on the port', async () => {
+  it('ends with npm start, and closes its port', async () => {
     const settings = await store.empty()
     const server = await startServer(example, settings, ['npm', 'start'])
 
@@ -325,16 +325,16 @@ describe.each(examples as readonly Example[])('$name', (example) => {
   })
 
   describe.each(['SIGTERM', 'SIGINT'] as const)('on %s', (signal) => {
-    it('finishes the request in flight, hangs up on idle connections and exits with 0', async () => {
+    it('finishes the pending request, closes idle connections and exits with 0', async () => {
       const { server, on } = await start()
-      // fetch leaves its connection open; the other one never says anything.
+      // fetch keeps its connection open. The other connection never sends data.
       await on.login()
       const silent = await open(server)
       const body = JSON.stringify(ALICE)
       const slow = await open(server)
       const head = `POST /login HTTP/1.1\r\nHost: ${new URL(server.origin).host}\r\nContent-Type: application/json\r\n`
       slow.write(`${head}Content-Length: ${body.length}\r\nExpect: 100-continue\r\n\r\n`)
-      // The server has said "Continue", so the request is in its hands; its body is still in ours.
+      // The server has sent "100 Continue": it processes the request and waits for the body.
       await once(slow, 'data')
 
       server.child.kill(signal)
@@ -342,16 +342,16 @@ describe.each(examples as readonly Example[])('$name', (example) => {
         () => canConnect('127.0.0.1', new URL(server.origin).port),
         (connected) => !connected,
       )
-      // npm passes on what the terminal has sent to everybody already.
+      // npm forwards the signal that the terminal has already sent to all processes.
       server.child.kill(signal)
       const finishedAt = performance.now()
       slow.write(body)
-      const answer = await textOf(slow)
+      const response = await textOf(slow)
       await (server.child.exitCode === null ? once(server.child, 'exit') : null)
 
-      expect(answer).toMatch(/^HTTP\/1\.1 200 /)
-      expect(answer.match(/^connection: .*$/gim)).toEqual([expect.stringMatching(/^connection: close$/i)])
-      expect(answer).toContain('"refresh_token":"brt_')
+      expect(response).toMatch(/^HTTP\/1\.1 200 /)
+      expect(response.match(/^connection: .*$/gim)).toEqual([expect.stringMatching(/^connection: close$/i)])
+      expect(response).toContain('"refresh_token":"brt_')
       expect(server.child.exitCode).toBe(0)
       expect(performance.now() - finishedAt).toBeLessThan(PROMPT_MS)
       silent.destroy()
@@ -362,11 +362,11 @@ describe.each(examples as readonly Example[])('$name', (example) => {
     let settings: Settings
     let server: ExampleServer
     let on: Visitor
-    /** Of the time before. */
+    /** The exit code before the restart. */
     let ending: number | null
     let untouched: Json
     let rotated: Json
-    let lost: { first: string; answer: string }
+    let lost: { first: string; successor: string }
     let cookie: string
     let ended: string
 
@@ -381,7 +381,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       untouched = await on.login()
       rotated = (await on.refresh((await on.login()).refresh_token)).body
       const { refresh_token: first } = await on.login()
-      lost = { first, answer: (await on.refresh(first)).body.refresh_token }
+      lost = { first, successor: (await on.refresh(first)).body.refresh_token }
       cookie = (await on.cookieLogin()).cookie
       ended = (await on.cookieLogin()).cookie
       await on.send('POST', '/auth/logout', { headers: { ...FROM_OUR_PAGE, cookie: ended } })
@@ -390,18 +390,18 @@ describe.each(examples as readonly Example[])('$name', (example) => {
     })
     afterAll(() => server.stop())
 
-    it('access tokens still work', async () => {
+    it('accepts the access tokens from before', async () => {
       expect(ending).toBe(0)
       expect(await on.me(untouched.access_token)).toMatchObject({ status: 200, body: { sub: 'alice' } })
     })
 
     if (example.store === 'memory') return
 
-    it('an answer that was lost before it is repeated', async () => {
-      expect((await on.refresh(lost.first)).body.refresh_token).toBe(lost.answer)
+    it('returns the same successor for a retry of a lost response', async () => {
+      expect((await on.refresh(lost.first)).body.refresh_token).toBe(lost.successor)
     })
 
-    it('all sessions are still there', async () => {
+    it('still has all sessions', async () => {
       const sessions = await on.bearer('GET', '/auth/sessions', untouched.access_token)
 
       expect(sessions.body.sessions).toHaveLength(4)
@@ -411,7 +411,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       expect((await on.cookieRefresh(ended)).status).toBe(401)
     })
 
-    it('and with a new secret before the old one, nobody is signed out', async () => {
+    it('accepts all tokens after a new secret was added before the old one', async () => {
       const login = await on.login()
       await server.stop()
       await startAgain({ BATON_SECRET: `${NEW_SECRET},${SECRET}` })
@@ -421,14 +421,14 @@ describe.each(examples as readonly Example[])('$name', (example) => {
     })
   })
 
-  describe.each(isServer(example.store) ? [null] : [])('when its store goes away', () => {
-    it('answers 503 with Retry-After, and goes on by itself once the store is back', async () => {
+  describe.each(isServer(example.store) ? [null] : [])('when its store is not available', () => {
+    it('responds with 503 and Retry-After, and recovers when the store is available again', async () => {
       const storeServer = await stores.openServer(example.store)
       const { server, on } = await start()
       const login = await on.login()
       const { cookie } = await on.cookieLogin()
       await storeServer.kill9()
-      const refused = await Promise.all([
+      const rejected = await Promise.all([
         on.refresh(login.refresh_token),
         on.cookieRefresh(cookie),
         on.json('/login', ALICE),
@@ -441,7 +441,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
         () => statuses.at(-1) !== 503,
       )
 
-      for (const { status, headers, body, setCookie } of refused) {
+      for (const { status, headers, body, setCookie } of rejected) {
         expect({ status, error: body.error, setCookie }).toEqual({
           status: 503,
           error: 'temporarily_unavailable',
@@ -455,7 +455,7 @@ describe.each(examples as readonly Example[])('$name', (example) => {
       expect(server.output()).toMatch(/^fault: store_\w+ in store\.rotate$/m)
     })
 
-    it('ends on SIGTERM all the same', async () => {
+    it('exits on SIGTERM', async () => {
       const storeServer = await stores.openServer(example.store)
       const { server } = await start()
       await storeServer.kill9()
@@ -466,24 +466,24 @@ describe.each(examples as readonly Example[])('$name', (example) => {
     })
   })
 
-  it.each(example.store === 'redis' ? [null] : [])('tells which settings of Redis lose sessions', async () => {
-    const forgetful = await startRedis({ maxmemoryPolicy: 'allkeys-lru' })
-    const { server } = await start({ REDIS_URL: forgetful.url })
+  it.each(example.store === 'redis' ? [null] : [])('warns about the settings of Redis that lose sessions', async () => {
+    const evicting = await startRedis({ maxmemoryPolicy: 'allkeys-lru' })
+    const { server } = await start({ REDIS_URL: evicting.url })
     await server.stop()
-    await forgetful.stop()
+    await evicting.stop()
 
     expect(server.output()).toMatch(/^maxmemory-policy is allkeys-lru: .+$/m)
     expect(server.output()).toMatch(/^appendonly is no.*: .+$/m)
   })
 })
 
-/** Asks again until the answer is as wanted; no pause is needed, since asking takes a round trip. */
-async function until<Answer>(ask: () => Promise<Answer>, isWanted: (answer: Answer) => boolean): Promise<Answer> {
-  const deadline = performance.now() + PATIENCE_MS
+/** Repeats `send` until its result is accepted. No pause is needed, because each request takes a round trip. */
+async function until<Result>(send: () => Promise<Result>, isExpected: (result: Result) => boolean): Promise<Result> {
+  const deadline = performance.now() + TIMEOUT_MS
   for (;;) {
-    const answer = await ask()
-    if (isWanted(answer)) return answer
-    if (performance.now() > deadline) throw new Error(`not within ${PATIENCE_MS} ms`)
+    const result = await send()
+    if (isExpected(result)) return result
+    if (performance.now() > deadline) throw new Error(`not within ${TIMEOUT_MS} ms`)
   }
 }
 

@@ -17,7 +17,7 @@ const START: Command = [process.execPath, 'dist/main.js']
 export interface ExampleServer {
   readonly origin: string
   readonly child: ChildProcess
-  /** What it has printed so far. */
+  /** Returns the output so far. */
   output(): string
   /** Sends SIGTERM and resolves to the exit code. */
   stop(): Promise<number | null>
@@ -34,16 +34,16 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-/** A folder that lives until `remove` is called, for databases. */
+/** Creates a folder for databases. Call `remove` to delete it. */
 export function temporaryFolder() {
   const path = mkdtempSync(join(tmpdir(), 'baton-examples-'))
   const remove = () => rmSync(path, { recursive: true, force: true })
-  // Where all tests of a suite are left out, its teardown is as well.
+  // If all tests of a suite are skipped, its teardown is skipped too.
   process.once('exit', remove)
   return { path, remove }
 }
 
-/** Starts the built example; resolves once it listens. Give a port where a restart is to reuse it. */
+/** Starts the built example and resolves when it listens. Set a port to reuse it after a restart. */
 export async function startServer(
   example: Example,
   settings: Settings,
@@ -79,11 +79,11 @@ export async function startServer(
 
 export interface Run {
   readonly args?: readonly string[]
-  /** Told of all that it has printed, whenever there is more. */
+  /** Called with all output so far, whenever there is more. */
   readonly onOutput?: (stdout: string) => void
 }
 
-/** Starts an example that is expected to end by itself. */
+/** Runs an example until it ends. */
 export async function runToItsEnd(example: Example, settings: Settings, run: Run = {}): Promise<Ending> {
   const { args = [], onOutput } = run
   const port = String(await freePort())
@@ -98,7 +98,7 @@ export async function runToItsEnd(example: Example, settings: Settings, run: Run
 
 function launch(example: Example, settings: Settings, [program, ...args]: Command = START) {
   const folder = fileURLToPath(new URL(`../../${example.name}/`, import.meta.url))
-  // Nothing of this process's environment but what finds programs: the settings are the test's.
+  // Of the environment of this process, only the variables that locate programs. The test provides the settings.
   const child = spawn(program, args, {
     cwd: folder,
     env: { PATH: process.env['PATH'], ...settings },

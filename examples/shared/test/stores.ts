@@ -4,20 +4,20 @@ import type { StoreKind } from './examples.js'
 import { type Settings, temporaryFolder } from './server.js'
 
 export interface Store {
-  /** Settings that lead to a store in which nothing is. Where it cannot be divided, what was there before is gone. */
+  /** Returns the settings of an empty store. A store that cannot be divided is cleared. */
   empty(): Promise<Settings>
   stop(): Promise<void>
 }
 
-/** A store that is a server, which tests may take away for a while. It loses nothing. */
+/** A store that is a server. Tests may stop it for a while; it loses no data. */
 export interface StoreServer extends Store {
-  /** The setting that leads to it. */
+  /** The setting with its URL. */
   readonly variable: 'REDIS_URL' | 'DATABASE_URL'
   kill9(): Promise<void>
   restart(): Promise<void>
 }
 
-/** One server of each kind for all tests of a file, started when it is first asked for. */
+/** Starts at most one server of each kind for all tests of a file, at its first use. */
 export function storesOfOneFile() {
   const opened = new Map<StoreKind, Promise<Store>>()
   const open = (kind: StoreKind): Promise<Store> => {
@@ -38,7 +38,7 @@ export function storesOfOneFile() {
   }
 }
 
-/** Whether another process keeps the sessions. */
+/** Returns true if another process stores the sessions. */
 export function isServer(kind: StoreKind): boolean {
   return kind !== 'memory' && kind !== 'sqlite'
 }
@@ -73,7 +73,7 @@ const openers: Readonly<Record<StoreKind, () => Promise<Store>>> = {
     return {
       variable: 'REDIS_URL',
       async empty() {
-        // A cluster has one database only.
+        // A cluster has only one database.
         await Promise.all(nodes.map(({ client }) => client.flushall()))
         return { REDIS_URL: cluster.nodes.map(({ url }) => url).join(',') }
       },
@@ -89,7 +89,7 @@ const openers: Readonly<Record<StoreKind, () => Promise<Store>>> = {
   },
 
   async postgres(): Promise<StoreServer> {
-    // A killed process loses nothing; only a machine that loses power would.
+    // A killed process loses no data. Only a power failure would.
     const server = await startPostgres({ settings: { fsync: 'off' } })
     const admin = server.pool({ max: 1 })
     let databases = 0

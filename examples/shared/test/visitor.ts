@@ -1,14 +1,14 @@
-/** What a page or a client sends to an example, and what it reads from the answers. */
+/** The requests that pages and clients send to an example, and the responses. */
 
-/** Whatever was answered; a wrong shape fails the assertion. */
+/** A parsed JSON value. A wrong shape fails the assertion. */
 export type Json = ReturnType<typeof JSON.parse>
 
-interface Answer {
+interface TestResponse {
   readonly status: number
   readonly headers: Headers
-  /** Parsed JSON; null where there is no body. */
+  /** The parsed JSON body; null without a body. */
   readonly body: Json
-  /** The one Set-Cookie header, or null. */
+  /** The Set-Cookie header; null without one. */
   readonly setCookie: string | null
 }
 
@@ -17,23 +17,23 @@ type HeaderList = Readonly<Record<string, string>>
 export const ALICE = { username: 'alice', password: 'wonderland' }
 export const BOB = { username: 'bob', password: 'builder' }
 
-/** What a browser says of a request that a page makes to its own server. */
+/** The headers of a request from a page to its own server. */
 export const FROM_OUR_PAGE = { 'x-baton': '1', 'sec-fetch-site': 'same-origin' }
 
 export interface Visitor {
   readonly origin: string
-  send(method: string, path: string, request?: { headers?: HeaderList; body?: string }): Promise<Answer>
-  json(path: string, value: unknown, headers?: HeaderList): Promise<Answer>
-  form(path: string, fields: Readonly<Record<string, string>>, headers?: HeaderList): Promise<Answer>
-  /** Signs in and returns the token response; fails unless that worked. */
+  send(method: string, path: string, request?: { headers?: HeaderList; body?: string }): Promise<TestResponse>
+  json(path: string, value: unknown, headers?: HeaderList): Promise<TestResponse>
+  form(path: string, fields: Readonly<Record<string, string>>, headers?: HeaderList): Promise<TestResponse>
+  /** Signs in and returns the token response. Throws if the sign-in fails. */
   login(credentials?: object, headers?: HeaderList): Promise<Json>
-  /** The refresh grant of a public client. */
-  refresh(refreshToken: string, fields?: Readonly<Record<string, string>>): Promise<Answer>
-  me(accessToken: string): Promise<Answer>
-  bearer(method: string, path: string, accessToken: string): Promise<Answer>
-  /** Signs in as a page does; returns `Cookie` header and body. */
+  /** Sends the refresh grant of a public client. */
+  refresh(refreshToken: string, fields?: Readonly<Record<string, string>>): Promise<TestResponse>
+  me(accessToken: string): Promise<TestResponse>
+  bearer(method: string, path: string, accessToken: string): Promise<TestResponse>
+  /** Signs in like a page. Returns the `Cookie` header and the body. */
   cookieLogin(credentials?: object, headers?: HeaderList): Promise<{ cookie: string; body: Json; setCookie: string }>
-  cookieRefresh(cookie: string, headers?: HeaderList): Promise<Answer>
+  cookieRefresh(cookie: string, headers?: HeaderList): Promise<TestResponse>
 }
 
 export function visitor(origin: string): Visitor {
@@ -65,9 +65,9 @@ export function visitor(origin: string): Visitor {
     form,
     bearer,
     async login(credentials = {}, headers = {}) {
-      const answer = await json('/login', { ...ALICE, ...credentials }, headers)
-      if (answer.status !== 200) throw new Error(`login: ${answer.status} ${JSON.stringify(answer.body)}`)
-      return answer.body
+      const response = await json('/login', { ...ALICE, ...credentials }, headers)
+      if (response.status !== 200) throw new Error(`login: ${response.status} ${JSON.stringify(response.body)}`)
+      return response.body
     },
     refresh: (refreshToken, fields = {}) =>
       form('/oauth/token', {
@@ -78,17 +78,17 @@ export function visitor(origin: string): Visitor {
       }),
     me: (accessToken) => bearer('GET', '/api/me', accessToken),
     async cookieLogin(credentials = {}, headers = {}) {
-      const answer = await json('/login?cookie=1', { ...ALICE, ...credentials }, { ...FROM_OUR_PAGE, ...headers })
-      if (answer.status !== 200 || answer.setCookie === null)
-        throw new Error(`login: ${answer.status} ${JSON.stringify(answer.body)}`)
-      return { cookie: cookieOf(answer.setCookie), body: answer.body, setCookie: answer.setCookie }
+      const response = await json('/login?cookie=1', { ...ALICE, ...credentials }, { ...FROM_OUR_PAGE, ...headers })
+      if (response.status !== 200 || response.setCookie === null)
+        throw new Error(`login: ${response.status} ${JSON.stringify(response.body)}`)
+      return { cookie: cookieOf(response.setCookie), body: response.body, setCookie: response.setCookie }
     },
     cookieRefresh: (cookie, headers = {}) =>
       send('POST', '/auth/refresh', { headers: { ...FROM_OUR_PAGE, cookie, ...headers } }),
   }
 }
 
-/** What the browser would send back. */
+/** Returns the `Cookie` header that a browser would send. */
 export function cookieOf(setCookie: string): string {
   return setCookie.split(';')[0] ?? ''
 }

@@ -4,7 +4,7 @@ import { useSession } from '@baton/client/react'
 import { useActionState, useEffect, useState } from 'react'
 import { session, signIn } from '../lib/session.ts'
 
-/** Who is signed in, in all tabs. A server renders the first case: only the browser has the session. */
+/** Shows the signed-in user, in all tabs. The server renders the signed-out state, because only the browser has the session. */
 export function Account() {
   const { status, sid } = useSession(session)
   switch (status) {
@@ -13,7 +13,7 @@ export function Account() {
     case 'signedOut':
       return <SignIn />
     case 'signedIn':
-      // Another session is another person: nothing of the one before may stay on the page.
+      // Another session may be of another user: no data of the previous one may remain on the page.
       return <Home key={sid} />
   }
 }
@@ -56,7 +56,7 @@ function Home() {
       const { sub } = (await response.json()) as { sub: string }
       setName(sub)
     }
-    // Who is signed out meanwhile sees that by the status.
+    // If the session ends meanwhile, the status shows it.
     show().catch(() => undefined)
     return () => {
       abort.abort()
