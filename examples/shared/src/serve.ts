@@ -15,14 +15,15 @@ const CLOSE_MS = 1_000
 type RequestHandler = (request: IncomingMessage, response: ServerResponse) => unknown
 
 export interface Serving {
-  readonly env: Environment
-  readonly tokens: RefreshTokens
+  readonly env: Pick<Environment, 'port' | 'origin' | 'derivedSecrets'>
+  /** Purged regularly. A server without sessions has none. */
+  readonly tokens?: RefreshTokens
   /** Closes the connections of the server to its store. Called after the last response. */
   readonly close?: () => unknown
 }
 
 /**
- * Listens on loopback and purges expired sessions once a minute. SIGTERM and SIGINT finish the requests in flight,
+ * Listens on loopback and purges expired sessions, if there are any, once a minute. SIGTERM and SIGINT finish the requests in flight,
  * close idle connections, and exit with 0.
  */
 export function serve(handler: RequestHandler, { env, tokens, close }: Serving): void {
@@ -37,7 +38,7 @@ export function serve(handler: RequestHandler, { env, tokens, close }: Serving):
   })
 
   setInterval(() => {
-    tokens.purge().catch((error: unknown) => {
+    tokens?.purge().catch((error: unknown) => {
       console.warn('purge failed and will be repeated', error)
     })
   }, PURGE_MS).unref()
