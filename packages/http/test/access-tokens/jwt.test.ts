@@ -238,6 +238,21 @@ describe('verification of a JWT access token', () => {
     expect(await verify(forge(accessToken, { header: { jwk, kid: foreign['kid'] } }))).toBeNull()
   })
 
+  it('B-05: rejects another spelling of the signature', async () => {
+    const jwt = await mint()
+    const last = jwt.slice(-1)
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+    // The last character of 64 bytes has four bits that decoders ignore.
+    const start = alphabet.indexOf(last)
+    const spellings = [1, 2, 15].map((bits) => jwt.slice(0, -1) + String(alphabet[start + bits]))
+    const bytesOf = (text: string) => Buffer.from(text.slice(text.lastIndexOf('.') + 1), 'base64url')
+    for (const spelling of spellings) {
+      expect(bytesOf(spelling)).toEqual(bytesOf(jwt))
+      expect(await verify(spelling)).toBeNull()
+    }
+    expect(await verify(jwt)).not.toBeNull()
+  })
+
   it('B-05: rejects a changed signature and any text that is not a JWT, and never throws', async () => {
     const jwt = await mint()
     const [header, payload, signature = ''] = jwt.split('.')

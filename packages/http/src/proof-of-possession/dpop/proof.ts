@@ -1,4 +1,5 @@
 import { compactVerify, importJWK } from 'jose'
+import { isCompactJwt, parseJsonObject } from '../../crypto/compact-jwt.js'
 import { isAsymmetric, PRIVATE_MEMBERS, pickPublicMembers, jwkThumbprint } from '../../crypto/jwk.js'
 import { isJwtType } from '../../crypto/jwt-type.js'
 
@@ -21,7 +22,6 @@ export interface Proof {
 
 /** A proof with an RSA key of 4096 bits has about 2500 characters. */
 const MAX_LENGTH = 4096
-const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 const TYPE = 'dpop+jwt'
 
 /** 4096 bits. An attacker could cause excessive work with longer keys. */
@@ -31,8 +31,8 @@ const MAX_EXPONENT_LENGTH = 6
 
 /** Parses a proof and verifies its signature (RFC 9449 sections 4.2 and 4.3). Returns null for an invalid proof and never rejects. */
 export async function parseProof(text: string, algorithms: readonly ProofAlgorithm[]): Promise<Proof | null> {
-  if (text.length > MAX_LENGTH || !COMPACT.test(text)) return null
-  const header = parseMembers(Buffer.from(text.slice(0, text.indexOf('.')), 'base64url'))
+  if (text.length > MAX_LENGTH || !isCompactJwt(text)) return null
+  const header = parseJsonObject(Buffer.from(text.slice(0, text.indexOf('.')), 'base64url'))
   if (header === null || !isJwtType(header['typ'], TYPE)) return null
   const algorithm = algorithms.find((candidate) => candidate === header['alg'])
   const jwk = algorithm === undefined ? null : parsePublicKey(header['jwk'], algorithm)
@@ -40,7 +40,7 @@ export async function parseProof(text: string, algorithms: readonly ProofAlgorit
   try {
     const key = await importJWK({ ...jwk }, algorithm)
     const { payload } = await compactVerify(text, key, { algorithms: [algorithm] })
-    const claims = parseMembers(payload)
+    const claims = parseJsonObject(payload)
     return claims === null ? null : toProof(claims, jwkThumbprint(jwk))
   } catch {
     // Only the proof can cause an error here: it contains all input.
@@ -75,14 +75,4 @@ function parsePublicKey(value: unknown, algorithm: string): ReturnType<typeof pi
 /** A key must have exactly one encoding, and therefore one thumbprint. */
 function isCanonical(value: unknown): boolean {
   return typeof value === 'string' && value !== '' && Buffer.from(value, 'base64url').toString('base64url') === value
-}
-
-/** Parses a JSON object in strict UTF-8. */
-function parseMembers(bytes: Uint8Array): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
-    return typeof value === 'object' && value !== null ? { ...value } : null
-  } catch {
-    return null
-  }
 }
