@@ -66,8 +66,7 @@ export function isSameResource(one: string, other: string): boolean {
  * ```
  */
 export function includesResource(resources: readonly string[], resource: string): boolean {
-  const normalized = normalizeResource(resource)
-  return resources.some((each) => each === resource || normalizeResource(each) === normalized)
+  return resources.includes(resource) || resources.some((each) => isSameResource(each, resource))
 }
 
 /** Removes all but the first spelling of each resource. */

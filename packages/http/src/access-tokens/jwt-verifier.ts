@@ -1,6 +1,6 @@
 import { type KeyObject, verify } from 'node:crypto'
 import { isJwtType } from '../crypto/jwt-type.js'
-import { decodeJwt } from '../crypto/compact-jwt.js'
+import { decodeCanonical, decodeObject, splitJwt } from '../crypto/compact-jwt.js'
 import type { AccessTokenClaims, Verification } from './access-token.js'
 import { parseClaims } from './claims.js'
 import type { SigningAlgorithm } from './signing-keys.js'
@@ -30,17 +30,30 @@ export function createJwtVerifier({
   issuer,
   findKey,
 }: JwtVerifierOptions): (accessToken: string, now: number) => Verification<AccessTokenClaims> {
+  const decodeHeader = memoizeLast(decodeObject)
   return (accessToken, now) => {
-    const jwt = decodeJwt(accessToken)
-    if (jwt === null) return INVALID
-    const { alg, kid, typ, crit } = jwt.header
+    const jwt = splitJwt(accessToken)
+    const header = jwt && decodeHeader(jwt.header)
+    if (jwt === null || header === null) return INVALID
+    const { alg, kid, typ, crit } = header
     const key = typeof kid === 'string' ? findKey(kid) : undefined
     // No extension is known, so that every critical one must be rejected (RFC 7515 section 4.1.11).
     if (key?.alg !== alg || key === undefined || crit !== undefined || !isJwtType(typ, ACCESS_TOKEN_TYPE))
       return INVALID
-    const claims = parseClaims(jwt.payload)
-    if (claims === null || claims.iss !== issuer || !isCurrent(claims, now)) return INVALID
-    return key.isSignatureValid(jwt.signedText, jwt.signature) ? { claims } : FORGED
+    const payload = decodeObject(jwt.payload)
+    const claims = payload && parseClaims(payload)
+    const signature = decodeCanonical(jwt.signature)
+    if (claims === null || signature === null || claims.iss !== issuer || !isCurrent(claims, now)) return INVALID
+    return key.isSignatureValid(jwt.signedText, signature) ? { claims } : FORGED
+  }
+}
+
+/** Keeps the last result: all tokens of a key have the same header. */
+function memoizeLast<Result>(compute: (text: string) => Result): (text: string) => Result {
+  let last: { readonly text: string; readonly result: Result } | undefined
+  return (text) => {
+    if (last?.text !== text) last = { text, result: compute(text) }
+    return last.result
   }
 }
 
