@@ -95,7 +95,9 @@ function problemsOf({ module, name, isFunction, comment, hasExample }) {
   const isAllowed = Object.values(WITHOUT_EXAMPLE).some((modules) => modules[module]?.includes(name))
   if (comment.trim() === '') return [`${module} exports ${name} without a doc comment; add one`]
   if (hasExample && /RFC \d/.test(comment) && !comment.includes('](https://www.rfc-editor.org/rfc/'))
-    return [`${module} exports ${name}, whose comment mentions an RFC without a link; write [RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)`]
+    return [
+      `${module} exports ${name}, whose comment mentions an RFC without a link; write [RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)`,
+    ]
   if (isFunction && !hasExample && !isAllowed)
     return [`${module} exports ${name} without an @example; add one with a block of ts that imports it`]
   return hasExample && isAllowed ? [`${module} exports ${name} with an @example; remove it from the exceptions`] : []

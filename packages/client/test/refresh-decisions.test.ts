@@ -95,9 +95,9 @@ describe('before a request: decideBeforeRequest', () => {
   })
 
   test('cookie: after a confirmed sign-out one refresh looks for another session', () => {
-    const need = { stale: null, held: null, now: NOW, mayAskCookie: true }
+    const need = { stale: null, held: null, now: NOW, mayTryCookie: true }
     expect(decideBeforeRequest(stored(left), need)).toBe(left)
-    expect(decideBeforeRequest(stored(left), { ...need, mayAskCookie: false })).toMatchObject({ code: 'signed_out' })
+    expect(decideBeforeRequest(stored(left), { ...need, mayTryCookie: false })).toMatchObject({ code: 'signed_out' })
     const revocations = [{ refreshToken: null, sid: 'alice' }]
     expect(decideBeforeRequest(stored(left, { revocations }), need)).toMatchObject({
       code: 'signed_out',

@@ -8,9 +8,9 @@ import {
   type Effect,
   findObstacle,
   findUsable,
-  mayAskCookie,
+  mayTryCookie,
   needsRefresh,
-  QUIET_MS,
+  EARLY_REFRESH_PAUSE_MS,
   reduce,
   type TokenEvent,
   type TokenState,
@@ -80,9 +80,9 @@ describe('the state of a page', () => {
     ],
     [
       'a sign-in ends the pause after a failed refresh',
-      { ...initial, quietUntil: ELAPSED + 1 },
+      { ...initial, pausedUntil: ELAPSED + 1 },
       { type: 'signedIn', session: bob },
-      { ...after(initial, bob), epoch: 1, quietUntil: 0 },
+      { ...after(initial, bob), epoch: 1, pausedUntil: 0 },
       [shows('signedIn', bob)],
     ],
     [
@@ -230,7 +230,7 @@ describe('the state of a page', () => {
       'after a failed refresh no token is refreshed before it expires for 30 seconds',
       alice,
       failed(new SessionError('unavailable', 'status 503')),
-      { ...alice, quietUntil: ELAPSED + QUIET_MS },
+      { ...alice, pausedUntil: ELAPSED + EARLY_REFRESH_PAUSE_MS },
       [],
     ],
   ])('%s', (_name, state, event, expected, effects) => {
@@ -307,12 +307,12 @@ describe('a caller', () => {
     const at = (ms: number) => ({ now: NOW + ms, elapsed: ELAPSED + ms })
     expect(needsRefresh(alice, token, at(LIFETIME - 60_001))).toBe(false)
     expect(needsRefresh(alice, token, at(LIFETIME - 60_000))).toBe(true)
-    const quiet = { ...alice, quietUntil: ELAPSED + LIFETIME - 30_000 }
+    const quiet = { ...alice, pausedUntil: ELAPSED + LIFETIME - 30_000 }
     expect(needsRefresh(quiet, token, at(LIFETIME - 30_001))).toBe(false)
     expect(needsRefresh(quiet, token, at(LIFETIME - 30_000))).toBe(true)
   })
 
   test('causes one request to the server if the page is new and the session may be in a cookie', () => {
-    expect([initial, cookieInitial, cookieAlice].map(mayAskCookie)).toEqual([false, true, false])
+    expect([initial, cookieInitial, cookieAlice].map(mayTryCookie)).toEqual([false, true, false])
   })
 })

@@ -5,7 +5,17 @@ import { checkServers, type Finding } from './check.js'
 import { assertRedisClient, createRunners, type RedisClient, type Run } from './client.js'
 import { assertNoSeparator, decode, encode, encodeCurrent, isEarlierFormat } from './codec.js'
 import { familyOfEntry, indexEntry, keyspace } from './keys.js'
-import { ADD_ENTRY, CREATE, FIND, LIST_ENTRIES, REMEMBER, REVOKE, ROTATE, type Script, UPGRADE } from './scripts.lua.js'
+import {
+  ADD_ENTRY,
+  CREATE,
+  FIND,
+  LIST_ENTRIES,
+  CLAIM_ONCE,
+  REVOKE,
+  ROTATE,
+  type Script,
+  UPGRADE,
+} from './scripts.lua.js'
 
 const REPLICA_OPTIONS = o.declareOptions({
   count: o.required(o.integer({ min: 1, max: 1000 })),
@@ -22,8 +32,8 @@ const OPTIONS = o.declareOptions({
   /** The start of every key. Default `baton:`. Two apps on one server need two prefixes. */
   prefix: o.withDefault(o.text({ maxBytes: 64, fix: 'omit it for "baton:"' }), 'baton:'),
   /**
-   * `issue` and `revoke` resolve only once this many replicas have the write, and reject if that takes longer: then a fail-over undoes
-   * no sign-out. Rotations never wait, because Baton recovers from the loss of one. Default: none.
+   * The number of replicas that must have a write before `issue` and `revoke` resolve, so that a fail-over does not undo a sign-out. The
+   * calls reject after `timeoutSeconds`. Rotations never wait, because Baton recovers from the loss of one. Default: none.
    */
   waitForReplicas: o.optional(o.nested(REPLICA_OPTIONS)),
 })
@@ -32,8 +42,8 @@ export type RedisStoreOptions = o.OptionsOf<typeof OPTIONS>
 
 export interface RedisStore extends TokenStore {
   /**
-   * Returns the settings of every server, and of the client, with which sessions can be lost, and what to do about each; an empty list
-   * if there are none. Reports commands that a server forbids. Call it at start-up; it changes nothing.
+   * Returns the settings of the servers and of the client with which sessions can be lost, and the commands that a server forbids, each
+   * with advice. Returns an empty list if there are none. Call it at start-up. It changes nothing.
    */
   check(): Promise<Finding[]>
 }
@@ -43,7 +53,7 @@ export interface RedisStore extends TokenStore {
  * closes. One script call per rotation; Redis deletes expired records. As durable as the server's persistence: with
  * `appendfsync everysec` a crash may lose a second or two of rotations, of which Baton recovers one per family.
  *
- * Throws `ConfigurationError` unless `client` is such a client, and for unknown or invalid options.
+ * Throws `ConfigurationError` if `client` is no such client, and for unknown or invalid options.
  *
  * @example
  * ```ts
@@ -70,7 +80,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
     return toRecord(id, await runScript(script, key, ...args))
   }
 
-  /** Returns the family of an index entry if it is alive. A `create` that lost a race leaves an entry that is not of its family. */
+  /** Returns the family of an index entry if it is active. A `create` that lost a race leaves an entry with the values of another record. */
   async function findListed(entry: string, subject: string, now: number): Promise<FamilyRecord | null> {
     const record = await find(familyOfEntry(entry))
     if (record === null || !isAlive(record, now)) return null
@@ -82,7 +92,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       const { id, grant, lifetime, expiresAt } = record
       const { absoluteExpiresAt, keepUntil } = lifetime
       const encoded = encode(record)
-      // The index first: an entry without a family is skipped, but a family without an entry could not be listed and revoked.
+      // The index is written first: an entry without a family is skipped, but a family without an entry could not be listed and revoked.
       const index = keys.subject(grant.subject)
       const entry = indexEntry(positionOf(record))
       await runReplicated(ADD_ENTRY, index, entry, absoluteExpiresAt, now, timeToLive(absoluteExpiresAt, now))
@@ -118,11 +128,11 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       return toPage(found, limit)
     },
 
-    /** Every key has a time to live. */
+    /** Deletes nothing, because every key has a time to live. */
     purge: () => Promise.resolve(0),
 
     async claimOnce({ key, owner, expiresAt }, now) {
-      const reply = await run(REMEMBER, keys.oneTimeKey(key), owner, timeToLive(expiresAt, now))
+      const reply = await run(CLAIM_ONCE, keys.oneTimeKey(key), owner, timeToLive(expiresAt, now))
       if (typeof reply !== 'string') throw unexpectedReply(reply)
       return reply
     },

@@ -101,7 +101,7 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')
 `)
 
 /** KEYS: one-time key. ARGV: owner, milliseconds. Returns the owner of the key. */
-export const REMEMBER = script(`
+export const CLAIM_ONCE = script(`
 if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return ARGV[1] end
 return redis.call('GET', KEYS[1])
 `)

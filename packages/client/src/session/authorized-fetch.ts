@@ -25,7 +25,7 @@ export interface TokenSource {
 }
 
 /** A token that was rejected immediately is not replaced again for this long. */
-const QUIET_MS = 30_000
+const REPLACEMENT_PAUSE_MS = 30_000
 
 /** Returns a `fetch` that attaches the access token for allowed origins and handles one 401. */
 export function createAuthorizedFetch({
@@ -75,7 +75,7 @@ export function createAuthorizedFetch({
       const other = replaceRejected(token).then((renewed) => {
         const now = environment.elapsed()
         for (const [old, { until }] of replacements) if (until <= now) replacements.delete(old)
-        if ('generationId' in renewed) replacements.set(place, { ...renewed, until: now + QUIET_MS })
+        if ('generationId' in renewed) replacements.set(place, { ...renewed, until: now + REPLACEMENT_PAUSE_MS })
         return renewed
       })
       const mayReplay = options.replay || /^(GET|HEAD|OPTIONS)$/.test(method) || challenge.includes('"invalid_token"')

@@ -27,7 +27,7 @@ export interface Refreshed {
 export type Refresh = (
   stale: Generation | null,
   held: () => Generation | null,
-  mayAskCookie: boolean,
+  mayTryCookie: boolean,
 ) => Promise<Refreshed | SessionError>
 
 /** A session whose refresh request is about to be sent. */
@@ -41,7 +41,7 @@ export interface RequestFacts {
   /** The generation of this page, if its token works. */
   readonly held: Generation | null
   /** True if the cookie may belong to a session that was started after the stored one ended. */
-  readonly mayAskCookie?: boolean
+  readonly mayTryCookie?: boolean
   /** Epoch milliseconds. */
   readonly now: number
 }
@@ -56,10 +56,10 @@ export interface ResponseFacts {
 /** Decides before a request: returns a session to use, the session to send, or an error. */
 export function decideBeforeRequest(
   { session, pause, revocations }: SessionRecord,
-  { stale, held, now, mayAskCookie }: RequestFacts,
+  { stale, held, now, mayTryCookie }: RequestFacts,
 ): Refreshed | StoredSession | SessionError {
   // Until the server confirms a sign-out, the cookie may belong to the session that has ended.
-  if (session.state === 'ended' && (!mayAskCookie || revocations[0]))
+  if (session.state === 'ended' && (!mayTryCookie || revocations[0]))
     return new SessionError('signed_out', session.reason)
   if (session.state === 'live' && session.generationId !== stale?.generationId) {
     const works = session.accessToken && remainingOnWallMs(session, now) > 0

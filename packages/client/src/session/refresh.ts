@@ -15,7 +15,7 @@ interface RefreshSetup extends SessionContext {
 export function createRefresh(setup: RefreshSetup): Refresh {
   const { environment, endpoints, records, transport } = setup
 
-  return async (stale, held, mayAskCookie) => {
+  return async (stale, held, mayTryCookie) => {
     /** Reads, sends and stores while the lock is held. */
     async function refreshWithLock(lock: LockState): Promise<Refreshed | SessionError> {
       const initial: SessionRecord = {
@@ -28,7 +28,7 @@ export function createRefresh(setup: RefreshSetup): Refresh {
       const stored = await records.read()
       if (stored === undefined && !endpoints.isCookie) return new SessionError('unavailable', 'storage failed')
       const record = stored ?? initial
-      const base = decideBeforeRequest(record, { stale, held: held(), now: environment.now(), mayAskCookie })
+      const base = decideBeforeRequest(record, { stale, held: held(), now: environment.now(), mayTryCookie })
       if (base instanceof SessionError || 'type' in base) return base
       if (lock === 'taken') return new SessionError('timeout', 'lock taken')
       const next = { key: randomText(environment), now: environment.now() }

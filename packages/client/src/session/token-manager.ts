@@ -9,9 +9,9 @@ import {
   createState,
   findObstacle,
   findUsable,
-  mayAskCookie,
+  mayTryCookie,
   needsRefresh,
-  QUIET_MS,
+  EARLY_REFRESH_PAUSE_MS,
   reduce,
   type SessionSnapshot,
   type TokenEvent,
@@ -20,9 +20,9 @@ import {
 /** Holds the access token of this page. All callers that need another token share one refresh. */
 export interface TokenManager extends TokenSource {
   readonly snapshot: () => SessionSnapshot
-  /** Shows a session that was signed in on this page. The result of a refresh that started earlier is ignored. */
+  /** Uses a session that was signed in on this page. The result of a refresh that started earlier is ignored. */
   signIn(session: LiveSession): void
-  /** Shows that the user signed out on this page. */
+  /** Discards the token after a sign-out on this page. */
   signOut(): void
   readonly start: () => void
   readonly dispose: () => void
@@ -34,7 +34,7 @@ interface TokenManagerSetup extends SessionContext {
   readonly flush: () => Promise<unknown>
 }
 
-/** Runs the effects that `token-state.ts` returns. */
+/** Creates a token manager. The rules are in `token-state.ts`; this function runs the effects that they return. */
 export function createTokenManager(setup: TokenManagerSetup): TokenManager {
   const { environment, endpoints, storage, emit, records, flush } = setup
   let state = createState(endpoints.isCookie)
@@ -59,11 +59,11 @@ export function createTokenManager(setup: TokenManagerSetup): TokenManager {
     await dispatch({ type: 'read', record: await records.read(), epoch, isRejected })
   }
 
-  /** Resolves with why there is no other token than the stale one. All callers share one refresh. */
+  /** Resolves with null after a refresh, or with the error if there is no token other than `stale`. All callers share one refresh. */
   function refresh(stale: Generation | null): Promise<SessionError | null> {
     const { epoch } = state
     refreshing ??= setup
-      .refresh(stale, () => findUsable(state, clock()), mayAskCookie(state))
+      .refresh(stale, () => findUsable(state, clock()), mayTryCookie(state))
       .finally(() => (refreshing = null))
       .then(async (result) => {
         await dispatch({ type: 'refreshed', result, epoch })
@@ -77,15 +77,15 @@ export function createTokenManager(setup: TokenManagerSetup): TokenManager {
     for (;;) {
       const error = await refresh(stale)
       const usable = current(sid)
-      // A new token is returned even if it has expired: a server that issues such tokens would be asked forever.
+      // A new token is returned even if it has expired. Otherwise a server that issues expired tokens would cause an endless loop.
       const token = error ? usable : state.token
       if (token && token.generationId !== stale?.generationId) return token
-      // Otherwise this refresh had started for another session.
+      // Without an error, the refresh was for another session: repeat it.
       if (error) throw error
     }
   }
 
-  /** Returns the token unless it has expired. Throws if it belongs to another session than the one in which the call started. */
+  /** Returns the token, or null if it has expired. Throws if the session is not `sid` (null: any), in which the call started. */
   function current(sid: string | null): AccessToken | null {
     const reason = findObstacle(state, sid)
     if (reason) throw new SessionError('signed_out', reason)
@@ -99,10 +99,10 @@ export function createTokenManager(setup: TokenManagerSetup): TokenManager {
     if (token && !needsRefresh(state, token, clock())) return token
     const renewed = renew(state.token, sid)
     if (!token) return renewed
-    // A failed refresh has no effect on callers before the token has expired.
-    const either = renewed.catch(() => current(sid) ?? token)
-    either.catch(() => undefined)
-    return early ? either : token
+    // A failed refresh has no effect on callers while the token is valid.
+    const newest = renewed.catch(() => current(sid) ?? token)
+    newest.catch(() => undefined)
+    return early ? newest : token
   }
 
   async function replaceRejected(rejected: AccessToken): Promise<AccessToken | SessionError> {
@@ -122,7 +122,7 @@ export function createTokenManager(setup: TokenManagerSetup): TokenManager {
       .then(() => getToken({ early: true }))
       .catch(() => {
         if (stop && state.snapshot.status === 'unknown')
-          cancelRetry = environment.setTimer(QUIET_MS, wake, 'background')
+          cancelRetry = environment.setTimer(EARLY_REFRESH_PAUSE_MS, wake, 'background')
       })
     void flush()
   }

@@ -5,12 +5,12 @@ import type { LiveSession, SessionRecord } from './record.js'
 import type { Refreshed } from './refresh-decisions.js'
 
 /*
- * What a page knows of its session, as a pure reducer: no clock, no randomness, no I/O. `token-manager.ts` runs the effects.
+ * The state of the session in one page, as a pure reducer: no clock, no randomness, no I/O. `token-manager.ts` runs the effects.
  */
 
 export type SessionStatus = 'unknown' | 'signedIn' | 'signedOut'
 
-/** What a page may show. The same object until something changes. */
+/** The state that a page displays. The same object until a member changes. */
 export interface SessionSnapshot {
   readonly status: SessionStatus
   /** The session id; null unless the user is signed in. */
@@ -28,8 +28,8 @@ export interface TokenState {
   readonly token: AccessToken | null
   /** Counts the sign-ins and sign-outs on this page. Results of calls that started before the last one are out of date. */
   readonly epoch: number
-  /** Until then (monotonic clock) no token is refreshed before it expires, because the last refresh failed. */
-  readonly quietUntil: number
+  /** Until this time of the monotonic clock, no token is refreshed before it expires, because the last refresh failed. */
+  readonly pausedUntil: number
 }
 
 export type TokenEvent =
@@ -67,11 +67,11 @@ export interface Transition {
 }
 
 /** After a refresh failed, no token is refreshed before it expires for this long. */
-export const QUIET_MS = 30_000
+export const EARLY_REFRESH_PAUSE_MS = 30_000
 
 export function createState(isCookie: boolean): TokenState {
   const snapshot = { status: 'unknown', sid: null, scope: null, reason: null } as const
-  return { isCookie, snapshot, token: null, epoch: 0, quietUntil: 0 }
+  return { isCookie, snapshot, token: null, epoch: 0, pausedUntil: 0 }
 }
 
 /** Returns the state after an event, and the effects to run in their order. */
@@ -79,11 +79,11 @@ export function reduce(state: TokenState, event: TokenEvent, facts: Facts): Tran
   const epoch = state.epoch + 1
   switch (event.type) {
     case 'signedIn':
-      return setToken({ ...state, epoch, quietUntil: 0 }, 'signedIn', event.session, facts)
+      return setToken({ ...state, epoch, pausedUntil: 0 }, 'signedIn', event.session, facts)
     case 'signedOut':
       return clear({ ...state, epoch }, 'logout')
     case 'read':
-      // What was read before a sign-in or a sign-out does not apply after it.
+      // A record that was read before a sign-in or a sign-out is out of date.
       return event.epoch === state.epoch ? syncFromRecord(state, event, facts) : { state }
     case 'refreshed':
       return applyRefresh(state, event, facts)
@@ -100,7 +100,7 @@ function syncFromRecord(
   if (session?.state === 'live') return syncFromStorage(state, session, facts)
   let reason: SignedOutReason | null = null
   if (session?.state === 'ended') {
-    if (isRejected || !mayAskCookie(state)) reason = session.reason
+    if (isRejected || !mayTryCookie(state)) reason = session.reason
   } else if (state.isCookie) {
     // The cookie outlives a record that was deleted.
     if (session?.replaced && session.replaced === sid) reason = 'replaced'
@@ -116,7 +116,7 @@ function applyRefresh(
   if (result instanceof SessionError)
     return result.code === 'signed_out'
       ? { state, effects: [{ type: 'read' }, { type: 'flush' }] }
-      : { state: { ...state, quietUntil: facts.elapsed + QUIET_MS } }
+      : { state: { ...state, pausedUntil: facts.elapsed + EARLY_REFRESH_PAUSE_MS } }
   const { type, session } = result
   const isCurrent = epoch === state.epoch
   if (type === 'refreshed' && (isCurrent || state.snapshot.sid === session.sid))
@@ -127,7 +127,7 @@ function applyRefresh(
 /** Takes over a session that another tab or process has stored. */
 function syncFromStorage(state: TokenState, session: LiveSession, facts: Facts): Transition {
   const { token, snapshot } = state
-  // If access tokens are not stored, ours works until it expires, also after another tab has refreshed.
+  // If access tokens are not stored, the one of this page works until it expires, also after another tab has refreshed.
   const isKnown = !session.accessToken || (token && token.generation >= session.generation)
   return snapshot.sid === session.sid && isKnown ? { state } : setToken(state, 'synced', session, facts)
 }
@@ -162,8 +162,8 @@ function clear(state: TokenState, reason: SignedOutReason): Transition {
       }
 }
 
-/** Returns true if the page must ask the server once although the stored session has ended: the cookie may belong to a newer one. */
-export function mayAskCookie({ isCookie, snapshot }: TokenState): boolean {
+/** Returns true if the page must send one refresh although the stored session has ended: the cookie may belong to a newer session. */
+export function mayTryCookie({ isCookie, snapshot }: TokenState): boolean {
   return isCookie && snapshot.status === 'unknown'
 }
 
@@ -177,7 +177,7 @@ export function findObstacle({ snapshot }: TokenState, sid: string | null): Sign
   return snapshot.reason ?? (sid && sid !== snapshot.sid ? 'replaced' : null)
 }
 
-/** Returns true if a token that still works should be refreshed already. */
-export function needsRefresh({ quietUntil }: TokenState, token: AccessToken, clock: Clock): boolean {
-  return clock.elapsed >= quietUntil && remainingMs(token, clock) <= token.earlyMs
+/** Returns true if a valid token should be refreshed before it expires. */
+export function needsRefresh({ pausedUntil }: TokenState, token: AccessToken, clock: Clock): boolean {
+  return clock.elapsed >= pausedUntil && remainingMs(token, clock) <= token.earlyMs
 }

@@ -33,6 +33,7 @@ const MAX_SWAPS = 3
 
 const rotateOptions = exchangeOptions.extend({
   ...tokenOriginOptions.fields,
+  /** The token as the client sent it. A value of any other type is rejected as `malformed`. */
   refreshToken: required(untrusted<string>()),
   /** The client of the request, authenticated as its type requires. Default `first-party`. */
   clientId: withDefault(text(), FIRST_PARTY),
@@ -47,7 +48,7 @@ const rotateOptions = exchangeOptions.extend({
 })
 
 export interface RotateRequest<Prepared = undefined> extends OptionsOf<typeof rotateOptions> {
-  /** Work that may fail, such as signing with a remote service. Called before anything is consumed; costs an additional read. */
+  /** Work that may fail, such as signing with a remote service. Called before the token is consumed. Costs one additional read. */
   readonly beforeCommit?: BeforeCommit<Prepared> | undefined
 }
 
@@ -67,14 +68,15 @@ interface Attempt<Prepared> extends Presented {
   readonly request: Resolved<(typeof rotateOptions)['fields']>
   readonly beforeCommit: BeforeCommit<Prepared> | undefined
   readonly arrivedAt: number
+  /** False if the response contains the same refresh token, and only the expiry of the family changes. */
   readonly rotates: boolean
   /** Null for a syntax error; empty for the whole granted scope. */
   readonly scope: readonly string[] | null
 }
 
 /**
- * Exchanges a refresh token for its successor. Makes one store call in the common case. Reads the record first only if work that may
- * fail has to come before the swap.
+ * Exchanges a refresh token for its successor. Makes one store call in the common case. Reads the record first only if a hook runs or the
+ * request limits the scope or the audience.
  */
 export async function rotate<Prepared>(
   context: Context,
@@ -102,7 +104,7 @@ export async function rotate<Prepared>(
   return swapUntilDecided(context, attempt, { record: legacy.record, hooks: withoutHooks(), swapsLeft: MAX_SWAPS })
 }
 
-/** Returns true if a hook runs or the request may be rejected: both require the record and must come before the swap. */
+/** Returns true if a hook runs or if the request limits the scope or audience: both need the record before the swap. */
 function needsRecord({ beforeRotate }: Context, { request, beforeCommit }: Attempt<unknown>): boolean {
   if (beforeRotate !== undefined || beforeCommit !== undefined) return true
   return (request.scope ?? '') !== '' || toList(request.audience).length > 0
@@ -124,19 +126,19 @@ async function swapAfterHooks<Prepared>(
   attempt: Attempt<Prepared>,
 ): Promise<RotateOutcome<Prepared>> {
   const { token, legacy, beforeCommit } = attempt
-  const read = legacy?.record ?? (await context.store.find(token.familyId))
-  const evaluation = evaluate(context, attempt, read, withoutHooks())
+  const stored = legacy?.record ?? (await context.store.find(token.familyId))
+  const evaluation = evaluate(context, attempt, stored, withoutHooks())
   if (evaluation.record === null)
     return reject(context, { ...toPresentation(attempt), reason: evaluation.decision.reason })
   const { record, decision } = evaluation
   if (decision.kind !== 'mint') return rejectBy(context, decision, record, toPresentation(attempt))
   const isRetry = decision.outcome === 'retried'
-  // Every response but a retry moves the idle end, and an access token may be valid for as long as the family.
+  // All outcomes except a retry set a new idle expiry, which also limits the lifetime of the access token.
   const committed = isRetry ? record : { ...record, expiresAt: expiryAt(context.now(), record.lifetime) }
   const hooks = await runHooks(context, {
     record,
     signedInAt: legacy?.signedInAt ?? record.grant.createdAt,
-    toGrant: (claims) => toGrant(committed, narrowing(attempt), claims),
+    toGrant: (claims) => toGrant(committed, toNarrowing(attempt), claims),
     beforeCommit,
   })
   // Hooks may be slow, and a retry is valid only while its successor is unused.
@@ -144,7 +146,7 @@ async function swapAfterHooks<Prepared>(
   return swapUntilDecided(context, attempt, { record: current, hooks, swapsLeft: MAX_SWAPS })
 }
 
-interface Round<Prepared> {
+interface SwapRound<Prepared> {
   readonly record: FamilyRecord | null
   readonly hooks: HookResult<Prepared>
   readonly swapsLeft: number
@@ -154,9 +156,9 @@ interface Round<Prepared> {
 async function swapUntilDecided<Prepared>(
   context: Context,
   attempt: Attempt<Prepared>,
-  { record: read, hooks, swapsLeft }: Round<Prepared>,
+  { record: stored, hooks, swapsLeft }: SwapRound<Prepared>,
 ): Promise<RotateOutcome<Prepared>> {
-  const evaluation = evaluate(context, attempt, read, hooks)
+  const evaluation = evaluate(context, attempt, stored, hooks)
   if (evaluation.record === null)
     return reject(context, { ...toPresentation(attempt), reason: evaluation.decision.reason })
   const { record, decision } = evaluation
@@ -175,7 +177,7 @@ async function swapUntilDecided<Prepared>(
   return swapUntilDecided(context, next, { record: written, hooks, swapsLeft: swapsLeft - 1 })
 }
 
-/** Writes a swap. The first swap of a legacy token creates its family, one generation on. */
+/** Writes a swap. The first swap of a legacy token creates the family at generation 1. */
 function write({ store }: Context, { legacy }: Attempt<unknown>, { command }: Swap): Promise<FamilyRecord | null> {
   const { next, now } = command
   if (legacy === null || legacy.isStored || next === null) return store.rotate(command)
@@ -227,20 +229,20 @@ function evaluate(
   const circumstances = {
     now: context.now(),
     arrivedAt: attempt.arrivedAt,
-    requestRejection: (record && rejectionOf(attempt, record)) ?? (rejection === 'inactive' ? rejection : null),
+    requestRejection: (record && findRejection(attempt, record)) ?? (rejection === 'inactive' ? rejection : null),
     superseded: rejection === 'superseded',
   }
   if (record === null) return { record, decision: decide(null, circumstances, rules) }
   return { record, decision: decide(compareWithRecord(context, attempt, record), circumstances, rules) }
 }
 
-/** Scope and audience may be narrower in one response and never exceed the grant (RFC 6749 section 6, RFC 8707 section 2.2). */
-function rejectionOf({ request, scope }: Attempt<unknown>, record: FamilyRecord): RequestRejectionReason | null {
+/** The scope and audience of a response may be narrower than those of the grant, never wider (RFC 6749 section 6, RFC 8707 section 2.2). */
+function findRejection({ request, scope }: Attempt<unknown>, record: FamilyRecord): RequestRejectionReason | null {
   if (scope === null || !isWithin(scope, record.grant.scope.split(' '))) return 'invalid_scope'
   return limitAudience(request, record) === null ? 'invalid_target' : null
 }
 
-function narrowing({ request, scope }: Attempt<unknown>) {
+function toNarrowing({ request, scope }: Attempt<unknown>) {
   return { scope, audience: request.audience, defaultAudience: request.defaultAudience }
 }
 
@@ -267,6 +269,6 @@ function accept<Prepared>(
     context.emit({ type: outcome, ...fields, by, attempt: match })
   } else context.emit({ type: outcome, ...fields })
   if (attempt.legacy !== null) notifyMigrated(context, attempt.legacy, record)
-  const grant = toGrant(record, narrowing(attempt), hooks.claims)
+  const grant = toGrant(record, toNarrowing(attempt), hooks.claims)
   return { ok: true, outcome, refreshToken, prepared: hooks.prepared, ...grant }
 }
