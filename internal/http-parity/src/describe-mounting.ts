@@ -3,9 +3,9 @@ import { type AuthHandlerFactory, type AuthServerOptions, generateSigningKey, jw
 import { memoryStore } from '@baton/store-memory'
 import { describe, expect, test } from 'vitest'
 import type { Served } from './serve.js'
-import { type Answer, send } from './wire.js'
+import { type WireResponse, send } from './wire.js'
 
-/** Where every one of the servers mounts the handler. */
+/** The path at which each server mounts the handler. */
 const PREFIX = '/x/y'
 const METADATA = '/.well-known/oauth-authorization-server'
 
@@ -13,7 +13,7 @@ export interface Mountings<Handler> {
   readonly authHandler: AuthHandlerFactory<Handler>
   /** Starts a server with the handler at the root. */
   readonly atRoot: (handler: Handler) => Promise<Served>
-  /** Start servers with the handler at `/x/y`, by the way in which they mount it. */
+  /** Start servers with the handler at `/x/y`, by the method of mounting. */
   readonly below: Readonly<Record<string, (handler: Handler) => Promise<Served>>>
 }
 
@@ -35,7 +35,7 @@ export function describeMounting<Handler>(name: string, { authHandler, atRoot, b
   describe(`authHandler of ${name}`, () => {
     test.each([
       ['the default base path', {}, '/auth'],
-      ['a base path of its own', { basePath: '/x/y/auth' }, '/x/y/auth'],
+      ['another base path', { basePath: '/x/y/auth' }, '/x/y/auth'],
     ])(
       'serves the metadata at the root of the origin, with the URLs that are served: %s',
       async (_, options, basePath) => {
@@ -60,14 +60,14 @@ export function describeMounting<Handler>(name: string, { authHandler, atRoot, b
         })
       })
 
-      test('leaves all other paths to the app', async () => {
+      test('passes requests for all other paths to the app', async () => {
         await withServer(start(handlerWith()), async (get) => {
           for (const path of ['/auth/jwks', `${PREFIX}/jwks`, `${PREFIX}/z/auth/jwks`, `/z${PREFIX}/auth/jwks`, PREFIX])
             expect((await get(path)).status, path).toBe(404)
         })
       })
 
-      test('does not serve the metadata, whose place is the root of the origin (RFC 8414 section 3.1)', async () => {
+      test('does not serve the metadata, which belongs at the root of the origin (RFC 8414 section 3.1)', async () => {
         await withServer(start(handlerWith({ issuer: 'https://issuer.example' })), async (get) => {
           for (const path of [METADATA, PREFIX + METADATA, METADATA + PREFIX])
             expect((await get(path)).status, path).toBe(404)
@@ -79,7 +79,7 @@ export function describeMounting<Handler>(name: string, { authHandler, atRoot, b
 
 async function withServer(
   starting: Promise<Served>,
-  use: (get: (target: string) => Promise<Answer>) => Promise<void>,
+  use: (get: (target: string) => Promise<WireResponse>) => Promise<void>,
 ): Promise<void> {
   const server = await starting
   try {

@@ -2,16 +2,17 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { serveBare } from './node.js'
 import { createPlayer, playAll, type Player, type Start } from './play.js'
 import { script } from './script.js'
-import type { Answer } from './wire.js'
+import type { WireResponse } from './wire.js'
 
-/** Where something in front of the endpoint answers by itself or has lost what the endpoint would have gone by: what then comes. */
+/** The responses of steps for which a framework or body parser responds itself or changes the request. */
 export type Differences = Readonly<
   Record<
     string,
     {
       readonly status: number
       readonly error?: string
-      /** All of them, where they differ. */ readonly headers?: Answer['headers']
+      /** All headers, if they differ. */
+      readonly headers?: WireResponse['headers']
     }
   >
 >
@@ -19,12 +20,12 @@ export type Differences = Readonly<
 const BUSY_MACHINE_MS = 60_000
 
 /**
- * Puts the script to a server and demands of every answer that its status, its headers and its body are the very ones that the
- * endpoints give on bare `node:http`. `differences` are demanded as well: one that has gone must be struck from the list.
+ * Plays the script against a server. Status, headers and body of every response must equal those of the endpoints on bare `node:http`.
+ * `differences` lists the exceptions. A difference that no longer exists fails the test and must be removed.
  */
 export function describeParity(name: string, start: Start, differences: Differences = {}): void {
-  describe(`${name} answers like bare node:http`, () => {
-    let expected: ReadonlyMap<string, Answer>
+  describe(`${name} responds like bare node:http`, () => {
+    let expected: ReadonlyMap<string, WireResponse>
     let player: Player
     beforeAll(async () => {
       expected = await playAll(serveBare)
@@ -34,29 +35,29 @@ export function describeParity(name: string, start: Start, differences: Differen
       await player.close()
     })
 
-    test('every difference is one of a step', () => {
+    test('has a step for every difference', () => {
       const names = script.map((step) => step.name)
       expect(names).toEqual(expect.arrayContaining(Object.keys(differences)))
     })
 
     test.each(script.map((step) => [step.name, step] as const))('%s', async (stepName, step) => {
-      const answer = await player.play(step)
+      const response = await player.play(step)
       const difference = differences[stepName]
       if (difference === undefined) {
-        expect(answer.status).toBe(step.status)
-        expect(answer).toEqual(expected.get(stepName))
+        expect(response.status).toBe(step.status)
+        expect(response).toEqual(expected.get(stepName))
         return
       }
-      expect(answer).not.toEqual(expected.get(stepName))
+      expect(response).not.toEqual(expected.get(stepName))
       const { status, error, headers } = difference
-      expect({ status: answer.status, error: errorOf(answer) }).toEqual({ status, error })
-      if (headers !== undefined) expect(answer.headers).toEqual(headers)
+      expect({ status: response.status, error: errorOf(response) }).toEqual({ status, error })
+      if (headers !== undefined) expect(response.headers).toEqual(headers)
     })
   })
 }
 
-/** Undefined for an answer that is not one of ours. */
-function errorOf({ body }: Answer): unknown {
+/** Returns undefined for a response that is not from an endpoint of this package. */
+function errorOf({ body }: WireResponse): unknown {
   try {
     return (JSON.parse(body) as { error?: unknown }).error
   } catch {

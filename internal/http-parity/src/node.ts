@@ -14,8 +14,8 @@ import { editHeaderRecord, type World } from './world.js'
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => unknown
 
-/** An adapter that leaves endpoints and guards to be mounted by other means. */
-export function mountedBy<Handler, Guard>(
+/** Creates an adapter from two functions that mount an endpoint and a guard. */
+export function createAdapter<Handler, Guard>(
   handler: (endpoint: Endpoint) => Handler,
   guard: (guard: AccessTokenGuard) => Guard,
 ): Adapter<Handler, Guard> {
@@ -26,7 +26,7 @@ export function mountedBy<Handler, Guard>(
   }
 }
 
-const bare = mountedBy<Listener, Listener>(toNodeHandler, (guard) => async (request, response) => {
+const bare = createAdapter<Listener, Listener>(toNodeHandler, (guard) => async (request, response) => {
   const verdict = await guard(readNodeRequest(request))
   if (!verdict.ok) {
     writeNodeResponse(response, verdict.response)
@@ -36,14 +36,14 @@ const bare = mountedBy<Listener, Listener>(toNodeHandler, (guard) => async (requ
   response.setHeader('Content-Type', 'text/plain; charset=utf-8').end(verdict.claims.sub)
 })
 
-/** The world on `node:http`, with nothing in between that could change an answer: what all others are compared with. */
+/** Serves the world on bare `node:http`, without a framework. The responses of all other servers are compared with it. */
 export function serveBare(world: World): Promise<Served> {
   const { whole, exact, below, guards } = world.mounts(bare)
-  const alone = new Map([...exact, ...guards])
+  const exactPaths = new Map([...exact, ...guards])
   return serve((request, response) => {
     editHeaderRecord(request.headers)
     const path = (request.url ?? '').replace(/\?.*/, '')
-    const [, listener] = below.find(([prefix]) => path.startsWith(`${prefix}/`)) ?? ['', alone.get(path)]
+    const [, listener] = below.find(([prefix]) => path.startsWith(`${prefix}/`)) ?? ['', exactPaths.get(path)]
     return (listener ?? whole)(request, response)
   })
 }

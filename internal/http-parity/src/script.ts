@@ -3,15 +3,15 @@ import { prove } from './proofs.js'
 import type { WireRequest } from './wire.js'
 import { BACKEND_SECRET, ISSUER, NOW } from './world.js'
 
-/** What a request may be made from. */
+/** The tokens and earlier responses that a request can use. */
 export interface Memory {
-  /** A refresh token of the world, by name. */
+  /** Returns a token of the world by its name. */
   readonly issued: (name: string) => string
-  /** A member of the JSON body of an earlier answer, by the step's name. */
+  /** Returns a member of the JSON body of an earlier response, by the name of the step. */
   readonly member: (step: string, member: string) => string
-  /** A header of an earlier answer. */
+  /** Returns a header of an earlier response. */
   readonly header: (step: string, name: string) => string
-  /** The cookie that an earlier answer set, as a browser would send it. */
+  /** Returns the cookie of an earlier response as a browser would send it. */
   readonly cookie: (step: string) => string
 }
 
@@ -26,7 +26,7 @@ type Fields = Readonly<Record<string, string>>
 
 const steps: Step[] = []
 
-/** Each name says what is asked, each status what everybody has to answer; the rest of the answer is only compared. */
+/** Adds a request with the status that every server must return. The rest of the response is compared with that of the others. */
 function step(name: string, status: number, request: Step['request']): void {
   steps.push({ name, status, request })
 }
@@ -60,33 +60,33 @@ const refresh = (token: string, more: Fields = {}): Fields => ({
   client_id: 'web',
   ...more,
 })
-/** A request that would succeed but for one thing, as text. */
-const sound = (memory: Memory) => new URLSearchParams(refresh(memory.issued('scoped'))).toString()
+/** Returns a valid request as text. The steps change one part of it. */
+const valid = (memory: Memory) => new URLSearchParams(refresh(memory.issued('scoped'))).toString()
 
-// The token endpoint: what succeeds, and what becomes of a family.
+// The token endpoint: valid requests.
 
 step('a refresh token is rotated', 200, ({ issued }) => form(TOKEN, refresh(issued('web'))))
 step('a second refresh follows', 200, ({ member }) =>
   form(TOKEN, refresh(member('a refresh token is rotated', 'refresh_token'))),
 )
-step('a lost answer is asked for again', 200, ({ member }) =>
+step('a lost response is requested again', 200, ({ member }) =>
   form(TOKEN, refresh(member('a refresh token is rotated', 'refresh_token'))),
 )
-step('a query beside the body is left alone', 200, (memory) => raw(`${TOKEN}?tenant=1&scope=x`, sound(memory)))
+step('a query is ignored', 200, (memory) => raw(`${TOKEN}?tenant=1&scope=x`, valid(memory)))
 step('unknown parameters are ignored, repeated ones too', 200, (memory) =>
-  raw(TOKEN, `${sound(memory)}&foo=1&foo=2&bar[x][y]=z&__proto__=a&constructor=b`),
+  raw(TOKEN, `${valid(memory)}&foo=1&foo=2&bar[x][y]=z&__proto__=a&constructor=b`),
 )
 step('a media type in capitals, with a charset', 200, (memory) => ({
-  ...raw(TOKEN, sound(memory)),
+  ...raw(TOKEN, valid(memory)),
   headers: typed('Application/X-WWW-Form-URLEncoded; Charset="UTF-8"'),
 }))
-step('a body in chunks', 200, (memory) => ({ ...raw(TOKEN, sound(memory)), chunked: true }))
+step('a body in chunks', 200, (memory) => ({ ...raw(TOKEN, valid(memory)), chunked: true }))
 step('a narrower scope', 200, ({ issued }) => form(TOKEN, refresh(issued('scoped'), { scope: 'read' })))
-step('an empty scope is no scope', 200, ({ issued }) => form(TOKEN, refresh(issued('scoped'), { scope: '' })))
-step('a key for retries', 200, ({ issued }) =>
+step('an empty scope counts as missing', 200, ({ issued }) => form(TOKEN, refresh(issued('scoped'), { scope: '' })))
+step('an Idempotency-Key', 200, ({ issued }) =>
   form(TOKEN, refresh(issued('retried')), [['Idempotency-Key', 'x'.repeat(22)]]),
 )
-step('the same key again', 200, ({ issued }) =>
+step('the same Idempotency-Key', 200, ({ issued }) =>
   form(TOKEN, refresh(issued('retried')), [['Idempotency-Key', 'x'.repeat(22)]]),
 )
 step('a client secret in the header', 200, ({ issued }) =>
@@ -95,7 +95,7 @@ step('a client secret in the header', 200, ({ issued }) =>
 step('a client secret in the body', 200, ({ issued }) =>
   form(TOKEN, refresh(issued('backend by post'), { client_id: 'backend', client_secret: BACKEND_SECRET })),
 )
-step('an empty parameter beside the header is no second method', 200, ({ issued }) =>
+step('an empty client_secret is not a second method', 200, ({ issued }) =>
   form(
     TOKEN,
     { grant_type: 'refresh_token', refresh_token: issued('of backend'), client_secret: '', client_id: 'backend' },
@@ -116,57 +116,57 @@ const exchange = (code: string, more: Fields = {}): Fields => ({
 step('a code with another verifier', 400, ({ issued }) =>
   form(TOKEN, exchange(issued('a code'), { code_verifier: 'x'.repeat(43) })),
 )
-step('a code for a redirect URI that nobody named', 400, ({ issued }) =>
+step('a code with a redirect URI that the request did not have', 400, ({ issued }) =>
   form(TOKEN, exchange(issued('a code'), { redirect_uri: 'https://app.example/' })),
 )
 step('a code of another client', 400, ({ issued }) => form(TOKEN, exchange(issued('a code of backend'))))
 step('a code without a verifier', 400, ({ issued }) => form(TOKEN, exchange(issued('a code'), { code_verifier: '' })))
-step('a code that is over', 400, ({ issued }) => form(TOKEN, exchange(issued('a code that is over'))))
-step('a refresh token is no code', 400, ({ issued }) => form(TOKEN, exchange(issued('web'))))
-step('a code is no refresh token', 400, ({ issued }) => form(TOKEN, refresh(issued('a code'))))
+step('an expired code', 400, ({ issued }) => form(TOKEN, exchange(issued('an expired code'))))
+step('a refresh token as a code', 400, ({ issued }) => form(TOKEN, exchange(issued('web'))))
+step('a code as a refresh token', 400, ({ issued }) => form(TOKEN, refresh(issued('a code'))))
 step('a code is exchanged', 200, ({ issued }) => form(TOKEN, exchange(issued('a code'))))
 step('its refresh token works', 200, ({ member }) =>
   form(TOKEN, refresh(member('a code is exchanged', 'refresh_token'))),
 )
-step('the code comes again', 400, ({ issued }) => form(TOKEN, exchange(issued('a code'))))
-step('and its session is over', 400, ({ member }) =>
+step('the code is reused', 400, ({ issued }) => form(TOKEN, exchange(issued('a code'))))
+step('the session of a reused code is revoked', 400, ({ member }) =>
   form(TOKEN, refresh(member('its refresh token works', 'refresh_token'))),
 )
 step('a code of a client with a secret', 200, ({ issued }) =>
   form(TOKEN, exchange(issued('a code of backend'), { client_id: 'backend' }), [basic('backend', BACKEND_SECRET)]),
 )
 step('a code of a client that gets no refresh token', 200, ({ issued }) =>
-  form(TOKEN, exchange(issued('a code alone'), { client_id: 'codes-only' })),
+  form(TOKEN, exchange(issued('a code without refresh tokens'), { client_id: 'codes-only' })),
 )
 
-// Refresh tokens that do not work.
+// Rejected refresh tokens.
 
 step('reuse: a first rotation', 200, ({ issued }) => form(TOKEN, refresh(issued('reused'))))
 step('reuse: a second rotation', 200, ({ member }) =>
   form(TOKEN, refresh(member('reuse: a first rotation', 'refresh_token'))),
 )
-step('reuse: the grandparent ends the family', 400, ({ issued }) => form(TOKEN, refresh(issued('reused'))))
-step('reuse: the latest token is dead as well', 400, ({ member }) =>
+step('reuse: an old token revokes the family', 400, ({ issued }) => form(TOKEN, refresh(issued('reused'))))
+step('reuse: the latest token is rejected', 400, ({ member }) =>
   form(TOKEN, refresh(member('reuse: a second rotation', 'refresh_token'))),
 )
 step('an expired token', 400, ({ issued }) => form(TOKEN, refresh(issued('expired'))))
 step('a revoked token', 400, ({ issued }) => form(TOKEN, refresh(issued('revoked'))))
 step('the token of another client', 400, ({ issued }) => form(TOKEN, refresh(issued('of other'))))
-step('garbage for a token', 400, () => form(TOKEN, refresh('garbage')))
+step('garbage as a refresh token', 400, () => form(TOKEN, refresh('garbage')))
 step('a token with its last character changed', 400, ({ issued }) =>
   form(TOKEN, refresh(`${issued('web').slice(0, -1)}!`)),
 )
 
-// Requests that make no sense, to the token endpoint.
+// Invalid requests to the token endpoint.
 
 step('no grant type', 400, ({ issued }) => form(TOKEN, { refresh_token: issued('scoped'), client_id: 'web' }))
-step('a grant type that is not served', 400, ({ issued }) =>
+step('an unsupported grant type', 400, ({ issued }) =>
   form(TOKEN, refresh(issued('scoped'), { grant_type: 'password' })),
 )
 step('a grant type in capitals', 400, ({ issued }) =>
   form(TOKEN, refresh(issued('scoped'), { grant_type: 'REFRESH_TOKEN' })),
 )
-step('a grant type that is a member of every object', 400, ({ issued }) =>
+step('the grant type __proto__', 400, ({ issued }) =>
   form(TOKEN, refresh(issued('scoped'), { grant_type: '__proto__' })),
 )
 step('a parameter name in capitals', 400, ({ issued }) =>
@@ -183,11 +183,11 @@ step('a resource outside the grant', 400, ({ issued }) =>
   form(TOKEN, refresh(issued('scoped'), { resource: 'https://elsewhere.example' })),
 )
 step('two resources outside the grant', 400, (memory) =>
-  raw(TOKEN, `${sound(memory)}&resource=https://a.example&resource=https://b.example`),
+  raw(TOKEN, `${valid(memory)}&resource=https://a.example&resource=https://b.example`),
 )
 for (const name of ['grant_type', 'refresh_token', 'client_id', 'scope', 'code', 'client_secret'])
-  step(`${name} is repeated`, 400, (memory) => raw(TOKEN, `${sound(memory)}&${name}=one&${name}=two`))
-step('a parameter is repeated with the same value', 400, (memory) => raw(TOKEN, `${sound(memory)}&client_id=web`))
+  step(`${name} is repeated`, 400, (memory) => raw(TOKEN, `${valid(memory)}&${name}=one&${name}=two`))
+step('a parameter is repeated with the same value', 400, (memory) => raw(TOKEN, `${valid(memory)}&client_id=web`))
 step('a list in brackets is another parameter', 400, () =>
   raw(TOKEN, 'grant_type=refresh_token&client_id=web&refresh_token[]=x'),
 )
@@ -197,18 +197,18 @@ step('a field in brackets is another parameter', 400, () =>
 step('an empty body', 400, () => raw(TOKEN, ''))
 step('no body at all', 400, () => ({ method: 'POST', target: TOKEN, headers: typed(FORM_TYPE) }))
 step('a body of separators', 400, () => raw(TOKEN, '&&=&'))
-step('too many parameters', 400, (memory) => raw(TOKEN, `${sound(memory)}&${'a=1&'.repeat(200)}`))
+step('too many parameters', 400, (memory) => raw(TOKEN, `${valid(memory)}&${'a=1&'.repeat(200)}`))
 step('a percent sign without digits in a value', 400, () =>
   raw(TOKEN, 'grant_type=refresh_token&client_id=web&refresh_token=%ZZ'),
 )
 step('a percent sign at the end', 400, () => raw(TOKEN, 'grant_type=refresh_token&client_id=web&refresh_token=a%'))
-step('a percent sign without digits in a name', 400, (memory) => raw(TOKEN, `${sound(memory)}&%ZZ=1`))
+step('a percent sign without digits in a name', 400, (memory) => raw(TOKEN, `${valid(memory)}&%ZZ=1`))
 step('an escape that is not UTF-8', 400, () => raw(TOKEN, 'grant_type=refresh_token&client_id=web&refresh_token=%FF'))
 step('an escaped NUL', 400, () => raw(TOKEN, 'grant_type=refresh_token&client_id=web&refresh_token=%00'))
 step('bytes that are not UTF-8', 400, () =>
   raw(TOKEN, Buffer.from('grant_type=refresh_token&client_id=web&refresh_token=\xff', 'latin1')),
 )
-step('a body of the greatest length', 400, () => raw(TOKEN, padded(65_536)))
+step('a body of the maximum length', 400, () => raw(TOKEN, padded(65_536)))
 step('a body of one byte more', 413, () => raw(TOKEN, padded(65_537)))
 step('a body far too large', 413, () => raw(TOKEN, padded(300_000)))
 step('a body far too large, in chunks', 413, () => ({ ...raw(TOKEN, padded(300_000)), chunked: true }))
@@ -230,21 +230,21 @@ for (const type of [
   '',
 ])
   step(`the media type ${JSON.stringify(type)}`, 400, (memory) => ({
-    ...raw(TOKEN, sound(memory)),
+    ...raw(TOKEN, valid(memory)),
     headers: typed(type),
   }))
 step('JSON where a form belongs', 400, ({ issued }) => json(TOKEN, refresh(issued('scoped'))))
-step('no media type', 400, (memory) => ({ ...raw(TOKEN, sound(memory)), headers: [] }))
+step('no media type', 400, (memory) => ({ ...raw(TOKEN, valid(memory)), headers: [] }))
 step('a charset that is not UTF-8', 400, (memory) => ({
-  ...raw(TOKEN, sound(memory)),
+  ...raw(TOKEN, valid(memory)),
   headers: typed(`${FORM_TYPE}; charset=iso-8859-1`),
 }))
 for (const method of ['GET', 'PUT', 'DELETE', 'PATCH', 'HEAD', 'OPTIONS']) {
   step(`${method} at the token endpoint`, 405, () => ({ method, target: `${TOKEN}?grant_type=refresh_token` }))
 }
 for (const method of ['PUT', 'DELETE', 'PATCH'])
-  step(`${method} with a form at the token endpoint`, 405, (memory) => ({ ...raw(TOKEN, sound(memory)), method }))
-step('credentials in the query', 400, (memory) => raw(`${TOKEN}?${sound(memory)}`, ''))
+  step(`${method} with a form at the token endpoint`, 405, (memory) => ({ ...raw(TOKEN, valid(memory)), method }))
+step('credentials in the query', 400, (memory) => raw(`${TOKEN}?${valid(memory)}`, ''))
 
 // Client authentication.
 
@@ -252,7 +252,7 @@ step('a wrong secret in the header', 401, ({ issued }) =>
   form(TOKEN, { grant_type: 'refresh_token', refresh_token: issued('of backend') }, [basic('backend', 'wrong')]),
 )
 step('an unknown client in the header', 401, ({ issued }) =>
-  form(TOKEN, { grant_type: 'refresh_token', refresh_token: issued('of backend') }, [basic('nobody', 'wrong')]),
+  form(TOKEN, { grant_type: 'refresh_token', refresh_token: issued('of backend') }, [basic('unknown', 'wrong')]),
 )
 step('a wrong secret in the body', 400, ({ issued }) =>
   form(TOKEN, refresh(issued('of backend'), { client_id: 'backend', client_secret: 'wrong' })),
@@ -264,9 +264,9 @@ step('a secret from a public client', 400, ({ issued }) =>
   form(TOKEN, refresh(issued('scoped'), { client_secret: 'secret' })),
 )
 step('no client', 400, ({ issued }) => form(TOKEN, { grant_type: 'refresh_token', refresh_token: issued('scoped') }))
-step('Basic that is not base64', 401, (memory) => raw(TOKEN, sound(memory), [['Authorization', 'Basic ?']]))
-step('a scheme that is no client authentication', 401, (memory) => raw(TOKEN, sound(memory), bearer('x')))
-step('an empty Authorization header', 401, (memory) => raw(TOKEN, sound(memory), [['Authorization', '']]))
+step('Basic that is not base64', 401, (memory) => raw(TOKEN, valid(memory), [['Authorization', 'Basic ?']]))
+step('a scheme that is no client authentication', 401, (memory) => raw(TOKEN, valid(memory), bearer('x')))
+step('an empty Authorization header', 401, (memory) => raw(TOKEN, valid(memory), [['Authorization', '']]))
 step('two methods of client authentication', 400, ({ issued }) =>
   form(TOKEN, refresh(issued('of backend'), { client_id: 'backend', client_secret: BACKEND_SECRET }), [
     basic('backend', BACKEND_SECRET),
@@ -304,19 +304,19 @@ step('repeated client credentials that middleware replaces', 200, (memory) =>
   ]),
 )
 
-// What is not the caller's fault, and what is too much.
+// Failures of the server and exhausted limits.
 
 step('too many requests for a token', 429, ({ issued }) => form('/limited/token', refresh(issued('limited'))))
 step('too many requests for a login', 429, () => json('/limited/login', { username: 'bob', password: 'builder' }))
-step('a store that is out, for a refresh', 503, ({ issued }) => form('/broken/token', refresh(issued('web'))))
-step('a store that is out, for a revocation', 503, ({ issued }) =>
+step('a failing store, for a refresh', 503, ({ issued }) => form('/broken/token', refresh(issued('web'))))
+step('a failing store, for a revocation', 503, ({ issued }) =>
   form('/broken/revoke', { token: issued('web'), client_id: 'web' }),
 )
-step('a store that is out, for a login', 503, () => json('/broken/login', { username: 'bob', password: 'builder' }))
-step('an access token that fits into no header, for a refresh', 503, ({ issued }) =>
+step('a failing store, for a login', 503, () => json('/broken/login', { username: 'bob', password: 'builder' }))
+step('an access token with characters that no header can have, for a refresh', 503, ({ issued }) =>
   form('/misbehaving/token', refresh(issued('limited'))),
 )
-step('an access token that fits into no header, for a login', 500, () =>
+step('an access token with characters that no header can have, for a login', 500, () =>
   json('/misbehaving/login', { username: 'bob', password: 'builder' }),
 )
 
@@ -327,7 +327,7 @@ step('a revocation', 200, ({ issued }) => form(REVOKE, { token: issued('to be re
 step('the same revocation again', 200, ({ issued }) =>
   form(REVOKE, { token: issued('to be revoked'), client_id: 'web' }),
 )
-step('what was revoked does not refresh', 400, ({ issued }) => form(TOKEN, refresh(issued('to be revoked'))))
+step('a revoked token is rejected', 400, ({ issued }) => form(TOKEN, refresh(issued('to be revoked'))))
 step('a revocation of garbage', 200, () => form(REVOKE, { token: 'garbage', client_id: 'web' }))
 step('a revocation with a hint that is wrong', 200, ({ issued }) =>
   form(REVOKE, { token: issued('backend to be revoked'), token_type_hint: 'access_token' }, [
@@ -349,18 +349,18 @@ step('GET at the revocation endpoint', 405, () => ({ method: 'GET', target: `${R
 const LOGIN = '/login'
 const bob = { username: 'bob', password: 'builder' }
 const OWN: [string, string] = ['Origin', 'http://localhost:3000']
-step('a login into the body', 200, () => json(LOGIN, { ...bob, deliver: 'body' }))
-step('a login into the cookie', 200, () => json(LOGIN, bob, [OWN, ['User-Agent', 'Parity/1']]))
-step('a login in the place of another session', 200, ({ cookie }) =>
-  json(LOGIN, bob, [OWN, ['Cookie', cookie('a login into the cookie')]]),
+step('a login with tokens in the body', 200, () => json(LOGIN, { ...bob, deliver: 'body' }))
+step('a login with a cookie', 200, () => json(LOGIN, bob, [OWN, ['User-Agent', 'Parity/1']]))
+step('a login that replaces another session', 200, ({ cookie }) =>
+  json(LOGIN, bob, [OWN, ['Cookie', cookie('a login with a cookie')]]),
 )
 step('a login on a second device', 200, () => json(LOGIN, { ...bob, scope: 'read write' }, [OWN]))
-step('a wrong password', 401, () => json(LOGIN, { ...bob, password: 'wrecker' }))
+step('a wrong password', 401, () => json(LOGIN, { ...bob, password: 'wrong' }))
 step('a login without a name', 400, () => json(LOGIN, { password: 'builder' }))
 step('a login with a malformed scope', 400, () => json(LOGIN, { ...bob, scope: '"', deliver: 'body' }))
-step('a login from a page elsewhere', 403, () => json(LOGIN, bob, [['Origin', 'https://evil.example']]))
-step('a login that is no object', 400, () => json(LOGIN, ['bob']))
-step('a login that is no JSON', 400, () => json(LOGIN, '{"username":'))
+step('a login from a page of another site', 403, () => json(LOGIN, bob, [['Origin', 'https://evil.example']]))
+step('a login that is not an object', 400, () => json(LOGIN, ['bob']))
+step('a login that is not JSON', 400, () => json(LOGIN, '{"username":'))
 step('a login that is a number', 400, () => json(LOGIN, '1'))
 step('a login with an empty body', 400, () => json(LOGIN, ''))
 step('a login as a form', 400, () => form(LOGIN, bob))
@@ -369,35 +369,35 @@ step('GET at the login endpoint', 405, () => ({ method: 'GET', target: LOGIN }))
 
 // Pages with a cookie.
 
-const ask = (target: string, headers: Headers): WireRequest => ({ method: 'POST', target, headers })
+const post = (target: string, headers: Headers): WireRequest => ({ method: 'POST', target, headers })
 const X_BATON: [string, string] = ['X-Baton', '1']
 const SAME: [string, string] = ['Sec-Fetch-Site', 'same-origin']
-const LATEST = 'a login in the place of another session'
+const LATEST = 'a login that replaces another session'
 const AUTH = '/auth/refresh'
 
-step('a refresh by cookie', 200, ({ cookie }) => ask(AUTH, [X_BATON, SAME, ['Cookie', cookie(LATEST)]]))
-step('a refresh by cookie, told by its origin', 200, ({ cookie }) =>
-  ask(AUTH, [X_BATON, OWN, ['Cookie', `theme=dark; ${cookie('a refresh by cookie')}; x=y`]]),
+step('a refresh by cookie', 200, ({ cookie }) => post(AUTH, [X_BATON, SAME, ['Cookie', cookie(LATEST)]]))
+step('a refresh by cookie, with its origin', 200, ({ cookie }) =>
+  post(AUTH, [X_BATON, OWN, ['Cookie', `theme=dark; ${cookie('a refresh by cookie')}; x=y`]]),
 )
 step('a refresh by cookie, from an origin that is allowed', 200, ({ cookie }) =>
-  ask(AUTH, [
+  post(AUTH, [
     X_BATON,
     ['Sec-Fetch-Site', 'cross-site'],
     ['Origin', 'https://app.example'],
-    ['Cookie', cookie('a refresh by cookie, told by its origin')],
+    ['Cookie', cookie('a refresh by cookie, with its origin')],
   ]),
 )
-step('a refresh by cookie, of the session that is meant', 200, ({ cookie, member }) =>
-  ask(AUTH, [
+step('a refresh by cookie, of the expected session', 200, ({ cookie, member }) =>
+  post(AUTH, [
     X_BATON,
     SAME,
     ['X-Baton-Session', member('a refresh by cookie', 'sid')],
     ['Cookie', cookie('a refresh by cookie, from an origin that is allowed')],
   ]),
 )
-const CURRENT = 'a refresh by cookie, of the session that is meant'
-step('a refresh by cookie, of another session than is meant', 409, ({ cookie, member }) =>
-  ask(AUTH, [
+const CURRENT = 'a refresh by cookie, of the expected session'
+step('a refresh by cookie, of another session than expected', 409, ({ cookie, member }) =>
+  post(AUTH, [
     X_BATON,
     SAME,
     ['X-Baton-Session', member('a login on a second device', 'sid')],
@@ -405,7 +405,7 @@ step('a refresh by cookie, of another session than is meant', 409, ({ cookie, me
   ]),
 )
 step('a refresh by cookie, of two sessions', 400, ({ cookie, member }) =>
-  ask(AUTH, [
+  post(AUTH, [
     X_BATON,
     SAME,
     ['X-Baton-Session', member('a login on a second device', 'sid')],
@@ -413,77 +413,79 @@ step('a refresh by cookie, of two sessions', 400, ({ cookie, member }) =>
     ['Cookie', cookie(CURRENT)],
   ]),
 )
-step('a refresh by cookie, with a body that nobody asked for', 200, ({ cookie }) =>
+step('a refresh by cookie, with an unnecessary body', 200, ({ cookie }) =>
   raw(AUTH, 'grant_type=refresh_token&refresh_token=x', [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
 )
-step('a refresh without the custom header', 403, ({ cookie }) => ask(AUTH, [SAME, ['Cookie', cookie(CURRENT)]]))
+step('a refresh without the custom header', 403, ({ cookie }) => post(AUTH, [SAME, ['Cookie', cookie(CURRENT)]]))
 step('a refresh with the custom header twice', 403, ({ cookie }) =>
-  ask(AUTH, [X_BATON, X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
+  post(AUTH, [X_BATON, X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
 )
-step('a refresh from a page elsewhere', 403, ({ cookie }) =>
-  ask(AUTH, [X_BATON, ['Sec-Fetch-Site', 'cross-site'], ['Cookie', cookie(CURRENT)]]),
+step('a refresh from a page of another site', 403, ({ cookie }) =>
+  post(AUTH, [X_BATON, ['Sec-Fetch-Site', 'cross-site'], ['Cookie', cookie(CURRENT)]]),
 )
 step('a refresh from the address bar', 403, ({ cookie }) =>
-  ask(AUTH, [X_BATON, ['Sec-Fetch-Site', 'none'], ['Cookie', cookie(CURRENT)]]),
+  post(AUTH, [X_BATON, ['Sec-Fetch-Site', 'none'], ['Cookie', cookie(CURRENT)]]),
 )
 step('a refresh from another origin', 403, ({ cookie }) =>
-  ask(AUTH, [X_BATON, ['Origin', 'http://localhost:3001'], ['Cookie', cookie(CURRENT)]]),
+  post(AUTH, [X_BATON, ['Origin', 'http://localhost:3001'], ['Cookie', cookie(CURRENT)]]),
 )
 step('a refresh from two origins', 403, ({ cookie }) =>
-  ask(AUTH, [X_BATON, OWN, ['Origin', 'https://evil.example'], ['Cookie', cookie(CURRENT)]]),
+  post(AUTH, [X_BATON, OWN, ['Origin', 'https://evil.example'], ['Cookie', cookie(CURRENT)]]),
 )
-step('a refresh from nowhere', 403, ({ cookie }) => ask(AUTH, [X_BATON, ['Cookie', cookie(CURRENT)]]))
-step('a refresh without a cookie', 401, () => ask(AUTH, [X_BATON, SAME]))
+step('a refresh without Origin and Sec-Fetch-Site', 403, ({ cookie }) =>
+  post(AUTH, [X_BATON, ['Cookie', cookie(CURRENT)]]),
+)
+step('a refresh without a cookie', 401, () => post(AUTH, [X_BATON, SAME]))
 step('a refresh with a cookie that middleware removes', 401, ({ cookie }) =>
-  ask(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)], edit('cookie')]),
+  post(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)], edit('cookie')]),
 )
 step('a refresh with a cookie that middleware sets', 200, ({ cookie }) =>
-  ask(AUTH, [X_BATON, SAME, edit(`cookie=${cookie(CURRENT)}`)]),
+  post(AUTH, [X_BATON, SAME, edit(`cookie=${cookie(CURRENT)}`)]),
 )
 step('a refresh with a custom header that middleware removes', 403, ({ cookie }) =>
-  ask(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)], edit('x-baton')]),
+  post(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)], edit('x-baton')]),
 )
-step('a refresh with a dead cookie', 401, ({ cookie }) =>
-  ask(AUTH, [X_BATON, SAME, ['Cookie', cookie('a login into the cookie')]]),
+step('a refresh with the cookie of a revoked session', 401, ({ cookie }) =>
+  post(AUTH, [X_BATON, SAME, ['Cookie', cookie('a login with a cookie')]]),
 )
 step('a refresh with two cookies of one name', 200, ({ cookie, issued }) =>
-  ask(AUTH, [X_BATON, SAME, ['Cookie', `${cookie(CURRENT)}; baton=${issued('planted')}`]]),
+  post(AUTH, [X_BATON, SAME, ['Cookie', `${cookie(CURRENT)}; baton=${issued('planted')}`]]),
 )
 step('a refresh with two Cookie headers', 200, ({ cookie, issued }) =>
-  ask(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)], ['Cookie', `baton=${issued('planted')}`]]),
+  post(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)], ['Cookie', `baton=${issued('planted')}`]]),
 )
 step('GET at the cookie endpoint', 405, () => ({ method: 'GET', target: AUTH, headers: [X_BATON, SAME] }))
-step('a store that is out, for a refresh by cookie', 503, ({ cookie }) =>
-  ask('/broken/refresh', [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
+step('a failing store, for a refresh by cookie', 503, ({ cookie }) =>
+  post('/broken/refresh', [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
 )
 
 // The guard.
 
-const reading = ({ member }: Memory) => bearer(member('a login into the body', 'access_token'))
+const reading = ({ member }: Memory) => bearer(member('a login with tokens in the body', 'access_token'))
 const get = (target: string, headers: Headers = []): WireRequest => ({ method: 'GET', target, headers })
 step('a guarded page', 200, (memory) => get('/api/me', reading(memory)))
 step('a guarded page, with the scheme in small letters', 200, ({ member }) =>
-  get('/api/me', [['Authorization', `bearer ${member('a login into the body', 'access_token')}`]]),
+  get('/api/me', [['Authorization', `bearer ${member('a login with tokens in the body', 'access_token')}`]]),
 )
-step('a guarded page of a session that lives', 200, (memory) => get('/api/live', reading(memory)))
+step('a guarded page of an active session', 200, (memory) => get('/api/live', reading(memory)))
 step('a guarded page without a token', 401, () => get('/api/me'))
 step('a guarded page with another scheme', 401, () => get('/api/me', [basic('backend', BACKEND_SECRET)]))
 step('a guarded page with garbage', 401, () => get('/api/me', bearer('garbage')))
 step('a guarded page with a token in the query', 401, ({ member }) =>
-  get(`/api/me?access_token=${member('a login into the body', 'access_token')}`),
+  get(`/api/me?access_token=${member('a login with tokens in the body', 'access_token')}`),
 )
 step('a guarded page with a token in two places', 400, (memory) => get('/api/me?access_token=x', reading(memory)))
 step('a guarded page with two Authorization headers', 400, (memory) =>
   get('/api/me', [...reading(memory), ...reading(memory)]),
 )
-step('a guarded page that wants more scope', 403, (memory) => get('/api/admin', reading(memory)))
+step('a guarded page that requires more scope', 403, (memory) => get('/api/admin', reading(memory)))
 step('a guarded page with a token that middleware removes', 401, (memory) =>
   get('/api/me', [...reading(memory), edit('authorization')]),
 )
 step('a guarded page with a token that middleware sets', 200, ({ member }) =>
-  get('/api/me', [edit(`authorization=Bearer ${member('a login into the body', 'access_token')}`)]),
+  get('/api/me', [edit(`authorization=Bearer ${member('a login with tokens in the body', 'access_token')}`)]),
 )
-step('a guarded page while the store is out', 503, (memory) => get('/broken/me', reading(memory)))
+step('a guarded page while the store fails', 503, (memory) => get('/broken/me', reading(memory)))
 
 // Sessions.
 
@@ -495,22 +497,22 @@ const account = (method: string, path: string, headers: Headers = []): WireReque
 })
 step('the list of sessions', 200, (memory) => account('GET', '/sessions', bobs(memory)))
 step('the list of sessions, in pages', 200, (memory) => account('GET', '/sessions?limit=1', bobs(memory)))
-step('the list of sessions, of a nonsensical length', 400, (memory) =>
+step('the list of sessions, with an invalid limit', 400, (memory) =>
   account('GET', '/sessions?limit=many', bobs(memory)),
 )
-step('the list of sessions, by a cursor that is none', 400, (memory) =>
+step('the list of sessions, with an invalid cursor', 400, (memory) =>
   account('GET', '/sessions?cursor=%00', bobs(memory)),
 )
-step('the list of sessions, for nobody', 401, () => account('GET', '/sessions'))
+step('the list of sessions, without a token', 401, () => account('GET', '/sessions'))
 step('the list of sessions, for garbage', 401, () => account('GET', '/sessions', bearer('garbage')))
 for (const method of ['POST', 'HEAD', 'OPTIONS'])
   step(`${method} at the list of sessions`, 405, (memory) => account(method, '/sessions', bobs(memory)))
-step('a session that is not there is ended', 404, (memory) => account('DELETE', '/sessions/nobodys', bobs(memory)))
-step('a session with a slash in its name is ended', 404, (memory) => account('DELETE', '/sessions/a%2Fb', bobs(memory)))
-step('a session of mine is ended', 204, (memory) =>
+step('an unknown session is revoked', 404, (memory) => account('DELETE', '/sessions/unknown', bobs(memory)))
+step('a session with a slash in its id is revoked', 404, (memory) => account('DELETE', '/sessions/a%2Fb', bobs(memory)))
+step('a session of the user is revoked', 204, (memory) =>
   account('DELETE', `/sessions/${memory.member('a login on a second device', 'sid')}`, bobs(memory)),
 )
-step('a session of mine is ended, with a body', 204, (memory) => ({
+step('a session of the user is revoked, with a body', 204, (memory) => ({
   ...json(`/account/sessions/${memory.member('a login on a second device', 'sid')}`, {}, bobs(memory)),
   method: 'DELETE',
 }))
@@ -519,42 +521,42 @@ step('too many requests for the list of sessions', 429, (memory) => ({
   ...account('GET', '', bobs(memory)),
   target: '/limited/account/sessions',
 }))
-step('a store that is out, for the list of sessions', 503, (memory) => ({
+step('a failing store, for the list of sessions', 503, (memory) => ({
   ...account('GET', '', bobs(memory)),
   target: '/broken/account/sessions',
 }))
-step('all other sessions are ended', 204, (memory) => account('POST', '/logout-others', bobs(memory)))
-step('GET at the end of all other sessions', 405, (memory) => account('GET', '/logout-others', bobs(memory)))
+step('all other sessions are revoked', 204, (memory) => account('POST', '/logout-others', bobs(memory)))
+step('GET at the path that revokes all other sessions', 405, (memory) => account('GET', '/logout-others', bobs(memory)))
 
 // Sign-out.
 
 const LOGOUT = '/auth/logout'
-step('a logout without the custom header', 403, ({ cookie }) => ask(LOGOUT, [SAME, ['Cookie', cookie(CURRENT)]]))
-step('a logout of another session than is meant', 409, ({ cookie, member }) =>
-  ask(LOGOUT, [
+step('a logout without the custom header', 403, ({ cookie }) => post(LOGOUT, [SAME, ['Cookie', cookie(CURRENT)]]))
+step('a logout of another session than expected', 409, ({ cookie, member }) =>
+  post(LOGOUT, [
     X_BATON,
     SAME,
     ['X-Baton-Session', member('a login on a second device', 'sid')],
     ['Cookie', cookie(CURRENT)],
   ]),
 )
-step('a store that is out, for a logout', 503, ({ cookie }) =>
-  ask('/broken/logout', [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
+step('a failing store, for a logout', 503, ({ cookie }) =>
+  post('/broken/logout', [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
 )
-step('a logout', 204, ({ cookie }) => ask(LOGOUT, [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]))
-step('a logout without a cookie', 204, () => ask(LOGOUT, [X_BATON, SAME]))
+step('a logout', 204, ({ cookie }) => post(LOGOUT, [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]))
+step('a logout without a cookie', 204, () => post(LOGOUT, [X_BATON, SAME]))
 step('GET at the logout endpoint', 405, () => get(LOGOUT))
-step('what was logged out does not refresh', 401, ({ cookie }) =>
-  ask(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
+step('a refresh after the logout is rejected', 401, ({ cookie }) =>
+  post(AUTH, [X_BATON, SAME, ['Cookie', cookie(CURRENT)]]),
 )
-step('what was logged out lists no sessions', 401, (memory) => account('GET', '/sessions', bobs(memory)))
-step('everything of mine is ended, for nobody', 401, () => account('POST', '/logout-everywhere'))
+step('the list of sessions after the logout is rejected', 401, (memory) => account('GET', '/sessions', bobs(memory)))
+step('all sessions are revoked, without a token', 401, () => account('POST', '/logout-everywhere'))
 step('a last login', 200, () => json(LOGIN, { ...bob, deliver: 'body' }))
 step('the list of sessions, for a client that is not first-party', 403, ({ member }) => ({
   ...account('GET', '', bearer(member('a last login', 'access_token'))),
   target: '/foreign/account/sessions',
 }))
-step('everything of mine is ended', 204, ({ member }) =>
+step('all sessions are revoked', 204, ({ member }) =>
   account('POST', '/logout-everywhere', bearer(member('a last login', 'access_token'))),
 )
 
@@ -589,14 +591,14 @@ step('an empty proof', 400, ({ member }) => form(TOKEN, refresh(member(PROVEN, '
 step('a proof for another URL', 400, ({ member }) =>
   form(TOKEN, refresh(member(PROVEN, 'refresh_token')), [proofOf('four', { path: '/oauth/revoke' })]),
 )
-step('a proof without the nonce that is demanded', 400, ({ member }) =>
+step('a proof without the required nonce', 400, ({ member }) =>
   form('/nonce/token', refresh(member(PROVEN, 'refresh_token')), [proofOf('five', { path: '/nonce/token' })]),
 )
-step('a proof with it', 200, ({ member, header }) =>
+step('a proof with the required nonce', 200, ({ member, header }) =>
   form('/nonce/token', refresh(member(PROVEN, 'refresh_token')), [
     proofOf('six', {
       path: '/nonce/token',
-      nonce: header('a proof without the nonce that is demanded', 'dpop-nonce'),
+      nonce: header('a proof without the required nonce', 'dpop-nonce'),
     }),
   ]),
 )
@@ -605,16 +607,20 @@ step('a guarded page with a bound token and no proof', 401, (memory) =>
   get('/api/me', [['Authorization', `DPoP ${proven(memory)}`]]),
 )
 step('a guarded page with a bound token as a bearer token', 401, (memory) => get('/api/me', bearer(proven(memory))))
-step('a live page with a proof', 200, (memory) => get('/api/live', asProven(memory, 'eight', '/api/live')))
-step('a live page with the same proof', 401, (memory) => get('/api/live', asProven(memory, 'eight', '/api/live')))
-step('a page that demands a nonce', 401, (memory) => get('/api/nonce', asProven(memory, 'nine', '/api/nonce')))
-step('a page that was given it', 200, (memory) => {
-  const nonce = memory.header('a page that demands a nonce', 'dpop-nonce')
+step('a page that checks the session, with a proof', 200, (memory) =>
+  get('/api/live', asProven(memory, 'eight', '/api/live')),
+)
+step('a page that checks the session, with the same proof', 401, (memory) =>
+  get('/api/live', asProven(memory, 'eight', '/api/live')),
+)
+step('a page that requires a nonce', 401, (memory) => get('/api/nonce', asProven(memory, 'nine', '/api/nonce')))
+step('a page that gets the required nonce', 200, (memory) => {
+  const nonce = memory.header('a page that requires a nonce', 'dpop-nonce')
   const proof = proofOf('ten', { htm: 'GET', path: '/api/nonce', accessToken: proven(memory), nonce })
   return get('/api/nonce', [['Authorization', `DPoP ${proven(memory)}`], proof])
 })
 
-// What resource servers ask.
+// Introspection.
 
 const INTROSPECT = '/oauth/introspect'
 const asApi: Headers = [basic('api', BACKEND_SECRET)]
@@ -623,30 +629,30 @@ step('introspection by another client', 200, (memory) =>
   form(INTROSPECT, { token: proven(memory) }, [basic('backend', BACKEND_SECRET)]),
 )
 step('introspection of garbage', 200, () => form(INTROSPECT, { token: 'garbage' }, asApi))
-step('introspection of nothing', 400, () => form(INTROSPECT, {}, asApi))
-step('introspection by nobody', 401, () => form(INTROSPECT, { token: 'garbage' }))
+step('introspection without a token', 400, () => form(INTROSPECT, {}, asApi))
+step('introspection without a client', 401, () => form(INTROSPECT, { token: 'garbage' }))
 step('introspection with a wrong secret', 401, () => form(INTROSPECT, { token: 'x' }, [basic('api', 'wrong')]))
 step('GET at the introspection endpoint', 405, () => get(INTROSPECT, asApi))
-step('a store that is out, for introspection', 503, (memory) =>
+step('a failing store, for introspection', 503, (memory) =>
   form('/broken/introspect', { token: proven(memory) }, asApi),
 )
 step('the keys of access tokens', 200, () => get('/.well-known/jwks.json'))
 step('the keys of access tokens, to HEAD', 200, () => ({ method: 'HEAD', target: '/.well-known/jwks.json' }))
-const askFor = (target: string, headers: Headers = []): WireRequest => ({ method: 'OPTIONS', target, headers })
+const optionsRequest = (target: string, headers: Headers = []): WireRequest => ({ method: 'OPTIONS', target, headers })
 const PREFLIGHT: Headers = [
   ['Origin', 'https://anywhere.example'],
   ['Access-Control-Request-Method', 'GET'],
   ['Access-Control-Request-Headers', 'mcp-protocol-version'],
 ]
-step('a page of any origin asks for the keys', 204, () => askFor('/.well-known/jwks.json', PREFLIGHT))
-step('OPTIONS at the keys of access tokens', 204, () => askFor('/.well-known/jwks.json'))
+step('a preflight from any origin for the keys', 204, () => optionsRequest('/.well-known/jwks.json', PREFLIGHT))
+step('OPTIONS at the keys of access tokens', 204, () => optionsRequest('/.well-known/jwks.json'))
 step('POST at the keys of access tokens', 405, () => form('/.well-known/jwks.json', {}))
 
 // All endpoints over one set of options.
 
 step('the metadata', 200, () => get('/.well-known/oauth-authorization-server/whole'))
-step('a page of any origin asks for the metadata', 204, () =>
-  askFor('/.well-known/oauth-authorization-server/whole', PREFLIGHT),
+step('a preflight from any origin for the metadata', 204, () =>
+  optionsRequest('/.well-known/oauth-authorization-server/whole', PREFLIGHT),
 )
 step('POST at the metadata', 405, () => form('/.well-known/oauth-authorization-server/whole', {}))
 step('a refresh below the base path', 200, ({ issued }) => form('/whole/token', refresh(issued('whole'))))
@@ -654,7 +660,9 @@ const asService = (jti: string, aud = ISSUER): Fields => ({
   client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
   client_assertion: assertionBy({ aud, jti, now: NOW }),
 })
-step('a client that asserts who it is', 200, () => form('/whole/introspect', { token: 'x', ...asService('one') }))
+step('a client that authenticates with an assertion', 200, () =>
+  form('/whole/introspect', { token: 'x', ...asService('one') }),
+)
 step('an assertion that has been used', 400, () => form('/whole/introspect', { token: 'x', ...asService('one') }))
 step('an assertion for another server', 400, () =>
   form('/whole/introspect', { token: 'x', ...asService('two', 'https://other.example') }),
@@ -665,37 +673,37 @@ step('an assertion and a secret', 400, () =>
 step('introspection below the base path', 200, ({ member }) =>
   form('/whole/introspect', { token: member('a refresh below the base path', 'access_token') }, asApi),
 )
-step('the end of a session below the base path', 200, ({ member }) =>
+step('a revocation below the base path', 200, ({ member }) =>
   form('/whole/revoke', { client_id: 'web', token: member('a refresh below the base path', 'refresh_token') }),
 )
 step('a login below the base path', 200, () => json('/whole/login', { ...bob, deliver: 'body' }))
 step('the list of sessions below the base path', 200, ({ member }) =>
   get('/whole/sessions', bearer(member('a login below the base path', 'access_token'))),
 )
-step('the end of one of them', 404, ({ member }) => ({
+step('the revocation of an unknown session below the base path', 404, ({ member }) => ({
   ...get('/whole/sessions/AAAAAAAAAAAAAAAAAAAAAA', bearer(member('a login below the base path', 'access_token'))),
   method: 'DELETE',
 }))
-step('a refresh by cookie below the base path', 401, () => ask('/whole/refresh', [X_BATON, SAME]))
-step('a logout below the base path', 204, () => ask('/whole/logout', [X_BATON, SAME]))
+step('a refresh by cookie below the base path', 401, () => post('/whole/refresh', [X_BATON, SAME]))
+step('a logout below the base path', 204, () => post('/whole/logout', [X_BATON, SAME]))
 
 // One trailing slash is the same path.
 
 step('a refresh with a trailing slash', 400, () => form('/whole/token/', refresh('garbage')))
 step('a revocation with a trailing slash', 200, () => form('/whole/revoke/', { token: 'garbage', client_id: 'web' }))
 step('introspection with a trailing slash', 200, () => form('/whole/introspect/?x=1', { token: 'garbage' }, asApi))
-step('a login with a trailing slash', 401, () => json('/whole/login/', { ...bob, password: 'wrecker' }))
-step('a refresh by cookie with a trailing slash', 401, () => ask('/whole/refresh/', [X_BATON, SAME]))
-step('a logout with a trailing slash', 204, () => ask('/whole/logout/', [X_BATON, SAME]))
+step('a login with a trailing slash', 401, () => json('/whole/login/', { ...bob, password: 'wrong' }))
+step('a refresh by cookie with a trailing slash', 401, () => post('/whole/refresh/', [X_BATON, SAME]))
+step('a logout with a trailing slash', 204, () => post('/whole/logout/', [X_BATON, SAME]))
 step('the metadata with a trailing slash', 200, () => get('/.well-known/oauth-authorization-server/whole/'))
 step('the list of sessions with a trailing slash', 200, ({ member }) =>
   get('/whole/sessions/', bearer(member('a login below the base path', 'access_token'))),
 )
-step('the end of a session with a trailing slash', 404, ({ member }) => ({
+step('the revocation of an unknown session with a trailing slash', 404, ({ member }) => ({
   ...get('/whole/sessions/AAAAAAAAAAAAAAAAAAAAAA/', bearer(member('a login below the base path', 'access_token'))),
   method: 'DELETE',
 }))
-step('the end of all sessions with a trailing slash', 204, ({ member }) => ({
+step('the revocation of all sessions with a trailing slash', 204, ({ member }) => ({
   ...get('/whole/logout-everywhere/', bearer(member('a login below the base path', 'access_token'))),
   method: 'POST',
 }))
@@ -711,25 +719,23 @@ const preflight = (target: string, origin: [string, string]): WireRequest => ({
   target,
   headers: [origin, ['Access-Control-Request-Method', 'POST'], ['Access-Control-Request-Headers', 'dpop']],
 })
-step('a page of another origin asks whether it may', 204, () => preflight('/whole/token', SPA))
-step('a page that may not asks', 405, () => preflight('/whole/token', FOREIGN))
-step('a page of another origin refreshes', 200, ({ issued }) =>
-  form('/whole/token', refresh(issued('of a page')), [SPA]),
-)
-step('a page of another origin reads an error', 400, () => form('/whole/token', refresh('garbage'), [SPA]))
-step('a page that may not reads none', 400, () => form('/whole/token', refresh('garbage'), [FOREIGN]))
-step('a page of another origin at the cookie', 405, () => preflight('/whole/refresh', SPA))
+step('a preflight from an allowed origin', 204, () => preflight('/whole/token', SPA))
+step('a preflight from another origin', 405, () => preflight('/whole/token', FOREIGN))
+step('a refresh from an allowed origin', 200, ({ issued }) => form('/whole/token', refresh(issued('of a page')), [SPA]))
+step('an error for an allowed origin', 400, () => form('/whole/token', refresh('garbage'), [SPA]))
+step('an error for another origin', 400, () => form('/whole/token', refresh('garbage'), [FOREIGN]))
+step('a preflight for the cookie endpoint', 405, () => preflight('/whole/refresh', SPA))
 
-// An endpoint of the app's own.
+// An endpoint of the app.
 
-step('headers that repeat, in the request and in the answer', 207, () =>
+step('repeated headers in the request and the response', 207, () =>
   get('/mirror/a%2Fb/../c//?q=%zz&q=1', [
     ['X-Tag', 'one'],
     ['X-Tag', 'two'],
   ]),
 )
-step('an answer without a body', 207, () => ask('/mirror/x', []))
-step('an answer without a body, to HEAD', 207, () => ({ method: 'HEAD', target: '/mirror/x' }))
+step('a response without a body', 207, () => post('/mirror/x', []))
+step('a response without a body, to HEAD', 207, () => ({ method: 'HEAD', target: '/mirror/x' }))
 
-/** What every server has to answer alike, in this order: later requests use what earlier ones got. */
+/** All steps. The order matters: later requests use earlier responses. */
 export const script: readonly Step[] = steps

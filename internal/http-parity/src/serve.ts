@@ -7,12 +7,12 @@ export interface Served {
   close(): Promise<void>
 }
 
-/** Listens with what Express, Koa (`app.callback()`) or plain Node answer requests with. */
+/** Listens with the request listener of Express, Koa (`app.callback()`) or Node.js. */
 export function serve(listener: (request: IncomingMessage, response: ServerResponse) => unknown): Promise<Served> {
   return listen(createServer((request, response) => void listener(request, response)))
 }
 
-/** Starts a server that somebody else has made. */
+/** Starts an existing server. */
 export function listen(server: Server): Promise<Served> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)

@@ -1,19 +1,19 @@
 import { connect } from 'node:net'
 
-/** A request as it goes over the wire: what `fetch` would tidy up, such as a repeated header, stays as it is written. */
+/** A request that is sent unchanged. `fetch` would normalize parts of it, such as repeated headers. */
 export interface WireRequest {
   readonly method: string
   readonly target: string
   readonly headers?: readonly (readonly [name: string, value: string])[]
   readonly body?: string | Uint8Array
-  /** Sends the body in two chunks of unannounced length. */
+  /** Sends the body in two chunks without a Content-Length. */
   readonly chunked?: boolean
 }
 
-/** The parts of an answer that must be the same everywhere. */
-export interface Answer {
+/** The parts of a response that must be the same for all servers. */
+export interface WireResponse {
   readonly status: number
-  /** Every occurrence, in the order in which they came. */
+  /** All values of each header, in order. */
   readonly headers: Readonly<Record<string, readonly string[]>>
   readonly body: string
 }
@@ -38,8 +38,8 @@ const COMPARED = [
   'dpop-nonce',
 ]
 
-/** Sends one request to a port of this machine and reads until the server hangs up. */
-export async function send(port: number, request: WireRequest): Promise<Answer> {
+/** Sends one request to a port of this machine and reads until the server closes the connection. */
+export async function send(port: number, request: WireRequest): Promise<WireResponse> {
   return read(await exchange(port, write(request)))
 }
 
@@ -73,11 +73,11 @@ function exchange(port: number, bytes: Uint8Array): Promise<string> {
       resolve(Buffer.concat(chunks).toString('latin1'))
     })
     socket.once('error', reject)
-    socket.setTimeout(10_000, () => socket.destroy(new Error('no answer within ten seconds')))
+    socket.setTimeout(10_000, () => socket.destroy(new Error('no response within ten seconds')))
   })
 }
 
-function read(text: string): Answer {
+function read(text: string): WireResponse {
   const end = text.indexOf('\r\n\r\n')
   const [statusLine = '', ...lines] = text.slice(0, end).split('\r\n')
   const fields = lines.map((line): [string, string] => {

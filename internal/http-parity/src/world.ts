@@ -22,8 +22,8 @@ export const ISSUER = 'https://issuer.example/whole'
 export const BACKEND_SECRET = 'backend-secret-backend-secret'
 
 /** Not a real secret. */
-const NONCE = { secrets: ['a secret of nonces where nothing is by chance'], required: true }
-const CODE_SECRET = 'a secret of codes where nothing is by chance'
+const NONCE = { secrets: ['a fixed secret for the nonces of these tests'], required: true }
+const CODE_SECRET = 'a fixed secret for the codes of these tests'
 /** RFC 7636 appendix B. */
 const CODE_CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
 const PUBLISHED_KEY = { kty: 'OKP', kid: 'one', alg: 'EdDSA', use: 'sig', crv: 'Ed25519', x: 'AA' } as const
@@ -36,22 +36,22 @@ const CLIENTS: readonly StaticClient[] = [
   { clientId: 'api', secret: BACKEND_SECRET, introspectionAudiences: ['https://api.example'] },
 ]
 
-/** All that a server needs to play its part, the same to the last byte wherever it is made: time stands still and chance is counted. */
+/** The handlers and tokens of one server. Clock and randomness are fixed, so that all servers send identical bytes. */
 export interface World {
-  /** Refresh tokens by the name of their state. */
+  /** Refresh tokens and codes by name. */
   readonly issued: Readonly<Record<string, string>>
-  /** Everything to mount, made by the adapter that is being tried. */
+  /** Creates all handlers with an adapter. */
   mounts<Handler, Guard>(adapter: Adapter<Handler, Guard>): Mounts<Handler, Guard>
 }
 
 export interface Mounts<Handler, Guard> {
-  /** To be served wherever nothing else is: below `/whole`, and its metadata. */
+  /** Handles all other paths: those below `/whole` and the metadata. */
   readonly whole: Handler
-  /** To be served at this path and at no other. */
+  /** Mount each at exactly this path. */
   readonly exact: readonly (readonly [path: string, handler: Handler])[]
-  /** To be served for all that begins with this path. */
+  /** Mount each for all paths that start with this one. */
   readonly below: readonly (readonly [path: string, handler: Handler])[]
-  /** To stand before a handler that says `auth.sub` as plain text. */
+  /** Mount each before a handler that responds with `auth.sub` as plain text. */
   readonly guards: readonly (readonly [path: string, guard: Guard])[]
 }
 
@@ -73,7 +73,7 @@ export function editHeaders(headers: EditableHeaders): void {
   else headers.set(name, value)
 }
 
-/** The same for headers in a plain object, as in Node. */
+/** Like `editHeaders`, for headers in a plain object, as in Node.js. */
 export function editHeaderRecord(headers: Record<string, string | string[] | undefined>): void {
   editHeaders({
     get: (name) => [headers[name] ?? []].flat()[0],
@@ -98,7 +98,7 @@ export async function createWorld(): Promise<World> {
     issued[name] = codes.issue(request)
   }
   await issue('expired', 'web')
-  issueCode('a code that is over', 'web')
+  issueCode('an expired code', 'web')
   now = NOW
   for (const name of [
     'web',
@@ -120,12 +120,12 @@ export async function createWorld(): Promise<World> {
   for (const [name, clientId] of [
     ['a code', 'web'],
     ['a code of backend', 'backend'],
-    ['a code alone', 'codes-only'],
+    ['a code without refresh tokens', 'codes-only'],
   ] as const)
     issueCode(name, clientId)
   await working.revoke({ refreshToken: issued['revoked'] ?? '' })
 
-  return { issued, mounts: (adapter) => mountsOf(adapter, { working, broken, codes, now: () => now }) }
+  return { issued, mounts: (adapter) => createMounts(adapter, { working, broken, codes, now: () => now }) }
 }
 
 interface Parts {
@@ -135,7 +135,7 @@ interface Parts {
   readonly now: () => number
 }
 
-function mountsOf<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts): Mounts<Handler, Guard> {
+function createMounts<Handler, Guard>(adapter: Adapter<Handler, Guard>, parts: Parts): Mounts<Handler, Guard> {
   const { working, broken, codes, now } = parts
   const {
     authHandler,
@@ -209,7 +209,7 @@ function refreshTokens(store: TokenStore, now: () => number): RefreshTokens {
     drawn += 1
     return createHash('shake256', { outputLength: length }).update(`parity ${drawn}`).digest()
   }
-  return createRefreshTokens({ store, now, random, secrets: ['the secret of a world where nothing is by chance'] })
+  return createRefreshTokens({ store, now, random, secrets: ['a fixed secret for the refresh tokens of these tests'] })
 }
 
 function brokenStore(): TokenStore {
@@ -218,7 +218,7 @@ function brokenStore(): TokenStore {
 }
 
 function exhausted(): ReturnType<typeof rateLimits> {
-  // Shaped as rate-limiter-flexible rejects; the real one would count down by the wall clock.
+  // The shape of a rejection of rate-limiter-flexible, whose real limiters depend on the clock.
   const state = { consumedPoints: 61, msBeforeNext: 41_500 }
   const consume = async () => {
     // eslint-disable-next-line @typescript-eslint/only-throw-error -- it throws what is no Error
@@ -228,7 +228,7 @@ function exhausted(): ReturnType<typeof rateLimits> {
   return rateLimits({ createLimiter })
 }
 
-/** Legible, and of one shape: signatures such as those of ES256 differ each time. */
+/** Readable access tokens. Signatures such as those of ES256 would differ each time. */
 const accessTokens: AccessTokenFunction = async ({ family, scope, now, confirmation: cnf }) => {
   const claims: AccessTokenClaims = {
     iss: 'https://issuer.example',
@@ -272,9 +272,9 @@ const authenticate: LoginOptions['authenticate'] = async ({ username, password, 
   }
 }
 
-/** Shows what reached it, with every kind of header that a framework could merge, drop or complete. */
+/** Responds with the received request, and with headers that a framework could merge, drop or change. */
 const mirror: Endpoint = async ({ method, url, headers, body }) => {
-  const said = body.kind === 'stream' ? Buffer.from((await body.read(1000)) ?? []).toString() : ''
+  const text = body.kind === 'stream' ? Buffer.from((await body.read(1000)) ?? []).toString() : ''
   return {
     status: 207,
     headers: [
@@ -286,6 +286,6 @@ const mirror: Endpoint = async ({ method, url, headers, body }) => {
       ['vary', 'Origin'],
       ['vary', 'Cookie'],
     ],
-    body: method === 'GET' ? JSON.stringify({ method, url, said, tags: headers['x-tag'] }) : null,
+    body: method === 'GET' ? JSON.stringify({ method, url, text, tags: headers['x-tag'] }) : null,
   }
 }

@@ -3,14 +3,14 @@ import { toWebHandler, webGuard, type WebOptions } from '@baton/http'
 import { createAdaptorServer } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, type Handler, Hono } from 'hono'
-import { describeParity, editHeaders, listen, mountedBy, serveBare, type Served, type World } from '../src/index.js'
+import { describeParity, editHeaders, listen, createAdapter, serveBare, type Served, type World } from '../src/index.js'
 
-const told = (c: Context): WebOptions => ({ remoteAddress: () => getConnInfo(c).remote.address ?? null })
+const webOptions = (c: Context): WebOptions => ({ remoteAddress: () => getConnInfo(c).remote.address ?? null })
 
-const hono = mountedBy<Handler, Handler>(
-  (endpoint) => (c) => toWebHandler(endpoint, told(c))(c.req.raw),
+const hono = createAdapter<Handler, Handler>(
+  (endpoint) => (c) => toWebHandler(endpoint, webOptions(c))(c.req.raw),
   (guard) => async (c) => {
-    const verdict = await webGuard(guard, told(c))(c.req.raw)
+    const verdict = await webGuard(guard, webOptions(c))(c.req.raw)
     if (!verdict.ok) return verdict.response
     const headers = { ...Object.fromEntries(verdict.headers), 'Content-Type': 'text/plain; charset=utf-8' }
     return c.body(verdict.claims.sub, 200, headers)
@@ -31,7 +31,7 @@ function serveHono(world: World): Promise<Served> {
 }
 
 describeParity('bare node:http, in another world,', serveBare)
-/** `Headers` joins what repeats with commas, which means the same; only Set-Cookie stays apart. */
+/** `Headers` joins repeated headers with commas, which is equivalent. Only Set-Cookie is kept separate. */
 const JOINED = {
   status: 207,
   headers: {
@@ -43,7 +43,7 @@ const JOINED = {
 }
 
 describeParity('toWebHandler behind Hono', serveHono, {
-  'headers that repeat, in the request and in the answer': JOINED,
-  'an answer without a body': JOINED,
-  'an answer without a body, to HEAD': JOINED,
+  'repeated headers in the request and the response': JOINED,
+  'a response without a body': JOINED,
+  'a response without a body, to HEAD': JOINED,
 })

@@ -1,5 +1,5 @@
 import type { AccessTokenClaims, Endpoint } from '@baton/http'
-import { type Answer, send, serve, type WireRequest } from '@baton/http-parity'
+import { type WireResponse, send, serve, type WireRequest } from '@baton/http-parity'
 import express5 from 'express'
 import express4 from 'express-4'
 import { describe, expect, expectTypeOf, test } from 'vitest'
@@ -10,21 +10,21 @@ type App = ReturnType<typeof express5>
 const FORM = ['Content-Type', 'application/x-www-form-urlencoded'] as const
 const form = (body: string): WireRequest => ({ method: 'POST', target: '/echo', headers: [FORM], body })
 
-/** Answers with what it was given. */
+/** Responds with the received request. */
 const echo: Endpoint = async ({ method, url, body }) => {
-  const said = body.kind === 'parsed' ? body.value : Buffer.from((await body.read(100)) ?? []).toString()
+  const received = body.kind === 'parsed' ? body.value : Buffer.from((await body.read(100)) ?? []).toString()
   return {
     status: 200,
     headers: [['content-type', 'application/json']],
-    body: JSON.stringify({ method, url, kind: body.kind, said }),
+    body: JSON.stringify({ method, url, kind: body.kind, received }),
   }
 }
 
-const answering =
+const respondWith =
   (headers: [string, string][], body: string | null = null): Endpoint =>
   async () => ({ status: body === null ? 204 : 200, headers, body })
 
-async function ask(app: App, request: WireRequest): Promise<Answer> {
+async function ask(app: App, request: WireRequest): Promise<WireResponse> {
   const server = await serve(app)
   try {
     return await send(server.port, request)
@@ -39,33 +39,33 @@ describe.each([
 ])('%s', (_name, express) => {
   const get = { method: 'GET', target: '/me' }
 
-  test('a stream that no parser has touched is read by the endpoint', async () => {
+  test('reads a stream that no parser has read', async () => {
     const { body } = await ask(express().all('/echo', handler(echo)), form('a=1'))
-    expect(JSON.parse(body)).toEqual({ method: 'POST', url: '/echo', kind: 'stream', said: 'a=1' })
+    expect(JSON.parse(body)).toEqual({ method: 'POST', url: '/echo', kind: 'stream', received: 'a=1' })
   })
 
-  test('a stream that a parser has drained is taken over as what the parser made of it', async () => {
+  test('uses the result of a parser that has read the stream', async () => {
     const app = express()
       .use(express.urlencoded({ extended: false }))
       .all('/echo', handler(echo))
     expect(JSON.parse((await ask(app, form('a=1&b=2'))).body)).toMatchObject({
       kind: 'parsed',
-      said: { a: '1', b: '2' },
+      received: { a: '1', b: '2' },
     })
   })
 
-  test('a parser for another type leaves the stream to the endpoint', async () => {
+  test('reads the stream if the parser is for another type', async () => {
     const app = express().use(express.json()).all('/echo', handler(echo))
-    expect(JSON.parse((await ask(app, form('a=1'))).body)).toMatchObject({ kind: 'stream', said: 'a=1' })
+    expect(JSON.parse((await ask(app, form('a=1'))).body)).toMatchObject({ kind: 'stream', received: 'a=1' })
   })
 
-  test('the endpoint sees the whole path below a mount point', async () => {
+  test('passes the whole path to the endpoint below a mount point', async () => {
     const app = express().use('/auth', express.Router().use('/echo', handler(echo)))
     const { body } = await ask(app, { method: 'DELETE', target: '/auth/echo/%2e%2E/x?y=1' })
     expect(JSON.parse(body)).toMatchObject({ method: 'DELETE', url: '/auth/echo/%2e%2E/x?y=1' })
   })
 
-  test('several cookies stay several headers, beside one that the app has set', async () => {
+  test('sends each cookie in a separate header and keeps a cookie of the app', async () => {
     const app = express()
       .use((_request, response, next) => {
         response.cookie('theirs', '0')
@@ -74,7 +74,7 @@ describe.each([
       .get(
         '/me',
         handler(
-          answering([
+          respondWith([
             ['set-cookie', 'a=1'],
             ['set-cookie', 'b=2'],
           ]),
@@ -83,8 +83,8 @@ describe.each([
     expect((await ask(app, get)).headers['set-cookie']).toEqual(['theirs=0; Path=/', 'a=1', 'b=2'])
   })
 
-  test('the content type is the one of the endpoint, with nothing added', async () => {
-    const app = express().get('/me', handler(answering([['content-type', 'application/json']], '{}')))
+  test('sends the content type of the endpoint unchanged', async () => {
+    const app = express().get('/me', handler(respondWith([['content-type', 'application/json']], '{}')))
     expect(await ask(app, get)).toEqual({
       status: 200,
       headers: { 'content-type': ['application/json'] },
@@ -92,7 +92,7 @@ describe.each([
     })
   })
 
-  test('an endpoint that breaks its promise and rejects ends in the error handler of the app', async () => {
+  test('passes the error of an endpoint that rejects to the error handler of the app', async () => {
     const app = express().get(
       '/me',
       handler(() => Promise.reject(new Error('broken'))),
@@ -110,15 +110,15 @@ describe.each([
       response.send(request.auth?.sub)
     })
 
-    test('passes a good token on with its claims', async () => {
-      const answer = await ask(app, { ...get, headers: [['Authorization', 'Bearer good']] })
-      expect(answer).toMatchObject({ status: 200, body: 'alice' })
+    test('accepts a valid token and sets its claims', async () => {
+      const response = await ask(app, { ...get, headers: [['Authorization', 'Bearer good']] })
+      expect(response).toMatchObject({ status: 200, body: 'alice' })
     })
 
-    test('answers a bad token itself', async () => {
-      const answer = await ask(app, { ...get, headers: [['Authorization', 'Bearer bad']] })
-      expect(answer.status).toBe(401)
-      expect(answer.headers['www-authenticate']?.[0]).toMatch(/^Bearer .*error="invalid_token"/)
+    test('responds to an invalid token itself', async () => {
+      const response = await ask(app, { ...get, headers: [['Authorization', 'Bearer bad']] })
+      expect(response.status).toBe(401)
+      expect(response.headers['www-authenticate']?.[0]).toMatch(/^Bearer .*error="invalid_token"/)
     })
 
     describe('handler', () => {
@@ -134,7 +134,7 @@ describe.each([
         return { once, calls: () => calls }
       }
 
-      test('checks the token where the guard does not stand in front', async () => {
+      test('checks the token without the guard as middleware', async () => {
         const { once } = counted()
         const only = express().get(
           '/me',
@@ -180,7 +180,7 @@ describe.each([
       })
     })
 
-    test('an error of the next handler is not taken for one of the guard', async () => {
+    test('passes an error of the next handler to the app', async () => {
       const throwing = express().get('/me', guard, () => {
         throw new Error('of the app')
       })
@@ -189,8 +189,8 @@ describe.each([
         calls += 1
         response.status(500).send(error.message)
       }) as express5.ErrorRequestHandler)
-      const answer = await ask(throwing, { ...get, headers: [['Authorization', 'Bearer good']] })
-      expect(answer).toMatchObject({ status: 500, body: 'of the app' })
+      const response = await ask(throwing, { ...get, headers: [['Authorization', 'Bearer good']] })
+      expect(response).toMatchObject({ status: 500, body: 'of the app' })
       expect(calls).toBe(1)
     })
   })

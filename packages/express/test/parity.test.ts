@@ -26,34 +26,34 @@ const start =
     return serve(app)
   }
 
-/** Express itself refuses more than its parsers allow. */
+/** Express rejects bodies above the limit of its parsers. */
 const TOO_LARGE: Differences = {
   'a body far too large': { status: 413 },
   'a body far too large, in chunks': { status: 413 },
 }
 
-/** json() refuses broken JSON itself, and takes an empty body for an empty object. */
+/** json() rejects malformed JSON itself, and parses an empty body as an empty object. */
 const JSON_PARSED: Differences = {
   'the media type "application/json"': { status: 400 },
-  'a login that is no JSON': { status: 400 },
+  'a login that is not JSON': { status: 400 },
   'a login that is a number': { status: 400 },
   'a login with an empty body': { status: 400, error: 'invalid_request' },
 }
 
-/** urlencoded() lets broken escapes stand for themselves. */
+/** urlencoded() keeps malformed escapes unchanged. */
 const FORM_PARSED: Differences = {
   'a percent sign without digits in a value': { status: 400, error: 'invalid_grant' },
   'a percent sign at the end': { status: 400, error: 'invalid_grant' },
   'a percent sign without digits in a name': { status: 200 },
 }
-const ESCAPE_STANDS: Differences = { 'an escape that is not UTF-8': { status: 400, error: 'invalid_grant' } }
-const CHARSET_REFUSED: Differences = { 'a charset that is not UTF-8': { status: 415 } }
+const ESCAPE_KEPT: Differences = { 'an escape that is not UTF-8': { status: 400, error: 'invalid_grant' } }
+const CHARSET_REJECTED: Differences = { 'a charset that is not UTF-8': { status: 415 } }
 
 const parsed: Differences = { ...TOO_LARGE, ...JSON_PARSED, ...FORM_PARSED }
 
 describe.each([
-  { name: 'Express 5', express: express5, flat: ESCAPE_STANDS, extended: ESCAPE_STANDS },
-  { name: 'Express 4', express: express4, flat: CHARSET_REFUSED, extended: { ...CHARSET_REFUSED, ...ESCAPE_STANDS } },
+  { name: 'Express 5', express: express5, flat: ESCAPE_KEPT, extended: ESCAPE_KEPT },
+  { name: 'Express 4', express: express4, flat: CHARSET_REJECTED, extended: { ...CHARSET_REJECTED, ...ESCAPE_KEPT } },
 ])('$name', ({ name, express, flat, extended }) => {
   const parsers = (isExtended: boolean) => [express.json(), express.urlencoded({ extended: isExtended })]
   const all = { type: () => true }

@@ -1,6 +1,6 @@
 import { createRefreshTokens } from '@baton/core'
 import { type AccessTokenClaims, authServer, type Endpoint, generateSigningKey, jwtAccessTokens } from '@baton/http'
-import { type Answer, send, type WireRequest } from '@baton/http-parity'
+import { type WireResponse, send, type WireRequest } from '@baton/http-parity'
 import { memoryStore } from '@baton/store-memory'
 import formbody from '@fastify/formbody'
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
@@ -17,7 +17,7 @@ const post = (body: string, type: string | null = FORM): WireRequest => ({
   body,
 })
 
-/** Answers with what it was given. */
+/** Responds with the received request. */
 const echo: Endpoint = async ({ method, url, headers, body }) => {
   const bytes = body.kind === 'stream' ? await body.read(100) : 'parsed'
   return {
@@ -27,16 +27,16 @@ const echo: Endpoint = async ({ method, url, headers, body }) => {
       method,
       url,
       type: headers['content-type'],
-      said: bytes instanceof Uint8Array ? Buffer.from(bytes).toString() : bytes,
+      received: bytes instanceof Uint8Array ? Buffer.from(bytes).toString() : bytes,
     }),
   }
 }
 
-const answering =
+const respondWith =
   (headers: [string, string][], body: string | null = null): Endpoint =>
   async () => ({ status: body === null ? 204 : 200, headers, body })
 
-async function ask(request: WireRequest, prepare: (app: FastifyInstance) => unknown): Promise<Answer> {
+async function ask(request: WireRequest, prepare: (app: FastifyInstance) => unknown): Promise<WireResponse> {
   const app = Fastify({ bodyLimit: 20 })
   await prepare(app)
   const address = await app.listen({ port: 0, host: '127.0.0.1' })
@@ -53,66 +53,66 @@ const mounted =
     app.register(endpointPlugin(endpoint), { prefix: '/echo' })
 
 describe('bodies', () => {
-  const said = async (request: WireRequest, prepare = mounted(echo)) => {
+  const received = async (request: WireRequest, prepare = mounted(echo)) => {
     const { status, body } = await ask(request, prepare)
     return { status, ...JSON.parse(body) }
   }
 
-  test('a form reaches the endpoint where Fastify has no parser for it', async () => {
-    expect(await said(post('a=%zz&a=2'))).toMatchObject({ status: 200, said: 'a=%zz&a=2' })
+  test('passes a form to the endpoint if Fastify has no parser for it', async () => {
+    expect(await received(post('a=%zz&a=2'))).toMatchObject({ status: 200, received: 'a=%zz&a=2' })
   })
 
-  test('a form reaches the endpoint unparsed where the app has @fastify/formbody', async () => {
+  test('passes a form to the endpoint unparsed if the app has @fastify/formbody', async () => {
     const prepare = async (app: FastifyInstance) => {
       await app.register(formbody)
       await mounted(echo)(app)
     }
-    expect(await said(post('a=%zz&a=2'), prepare)).toMatchObject({ status: 200, said: 'a=%zz&a=2' })
+    expect(await received(post('a=%zz&a=2'), prepare)).toMatchObject({ status: 200, received: 'a=%zz&a=2' })
   })
 
-  test('a parser of the app for everything is not used', async () => {
+  test('does not use a parser of the app for all types', async () => {
     const prepare = (app: FastifyInstance) => {
       for (const type of ['*', 'application/octet-stream', FORM])
         app.addContentTypeParser(type, { parseAs: 'string' }, async () => 'theirs')
       return mounted(echo)(app)
     }
-    expect(await said(post('a=%zz&a=2'), prepare)).toMatchObject({ status: 200, said: 'a=%zz&a=2' })
+    expect(await received(post('a=%zz&a=2'), prepare)).toMatchObject({ status: 200, received: 'a=%zz&a=2' })
   })
 
   test.each([null, '', 'nonsense', 'text/csv', 'application/json', '/', 'a b/c', 'multipart/form-data'])(
-    'content type %j is left to the endpoint to refuse',
+    'passes content type %j to the endpoint, which rejects it',
     async (type) => {
       const seen = type === null ? {} : { type: [type] }
-      expect(await said(post('{', type))).toMatchObject({ status: 200, said: '{', ...seen })
+      expect(await received(post('{', type))).toMatchObject({ status: 200, received: '{', ...seen })
     },
   )
 
-  test('the size is left to the endpoint, not to the bodyLimit of the app', async () => {
-    expect(await said(post('x'.repeat(100)))).toMatchObject({ status: 200, said: 'x'.repeat(100) })
-    expect(await said(post('x'.repeat(101)))).toMatchObject({ status: 200, said: null })
+  test('limits the size in the endpoint and not by the bodyLimit of the app', async () => {
+    expect(await received(post('x'.repeat(100)))).toMatchObject({ status: 200, received: 'x'.repeat(100) })
+    expect(await received(post('x'.repeat(101)))).toMatchObject({ status: 200, received: null })
   })
 
-  test('routes beside ours keep the parsers of the app', async () => {
+  test('does not change the parsers of other routes', async () => {
     const prepare = async (app: FastifyInstance) => {
       await mounted(echo)(app)
       app.post('/theirs', (request) => ({ body: request.body, type: request.headers['content-type'] }))
     }
     const json = { ...post('{"a":1}', 'application/json'), target: '/theirs' }
-    expect(await said(json, prepare)).toEqual({ status: 200, body: { a: 1 }, type: 'application/json' })
-    expect(await said({ ...post('a=1'), target: '/theirs' }, prepare)).toMatchObject({ status: 415 })
+    expect(await received(json, prepare)).toEqual({ status: 200, body: { a: 1 }, type: 'application/json' })
+    expect(await received({ ...post('a=1'), target: '/theirs' }, prepare)).toMatchObject({ status: 415 })
   })
 })
 
 describe('routes', () => {
   test.each(['GET', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'TRACE', 'QUERY'])(
-    '%s is left to the endpoint to refuse',
+    'passes %s to the endpoint, which rejects it',
     async (method) => {
       const { status, body } = await ask({ method, target: '/echo' }, mounted(echo))
       expect({ status, ...JSON.parse(body) }).toMatchObject({ status: 200, method })
     },
   )
 
-  test('HEAD reaches the endpoint as HEAD', async () => {
+  test('passes HEAD to the endpoint as HEAD', async () => {
     let seen = ''
     await ask({ method: 'HEAD', target: '/echo' }, (app) =>
       mounted(async (request) => {
@@ -123,25 +123,25 @@ describe('routes', () => {
     expect(seen).toBe('HEAD')
   })
 
-  test('the endpoint sees the whole path below its prefix', async () => {
+  test('passes the whole path to the endpoint below a prefix', async () => {
     const { body } = await ask({ method: 'DELETE', target: '/echo/%2e%2E/x?y=1' }, mounted(echo))
     expect(JSON.parse(body)).toMatchObject({ method: 'DELETE', url: '/echo/%2e%2E/x?y=1' })
   })
 })
 
-describe('answers', () => {
+describe('responses', () => {
   const get = { method: 'GET', target: '/echo' }
-  const twoCookies = answering([
+  const twoCookies = respondWith([
     ['set-cookie', 'a=1'],
     ['set-cookie', 'b=2'],
     ['vary', 'Origin'],
   ])
 
-  test('several cookies stay several headers', async () => {
+  test('sends each cookie in a separate header', async () => {
     expect((await ask(get, mounted(twoCookies))).headers['set-cookie']).toEqual(['a=1', 'b=2'])
   })
 
-  test('headers that plugins share with us keep their part, once', async () => {
+  test('keeps values that plugins have set for shared headers, once', async () => {
     const { headers } = await ask(get, (app) => {
       app.addHook('onRequest', async (_request, reply) => {
         reply.header('set-cookie', 'theirs=0').header('vary', 'Accept')
@@ -151,13 +151,13 @@ describe('answers', () => {
     expect(headers).toEqual({ 'set-cookie': ['theirs=0', 'a=1', 'b=2'], vary: ['Accept', 'Origin'] })
   })
 
-  test('the content type is the one of the endpoint, with no charset added', async () => {
-    const answer = await ask(get, mounted(answering([['content-type', 'application/json']], '{}')))
-    expect(answer).toEqual({ status: 200, headers: { 'content-type': ['application/json'] }, body: '{}' })
+  test('sends the content type of the endpoint without adding a charset', async () => {
+    const response = await ask(get, mounted(respondWith([['content-type', 'application/json']], '{}')))
+    expect(response).toEqual({ status: 200, headers: { 'content-type': ['application/json'] }, body: '{}' })
   })
 
-  test('an empty answer gets no type', async () => {
-    expect(await ask(get, mounted(answering([])))).toEqual({ status: 204, headers: {}, body: '' })
+  test('sends no content type with an empty response', async () => {
+    expect(await ask(get, mounted(respondWith([])))).toEqual({ status: 204, headers: {}, body: '' })
   })
 })
 
@@ -176,14 +176,14 @@ describe('requireAccessToken', () => {
   const guard = requireAccessToken({ accessTokens: async (token) => (token === 'good' ? claims : null) })
   const me = { method: 'GET', target: '/me' }
 
-  test.each(['onRequest', 'preHandler'] as const)('as %s it passes a good token on with its claims', async (hook) => {
-    const answer = await ask({ ...me, headers: [['Authorization', 'Bearer good']] }, (app) =>
+  test.each(['onRequest', 'preHandler'] as const)('accepts a valid token as %s and sets its claims', async (hook) => {
+    const response = await ask({ ...me, headers: [['Authorization', 'Bearer good']] }, (app) =>
       app.get('/me', { [hook]: guard }, (request) => request.auth?.sub),
     )
-    expect(answer).toMatchObject({ status: 200, body: 'alice' })
+    expect(response).toMatchObject({ status: 200, body: 'alice' })
   })
 
-  test('a handler of the guard checks the token unless the guard has done so as a hook', async () => {
+  test('checks the token in a handler of the guard unless the hook has checked it', async () => {
     let calls = 0
     const counting = requireAccessToken({
       accessTokens: async (token) => {
@@ -225,16 +225,16 @@ describe('requireAccessToken', () => {
     })
   })
 
-  test.each(['onRequest', 'preHandler'] as const)('as %s it answers a bad token itself', async (hook) => {
+  test.each(['onRequest', 'preHandler'] as const)('responds to an invalid token itself as %s', async (hook) => {
     let reached = false
-    const answer = await ask({ ...me, headers: [['Authorization', 'Bearer bad']] }, (app) =>
+    const response = await ask({ ...me, headers: [['Authorization', 'Bearer bad']] }, (app) =>
       app.get('/me', { [hook]: guard }, () => {
         reached = true
         return 'reached'
       }),
     )
-    expect(answer.status).toBe(401)
-    expect(answer.headers['www-authenticate']?.[0]).toMatch(/^Bearer .*error="invalid_token"/)
+    expect(response.status).toBe(401)
+    expect(response.headers['www-authenticate']?.[0]).toMatch(/^Bearer .*error="invalid_token"/)
     expect(reached).toBe(false)
   })
 })
@@ -305,7 +305,7 @@ describe('headers', () => {
     },
   )
 
-  test('the guard reads headers that a hook has set on the request', async () => {
+  test('reads headers that a hook has set on the request', async () => {
     const verify = async (token: string) => (token === 'good' ? ({ sub: 'alice' } as AccessTokenClaims) : null)
     const { status, body } = await ask({ method: 'GET', target: '/me' }, (app) => {
       app.addHook('onRequest', async (request) => void (request.headers = { authorization: 'Bearer good' }))

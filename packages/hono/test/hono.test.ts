@@ -17,7 +17,7 @@ describe('the remote address', () => {
   const app = new Hono().get('/', handler(address))
   const addressWith = async (bindings?: object) => (await app.request('http://a.example/', {}, bindings)).text()
 
-  test('is that of the socket on Node', async () => {
+  test('is the address of the socket on Node.js', async () => {
     const server = await listen(createAdaptorServer({ fetch: app.fetch }) as Server)
     try {
       expect((await send(server.port, { method: 'GET', target: '/' })).body).toBe('127.0.0.1')
@@ -34,7 +34,7 @@ describe('the remote address', () => {
     expect(await addressWith(bindings)).toBe('192.0.2.1')
   })
 
-  test('is unknown where the runtime does not provide it, whatever the headers contain', async () => {
+  test('is unknown if the runtime does not provide it, regardless of the headers', async () => {
     for (const bindings of [undefined, {}, { requestIP: () => null }])
       expect(await addressWith(bindings)).toBe('unknown')
     const headers = { 'x-forwarded-for': '192.0.2.1', 'cf-connecting-ip': '192.0.2.1' }
@@ -46,7 +46,7 @@ describe('requireAccessToken', () => {
   const app = new Hono()
     .use('/api/*', requireAccessToken({ accessTokens: verify }))
     .get('/api/me', (c) => c.text(c.var.auth.sub))
-    .get('/api/response', () => new Response('of its own'))
+    .get('/api/response', () => new Response('from the handler'))
 
   test('sets c.var.auth to the claims of a valid token', async () => {
     const response = await app.request('http://localhost/api/me', AUTHORIZED)

@@ -23,7 +23,7 @@ function start(world: World): Promise<Served> {
   return listen(createAdaptorServer({ fetch: app.fetch }) as Server)
 }
 
-/** `Headers` joins repeated headers with commas, which means the same; only Set-Cookie stays apart. */
+/** `Headers` joins repeated headers with commas, which is equivalent. Only Set-Cookie is kept separate. */
 const JOINED = {
   status: 207,
   headers: {
@@ -35,7 +35,7 @@ const JOINED = {
 }
 
 describeParity('Hono', start, {
-  'headers that repeat, in the request and in the answer': JOINED,
-  'an answer without a body': JOINED,
-  'an answer without a body, to HEAD': JOINED,
+  'repeated headers in the request and the response': JOINED,
+  'a response without a body': JOINED,
+  'a response without a body, to HEAD': JOINED,
 })

@@ -1,5 +1,5 @@
 import type { AccessTokenClaims, Endpoint } from '@baton/http'
-import { type Answer, send, serve, type WireRequest } from '@baton/http-parity'
+import { type WireResponse, send, serve, type WireRequest } from '@baton/http-parity'
 import { bodyParser as newBodyParser } from '@koa/bodyparser'
 import Router from '@koa/router'
 import Koa, { type DefaultState, type Middleware } from 'koa'
@@ -15,21 +15,21 @@ const form = (body: string): WireRequest => ({
   body,
 })
 
-/** Answers with what it was given. */
+/** Responds with the received request. */
 const echo: Endpoint = async ({ method, url, body }) => {
-  const said = body.kind === 'parsed' ? body.value : Buffer.from((await body.read(100)) ?? []).toString()
+  const received = body.kind === 'parsed' ? body.value : Buffer.from((await body.read(100)) ?? []).toString()
   return {
     status: 200,
     headers: [['content-type', 'application/json']],
-    body: JSON.stringify({ method, url, kind: body.kind, said }),
+    body: JSON.stringify({ method, url, kind: body.kind, received }),
   }
 }
 
-const answering =
+const respondWith =
   (status: number, headers: [string, string][], body: string | null): Endpoint =>
   async () => ({ status, headers, body })
 
-const twoCookies = answering(
+const twoCookies = respondWith(
   200,
   [
     ['content-type', 'application/json'],
@@ -42,7 +42,7 @@ const twoCookies = answering(
 async function ask<State extends DefaultState>(
   request: WireRequest,
   ...middleware: Middleware<State>[]
-): Promise<Answer> {
+): Promise<WireResponse> {
   const app = new Koa<State>()
   for (const each of middleware) app.use(each)
   const server = await serve(app.callback())
@@ -55,11 +55,11 @@ async function ask<State extends DefaultState>(
 
 const get = { method: 'GET', target: '/' }
 
-test('several cookies stay several headers', async () => {
+test('sends each cookie in a separate header', async () => {
   expect((await ask(get, handler(twoCookies))).headers['set-cookie']).toEqual(['a=1', 'b=2'])
 })
 
-test('a cookie that the app has set stays beside ours', async () => {
+test('keeps a cookie that the app has set', async () => {
   const theirs: Middleware = (ctx, next) => {
     ctx.cookies.set('theirs', '0', { httpOnly: false })
     return next()
@@ -71,20 +71,23 @@ test('a cookie that the app has set stays beside ours', async () => {
   ])
 })
 
-test('the content type is the one of the endpoint, with nothing added', async () => {
+test('sends the content type of the endpoint unchanged', async () => {
   expect((await ask(get, handler(twoCookies))).headers['content-type']).toEqual(['application/json'])
 })
 
-test.each([204, 200, 405])('an empty answer with %d stays as it is, whatever type was set before', async (status) => {
-  const typed: Middleware = (ctx, next) => {
-    ctx.type = 'json'
-    return next()
-  }
-  const empty = handler(answering(status, [['allow', 'POST']], null))
-  expect(await ask(get, typed, empty)).toEqual({ status, headers: { allow: ['POST'] }, body: '' })
-})
+test.each([204, 200, 405])(
+  'sends an empty response with %d unchanged, even if a type was set before',
+  async (status) => {
+    const typed: Middleware = (ctx, next) => {
+      ctx.type = 'json'
+      return next()
+    }
+    const empty = handler(respondWith(status, [['allow', 'POST']], null))
+    expect(await ask(get, typed, empty)).toEqual({ status, headers: { allow: ['POST'] }, body: '' })
+  },
+)
 
-test('middleware in front may still change the answer on its way out', async () => {
+test('lets earlier middleware change the response', async () => {
   const stamp: Middleware = async (ctx, next) => {
     await next()
     ctx.set('Vary', 'Origin')
@@ -92,38 +95,38 @@ test('middleware in front may still change the answer on its way out', async () 
   expect((await ask(get, stamp, handler(twoCookies))).headers['vary']).toEqual(['Origin'])
 })
 
-test('the endpoint sees the path as it was sent, although a mount has cut it', async () => {
+test('passes the original path to the endpoint below a mount point', async () => {
   const mount: Middleware = (ctx, next) => {
     ctx.path = ctx.path.replace('/auth', '')
     return next()
   }
-  const answer = await ask({ method: 'DELETE', target: '/auth/echo/%2e%2E/x?y=1' }, mount, handler(echo))
-  expect(JSON.parse(answer.body)).toMatchObject({ method: 'DELETE', url: '/auth/echo/%2e%2E/x?y=1' })
+  const response = await ask({ method: 'DELETE', target: '/auth/echo/%2e%2E/x?y=1' }, mount, handler(echo))
+  expect(JSON.parse(response.body)).toMatchObject({ method: 'DELETE', url: '/auth/echo/%2e%2E/x?y=1' })
 })
 
 describe('bodies', () => {
-  const said = async (request: WireRequest, ...middleware: Middleware[]): Promise<unknown> =>
+  const received = async (request: WireRequest, ...middleware: Middleware[]): Promise<unknown> =>
     JSON.parse((await ask(request, ...middleware, handler(echo))).body)
 
-  test('a stream that no parser has touched is read by the endpoint', async () => {
-    expect(await said(form('a=1&a=2'))).toMatchObject({ kind: 'stream', said: 'a=1&a=2' })
+  test('reads a stream that no parser has read', async () => {
+    expect(await received(form('a=1&a=2'))).toMatchObject({ kind: 'stream', received: 'a=1&a=2' })
   })
 
-  test('koa-bodyparser has drained the stream: its text is taken, not what it made of it', async () => {
-    expect(await said(form('a=%zz&a=2'), bodyParser())).toMatchObject({ kind: 'parsed', said: 'a=%zz&a=2' })
+  test('uses the raw text of koa-bodyparser and not its result', async () => {
+    expect(await received(form('a=%zz&a=2'), bodyParser())).toMatchObject({ kind: 'parsed', received: 'a=%zz&a=2' })
   })
 
-  test('@koa/bodyparser has drained the stream: its text is taken, not what it made of it', async () => {
-    expect(await said(form('a=%zz&a=2'), newBodyParser())).toMatchObject({ kind: 'parsed', said: 'a=%zz&a=2' })
+  test('uses the raw text of @koa/bodyparser and not its result', async () => {
+    expect(await received(form('a=%zz&a=2'), newBodyParser())).toMatchObject({ kind: 'parsed', received: 'a=%zz&a=2' })
   })
 
-  test('koa-body has drained the stream: what it made of it is taken over', async () => {
-    expect(await said(form('a=1&b=2'), koaBody())).toMatchObject({ kind: 'parsed', said: { a: '1', b: '2' } })
+  test('uses the result of koa-body, which keeps no raw text', async () => {
+    expect(await received(form('a=1&b=2'), koaBody())).toMatchObject({ kind: 'parsed', received: { a: '1', b: '2' } })
   })
 
-  test('a parser that does not know the type leaves the stream to the endpoint', async () => {
+  test('reads the stream if the parser does not know the type', async () => {
     const request = { ...form('a=1'), headers: [['Content-Type', 'text/csv']] as const }
-    expect(await said(request, bodyParser())).toMatchObject({ kind: 'stream', said: 'a=1' })
+    expect(await received(request, bodyParser())).toMatchObject({ kind: 'stream', received: 'a=1' })
   })
 })
 
@@ -144,15 +147,15 @@ describe('requireAccessToken', () => {
     ctx.body = ctx.state.auth?.sub
   }
 
-  test('passes a good token on with its claims', async () => {
-    const answer = await ask({ ...get, headers: [['Authorization', 'Bearer good']] }, guard, me)
-    expect(answer).toMatchObject({ status: 200, body: 'alice' })
+  test('accepts a valid token and sets its claims', async () => {
+    const response = await ask({ ...get, headers: [['Authorization', 'Bearer good']] }, guard, me)
+    expect(response).toMatchObject({ status: 200, body: 'alice' })
   })
 
-  test('answers a bad token itself', async () => {
-    const answer = await ask({ ...get, headers: [['Authorization', 'Bearer bad']] }, guard, me)
-    expect(answer.status).toBe(401)
-    expect(answer.headers['www-authenticate']?.[0]).toMatch(/^Bearer .*error="invalid_token"/)
+  test('responds to an invalid token itself', async () => {
+    const response = await ask({ ...get, headers: [['Authorization', 'Bearer bad']] }, guard, me)
+    expect(response.status).toBe(401)
+    expect(response.headers['www-authenticate']?.[0]).toMatch(/^Bearer .*error="invalid_token"/)
   })
 })
 
