@@ -1,5 +1,5 @@
-/** What a command touches of the world. */
-export interface Surroundings {
+/** The environment of a command: variables, working directory and streams. */
+export interface CommandContext {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
   readonly stdin: AsyncIterable<Uint8Array | string> & { readonly isTTY?: boolean }
@@ -16,43 +16,43 @@ export interface Option {
   readonly type: 'string' | 'boolean'
   /** Shown in the help: `file`, `url`. */
   readonly value?: string
-  readonly about: string
+  readonly description: string
 }
 
 export interface Input {
   readonly positionals: readonly string[]
-  /** The value of a text option; undefined where it was not given. */
+  /** Returns the value of a text option; undefined if it is missing. */
   readonly text: (name: string) => string | undefined
-  /** Whether a switch was given. */
+  /** Returns true if a flag is set. */
   readonly has: (name: string) => boolean
-  readonly around: Surroundings
-  /** Writes the result for a person or, with --json, for a program. */
+  readonly context: CommandContext
+  /** Writes the result as text or, with --json, as JSON. */
   readonly print: (result: { readonly json: unknown; readonly text: string }) => void
 }
 
 export interface Command {
   readonly name: string
-  readonly about: string
-  /** What comes after the name, such as `<subject>`. */
+  readonly description: string
+  /** The operands after the name, such as `<subject>`. */
   readonly operands: string
-  readonly mostOperands: number
+  readonly maxOperands: number
   readonly options: Readonly<Record<string, Option>>
   /** Resolves to the exit code. */
   run(input: Input): Promise<number>
 }
 
-/** How the program ends. */
+/** Exit codes. */
 export const EXIT = {
   ok: 0,
-  /** The answer is no: no such session, a finding that needs mending. */
-  no: 1,
-  /** The command line is wrong. */
+  /** A negative result: no such session, or a problem was found. */
+  negative: 1,
+  /** Invalid arguments. */
   usage: 2,
-  /** Something broke, such as the way to the store. */
-  fault: 3,
+  /** A failure, such as no connection to the store. */
+  failure: 3,
 } as const
 
-/** The command line is wrong; the message says how, and what would be right. */
+/** Invalid arguments. The message names the mistake and the correct form. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }

@@ -1,32 +1,33 @@
 import type { Command, Option } from './command.js'
 
-export function overview(commands: readonly Command[]): string {
+export function formatOverview(commands: readonly Command[]): string {
   const width = Math.max(...commands.map(({ name }) => name.length))
   return [
     'Usage: baton <command> [options]',
     '',
-    ...commands.map(({ name, about }) => `  ${name.padEnd(width)}  ${about}`),
+    ...commands.map(({ name, description }) => `  ${name.padEnd(width)}  ${description}`),
     '',
-    'baton <command> --help tells more. Exit codes: 0 done, 1 the answer is no, 2 wrong usage, 3 something broke.',
+    'baton <command> --help shows all options. Exit codes: 0 success, 1 negative result, 2 invalid arguments, 3 failure.',
     '',
   ].join('\n')
 }
 
-export function helpOf({ name, about, operands, options }: Command): string {
+export function formatHelp({ name, description, operands, options }: Command): string {
   const all: [string, Option][] = [
     ...Object.entries(options),
-    ['json', { type: 'boolean', about: 'writes the result as JSON' }],
+    ['json', { type: 'boolean', description: 'prints the result as JSON' }],
   ]
   const lines = all.map(
-    ([option, { value, about: says }]) => [`--${option}${value === undefined ? '' : ` <${value}>`}`, says] as const,
+    ([option, { value, description: text }]) =>
+      [`--${option}${value === undefined ? '' : ` <${value}>`}`, text] as const,
   )
   const width = Math.max(...lines.map(([option]) => option.length))
   return [
     `Usage: baton ${name} ${operands}`.trimEnd(),
     '',
-    `${about}.`,
+    `${description}.`,
     '',
-    ...lines.map(([option, says]) => `  ${option.padEnd(width)}  ${says}`),
+    ...lines.map(([option, text]) => `  ${option.padEnd(width)}  ${text}`),
     '',
   ].join('\n')
 }

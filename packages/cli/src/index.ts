@@ -1,2 +1,2 @@
 export { run } from './run.js'
-export type { Surroundings } from './command.js'
+export type { CommandContext } from './command.js'

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { run } from './run.js'
 
-// Not process.exit: what has been written to a pipe must still get there.
+// process.exit would discard output that is still in a pipe.
 process.exitCode = await run(process.argv.slice(2), {
   env: process.env,
   cwd: process.cwd(),

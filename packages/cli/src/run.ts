@@ -9,8 +9,8 @@ import { purge } from './commands/purge.js'
 import { revoke } from './commands/revoke.js'
 import { secret } from './commands/secret.js'
 import { sessions } from './commands/sessions.js'
-import { type Command, EXIT, type Input, type Surroundings, UsageError } from './command.js'
-import { helpOf, overview } from './help.js'
+import { type Command, EXIT, type Input, type CommandContext, UsageError } from './command.js'
+import { formatHelp, formatOverview } from './help.js'
 import { nearestName } from '@baton/core/options'
 import { VERSION } from './version.js'
 
@@ -32,37 +32,37 @@ const COMMANDS: readonly Command[] = [init, secret, inspect, sessions, revoke, p
  * })
  * ```
  */
-export async function run(args: readonly string[], around: Surroundings): Promise<number> {
+export async function run(args: readonly string[], context: CommandContext): Promise<number> {
   try {
-    return await dispatch(args, around)
+    return await dispatch(args, context)
   } catch (failure) {
-    const { code, message } = explained(failure)
-    around.stderr.write(`baton: ${message}\n`)
+    const { code, message } = describeError(failure)
+    context.stderr.write(`baton: ${message}\n`)
     return code
   }
 }
 
-async function dispatch(args: readonly string[], around: Surroundings): Promise<number> {
+async function dispatch(args: readonly string[], context: CommandContext): Promise<number> {
   const [name, ...rest] = args
-  if (name === '--version') return say(around, `${VERSION}\n`)
+  if (name === '--version') return write(context, `${VERSION}\n`)
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    const asked = COMMANDS.find((command) => command.name === rest[0])
-    return say(around, asked === undefined ? overview(COMMANDS) : helpOf(asked))
+    const requested = COMMANDS.find((command) => command.name === rest[0])
+    return write(context, requested === undefined ? formatOverview(COMMANDS) : formatHelp(requested))
   }
   const command = COMMANDS.find((each) => each.name === name)
   if (command === undefined) {
     const names = COMMANDS.map((each) => each.name)
-    throw new UsageError(`there is no command ${JSON.stringify(name)}${didYouMean(name, names)}; see baton --help`)
+    throw new UsageError(`unknown command ${JSON.stringify(name)}${didYouMean(name, names)}; see baton --help`)
   }
-  if (rest.includes('--help') || rest.includes('-h')) return say(around, helpOf(command))
-  return command.run(inputOf(command, rest, around))
+  if (rest.includes('--help') || rest.includes('-h')) return write(context, formatHelp(command))
+  return command.run(createInput(command, rest, context))
 }
 
-function inputOf(command: Command, args: readonly string[], around: Surroundings): Input {
-  const { values, positionals } = parsed(command, args)
-  if (positionals.length > command.mostOperands)
+function createInput(command: Command, args: readonly string[], context: CommandContext): Input {
+  const { values, positionals } = parseArguments(command, args)
+  if (positionals.length > command.maxOperands)
     throw new UsageError(
-      `${JSON.stringify(positionals[command.mostOperands])} is too much; usage: baton ${command.name} ${command.operands}`,
+      `${JSON.stringify(positionals[command.maxOperands])} is an unexpected argument; usage: baton ${command.name} ${command.operands}`,
     )
   const isJson = values['json'] === true
   return {
@@ -72,29 +72,29 @@ function inputOf(command: Command, args: readonly string[], around: Surroundings
       return typeof value === 'string' ? value : undefined
     },
     has: (name) => values[name] === true,
-    around,
+    context,
     print({ json, text }) {
-      around.stdout.write(isJson ? `${JSON.stringify(json, null, 2)}\n` : text)
+      context.stdout.write(isJson ? `${JSON.stringify(json, null, 2)}\n` : text)
     },
   }
 }
 
-function parsed(command: Command, args: readonly string[]) {
+function parseArguments(command: Command, args: readonly string[]) {
   const options = Object.fromEntries(
-    Object.entries({ ...command.options, ...COMMON }).map(([name, { type }]) => [name, { type }]),
+    Object.entries({ ...command.options, ...SHARED_OPTIONS }).map(([name, { type }]) => [name, { type }]),
   )
   try {
-    return parseArgs({ args: unambiguous(args, options), options, allowPositionals: true, strict: true })
+    return parseArgs({ args: separateFamilyIds(args, options), options, allowPositionals: true, strict: true })
   } catch (failure) {
-    const unknown = /^Unknown option '--?([^']+)'/.exec(messageOf(failure))?.[1]
+    const unknown = /^Unknown option '--?([^']+)'/.exec(getMessage(failure))?.[1]
     const hint = unknown === undefined ? '' : didYouMean(unknown, Object.keys(options), '--')
-    const [sentence] = messageOf(failure).split('. ')
+    const [sentence] = getMessage(failure).split('. ')
     throw new UsageError(`${sentence ?? ''}${hint}; see baton ${command.name} --help`)
   }
 }
 
-/** One family id in sixty-four begins with a dash, and must not be taken for an option. */
-function unambiguous(args: readonly string[], options: Readonly<Record<string, { type: string }>>): string[] {
+/** One family id in 64 begins with a dash and must not be parsed as an option. */
+function separateFamilyIds(args: readonly string[], options: Readonly<Record<string, { type: string }>>): string[] {
   const isFamily = (arg: string) => arg.startsWith('-') && /^[A-Za-z0-9_-]{22}$/.test(arg) && !(arg.slice(2) in options)
   const plain: string[] = []
   const operands: string[] = []
@@ -111,9 +111,9 @@ function unambiguous(args: readonly string[], options: Readonly<Record<string, {
   return operands.length === 0 ? plain : [...plain, '--', ...operands]
 }
 
-/** Understood by every command. */
-const COMMON: Command['options'] = {
-  json: { type: 'boolean', about: 'writes the result as JSON' },
+/** The options of every command. */
+const SHARED_OPTIONS: Command['options'] = {
+  json: { type: 'boolean', description: 'prints the result as JSON' },
 }
 
 function didYouMean(word: string, known: readonly string[], prefix = ''): string {
@@ -121,22 +121,22 @@ function didYouMean(word: string, known: readonly string[], prefix = ''): string
   return guess === null ? '' : `; did you mean ${prefix}${guess}?`
 }
 
-function say({ stdout }: Surroundings, text: string): number {
+function write({ stdout }: CommandContext, text: string): number {
   stdout.write(text)
   return EXIT.ok
 }
 
-function explained(failure: unknown): { readonly code: number; readonly message: string } {
+function describeError(failure: unknown): { readonly code: number; readonly message: string } {
   if (failure instanceof UsageError || failure instanceof ConfigurationError)
     return { code: EXIT.usage, message: failure.message }
   const cause =
-    failure instanceof OperationalError && failure.cause !== undefined ? `: ${messageOf(failure.cause)}` : ''
-  return { code: EXIT.fault, message: messageOf(failure) + cause }
+    failure instanceof OperationalError && failure.cause !== undefined ? `: ${getMessage(failure.cause)}` : ''
+  return { code: EXIT.failure, message: getMessage(failure) + cause }
 }
 
-function messageOf(failure: unknown): string {
+function getMessage(failure: unknown): string {
   if (!(failure instanceof Error)) return String(failure)
-  // Of several addresses that were tried, Node tells the reasons one by one and no message.
-  if (failure instanceof AggregateError && failure.message === '') return failure.errors.map(messageOf).join(', ')
+  // For a host with several addresses, Node.js reports one error for each address and no message.
+  if (failure instanceof AggregateError && failure.message === '') return failure.errors.map(getMessage).join(', ')
   return failure.message
 }

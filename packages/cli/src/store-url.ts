@@ -6,15 +6,15 @@ import type { TokenStore } from '@baton/core'
 import { type PostgresStore, postgresStore, type Queryable } from '@baton/store-postgres'
 import { type IoRedisClient, type RedisStore, redisStore } from '@baton/store-redis'
 import { sqliteStore } from '@baton/store-sqlite'
-import { type Surroundings, UsageError } from './command.js'
+import { type CommandContext, UsageError } from './command.js'
 
-/** A store that was opened for one command. */
+/** An open store. */
 export interface OpenStore {
   readonly store: TokenStore
-  readonly kind: 'sqlite' | 'redis' | 'postgres' | 'own'
+  readonly kind: 'sqlite' | 'redis' | 'postgres' | 'custom'
   readonly redis?: RedisStore
   readonly postgres?: PostgresStore
-  /** Epoch milliseconds by the clock of the store's machine; absent where it is this one, or has none to ask. */
+  /** Returns the time of the store's clock in epoch milliseconds; missing if the store uses the clock of this process. */
   readonly clock?: () => Promise<number>
   close(): Promise<void>
 }
@@ -38,42 +38,43 @@ interface Sqlite {
 }
 
 export interface StoreOptions {
-  /** Begins every key in Redis. */
+  /** The prefix of the keys in Redis. */
   readonly prefix?: string | undefined
-  /** Where the tables are in PostgreSQL. */
+  /** The schema of the tables in PostgreSQL. */
   readonly schema?: string | undefined
-  /** Whether a SQLite file that is not there yet is made. */
+  /** Creates a missing SQLite file. Default false. */
   readonly mayCreate?: boolean
 }
 
-/** Opens what a URL names, through the driver that the project has: `sqlite:file`, `redis://…`, `postgres://…`. */
+/** Opens the store of a URL (`sqlite:file`, `redis://…` or `postgres://…`) with the driver of the project. Throws `UsageError`. */
 export async function openUrl(
   url: string,
   { prefix, schema, mayCreate = false }: StoreOptions,
-  around: Surroundings,
+  context: CommandContext,
 ): Promise<OpenStore> {
   const [, scheme = ''] = /^([a-z]+):/.exec(url) ?? []
   switch (scheme) {
     case 'sqlite':
-      return openSqlite(resolve(around.cwd, url.slice('sqlite:'.length).replace(/^\/\//, '')), mayCreate, around)
+      return openSqlite(resolve(context.cwd, url.slice('sqlite:'.length).replace(/^\/\//, '')), mayCreate, context)
     case 'redis':
     case 'rediss':
-      return openRedis(url, prefix, around)
+      return openRedis(url, prefix, context)
     case 'postgres':
     case 'postgresql':
-      return openPostgres(url, schema, around)
+      return openPostgres(url, schema, context)
     default:
-      // Not the URL itself: there may be a password in it.
+      // Without the URL, which may contain a password.
       throw new UsageError(
-        `the store is given as sqlite:file.db, redis://… or postgres://…, not as ${scheme === '' ? 'something else' : `${scheme}:`}`,
+        `the store must be sqlite:file.db, redis://… or postgres://…, got ${scheme === '' ? 'another text' : `${scheme}:`}`,
       )
   }
 }
 
-async function openSqlite(path: string, mayCreate: boolean, around: Surroundings): Promise<OpenStore> {
-  if (!mayCreate && !existsSync(path)) throw new UsageError(`there is no file ${path}; baton migrate makes it`)
-  const driver = await driverIn(around.cwd, 'better-sqlite3')
-  if (driver === null) throw noDriver('better-sqlite3')
+async function openSqlite(path: string, mayCreate: boolean, context: CommandContext): Promise<OpenStore> {
+  if (!mayCreate && !existsSync(path))
+    throw new UsageError(`the file ${path} does not exist; create it with: baton migrate`)
+  const driver = await importDriver(context.cwd, 'better-sqlite3')
+  if (driver === null) throw missingDriver('better-sqlite3')
   const db = new (driver['default'] as new (path: string) => Sqlite)(path)
   return {
     store: sqliteStore(db),
@@ -84,10 +85,10 @@ async function openSqlite(path: string, mayCreate: boolean, around: Surroundings
   }
 }
 
-async function openRedis(url: string, prefix: string | undefined, around: Surroundings): Promise<OpenStore> {
-  const driver = await driverIn(around.cwd, 'ioredis')
-  if (driver === null) throw noDriver('ioredis')
-  // Connected at once or not at all: a person waits.
+async function openRedis(url: string, prefix: string | undefined, context: CommandContext): Promise<OpenStore> {
+  const driver = await importDriver(context.cwd, 'ioredis')
+  if (driver === null) throw missingDriver('ioredis')
+  // One attempt to connect: a user is waiting.
   const settings = { lazyConnect: true, maxRetriesPerRequest: 1, retryStrategy: () => null }
   const client = new (driver['Redis'] as new (url: string, settings: object) => Redis)(url, settings)
   client.on('error', () => undefined)
@@ -107,9 +108,9 @@ async function openRedis(url: string, prefix: string | undefined, around: Surrou
   }
 }
 
-async function openPostgres(url: string, schema: string | undefined, around: Surroundings): Promise<OpenStore> {
-  const driver = await driverIn(around.cwd, 'pg')
-  if (driver === null) throw noDriver('pg')
+async function openPostgres(url: string, schema: string | undefined, context: CommandContext): Promise<OpenStore> {
+  const driver = await importDriver(context.cwd, 'pg')
+  if (driver === null) throw missingDriver('pg')
   const settings = { connectionString: url, max: 2, connectionTimeoutMillis: 5000 }
   const pool = new (driver['Pool'] as new (settings: object) => Pool)(settings)
   pool.on('error', () => undefined)
@@ -130,8 +131,8 @@ async function openPostgres(url: string, schema: string | undefined, around: Sur
   }
 }
 
-/** The project's own driver, which is the one that its app runs with; else one that was installed with this program. */
-async function driverIn(folder: string, name: string): Promise<Record<string, unknown> | null> {
+/** Imports the driver of the project, or the one installed with this program; null if there is neither. */
+async function importDriver(folder: string, name: string): Promise<Record<string, unknown> | null> {
   const { resolve: pathOf } = createRequire(resolve(folder, 'package.json'))
   for (const find of [() => pathToFileURL(pathOf(name)).href, () => name]) {
     try {
@@ -146,6 +147,6 @@ async function driverIn(folder: string, name: string): Promise<Record<string, un
   return null
 }
 
-function noDriver(name: string): UsageError {
-  return new UsageError(`the driver ${name} is not installed here; run: npm install ${name}`)
+function missingDriver(name: string): UsageError {
+  return new UsageError(`the driver ${name} is not installed; run: npm install ${name}`)
 }

@@ -1,8 +1,8 @@
-/** Rows as aligned columns, each line trimmed. Control characters of what came from outside are shown, not sent to the terminal. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const shown = rows.map((row) => row.map(printable))
-  const widths = (shown[0] ?? []).map((_, column) => Math.max(...shown.map((row) => row[column]?.length ?? 0)))
-  return shown
+/** Formats rows as aligned columns. Control characters are escaped, so that text from outside cannot control the terminal. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const cells = rows.map((row) => row.map(escapeControls))
+  const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
+  return cells
     .map(
       (row) =>
         `${row
@@ -13,11 +13,10 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('')
 }
 
-/** A user agent may hold what moves the cursor or rings the bell. */
-function printable(text: string): string {
+function escapeControls(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}]/gu, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
 }
 
-export function iso(instant: number): string {
+export function toIso(instant: number): string {
   return new Date(instant).toISOString()
 }

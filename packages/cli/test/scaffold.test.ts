@@ -29,7 +29,7 @@ const FRAMEWORKS = ['express', 'koa', 'fastify', 'hono']
 const STORES = ['sqlite', 'redis', 'postgres', 'memory']
 const ALL = FRAMEWORKS.flatMap((framework) => STORES.map((store) => [framework, store] as const))
 const CHOSEN = new Set(['express sqlite', 'hono postgres'])
-/** BATON_SCAFFOLDS=all tries each with each, which takes minutes; usually these two stand for all. */
+/** BATON_SCAFFOLDS=all tests every combination, which takes minutes. */
 const COMBINATIONS =
   process.env['BATON_SCAFFOLDS'] === 'all'
     ? ALL
@@ -44,8 +44,8 @@ afterAll(() => {
   baton.remove()
 })
 
-/** Where the server of the scaffold keeps its sessions, and how it is told. */
-async function storeServer(store: string): Promise<{ env: Record<string, string>; stop(): Promise<void> }> {
+/** Starts the database server that a scaffold needs. `env` has its address. */
+async function startStoreServer(store: string): Promise<{ env: Record<string, string>; stop(): Promise<void> }> {
   if (store === 'redis') {
     const server = await startRedis({})
     return { env: { REDIS_URL: server.url }, stop: () => server.stop() }
@@ -57,7 +57,7 @@ async function storeServer(store: string): Promise<{ env: Record<string, string>
   return { env: {}, stop: async () => undefined }
 }
 
-/** Types by the sources, as npm install would bring the declarations made of them. */
+/** Checks types against the sources instead of installed declarations. */
 function checkTypes(folder: string): void {
   const paths = { '@baton/*': [`${packages}*/src/index.ts`], '@baton/core/*': [`${packages}core/src/*.ts`] }
   const config = { extends: './tsconfig.json', compilerOptions: { noEmit: true, rootDir: '/', paths } }
@@ -69,8 +69,8 @@ function checkTypes(folder: string): void {
   }
 }
 
-/** Starts the scaffold's server with its own .env on a port that the system chooses, and hands over its origin. */
-async function whileRunning(
+/** Starts the scaffold's server with its .env on a free port and calls `use` with its origin. */
+async function withServer(
   program: string,
   { folder, env }: { folder: string; env: Record<string, string> },
   use: (origin: string) => Promise<void>,
@@ -85,7 +85,7 @@ async function whileRunning(
     const [line] = (await Promise.race([
       once(createInterface({ input: child.stdout }), 'line'),
       once(child, 'exit').then(([code]) => {
-        throw new Error(`the server ended with ${String(code)}`)
+        throw new Error(`the server exited with ${String(code)}`)
       }),
     ])) as [string]
     expect(line).toBe(`listening on http://127.0.0.1:${String(port)}`)
@@ -98,12 +98,12 @@ async function whileRunning(
   }
 }
 
-function envOf(folder: string): Record<string, string | undefined> {
+function readEnv(folder: string): Record<string, string | undefined> {
   const lines = readFileSync(join(folder, '.env'), 'utf8').split('\n')
   return Object.fromEntries(lines.map((line) => line.split('=', 2)))
 }
 
-async function visit(origin: string, folder: string): Promise<void> {
+async function signInAndOut(origin: string, folder: string): Promise<void> {
   const login = (password: string) =>
     fetch(`${origin}/login`, {
       method: 'POST',
@@ -113,14 +113,14 @@ async function visit(origin: string, folder: string): Promise<void> {
   expect((await login('wrong')).status).toBe(401)
   const signedIn = await login('wonderland')
   expect(signedIn.status).toBe(200)
-  const cookieOf = (response: Response) => response.headers.getSetCookie()[0]!.split(';')[0]!
+  const getCookie = (response: Response) => response.headers.getSetCookie()[0]!.split(';')[0]!
   const refresh = (cookie: string) =>
     fetch(`${origin}/auth/refresh`, { method: 'POST', headers: { cookie, origin, 'x-baton': '1' } })
-  const refreshed = await refresh(cookieOf(signedIn))
+  const refreshed = await refresh(getCookie(signedIn))
   expect(refreshed.status).toBe(200)
-  expect(cookieOf(refreshed)).not.toBe(cookieOf(signedIn))
+  expect(getCookie(refreshed)).not.toBe(getCookie(signedIn))
   const { access_token } = (await refreshed.json()) as { access_token: string }
-  const { BATON_SECRET, SIGNING_SECRET } = envOf(folder)
+  const { BATON_SECRET, SIGNING_SECRET } = readEnv(folder)
   expect(SIGNING_SECRET).not.toBe(BATON_SECRET)
   const header: unknown = JSON.parse(Buffer.from(access_token.split('.')[0]!, 'base64url').toString())
   expect(header).toMatchObject({ kid: deriveSigningKey(SIGNING_SECRET)['kid'] })
@@ -130,24 +130,24 @@ async function visit(origin: string, folder: string): Promise<void> {
   expect(sessions).toHaveLength(1)
   const out = await fetch(`${origin}/auth/logout`, {
     method: 'POST',
-    headers: { cookie: cookieOf(refreshed), origin, 'x-baton': '1' },
+    headers: { cookie: getCookie(refreshed), origin, 'x-baton': '1' },
   })
   expect(out.status).toBe(204)
-  expect((await refresh(cookieOf(refreshed))).status).toBe(401)
+  expect((await refresh(getCookie(refreshed))).status).toBe(401)
 }
 
 describe('init', () => {
   it.each(COMBINATIONS)(
-    '%s with %s: its types hold, it starts, and people sign in, refresh and sign out',
+    'creates a project with %s and %s that compiles, starts, and signs in, refreshes and signs out',
     async (framework, store) => {
       const folder = temporaryFolder(import.meta.url, 'scaffold')
-      const server = await storeServer(store)
+      const server = await startStoreServer(store)
       try {
-        const made = await baton.run(['init', '--framework', framework, '--store', store], { cwd: folder })
-        expect([made.code, made.stderr]).toEqual([0, ''])
+        const created = await baton.run(['init', '--framework', framework, '--store', store], { cwd: folder })
+        expect([created.code, created.stderr]).toEqual([0, ''])
         checkTypes(folder)
         const built = await buildProgram(import.meta.url, { entry: join(folder, 'src/server.ts'), external: EXTERNAL })
-        await whileRunning(built.path, { folder, env: server.env }, (origin) => visit(origin, folder))
+        await withServer(built.path, { folder, env: server.env }, (origin) => signInAndOut(origin, folder))
         built.remove()
       } finally {
         await server.stop()
@@ -156,7 +156,7 @@ describe('init', () => {
     },
   )
 
-  it('makes secrets that nobody else may read, and a package that names what it needs', async () => {
+  it('creates secrets that only the owner can read, and a package with its dependencies', async () => {
     const folder = temporaryFolder(import.meta.url, 'scaffold')
     try {
       const args = ['init', 'My App', '--framework', 'koa', '--store', 'redis', '--json']
@@ -171,7 +171,7 @@ describe('init', () => {
         'my-app',
         ['@baton/core', '@baton/http', '@baton/koa', '@baton/store-redis', '@koa/router', 'ioredis', 'koa'],
       ])
-      const { BATON_SECRET: secret = '', SIGNING_SECRET = '' } = envOf(project)
+      const { BATON_SECRET: secret = '', SIGNING_SECRET = '' } = readEnv(project)
       expect([secret.length, SIGNING_SECRET.length]).toEqual([64, 64])
       expect(SIGNING_SECRET).not.toBe(secret)
       for (const each of [secret, SIGNING_SECRET]) expect(stdout).not.toContain(each)
@@ -179,7 +179,7 @@ describe('init', () => {
       const again = await baton.run(args, { cwd: folder })
       expect([again.code, again.stderr]).toEqual([
         2,
-        expect.stringMatching(/nothing was written: package\.json, .* already there/),
+        expect.stringMatching(/nothing was written: package\.json, .* already exist/),
       ])
       expect(readFileSync(join(project, '.env'), 'utf8')).toContain(secret)
     } finally {

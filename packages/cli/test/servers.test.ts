@@ -17,7 +17,7 @@ afterAll(() => {
   baton.remove()
 })
 
-it('Redis: doctor sees its settings and its clock; sessions are listed and ended', async () => {
+it('checks the settings and clock of Redis, and lists and ends sessions in it', async () => {
   const server = await startRedis({ maxmemoryPolicy: 'allkeys-lru' })
   try {
     const tokens = createRefreshTokens({ store: redisStore(server.connect(), { prefix: 'app:' }), secrets: [SECRET] })
@@ -26,23 +26,23 @@ it('Redis: doctor sees its settings and its clock; sessions are listed and ended
     const found = await baton.run(['doctor', ...store, '--json'], { env })
     expect(found.code).toBe(0)
     const { checks } = JSON.parse(found.stdout)
-    expect(checks).toContainEqual({ check: 'clock', verdict: 'ok', says: expect.any(String) })
+    expect(checks).toContainEqual({ check: 'clock', verdict: 'ok', message: expect.any(String) })
     expect(checks).toContainEqual({
       check: 'settings',
       verdict: 'warning',
-      says: expect.stringMatching(/^maxmemory-policy is allkeys-lru: /),
+      message: expect.stringMatching(/^maxmemory-policy is allkeys-lru: /),
     })
     const listed = await baton.run(['sessions', 'alice', ...store, '--json'])
     expect(JSON.parse(listed.stdout)).toMatchObject([{ id: family.id }])
-    expect((await baton.run(['sessions', 'alice', '--store', server.url])).stdout).toBe('No living session.\n')
-    expect((await baton.run(['revoke', '--subject', 'alice', ...store])).stdout).toBe('Ended 1 session.\n')
+    expect((await baton.run(['sessions', 'alice', '--store', server.url])).stdout).toBe('No active session.\n')
+    expect((await baton.run(['revoke', '--subject', 'alice', ...store])).stdout).toBe('Outcome 1 session.\n')
     expect((await baton.run(['migrate', ...store])).stdout).toBe('Redis needs no tables.\n')
   } finally {
     await server.stop()
   }
 })
 
-it('PostgreSQL: doctor misses the tables, migrate makes them, and sessions are listed, ended and purged', async () => {
+it('reports missing tables of PostgreSQL, creates them, and lists, ends and purges sessions', async () => {
   const server = await startPostgres()
   try {
     const schema = 'baton_cli_test'
@@ -50,16 +50,16 @@ it('PostgreSQL: doctor misses the tables, migrate makes them, and sessions are l
     const before = await baton.run(['doctor', ...store, '--json'], { env })
     expect([before.code, JSON.parse(before.stdout).checks.at(-1)]).toMatchObject([
       1,
-      { check: 'store', verdict: 'problem', says: expect.stringMatching(/migrate/) },
+      { check: 'store', verdict: 'problem', message: expect.stringMatching(/migrate/) },
     ])
-    expect((await baton.run(['migrate', ...store])).stdout).toBe('The tables are there.\n')
+    expect((await baton.run(['migrate', ...store])).stdout).toBe('The tables are up to date.\n')
     expect((await baton.run(['doctor', ...store], { env })).code).toBe(0)
 
     const tokens = createRefreshTokens({ store: postgresStore(server.pool(), { schema }), secrets: [SECRET] })
     const { family } = await tokens.issue({ subject: 'alice' })
     expect((await baton.run(['sessions', 'alice', ...store])).stdout).toContain(family.id)
     expect((await baton.run(['revoke', family.id, ...store])).code).toBe(0)
-    expect((await baton.run(['purge', ...store])).stdout).toBe('Deleted 1; nothing is left.\n')
+    expect((await baton.run(['purge', ...store])).stdout).toBe('Deleted 1; no ended session is left.\n')
     await server.pool().query(`DROP SCHEMA ${schema} CASCADE`)
   } finally {
     await server.stop()

@@ -1,32 +1,32 @@
 import { createRefreshTokens, ConfigurationError, type TokenStore } from '@baton/core'
 import { type Command, EXIT, type Input } from '../command.js'
-import { type Opened, secretsOf, STORE_OPTIONS, withStore } from '../settings.js'
-import { table } from '../table.js'
+import { type OpenedStore, readSecrets, STORE_OPTIONS, withStore } from '../settings.js'
+import { formatTable } from '../table.js'
 
 interface Check {
   readonly check: string
   readonly verdict: 'ok' | 'warning' | 'problem'
-  /** What was found, and what to do where it is not good. */
-  readonly says: string
+  /** The finding and, for a warning or a problem, what to do about it. */
+  readonly message: string
 }
 
-const MOST_SKEW_MS = 2000
+const MAX_SKEW_MS = 2000
 const DISTINCT_CHARACTERS = 12
 
 export const doctor: Command = {
   name: 'doctor',
-  about: 'Checks secrets, configuration, store, its settings and its clock; changes nothing',
+  description: 'Checks secrets, policy, store, store settings and clock; changes nothing',
   operands: '',
-  mostOperands: 0,
+  maxOperands: 0,
   options: STORE_OPTIONS,
   async run(input) {
     const checks = [checkNode(), ...(await checkAll(input))]
     const problems = checks.filter(({ verdict }) => verdict === 'problem').length
     input.print({
       json: { ok: problems === 0, checks },
-      text: table(checks.map(({ check, verdict, says }) => [verdict, check, says])),
+      text: formatTable(checks.map(({ check, verdict, message }) => [verdict, check, message])),
     })
-    return problems === 0 ? EXIT.ok : EXIT.no
+    return problems === 0 ? EXIT.ok : EXIT.negative
   },
 }
 
@@ -41,10 +41,10 @@ async function checkAll(input: Input): Promise<Check[]> {
       ...(await checkClock(opened)),
     ])
   } catch (failure) {
-    // What is wrong on the way to the store is a finding too; what is wrong on the command line is not.
+    // A store that cannot be opened is a finding. A wrong command line is not.
     if (!(failure instanceof Error) || failure.name === 'UsageError') throw failure
     const check = failure instanceof ConfigurationError ? failure.option : 'store'
-    return [{ check, verdict: 'problem', says: reasonOf(failure) }]
+    return [{ check, verdict: 'problem', message: describeFailure(failure) }]
   }
 }
 
@@ -54,65 +54,71 @@ function checkNode(): Check {
   return {
     check: 'node',
     verdict: isNew ? 'ok' : 'problem',
-    says: isNew ? process.version : `${process.version}; Baton needs 20.19 or newer`,
+    message: isNew ? process.version : `${process.version}; Baton needs 20.19 or newer`,
   }
 }
 
-function checkSecrets({ secrets }: Opened, store: TokenStore): Check[] {
+function checkSecrets({ secrets }: OpenedStore, store: TokenStore): Check[] {
   if (secrets === undefined)
     return [
       {
         check: 'secrets',
         verdict: 'warning',
-        says: 'none given: set BATON_SECRET, or secrets in the config, to have them checked',
+        message: 'not checked: set BATON_SECRET, or `secrets` in the config',
       },
     ]
   createRefreshTokens({ store, secrets })
   const weak = findWeakSecret(secrets)
-  if (weak !== null) return [{ check: 'secrets', verdict: 'problem', says: weak }]
+  if (weak !== null) return [{ check: 'secrets', verdict: 'problem', message: weak }]
   return [
     {
       check: 'secrets',
       verdict: 'ok',
-      says: secrets.length === 1 ? 'one' : `${String(secrets.length)}, the first one signs`,
+      message: secrets.length === 1 ? 'one secret' : `${String(secrets.length)} secrets; the first one signs`,
     },
   ]
 }
 
 function findWeakSecret(secrets: readonly unknown[]): string | null {
   const weak = secrets.findIndex((secret) => typeof secret === 'string' && new Set(secret).size < DISTINCT_CHARACTERS)
-  return weak === -1 ? null : `the one at place ${String(weak)} was not made by chance; make one with: baton secret`
+  return weak === -1 ? null : `secret ${String(weak)} is not random; generate one with: baton secret`
 }
 
 const MIN_SECRET_BYTES = 32
 
-/** Checks the secrets of signing keys and codes, where the environment has them: each list has secrets of its own. */
-function checkOtherSecrets({ secrets = [] }: Opened, { around }: Input): Check[] {
-  const owners = new Map(secrets.map((secret) => [bytesOf(secret), 'BATON_SECRET']))
+/** Checks the secrets of signing keys and codes that are in the environment. No secret may be used for two purposes. */
+function checkOtherSecrets({ secrets = [] }: OpenedStore, { context }: Input): Check[] {
+  const owners = new Map(secrets.map((secret) => [encodeSecret(secret), 'BATON_SECRET']))
   return ['SIGNING_SECRET', 'CODE_SECRET'].flatMap((name): Check[] => {
-    const list = secretsOf(around, name)
+    const list = readSecrets(context, name)
     if (list === undefined) return []
-    const owner = list.map((secret) => owners.get(bytesOf(secret))).find((found) => found !== undefined)
-    for (const secret of list) owners.set(bytesOf(secret), name)
+    const owner = list.map((secret) => owners.get(encodeSecret(secret))).find((found) => found !== undefined)
+    for (const secret of list) owners.set(encodeSecret(secret), name)
     const problem =
       owner === undefined
         ? (findShortSecret(list) ?? findWeakSecret(list))
-        : `has a secret of ${owner}: whoever reads one can then misuse the other; make one with: baton secret ${name}`
-    if (problem !== null) return [{ check: name, verdict: 'problem', says: problem }]
-    return [{ check: name, verdict: 'ok', says: `has ${list.length === 1 ? 'one secret' : 'secrets'} of its own` }]
+        : `shares a secret with ${owner}, so that a leak of one affects both; generate one with: baton secret ${name}`
+    if (problem !== null) return [{ check: name, verdict: 'problem', message: problem }]
+    return [
+      {
+        check: name,
+        verdict: 'ok',
+        message: list.length === 1 ? 'one separate secret' : `${String(list.length)} separate secrets`,
+      },
+    ]
   })
 }
 
 function findShortSecret(secrets: readonly string[]): string | null {
   const short = secrets.findIndex((secret) => Buffer.byteLength(secret) < MIN_SECRET_BYTES)
-  return short === -1 ? null : `the one at place ${String(short)} is shorter than ${String(MIN_SECRET_BYTES)} bytes`
+  return short === -1 ? null : `secret ${String(short)} is shorter than ${String(MIN_SECRET_BYTES)} bytes`
 }
 
-function bytesOf(secret: string | Uint8Array | undefined): string {
+function encodeSecret(secret: string | Uint8Array | undefined): string {
   return Buffer.from(secret ?? '').toString('base64')
 }
 
-function checkPolicy({ tokens, config }: Opened): Check[] {
+function checkPolicy({ tokens, config }: OpenedStore): Check[] {
   if (config.policy === undefined) return []
   const { grace, graceMs, idleMs } = tokens.policy
   if (graceMs === 0)
@@ -120,7 +126,7 @@ function checkPolicy({ tokens, config }: Opened): Check[] {
       {
         check: 'policy',
         verdict: 'warning',
-        says: 'graceSeconds is 0: two tabs that refresh at once end their session',
+        message: 'graceSeconds is 0: two tabs that refresh at the same time end their session',
       },
     ]
   if (grace === 'same-attempt')
@@ -128,53 +134,53 @@ function checkPolicy({ tokens, config }: Opened): Check[] {
       {
         check: 'policy',
         verdict: 'warning',
-        says: "grace is 'same-attempt': two tabs without a common lock that refresh at once end their session",
+        message:
+          "grace is 'same-attempt': two tabs without a shared lock that refresh at the same time end their session",
       },
     ]
-  if (idleMs === null) return [{ check: 'policy', verdict: 'ok', says: 'no idle limit; the absolute one holds' }]
+  if (idleMs === null) return [{ check: 'policy', verdict: 'ok', message: 'no idle limit; the absolute limit applies' }]
   return [
-    { check: 'policy', verdict: 'ok', says: `grace ${String(graceMs / 1000)} s, idle ${String(idleMs / 1000)} s` },
+    { check: 'policy', verdict: 'ok', message: `grace ${String(graceMs / 1000)} s, idle ${String(idleMs / 1000)} s` },
   ]
 }
 
-/** A read that finds nothing: it shows that the way is open, that one may ask, and that tables are there. */
-async function checkStore({ tokens, kind }: Opened): Promise<Check> {
+/** Reads a family that does not exist. This needs a connection, permissions and tables. */
+async function checkStore({ tokens, kind }: OpenedStore): Promise<Check> {
   await tokens.find('A'.repeat(22))
-  return { check: 'store', verdict: 'ok', says: kind === 'own' ? 'answers' : `${kind} answers` }
+  return { check: 'store', verdict: 'ok', message: kind === 'custom' ? 'responds' : `${kind} responds` }
 }
 
-async function checkSettings({ redis }: Opened): Promise<Check[]> {
+async function checkSettings({ redis }: OpenedStore): Promise<Check[]> {
   if (redis === undefined) return []
   const findings = await redis.check()
-  if (findings.length === 0)
-    return [{ check: 'settings', verdict: 'ok', says: 'nothing under which sessions get lost' }]
+  if (findings.length === 0) return [{ check: 'settings', verdict: 'ok', message: 'no setting that can lose sessions' }]
   return findings.map(({ node, setting, value, advice }) => ({
     check: node === null ? 'settings' : `settings of ${node}`,
     verdict: 'warning',
-    says: `${setting} is ${value}: ${advice}`,
+    message: `${setting} is ${value}: ${advice}`,
   }))
 }
 
-async function checkClock({ clock }: Opened): Promise<Check[]> {
+async function checkClock({ clock }: OpenedStore): Promise<Check[]> {
   if (clock === undefined) return []
   const before = Date.now()
-  const there = await clock()
+  const storeTime = await clock()
   const after = Date.now()
-  // It was read somewhere in between.
-  const skew = there < before ? before - there : Math.max(0, there - after)
-  const isNear = skew <= MOST_SKEW_MS
+  // The store read its clock at some time between these two.
+  const skew = storeTime < before ? before - storeTime : Math.max(0, storeTime - after)
+  const isNear = skew <= MAX_SKEW_MS
   return [
     {
       check: 'clock',
       verdict: isNear ? 'ok' : 'warning',
-      says: isNear
-        ? "agrees with the store's machine"
-        : `is ${(skew / 1000).toFixed(1)} s from that of the store's machine; keep all of them in step by NTP`,
+      message: isNear
+        ? 'agrees with the clock of the store'
+        : `differs from the clock of the store by ${(skew / 1000).toFixed(1)} s; synchronize all clocks by NTP`,
     },
   ]
 }
 
-function reasonOf(failure: Error): string {
+function describeFailure(failure: Error): string {
   const { cause } = failure
   const reason = cause instanceof Error ? `${failure.message}: ${cause.message}` : failure.message
   return reason === '' && failure instanceof AggregateError

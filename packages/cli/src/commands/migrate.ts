@@ -1,14 +1,14 @@
 import { migrationSql } from '@baton/store-postgres'
 import { type Command, EXIT } from '../command.js'
-import { type Opened, STORE_OPTIONS, withStore } from '../settings.js'
+import { type OpenedStore, STORE_OPTIONS, withStore } from '../settings.js'
 
 export const migrate: Command = {
   name: 'migrate',
-  about: "Creates or upgrades the store's tables; safe to repeat",
+  description: "Creates or upgrades the store's tables; safe to repeat",
   operands: '',
-  mostOperands: 0,
+  maxOperands: 0,
   options: {
-    print: { type: 'boolean', about: 'writes the SQL for PostgreSQL instead of running it' },
+    print: { type: 'boolean', description: 'prints the SQL for PostgreSQL instead of running it' },
     ...STORE_OPTIONS,
   },
   async run(input) {
@@ -17,19 +17,19 @@ export const migrate: Command = {
       input.print({ json: { sql }, text: `${sql.trimEnd()}\n` })
       return EXIT.ok
     }
-    const migrated = async (opened: Opened) => {
+    const migrateTables = async (opened: OpenedStore) => {
       await opened.postgres?.migrate()
       return opened.kind
     }
-    const kind = await withStore(input, migrated, { mayCreate: true })
-    input.print({ json: { store: kind }, text: `${DONE[kind]}\n` })
+    const kind = await withStore(input, migrateTables, { mayCreate: true })
+    input.print({ json: { store: kind }, text: `${RESULTS[kind]}\n` })
     return EXIT.ok
   },
 }
 
-const DONE = {
-  sqlite: 'The tables are there.',
-  postgres: 'The tables are there.',
+const RESULTS = {
+  sqlite: 'The tables are up to date.',
+  postgres: 'The tables are up to date.',
   redis: 'Redis needs no tables.',
-  own: 'A store of your own migrates itself.',
+  custom: 'A custom store needs its own migration.',
 }

@@ -1,26 +1,26 @@
 import type { Family } from '@baton/core'
 import { type Command, EXIT, UsageError } from '../command.js'
 import { STORE_OPTIONS, withStore } from '../settings.js'
-import { iso, table } from '../table.js'
+import { toIso, formatTable } from '../table.js'
 
-const PAGE = 100
+const PAGE_SIZE = 100
 
 export const sessions: Command = {
   name: 'sessions',
-  about: 'Lists the living sessions of a subject, newest first',
+  description: 'Lists the active sessions of a subject, newest first',
   operands: '<subject>',
-  mostOperands: 1,
+  maxOperands: 1,
   options: STORE_OPTIONS,
   async run(input) {
     const [subject] = input.positionals
-    if (subject === undefined) throw new UsageError('whose sessions? usage: baton sessions <subject>')
+    if (subject === undefined) throw new UsageError('name a subject; usage: baton sessions <subject>')
     const found = await withStore(input, async ({ tokens }) => {
       const families: Family[] = []
       let cursor: string | null = null
       do {
         const page: Awaited<ReturnType<typeof tokens.list>> = await tokens.list({
           subject,
-          limit: PAGE,
+          limit: PAGE_SIZE,
           ...(cursor === null ? {} : { cursor }),
         })
         families.push(...page.items)
@@ -32,27 +32,27 @@ export const sessions: Command = {
       family.id,
       family.clientId,
       String(family.generation),
-      iso(family.createdAt),
-      iso(family.lastUsedAt),
-      iso(family.expiresAt),
-      userAgentOf(family),
+      toIso(family.createdAt),
+      toIso(family.lastUsedAt),
+      toIso(family.expiresAt),
+      getUserAgent(family),
     ])
-    const head = ['FAMILY', 'CLIENT', 'GENERATION', 'BEGAN', 'LAST USED', 'ENDS', 'USER AGENT']
+    const header = ['FAMILY', 'CLIENT', 'GENERATION', 'CREATED', 'LAST USED', 'EXPIRES', 'USER AGENT']
     input.print({
       json: found.map((family) => ({
         ...family,
-        createdAt: iso(family.createdAt),
-        lastUsedAt: iso(family.lastUsedAt),
-        expiresAt: iso(family.expiresAt),
-        absoluteExpiresAt: iso(family.absoluteExpiresAt),
+        createdAt: toIso(family.createdAt),
+        lastUsedAt: toIso(family.lastUsedAt),
+        expiresAt: toIso(family.expiresAt),
+        absoluteExpiresAt: toIso(family.absoluteExpiresAt),
       })),
-      text: rows.length === 0 ? 'No living session.\n' : table([head, ...rows]),
+      text: rows.length === 0 ? 'No active session.\n' : formatTable([header, ...rows]),
     })
     return EXIT.ok
   },
 }
 
-function userAgentOf({ metadata }: Family): string {
+function getUserAgent({ metadata }: Family): string {
   const { userAgent } = metadata as { userAgent?: unknown }
   return typeof userAgent === 'string' ? userAgent : ''
 }

@@ -1,4 +1,4 @@
-import { newSecret } from '../commands/secret.js'
+import { generateSecret } from '../commands/secret.js'
 import { VERSION } from '../version.js'
 import { FRAMEWORKS, type Framework } from './frameworks.js'
 import { STORES, type Store } from './stores.js'
@@ -9,11 +9,11 @@ export interface Choice {
   readonly store: Store
 }
 
-/** The files of a new project, by their paths. */
-export function filesOf({ name, framework, store }: Choice): Readonly<Record<string, string>> {
+/** Creates the files of a new project: contents by path. */
+export function createFiles({ name, framework, store }: Choice): Readonly<Record<string, string>> {
   const { server, dependencies, types } = FRAMEWORKS[framework]
-  const kept = STORES[store]
-  const ours = ['core', 'http', framework, `store-${store}`]
+  const storePart = STORES[store]
+  const packages = ['core', 'http', framework, `store-${store}`]
   const packageJson = {
     name,
     version: '0.0.0',
@@ -25,27 +25,27 @@ export function filesOf({ name, framework, store }: Choice): Readonly<Record<str
     },
     engines: { node: '>=20.19' },
     dependencies: sorted({
-      ...Object.fromEntries(ours.map((each) => [`@baton/${each}`, `^${VERSION}`])),
+      ...Object.fromEntries(packages.map((each) => [`@baton/${each}`, `^${VERSION}`])),
       ...dependencies,
-      ...kept.dependencies,
+      ...storePart.dependencies,
     }),
-    devDependencies: sorted({ '@types/node': '^20.19.0', typescript: '~6.0.3', ...types, ...kept.types }),
+    devDependencies: sorted({ '@types/node': '^20.19.0', typescript: '~6.0.3', ...types, ...storePart.types }),
   }
   return {
     'package.json': `${JSON.stringify(packageJson, null, 2)}\n`,
     'tsconfig.json': TSCONFIG,
-    '.env': `BATON_SECRET=${newSecret()}\nSIGNING_SECRET=${newSecret()}\n${kept.env}`,
+    '.env': `BATON_SECRET=${generateSecret()}\nSIGNING_SECRET=${generateSecret()}\n${storePart.env}`,
     '.gitignore': 'node_modules\ndist\n.env\n*.db\n*.db-*\n',
-    'src/store.ts': kept.source,
+    'src/store.ts': storePart.source,
     'src/authenticate.ts': AUTHENTICATE,
     'src/tokens.ts': TOKENS,
     'src/server.ts': server,
-    'README.md': readmeOf({ name, framework, store }),
+    'README.md': createReadme({ name, framework, store }),
   }
 }
 
-function sorted(packages: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(packages).sort(([one], [other]) => (one < other ? -1 : 1)))
+function sorted(versions: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(versions).sort(([one], [other]) => (one < other ? -1 : 1)))
 }
 
 const TSCONFIG = `{
@@ -66,7 +66,7 @@ const TSCONFIG = `{
 const AUTHENTICATE = `/** Failed sign-ins are limited per account and address. */
 export const accountName = ({ username }: Record<string, unknown>) => username
 
-/** Put your own check of name and password here; null is a wrong one. */
+/** Replace this with your own check of name and password; null rejects them. */
 export async function authenticate({ username, password }: Record<string, unknown>) {
   return username === 'alice' && password === 'wonderland' ? { subject: 'user-1' } : null
 }
@@ -79,31 +79,31 @@ import { store } from './store.js'
 export const port = Number(process.env.PORT ?? 3000)
 const origin = process.env.ORIGIN ?? \`http://127.0.0.1:\${port}\`
 
-/** Each setting is a list, \`current,older\`. The two have separate secrets: whoever reads SIGNING_SECRET can forge access tokens. */
-const secretsOf = (name: 'BATON_SECRET' | 'SIGNING_SECRET') => (process.env[name] ?? '').split(',')
+/** Comma-separated, the current secret first. SIGNING_SECRET is separate because it is enough to forge access tokens. */
+const readSecrets = (name: 'BATON_SECRET' | 'SIGNING_SECRET') => (process.env[name] ?? '').split(',')
 
 export const tokens = createRefreshTokens({
   store,
-  secrets: secretsOf('BATON_SECRET'),
+  secrets: readSecrets('BATON_SECRET'),
   onEvent(event) {
-    if (event.type === 'reuse') console.warn('stolen or copied:', event.familyId, event.subject)
+    if (event.type === 'reuse') console.warn('refresh token reused:', event.familyId, event.subject)
   },
 })
 
 export const accessTokens = jwtAccessTokens({
   issuer: origin,
   audience: origin,
-  keys: secretsOf('SIGNING_SECRET').map((secret) => deriveSigningKey(secret)),
+  keys: readSecrets('SIGNING_SECRET').map((secret) => deriveSigningKey(secret)),
 })
 
-// Forgets sessions that are over.
+// Deletes ended sessions every hour.
 setInterval(() => void tokens.purge().catch(console.error), 3_600_000).unref()
 `
 
-function readmeOf({ name, framework, store }: Choice): string {
+function createReadme({ name, framework, store }: Choice): string {
   return `# ${name}
 
-Sessions by Baton behind ${FRAMEWORKS[framework].title}, kept in ${STORES[store].title}.
+Sign-in and sessions with Baton, ${FRAMEWORKS[framework].title} and ${STORES[store].title}.
 
 \`\`\`sh
 npm install
@@ -116,9 +116,9 @@ curl -c jar -H 'content-type: application/json' -d '{"username":"alice","passwor
 curl -b jar -c jar -X POST -H 'X-Baton: 1' -H 'Origin: http://127.0.0.1:3000' http://127.0.0.1:3000/auth/refresh
 \`\`\`
 
-- \`src/authenticate.ts\` is where your own check of passwords goes.
-- \`.env\` holds the secrets: \`BATON_SECRET\` for refresh tokens, \`SIGNING_SECRET\` for access tokens. It is not in git; every instance
-  needs the same. For authorization codes, add a \`CODE_SECRET\` (\`npx baton secret --env CODE_SECRET\`).
-- \`npx baton doctor\` looks whether all is well, \`npx baton sessions user-1\` lists sessions.
+- \`src/authenticate.ts\` checks the password: replace it with your own check.
+- \`.env\` contains the secrets: \`BATON_SECRET\` for refresh tokens, \`SIGNING_SECRET\` for access tokens. It is not in git, and must be the same on every
+  instance. For authorization codes, add a \`CODE_SECRET\` (\`npx @baton/cli secret --env CODE_SECRET\`).
+- \`npx @baton/cli doctor\` checks the configuration, \`npx @baton/cli sessions user-1\` lists sessions.
 `
 }

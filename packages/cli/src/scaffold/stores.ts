@@ -35,7 +35,7 @@ redis.on('error', (error) => console.error('redis:', error.message))
 export const store = redisStore(redis)
 `,
     env: 'REDIS_URL=redis://127.0.0.1:6379\nBATON_STORE=redis://127.0.0.1:6379\n',
-    needs: '\nIt needs a Redis; `REDIS_URL` in `.env` says where.\n',
+    needs: '\nStart a Redis server and set its address as `REDIS_URL` in `.env`.\n',
     dependencies: { ioredis: '^6.0.0' },
     types: {},
   },
@@ -51,7 +51,7 @@ export const store = postgresStore(pool)
 await store.migrate()
 `,
     env: 'DATABASE_URL=postgres://127.0.0.1:5432/postgres\nBATON_STORE=postgres://127.0.0.1:5432/postgres\n',
-    needs: '\nIt needs a PostgreSQL; `DATABASE_URL` in `.env` says where.\n',
+    needs: '\nStart a PostgreSQL server and set its address as `DATABASE_URL` in `.env`.\n',
     dependencies: { pg: '^8.23.0' },
     types: { '@types/pg': '^8.23.0' },
   },
