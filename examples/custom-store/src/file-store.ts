@@ -1,7 +1,15 @@
 import { rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { OneTimeKey, FamilyRecord, TokenStore } from '@baton/core'
-import { applyRevocation, applyRotation, deletableAt, pageOf } from '@baton/core/store'
+import {
+  appendRevocation,
+  applyRevocation,
+  applyRotation,
+  deletableAt,
+  type LoggedRevocation,
+  pageOf,
+  pageOfLog,
+} from '@baton/core/store'
 import { createEmpty, hash, listFiles, read, write } from './files.js'
 import { withLock } from './lock.js'
 
@@ -9,6 +17,7 @@ import { withLock } from './lock.js'
 export function fileStore(folder: string): TokenStore {
   const families = join(folder, 'families')
   const keys = join(folder, 'keys')
+  const revocations = join(folder, 'revocations', 'log.json')
   const familyFile = (id: string) => join(families, `${hash(id)}.json`)
   const subjectDirectory = (subject: string) => join(folder, 'subjects', hash(subject))
   const listEntry = ({ id, grant }: FamilyRecord) => join(subjectDirectory(grant.subject), `${hash(id)}.json`)
@@ -23,6 +32,30 @@ export function fileStore(folder: string): TokenStore {
       if (after !== record) await write(familyFile(id), after)
       return after
     })
+  }
+
+  /** Appends to the list of revocations, which `listRevoked` reads. A repeated entry moves to the end. */
+  function log(record: FamilyRecord): Promise<void> {
+    return withFileLock(revocations, async () => {
+      const logged = (await read<LoggedRevocation[]>(revocations)) ?? []
+      appendRevocation(logged, record)
+      const last = logged.at(-1)
+      await write(revocations, [...logged.slice(0, -1).filter(({ id }) => id !== record.id), last])
+    })
+  }
+
+  /**
+   * Logs the revocation before the write, so that it is listed if the process ends in between, and after it, for readers that found
+   * the family not yet revoked.
+   */
+  async function logged(
+    revoked: FamilyRecord,
+    store: () => Promise<FamilyRecord | null>,
+  ): Promise<FamilyRecord | null> {
+    if (revoked.revocation !== null) await log(revoked)
+    const stored = await store()
+    if (stored !== null && stored.revocation !== null) await log(stored)
+    return stored
   }
 
   /** Deletes up to `limit` expired files. Checks each again under its lock. */
@@ -49,21 +82,28 @@ export function fileStore(folder: string): TokenStore {
   }
 
   return {
-    create: (record) =>
-      withFileLock(familyFile(record.id), async () => {
-        const stored = await read<FamilyRecord>(familyFile(record.id))
-        if (stored !== null) return stored
-        // First the list entry: `list` ignores an entry without a family, but would miss a family without an entry.
-        await createEmpty(listEntry(record))
-        await write(familyFile(record.id), record)
-        return structuredClone(record)
-      }),
+    async create(record) {
+      const create = () =>
+        withFileLock(familyFile(record.id), async () => {
+          const stored = await read<FamilyRecord>(familyFile(record.id))
+          if (stored !== null) return stored
+          // First the list entry: `list` ignores an entry without a family, but would miss a family without an entry.
+          await createEmpty(listEntry(record))
+          await write(familyFile(record.id), record)
+          return structuredClone(record)
+        })
+      return (await logged(record, create)) ?? record
+    },
 
     find: (id) => read(familyFile(id)),
 
     rotate: (command) => update(command.id, (record) => applyRotation(record, command)),
 
-    revoke: (id, revocation) => update(id, (record) => applyRevocation(record, revocation)),
+    async revoke(id, revocation) {
+      const record = await read<FamilyRecord>(familyFile(id))
+      if (record === null) return null
+      return logged({ ...record, revocation }, () => update(id, (before) => applyRevocation(before, revocation)))
+    },
 
     async list(query) {
       const names = await listFiles(subjectDirectory(query.subject))
@@ -72,6 +112,13 @@ export function fileStore(folder: string): TokenStore {
         records.filter((record) => record !== null),
         query,
       )
+    },
+
+    async listRevoked(query) {
+      const page = pageOfLog((await read<LoggedRevocation[]>(revocations)) ?? [], query)
+      const records = await Promise.all(page.items.map(({ id }) => read<FamilyRecord>(familyFile(id))))
+      // A family that has been purged was revoked before. One that is not revoked was logged by a call that has not written it yet.
+      return { ...page, items: page.items.filter((_, index) => records[index]?.revocation !== null) }
     },
 
     async purge(now, limit) {

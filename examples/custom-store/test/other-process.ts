@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { TokenStore } from '@baton/core'
 
 const PROGRAM = fileURLToPath(new URL('other-process.mjs', import.meta.url))
-const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'claimOnce'] as const
+const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'listRevoked', 'purge', 'claimOnce'] as const
 
 interface Report {
   readonly number: number

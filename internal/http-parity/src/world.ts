@@ -214,7 +214,16 @@ function refreshTokens(store: TokenStore, now: () => number): RefreshTokens {
 
 function brokenStore(): TokenStore {
   const fail = () => Promise.reject(new Error('the database is gone'))
-  return { create: fail, find: fail, rotate: fail, revoke: fail, list: fail, purge: fail, claimOnce: fail }
+  return {
+    create: fail,
+    find: fail,
+    rotate: fail,
+    revoke: fail,
+    list: fail,
+    listRevoked: fail,
+    purge: fail,
+    claimOnce: fail,
+  }
 }
 
 function exhausted(): ReturnType<typeof rateLimits> {

@@ -18,7 +18,7 @@ const after =
   (...first: unknown[]) =>
   (options: unknown) => [...first, options]
 
-const STORE_METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'claimOnce']
+const STORE_METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'listRevoked', 'purge', 'claimOnce']
 const store = withMethods(...STORE_METHODS)
 const secrets = ['a secret of at least thirty-two bytes']
 const tokens = createRefreshTokens({ store: store as object as TokenStore, secrets })

@@ -2,7 +2,7 @@ import type { TokenStore } from '@baton/core'
 import type { Report } from './orders.js'
 import type { Worker } from './worker.js'
 
-const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'claimOnce'] as const
+const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'listRevoked', 'purge', 'claimOnce'] as const
 
 /** The store that a worker has opened, used as if it were here. Calls that the process cannot answer any longer reject. */
 export function remoteStore(worker: Worker): TokenStore {

@@ -311,7 +311,8 @@ describe('a config file and import', () => {
   it('lets doctor warn of policies under which tabs without a shared lock end their session', async () => {
     for (const policy of ['{ graceSeconds: 0 }', "{ grace: 'same-attempt' }"]) {
       const store = `{ create: async (record) => record, find: async () => null, rotate: async () => null,
-        revoke: async () => null, list: async () => ({ items: [], cursor: null }), purge: async () => 0, claimOnce: async ({ owner }) => owner }`
+        revoke: async () => null, list: async () => ({ items: [], cursor: null }),
+          listRevoked: async () => ({ items: [], cursor: 'end', hasMore: false }), purge: async () => 0, claimOnce: async ({ owner }) => owner }`
       const config = `export default { store: ${store}, secrets: ['${SECRET}'], policy: ${policy} }`
       writeFileSync(join(folder, 'baton.config.mjs'), config)
       const { stdout } = await baton.run(['doctor', '--json'], { cwd: folder })
@@ -333,7 +334,8 @@ describe('a config file and import', () => {
         store: {
           create: async (record) => families.get(record.id) ?? (families.set(record.id, record), record),
           find: async (id) => families.get(id) ?? null,
-          rotate: async () => null, revoke: async () => null, list: async () => ({ items: [], cursor: null }), purge: async () => 0,
+          rotate: async () => null, revoke: async () => null, list: async () => ({ items: [], cursor: null }),
+          listRevoked: async () => ({ items: [], cursor: 'end', hasMore: false }), purge: async () => 0,
           claimOnce: async ({ owner }) => owner,
         },
         secrets: ['${SECRET}'],

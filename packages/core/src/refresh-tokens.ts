@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { callObserver } from './events/observer.js'
 import type { RefreshEvent } from './events/events.js'
 import { ConfigurationError } from './model/errors.js'
-import { type Family, isFamilyId, toFamily } from './model/family.js'
+import { type Family, type FamilyId, isFamilyId, toFamily } from './model/family.js'
 import type { IssueRequest } from './model/grant.js'
 import { wholeClock } from './model/numbers.js'
 import { type Policy, type PolicyOptions, resolvePolicy } from './model/policy.js'
@@ -38,7 +38,8 @@ import {
   text,
   withDefault,
 } from './options.js'
-import type { Page, TokenStore } from './store.js'
+import type { Page, RevocationPage, TokenStore } from './store.js'
+import { REVOCATION_RETENTION_MS } from './store/revocation-log.js'
 import { assertStore, guardStore } from './store/guarded-store.js'
 import { createNonceSource, type Random } from './token/derive.js'
 import { parseToken, tokenPrefix } from './token/format.js'
@@ -112,6 +113,24 @@ const listOptions = declareOptions({
 
 export type ListRequest = OptionsOf<typeof listOptions>
 
+const MAX_REVOCATIONS = 1000
+const MAX_ACCESS_TOKEN_SECONDS = 86_400
+/** Clocks of two instances may differ by this much. */
+const CLOCK_DIFFERENCE_MS = REVOCATION_RETENTION_MS - MAX_ACCESS_TOKEN_SECONDS * 1000
+
+const listRevokedOptions = declareOptions({
+  /** From the previous page; absent for the first page. */
+  cursor: optional(text()),
+  /** Without a cursor, the first page begins with the revocations of this many seconds ago. From 1 to 86 400, the default. */
+  maxAgeSeconds: withDefault(integer({ min: 1, max: MAX_ACCESS_TOKEN_SECONDS }), MAX_ACCESS_TOKEN_SECONDS),
+  /** From 1 to 1000, the default. */
+  limit: withDefault(integer({ min: 1, max: MAX_REVOCATIONS }), MAX_REVOCATIONS),
+})
+
+export type ListRevokedRequest = OptionsOf<typeof listRevokedOptions>
+
+const revocationListener = func<(familyId: FamilyId) => void>()
+
 const purgeLimit = integer({ min: 1, max: MAX_PURGED })
 
 /**
@@ -151,6 +170,19 @@ export interface RefreshTokens {
 
   /** Returns the subject's active families, newest first. */
   list(request: ListRequest): Promise<Page<Family>>
+
+  /**
+   * Returns the sessions of all subjects that were revoked, oldest first: the feed for those who must reject the access tokens of revoked
+   * sessions. Pass each cursor to the next call, also after the last page: no revocation is missed, whichever instance made it, and some
+   * may be returned again. Throws `ConfigurationError` for a cursor that this store did not return.
+   */
+  listRevoked(request?: ListRevokedRequest): Promise<RevocationPage>
+
+  /**
+   * Calls `listener` at once with the id of each family that this instance revokes, and of each revoked family that it reads. Returns a
+   * function that removes the listener. It does not report what other instances revoke: see `listRevoked`.
+   */
+  onRevoked(listener: (familyId: FamilyId) => void): () => void
 
   /** Returns the family if it is neither revoked nor expired, else null. */
   find(familyId: string): Promise<Family | null>
@@ -194,7 +226,8 @@ export interface RefreshTokens {
  * @see [RFC 9700 section 4.14](https://www.rfc-editor.org/rfc/rfc9700#section-4.14), refresh token protection
  */
 export function createRefreshTokens(given: RefreshTokensOptions): RefreshTokens {
-  const context = createContext(given)
+  const listeners = new Set<(familyId: FamilyId) => void>()
+  const context = createContext(given, listeners)
   const { store, policy } = context
   return {
     policy,
@@ -209,6 +242,19 @@ export function createRefreshTokens(given: RefreshTokensOptions): RefreshTokens 
       const page = await store.list({ subject, limit, now: context.now(), ...(cursor === undefined ? {} : { cursor }) })
       return { items: page.items.map(toFamily), cursor: page.cursor }
     },
+    async listRevoked(request) {
+      const { cursor, maxAgeSeconds, limit } = listRevokedOptions.parse('listRevoked', request)
+      const since = context.now() - maxAgeSeconds * 1000 - CLOCK_DIFFERENCE_MS
+      return store.listRevoked({ since, limit, ...(cursor === undefined ? {} : { cursor }) })
+    },
+    onRevoked(listener) {
+      const own = revocationListener.parse(listener, 'listener')
+      const added = (familyId: FamilyId) => {
+        own(familyId)
+      }
+      listeners.add(added)
+      return () => listeners.delete(added)
+    },
     async find(familyId) {
       const record = isFamilyId(familyId) ? await store.find(familyId) : null
       return record !== null && isAlive(record, context.now()) ? toFamily(record) : null
@@ -220,7 +266,7 @@ export function createRefreshTokens(given: RefreshTokensOptions): RefreshTokens 
   }
 }
 
-function createContext(given: RefreshTokensOptions): Context {
+function createContext(given: RefreshTokensOptions, listeners: Iterable<(familyId: FamilyId) => void>): Context {
   const { store, secrets, onEvent, storeTimeoutSeconds, random, ...rest } = options.parse('createRefreshTokens', given)
   const now = wholeClock(rest.now)
   const emit = createEmitter(onEvent)
@@ -233,6 +279,9 @@ function createContext(given: RefreshTokensOptions): Context {
       timeoutMs: storeTimeoutSeconds === null ? null : storeTimeoutSeconds * 1000,
       onFault: (code, operation) => {
         emit({ type: 'fault', at: now(), code, operation })
+      },
+      onRevoked: (id) => {
+        for (const listener of listeners) callRevocationListener(listener, id)
       },
     }),
     ring: secrets,
@@ -251,6 +300,15 @@ function createEmitter(onEvent: RefreshTokensOptions['onEvent']): Context['emit'
       () => process.emitWarning(`onEvent failed on an event of type ${event.type}`, 'BatonWarning'),
     )
   }
+}
+
+function callRevocationListener(listener: (familyId: FamilyId) => void, id: FamilyId): void {
+  callObserver(
+    () => {
+      listener(id)
+    },
+    () => process.emitWarning('a listener of onRevoked failed', 'BatonWarning'),
+  )
 }
 
 /** A source that returns too few bytes would make tokens that can be guessed. */

@@ -1,6 +1,7 @@
 import type { FamilyId, FamilyRecord, Revocation } from './model/family.js'
 import type { RotateCommand } from './store/apply.js'
 import type { Page } from './store/list-page.js'
+import type { RevocationPage, RevocationQuery } from './store/revocation-log.js'
 
 export { expiryAt } from './model/family.js'
 export { TEXT_LIMITS } from './model/text-limits.js'
@@ -27,6 +28,19 @@ export {
 export { type ConditionalStatements, conditionalWrites } from './store/conditional-writes.js'
 export { FAMILY_COLUMNS, type FamilyRow, fromRow, toCurrentColumns, toRow, toValues } from './store/family-row.js'
 export { purgeInSteps, type PurgeStatements, type TableRange } from './store/purge.js'
+export {
+  appendRevocation,
+  decodeLogCursor,
+  encodeLogCursor,
+  invalidLogCursor,
+  type LoggedRevocation,
+  pageOfLog,
+  REVOCATION_RETENTION_MS,
+  type RevocationPage,
+  type RevocationQuery,
+  type RevokedFamily,
+  toLogPage,
+} from './store/revocation-log.js'
 export { type ConflictPolicy, errorCode, errorMessage, retryOnConflict } from './store/retry.js'
 
 export interface ListQuery {
@@ -93,6 +107,14 @@ export interface TokenStore {
    * family that is active during the whole listing appears exactly once. Rejects with `ConfigurationError` for a cursor of another store.
    */
   list(query: ListQuery): Promise<Page<FamilyRecord>>
+
+  /**
+   * The families of all subjects that `revoke` revoked, or that `create` stored as revoked, oldest first, for at least
+   * `REVOCATION_RETENTION_MS`, also if `purge` has deleted the family. A caller that passes each cursor to the next call receives every
+   * revocation, in whatever order concurrent writes are committed, and whatever the clocks of their instances say. After `revoke`
+   * resolved, a call that begins later returns the family. Rejects with `ConfigurationError` for a cursor of another store.
+   */
+  listRevoked(query: RevocationQuery): Promise<RevocationPage>
 
   /**
    * Deletes up to `limit` families that are revoked or expired and past `lifetime.keepUntil`, and expired one-time keys, without holding

@@ -7,6 +7,7 @@ import {
   type RefreshTokensOptions,
   type TokenStore,
 } from '../src/index.js'
+import { appendRevocation, type LoggedRevocation, pageOfLog } from '../src/store.js'
 
 /** Public test secrets. The golden vectors are computed with them. */
 export const OLD_SECRET = 'the old secret of the test suite, 48 bytes long.'
@@ -53,6 +54,7 @@ export function testStore(): TestStore {
   const rows = new Map<string, FamilyRecord>()
   const history = new Map<string, FamilyRecord[]>()
   const claims = new Map<string, OneTimeKey>()
+  const revocations: LoggedRevocation[] = []
   const calls: string[] = []
   const failures = new Map<string, { written: boolean }>()
   const hangs = new Set<string>()
@@ -90,7 +92,13 @@ export function testStore(): TestStore {
   return {
     calls,
     rows,
-    create: (record) => run('create', () => rows.get(record.id) ?? put(structuredClone(record))),
+    create: (record) =>
+      run('create', () => {
+        const stored = rows.get(record.id)
+        if (stored) return stored
+        appendRevocation(revocations, record)
+        return put(structuredClone(record))
+      }),
     find: (id) => run('find', () => rows.get(id) ?? null),
     rotate: ({ id, expect, next, now }) =>
       run('rotate', () => {
@@ -105,7 +113,10 @@ export function testStore(): TestStore {
       run('revoke', () => {
         const record = rows.get(id)
         if (!record) return null
-        return record.revocation ? record : put({ ...record, revocation })
+        if (record.revocation) return record
+        const revoked = { ...record, revocation }
+        appendRevocation(revocations, revoked)
+        return put(revoked)
       }),
     list: ({ subject, cursor, limit, now }) =>
       run('list', () => {
@@ -117,6 +128,7 @@ export function testStore(): TestStore {
         const items = active.slice(0, limit)
         return { items, cursor: active.length > limit ? place(items.at(-1)!) : null }
       }),
+    listRevoked: (query) => run('listRevoked', () => pageOfLog(revocations, query)),
     purge: (now, limit) =>
       run('purge', () => {
         const dead = [...rows.values()].filter(

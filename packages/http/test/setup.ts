@@ -49,7 +49,7 @@ function brittleStore() {
   const store = memoryStore()
   const state = { isDown: false, calls: [] as string[] }
   const wrapped = Object.fromEntries(
-    (['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'claimOnce'] as const).map((name) => [
+    (['create', 'find', 'rotate', 'revoke', 'list', 'listRevoked', 'purge', 'claimOnce'] as const).map((name) => [
       name,
       async (...args: unknown[]) => {
         state.calls.push(name)

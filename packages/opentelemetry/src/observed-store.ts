@@ -43,6 +43,7 @@ export function observedStore(store: TokenStore, options: ObserveOptions = {}): 
     rotate: (command) => observed('rotate', () => store.rotate(command), of(command.id)),
     revoke: (id, revocation) => observed('revoke', () => store.revoke(id, revocation), of(id)),
     list: (query) => observed('list', () => store.list(query)),
+    listRevoked: (query) => observed('listRevoked', () => store.listRevoked(query)),
     purge: (now, limit) => observed('purge', () => store.purge(now, limit)),
     claimOnce: (claim, now) => observed('claimOnce', () => store.claimOnce(claim, now)),
   }

@@ -183,10 +183,11 @@ describe('observedStore', () => {
     await tokens.find(family.id)
     await tokens.list({ subject: 'alice' })
     await tokens.revoke({ refreshToken })
+    await tokens.listRevoked()
     await tokens.purge()
     await tokens.consumeOnce({ key: 'k', expiresAt: START + 1000, purpose: 'test' })
     // A revocation reads first.
-    const operations = ['create', 'rotate', 'find', 'list', 'find', 'revoke', 'purge', 'claimOnce']
+    const operations = ['create', 'rotate', 'find', 'list', 'find', 'revoke', 'listRevoked', 'purge', 'claimOnce']
     expect(spans.getFinishedSpans().map(({ name }) => name)).toEqual(operations.map((each) => `baton.store ${each}`))
     for (const { kind, attributes } of spans.getFinishedSpans().slice(0, 3))
       expect([kind, attributes['baton.family_id']]).toEqual([SpanKind.CLIENT, family.id])

@@ -1,6 +1,14 @@
 import type { OneTimeKey, FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import { declareOptions, integer, type OptionsOf, withDefault } from '@baton/core/options'
-import { applyRevocation, applyRotation, deletableAt, pageOf } from '@baton/core/store'
+import {
+  appendRevocation,
+  applyRevocation,
+  applyRotation,
+  deletableAt,
+  type LoggedRevocation,
+  pageOf,
+  pageOfLog,
+} from '@baton/core/store'
 import { createCleaner } from './cleaner.js'
 import { subjectIndex } from './subject-index.js'
 
@@ -28,6 +36,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): TokenStore {
   const families = new Map<FamilyId, FamilyRecord>()
   const subjects = subjectIndex()
   const claims = new Map<string, OneTimeKey>()
+  const revocations: LoggedRevocation[] = []
   const familyCleaner = createCleaner(families, deleteIfDead)
   const claimCleaner = createCleaner(claims, ({ key, expiresAt }, now) => expiresAt <= now && claims.delete(key))
   /** Before this instant no family can be deleted, unless one is created or revoked. Spares a search in each rejected `create`. */
@@ -63,6 +72,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): TokenStore {
         )
       fullUntil = -Infinity
       subjects.add(record.grant.subject, record.id)
+      appendRevocation(revocations, record)
       return put(structuredClone(record))
     },
 
@@ -78,12 +88,19 @@ export function memoryStore(options: MemoryStoreOptions = {}): TokenStore {
     async revoke(id, revocation) {
       const record = families.get(id)
       fullUntil = -Infinity
-      return record === undefined ? null : put(applyRevocation(record, structuredClone(revocation)))
+      if (record === undefined) return null
+      const revoked = applyRevocation(record, structuredClone(revocation))
+      if (revoked !== record) appendRevocation(revocations, revoked)
+      return put(revoked)
     },
 
     async list(query) {
       const records = [...subjects.get(query.subject)].flatMap((id) => families.get(id) ?? [])
       return pageOf(records, query)
+    },
+
+    async listRevoked(query) {
+      return pageOfLog(revocations, query)
     },
 
     async purge(now, limit) {

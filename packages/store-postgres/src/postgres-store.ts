@@ -9,13 +9,17 @@ import {
   errorMessage,
   type FamilyRow,
   fromRow,
+  invalidLogCursor,
   purgeInSteps,
   retryOnConflict,
+  type RevocationPage,
+  type RevocationQuery,
   type RotateCommand,
   toPage,
   toValues,
 } from '@baton/core/store'
 import { assertQueryable, isPool, type Queryable, queueQueries, runQuery } from './client.js'
+import { decodeCursorOfLog, parametersOfLog, type RevocationRow, toRevocationPage } from './revocations.js'
 import { migrate, quoted, schemaName } from './schema.js'
 import { rotateManyParameters, type StatementName, statementsOn, type Swap } from './statements.js'
 
@@ -94,12 +98,21 @@ function createStore(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, r
 
   const runForCount = async (name: StatementName, values: unknown[]) => (await run(name, values)).count
 
+  async function listRevoked(query: RevocationQuery): Promise<RevocationPage> {
+    const from = decodeCursorOfLog(query.cursor)
+    const { rows } = await run('listRevoked', parametersOfLog(from, query)).catch((error: unknown) => {
+      // The server parses the snapshots of a cursor.
+      throw INVALID_TEXT.includes(errorCode(error)) ? invalidLogCursor() : error
+    })
+    assertPrimary(rows)
+    return toRevocationPage(rows as RevocationRow[], from, query.limit)
+  }
+
   /** Rejects on a standby, whose rows may be old: a family that it lacks would be unknown, and its user signed out. */
   async function readOnPrimary(name: 'find' | 'list', values: unknown[]): Promise<FamilyRecord[]> {
     const { rows } = await run(name, values)
-    const found = rows as ({ is_standby: boolean } & (FamilyRow | { id: null }))[]
-    if (found[0]?.is_standby !== false)
-      throw new Error('postgresStore: the server is a standby, whose rows may be old; connect to the primary')
+    assertPrimary(rows)
+    const found = rows as (FamilyRow | { id: null })[]
     return found.filter((row): row is typeof row & FamilyRow => row.id !== null).map(fromRow)
   }
 
@@ -151,6 +164,8 @@ function createStore(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, r
       return toPage(families, limit)
     },
 
+    listRevoked,
+
     purge: purgeInSteps({
       maxRows: MAX_ROWS_PER_DELETE,
       deleteByIndex: (['deleteKeys', 'deleteExpired'] as const).map(
@@ -177,6 +192,14 @@ function createStore(db: Queryable, options: ReturnType<typeof OPTIONS.parse>, r
     },
   }
 }
+
+function assertPrimary([row]: readonly unknown[]): void {
+  if ((row as { is_standby: unknown } | undefined)?.is_standby !== false)
+    throw new Error('postgresStore: the server is a standby, whose rows may be old; connect to the primary')
+}
+
+/** Text that is no value of its type. */
+const INVALID_TEXT = ['22P02', '22003']
 
 type Retry = <Result>(run: () => Promise<Result>) => Promise<Result>
 

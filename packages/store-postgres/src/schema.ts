@@ -1,6 +1,6 @@
 import { ConfigurationError } from '@baton/core'
 import { matching } from '@baton/core/options'
-import { errorCode, errorMessage } from '@baton/core/store'
+import { errorCode, errorMessage, REVOCATION_RETENTION_MS } from '@baton/core/store'
 import { type Queryable, runQuery } from './client.js'
 
 const OLDEST_SERVER = 14
@@ -33,6 +33,34 @@ CREATE TABLE ${schema}.remembered (
 CREATE INDEX remembered_by_end ON ${schema}.remembered (expires_at);
 `
 
+/**
+ * The log of revocations, which a trigger writes: so it cannot differ from the families, whichever statement revokes one. `xid` is the
+ * transaction that revoked: readers find by it what has been committed since their last snapshot, in whatever order.
+ */
+const revocations = (schema: string) => `CREATE TABLE ${schema}.revocations (
+  xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  family_id text COLLATE "C" NOT NULL,
+  revoked_at bigint NOT NULL,
+  PRIMARY KEY (xid, family_id)
+);
+CREATE INDEX revocations_by_instant ON ${schema}.revocations (revoked_at);
+CREATE FUNCTION ${schema}.log_revocation() RETURNS trigger LANGUAGE plpgsql AS $body$
+DECLARE
+  at bigint := (NEW.revocation::json->>'at')::bigint;
+BEGIN
+  INSERT INTO ${schema}.revocations (family_id, revoked_at) VALUES (NEW.id, at) ON CONFLICT DO NOTHING;
+  DELETE FROM ${schema}.revocations WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM ${schema}.revocations WHERE revoked_at < at - ${String(REVOCATION_RETENTION_MS)} LIMIT 100
+    FOR UPDATE SKIP LOCKED));
+  RETURN NULL;
+END
+$body$;
+CREATE TRIGGER log_revocation AFTER UPDATE OF revocation ON ${schema}.families FOR EACH ROW
+  WHEN (OLD.revocation IS NULL AND NEW.revocation IS NOT NULL) EXECUTE FUNCTION ${schema}.log_revocation();
+CREATE TRIGGER log_revocation_of_new AFTER INSERT ON ${schema}.families FOR EACH ROW
+  WHEN (NEW.revocation IS NOT NULL) EXECUTE FUNCTION ${schema}.log_revocation();
+`
+
 /** The first entry upgrades version 1 to 2, the next one version 2 to 3, and so on. Never edit one that was released. */
 const UPGRADES: readonly ((schema: string) => string)[] = [
   // Version 1 had a column for each member of the record. One ALTER TABLE with USING rewrites the table once: an UPDATE would leave
@@ -53,6 +81,10 @@ ALTER TABLE ${schema}.families RENAME COLUMN revocation_reason TO revocation;
 ALTER TABLE ${schema}.families DROP COLUMN generation, DROP COLUMN key_id, DROP COLUMN rotated_at, DROP COLUMN retry_key,
   DROP COLUMN client_id, DROP COLUMN scope, DROP COLUMN audience, DROP COLUMN bound_key, DROP COLUMN offline,
   DROP COLUMN revocation_id, DROP COLUMN revoked_at;
+`,
+  // Version 2 had no log of revocations.
+  (schema) => `${revocations(schema)}INSERT INTO ${schema}.revocations (family_id, revoked_at)
+  SELECT id, (revocation::json->>'at')::bigint FROM ${schema}.families WHERE revocation IS NOT NULL;
 `,
 ]
 
@@ -95,7 +127,8 @@ function migrationSteps(name: string, from: number): string {
     { length: NEWEST - from },
     (_, index) => `INSERT INTO ${versions} (version) VALUES (${String(from + 1 + index)});\n`,
   )
-  const changes = from === 0 ? [tables(name)] : UPGRADES.slice(from - 1).map((upgrade) => upgrade(name))
+  const changes =
+    from === 0 ? [tables(name), revocations(name)] : UPGRADES.slice(from - 1).map((upgrade) => upgrade(name))
   return [table, ...inserts, ...changes].join('')
 }
 

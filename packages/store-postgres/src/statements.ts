@@ -38,6 +38,19 @@ export function statementsOn(schema: string) {
       WHERE id = $1 AND revocation IS NULL RETURNING ${columns}`,
     list: onPrimary(`(SELECT ${columns} FROM ${families} WHERE subject = $1 AND (created_at, id) < ($2::bigint, $3)
       AND revocation IS NULL AND expires_at > $4::bigint ORDER BY created_at DESC, id DESC LIMIT $5::bigint) AS page ON true`),
+    // $1: the snapshot up to which the reader knows all; of another server, whose transactions are ahead of this one, it says nothing.
+    // $2 to $4: of the second page on, the snapshot of the first one, and the last row. ORDER BY names the column of the table, because
+    // the text of a transaction id sorts otherwise.
+    listRevoked: `SELECT pg_is_in_recovery() AS is_standby, server.snapshot::text, page.*
+      FROM (SELECT pg_current_snapshot() AS snapshot, CASE
+        WHEN pg_snapshot_xmax($1::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot()) THEN '1:1:' ELSE $1::pg_snapshot
+      END AS known OFFSET 0) AS server LEFT JOIN LATERAL (
+        SELECT xid::text, family_id, revoked_at FROM ${schema}.revocations AS log
+        WHERE xid >= pg_snapshot_xmin(known) AND NOT pg_visible_in_snapshot(xid, known)
+          AND ($2::pg_snapshot IS NULL OR pg_visible_in_snapshot(xid, $2::pg_snapshot))
+          AND (xid, family_id) > ($3::text::xid8, $4) AND revoked_at >= $5::bigint
+        ORDER BY log.xid, log.family_id LIMIT $6::bigint
+      ) AS page ON true`,
     // A key that is taken is written with its own values: RETURNING returns only rows that the statement wrote.
     remember: `INSERT INTO ${oneTimeKeys} AS held (key, claimed_by, expires_at) VALUES ($1, $2, $3)
       ON CONFLICT (key) DO UPDATE SET

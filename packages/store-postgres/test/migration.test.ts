@@ -82,7 +82,17 @@ describe('a schema of version 1', () => {
     expect(await store.purge(now, 100)).toBe(2)
     await store.migrate()
     const { rows } = await pool.query(`SELECT version FROM ${schema}.schema_versions ORDER BY version`)
-    expect(rows).toEqual([{ version: 1 }, { version: 2 }])
+    expect(rows).toEqual([{ version: 1 }, { version: 2 }, { version: 3 }])
+  })
+
+  test('lists the families that were revoked before the migration', async () => {
+    const { store } = await migrated()
+    const { items } = await store.listRevoked({ since: 0, limit: 100 })
+    const revoked = families.flatMap(({ record: { id, revocation } }) =>
+      revocation ? [{ id, revokedAt: revocation.at }] : [],
+    )
+    expect(revoked.length).toBeGreaterThan(0)
+    expect(new Set(items)).toEqual(new Set(revoked))
   })
 
   test('has the columns and indexes of a new schema after the migration', async () => {

@@ -31,15 +31,17 @@ function onOneSchema(connections: () => readonly Queryable[], options: PostgresS
   return async () => {
     const stores = connections().map((connection) => postgresStore(connection, { ...options, schema }))
     await (migrated ??= stores[0]!.migrate())
-    await connections()[0]!.query({ text: `DELETE FROM ${schema}.families`, values: [] })
-    await connections()[0]!.query({ text: `DELETE FROM ${schema}.remembered`, values: [] })
+    for (const table of ['families', 'remembered', 'revocations'])
+      await connections()[0]!.query({ text: `DELETE FROM ${schema}.${table}`, values: [] })
     return { store: stores[0]!, another: () => stores.at(-1)!, stores }
   }
 }
 
 /** What depends on how the server is reached: whatever is contended, or seen by others. */
 function contended(openStore: OpenStore): StoreCase[] {
-  return tokenStoreCases(openStore).filter(({ name }) => /(races|purge|remember|connections|torn writes):/.test(name))
+  return tokenStoreCases(openStore).filter(({ name }) =>
+    /(races|purge|remember|connections|torn writes|listRevoked):/.test(name),
+  )
 }
 
 const connectionsOf = (many: number, config: pg.ClientConfig = {}) =>

@@ -29,13 +29,14 @@ describe('migrate', () => {
     await store.migrate()
     const made = await tablesOf(schema)
     expect(made.map((name) => name.split(' ')[0])).toEqual(
-      expect.arrayContaining(['families', 'remembered', 'schema_versions']),
+      expect.arrayContaining(['families', 'remembered', 'revocations', 'schema_versions']),
     )
     await store.migrate()
     expect(await tablesOf(schema)).toEqual(made)
     expect((await pool.query(`SELECT version FROM ${schema}.schema_versions`)).rows).toEqual([
       { version: 1 },
       { version: 2 },
+      { version: 3 },
     ])
   })
 
@@ -47,6 +48,7 @@ describe('migrate', () => {
       expect((await pool.query(`SELECT version FROM ${schema}.schema_versions`)).rows).toEqual([
         { version: 1 },
         { version: 2 },
+        { version: 3 },
       ])
       expect(await stores[0]!.create(familyOf('a'), NOW)).toEqual(familyOf('a'))
     }
@@ -60,18 +62,18 @@ describe('migrate', () => {
     expect(await tablesOf(schema)).toEqual(made)
     await expect(pool.query(migrationSql(schema))).rejects.toThrow(/schema_versions.* already exists/)
     expect(await tablesOf(schema)).toEqual(made)
-    expect(migrationSql(schema, 2)).toBe('')
-    expect(() => migrationSql(schema, 3)).toThrow(/^option "from" must be a schema version from 0 to 2, got 3/)
+    expect(migrationSql(schema, 3)).toBe('')
+    expect(() => migrationSql(schema, 4)).toThrow(/^option "from" must be a schema version from 0 to 3, got 4/)
   })
 
   test('leaves alone what a newer version made', async () => {
     const schema = freshSchema()
     await pool.query(
-      `CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.schema_versions (version int); INSERT INTO ${schema}.schema_versions VALUES (1), (2), (3)`,
+      `CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.schema_versions (version int); INSERT INTO ${schema}.schema_versions VALUES (1), (2), (3), (4)`,
     )
     const made = await tablesOf(schema)
     await expect(postgresStore(pool, { schema }).migrate()).rejects.toThrow(
-      /has version 3 .* knows none above 2; update the package, nothing was changed/,
+      /has version 4 .* knows none above 3; update the package, nothing was changed/,
     )
     expect(await tablesOf(schema)).toEqual(made)
   })
@@ -148,6 +150,7 @@ describe('before migrate', () => {
       () => store.find(familyOf('a').id),
       () => store.rotate(rotationOf(familyOf('a'))),
       () => store.list({ subject: 'a', limit: 1, now: NOW }),
+      () => store.listRevoked({ since: NOW, limit: 1 }),
       () => store.purge(NOW, 10),
       () => store.claimOnce({ key: 'key', owner: 'a', expiresAt: NOW }, NOW),
     ]

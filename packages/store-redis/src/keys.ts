@@ -8,6 +8,8 @@ export function keyspace(prefix: string) {
     family: (id: FamilyId) => `${prefix}f:${id}`,
     /** A hash, because subjects may be long, and key names appear in logs. */
     subject: (subject: string) => `${prefix}s:${digest(subject)}`,
+    /** The log of revocations: family ids, sorted by position. */
+    revocations: `${prefix}revoked`,
     oneTimeKey: (key: string) => `${prefix}r:${digest(key)}`,
   }
 }

@@ -1,21 +1,12 @@
 import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import * as o from '@baton/core/options'
-import { decodeCursor, isAlive, positionOf, toPage } from '@baton/core/store'
+import { decodeCursor, decodeLogCursor, encodeLogCursor, isAlive, positionOf, toPage } from '@baton/core/store'
 import { checkServers, type Finding } from './check.js'
 import { assertRedisClient, createRunners, type RedisClient, type Run } from './client.js'
 import { assertNoSeparator, decode, encode, encodeCurrent, isEarlierFormat } from './codec.js'
 import { familyOfEntry, indexEntry, keyspace } from './keys.js'
-import {
-  ADD_ENTRY,
-  CREATE,
-  FIND,
-  LIST_ENTRIES,
-  CLAIM_ONCE,
-  REVOKE,
-  ROTATE,
-  type Script,
-  UPGRADE,
-} from './scripts.lua.js'
+import * as scripts from './scripts.lua.js'
+import type { Script } from './scripts.lua.js'
 
 const REPLICA_OPTIONS = o.declareOptions({
   count: o.required(o.integer({ min: 1, max: 1000 })),
@@ -69,15 +60,31 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const { prefix, waitForReplicas } = OPTIONS.parse('redisStore', options)
   const keys = keyspace(prefix)
   const { run, runReplicated } = createRunners(client, waitForReplicas)
-  const find = async (id: FamilyId) => toRecord(id, await run(FIND, keys.family(id)))
+  const find = async (id: FamilyId) => toRecord(id, await run(scripts.FIND, keys.family(id)))
 
   /** Runs a script that writes one family. Replaces a record in an earlier format first, once, with a separate script. */
   async function write(runScript: Run, script: Script, id: FamilyId, ...args: (string | number)[]) {
     const key = keys.family(id)
     const reply = await runScript(script, key, ...args)
     if (typeof reply !== 'string' || !isEarlierFormat(reply)) return toRecord(id, reply)
-    await runScript(UPGRADE, key, reply, encode(decode(id, reply)))
+    await runScript(scripts.UPGRADE, key, reply, encode(decode(id, reply)))
     return toRecord(id, await runScript(script, key, ...args))
+  }
+
+  /**
+   * Logs the revocation before and after the write, because the log and the family may be on two nodes of a cluster: before, so that it is
+   * listed if this process ends in between, and after, for readers that found the family not yet revoked.
+   */
+  async function logged(
+    { id, revocation }: Pick<FamilyRecord, 'id' | 'revocation'>,
+    revoke: () => Promise<FamilyRecord | null>,
+  ) {
+    if (revocation === null) return revoke()
+    const log = (runScript: Run) => runScript(scripts.LOG_REVOCATION, keys.revocations, id, revocation.at)
+    await log(run)
+    const record = await revoke()
+    if (record !== null && record.revocation !== null) await log(runReplicated)
+    return record
   }
 
   /** Returns the family of an index entry if it is active. A `create` that lost a race leaves an entry with the values of another record. */
@@ -95,9 +102,9 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       // The index is written first: an entry without a family is skipped, but a family without an entry could not be listed and revoked.
       const index = keys.subject(grant.subject)
       const entry = indexEntry(positionOf(record))
-      await runReplicated(ADD_ENTRY, index, entry, absoluteExpiresAt, now, timeToLive(absoluteExpiresAt, now))
+      await runReplicated(scripts.ADD_ENTRY, index, entry, absoluteExpiresAt, now, timeToLive(absoluteExpiresAt, now))
       const ttl = timeToLive(Math.max(expiresAt, keepUntil), now)
-      const stored = await write(runReplicated, CREATE, id, encoded, ttl)
+      const stored = await logged(record, () => write(runReplicated, scripts.CREATE, id, encoded, ttl))
       if (stored === null) throw unexpectedReply(stored)
       return stored
     },
@@ -106,16 +113,16 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
 
     async rotate({ id, expect, next, now }) {
       const successor = next === null ? [] : [assertNoSeparator(next.verifier), encodeCurrent(next)]
-      return write(run, ROTATE, id, expect, now, ...successor)
+      return write(run, scripts.ROTATE, id, expect, now, ...successor)
     },
 
     async revoke(id, revocation) {
-      return write(runReplicated, REVOKE, id, JSON.stringify(revocation))
+      return logged({ id, revocation }, () => write(runReplicated, scripts.REVOKE, id, JSON.stringify(revocation)))
     },
 
     async list({ subject, cursor, limit, now }) {
       const before = cursor === undefined ? null : indexEntry(decodeCursor(cursor))
-      const entries = await run(LIST_ENTRIES, keys.subject(subject), now)
+      const entries = await run(scripts.LIST_ENTRIES, keys.subject(subject), now)
       if (!Array.isArray(entries) || entries.some((entry) => typeof entry !== 'string')) throw unexpectedReply(entries)
       const rest = (entries as string[]).filter((entry) => before === null || entry < before).sort()
       const found: FamilyRecord[] = []
@@ -128,11 +135,26 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
       return toPage(found, limit)
     },
 
+    async listRevoked(query) {
+      const from = decodeLogCursor(query)
+      const reply = await run(scripts.LIST_REVOKED, keys.revocations, from, query.limit)
+      const entries = pairsOf(reply)
+      const records = await Promise.all(entries.map(([id]) => find(id)))
+      return {
+        // A family that does not exist has no valid access token.
+        items: records.flatMap((record) =>
+          record?.revocation ? { id: record.id, revokedAt: record.revocation.at } : [],
+        ),
+        cursor: encodeLogCursor(entries.at(-1)?.[1] ?? from),
+        hasMore: entries.length === query.limit,
+      }
+    },
+
     /** Deletes nothing, because every key has a time to live. */
     purge: () => Promise.resolve(0),
 
     async claimOnce({ key, owner, expiresAt }, now) {
-      const reply = await run(CLAIM_ONCE, keys.oneTimeKey(key), owner, timeToLive(expiresAt, now))
+      const reply = await run(scripts.CLAIM_ONCE, keys.oneTimeKey(key), owner, timeToLive(expiresAt, now))
       if (typeof reply !== 'string') throw unexpectedReply(reply)
       return reply
     },
@@ -151,6 +173,13 @@ function toRecord(id: FamilyId, reply: unknown): FamilyRecord | null {
   if (reply === null) return null
   if (typeof reply !== 'string') throw unexpectedReply(reply)
   return decode(id, reply)
+}
+
+/** Returns the families of a reply of `LIST_REVOKED` and their positions. */
+function pairsOf(reply: unknown): [FamilyId, number][] {
+  if (!Array.isArray(reply) || reply.some((part) => typeof part !== 'string')) throw unexpectedReply(reply)
+  const parts = reply as string[]
+  return parts.flatMap((id, index) => (index % 2 === 0 ? [[id as FamilyId, Number(parts[index + 1])]] : []))
 }
 
 function unexpectedReply(reply: unknown): TypeError {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { REVOCATION_RETENTION_MS } from '@baton/core/store'
 import { FORMAT } from './codec.js'
 
 /** A script and the digest by which EVALSHA knows it. */
@@ -98,6 +99,28 @@ return 1
 export const LIST_ENTRIES = script(`
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '+inf', '-inf')
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')
+`)
+
+const RETENTION = String(REVOCATION_RETENTION_MS)
+
+/**
+ * KEYS: log of revocations. ARGV: family, instant of its revocation. Moves the family to the end of the log, and removes what has been
+ * listed for long enough. A position is at least the instant, so that positions increase also after a fail-over lost the last ones.
+ */
+export const LOG_REVOCATION = script(`
+local last = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+local position = tonumber(ARGV[2])
+if last then position = math.max(position, tonumber(last) + 1) end
+redis.call('ZADD', KEYS[1], string.format('%.0f', position), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.0f', tonumber(ARGV[2]) - ${RETENTION}))
+redis.call('PEXPIRE', KEYS[1], ${RETENTION})
+return 1
+`)
+
+/** KEYS: log of revocations. ARGV: position, limit. Returns families after the position, each followed by its position. */
+export const LIST_REVOKED = script(`
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '+inf', '-inf')
+return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[2])
 `)
 
 /** KEYS: one-time key. ARGV: owner, milliseconds. Returns the owner of the key. */

@@ -94,6 +94,7 @@ export function alternating(one: TokenStore, other: TokenStore): TokenStore {
     rotate: (command) => next().rotate(command),
     revoke: (id, revocation) => next().revoke(id, revocation),
     list: (query) => next().list(query),
+    listRevoked: (query) => next().listRevoked(query),
     purge: (now, limit) => next().purge(now, limit),
     claimOnce: (claim, now) => next().claimOnce(claim, now),
   }

@@ -1,3 +1,4 @@
+import { REVOCATION_RETENTION_MS } from '@baton/core/store'
 import { isBusy, pragma, type SqliteDatabase } from './database.js'
 import { runInTransaction } from './group-commit.js'
 
@@ -34,6 +35,37 @@ const ONE_TIME_KEYS = `
   CREATE INDEX baton_remembered_by_end ON baton_remembered (expires_at);
 `
 
+/**
+ * The log of revocations, which triggers write: so it cannot differ from the families, whichever statement revokes one. Positions increase
+ * in the order of the commits, because SQLite has one writer; a position is at least the instant of the revocation, so that positions
+ * increase also after the file was replaced by an older copy.
+ */
+const REVOCATIONS = `
+  CREATE TABLE baton_revocations (
+    position INTEGER PRIMARY KEY,
+    family_id TEXT NOT NULL,
+    revoked_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX baton_revocations_by_instant ON baton_revocations (revoked_at);
+  ${['INSERT', 'UPDATE OF revocation'].map(logTrigger).join('')}
+`
+
+function logTrigger(event: string): string {
+  const [kind = ''] = event.toLowerCase().split(' ')
+  const old = kind === 'update' ? 'OLD.revocation IS NULL AND ' : ''
+  return `
+  CREATE TRIGGER baton_families_log_${kind} AFTER ${event} ON baton_families
+  WHEN ${old}NEW.revocation IS NOT NULL
+  BEGIN
+    INSERT INTO baton_revocations (position, family_id, revoked_at)
+    SELECT max(at, coalesce((SELECT max(position) + 1 FROM baton_revocations), at)), NEW.id, at
+    FROM (SELECT json_extract(NEW.revocation, '$.at') AS at);
+    DELETE FROM baton_revocations
+    WHERE revoked_at < json_extract(NEW.revocation, '$.at') - ${String(REVOCATION_RETENTION_MS)};
+  END;
+`
+}
+
 /** The first entry upgrades version 1 to 2, the next one version 2 to 3, and so on. Never edit one that was released. */
 const UPGRADES: readonly string[] = [
   // Version 1 had a column for each member of the record.
@@ -61,6 +93,13 @@ const UPGRADES: readonly string[] = [
   DROP TABLE baton_families_1;
   ${FAMILY_INDEXES}
   `,
+  // Version 2 had no log of revocations.
+  `
+  ${REVOCATIONS}
+  INSERT INTO baton_revocations (position, family_id, revoked_at)
+  SELECT at + row_number() OVER (ORDER BY at), id, at
+  FROM (SELECT id, json_extract(revocation, '$.at') AS at FROM baton_families WHERE revocation IS NOT NULL);
+  `,
 ]
 
 const NEWEST = UPGRADES.length + 1
@@ -87,7 +126,7 @@ function migrate(db: SqliteDatabase): void {
     throw new Error(
       `the file has schema version ${String(version)} and this @baton/store-sqlite knows none above ${String(NEWEST)}; update the package, nothing was changed`,
     )
-  const steps = version === 0 ? [FAMILIES, FAMILY_INDEXES, ONE_TIME_KEYS] : UPGRADES.slice(version - 1)
+  const steps = version === 0 ? [FAMILIES, FAMILY_INDEXES, ONE_TIME_KEYS, REVOCATIONS] : UPGRADES.slice(version - 1)
   for (const sql of steps) db.exec(sql)
   db.exec(`UPDATE baton_schema SET version = ${String(NEWEST)} WHERE version < ${String(NEWEST)}`)
 }

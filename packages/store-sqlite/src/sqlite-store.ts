@@ -3,9 +3,11 @@ import type { FamilyId, FamilyRecord, TokenStore } from '@baton/core'
 import {
   conditionalWrites,
   decodeCursor,
+  decodeLogCursor,
   errorMessage,
   purgeInSteps,
   toCurrentColumns,
+  toLogPage,
   toPage,
   toRow,
 } from '@baton/core/store'
@@ -18,7 +20,7 @@ import {
 } from './database.js'
 import { groupCommit } from './group-commit.js'
 import { setUp } from './schema.js'
-import { prepareAll, toRecord } from './statements.js'
+import { prepareAll, toLoggedRevocation, toRecord } from './statements.js'
 
 /** One transaction deletes at most this many rows, in a few milliseconds. */
 const MAX_ROWS_PER_DELETE = 200
@@ -97,6 +99,11 @@ export function sqliteStore(db: SqliteDatabase): TokenStore {
       const { createdAt, id } = decodeCursor(cursor)
       const rows = await read(statements.list, { subject, createdAt, id, now, limit: limit + 1 })
       return toPage(rows.map(toRecord), limit)
+    },
+
+    async listRevoked(query) {
+      const rows = await read(statements.listRevoked, { from: decodeLogCursor(query), limit: query.limit + 1 })
+      return toLogPage(rows.map(toLoggedRevocation), query)
     },
 
     purge: purgeInSteps({

@@ -1,5 +1,5 @@
 import type { FamilyRecord } from '@baton/core'
-import { FAMILY_COLUMNS } from '@baton/core/store'
+import { FAMILY_COLUMNS, type LoggedRevocation } from '@baton/core/store'
 import type { SqliteDatabase, SqliteStatement } from './database.js'
 
 /**
@@ -14,6 +14,16 @@ const RECORD = `'{"id":' || json_quote(id) || ',"current":' || "current" || ',"g
 /** Returns the record of a row with the column `RECORD`. Its contents have the types that this package wrote. */
 export function toRecord(row: unknown): FamilyRecord {
   return JSON.parse((row as { readonly record: string }).record) as FamilyRecord
+}
+
+/** Returns the revocation of a row. Drivers may return integers as bigints. */
+export function toLoggedRevocation(row: unknown): LoggedRevocation {
+  const { id, revokedAt, position } = row as {
+    id: FamilyRecord['id']
+    revokedAt: number | bigint
+    position: number | bigint
+  }
+  return { id, revokedAt: Number(revokedAt), position: Number(position) }
 }
 
 const ALIVE = 'revocation IS NULL AND expires_at > :now'
@@ -50,6 +60,10 @@ const SQL = {
     SELECT ${RECORD} FROM baton_families
     WHERE subject = :subject AND created_at <= :createdAt AND (created_at < :createdAt OR id > :id) AND ${ALIVE}
     ORDER BY created_at DESC, id LIMIT :limit`,
+
+  listRevoked: `
+    SELECT position, family_id AS id, revoked_at AS revokedAt FROM baton_revocations
+    WHERE position > :from ORDER BY position LIMIT :limit`,
 
   // As in create, a key that is taken is written with its own values.
   remember: `

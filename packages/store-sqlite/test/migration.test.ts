@@ -48,6 +48,15 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))(
       }
     })
 
+    test('lists the families that were revoked before the migration', async () => {
+      const { items } = await migrated().store.listRevoked({ since: 0, limit: 100 })
+      const revoked = families.flatMap(({ record: { id, revocation } }) =>
+        revocation ? [{ id, revokedAt: revocation.at }] : [],
+      )
+      expect(revoked.length).toBeGreaterThan(0)
+      expect(new Set(items)).toEqual(new Set(revoked))
+    })
+
     test('has the tables and indexes of a new file after the migration', () => {
       const fresh = driver.onDisk()
       sqliteStore(fresh)
@@ -60,7 +69,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))(
       expect(await tokens.consumeOnce(usedOnce)).toBe(false)
       expect(await store.purge(now, 100)).toBe(2)
       sqliteStore(db)
-      expect(db.prepare('SELECT version FROM baton_schema').all({})).toEqual([{ version: 2 }])
+      expect(db.prepare('SELECT version FROM baton_schema').all({})).toEqual([{ version: 3 }])
       const [first] = families
       expect(await store.find(first!.record.id)).toEqual(first!.record)
     })

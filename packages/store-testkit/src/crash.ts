@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type { FamilyRecord, TokenStore } from '@baton/core'
 import { assertEqual } from './equality.js'
 import { describeHistory, isLinearizable, recorder } from './linearizability.js'
+import { REVOCATION_RETENTION_MS } from '@baton/core/store'
 import { claimOf, familyOf, HOUR, NOW, revocationOf, rotated, rotationOf } from './records.js'
 import { closing, type StoreCase } from './store-case.js'
 
@@ -75,6 +76,11 @@ const checks: Readonly<Record<string, CrashCheck>> = {
       assert.equal(await store.claimOnce(again, NOW), done < 3 ? again.owner : claimOf(name, 'before').owner)
       const { items } = await store.list({ subject: name, limit: 10, now: NOW })
       assert.equal(items.length, done >= 2 ? 1 : 2)
+      const revoked = await store.listRevoked({ since: NOW - REVOCATION_RETENTION_MS, limit: 100 })
+      assert.equal(
+        revoked.items.some(({ id }) => id === doomed.id),
+        done >= 2,
+      )
     }
   },
   'crash: amid rotations and revocations, each is there wholly or not at all, and what was answered is': async (

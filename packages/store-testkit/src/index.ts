@@ -6,6 +6,7 @@ import { listingCases } from './listing.js'
 import { numberCases } from './numbers.js'
 import { raceCases } from './races.js'
 import { retentionCases } from './retention.js'
+import { revocationCases } from './revocations.js'
 import { type OpenStore, type StoreCase, tokenStoreCasesOptions } from './store-case.js'
 import type { OptionsOf } from '@baton/core/options'
 import { textCases } from './texts.js'
@@ -46,6 +47,7 @@ export function tokenStoreCases(openStore: OpenStore, options: TokenStoreCasesOp
     ...listingCases(openStore),
     ...retentionCases(openStore, purges),
     ...claimCases(openStore, purges),
+    ...revocationCases(openStore),
     ...clockCases(openStore),
     ...numberCases(openStore),
     ...textCases(openStore),

@@ -32,6 +32,7 @@ function executingTwice(store: TokenStore): TokenStore {
     },
     find: (id) => store.find(id),
     list: (query) => store.list(query),
+    listRevoked: (query) => store.listRevoked(query),
     async claimOnce(claim, now) {
       await store.claimOnce(claim, now)
       return store.claimOnce(claim, now)

@@ -1,4 +1,5 @@
 import { type OneTimeKey, ConfigurationError, type FamilyRecord, type TokenStore } from '@baton/core'
+import { appendRevocation, type LoggedRevocation, pageOfLog } from '@baton/core/store'
 import { rotated } from '../src/records.js'
 
 /** What a store keeps. Several connections may share it. */
@@ -7,10 +8,11 @@ export interface Shelf {
   /** Family ids by subject. */
   readonly index: Map<string, Set<string>>
   readonly claims: Map<string, OneTimeKey>
+  readonly revocations: LoggedRevocation[]
 }
 
 export function emptyShelf(): Shelf {
-  return { families: new Map(), index: new Map(), claims: new Map() }
+  return { families: new Map(), index: new Map(), claims: new Map(), revocations: [] }
 }
 
 export function isAlive({ revocation, expiresAt }: FamilyRecord, now: number): boolean {
@@ -23,11 +25,14 @@ function newestFirst(one: Position, other: Position): number {
 
 /** Keeps the contract, without a thought for speed. The broken stores are this one with one thing changed. */
 export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
-  const { families, index, claims } = shelf
+  const { families, index, claims, revocations } = shelf
   const read = (id: string) => structuredClone(families.get(id) ?? null)
   return {
     async create(record) {
-      if (!families.has(record.id)) put(shelf, record)
+      if (!families.has(record.id)) {
+        put(shelf, record)
+        appendRevocation(revocations, record)
+      }
       return structuredClone(families.get(record.id) ?? record)
     },
     async find(id) {
@@ -41,7 +46,10 @@ export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
     },
     async revoke(id, revocation) {
       const record = read(id)
-      if (record?.revocation === null) families.set(id, { ...record, revocation })
+      if (record?.revocation === null) {
+        families.set(id, { ...record, revocation })
+        appendRevocation(revocations, { ...record, revocation })
+      }
       return read(id)
     },
     async list({ subject, cursor, limit, now }) {
@@ -52,6 +60,9 @@ export function soundStore(shelf: Shelf = emptyShelf()): TokenStore {
       const last = items.at(-1)
       const more = last !== undefined && rest.length > items.length
       return { items, cursor: more ? JSON.stringify(placeOf(last)) : null }
+    },
+    async listRevoked(query) {
+      return pageOfLog(revocations, query)
     },
     async purge(now, limit) {
       const dead = [...families.values()].filter((record) => !isAlive(record, now) && record.lifetime.keepUntil <= now)

@@ -150,6 +150,7 @@ export function resumableCore({ processes, confirmation, ...policy }: CoreOption
         rotate: (command) => callWorld({ method: 'rotate', command }, getRecord),
         revoke: (id, revocation) => callWorld({ method: 'revoke', id, revocation }, getRecord),
         list: async () => ({ items: [], cursor: null }),
+        listRevoked: async () => ({ items: [], cursor: 'end', hasMore: false }),
         purge: async () => 0,
         claimOnce: async ({ owner }) => owner,
       },

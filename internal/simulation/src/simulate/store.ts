@@ -1,5 +1,13 @@
 import type { FamilyRecord, TokenStore } from '@baton/core'
-import { applyRevocation, applyRotation, deletableAt, pageOf } from '@baton/core/store'
+import {
+  appendRevocation,
+  applyRevocation,
+  applyRotation,
+  deletableAt,
+  type LoggedRevocation,
+  pageOf,
+  pageOfLog,
+} from '@baton/core/store'
 import { type Rng, createRng } from './rng.js'
 import type { Recorder } from './recorder.js'
 import type { VirtualClock } from './clock.js'
@@ -48,6 +56,7 @@ const TAKE_OVER_MS = 2000
 export function createSimulatedStore({ plan, clock, rng, recorder }: StoreWorld): SimulatedStore {
   const rows = new Map<string, FamilyRecord>()
   const oneTimeKeys = new Map<string, { owner: string; expiresAt: number }>()
+  const revocations: LoggedRevocation[] = []
   const undo: { at: number; id: string; row: FamilyRecord | undefined; forget: () => void }[] = []
   let rates: Pick<Rates, keyof typeof NO_FAULTS> = NO_FAULTS
   const replicas = createRng(`${plan.seed}/replicas`)
@@ -99,6 +108,7 @@ export function createSimulatedStore({ plan, clock, rng, recorder }: StoreWorld)
           recorder.storeAccessed(trace, { before: stored, after: stored, madeAt: 0, at: clock.now(), isSwap: true })
           return stored
         }
+        appendRevocation(revocations, record)
         put(record.id, { ...record }, () => {
           recorder.created(trace, record, clock.now())
         })
@@ -138,6 +148,7 @@ export function createSimulatedStore({ plan, clock, rng, recorder }: StoreWorld)
         if (before === undefined) return null
         const after = applyRevocation(before, revocation)
         if (after === before) return before
+        appendRevocation(revocations, after)
         put(id, after, () => {
           recorder.revoked(trace, { before, after })
         })
@@ -156,6 +167,7 @@ export function createSimulatedStore({ plan, clock, rng, recorder }: StoreWorld)
           query,
         ),
       ),
+    listRevoked: (query) => execute(slot, false, () => pageOfLog(revocations, query)),
     purge: (now, limit) =>
       execute(slot, true, () => {
         const dead = [...rows.values()].filter((row) => deletableAt(row) <= now)

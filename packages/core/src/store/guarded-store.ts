@@ -11,7 +11,7 @@ import { toInteger, withIntegers } from '../model/numbers.js'
 import type { Page, RotateCommand, TokenStore } from '../store.js'
 import { TEXT_LIMITS } from '../model/text-limits.js'
 
-const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'claimOnce'] as const
+const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'listRevoked', 'purge', 'claimOnce'] as const
 
 /** Throws `ConfigurationError` unless the value has the methods of a store. */
 export function assertStore(option: string, value: unknown): asserts value is TokenStore {
@@ -28,6 +28,8 @@ export interface GuardOptions {
   /** Null for no limit. */
   readonly timeoutMs: number | null
   readonly onFault: (code: OperationalErrorCode, operation: string) => void
+  /** Called with every revoked family that the store returns, whichever call returns it. */
+  readonly onRevoked: (id: FamilyId) => void
 }
 
 /**
@@ -37,7 +39,7 @@ export interface GuardOptions {
  * family, or `undefined` instead of null, is `store_broken`. A cursor that the store rejects is a `ConfigurationError` and emits no fault
  * event: it may have come from a client, and a client must not cause an alert.
  */
-export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptions): TokenStore {
+export function guardStore(store: TokenStore, { timeoutMs, onFault, onRevoked }: GuardOptions): TokenStore {
   async function call<Given, Answer>(
     method: (typeof METHODS)[number],
     ask: () => Promise<Given>,
@@ -53,6 +55,41 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
       onFault(fault.code, operation)
       throw fault
     }
+  }
+
+  async function callWithCursor<Given extends PageWithCursor>(
+    method: 'list' | 'listRevoked',
+    cursor: string | undefined,
+    ask: () => Promise<Given>,
+  ): Promise<Given> {
+    const rejectCursor = (cause: unknown): never => {
+      if (!isConfigurationError(cause)) throw cause
+      if (cursor === undefined) throw new StoreError('store_failed', `store.${method} failed`, { cause })
+      throw new ConfigurationError('cursor', `is not one that ${method} returned; omit it to get the first page`, {
+        cause,
+      })
+    }
+    return call(
+      method,
+      async () => {
+        try {
+          return await ask()
+        } catch (cause) {
+          return rejectCursor(cause)
+        }
+      },
+      (page) => assertCursor(method, page),
+    )
+  }
+
+  /** The store may be written in JavaScript, so its types are not guaranteed. */
+  function answerAbout(id: FamilyId, record: FamilyRecord | null | undefined): FamilyRecord | null {
+    if (record === null || record?.id === id) {
+      if (record !== null && record.revocation !== null) onRevoked(id)
+      return record
+    }
+    const got = record === undefined ? 'undefined' : 'another family'
+    throw new StoreError('store_broken', `the store returned ${got}, expected the record of family ${id} or null`)
   }
 
   return {
@@ -84,22 +121,8 @@ export function guardStore(store: TokenStore, { timeoutMs, onFault }: GuardOptio
         () => store.revoke(id, withIntegers(revocation)),
         (record) => answerAbout(id, record),
       ),
-    list: (query) =>
-      call(
-        'list',
-        async () => {
-          try {
-            return await store.list(withIntegers(query))
-          } catch (cause) {
-            if (!isConfigurationError(cause)) throw cause
-            if (query.cursor === undefined) throw new StoreError('store_failed', 'store.list failed', { cause })
-            throw new ConfigurationError('cursor', 'is not one that list returned; omit it to get the first page', {
-              cause,
-            })
-          }
-        },
-        pageWithCursor,
-      ),
+    list: (query) => callWithCursor('list', query.cursor, () => store.list(withIntegers(query))),
+    listRevoked: (query) => callWithCursor('listRevoked', query.cursor, () => store.listRevoked(withIntegers(query))),
     purge: (now, limit) => call('purge', () => store.purge(toInteger('now', now), toInteger('limit', limit)), asItIs),
     claimOnce: (oneTimeKey, now) =>
       call(
@@ -133,25 +156,21 @@ function wholeCommand(command: RotateCommand): RotateCommand {
   return withIntegers(whole === next ? command : { ...command, next: whole })
 }
 
+type PageWithCursor = Pick<Page<unknown>, 'cursor'>
+
 /** Core would reject an invalid cursor when the caller returns it, and the listing would end early. */
-function pageWithCursor<Given extends Pick<Page<unknown>, 'cursor'>>(page: Given): Given {
+function assertCursor<Given extends PageWithCursor>(method: 'list' | 'listRevoked', page: Given): Given {
   const { cursor } = page
-  if (cursor === null || isText(cursor, TEXT_LIMITS.cursorBytes)) return page
+  const mayBeNull = method === 'list'
+  if ((mayBeNull && cursor === null) || isText(cursor, TEXT_LIMITS.cursorBytes)) return page
   throw new StoreError(
     'store_broken',
-    `store.list returned a cursor that is neither null nor well-formed text of 1 to ${String(TEXT_LIMITS.cursorBytes)} bytes`,
+    `store.${method} returned a cursor that is ${mayBeNull ? 'neither null nor' : 'not'} well-formed text of 1 to ${String(TEXT_LIMITS.cursorBytes)} bytes`,
   )
 }
 
 function asItIs<Answer>(answer: Answer): Answer {
   return answer
-}
-
-/** The store may be written in JavaScript, so its types are not guaranteed. */
-function answerAbout(id: FamilyId, record: FamilyRecord | null | undefined): FamilyRecord | null {
-  if (record === null || record?.id === id) return record
-  const got = record === undefined ? 'undefined' : 'another family'
-  throw new StoreError('store_broken', `the store returned ${got}, expected the record of family ${id} or null`)
 }
 
 function within<Answer>(timeoutMs: number | null, method: string, answer: Promise<Answer>): Promise<Answer> {

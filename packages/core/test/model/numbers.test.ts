@@ -17,7 +17,7 @@ function typedStore() {
     if (typeof value === 'object' && value !== null) Object.values(value).forEach(check)
   }
   const typed = Object.fromEntries(
-    (['create', 'find', 'rotate', 'revoke', 'list', 'purge', 'claimOnce'] as const).map((method) => [
+    (['create', 'find', 'rotate', 'revoke', 'list', 'listRevoked', 'purge', 'claimOnce'] as const).map((method) => [
       method,
       async (...given: never[]) => {
         check(given)
