@@ -78,6 +78,7 @@ export const WITH_OPTIONS: Readonly<Record<string, Entry>> = {
   'core createRefreshTokens.revoke': { toArguments: ofSession, mistyped: ['reason', 'because'] },
   'core createRefreshTokens.revokeSubject': { toArguments: after('alice'), mistyped: ['keepOffline', 'yes'] },
   'core createRefreshTokens.list': { required: { subject: 'alice' }, mistyped: ['limit', '50'] },
+  'core createRefreshTokens.listRevoked': { mistyped: ['maxAgeSeconds', '900'] },
   'core createRefreshTokens.inspect': { toArguments: after('token'), mistyped: ['legacyOnly', 'yes'] },
   'core createRefreshTokens.consumeOnce': {
     required: { purpose: 'dpop', key: 'jti', expiresAt: 1 },
@@ -220,12 +221,13 @@ const ARGUMENTS_ONLY: Readonly<Record<string, string>> = {
   'client/react': 'useSession',
   console: 'historyOf',
   core: `auditLog callObserver serializeConfirmation describeFailure includesResource isSameResource isWithin normalizeResource parseScope
-    isSameConfirmation createRefreshTokens.find createRefreshTokens.isAuthentic createRefreshTokens.purge`,
+    isSameConfirmation createRefreshTokens.find createRefreshTokens.isAuthentic createRefreshTokens.onRevoked
+    createRefreshTokens.purge`,
   'core/options': `boolean checkedObject describeValue func instant listOf literalOr matching nearestName nested nullable objectWith
     oneOf optional plainObject required rule scopeText secret secretRing untrusted withDefault`,
-  'core/store': `applyRevocation applyRotation compareNewestFirst conditionalWrites.create conditionalWrites.revoke
-    conditionalWrites.rotate decodeCursor deletableAt encodeCursor errorCode errorMessage expiryAt
-    fromRow isAlive nextBatch pageOf positionOf rotationApplies toCurrentColumns toPage toRow toValues`,
+  'core/store': `appendRevocation applyRevocation applyRotation compareNewestFirst conditionalWrites.create conditionalWrites.revoke
+    conditionalWrites.rotate decodeCursor decodeLogCursor deletableAt encodeCursor encodeLogCursor errorCode errorMessage expiryAt
+    fromRow invalidLogCursor isAlive nextBatch pageOf pageOfLog positionOf rotationApplies toCurrentColumns toLogPage toPage toRow toValues`,
   express: 'handler jwksHandler',
   fastify: 'endpointPlugin jwksPlugin',
   hono: 'handler jwksHandler',

@@ -125,10 +125,16 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       app.exec('PRAGMA user_version = 7; CREATE TABLE users (id TEXT)')
       await sqliteStore(app).create(familyOf('a'), NOW)
       expect(await sqliteStore(driver.open(path)).find(familyOf('a').id)).toEqual(familyOf('a'))
-      expect(rows(app, 'SELECT version FROM baton_schema')).toEqual([{ version: 2 }])
+      expect(rows(app, 'SELECT version FROM baton_schema')).toEqual([{ version: 3 }])
       expect(pragma(app, 'user_version')).toBe(7)
       const tables = rows(app, `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`)
-      expect(tables.map(({ name }) => name)).toEqual(['baton_families', 'baton_remembered', 'baton_schema', 'users'])
+      expect(tables.map(({ name }) => name)).toEqual([
+        'baton_families',
+        'baton_remembered',
+        'baton_revocations',
+        'baton_schema',
+        'users',
+      ])
     })
 
     test('is completed where an earlier version left off', async () => {
@@ -136,17 +142,17 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       db.exec('CREATE TABLE baton_schema (version INTEGER NOT NULL) STRICT; INSERT INTO baton_schema VALUES (0)')
       const store = sqliteStore(db)
       expect(await store.create(familyOf('a'), NOW)).toEqual(familyOf('a'))
-      expect(rows(db, 'SELECT version FROM baton_schema')).toEqual([{ version: 2 }])
+      expect(rows(db, 'SELECT version FROM baton_schema')).toEqual([{ version: 3 }])
     })
 
     test('is left alone and refused where a newer version made it', () => {
       const db = driver.onDisk()
-      db.exec('CREATE TABLE baton_schema (version INTEGER NOT NULL) STRICT; INSERT INTO baton_schema VALUES (3)')
+      db.exec('CREATE TABLE baton_schema (version INTEGER NOT NULL) STRICT; INSERT INTO baton_schema VALUES (4)')
       db.exec('CREATE TABLE baton_families (something, other)')
       const before = rows(db, 'SELECT * FROM sqlite_schema')
-      expect(() => sqliteStore(db)).toThrow(/schema version 3 .* knows none above 2; update the package/)
+      expect(() => sqliteStore(db)).toThrow(/schema version 4 .* knows none above 3; update the package/)
       expect(rows(db, 'SELECT * FROM sqlite_schema')).toEqual(before)
-      expect(rows(db, 'SELECT version FROM baton_schema')).toEqual([{ version: 3 }])
+      expect(rows(db, 'SELECT version FROM baton_schema')).toEqual([{ version: 4 }])
       expect(pragma(db, 'journal_mode')).toBe('delete')
       // Nothing is left open either.
       db.exec('BEGIN IMMEDIATE; COMMIT')

@@ -120,7 +120,7 @@ const listing: Checks = {
     await store.purge(NOW + HOUR, 100)
     assertEqual((await readAll(store)).items, [revoked])
   },
-  'listRevoked: an entry is kept for as long as an access token may be valid, and not for ever': async (store) => {
+  'listRevoked: an entry is kept for as long as an access token may be valid, and deleted later': async (store) => {
     const kept = await revoke(store, 'old', NOW - REVOCATION_RETENTION_MS)
     const last = await revoke(store, 'new')
     const all = async () => (await store.listRevoked({ since: NOW - 100 * DAY, limit: 1000 })).items
@@ -179,7 +179,7 @@ const concurrent: Checks = {
     const expected: string[] = []
     const seen = new Set<string>()
     let cursor: string | undefined
-    let isWriting = true
+    const writer = { isDone: false }
     async function read(): Promise<void> {
       const page = await readAll(other, cursor, 3)
       cursor = page.cursor
@@ -199,9 +199,9 @@ const concurrent: Checks = {
       }
     }
     const written = write().finally(() => {
-      isWriting = false
+      writer.isDone = true
     })
-    while (isWriting) {
+    while (!writer.isDone) {
       await read()
       await nextTurn()
     }

@@ -1,5 +1,6 @@
 import { setImmediate as aMoment } from 'node:timers/promises'
-import type { FamilyRecord, TokenStore } from '@baton/core'
+import { ConfigurationError, type FamilyRecord, type TokenStore } from '@baton/core'
+import { pageOfLog } from '@baton/core/store'
 import { type FamilyChanges, familyOf, rotated, withChanges } from '../src/records.js'
 import { emptyShelf, expiryOf, isAlive, livingOf, put, type Shelf, soundStore } from './sound-store.js'
 
@@ -543,6 +544,87 @@ const truncating: BrokenStore[] = [
   ),
 ]
 
+const listingRevocations: BrokenStore[] = [
+  broken(
+    'continues after the instant of the last revocation',
+    'listRevoked: a revocation by an instance whose clock is behind is returned after the others',
+    (_sound, { revocations }) => ({
+      async listRevoked({ cursor, since, limit }) {
+        const from = cursor === undefined ? since - 1 : Number(cursor)
+        if (!Number.isFinite(from)) throw new ConfigurationError('cursor', 'is not one that listRevoked returned')
+        const rest = revocations.filter(({ revokedAt }) => revokedAt > from).sort((a, b) => a.revokedAt - b.revokedAt)
+        const items = rest.slice(0, limit).map(({ id, revokedAt }) => ({ id, revokedAt }))
+        return { items, cursor: String(items.at(-1)?.revokedAt ?? from), hasMore: rest.length > limit }
+      },
+    }),
+  ),
+  broken(
+    'logs a revocation when it begins, and makes it visible later',
+    'listRevoked: a reader that continues from its cursors misses no concurrent revocation',
+    (sound, { revocations }) => {
+      const hidden = new Set<string>()
+      return {
+        async revoke(id, revocation) {
+          hidden.add(id)
+          const revoked = await sound.revoke(id, revocation)
+          for (let turns = 0; turns < Number.parseInt(id, 36) % 5; turns += 1) await aMoment()
+          hidden.delete(id)
+          return revoked
+        },
+        listRevoked: async (query) =>
+          pageOfLog(
+            revocations.filter(({ id }) => !hidden.has(id)),
+            query,
+          ),
+      }
+    },
+  ),
+  broken(
+    'does not log a family that was created as revoked',
+    'listRevoked: a family that create stores as revoked is returned',
+    (sound, { revocations }) => ({
+      async create(record, now) {
+        const stored = await sound.create(record, now)
+        if (record.revocation !== null) revocations.pop()
+        return stored
+      },
+    }),
+  ),
+  broken(
+    'lists revocations of families that exist',
+    'listRevoked: a revoked family that purge may delete is still returned',
+    (sound, { families }) => ({
+      async listRevoked(query) {
+        const page = await sound.listRevoked(query)
+        return { ...page, items: page.items.filter(({ id }) => families.has(id)) }
+      },
+    }),
+  ),
+  broken(
+    'never deletes from the log',
+    'listRevoked: an entry is kept for as long as an access token may be valid, and deleted later',
+    (sound, { revocations }) => ({
+      async revoke(id, revocation) {
+        const before = [...revocations]
+        const revoked = await sound.revoke(id, revocation)
+        const added = revocations.filter((entry) => !before.includes(entry))
+        revocations.splice(0, revocations.length, ...before, ...added)
+        return revoked
+      },
+    }),
+  ),
+  broken(
+    'keeps the cursor of the query at the end',
+    'listRevoked: a cursor continues after its page, and an old one begins there again',
+    (sound) => ({
+      async listRevoked(query) {
+        const page = await sound.listRevoked(query)
+        return page.hasMore ? page : { ...page, cursor: query.cursor ?? page.cursor }
+      },
+    }),
+  ),
+]
+
 /** What a store with a column for each member knows. */
 function membersOf({ id, current, grant, lifetime, expiresAt, revocation }: FamilyRecord): FamilyChanges {
   return { ...current, ...grant, ...lifetime, id, expiresAt, revocation }
@@ -556,6 +638,7 @@ export const brokenStores: readonly BrokenStore[] = [
   ...forgetting,
   ...counting,
   ...truncating,
+  ...listingRevocations,
 ]
 
 const replicas = new WeakMap<Shelf['families'], Map<string, FamilyRecord>>()
