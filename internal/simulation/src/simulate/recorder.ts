@@ -252,7 +252,8 @@ export function createRecorder(plan: Plan): Recorder {
         if (!isRevoked) throw new Violation('I7', 'the family is not revoked after a reuse verdict')
         if (reason === 'rollback' && position.kind !== 'severed')
           throw new Violation('I7', 'a reuse was reported as lost')
-        family.verdictAt ??= trace.order
+        // A request that arrived before this response may have read the family before it was revoked.
+        family.verdictAt ??= traceCount
         return
       default:
         throw new Violation('I3', `an authentic token was rejected as ${String(reason)}`)

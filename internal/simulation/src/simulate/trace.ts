@@ -63,7 +63,7 @@ export interface FamilyHistory {
   readonly subject: string
   record: FamilyRecord | null
   chain: readonly Link[]
-  /** The order of the request that received the reuse verdict. */
+  /** The number of requests that had arrived when a response reported reuse: a later one must not succeed. */
   verdictAt: number | null
   /** The ids of written revocations, and the number of reported ones. */
   readonly ends: Set<string>
