@@ -29,7 +29,11 @@ export default defineConfig({
         },
         test: {
           name: 'packages',
-          include: ['packages/*/test/**/*.test.ts', 'internal/{http-parity,simulation,test-*}/test/**/*.test.ts'],
+          include: [
+            'packages/*/test/**/*.test.ts',
+            'internal/{http-parity,simulation,test-*}/test/**/*.test.ts',
+            'scripts/test/*.test.mjs',
+          ],
           ...timeouts,
         },
       },

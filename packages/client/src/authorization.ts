@@ -11,17 +11,21 @@ import { randomText } from './platform/timing.js'
 export interface AuthorizationOptions extends Partial<
   Pick<DiscoveredServer, 'tokenEndpoint' | 'revocationEndpoint' | 'idempotencyKey'>
 > {
+  /** The authorization endpoint of the server. */
   readonly authorizationEndpoint: string | URL
   /** The issuer of the authorization server. A callback with another `iss` is rejected (RFC 9207). */
   readonly issuer?: string
   /** From the metadata of the server. True: a callback without `iss` is rejected as well. Default false. */
   readonly authorizationResponseIssParameterSupported?: boolean
+  /** The client id at this server. */
   readonly clientId: string
+  /** The page or app that the browser returns to, as registered at the server. */
   readonly redirectUri: string
-  /** Space-separated. */
+  /** The requested scope, space-separated. */
   readonly scope?: string
   /** Further parameters, such as `prompt` or `dpop_jkt`. */
   readonly parameters?: Readonly<Record<string, string>>
+  /** For tests only. */
   readonly environment?: Pick<Environment, 'random'>
 }
 

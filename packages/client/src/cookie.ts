@@ -6,7 +6,9 @@ import { createExclusiveRunner } from './session/exclusive-requests.js'
 import { secureUrl } from './protocol/secure-url.js'
 
 export interface CookieOptions {
+  /** The refresh endpoint of a Baton server with `cookie: true`. */
   readonly refreshEndpoint: string | URL
+  /** The logout endpoint of the same server. */
   readonly logoutEndpoint: string | URL
   /**
    * Stores the access token together with the session, so that all tabs share one refresh. Default false: each tab refreshes for itself,

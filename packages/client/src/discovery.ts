@@ -6,14 +6,19 @@ import { ConfigurationError } from './platform/errors.js'
 import { isSecure, parseUrl } from './protocol/secure-url.js'
 
 export interface DiscoveryOptions {
+  /** For tests only. */
   readonly environment?: Pick<Environment, 'fetch'>
 }
 
 /** The endpoints of a server, with the names that `oauthEndpoints` and `beginAuthorization` use. */
 export interface DiscoveredServer {
+  /** The issuer of the server. */
   readonly issuer: string
+  /** The token endpoint of the server. */
   readonly tokenEndpoint: string
+  /** The authorization endpoint of the server. */
   readonly authorizationEndpoint?: string
+  /** The revocation endpoint of the server (RFC 7009). */
   readonly revocationEndpoint?: string
   /** True if the server accepts the header `Idempotency-Key` (`idempotency_key_supported`, an extension of Baton servers). */
   readonly idempotencyKey?: true

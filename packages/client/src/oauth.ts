@@ -10,11 +10,13 @@ import { secureUrl } from './protocol/secure-url.js'
 export interface OAuthOptions extends Partial<
   Omit<DiscoveredServer, 'idempotencyKey' | 'tokenEndpoint' | 'revocationEndpoint'>
 > {
+  /** The token endpoint of the server. */
   readonly tokenEndpoint: string | URL
+  /** The client id at this server. */
   readonly clientId: string
   /** For confidential clients, never in a browser. Sent with HTTP Basic. */
   readonly clientSecret?: string
-  /** RFC 7009. Without it a sign-out only deletes the stored session. */
+  /** The revocation endpoint of the server (RFC 7009), for sign-outs. Without it a sign-out only deletes the stored session. */
   readonly revocationEndpoint?: string | URL
   /**
    * True if the token endpoint accepts the header `Idempotency-Key`, returns the same tokens to a repeated request, and allows the header

@@ -29,7 +29,10 @@ const consoleOptions = endpointOptions.extend({
       'pass its record to onEvent',
     ),
   ),
-  /** Called after each revocation, without waiting. If it fails, `onError` is called; the response to the operator is the same. */
+  /**
+   * Called after each revocation with `{ operator, at, action, subject, familyId }`, for an audit log. Not awaited. If it fails, `onError` is called; the response to the
+   * operator is the same.
+   */
   onAction: withDefault(func<(action: ConsoleAction) => unknown>(), () => undefined),
   /** Called with every error that is sent as a response of 500 or 503. Default: a process warning with the name of the error. */
   onError: withDefault(func<(error: unknown) => unknown>(), warn),

@@ -71,20 +71,26 @@ const options = declareOptions({
    * type, so that `process.env` values can be used, and throws.
    */
   secrets: required(secrets),
-  /** Lifetimes, the retry window and rotation. */
+  /** Lifetimes, the grace window and rotation. */
   policy: withDefault(policy, resolvePolicy()),
-  /** Called before every response that contains tokens; see `BeforeRotateVerdict`. Costs a read before the write. */
+  /**
+   * Called before every response that contains tokens; see `BeforeRotateVerdict`. It decides whether the subject is still active, whether
+   * the family is too old, and which claims the access token has. Costs a read before the write.
+   */
   beforeRotate: optional(func<BeforeRotate>()),
   /**
    * Refresh tokens of the system that you migrate from: each of them is exchanged once, for a new family. `@baton/import` has sources for
    * common systems.
    */
   legacyTokens: optional(checkedObject(legacyTokenOptions)),
-  /** Called with every event and not awaited. If it throws or rejects, a process warning is emitted and nothing else happens. */
+  /**
+   * Called with every event and not awaited. If it throws or rejects, a process warning is emitted and nothing else happens.
+   * `auditLog(stream)` writes each event as a line of JSON.
+   */
   onEvent: optional(func<(event: RefreshEvent) => unknown>()),
   /** The prefix of tokens, for secret scanners: 1 to 16 letters, digits, `-` or `_`. Default `brt_`. */
   tokenPrefix,
-  /** How long to wait for the store before a call fails with `store_timeout`; null for no limit. Default 5. */
+  /** How long to wait for the store before a call fails with `store_timeout`, in seconds; null for no limit. Default 5. */
   storeTimeoutSeconds: withDefault(
     nullable(
       rule<number>(
@@ -104,6 +110,7 @@ const options = declareOptions({
 export type RefreshTokensOptions = OptionsOf<typeof options>
 
 const listOptions = declareOptions({
+  /** The user whose families are listed. */
   subject: required(text()),
   /** From the previous page; absent for the first page. */
   cursor: optional(text()),

@@ -128,6 +128,7 @@ export function requireAccessToken<Claims extends BearerClaims = AccessTokenClai
 }
 
 const batonOptions = authServerOptions.extend({
+  /** What `createRefreshTokens()` returns. */
   tokens: required(
     objectWith<RefreshTokens>(['issue', 'rotate', 'redeem', 'revoke'], 'what createRefreshTokens() returns'),
   ),
@@ -162,8 +163,11 @@ export const baton = fastifyPlugin(registerAll, { name: '@baton/fastify', fastif
 
 /** What Fastify adds to the options of a plugin. */
 interface RegisterOptions {
+  /** The prefix of the paths of all endpoints. */
   readonly prefix?: string
+  /** As for every plugin of Fastify. */
   readonly logLevel?: unknown
+  /** As for every plugin of Fastify. */
   readonly logSerializers?: unknown
 }
 

@@ -10,7 +10,10 @@ const eventMetricsOptions = declareOptions({
    * client, and every name would add a time series.
    */
   clientIds: optional(listOf(text(), { max: 1000 })),
-  /** When a second holder of a family is suspected; see `createSecondHolderDetector`. Each process checks its own events. */
+  /**
+   * When a second holder of a family is suspected: `{ generations, among, maxFamilies }`. Each process checks its own events. Default: the
+   * defaults of `createSecondHolderDetector`.
+   */
   secondHolders: optional(
     rule<SecondHolderDetectorOptions>('an object', (value) => typeof value === 'object' && value !== null),
   ),

@@ -6,9 +6,9 @@ const SCOPE = '@baton/opentelemetry'
 
 /** The providers of meters and tracers. Default: the global ones, which for example `@opentelemetry/sdk-node` registers. */
 export const observeOptions = declareOptions({
-  /** Default: the global meter provider. */
+  /** The provider of the metrics. Default: the global meter provider. */
   meterProvider: optional(objectWith<MeterProvider>(['getMeter'], 'a MeterProvider of OpenTelemetry')),
-  /** Default: the global tracer provider. */
+  /** The provider of the spans. Default: the global tracer provider. */
   tracerProvider: optional(objectWith<TracerProvider>(['getTracer'], 'a TracerProvider of OpenTelemetry')),
 })
 

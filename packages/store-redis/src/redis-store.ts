@@ -9,7 +9,9 @@ import * as scripts from './scripts.lua.js'
 import type { Script } from './scripts.lua.js'
 
 const REPLICA_OPTIONS = o.declareOptions({
+  /** How many replicas must confirm a write: 1 to 1000. */
   count: o.required(o.integer({ min: 1, max: 1000 })),
+  /** How long to wait for them, in seconds: 0.001 to 60. Choose less than `storeTimeoutSeconds` of `createRefreshTokens`. */
   // WAIT takes 0 for no limit, and then delays every other command of the connection.
   timeoutSeconds: o.required(
     o.rule<number>(
@@ -20,11 +22,11 @@ const REPLICA_OPTIONS = o.declareOptions({
 })
 
 const OPTIONS = o.declareOptions({
-  /** The start of every key. Default `baton:`. Two apps on one server need two prefixes. */
+  /** The prefix of every key, of 1 to 64 bytes. Two apps on one server need different prefixes. Default `baton:`. */
   prefix: o.withDefault(o.text({ maxBytes: 64, fix: 'omit it for "baton:"' }), 'baton:'),
   /**
-   * The number of replicas that must have a write before `issue` and `revoke` resolve, so that a fail-over does not undo a sign-out. The
-   * calls reject after `timeoutSeconds`. Rotations never wait, because Baton recovers from the loss of one. Default: none.
+   * The number of replicas that must have confirmed a write (`WAIT`) before `issue` and `revoke` resolve, so that a fail-over does not undo
+   * a sign-out. The calls reject after `timeoutSeconds`. Rotations never wait, because Baton recovers from the loss of one. Default: none.
    */
   waitForReplicas: o.optional(o.nested(REPLICA_OPTIONS)),
 })

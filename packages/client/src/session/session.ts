@@ -18,7 +18,10 @@ import { createRecordStore } from './record-store.js'
 export interface SessionOptions {
   /** `oauthEndpoints()` of `@baton/client/oauth`, or `cookieEndpoints()` of `@baton/client/cookie`. */
   readonly endpoints: Endpoints
-  /** Stores the session. All users of one storage share the session. Default `memoryStorage()`. */
+  /**
+   * Stores the session. All users of one storage share the session. `indexedDbStorage()`, `webStorage()`, `sessionFile(path)`, or your own:
+   * `read`, `swap` and `lock`. Default `memoryStorage()`.
+   */
   readonly storage?: SessionStorage
   /**
    * The http(s) origins to which `session.fetch` sends the access token. Default: the origin of the page, otherwise that of the server. In
@@ -27,9 +30,9 @@ export interface SessionOptions {
   readonly allowedOrigins?: readonly string[]
   /** Binds all tokens to a key: `dpop()` of `@baton/client/dpop`. */
   readonly dpop?: Proofs
-  /** How long to wait while another tab or process refreshes, at most 600. Sleep does not count. Default 15. */
+  /** How long to wait while another tab or process refreshes, in seconds, at most 600. Sleep does not count. Default 15. */
   readonly lockTimeoutSeconds?: number
-  /** How long to wait for one response, at most 600. Sleep does not count. Default 10. */
+  /** How long to wait for one response, in seconds, at most 600. Sleep does not count. Default 10. */
   readonly requestTimeoutSeconds?: number
   /** Clocks, timers, randomness, network and page events. For tests only. */
   readonly environment?: Environment

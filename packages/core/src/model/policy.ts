@@ -17,9 +17,9 @@ export const rotation = oneOf('always', 'never')
 const duration = seconds({ min: 1, max: MAX_LIFETIME_SECONDS, fix: 'the maximum is ten years' })
 
 const lifetimeOptions = declareOptions({
-  /** Longest time between two refreshes, in seconds; null for no idle limit. */
+  /** The maximum time between two refreshes, in seconds; null for no idle limit. Default: 30 days, or 90 days for offline families. */
   idleSeconds: optional(nullable(duration)),
-  /** Age at which a family expires however often it is used, in seconds. */
+  /** The age at which a family expires however often it is used, in seconds. Default: 90 days, or 365 days for offline families. */
   absoluteSeconds: optional(duration),
 })
 
@@ -49,7 +49,7 @@ const policyOptions = lifetimeOptions.extend({
     seconds({ min: 1, max: MAX_SAME_ATTEMPT_SECONDS, fix: 'the maximum is 24 hours' }),
     12 * HOUR_SECONDS,
   ),
-  /** Limits of offline_access families. Default: 90 days idle, 365 days absolute. */
+  /** The same limits for families that were issued with `offline: true`. Default: 90 days idle, 365 days absolute. */
   offline: withDefault(nested(lifetimeOptions), { idleSeconds: undefined, absoluteSeconds: undefined }),
   /**
    * `never` keeps the same token for clients that authenticate or prove a key at every use (RFC 9700 section 4.14.2). The tokens of all

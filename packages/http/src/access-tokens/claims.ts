@@ -21,7 +21,7 @@ export const issuingOptions = declareOptions({
    */
   audience: required(text({ fix: 'use the name of your API, such as https://api.example' })),
   /**
-   * How long an access token is valid: 1 to 86 400, default 900. A resource server that does not ask the store accepts a token until
+   * How long an access token is valid, in seconds: 1 to 86 400, default 900; never longer than its session. A resource server that does not ask the store accepts a token until
    * it expires, also after its session was revoked.
    */
   lifetimeSeconds: withDefault(

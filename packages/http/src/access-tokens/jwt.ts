@@ -14,7 +14,8 @@ import { type CheckedKey, type PublicJwk, signingKeys } from './signing-keys.js'
 
 export const jwtOptions = issuingOptions.extend({
   /**
-   * `[current, ...others]`. The first key signs; all keys verify and are published. To change keys without rejecting a valid token,
+   * `[current, ...others]`, each a JWK, a PEM text, a `KeyObject`, or `{ key, kid }`. The first key signs; all keys verify and are
+   * published, and the others may be public keys. To change keys without rejecting a valid token,
    * deploy `[old, new]`, then `[new, old]` once every verifier has fetched the new set, and remove the old key after `lifetimeSeconds`.
    */
   keys: required(signingKeys()),

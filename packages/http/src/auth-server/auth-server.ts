@@ -60,7 +60,7 @@ export const authServerOptions = endpointOptions.extend({
    * for a server that only your own pages and apps use.
    */
   clients: optional(clientOptions.fields.clients.rule),
-  /** Default: the issuer of `accessTokens`. */
+  /** The issuer of this server, in its metadata and for assertions of clients. Default: that of `accessTokens`. */
   issuer: clientOptions.fields.issuer,
   accessTokens: issuedAccessTokens,
   /** Serves the authorization-code grant. Requires `authorizationEndpoint`. */
@@ -92,7 +92,9 @@ export const authServerOptions = endpointOptions.extend({
    * reads the metadata, it may be relative to the prefix. Default `/auth`.
    */
   basePath: withDefault(path(), '/auth'),
-  /** Whole paths, instead of those below `basePath`. The path of the metadata is derived from the issuer. */
+  /**
+   * Whole paths, instead of those below `basePath`, such as `{ token: '/oauth/token' }`. The path of the metadata is derived from the issuer.
+   */
   paths: optional(nested(pathsOptions)),
 })
 

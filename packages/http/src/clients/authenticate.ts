@@ -31,6 +31,7 @@ import { matchesSecret, unexpiredHashes, secretHash } from './secret.js'
 
 /** How an endpoint authenticates clients. */
 export const clientOptions = declareOptions({
+  /** The registered clients: a list, or an object whose `find(clientId)` reads one of them from your database. */
   clients: required(
     rule<Clients>(
       'a list of clients or an object with find(clientId)',

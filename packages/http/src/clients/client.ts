@@ -32,6 +32,7 @@ export type TokenEndpointAuthMethod = (typeof AUTH_METHODS)[number]
  * RFC 9449.
  */
 export const clientMetadata = declareOptions({
+  /** The `client_id` of its requests. */
   clientId: required(text()),
   /**
    * The method by which the client authenticates. Default: derived from the credentials that are registered. With `secretHashes` it is
@@ -40,11 +41,14 @@ export const clientMetadata = declareOptions({
    */
   tokenEndpointAuthMethod: optional(oneOf(...AUTH_METHODS)),
   /**
-   * Hashes from `hashClientSecret`: one, or two while the secret is changed. A client from `find` with an empty list cannot
+   * Hashes from `hashClientSecret`: one, or two while the secret is changed, the old one as `{ hash, expiresAt }`. A client from `find` with an empty list cannot
    * authenticate; it is not a public client.
    */
   secretHashes: optional(listOf(secretHash(), { min: 1, max: 16 })),
-  /** The public keys of the client, for `private_key_jwt` (RFC 7523) and, with `x5c`, for `self_signed_tls_client_auth`. */
+  /**
+   * The public keys of the client as `{ keys }`, for `private_key_jwt` (RFC 7523). A key with `x5c`, from `certificateToJwk(pem)`, is a
+   * certificate for `self_signed_tls_client_auth`.
+   */
   jwks: optional(jwkSet()),
   /** For `tls_client_auth`: the subject of the certificate as in RFC 4514, most specific part first: `CN=billing,O=Example,C=SE`. */
   tlsClientAuthSubjectDn: optional(text()),
@@ -58,13 +62,13 @@ export const clientMetadata = declareOptions({
   ),
   /** For `tls_client_auth`: an e-mail address of the certificate. */
   tlsClientAuthSanEmail: optional(text()),
-  /** True: tokens are issued only with a client certificate, to which they are bound (RFC 8705 section 3). */
+  /** True: tokens are issued only with a client certificate, to which they are bound (RFC 8705 section 3). Default false. */
   tlsClientCertificateBoundAccessTokens: optional(boolean()),
-  /** True: tokens are issued only with a DPoP proof, to whose key they are bound (RFC 9449 section 5.2). */
+  /** True: tokens are issued only with a DPoP proof, to whose key they are bound (RFC 9449 section 5.2). Default false. */
   dpopBoundAccessTokens: optional(boolean()),
   /**
    * If given, a code is exchanged only if its redirect URI is one of these. Compared as text, except for the port of a loopback address
-   * (RFC 8252 section 7.3).
+   * (RFC 8252 section 7.3). Default: any redirect URI.
    */
   redirectUris: optional(
     listOf(
@@ -75,13 +79,16 @@ export const clientMetadata = declareOptions({
       { min: 1 },
     ),
   ),
-  /** Default: `refresh_token` and `authorization_code`. Without `refresh_token` a code is exchanged for an access token only. */
+  /**
+   * The grant types that the client may use; any other one is rejected with `unauthorized_client`. Without `refresh_token` a code is
+   * exchanged for an access token only, and the session ends with it. Default: `refresh_token` and `authorization_code`.
+   */
   grantTypes: optional(listOf(text())),
-  /** The audiences whose access tokens the client may introspect (RFC 7662), for a resource server that authenticates. */
+  /** The audiences whose access tokens the client may introspect (RFC 7662), for a resource server that authenticates. Default: none. */
   introspectionAudiences: optional(listOf(text())),
   /**
    * True for a client of your own app: its tokens may list and revoke all sessions of their user at the sessions endpoint. Leave it out for
-   * clients of third parties.
+   * clients of third parties. Default false.
    */
   firstParty: optional(boolean()),
   /**
@@ -89,7 +96,7 @@ export const clientMetadata = declareOptions({
    * sessions of a client at once.
    */
   validAfter: optional(rule<number>('epoch milliseconds', Number.isFinite, 'use getTime() of a Date')),
-  /** Overrides the policy. `never` applies only to clients that authenticate or prove a key. */
+  /** `never` keeps the token of a client that authenticates or proves a key. Default: that of the policy. */
   rotation: optional(oneOf('always', 'never')),
 })
 

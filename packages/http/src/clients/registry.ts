@@ -10,7 +10,7 @@ import {
 import { hashSecret } from './secret.js'
 
 const staticClient = clientMetadata.extend({
-  /** The secret itself, for small set-ups. It is hashed at once and not kept. */
+  /** The secret itself, in a list of clients only. It is hashed at once and not kept. */
   secret: optional(plainSecret()),
 })
 

@@ -25,7 +25,7 @@ export const codesOptions = declareOptions({
   issuer: required(issuerUrl()),
   /** `[current, ...older]`, at least 32 bytes each, used for codes only: the secrets are enough to create codes. */
   secrets: required(secretRing()),
-  /** How long a code is valid: 1 to 600, default 60. */
+  /** How long a code is valid, in seconds: 1 to 600, default 60. */
   lifetimeSeconds: withDefault(seconds({ min: 1, max: 600 }), 60),
 })
 
@@ -48,6 +48,7 @@ const dpopConfirmation = rule<Confirmation>(
 const codeRequest = declareOptions({
   /** Your user's id. */
   subject: required(text()),
+  /** The client that may exchange the code. */
   clientId: required(text()),
   /**
    * The `redirect_uri` of the authorization request, which you have compared with the registered ones; null if the request had none.
@@ -64,9 +65,9 @@ const codeRequest = declareOptions({
   ),
   /** Space-separated: the granted scope, which may be less than the requested one. */
   scope: withDefault(scopeText(), ''),
-  /** The granted resource servers (RFC 8707). */
+  /** The granted resource servers (RFC 8707). If there are none, the default audience of the access tokens applies. */
   audience: withDefault(listOf(text(), { max: 64 }), []),
-  /** Default: whether `scope` contains `offline_access`. */
+  /** True gives the session the offline limits of the policy. Default: whether `scope` contains `offline_access`. */
   offline: optional(boolean()),
   /** `{ jkt }` of the request's `dpop_jkt` (RFC 9449 section 10): the token request must prove this key. */
   confirmation: withDefault(nullable(dpopConfirmation), null),

@@ -14,6 +14,7 @@ import { stringifySetCookie } from 'cookie'
 import type { Transport } from '../pipeline/transport.js'
 
 const legacyCookieOptions = declareOptions({
+  /** The name of the cookie. */
   name: required(
     matching(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/, '1 to 128 characters of a cookie name (RFC 6265 section 4.1.1)'),
   ),

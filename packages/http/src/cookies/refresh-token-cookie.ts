@@ -18,7 +18,7 @@ import { origin } from '../pipeline/origin.js'
 import type { Transport } from '../pipeline/transport.js'
 
 const cookieOptions = declareOptions({
-  /** Without the `__Host-` prefix, which is added wherever the cookie is Secure. Default `baton`. */
+  /** The name of the cookie, without the prefix `__Host-`, which is added except on plain http. Default `baton`. */
   name: withDefault(
     rule<string>(
       '1 to 64 letters, digits, - or _ without a prefix',
@@ -35,7 +35,7 @@ const cookieOptions = declareOptions({
   crossSite: withDefault(boolean(), false),
   /**
    * The cookie in which your previous system stores its refresh token: its name, or also its path and domain. It is used if the browser
-   * has no cookie of Baton and `accept` of `createRefreshTokens` accepts the token; tokens of Baton are never accepted there. Every
+   * has no cookie of Baton and `legacyTokens` of `createRefreshTokens` accepts the token; tokens of Baton are never accepted there. Every
    * response that sets or clears Baton's cookie expires it. Remove the option once no token of that system is valid any more.
    */
   legacyCookie: optional(legacyCookieOption()),

@@ -58,7 +58,9 @@ export interface SignIn {
 }
 
 const loginDefaults = declareOptions({
+  /** The client of the login. Default `first-party`. */
   clientId: optional(text()),
+  /** The scope of the login, space-separated. Default: none. */
   scope: optional(scopeText()),
 })
 

@@ -11,6 +11,7 @@ import { readCookieSession, type SessionCookies } from '../cookies/session-cooki
 import { dpopField } from './shared-options.js'
 
 export const logoutOptions = endpointOptions.extend({
+  /** The cookie of the refresh endpoint, with the same settings. */
   cookie: required(cookieOption()),
   /** As at the refresh endpoint. A session that is bound to a key is revoked only with a proof of that key. */
   dpop: dpopField,

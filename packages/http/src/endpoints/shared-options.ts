@@ -4,7 +4,10 @@ import type { AccessTokenOption, AccessTokens } from '../access-tokens/access-to
 import type { AuthorizationCodes } from '../codes/authorization-codes.js'
 import { dpopOptions } from '../proof-of-possession/dpop/proof-checker.js'
 
-/** Access tokens that this server issues. */
+/**
+ * Issues the access tokens: what `jwtAccessTokens()` or `sealedAccessTokens()` returns, or your function of the grant, which returns
+ * `{ accessToken, expiresIn }` and is called before the refresh token is consumed.
+ */
 export const issuedAccessTokens = required(
   rule<AccessTokenOption>(
     'what jwtAccessTokens() or sealedAccessTokens() returns, or a function of the grant',
@@ -21,8 +24,10 @@ export const readableAccessTokens = optional(
   ),
 )
 
+/** How DPoP proofs are verified (RFC 9449). */
 export const dpopField = optional(nested(dpopOptions))
 
+/** What `authorizationCodes(…)` returns. */
 export const codesField = optional(
   objectWith<AuthorizationCodes>(['open', 'issue'], 'what authorizationCodes() returns'),
 )

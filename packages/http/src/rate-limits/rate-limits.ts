@@ -48,19 +48,22 @@ const COUNT = { min: 1, max: 1_000_000_000, fix: 'for no limits, set rateLimit: 
 export const rateLimitsOptions = declareOptions({
   /** Requests without proof per address, refreshes per family and logins per subject, in one window. Default 60. */
   points: withDefault(integer(COUNT), 60),
-  /** The length of the window. Default 60. */
+  /** The length of the window, in seconds. Default 60. */
   seconds: withDefault(seconds({ min: 1, max: 366 * 86_400 }), 60),
-  /** Failed authentications of one client or account from one address in one window. Default 10. */
+  /** Failed authentications of one client or account from one address in one window, at all endpoints together. Default 10. */
   failedAuthentications: withDefault(integer(COUNT), 10),
   /** All requests of one address in one window and process, except those of authenticated clients. Default 100 times `points`. */
   requestsPerAddress: optional(integer(COUNT)),
-  /** Creates one limiter for each bucket, to share the counts between processes. Default: memory of this process. */
+  /**
+   * Creates one limiter for each bucket, to share the counts between processes, such as
+   * `(options) => new RateLimiterRedis({ storeClient: redis, ...options })`. Default: memory of this process.
+   */
   createLimiter: optional(func<(options: LimiterOptions) => Limiter>()),
   /** True adds the RateLimit fields to every response, so that clients can slow down in time; 429 always has them. Default false. */
   standardHeaders: withDefault(boolean(), false),
-  /** Called when a limiter of `createLimiter` fails; this process then counts for itself. Default: a process warning. */
+  /** Called once per outage when a limiter of `createLimiter` fails; this process then counts for itself. Default: a process warning. */
   onError: withDefault(func<(error: unknown) => unknown>(), warn),
-  /** Milliseconds of a monotonic clock. Default `performance.now`. */
+  /** Milliseconds of a monotonic clock, for tests. Default `performance.now`. */
   elapsed: withDefault(func<() => number>(), () => performance.now()),
 })
 

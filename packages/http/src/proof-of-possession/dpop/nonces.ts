@@ -11,13 +11,16 @@ import {
 } from '@baton/core/options'
 
 export const nonceOptions = declareOptions({
-  /** `[current, ...older]`, at least 32 bytes each, the same on every instance. */
+  /** `[current, ...older]`, at least 32 random bytes each, the same on every instance. Responses then have `DPoP-Nonce`. */
   secrets: required(secretRing()),
-  /** If true, a proof without a nonce is rejected. Default false: nonces are offered, and a nonce that is sent must be valid. */
+  /**
+   * True rejects a proof without a nonce with `use_dpop_nonce`. Default false: nonces are offered, a nonce that is sent must be valid, and a
+   * proof without one is rejected only if the clock of the client is wrong.
+   */
   required: withDefault(boolean(), false),
   /**
-   * How long a nonce is valid at least, from the arrival of the request whose response contains it; at most twice as long. 10 to 3600,
-   * default 300.
+   * The minimum lifetime of a nonce, in seconds, from the arrival of the request whose response contains it; the maximum is twice that. 10 to
+   * 3600, default 300.
    */
   seconds: withDefault(seconds({ min: 10, max: 3600 }), 300),
 })
