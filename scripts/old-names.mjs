@@ -10,7 +10,6 @@ export const PACKAGES_WITH_OLD_NAMES = [
   'packages/console',
   'packages/core',
   'packages/http',
-  'packages/import',
   'packages/store-redis',
   'packages/store-testkit',
 ]

@@ -14,17 +14,17 @@ describe('millisecondsOf', () => {
     ['seconds with a fraction', NOON / 1000 + 0.5, NOON + 500],
     ['ISO 8601 with a zone', '2030-01-01T13:00:00+01:00', NOON],
     ['ISO 8601 in UTC', '2030-01-01T12:00:00.000Z', NOON],
-    ['what SQLite calls CURRENT_TIMESTAMP', '2030-01-01 12:00:00', NOON],
+    ['CURRENT_TIMESTAMP of SQLite', '2030-01-01 12:00:00', NOON],
     ['the same with a T and without seconds', '2030-01-01T12:00', NOON],
   ] satisfies [string, Instant, number][])('reads %s', (_name, instant, expected) => {
     expect(millisecondsOf('expiresAt', instant)).toBe(expected)
   })
 
-  it.each(['', 'soon', 'infinity', Number.NaN, new Date(Number.NaN), {}, true])('refuses %s', (instant) => {
+  it.each(['', 'soon', 'infinity', Number.NaN, new Date(Number.NaN), {}, true])('rejects %s', (instant) => {
     expect(() => millisecondsOf('expiresAt', instant as Instant)).toThrow(/^expiresAt: expected a Date/)
   })
 
-  it('is the same in every zone of the machine', () => {
+  it('does not depend on the time zone of the machine', () => {
     const before = process.env['TZ']
     try {
       process.env['TZ'] = 'Pacific/Auckland'

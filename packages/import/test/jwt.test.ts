@@ -5,7 +5,7 @@ import { createLocalJWKSet, createRemoteJWKSet, exportJWK, generateKeyPair, Sign
 import jwt from 'jsonwebtoken'
 import { describe, expect, it } from 'vitest'
 import { jwtTokens, type JwtTokensOptions } from '../src/index.js'
-import { app, isFoundOut, moves, succeeded, told } from './world.js'
+import { createApp, expectReuse, expectImportedOnce, expectSuccess, waitForCall } from './world.js'
 
 const SECRET = 'REFRESH_TOKEN_SECRET of many a tutorial'
 const DAY_SECONDS = 86_400
@@ -27,17 +27,17 @@ function tutorial() {
 }
 
 describe('tokens of jsonwebtoken', () => {
-  it('move: fifty at once, a lost answer, a restart, and theft is found out', async () => {
+  it('imports a token once despite 50 parallel requests, a lost response and a restart, and detects reuse', async () => {
     const { accept, sign, revoked } = tutorial()
     const token = sign()
     const store = memoryStore()
-    const moved = await moves(token, { start: () => app(store, accept) })
+    const moved = await expectImportedOnce(token, { start: () => createApp(store, accept) })
     const { iat } = jwt.decode(token) as { iat: number }
     expect(moved.family).toMatchObject({ subject: '7', createdAt: iat * 1000 })
-    await told(() => {
+    await waitForCall(() => {
       expect(revoked.has(token)).toBe(true)
     })
-    await isFoundOut(token, { moved })
+    await expectReuse(token, { moved })
   })
 
   it.each([
@@ -46,10 +46,10 @@ describe('tokens of jsonwebtoken', () => {
     ['signed with another algorithm', () => () => jwt.sign({ userId: 7 }, SECRET, { algorithm: 'HS512' })],
     ['without a signature', () => () => jwt.sign({ userId: 7 }, '', { algorithm: 'none' })],
     ['expired', (old: ReturnType<typeof tutorial>) => () => old.sign({ userId: 7 }, { expiresIn: -60 })],
-    ['an access token, as `grant` tells', (old: ReturnType<typeof tutorial>) => () => old.sign({ user: 7 })],
-  ])('one that is %s is refused', async (_name, spoil) => {
+    ['an access token, according to `grant`', (old: ReturnType<typeof tutorial>) => () => old.sign({ user: 7 })],
+  ])('rejects a token that is %s', async (_name, spoil) => {
     const old = tutorial()
-    const here = app(memoryStore(), old.accept)
+    const here = createApp(memoryStore(), old.accept)
     const refreshToken = spoil(old)(old.sign())
     expect(await here.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
   })
@@ -66,23 +66,23 @@ describe('tokens of jsonwebtoken', () => {
   ])('rejects a JWT of type %s, whatever `grant` returns', async (typ) => {
     const old = tutorial()
     const refreshToken = old.sign({ userId: 7 }, { expiresIn: '1h', header: { alg: 'HS256', typ } })
-    expect(await app(memoryStore(), old.accept).rotate({ refreshToken })).toMatchObject({ reason: 'malformed' })
+    expect(await createApp(memoryStore(), old.accept).rotate({ refreshToken })).toMatchObject({ reason: 'malformed' })
   })
 
   it.each(['JWT', 'jwt', 'application/jwt', 'rt+jwt'])('accepts a refresh token of type %s', async (typ) => {
     const old = tutorial()
     const refreshToken = old.sign({ userId: 7 }, { expiresIn: '1h', header: { alg: 'HS256', typ } })
-    expect(succeeded(await app(memoryStore(), old.accept).rotate({ refreshToken })).outcome).toBe('imported')
+    expect(expectSuccess(await createApp(memoryStore(), old.accept).rotate({ refreshToken })).outcome).toBe('imported')
   })
 
-  it('no other spelling of one is a token', async () => {
+  it('rejects other spellings of a token', async () => {
     const old = tutorial()
     const token = old.sign()
     const [header, payload, signature] = token.split('.') as [string, string, string]
     // Of the last character of 32 bytes in base64url two bits are spare.
     const last = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     const twin = last[last.indexOf(signature.at(-1)!) ^ 1]!
-    const here = app(memoryStore(), old.accept)
+    const here = createApp(memoryStore(), old.accept)
     for (const spelling of [
       `${header}.${payload}.${signature.slice(0, -1)}${twin}`,
       `${token}=`,
@@ -92,29 +92,33 @@ describe('tokens of jsonwebtoken', () => {
       token.replace('.', '..'),
     ])
       expect(await here.rotate({ refreshToken: spelling })).toEqual({ ok: false, reason: 'malformed' })
-    expect(succeeded(await here.rotate({ refreshToken: token })).outcome).toBe('imported')
+    expect(expectSuccess(await here.rotate({ refreshToken: token })).outcome).toBe('imported')
   })
 
-  it('one without an end needs `until`', async () => {
+  it('requires `until` for a token without an expiry', async () => {
     const options: JwtTokensOptions = { key: SECRET, algorithms: ['HS256'], isRevoked: null }
     const refreshToken = jwt.sign({ sub: 'alice' }, SECRET)
-    await expect(app(memoryStore(), jwtTokens(options)).rotate({ refreshToken })).rejects.toMatchObject({
+    await expect(createApp(memoryStore(), jwtTokens(options)).rotate({ refreshToken })).rejects.toMatchObject({
       code: 'hook_failed',
       cause: { message: 'expiresAt: the token does not expire; set the option until' },
     })
     const until = new Date(Date.now() + 30 * DAY_SECONDS * 1000)
-    const { family } = succeeded(await app(memoryStore(), jwtTokens({ ...options, until })).rotate({ refreshToken }))
+    const { family } = expectSuccess(
+      await createApp(memoryStore(), jwtTokens({ ...options, until })).rotate({ refreshToken }),
+    )
     expect(family.subject).toBe('alice')
   })
 
-  it('a list of revoked tokens that is out is a fault, and nobody is signed out', async () => {
+  it('reports an unavailable revocation list as an error and signs no user out', async () => {
     const accept = jwtTokens({
       key: SECRET,
       algorithms: ['HS256'],
       isRevoked: () => Promise.reject(new Error('connection refused')),
     })
     const refreshToken = jwt.sign({ sub: 'alice' }, SECRET, { expiresIn: '1h' })
-    await expect(app(memoryStore(), accept).rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
+    await expect(createApp(memoryStore(), accept).rotate({ refreshToken })).rejects.toMatchObject({
+      code: 'hook_failed',
+    })
   })
 })
 
@@ -141,19 +145,19 @@ describe('tokens of jose', () => {
     return { sign, publicKey, keySet: createLocalJWKSet({ keys }) }
   }
 
-  it('move by a public key and by a key set, with client and scope', async () => {
+  it('imports client and scope, with a public key or a key set', async () => {
     const { sign, publicKey, keySet } = await issuer()
     for (const key of [publicKey, keySet]) {
       const token = await sign()
       const store = memoryStore()
       const accept = jwtTokens({ ...options, key })
-      const moved = await moves(token, { start: () => app(store, accept), clientId: 'app' })
+      const moved = await expectImportedOnce(token, { start: () => createApp(store, accept), clientId: 'app' })
       expect(moved.family).toMatchObject({ subject: 'alice', clientId: 'app', scope: 'read write' })
-      await isFoundOut(token, { moved, clientId: 'app' })
+      await expectReuse(token, { moved, clientId: 'app' })
     }
   })
 
-  it('both valid signatures of one ECDSA token are one token', async () => {
+  it('treats both valid signatures of an ECDSA token as one token', async () => {
     const { sign, keySet } = await issuer()
     const token = await sign()
     const twin = otherSignature(token)
@@ -161,21 +165,23 @@ describe('tokens of jose', () => {
     const store = memoryStore()
     const accept = jwtTokens({ ...options, key: keySet })
     // Each is good by itself.
-    expect(succeeded(await app(memoryStore(), accept).rotate({ refreshToken: twin, clientId: 'app' })).ok).toBe(true)
-    const here = app(store, accept)
-    const first = succeeded(await here.rotate({ refreshToken: token, clientId: 'app' }))
-    succeeded(await here.rotate({ refreshToken: first.refreshToken, clientId: 'app' }))
+    expect(
+      expectSuccess(await createApp(memoryStore(), accept).rotate({ refreshToken: twin, clientId: 'app' })).ok,
+    ).toBe(true)
+    const here = createApp(store, accept)
+    const first = expectSuccess(await here.rotate({ refreshToken: token, clientId: 'app' }))
+    expectSuccess(await here.rotate({ refreshToken: first.refreshToken, clientId: 'app' }))
     expect(await here.rotate({ refreshToken: twin, clientId: 'app' })).toEqual({ ok: false, reason: 'reuse' })
   })
 
-  it('issuer, audience and key id have to be right', async () => {
+  it('rejects a wrong issuer, audience or key id', async () => {
     const { sign, keySet } = await issuer()
     for (const [wrong, kid] of [
       [{ issuer: 'https://other.example' }, 'one'],
       [{ audience: 'https://other.example' }, 'one'],
       [{}, 'two'],
     ] as const) {
-      const here = app(memoryStore(), jwtTokens({ ...options, ...wrong, key: keySet }))
+      const here = createApp(memoryStore(), jwtTokens({ ...options, ...wrong, key: keySet }))
       expect(await here.rotate({ refreshToken: await sign(kid), clientId: 'app' })).toMatchObject({
         reason: 'malformed',
       })
@@ -185,29 +191,29 @@ describe('tokens of jose', () => {
   it('accepts the audience in an equivalent spelling', async () => {
     const { sign, keySet } = await issuer()
     for (const audience of ['https://OLD.example', 'https://old.example:443/']) {
-      const here = app(memoryStore(), jwtTokens({ ...options, audience, key: keySet }))
+      const here = createApp(memoryStore(), jwtTokens({ ...options, audience, key: keySet }))
       expect(await here.rotate({ refreshToken: await sign('one'), clientId: 'app' })).toMatchObject({ ok: true })
     }
   })
 
-  it('a key set that cannot be fetched is a fault, and nobody is signed out', async () => {
+  it('reports an unreachable key set as an error and signs no user out', async () => {
     const { sign } = await issuer()
-    // The discard port of this machine: nobody listens.
+    // The discard port: no server listens.
     const key = createRemoteJWKSet(new URL('http://127.0.0.1:9/jwks'))
-    const here = app(memoryStore(), jwtTokens({ ...options, key }))
+    const here = createApp(memoryStore(), jwtTokens({ ...options, key }))
     await expect(here.rotate({ refreshToken: await sign(), clientId: 'app' })).rejects.toMatchObject({
       code: 'hook_failed',
     })
   })
 
-  it('a public key is no secret to sign with', async () => {
+  it('does not accept a public key as an HMAC secret', async () => {
     const { publicKey } = await issuer()
     const jwk = JSON.stringify(await exportJWK(publicKey))
     const input = [{ alg: 'HS256' }, { sub: 'mallory', exp: 4e9 }]
       .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
       .join('.')
     const forged = `${input}.${createHmac('sha256', jwk).update(input).digest('base64url')}`
-    const here = app(memoryStore(), jwtTokens({ algorithms: ['ES256'], isRevoked: null, key: publicKey }))
+    const here = createApp(memoryStore(), jwtTokens({ algorithms: ['ES256'], isRevoked: null, key: publicKey }))
     expect(await here.rotate({ refreshToken: forged })).toMatchObject({ reason: 'malformed' })
   })
 })
@@ -236,7 +242,7 @@ describe('input from outside', () => {
     ['text', 'HS256'],
   ]
 
-  it.each(headers)('is rejected without a fault event: a header with %s', async (_name, header) => {
+  it.each(headers)('rejects a header with %s without a fault event', async (_name, header) => {
     const { publicKey } = await generateKeyPair('ES256')
     const es256 = { ...(await exportJWK(publicKey)), alg: 'ES256' }
     const algorithms = ['HS256', 'ES256', 'ES512', 'RS256']
@@ -249,7 +255,7 @@ describe('input from outside', () => {
           Buffer.alloc(32).toString('base64url'),
           Buffer.alloc(64).toString('base64url'),
         ]) {
-          const here = app(memoryStore(), jwtTokens({ key, algorithms, isRevoked: null }))
+          const here = createApp(memoryStore(), jwtTokens({ key, algorithms, isRevoked: null }))
           const [head, body] = [header, payload].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
           const refreshToken = `${head!}.${body!}.${signature}`
           expect(await here.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
@@ -257,21 +263,23 @@ describe('input from outside', () => {
         }
   })
 
-  it('a token without kid is verified with every key of an ambiguous set', async () => {
+  it('verifies a token without kid with every key of an ambiguous set', async () => {
     const pairs = await Promise.all([1, 2, 3].map(() => generateKeyPair('ES256')))
     const keys = await Promise.all(pairs.slice(0, 2).map(async ({ publicKey }) => exportJWK(publicKey)))
     const accept = jwtTokens({ key: createLocalJWKSet({ keys }), algorithms: ['ES256'], isRevoked: null })
     const sign = ({ privateKey }: (typeof pairs)[number], exp = '1h') =>
       new SignJWT({ sub: 'alice' }).setProtectedHeader({ alg: 'ES256' }).setExpirationTime(exp).sign(privateKey)
     for (const pair of pairs.slice(0, 2))
-      expect(succeeded(await app(memoryStore(), accept).rotate({ refreshToken: await sign(pair) })).ok).toBe(true)
-    const here = app(memoryStore(), accept)
+      expect(expectSuccess(await createApp(memoryStore(), accept).rotate({ refreshToken: await sign(pair) })).ok).toBe(
+        true,
+      )
+    const here = createApp(memoryStore(), accept)
     for (const refreshToken of [await sign(pairs[2]!), await sign(pairs[1]!, '-1h')])
       expect(await here.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
     expect(here.events.filter(({ type }) => type === 'fault')).toEqual([])
   })
 
-  it('errors of a key set that another copy of jose has made are understood', async () => {
+  it('recognizes errors of another copy of jose', async () => {
     const { privateKey, publicKey } = await generateKeyPair('ES256')
     class OfAnotherCopy extends Error {
       constructor(readonly code: string) {
@@ -287,28 +295,32 @@ describe('input from outside', () => {
       .setProtectedHeader({ alg: 'ES256' })
       .setExpirationTime('1h')
       .sign(privateKey)
-    const several = app(memoryStore(), acceptWith('ERR_JWKS_MULTIPLE_MATCHING_KEYS'))
-    expect(succeeded(await several.rotate({ refreshToken })).ok).toBe(true)
-    const none = app(memoryStore(), acceptWith('ERR_JWKS_NO_MATCHING_KEY'))
+    const several = createApp(memoryStore(), acceptWith('ERR_JWKS_MULTIPLE_MATCHING_KEYS'))
+    expect(expectSuccess(await several.rotate({ refreshToken })).ok).toBe(true)
+    const none = createApp(memoryStore(), acceptWith('ERR_JWKS_NO_MATCHING_KEY'))
     expect(await none.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
   })
 
-  it('a key that can verify none of the algorithms is a fault', async () => {
+  it('reports a key that fits none of the algorithms as an error', async () => {
     const { publicKey } = await generateKeyPair('ES256')
     const accept = jwtTokens({ key: publicKey, algorithms: ['HS256'], isRevoked: null })
     const refreshToken = jwt.sign({ sub: 'alice' }, SECRET, { expiresIn: '1h' })
-    await expect(app(memoryStore(), accept).rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
+    await expect(createApp(memoryStore(), accept).rotate({ refreshToken })).rejects.toMatchObject({
+      code: 'hook_failed',
+    })
   })
 
-  it('a key function that throws is a fault', async () => {
+  it('reports a key function that throws as an error', async () => {
     const key = () => Promise.reject(new TypeError('the key service answered 500'))
     const accept = jwtTokens({ key, algorithms: ['HS256'], isRevoked: null })
     const refreshToken = jwt.sign({ sub: 'alice' }, SECRET, { expiresIn: '1h' })
-    await expect(app(memoryStore(), accept).rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
+    await expect(createApp(memoryStore(), accept).rotate({ refreshToken })).rejects.toMatchObject({
+      code: 'hook_failed',
+    })
   })
 })
 
-describe('options that cannot work', () => {
+describe('invalid options', () => {
   it.each([
     [{ algorithms: [] }, /^option "algorithms" must be a list of 1 to 20 items/],
     [{ isRevoked: undefined }, /^option "isRevoked" is missing; it must be a function or null/],

@@ -7,7 +7,7 @@ import { exportJWK, generateKeyPair } from 'jose'
 import { Provider } from 'oidc-provider'
 import { describe, expect, it } from 'vitest'
 import { oidcProviderTokens, type OidcProviderTokensOptions } from '../src/index.js'
-import { app, isFoundOut, moves, succeeded, told } from './world.js'
+import { createApp, expectReuse, expectImportedOnce, expectSuccess, waitForCall } from './world.js'
 
 const { privateKey } = await generateKeyPair('RS256', { extractable: true })
 const jwks = { keys: [{ ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig' }] }
@@ -120,20 +120,20 @@ async function refreshThere({ oidc }: Old, refreshToken: string): Promise<{ stat
 }
 
 const here = (old: Old, options: Partial<OidcProviderTokensOptions> = {}, store = memoryStore()) =>
-  app(store, oidcProviderTokens({ adapter: old.SqliteAdapter, ...options }))
+  createApp(store, oidcProviderTokens({ adapter: old.SqliteAdapter, ...options }))
 
 describe('tokens of oidc-provider', () => {
-  it('are what the provider itself honours', async () => {
+  it('are accepted by the provider', async () => {
     const old = provider()
     expect(await refreshThere(old, (await old.signIn()).token)).toMatchObject({ status: 200 })
   })
 
-  it('move: fifty at once, a lost answer, a restart, and theft is found out', async () => {
+  it('imports a token once despite 50 parallel requests, a lost response and a restart, and detects reuse', async () => {
     const old = provider()
     const { token } = await old.signIn()
     const stored = await new old.SqliteAdapter('RefreshToken').find(token)
     const store = memoryStore()
-    const moved = await moves(token, { start: () => here(old, {}, store), clientId: 'app' })
+    const moved = await expectImportedOnce(token, { start: () => here(old, {}, store), clientId: 'app' })
     expect(moved.family).toMatchObject({
       subject: 'alice',
       clientId: 'app',
@@ -142,19 +142,19 @@ describe('tokens of oidc-provider', () => {
       createdAt: stored.iiat * 1000,
     })
     expect((await store.find(moved.family.id))!.lifetime.keepUntil).toBe(stored.exp * 1000 + 60_000)
-    await told(async () => {
+    await waitForCall(async () => {
       expect(await new old.SqliteAdapter('RefreshToken').find(token)).toBeUndefined()
     })
     expect(await refreshThere(old, token)).toMatchObject({ status: 400, body: { error: 'invalid_grant' } })
-    await isFoundOut(token, { moved, clientId: 'app' })
+    await expectReuse(token, { moved, clientId: 'app' })
   })
 
-  it('that have moved leave the grant and its other tokens alone', async () => {
+  it('keeps the grant and its other tokens after an import', async () => {
     const old = provider()
     const one = await old.signIn()
     const other = await old.signIn({ grantId: one.grantId })
-    succeeded(await here(old).rotate({ refreshToken: one.token, clientId: 'app' }))
-    await told(async () => {
+    expectSuccess(await here(old).rotate({ refreshToken: one.token, clientId: 'app' }))
+    await waitForCall(async () => {
       expect(await new old.SqliteAdapter('RefreshToken').find(one.token)).toBeUndefined()
     })
     expect((await refreshThere(old, one.token)).status).toBe(400)
@@ -179,11 +179,11 @@ describe('tokens of oidc-provider', () => {
       async ({ db }: Old) => db.exec(`UPDATE oidc SET payload = json_set(payload, '$.exp', 1) WHERE model = 'Grant'`),
     ],
     [
-      'of somebody else’s grant',
+      'of the grant of another user',
       async ({ db }: Old) =>
         db.exec(`UPDATE oidc SET payload = json_set(payload, '$.accountId', 'bob') WHERE model = 'Grant'`),
     ],
-  ])('one that is %s is refused', async (_name, spoil) => {
+  ])('rejects a token that is %s', async (_name, spoil) => {
     const old = provider()
     const signedIn = await old.signIn()
     await spoil(old, signedIn)
@@ -192,16 +192,16 @@ describe('tokens of oidc-provider', () => {
     })
   })
 
-  it('one that is expired is refused', async () => {
+  it('rejects an expired token', async () => {
     const old = provider()
     const { token } = await old.signIn({ expiresIn: 1 })
-    const later = app(memoryStore(), oidcProviderTokens({ adapter: old.SqliteAdapter }), {
+    const later = createApp(memoryStore(), oidcProviderTokens({ adapter: old.SqliteAdapter }), {
       now: () => Date.now() + 2000,
     })
     expect(await later.rotate({ refreshToken: token, clientId: 'app' })).toEqual({ ok: false, reason: 'expired' })
   })
 
-  it('one that ends with its session needs the session', async () => {
+  it('rejects a token that ends with its session if the session is missing', async () => {
     const old = provider()
     const { oidc } = old
     const session = Object.assign(new oidc.Session(), { accountId: 'alice', loginTs: Math.floor(Date.now() / 1000) })
@@ -211,7 +211,9 @@ describe('tokens of oidc-provider', () => {
     // Its types know nothing of the time to live that it asks for.
     const save: (seconds: number) => Promise<string> = session.save.bind(session)
     await save(3600)
-    expect(succeeded(await here(old).rotate({ refreshToken: kept.token, clientId: 'app' })).outcome).toBe('imported')
+    expect(expectSuccess(await here(old).rotate({ refreshToken: kept.token, clientId: 'app' })).outcome).toBe(
+      'imported',
+    )
 
     const ofAnotherGrant = await old.signIn(bound)
     expect(await here(old).rotate({ refreshToken: ofAnotherGrant.token, clientId: 'app' })).toMatchObject({ ok: false })
@@ -226,31 +228,31 @@ describe('tokens of oidc-provider', () => {
       const old = provider()
       const { token } = await old.signIn(confirmation)
       expect(await here(old).rotate({ refreshToken: token, clientId: 'app' })).toMatchObject({ reason: 'mismatch' })
-      const { family } = succeeded(await here(old).rotate({ refreshToken: token, clientId: 'app', confirmation }))
+      const { family } = expectSuccess(await here(old).rotate({ refreshToken: token, clientId: 'app', confirmation }))
       expect(family.confirmation).toEqual(confirmation)
     },
   )
 
-  it('resources become the audience, and accounts may have other names', async () => {
+  it('imports resources as the audience, and maps account names', async () => {
     const old = provider()
     const { token } = await old.signIn({ resource: ['https://one.example', 'https://two.example'] })
-    const { family } = succeeded(
+    const { family } = expectSuccess(
       await here(old, { subject: (accountId) => `user:${accountId}` }).rotate({ refreshToken: token, clientId: 'app' }),
     )
     expect(family).toMatchObject({ subject: 'user:alice', audience: ['https://one.example', 'https://two.example'] })
   })
 
-  it('what stands in the same table as something else is no refresh token', async () => {
+  it('rejects other models of the same table', async () => {
     const old = provider()
     const { grantId } = await old.signIn()
     expect(await here(old).rotate({ refreshToken: grantId, clientId: 'app' })).toMatchObject({ reason: 'malformed' })
   })
 
-  it('the adapter may be a function, and nothing else', async () => {
+  it('accepts an adapter class or function only', async () => {
     const old = provider()
     const { token } = await old.signIn()
     const adapter = (name: string) => new old.SqliteAdapter(name)
-    expect(succeeded(await here(old, { adapter }).rotate({ refreshToken: token, clientId: 'app' })).ok).toBe(true)
+    expect(expectSuccess(await here(old, { adapter }).rotate({ refreshToken: token, clientId: 'app' })).ok).toBe(true)
     expect(() => oidcProviderTokens({ adapter: {} } as never)).toThrow(
       /^option "adapter" must be the adapter of the configuration of oidc-provider/,
     )

@@ -6,7 +6,7 @@ import { type RedisServer, startRedis } from '@baton/test-servers'
 import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { redisTokens, type RedisTokensOptions } from '../src/index.js'
-import { app, isFoundOut, moves, succeeded, told } from './world.js'
+import { createApp, expectReuse, expectImportedOnce, expectSuccess, waitForCall } from './world.js'
 
 let server: RedisServer
 let redis: ReturnType<RedisServer['connect']>
@@ -28,18 +28,20 @@ async function signIn(value = 'user-7', seconds: number | null = 3600) {
 const matches = /^[0-9a-f]{80}$/
 
 describe('tokens under refresh:<token>', () => {
-  it('move with ioredis, into Redis: fifty at once, a lost answer, a restart, and theft is found out', async () => {
+  it('imports a token with ioredis once despite 50 parallel requests, a lost response and a restart, and detects reuse', async () => {
     const token = await signIn()
     const store = redisStore(redis)
-    const moved = await moves(token, { start: () => app(store, redisTokens({ client: redis, matches })) })
+    const moved = await expectImportedOnce(token, {
+      start: () => createApp(store, redisTokens({ client: redis, matches })),
+    })
     expect(moved.family.subject).toBe('user-7')
-    await told(async () => {
+    await waitForCall(async () => {
       expect(await redis.exists(`refresh:${token}`)).toBe(0)
     })
-    await isFoundOut(token, { moved })
+    await expectReuse(token, { moved })
   })
 
-  it('move with node-redis', async () => {
+  it('imports a token with node-redis', async () => {
     const client = createClient({ url: server.url })
     client.on('error', () => undefined)
     await client.connect()
@@ -47,15 +49,17 @@ describe('tokens under refresh:<token>', () => {
       const token = await signIn()
       const key = (name: string) => `${server.keyPrefix}refresh:${name}`
       const store = memoryStore()
-      const moved = await moves(token, { start: () => app(store, redisTokens({ client, key, matches })) })
+      const moved = await expectImportedOnce(token, {
+        start: () => createApp(store, redisTokens({ client, key, matches })),
+      })
       expect(moved.family.subject).toBe('user-7')
-      await isFoundOut(token, { moved })
+      await expectReuse(token, { moved })
     } finally {
       await client.close()
     }
   })
 
-  it('move with what a value in JSON says', async () => {
+  it('imports the members of a JSON value', async () => {
     const token = await signIn(JSON.stringify({ userId: 7, clientId: 'app', loggedInAt: '2026-01-01 12:00:00' }))
     const accept = redisTokens({
       client: redis,
@@ -66,65 +70,65 @@ describe('tokens under refresh:<token>', () => {
       },
     })
     const now = () => Date.UTC(2026, 0, 2)
-    const { family } = succeeded(
-      await app(memoryStore(), accept, { now }).rotate({ refreshToken: token, clientId: 'app' }),
+    const { family } = expectSuccess(
+      await createApp(memoryStore(), accept, { now }).rotate({ refreshToken: token, clientId: 'app' }),
     )
     expect(family).toMatchObject({ subject: '7', createdAt: Date.UTC(2026, 0, 1, 12) })
   })
 
-  it('one that was logged out is refused, and so is what looks different', async () => {
+  it('rejects a token that was signed out, and text of another form', async () => {
     const token = await signIn()
     await redis.del(`refresh:${token}`)
-    const here = app(memoryStore(), redisTokens({ client: redis, matches }))
+    const here = createApp(memoryStore(), redisTokens({ client: redis, matches }))
     expect(await here.rotate({ refreshToken: token })).toEqual({ ok: false, reason: 'malformed' })
     await redis.set('refresh:short', 'user-7', 'EX', 3600)
     expect(await here.rotate({ refreshToken: 'short' })).toEqual({ ok: false, reason: 'malformed' })
   })
 
-  it('its record is kept until its key would have ended', async () => {
+  it('keeps the record until the key would have expired', async () => {
     const token = await signIn('user-7', 3600)
     const store = memoryStore()
     const now = Date.now()
     const accept = redisTokens({ client: redis, matches, moved: 'keep', now: () => now })
-    const here = app(store, accept, { now: () => now })
-    const { family } = succeeded(await here.rotate({ refreshToken: token }))
+    const here = createApp(store, accept, { now: () => now })
+    const { family } = expectSuccess(await here.rotate({ refreshToken: token }))
     const record = await store.find(family.id)
     expect(record!.lifetime.keepUntil).toBeGreaterThan(now + 3560 * 1000)
     expect(record!.lifetime.keepUntil).toBeLessThanOrEqual(now + 3660 * 1000)
     expect(await redis.exists(`refresh:${token}`)).toBe(1)
   })
 
-  it('one without an end needs `until`', async () => {
+  it('requires `until` for a key without an expiry', async () => {
     const token = await signIn('user-7', null)
     await expect(
-      app(memoryStore(), redisTokens({ client: redis, matches })).rotate({ refreshToken: token }),
+      createApp(memoryStore(), redisTokens({ client: redis, matches })).rotate({ refreshToken: token }),
     ).rejects.toMatchObject({ code: 'hook_failed' })
     const until = Date.now() + 86_400_000
-    const here = app(memoryStore(), redisTokens({ client: redis, matches, until }))
-    expect(succeeded(await here.rotate({ refreshToken: token })).outcome).toBe('imported')
+    const here = createApp(memoryStore(), redisTokens({ client: redis, matches, until }))
+    expect(expectSuccess(await here.rotate({ refreshToken: token })).outcome).toBe('imported')
   })
 
-  it('a Redis that does not answer is a fault, and nobody is signed out', async () => {
+  it('reports an unavailable Redis as an error and signs no user out', async () => {
     const refreshToken = await signIn()
     const client = server.connect()
     await client.quit()
-    const here = app(memoryStore(), redisTokens({ client, matches }))
+    const here = createApp(memoryStore(), redisTokens({ client, matches }))
     await expect(here.rotate({ refreshToken })).rejects.toMatchObject({ code: 'hook_failed' })
   })
 
-  it('rejects keys beside the tokens, of any type, without a fault event', async () => {
+  it('rejects other keys of any type without a fault event', async () => {
     await redis.set('refresh:count', '12', 'EX', 3600)
     await redis.hset('refresh:settings', 'a', '1')
-    const here = app(memoryStore(), redisTokens({ client: redis, matches }))
+    const here = createApp(memoryStore(), redisTokens({ client: redis, matches }))
     for (const refreshToken of ['count', 'settings'])
       expect(await here.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
     expect(here.events.filter(({ type }) => type === 'fault')).toEqual([])
   })
 
-  it('reports tokens that are stored as hashes as a fault: the configuration is wrong', async () => {
+  it('reports tokens that are stored as Redis hashes as an error', async () => {
     const token = randomBytes(40).toString('hex')
     await redis.hset(`refresh:${token}`, 'user', '7')
-    const here = app(memoryStore(), redisTokens({ client: redis, matches }))
+    const here = createApp(memoryStore(), redisTokens({ client: redis, matches }))
     await expect(here.rotate({ refreshToken: token })).rejects.toMatchObject({ code: 'hook_failed' })
   })
 

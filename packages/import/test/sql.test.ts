@@ -8,7 +8,7 @@ import Database from 'better-sqlite3'
 import { describe, expect, it } from 'vitest'
 import { sqlTokens, type SqlTokensOptions } from '../src/index.js'
 import { oauth2Server } from './oauth2-server.js'
-import { app, isFoundOut, moves, succeeded, told } from './world.js'
+import { createApp, expectReuse, expectImportedOnce, expectSuccess, waitForCall } from './world.js'
 
 const sha256 = (token: string) => createHash('sha256').update(token).digest('hex')
 
@@ -42,63 +42,66 @@ describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
     ['plain', (token: string) => token, 'plain'],
     ['hashed', sha256, 'sha256-hex'],
     [
-      'hashed in a way of its own',
+      'hashed by a function',
       (token: string) => sha256(`pepper:${token}`),
       (token: string) => sha256(`pepper:${token}`),
     ],
   ] satisfies [string, (token: string) => string, SqlTokensOptions['stored']][])(
-    '%s, move: fifty at once, a lost answer, a restart, and theft is found out',
+    'imports a token (%s) once despite 50 parallel requests, a lost response and a restart, and detects reuse',
     async (_name, keep, stored) => {
       const { db, signIn, options } = oldApp(keep)
       const token = await signIn()
       const store = sqliteStore(new Database(':memory:'))
-      const moved = await moves(token, { start: () => app(store, sqlTokens({ ...options, stored })), clientId: 'app' })
+      const moved = await expectImportedOnce(token, {
+        start: () => createApp(store, sqlTokens({ ...options, stored })),
+        clientId: 'app',
+      })
       expect(moved.family).toMatchObject({ subject: '7', clientId: 'app', scope: 'read write', offline: false })
-      await told(() => {
+      await waitForCall(() => {
         expect(db.prepare('SELECT revoked FROM oauth_tokens').all()).toEqual([{ revoked: 1 }])
       })
-      await isFoundOut(token, { moved, clientId: 'app' })
+      await expectReuse(token, { moved, clientId: 'app' })
     },
   )
 
-  it('the end of the token is how long its record is kept, and the sign-in is when the family began', async () => {
+  it('keeps the record until the token expires, and dates the family by the sign-in', async () => {
     const { db, signIn, options } = oldApp(sha256)
     const token = await signIn()
     db.exec("UPDATE oauth_tokens SET created = '2026-01-01 12:00:00'")
     const store = memoryStore()
     const now = () => Date.UTC(2026, 0, 20)
-    const here = app(store, sqlTokens({ ...options, stored: 'sha256-hex' }), { now })
-    const { family } = succeeded(await here.rotate({ refreshToken: token, clientId: 'app' }))
+    const here = createApp(store, sqlTokens({ ...options, stored: 'sha256-hex' }), { now })
+    const { family } = expectSuccess(await here.rotate({ refreshToken: token, clientId: 'app' }))
     expect(family.createdAt).toBe(Date.UTC(2026, 0, 1, 12))
     const [row] = db.prepare('SELECT expires FROM oauth_tokens').all() as { expires: string }[]
     expect((await store.find(family.id))!.lifetime.keepUntil).toBe(Date.parse(row!.expires) + 60_000)
   })
 
-  it('one that was revoked there is refused; one of another client makes nothing', async () => {
+  it('rejects a revoked token, and creates no family for a token of another client', async () => {
     const { db, signIn, options } = oldApp(sha256)
     const token = await signIn()
-    const here = app(memoryStore(), sqlTokens({ ...options, stored: 'sha256-hex' }))
+    const here = createApp(memoryStore(), sqlTokens({ ...options, stored: 'sha256-hex' }))
     expect(await here.rotate({ refreshToken: token, clientId: 'other' })).toEqual({ ok: false, reason: 'mismatch' })
     db.exec('UPDATE oauth_tokens SET revoked = 1')
     expect(await here.rotate({ refreshToken: token, clientId: 'app' })).toEqual({ ok: false, reason: 'malformed' })
   })
 
-  it('what stands in the table is no token', async () => {
+  it('rejects a stored hash as a token', async () => {
     const { signIn, options } = oldApp(sha256)
     const token = await signIn()
-    const here = app(memoryStore(), sqlTokens({ ...options, stored: 'sha256-hex' }))
+    const here = createApp(memoryStore(), sqlTokens({ ...options, stored: 'sha256-hex' }))
     expect(await here.rotate({ refreshToken: sha256(token), clientId: 'app' })).toMatchObject({ reason: 'malformed' })
   })
 
-  it('a database that compares without case begins no second family', async () => {
+  it('creates no second family if the database ignores case', async () => {
     const { signIn, options } = oldApp((token) => token, { collate: 'COLLATE NOCASE' })
     const token = await signIn()
     const { query, find } = options
-    const here = app(memoryStore(), sqlTokens({ query, find }))
+    const here = createApp(memoryStore(), sqlTokens({ query, find }))
     const other = token.toUpperCase()
     expect(query(find, [other])).toHaveLength(1)
     expect(await here.rotate({ refreshToken: other, clientId: 'app' })).toEqual({ ok: false, reason: 'malformed' })
-    expect(succeeded(await here.rotate({ refreshToken: token, clientId: 'app' })).outcome).toBe('imported')
+    expect(expectSuccess(await here.rotate({ refreshToken: token, clientId: 'app' })).outcome).toBe('imported')
   })
 
   it.each([
@@ -113,9 +116,9 @@ describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
     const { signIn, options } = oldApp(sha256)
     const token = await signIn()
     const find = options.find.replace('SELECT', `SELECT ${columns},`)
-    const here = app(memoryStore(), sqlTokens({ ...options, find, stored: 'sha256-hex' }))
+    const here = createApp(memoryStore(), sqlTokens({ ...options, find, stored: 'sha256-hex' }))
     const outcome = await here.rotate({ refreshToken: token, clientId: 'app', confirmation: { jkt: 'k' } })
-    expect(succeeded(outcome).family).toMatchObject(expected)
+    expect(expectSuccess(outcome).family).toMatchObject(expected)
   })
 
   it.each([
@@ -124,16 +127,16 @@ describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
       'selects no subject',
       'SELECT refresh_token AS token, expires AS expires_at FROM oauth_tokens WHERE refresh_token = ?',
     ],
-    ['selects no end', 'SELECT refresh_token AS token, user AS subject FROM oauth_tokens WHERE refresh_token = ?'],
+    ['selects no expiry', 'SELECT refresh_token AS token, user AS subject FROM oauth_tokens WHERE refresh_token = ?'],
     ['is no SQL', 'FIND IT ?'],
-  ])('a statement that %s is a fault, and nobody is signed out', async (_name, find) => {
+  ])('reports a statement that %s as an error and signs no user out', async (_name, find) => {
     const { signIn, options } = oldApp(sha256)
     const token = await signIn()
-    const here = app(memoryStore(), sqlTokens({ ...options, find, stored: 'sha256-hex' }))
+    const here = createApp(memoryStore(), sqlTokens({ ...options, find, stored: 'sha256-hex' }))
     await expect(here.rotate({ refreshToken: token, clientId: 'app' })).rejects.toMatchObject({ code: 'hook_failed' })
   })
 
-  it('several rows under other spellings are no token; two rows of one token are a fault', async () => {
+  it('rejects rows of other spellings, and reports two rows of one token as an error', async () => {
     const { db, signIn, options } = oldApp((token) => token)
     const token = await signIn()
     const { query, find } = options
@@ -141,13 +144,13 @@ describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
     const copy =
       'INSERT INTO oauth_tokens (refresh_token, expires, client, user) SELECT ?, expires, client, user FROM oauth_tokens LIMIT 1'
     db.prepare(copy).run(token.toUpperCase())
-    const here = app(memoryStore(), sqlTokens({ query, find: insensitive }))
+    const here = createApp(memoryStore(), sqlTokens({ query, find: insensitive }))
     const mixed = token.replace(/[a-f]/, (letter) => letter.toUpperCase())
     expect(await here.rotate({ refreshToken: mixed, clientId: 'app' })).toEqual({ ok: false, reason: 'malformed' })
     expect(here.events.filter(({ type }) => type === 'fault')).toEqual([])
-    expect(succeeded(await here.rotate({ refreshToken: token, clientId: 'app' })).outcome).toBe('imported')
+    expect(expectSuccess(await here.rotate({ refreshToken: token, clientId: 'app' })).outcome).toBe('imported')
 
-    const twice = app(
+    const twice = createApp(
       memoryStore(),
       sqlTokens({ query, find: `${find} UNION ALL ${find.replace('?', '?1')}`.replace('?', '?1') }),
     )
@@ -160,7 +163,7 @@ describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
     [{ stored: 'md5' }, /^option "stored" must be "plain", "sha256-hex"/],
     [{ matches: /x/g }, /^option "matches" must be a regular expression without the flags g and y/],
     [{ matches: 'x' }, /^option "matches" must be a regular expression without the flags g and y, got "x"/],
-  ])('%o is told at once', (wrong, message) => {
+  ])('rejects %o at construction', (wrong, message) => {
     const options = { query: () => [], find: 'SELECT', ...wrong } as unknown as SqlTokensOptions
     expect(() => sqlTokens(options)).toThrow(message)
     expect(() => sqlTokens(options)).toThrow(ConfigurationError)
@@ -168,7 +171,7 @@ describe('tokens of @node-oauth/oauth2-server in SQLite', () => {
 })
 
 describe('a typed column of PostgreSQL', () => {
-  it('cannot hold every text: such text is no token, and a wrong configuration is a fault', async () => {
+  it('rejects text that the column cannot hold, and reports a wrong configuration as an error', async () => {
     const server = await startPostgres()
     try {
       const pool = server.pool()
@@ -178,18 +181,18 @@ describe('a typed column of PostgreSQL', () => {
         "SELECT token::text AS token, 'alice' AS subject, 4102444800 AS expires_at FROM tokens WHERE token = $1"
       const token = '0123abcd-0000-4000-8000-000000000000'
       await pool.query('INSERT INTO tokens VALUES ($1, 7)', [token])
-      const here = app(memoryStore(), sqlTokens({ query, find }))
+      const here = createApp(memoryStore(), sqlTokens({ query, find }))
       for (const refreshToken of ['x', "'", token.slice(1), '0'.repeat(8192)])
         expect(await here.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
-      const byNumber = app(memoryStore(), sqlTokens({ query, find: find.replace('token = $1', 'number = $1') }))
+      const byNumber = createApp(memoryStore(), sqlTokens({ query, find: find.replace('token = $1', 'number = $1') }))
       for (const refreshToken of ['x', '9'.repeat(40)])
         expect(await byNumber.rotate({ refreshToken })).toEqual({ ok: false, reason: 'malformed' })
       expect([...here.events, ...byNumber.events].filter(({ type }) => type === 'fault')).toEqual([])
-      expect(succeeded(await here.rotate({ refreshToken: token })).outcome).toBe('imported')
+      expect(expectSuccess(await here.rotate({ refreshToken: token })).outcome).toBe('imported')
 
-      const hashed = app(memoryStore(), sqlTokens({ query, find, stored: 'sha256-hex' }))
+      const hashed = createApp(memoryStore(), sqlTokens({ query, find, stored: 'sha256-hex' }))
       await expect(hashed.rotate({ refreshToken: token })).rejects.toMatchObject({ code: 'hook_failed' })
-      const matched = app(memoryStore(), sqlTokens({ query, find, matches: /^old-[0-9]+$/ }))
+      const matched = createApp(memoryStore(), sqlTokens({ query, find, matches: /^old-[0-9]+$/ }))
       await expect(matched.rotate({ refreshToken: 'old-1' })).rejects.toMatchObject({ code: 'hook_failed' })
     } finally {
       await server.stop()
@@ -198,7 +201,7 @@ describe('a typed column of PostgreSQL', () => {
 })
 
 describe('tokens of @node-oauth/oauth2-server in PostgreSQL', () => {
-  it('move: fifty at once over three pools, a lost answer, a restart, and theft is found out', async () => {
+  it('imports a token once despite 50 parallel requests on three pools, a lost response and a restart, and detects reuse', async () => {
     const server = await startPostgres()
     try {
       const pool = server.pool()
@@ -223,12 +226,15 @@ describe('tokens of @node-oauth/oauth2-server in PostgreSQL', () => {
       })
       await postgresStore(pool).migrate()
       const token = await signIn()
-      const moved = await moves(token, { start: () => app(postgresStore(server.pool()), accept), clientId: 'app' })
+      const moved = await expectImportedOnce(token, {
+        start: () => createApp(postgresStore(server.pool()), accept),
+        clientId: 'app',
+      })
       expect(moved.family).toMatchObject({ subject: '7', scope: 'read write' })
-      await told(async () => {
+      await waitForCall(async () => {
         expect((await pool.query('SELECT * FROM tokens')).rows).toEqual([])
       })
-      await isFoundOut(token, { moved, clientId: 'app' })
+      await expectReuse(token, { moved, clientId: 'app' })
     } finally {
       await server.stop()
     }

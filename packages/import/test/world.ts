@@ -9,11 +9,11 @@ import { expect, vi } from 'vitest'
 
 const SECRET = 'the secret of the import tests, 48 bytes in length.'
 
-/** Stands still: no test depends on how long it takes. */
+/** The clock does not advance, so that no test depends on its duration. */
 const NOW = Date.now()
 
-/** One process of the new app. Another call with the same store is another process, or the same one after a restart. */
-export function app(store: TokenStore, accept: LegacyTokenSource, options: { now?: () => number } = {}) {
+/** Creates a process of the new app. Another call with the same store is another process, or the same one after a restart. */
+export function createApp(store: TokenStore, accept: LegacyTokenSource, options: { now?: () => number } = {}) {
   const events: RefreshEvent[] = []
   const tokens = createRefreshTokens({
     store,
@@ -26,24 +26,24 @@ export function app(store: TokenStore, accept: LegacyTokenSource, options: { now
   return { ...tokens, events }
 }
 
-export function succeeded(outcome: RotateOutcome): Extract<RotateOutcome, { ok: true }> {
+export function expectSuccess(outcome: RotateOutcome): Extract<RotateOutcome, { ok: true }> {
   if (!outcome.ok) throw new Error(`expected success, got ${JSON.stringify(outcome)}`)
   return outcome
 }
 
-/**
- * What every importer has to keep with every store: fifty first uses at the same moment over several processes, a lost answer, a
- * restart, and theft found out afterwards. Returns the family of it.
- */
-export async function moves(
+/** Imports a token by 50 parallel requests to three processes, then repeats the request after a restart. Expects one import. */
+export async function expectImportedOnce(
   refreshToken: string,
-  { start, clientId = 'first-party' }: { readonly start: () => ReturnType<typeof app>; readonly clientId?: string },
+  {
+    start,
+    clientId = 'first-party',
+  }: { readonly start: () => ReturnType<typeof createApp>; readonly clientId?: string },
 ) {
   const apps = [start(), start(), start()]
   const outcomes = await Promise.all(
     Array.from({ length: 50 }, (_, index) => apps[index % apps.length]!.rotate({ refreshToken, clientId })),
   )
-  const successors = new Set(outcomes.map((outcome) => succeeded(outcome).refreshToken))
+  const successors = new Set(outcomes.map((outcome) => expectSuccess(outcome).refreshToken))
   expect(successors.size).toBe(1)
   const types = apps.flatMap(({ events }) => events.map(({ type }) => type))
   expect(types.filter((type) => type === 'imported')).toHaveLength(1)
@@ -51,23 +51,23 @@ export async function moves(
 
   const [successor] = [...successors]
   const restarted = start()
-  // No answer arrived: the client asks again, after a restart, and receives what it would have received.
-  expect(succeeded(await restarted.rotate({ refreshToken, clientId }))).toMatchObject({
+  // The response was lost: the client repeats the request after a restart and receives the same token.
+  expect(expectSuccess(await restarted.rotate({ refreshToken, clientId }))).toMatchObject({
     outcome: 'retried',
     refreshToken: successor,
   })
-  const next = succeeded(await restarted.rotate({ refreshToken: successor!, clientId }))
+  const next = expectSuccess(await restarted.rotate({ refreshToken: successor!, clientId }))
   expect(next.outcome).toBe('rotated')
   return { family: next.family, refreshToken: next.refreshToken, restarted }
 }
 
-/** The foreign token once more, after its successor has been used: somebody else holds it. */
-export async function isFoundOut(
+/** Presents the imported token again after its successor was used, and expects that reuse is detected. */
+export async function expectReuse(
   refreshToken: string,
   {
     moved,
     clientId = 'first-party',
-  }: { readonly moved: Awaited<ReturnType<typeof moves>>; readonly clientId?: string },
+  }: { readonly moved: Awaited<ReturnType<typeof expectImportedOnce>>; readonly clientId?: string },
 ): Promise<void> {
   const { restarted } = moved
   expect(await restarted.rotate({ refreshToken, clientId })).toEqual({ ok: false, reason: 'reuse' })
@@ -78,7 +78,7 @@ export async function isFoundOut(
   expect(restarted.events.filter(({ type }) => type === 'reuse')).toHaveLength(1)
 }
 
-/** Waits until the old system has been told, which no answer waits for. */
-export async function told(check: () => void | Promise<void>): Promise<void> {
+/** Waits for a call to the old system that no response waits for. */
+export async function waitForCall(check: () => void | Promise<void>): Promise<void> {
   await vi.waitFor(check, { timeout: 60_000 })
 }

@@ -99,7 +99,7 @@ async function measured(): Promise<ReadonlyMap<string, Labels>> {
   )
 }
 
-/** What a query asks for and nobody measures; alternatives of a regular expression count one by one. */
+/** Returns the metrics and labels of a query that no metric has. Alternatives of a regular expression count separately. */
 function unmeasuredBy(text: string, metrics: ReadonlyMap<string, Labels>): string[] {
   const { selectors, labels } = readQuery(text)
   const known = selectors.flatMap(({ metric }) => [...(metrics.get(metric)?.keys() ?? [])])
@@ -134,7 +134,7 @@ const panels = (JSON.parse(page('grafana-dashboard.json')) as Dashboard).panels.
 )
 
 describe('the dashboard and the alerts', () => {
-  it.each([...alerts, ...panels])('%s asks for what is measured', async (_title, expr) => {
+  it.each([...alerts, ...panels])('%s queries existing metrics', async (_title, expr) => {
     const metrics = await measured()
     expect(readQuery(expr).selectors.length).toBeGreaterThan(0)
     expect(unmeasuredBy(expr, metrics)).toEqual([])
@@ -149,11 +149,11 @@ describe('the dashboard and the alerts', () => {
     expect(unmeasuredBy(expr, await measured())).toEqual([problem])
   })
 
-  it('what is no query would be found out', () => {
+  it('detects an invalid query', () => {
     expect(() => readQuery('sum(rate(baton_faults_total[5m])')).toThrow('not PromQL')
   })
 
-  it('the dashboard is JSON, and no two panels lie on each other', () => {
+  it('is valid JSON without overlapping panels', () => {
     const { panels } = JSON.parse(page('grafana-dashboard.json')) as {
       panels: { id: number; gridPos: { x: number; y: number; w: number; h: number } }[]
     }

@@ -99,7 +99,7 @@ describe('eventMetrics', () => {
     expect(await measured()).toMatchObject({ 'baton.faults{error.type=store_failed,baton.operation=store.rotate}': 1 })
   })
 
-  it('tells only those clients apart that it was told of', async () => {
+  it('counts clients that are not in clientIds as _OTHER', async () => {
     const { tokens, measured } = world({ clientIds: ['app'] })
     for (const clientId of ['app', 'made-up-1', 'made-up-2']) await tokens.rotate({ refreshToken: 'x', clientId })
     const counted = Object.entries(await measured()).filter(([, count]) => count > 0)
@@ -130,7 +130,7 @@ describe('eventMetrics', () => {
     })
   })
 
-  it('has the rare events that matter at zero from the beginning, for each client that is told apart', async () => {
+  it('starts the counters of rare events at zero for each client', async () => {
     const { measured } = world({ clientIds: ['app'] })
     expect(await measured()).toMatchObject({
       'baton.families.ended{baton.reason=reuse,baton.client_id=app}': 0,
@@ -140,7 +140,7 @@ describe('eventMetrics', () => {
     })
   })
 
-  it('counts on from that zero, and not beside it', async () => {
+  it('increments the counters that started at zero', async () => {
     const { tokens, measured } = world()
     const { refreshToken } = await tokens.issue({ subject: 'alice' })
     const first = await tokens.rotate({ refreshToken })
@@ -150,7 +150,7 @@ describe('eventMetrics', () => {
     expect(series.map(([, count]) => count)).toEqual([1, 1])
   })
 
-  it('has a count for every event that there is', async () => {
+  it('counts every type of event', async () => {
     const telemetry = sdk()
     const count = eventMetrics({ meterProvider: telemetry.meterProvider })
     const of = { at: START, familyId: 'f', subject: 's', clientId: 'c', generation: 1 } as never as object
@@ -176,7 +176,7 @@ describe('eventMetrics', () => {
 })
 
 describe('observedStore', () => {
-  it('puts a span and a measurement around every call, and answers as the store does', async () => {
+  it('records a span and a duration for every call, and returns the result of the store', async () => {
     const { tokens, spans, measured } = world()
     const { refreshToken, family } = await tokens.issue({ subject: 'alice' })
     await tokens.rotate({ refreshToken })
@@ -196,7 +196,7 @@ describe('observedStore', () => {
       expect(counts[`baton.store.duration{baton.operation=${each}}`]).toBe(each === 'find' ? 2 : 1)
   })
 
-  it('marks failures by the driver’s code and passes them on, without what the driver says', async () => {
+  it('records the error code of the driver without its message, and throws the same error', async () => {
     const refusal = Object.assign(new Error('connect ECONNREFUSED password=hunter2'), { code: 'ECONNREFUSED' })
     const telemetry = sdk()
     const store = observedStore({ ...memoryStore(), find: () => Promise.reject(refusal) }, providersOf(telemetry))
@@ -213,7 +213,7 @@ describe('observedStore', () => {
     })
   })
 
-  it('is quiet where nobody has set up OpenTelemetry', async () => {
+  it('has no effect without an OpenTelemetry SDK', async () => {
     const store = observedStore(memoryStore())
     expect(await store.find('x' as never)).toBeNull()
     eventMetrics()({ type: 'fault', at: START, code: 'store_failed', operation: 'store.find' })
@@ -275,7 +275,7 @@ describe('a whole server', () => {
     }
   }
 
-  it('has a span per request with its store calls and events below it, and not one secret in any of it', async () => {
+  it('records a span for each request with its store calls and events, without secrets', async () => {
     const here = world()
     const secrets = await play(here)
     const spans = here.spans.getFinishedSpans()
@@ -305,7 +305,7 @@ describe('a whole server', () => {
     expect(everything).not.toMatch(/brt_/)
   })
 
-  it('an answer of 503 is a failed span', async () => {
+  it('marks the span of a 503 response as failed', async () => {
     const telemetry = sdk()
     const answer = { status: 503, headers: [], body: null }
     const endpoint = observedEndpoint('token', async () => answer, providersOf(telemetry))
