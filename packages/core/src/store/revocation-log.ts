@@ -32,7 +32,17 @@ export interface RevocationPage {
  */
 export const REVOCATION_RETENTION_MS = 25 * 3_600_000
 
-/** Returns the cursor of the page that follows this position. */
+/**
+ * Returns the cursor of the page that follows this position.
+ *
+ * @example
+ * ```ts
+ * import { decodeLogCursor, encodeLogCursor } from '@baton/core/store'
+ *
+ * const cursor = encodeLogCursor(1_800_000_000_000)
+ * decodeLogCursor({ cursor, since: 0 }) // 1800000000000
+ * ```
+ */
 export function encodeLogCursor(position: number): string {
   return Buffer.from(`revoked.${String(position)}`).toString('base64url')
 }
@@ -40,6 +50,14 @@ export function encodeLogCursor(position: number): string {
 /**
  * Returns the position after which a page of revocations begins. Without a cursor it precedes all of the query: positions are not less
  * than `revokedAt`. Throws `ConfigurationError` for a cursor that `encodeLogCursor` does not return.
+ *
+ * @example
+ * ```ts
+ * import { decodeLogCursor, type RevocationQuery } from '@baton/core/store'
+ *
+ * // The values of a statement that reads the revocations after the cursor.
+ * const toParameters = (query: RevocationQuery) => [decodeLogCursor(query), query.limit + 1]
+ * ```
  */
 export function decodeLogCursor({ cursor, since }: Pick<RevocationQuery, 'cursor' | 'since'>): number {
   if (cursor === undefined) return since - 1
@@ -48,6 +66,20 @@ export function decodeLogCursor({ cursor, since }: Pick<RevocationQuery, 'cursor
   throw invalidLogCursor()
 }
 
+/**
+ * Returns the error for a cursor that the store did not return, for stores with their own cursors.
+ *
+ * @example
+ * ```ts
+ * import { invalidLogCursor } from '@baton/core/store'
+ *
+ * function parsePosition(cursor: string) {
+ *   const position = Number(cursor)
+ *   if (!Number.isSafeInteger(position)) throw invalidLogCursor()
+ *   return position
+ * }
+ * ```
+ */
 export function invalidLogCursor(): ConfigurationError {
   return new ConfigurationError('cursor', 'is not one that listRevoked returned; omit it to get the first page')
 }
@@ -63,6 +95,16 @@ export interface LoggedRevocation extends RevokedFamily {
  *
  * A position is the instant of the revocation, or one more than the position before it if that is greater. So positions increase
  * although the clocks of two instances differ, and they also increase after the log was lost.
+ *
+ * @example
+ * ```ts
+ * import type { FamilyRecord } from '@baton/core'
+ * import { appendRevocation, type LoggedRevocation } from '@baton/core/store'
+ *
+ * const log: LoggedRevocation[] = []
+ *
+ * const onRevoked = (record: FamilyRecord) => appendRevocation(log, record)
+ * ```
  */
 export function appendRevocation(log: LoggedRevocation[], { id, revocation }: FamilyRecord): void {
   if (revocation === null) return
@@ -72,7 +114,18 @@ export function appendRevocation(log: LoggedRevocation[], { id, revocation }: Fa
   if (kept > 0) log.splice(0, kept)
 }
 
-/** Answers a query from a log that `appendRevocation` wrote. */
+/**
+ * Returns the page of a query from a log that `appendRevocation` wrote.
+ *
+ * @example
+ * ```ts
+ * import { type LoggedRevocation, pageOfLog, type RevocationQuery } from '@baton/core/store'
+ *
+ * const log: LoggedRevocation[] = []
+ *
+ * const listRevoked = async (query: RevocationQuery) => pageOfLog(log, query)
+ * ```
+ */
 export function pageOfLog(log: readonly LoggedRevocation[], query: RevocationQuery): RevocationPage {
   const from = decodeLogCursor(query)
   let start = log.length
@@ -81,7 +134,18 @@ export function pageOfLog(log: readonly LoggedRevocation[], query: RevocationQue
   return toLogPage(log.slice(start, start + query.limit + 1), query)
 }
 
-/** Makes a page of entries that an engine read in the order of their positions, from the position of the cursor on: `limit + 1` entries. */
+/**
+ * Returns the page of entries that an engine has read in the order of their positions, from the position of the cursor on: `limit + 1` entries.
+ *
+ * @example
+ * ```ts
+ * import { type LoggedRevocation, type RevocationQuery, toLogPage } from '@baton/core/store'
+ *
+ * declare function select(query: RevocationQuery, rows: number): Promise<readonly LoggedRevocation[]>
+ *
+ * const listRevoked = async (query: RevocationQuery) => toLogPage(await select(query, query.limit + 1), query)
+ * ```
+ */
 export function toLogPage(entries: readonly LoggedRevocation[], query: RevocationQuery): RevocationPage {
   const listed = entries.slice(0, query.limit)
   return {

@@ -74,9 +74,10 @@ const METADATA_TIMES = { maxAgeMs: 3_600_000, cooldownMs: 30_000, maxStaleMs: Nu
 const DOCUMENT = 'the introspection response'
 
 /**
- * Verifies access tokens of any format by introspection (RFC 7662, https://www.rfc-editor.org/rfc/rfc7662), such as those of
- * `sealedAccessTokens()` in another process. For the option `accessTokens` of a guard. The response must have the claims of RFC 9068 and a
- * `token_type`. Concurrent requests with one token cause one introspection. Throws `ConfigurationError`.
+ * Verifies access tokens of any format by introspection ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)), such as those of
+ * `sealedAccessTokens()` in another process. For the option `accessTokens` of a guard. The response must have the claims of
+ * [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068) and a `token_type`. Concurrent requests with one token cause one introspection. Throws
+ * `ConfigurationError`.
  *
  * @example
  * ```ts

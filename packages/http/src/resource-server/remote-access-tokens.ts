@@ -49,9 +49,9 @@ const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 const CLOCK_SKEW_SECONDS = 5
 
 /**
- * Verifies the JWT access tokens of an authorization server in another process (RFC 9068, https://www.rfc-editor.org/rfc/rfc9068). For the
- * option `accessTokens` of a guard. Keys are fetched at the first token, cached, and fetched again for a token of an unknown key. If the
- * issuer is unavailable at the start, a guard responds with 503 until it is available. Throws `ConfigurationError`.
+ * Verifies the JWT access tokens of an authorization server in another process ([RFC 9068](https://www.rfc-editor.org/rfc/rfc9068)). For
+ * the option `accessTokens` of a guard. Keys are fetched at the first token, cached, and fetched again for a token of an unknown key. If
+ * the issuer is unavailable at the start, a guard responds with 503 until it is available. Throws `ConfigurationError`.
  *
  * @example
  * ```ts
