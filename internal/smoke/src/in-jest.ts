@@ -10,7 +10,7 @@ declare const test: (name: string, run: () => Promise<void>) => void
 
 const origin = 'https://login.example'
 
-test('a refresh token is rotated, and the access token that comes with it is verified', async () => {
+test('rotates a refresh token and verifies the new access token', async () => {
   const accessTokens = jwtAccessTokens({ issuer: origin, audience: origin, keys: [generateSigningKey()] })
   const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['s'.repeat(32)] })
   const endpoint = tokenEndpoint(tokens, { accessTokens, clients: [{ clientId: 'web' }] })
@@ -29,7 +29,7 @@ test('a refresh token is rotated, and the access token that comes with it is ver
   equal((await accessTokens.verify(String(access_token), Date.now()))?.sub, 'alice')
 })
 
-test('a token of another system that nobody has signed is rejected', async () => {
+test('rejects a legacy token with an invalid signature', async () => {
   const accept = jwtTokens({ key: 's'.repeat(32), algorithms: ['HS256'], isRevoked: null })
   const tokens = createRefreshTokens({ store: memoryStore(), secrets: ['s'.repeat(32)], legacyTokens: accept })
   const parts = [{ alg: 'HS256' }, { sub: 'alice' }].map((part) =>

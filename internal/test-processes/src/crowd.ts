@@ -2,8 +2,8 @@ import type { RaceAnswer } from './orders.js'
 import type { Worker } from './worker.js'
 
 /**
- * Has all callers in all workers read the record of one token before any of them swaps. `first` is the place of the worker that is
- * told to go on first: giving every one its turn lets all of them win. Answers are in the order of the workers.
+ * Lets all callers in all workers read the record of one token before any of them swaps. `first` is the index of the worker that may
+ * continue first, so that each worker can win. The results are in the order of the workers.
  */
 export async function raceOnce(
   crowd: readonly Worker[],
@@ -25,12 +25,12 @@ export async function raceOnce(
   )
 }
 
-/** How long a worker rotates: it kills itself between a commit and its answer, or is killed anywhere after some answers. */
-export type Death = { readonly rotations: number } | { readonly killedAfter: number } | 'of its own'
+/** When a worker ends: it kills itself between a commit and its report, is killed after some reports, or is killed by another part. */
+export type Death = { readonly rotations: number } | { readonly killedAfter: number } | 'elsewhere'
 
 /**
- * Has a worker rotate all sessions again and again until it is dead. Resolves to the last tokens that its clients received, and
- * how many rotations were acknowledged.
+ * Lets a worker rotate all sessions until it is killed. Resolves to the last tokens that its clients received, and the number of
+ * acknowledged rotations.
  */
 export async function rotateUntilDeath(
   worker: Worker,

@@ -1,22 +1,22 @@
 import type { RefreshTokens, TokenStore } from '@baton/core'
 
-/** What a worker opens when it is told to: a store, and refresh tokens over it. */
+/** A store that a worker has opened, and refresh tokens over it. */
 export interface Opening {
   readonly store: TokenStore
   readonly tokens: RefreshTokens
 }
 
-/** What a worker can be told. `settings` are the store's own: they say where it is. */
+/** The commands for a worker. `settings` locate the store and depend on its kind. */
 export type Order =
   | { readonly type: 'open'; readonly settings: unknown }
   | { readonly type: 'issue'; readonly subject: string }
-  /** All callers read the record, say so, and wait for `go` before they swap. */
+  /** All callers read the record, report it, and wait for `go` before they swap. */
   | { readonly type: 'race'; readonly refreshToken: string; readonly callers: number }
   | { readonly type: 'go' }
   | {
       readonly type: 'rotate until death'
       readonly refreshTokens: readonly string[]
-      /** The process kills itself after this many rotations, before it tells of the last one; null leaves that to others. */
+      /** The process kills itself after this many rotations, before it reports the last one. With null it does not kill itself. */
       readonly rotations: number | null
     }
   | {
@@ -32,12 +32,12 @@ export type Report =
   | { readonly type: 'issued'; readonly refreshToken: string }
   | { readonly type: 'raced'; readonly answers: readonly RaceAnswer[] }
   | { readonly type: 'acknowledged'; readonly session: number; readonly refreshToken: string }
-  | { readonly type: 'answered'; readonly number: number; readonly answer: unknown }
-  | { readonly type: 'refused'; readonly number: number; readonly message: string }
+  | { readonly type: 'resolved'; readonly number: number; readonly result: unknown }
+  | { readonly type: 'rejected'; readonly number: number; readonly message: string }
 
 export interface RaceAnswer {
-  /** How it succeeded, or why it did not. */
+  /** The outcome of a success, or the reason of a rejection. */
   readonly outcome: string
-  /** Empty where it did not. */
+  /** Empty for a rejection. */
   readonly refreshToken: string
 }

@@ -4,7 +4,7 @@ import type { Worker } from './worker.js'
 
 const METHODS = ['create', 'find', 'rotate', 'revoke', 'list', 'listRevoked', 'purge', 'claimOnce'] as const
 
-/** The store that a worker has opened, used as if it were here. Calls that the process cannot answer any longer reject. */
+/** Returns a store that sends all calls to the store of a worker. Calls reject after the process has ended. */
 export function remoteStore(worker: Worker): TokenStore {
   const waiting = new Map<number, (report: Report | null) => void>()
   let calls = 0
@@ -12,10 +12,10 @@ export function remoteStore(worker: Worker): TokenStore {
   async function handOut(): Promise<void> {
     while (waiting.size > 0) {
       const report = await worker.next()
-      for (const [number, answer] of [...waiting]) {
+      for (const [number, settle] of [...waiting]) {
         if (report !== null && !('number' in report && report.number === number)) continue
         waiting.delete(number)
-        answer(report)
+        settle(report)
       }
     }
   }
@@ -24,8 +24,8 @@ export function remoteStore(worker: Worker): TokenStore {
     return new Promise((resolve, reject) => {
       const number = (calls += 1)
       waiting.set(number, (report) => {
-        if (report?.type === 'answered') resolve(report.answer)
-        else reject(new Error(report?.type === 'refused' ? report.message : 'the process has died'))
+        if (report?.type === 'resolved') resolve(report.result)
+        else reject(new Error(report?.type === 'rejected' ? report.message : 'the process has ended'))
       })
       worker.tell({ type: 'call', number, method, input })
       if (waiting.size === 1) handOut().catch(reject)

@@ -1,17 +1,17 @@
 import type { Opening, Order, RaceAnswer, Report } from './orders.js'
 
 /**
- * Makes this process a worker: it does what its parent tells it, with what `open` opens. Opening again replaces what was open.
- * `settings` are what the parent's `open` was given.
+ * Makes this process a worker that executes the commands of its parent on the store of `open`. A second `open` replaces the store.
+ * `settings` are the argument of the parent's `open`.
  */
 export function serveTokens(open: (settings: never) => Promise<Opening>): void {
   let opened: Opening
   let passBarrier: () => void = () => undefined
 
-  async function obey(order: Order): Promise<void> {
+  async function execute(order: Order): Promise<void> {
     switch (order.type) {
       case 'open':
-        // Both ends are of one test: the parent gave what this worker's `open` takes.
+        // Parent and worker belong to the same test, so the settings match the parameter of `open`.
         opened = await open(order.settings as never)
         report({ type: 'done' })
         break
@@ -37,35 +37,35 @@ export function serveTokens(open: (settings: never) => Promise<Opening>): void {
       passBarrier = () => resolve(undefined)
     })
     let arrived = 0
-    // Core calls `prepare` between its read and its swap.
-    const prepare = () => {
+    // Core calls `beforeCommit` between its read and its swap.
+    const waitAtBarrier = () => {
       arrived += 1
       if (arrived === callers) report({ type: 'at the barrier' })
       return barrier
     }
     const compete = async (): Promise<RaceAnswer> => {
-      const answer = await opened.tokens.rotate({ refreshToken, beforeCommit: prepare })
-      return answer.ok
-        ? { outcome: answer.outcome, refreshToken: answer.refreshToken }
-        : { outcome: answer.reason, refreshToken: '' }
+      const outcome = await opened.tokens.rotate({ refreshToken, beforeCommit: waitAtBarrier })
+      return outcome.ok
+        ? { outcome: outcome.outcome, refreshToken: outcome.refreshToken }
+        : { outcome: outcome.reason, refreshToken: '' }
     }
     report({ type: 'raced', answers: await Promise.all(Array.from({ length: callers }, compete)) })
   }
 
   async function rotateUntilDeath(order: Extract<Order, { type: 'rotate until death' }>): Promise<void> {
     let left = order.rotations ?? Infinity
-    const rotateForEver = async (first: string, session: number): Promise<never> => {
+    const rotateRepeatedly = async (first: string, session: number): Promise<never> => {
       let refreshToken = first
       for (;;) {
-        const answer = await opened.tokens.rotate({ refreshToken })
-        if (!answer.ok) throw new Error(`session ${String(session)} was refused: ${answer.reason}`)
-        ;({ refreshToken } = answer)
+        const outcome = await opened.tokens.rotate({ refreshToken })
+        if (!outcome.ok) throw new Error(`session ${String(session)} was rejected: ${outcome.reason}`)
+        ;({ refreshToken } = outcome)
         left -= 1
         if (left === 0) process.kill(process.pid, 'SIGKILL')
         report({ type: 'acknowledged', session, refreshToken })
       }
     }
-    await Promise.all(order.refreshTokens.map(rotateForEver))
+    await Promise.all(order.refreshTokens.map(rotateRepeatedly))
   }
 
   async function call({ number, method, input }: Extract<Order, { type: 'call' }>): Promise<void> {
@@ -74,14 +74,14 @@ export function serveTokens(open: (settings: never) => Promise<Opening>): void {
         typeof method,
         (...input: readonly unknown[]) => Promise<unknown>
       >
-      report({ type: 'answered', number, answer: await methods[method](...input) })
+      report({ type: 'resolved', number, result: await methods[method](...input) })
     } catch (error) {
-      report({ type: 'refused', number, message: String(error) })
+      report({ type: 'rejected', number, message: String(error) })
     }
   }
 
   process.on('message', (order: Order) => {
-    obey(order).catch((error: unknown) => report({ type: 'failed', message: String(error) }))
+    execute(order).catch((error: unknown) => report({ type: 'failed', message: String(error) }))
   })
 }
 

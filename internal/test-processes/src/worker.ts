@@ -2,14 +2,14 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { Order, Report } from './orders.js'
 
-/** Another process. Its reports are read one after the other, none is lost. */
+/** Another process. Its reports are queued and returned in order. */
 export interface Worker {
   tell(order: Order): void
-  /** The next report; null when the process has ended and told nothing more. Rejects when it tells of an error. */
+  /** Resolves to the next report; null if the process has ended without a further one. Rejects if the worker reports an error. */
   next(): Promise<Report | null>
-  /** Tells it to open a store, and resolves once it has. */
+  /** Opens a store in the worker and resolves when it is open. */
   open(settings: unknown): Promise<void>
-  /** SIGKILL. Resolves when the process is gone, also when it was already. */
+  /** Sends SIGKILL. Resolves when the process has ended. */
   kill(): Promise<void>
 }
 
@@ -21,13 +21,13 @@ export function startWorker(path: string): Worker {
     reports.push(report)
     wake()
   })
-  // What was sent before the process died arrives before the channel is closed.
+  // Messages that were sent before the process ended arrive before the channel is closed.
   const gone = Promise.all([once(child, 'exit'), once(child, 'disconnect')]).then(() => {
     wake()
   })
 
   function tell(order: Order): void {
-    // One that has died cannot be told anything; what it left unanswered shows in its reports.
+    // An error is ignored: `next` resolves to null if the process has ended.
     child.send(order, () => undefined)
   }
 

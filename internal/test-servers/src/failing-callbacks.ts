@@ -3,8 +3,8 @@ import { runInNewContext } from 'node:vm'
 type Callback = () => unknown
 
 /**
- * Callbacks that fail in every way that a callback which only observes can fail, by name. `hangs` settles never; all others fail.
- * Nothing that calls one may wait for it, fail with it or leave its rejection unhandled.
+ * Callbacks of observers that fail in different ways, by name. `hangs` never settles; all others fail. The caller must not wait for them,
+ * fail with them or leave a rejection unhandled.
  */
 export const FAILING_CALLBACKS: readonly (readonly [name: string, callback: Callback])[] = [
   [
@@ -25,7 +25,7 @@ export const FAILING_CALLBACKS: readonly (readonly [name: string, callback: Call
     (): unknown => runInNewContext("Promise.reject(new Error('the callback failed'))"),
   ],
   [
-    'returns a rejected promise with a "then" of its own',
+    'returns a rejected promise with its own "then"',
     () => Object.assign(Promise.reject(new Error('the callback failed')), { then: () => undefined }),
   ],
   [

@@ -2,19 +2,19 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { freePort, loopback } from './ports.js'
 
-/** What one client connection has carried so far. */
+/** The traffic of one client connection so far. */
 export interface ProxiedConnection {
   readonly id: number
   readonly isOpen: boolean
   /** Pieces and bytes that the client sent. */
   readonly requests: number
   readonly requestBytes: number
-  /** Pieces and bytes that the server sent, whether or not the client got them. */
+  /** Pieces and bytes that the server sent, including those that the client did not receive. */
   readonly answers: number
   readonly answerBytes: number
 }
 
-/** A TCP proxy on loopback. It begins with passing everything on; each fault lasts until the next call. */
+/** A TCP proxy on loopback. Initially it forwards all data. Each fault lasts until the next call. */
 export interface FaultProxy {
   readonly host: string
   readonly port: number
@@ -24,24 +24,23 @@ export interface FaultProxy {
   readonly connections: readonly ProxiedConnection[]
   /** Ends every fault. */
   pass(): Promise<void>
-  /** Holds each piece of an answer for this time; their order stays. */
+  /** Delays each piece of a response by this time and keeps the order. */
   delayAnswers(milliseconds: number): Promise<void>
   /**
-   * Once: waits for the next request that `matches`, lets the server execute it, and when its answer has arrived here,
-   * destroys the client's connection instead of passing it on, or once the first `passing` bytes have been passed on. Resolves
-   * when that has happened. It takes whatever the server says next on that connection for the answer: leave no earlier request of
-   * that connection unanswered.
+   * Waits once for the next request that `matches`. When its response has arrived here, destroys the connection of the client instead of
+   * forwarding the response, or after its first `passing` bytes. Then resolves. The next data of the server on that connection counts as
+   * the response, so no earlier request of that connection may be pending.
    */
   destroyNextAnswer(matches?: (request: Buffer) => boolean, passing?: number): Promise<void>
   /** Destroys all open connections, on both sides. New ones are served. */
   cutAll(): void
-  /** Destroys all connections and refuses new ones. */
+  /** Destroys all connections and rejects new ones. */
   refuse(): Promise<void>
-  /** Accepts connections, old and new, and swallows all that either side says. Ending this fault cuts them. */
+  /** Accepts connections and discards all data in both directions. The end of this fault destroys these connections. */
   blackHole(): Promise<void>
-  /** Serves new connections from another target and cuts the old ones, as a fail-over does. */
+  /** Serves new connections from another target and destroys the old ones, like a fail-over. */
   retarget(target: ProxyTarget): void
-  /** Serves new connections from another target and keeps the old ones, as a changed DNS record does. */
+  /** Serves new connections from another target and keeps the old ones, like a changed DNS record. */
   redirect(target: ProxyTarget): void
   stop(): Promise<void>
 }

@@ -3,13 +3,12 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
-/** Nothing that this package starts listens anywhere else. */
+/** All servers of this package listen on this address only. */
 export const loopback = '127.0.0.1'
 
 /**
- * A loopback port on which nothing listens, and which no other call of this function answers with, in any process, until this
- * process ends. It lies below the ports that systems lend to outgoing connections: a server that restarts finds its port free,
- * and a client that reconnects cannot connect to itself.
+ * Returns a free loopback port. No other call of this function returns the same port, in any process, until this process ends. The port is
+ * below the range for outgoing connections: it stays free during a restart, and a client that reconnects cannot connect to itself.
  */
 export async function freePort(): Promise<number> {
   for (;;) {
@@ -19,8 +18,8 @@ export async function freePort(): Promise<number> {
 }
 
 /**
- * Between finding a port and listening on it another process may find it too. Whoever holds the UDP port of the same number,
- * which nobody needs, has the port; the system takes it back when the process ends, however it ends.
+ * Reserves a port for this process. Another process could otherwise find it before a server listens on it. The reservation is the UDP port
+ * of the same number, which is not used otherwise. The system releases it when the process ends.
  */
 export async function claimPort(port: number): Promise<boolean> {
   const socket = createSocket('udp4').unref()

@@ -8,7 +8,7 @@ interface PostgresPrograms {
   readonly postgres: string
 }
 
-/** PostgreSQL refuses to run as root: then it runs as `nobody`, whom every system has. */
+/** Returns an unprivileged account for PostgreSQL, which does not run as root. */
 export function postgresAccount(): Account | undefined {
   if (process.getuid?.() !== 0) return undefined
   const idOf = (flag: '-u' | '-g'): number => Number(execFileSync('id', [flag, 'nobody'], { encoding: 'utf8' }))
@@ -40,7 +40,7 @@ async function installedPrograms(): Promise<PostgresPrograms> {
   throw new Error(`The package ${name} is not complete. ${remedy}`)
 }
 
-const remedy = 'Install again with optional packages, or name a running server in DATABASE_URL.'
+const remedy = 'Install again with optional packages, or set DATABASE_URL to a running server.'
 
 function isOpenToAll(folder: string): boolean {
   if ((statSync(folder).mode & 0o001) === 0) return false

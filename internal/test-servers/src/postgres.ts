@@ -11,32 +11,32 @@ import { childrenOf, isGone } from './process-tree.js'
 import { startProcess, temporaryFolder, type ServerProcess } from './server-process.js'
 import { until } from './until.js'
 
-/** Any of these makes `startPostgres` start a server of its own, whatever `DATABASE_URL` says. */
+/** With any of these, `startPostgres` starts a new server, even if `DATABASE_URL` is set. */
 export interface PostgresOptions {
   readonly port?: number
   /** Settings by their names in postgresql.conf, such as `shared_preload_libraries`. */
   readonly settings?: Readonly<Record<string, string>>
 }
 
-/** A server for one test. Everything that acts on its processes rejects when the server is that of `DATABASE_URL`. */
+/** A server for one test. Members that act on its processes reject if the server is that of `DATABASE_URL`. */
 export interface PostgresServer {
-  /** Leads to `schema` by itself. */
+  /** Selects `schema`. */
   readonly url: string
   readonly host: string
   readonly port: number
-  /** `public` on a server of our own, else a schema made for this call and dropped by `stop`. */
+  /** `public` on a new server, otherwise a schema that was created by this call and is dropped by `stop`. */
   readonly schema: string
   /** The running postmaster. */
   readonly pid: number
-  /** A pool whose lost connections do not end Node. It is ended by `stop`. */
+  /** Creates a pool whose lost connections do not end this process. `stop` ends it. */
   pool(options?: PoolConfig): Pool
   /** Kills the postmaster and all its children. Resolves when all are gone. */
   kill9(): Promise<void>
-  /** Starts again on the same port and data, after an orderly end if the server still runs. Resolves once it answers. */
+  /** Starts again on the same port and data, after a shutdown if the server still runs. Resolves when it responds. */
   restart(): Promise<void>
-  /** Starts again as a standby, which takes no writes. `SELECT pg_promote()` makes it a primary again. */
+  /** Starts again as a standby, which accepts no writes. `SELECT pg_promote()` makes it a primary again. */
   restartAsStandby(): Promise<void>
-  /** Freezes all processes of the server: connections stay open and nothing answers. */
+  /** Stops all processes of the server: connections remain open without responses. */
   pause(): void
   resume(): void
   /** Ends the server at once and removes its data. */
@@ -44,16 +44,16 @@ export interface PostgresServer {
 }
 
 /**
- * Starts a PostgreSQL 18 of its own on a free loopback port and resolves once it answers. Called without options while
- * `DATABASE_URL` is set, it answers with that server instead, in a schema of its own.
+ * Starts a PostgreSQL 18 on a free loopback port and resolves when it responds. Without options and with `DATABASE_URL`, it uses that
+ * server instead, in a new schema.
  */
 export async function startPostgres(options?: PostgresOptions): Promise<PostgresServer> {
-  const foreignUrl = process.env['DATABASE_URL']
-  if (foreignUrl && options === undefined) return borrowPostgres(foreignUrl)
-  return startOwnPostgres(options ?? {})
+  const sharedUrl = process.env['DATABASE_URL']
+  if (sharedUrl && options === undefined) return usePostgres(sharedUrl)
+  return startNewPostgres(options ?? {})
 }
 
-async function startOwnPostgres({ port: wantedPort, settings }: PostgresOptions): Promise<PostgresServer> {
+async function startNewPostgres({ port: wantedPort, settings }: PostgresOptions): Promise<PostgresServer> {
   const account = postgresAccount()
   const port = wantedPort ?? (await freePort())
   const password = randomBytes(16).toString('hex')
@@ -72,7 +72,11 @@ async function startOwnPostgres({ port: wantedPort, settings }: PostgresOptions)
       endSignal: 'SIGQUIT',
       account,
     })
-    await until(`PostgreSQL answers on port ${port}`, async () => !launched.isRunning() || (await answers(url)), 60_000)
+    await until(
+      `PostgreSQL responds on port ${port}`,
+      async () => !launched.isRunning() || (await responds(url)),
+      60_000,
+    )
     if (!launched.isRunning()) throw new Error(`PostgreSQL ended instead of serving:\n${launched.lastWords()}`)
     return launched
   }
@@ -98,7 +102,7 @@ async function startOwnPostgres({ port: wantedPort, settings }: PostgresOptions)
   let server = first
 
   function signalAll(signal: NodeJS.Signals): number[] {
-    // A frozen postmaster starts no further child and does not see its children die.
+    // A stopped postmaster starts no further child and does not notice that its children end.
     server.signal('SIGSTOP')
     const pids = [...childrenOf(server.pid), server.pid]
     for (const pid of pids) process.kill(pid, signal)
@@ -133,7 +137,7 @@ async function startOwnPostgres({ port: wantedPort, settings }: PostgresOptions)
     kill9,
     restart,
     async restartAsStandby() {
-      // PostgreSQL takes this file for the wish to be a standby.
+      // With this file, PostgreSQL starts as a standby.
       writeFileSync(join(dataFolder, 'standby.signal'), '')
       await restart()
     },
@@ -147,7 +151,7 @@ async function startOwnPostgres({ port: wantedPort, settings }: PostgresOptions)
   }
 }
 
-async function borrowPostgres(url: string): Promise<PostgresServer> {
+async function usePostgres(url: string): Promise<PostgresServer> {
   const { hostname, port } = new URL(url)
   const schema = `baton_test_${randomBytes(6).toString('hex')}`
   const schemaUrl = new URL(url)
@@ -159,11 +163,11 @@ async function borrowPostgres(url: string): Promise<PostgresServer> {
     await housekeeping.query(`CREATE SCHEMA ${schema}`)
   } catch (cause) {
     await pools.end()
-    throw new Error('The server that DATABASE_URL names does not answer, or lets us create no schema.', { cause })
+    throw new Error('The server of DATABASE_URL does not respond, or does not allow to create a schema.', { cause })
   }
-  const notOurs = (): never => {
+  const rejectShared = (): never => {
     throw new Error(
-      'DATABASE_URL names a server that is not ours to kill, freeze or restart. ' +
+      'Tests must not kill, pause or restart the server of DATABASE_URL. ' +
         'A test that needs this passes options to startPostgres.',
     )
   }
@@ -174,14 +178,14 @@ async function borrowPostgres(url: string): Promise<PostgresServer> {
     port: Number(port || 5432),
     schema,
     get pid() {
-      return notOurs()
+      return rejectShared()
     },
     pool: (options) => pools.open(options),
-    kill9: async () => notOurs(),
-    restart: async () => notOurs(),
-    restartAsStandby: async () => notOurs(),
-    pause: notOurs,
-    resume: notOurs,
+    kill9: async () => rejectShared(),
+    restart: async () => rejectShared(),
+    restartAsStandby: async () => rejectShared(),
+    pause: rejectShared,
+    resume: rejectShared,
     async stop() {
       await housekeeping.query(`DROP SCHEMA ${schema} CASCADE`)
       await pools.end()
@@ -194,7 +198,7 @@ function poolsOf(defaults: PoolConfig): { open: (options?: PoolConfig) => Pool; 
   return {
     open(options = {}) {
       const pool = new Pool({ ...defaults, ...options })
-      // An idle connection that is lost is no news here, and without a listener it would end Node.
+      // Tests ignore lost idle connections. Without a listener, one would end this process.
       pool.on('error', () => undefined)
       pools.add(pool)
       return pool
@@ -205,7 +209,7 @@ function poolsOf(defaults: PoolConfig): { open: (options?: PoolConfig) => Pool; 
   }
 }
 
-async function answers(url: string): Promise<boolean> {
+async function responds(url: string): Promise<boolean> {
   const pools = poolsOf({ connectionString: url, max: 1, connectionTimeoutMillis: 2_000 })
   try {
     await pools.open().query('SELECT 1')

@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 
-/** Something that must not outlive this process. */
+/** A process or folder that must not remain after this process ends. */
 export type Charge = { readonly pid: number; readonly signal: NodeJS.Signals } | { readonly folder: string }
 
 /**
- * Ends what is left once its standard input closes. It runs as a process of its own, because a test that is
- * killed runs no exit hook.
+ * Ends the remaining processes and removes folders when its standard input closes. It is a separate process, because a killed test runs no
+ * exit hook.
  */
 const reaperProgram = `
 const { rmSync } = require('node:fs')
@@ -47,7 +47,7 @@ function send(pid, signal) {
 let reports: Writable | undefined
 let charged = 0
 
-/** From now on `charge` ends with this process, however this process ends. The answer withdraws that. */
+/** Ends `charge` when this process ends, even if it is killed. Returns a function that cancels this. */
 export function entrust(charge: Charge): () => void {
   const id = charged++
   report({ id, charge })
@@ -60,7 +60,7 @@ function report(message: { id: number; charge?: Charge }): void {
 }
 
 function startReaper(): Writable {
-  // Detached: an interrupt from the keyboard reaches the whole group of this process, and must not reach the reaper.
+  // Detached: an interrupt from the keyboard is sent to the whole process group and must not end the reaper.
   const reaper = spawn(process.execPath, ['-e', reaperProgram], {
     cwd: '/',
     detached: true,
@@ -68,7 +68,7 @@ function startReaper(): Writable {
     stdio: ['pipe', 'ignore', 'ignore'],
   })
   reaper.unref()
-  // A process that only waits for its servers may end.
+  // The pipe must not keep this process running.
   if (reaper.stdin instanceof Socket) reaper.stdin.unref()
   return reaper.stdin
 }

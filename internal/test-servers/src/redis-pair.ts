@@ -5,17 +5,16 @@ import { until } from './until.js'
 export interface RedisPair {
   readonly primary: RedisServer
   readonly replica: RedisServer
-  /** Resolves when the replica has everything that the primary had accepted at the call. */
+  /** Resolves when the replica has all writes that the primary had accepted at the call. */
   caughtUp(): Promise<void>
   /**
-   * Makes the replica a primary. The old primary runs on until it is killed: what it accepts from here on is lost to
-   * whoever fails over.
+   * Makes the replica a primary. The old primary runs until it is killed. The new primary does not receive its later writes.
    */
   promote(): Promise<void>
   stop(): Promise<void>
 }
 
-/** Starts a primary and a replica that follows it, and resolves once both are in step. Never uses `REDIS_URL`. */
+/** Starts a primary and its replica, and resolves when the replica has caught up. Never uses `REDIS_URL`. */
 export async function startRedisPair(options: Omit<RedisServerOptions, 'port' | 'dir'> = {}): Promise<RedisPair> {
   const primary = await startRedis(options)
   const replica = await startRedis({

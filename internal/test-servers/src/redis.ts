@@ -8,25 +8,25 @@ import { until } from './until.js'
 
 export type RedisClientOptions = Omit<RedisOptions, 'replyMapping'>
 
-/** Any of these makes `startRedis` start a server of its own, whatever `REDIS_URL` says. */
+/** With any of these, `startRedis` starts a new server, even if `REDIS_URL` is set. */
 export interface RedisServerOptions {
-  /** Default 'no'. The server never writes snapshots: without this, a kill loses everything. */
+  /** Default 'no'. The server writes no snapshots: without this, a killed server loses all data. */
   readonly appendonly?: 'no' | 'always' | 'everysec'
   /** Default 'noeviction'. */
   readonly maxmemoryPolicy?: string
-  /** Where the server keeps its data. Such a folder stays when the server stops; the default is a temporary one. */
+  /** The folder of the data. It is not removed when the server stops. Default: a temporary folder. */
   readonly dir?: string
   readonly port?: number
   /** Further settings by their names in redis.conf. */
   readonly settings?: Readonly<Record<string, string>>
 }
 
-/** A server for one test. Everything that acts on its process rejects when the server is that of `REDIS_URL`. */
+/** A server for one test. Members that act on its process reject if the server is that of `REDIS_URL`. */
 export interface RedisServer {
   readonly url: string
   readonly host: string
   readonly port: number
-  /** Empty on a server of our own. On that of `REDIS_URL`, keys without it are not ours and are never removed. */
+  /** Empty on a new server. On that of `REDIS_URL`, keys without this prefix belong to others and are never removed. */
   readonly keyPrefix: string
   /** The running process. */
   readonly pid: number
@@ -34,26 +34,26 @@ export interface RedisServer {
   connect(options?: RedisClientOptions): Redis
   /** Resolves when the process is gone. */
   kill9(): Promise<void>
-  /** Starts again on the same port and data, after an orderly end if the server still runs. Resolves once it answers. */
+  /** Starts again on the same port and data, after a shutdown if the server still runs. Resolves when it responds. */
   restart(): Promise<void>
-  /** Freezes the process: connections stay open and nothing answers. */
+  /** Stops the process: connections remain open without responses. */
   pause(): void
   resume(): void
-  /** Ends the server at once and removes what it kept, unless `dir` was named. */
+  /** Ends the server at once and removes its data, except with `dir`. */
   stop(): Promise<void>
 }
 
 /**
- * Starts redis-server or valkey-server on a free loopback port and resolves once it answers. Called without options
- * while `REDIS_URL` is set, it answers with that server instead, under a key prefix of its own.
+ * Starts redis-server or valkey-server on a free loopback port and resolves when it responds. Without options and with `REDIS_URL`, it uses
+ * that server instead, with a new key prefix.
  */
 export async function startRedis(options?: RedisServerOptions): Promise<RedisServer> {
-  const foreignUrl = process.env['REDIS_URL']
-  if (foreignUrl && options === undefined) return borrowRedis(foreignUrl)
-  return startOwnRedis(options ?? {})
+  const sharedUrl = process.env['REDIS_URL']
+  if (sharedUrl && options === undefined) return useRedis(sharedUrl)
+  return startNewRedis(options ?? {})
 }
 
-/** Asks one server one thing over a connection of its own, without waiting for a server that is away. */
+/** Sends a command over a separate connection. Rejects at once if the server is not reachable. */
 export async function askRedis<T>(port: number, ask: (redis: Redis) => Promise<T>): Promise<T> {
   const redis = quiet(
     new Redis({
@@ -74,7 +74,7 @@ export async function askRedis<T>(port: number, ask: (redis: Redis) => Promise<T
   }
 }
 
-async function startOwnRedis({ port: wantedPort, dir, settings, ...known }: RedisServerOptions): Promise<RedisServer> {
+async function startNewRedis({ port: wantedPort, dir, settings, ...known }: RedisServerOptions): Promise<RedisServer> {
   const program = findRedisServer()
   const port = wantedPort ?? (await freePort())
   const folder = temporaryFolder('redis')
@@ -85,7 +85,7 @@ async function startOwnRedis({ port: wantedPort, dir, settings, ...known }: Redi
     save: '',
     appendonly: known.appendonly === undefined || known.appendonly === 'no' ? 'no' : 'yes',
     appendfsync: known.appendonly === 'always' ? 'always' : 'everysec',
-    // A replica would otherwise wait five seconds for others to join it.
+    // Otherwise the first synchronization of a replica waits for five seconds.
     'repl-diskless-sync-delay': '0',
     'maxmemory-policy': known.maxmemoryPolicy ?? 'noeviction',
     ...settings,
@@ -96,7 +96,7 @@ async function startOwnRedis({ port: wantedPort, dir, settings, ...known }: Redi
 
   async function launch(): Promise<ServerProcess> {
     const launched = await startProcess({ program, args, logFile, endSignal: 'SIGKILL' })
-    await until(`${program} answers on port ${port}`, async () => {
+    await until(`${program} responds on port ${port}`, async () => {
       if (!launched.isRunning()) return true
       await askRedis(port, (redis) => redis.ping())
       return true
@@ -145,7 +145,7 @@ async function startOwnRedis({ port: wantedPort, dir, settings, ...known }: Redi
   }
 }
 
-async function borrowRedis(url: string): Promise<RedisServer> {
+async function useRedis(url: string): Promise<RedisServer> {
   const { hostname, port } = new URL(url)
   const keyPrefix = `baton-test:${randomBytes(6).toString('hex')}:`
   const clients = new Set<Redis>()
@@ -154,9 +154,9 @@ async function borrowRedis(url: string): Promise<RedisServer> {
     clients.add(client)
     return client
   }
-  const notOurs = (): never => {
+  const rejectShared = (): never => {
     throw new Error(
-      'REDIS_URL names a server that is not ours to kill, freeze or restart. ' +
+      'Tests must not kill, pause or restart the server of REDIS_URL. ' +
         'A test that needs this passes options to startRedis, and needs redis-server or valkey-server.',
     )
   }
@@ -165,7 +165,7 @@ async function borrowRedis(url: string): Promise<RedisServer> {
     await housekeeping.ping()
   } catch (cause) {
     housekeeping.disconnect()
-    throw new Error('The server that REDIS_URL names does not answer.', { cause })
+    throw new Error('The server of REDIS_URL does not respond.', { cause })
   }
 
   return {
@@ -174,13 +174,13 @@ async function borrowRedis(url: string): Promise<RedisServer> {
     port: Number(port || 6379),
     keyPrefix,
     get pid() {
-      return notOurs()
+      return rejectShared()
     },
     connect: (options) => connect({ keyPrefix, ...options }),
-    kill9: async () => notOurs(),
-    restart: async () => notOurs(),
-    pause: notOurs,
-    resume: notOurs,
+    kill9: async () => rejectShared(),
+    restart: async () => rejectShared(),
+    pause: rejectShared,
+    resume: rejectShared,
     async stop() {
       for await (const keys of housekeeping.scanStream({ match: `${keyPrefix}*`, count: 1_000 })) {
         const found = keys as string[]
@@ -199,7 +199,7 @@ export function findRedisServer(): string {
   })
 }
 
-/** Tests end servers on purpose: a client without a listener would print each lost connection. */
+/** Tests end servers deliberately. A client without a listener would print each lost connection. */
 function quiet(client: Redis): Redis {
   return client.on('error', () => undefined)
 }

@@ -8,17 +8,17 @@ const HOLDER = `
   socket.bind({ port: Number(process.argv[1]), address: '127.0.0.1', exclusive: true }, () => console.log('holds it'))
 `
 
-it('hands out no port a second time while its process lives', async () => {
+it('returns no port twice while the process runs', async () => {
   const ports = await Promise.all(Array.from({ length: 200 }, () => freePort()))
 
   expect(new Set(ports).size).toBe(200)
   for (const port of ports) expect(await claimPort(port)).toBe(false)
 })
 
-it('leaves a port to the other process that has claimed it, until that process is killed', async () => {
+it('does not claim a port of another process until that process is killed', async () => {
   let port = 19_999
   let holder = hold(port)
-  // Somebody who has nothing to do with us may sit there.
+  // An unrelated process may use this port.
   while (!(await holder.holds)) holder = hold(--port)
 
   expect(await claimPort(port)).toBe(false)

@@ -116,8 +116,8 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, proc
       }
       await worker.open(settings(path, deadly[place]))
       const death = {
-        'in the statement': 'of its own',
-        'at the commit': 'of its own',
+        'in the statement': 'elsewhere',
+        'at the commit': 'elsewhere',
         'before the answer': { rotations: after },
         anywhere: { killedAfter: after },
       } as const
