@@ -4,7 +4,7 @@ import { assertEqual } from './equality.js'
 import { claimOf, type FamilyChanges, familyOf, HOUR, NOW, revocationOf, rotated, rotationOf } from './records.js'
 import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
 
-const { nameBytes, scopeBytes, audienceEntries, metadataBytes, madeByCoreBytes, cursorBytes } = TEXT_LIMITS
+const { nameBytes, scopeBytes, audienceEntries, amrEntries, metadataBytes, madeByCoreBytes, cursorBytes } = TEXT_LIMITS
 
 /** A character of each length in UTF-8; the last one takes two units of UTF-16. */
 const CHARACTERS = ['x', 'é', '€', '😀']
@@ -32,7 +32,7 @@ function fill(character: string, bytes: number): string {
 
 function longest(name: string, character: string, changes: FamilyChanges = {}): FamilyRecord {
   const text = fill(character, nameBytes)
-  return familyOf(name, {
+  const record = familyOf(name, {
     subject: text,
     clientId: text,
     scope: 'x'.repeat(scopeBytes),
@@ -45,6 +45,8 @@ function longest(name: string, character: string, changes: FamilyChanges = {}): 
     retryKey: 'x'.repeat(madeByCoreBytes),
     ...changes,
   })
+  const amr = Array.from({ length: amrEntries }, () => text)
+  return { ...record, grant: { ...record.grant, authTime: NOW - HOUR, acr: text, amr } }
 }
 
 async function longestWith(store: TokenStore, character: string): Promise<void> {

@@ -73,6 +73,12 @@ export interface FamilyGrant {
   readonly offline: boolean
   /** At most 4096 bytes of JSON, given at issue, such as the user agent. */
   readonly metadata: Readonly<Record<string, unknown>>
+  /** Instant at which the user was authenticated, in epoch milliseconds; absent if it is unknown. */
+  readonly authTime?: number
+  /** The authentication context class, of 1 to 1024 bytes; absent if it is unknown. */
+  readonly acr?: string
+  /** The authentication methods, 1 to 16, each of 1 to 1024 bytes; absent if they are unknown. */
+  readonly amr?: readonly string[]
   /** Instant of the sign-in, in epoch milliseconds. */
   readonly createdAt: number
 }

@@ -1,7 +1,10 @@
 import {
   boolean,
   declareOptions,
+  instant,
+  listOf,
   nullable,
+  optional,
   type OptionsOf,
   required,
   type Resolved,
@@ -11,6 +14,7 @@ import {
 } from '../options.js'
 import { confirmation } from './confirmation.js'
 import { ConfigurationError } from './errors.js'
+import type { FamilyGrant } from './family.js'
 import { distinctResources, isResource } from './resource.js'
 import { parseScope } from './scope.js'
 import { TEXT_LIMITS } from './text-limits.js'
@@ -19,7 +23,7 @@ import { assertObject, describeValue } from './validate.js'
 /** The client id of your own pages and apps, which need no registration. */
 export const FIRST_PARTY = 'first-party'
 
-const { scopeBytes, audienceEntries, metadataBytes } = TEXT_LIMITS
+const { scopeBytes, audienceEntries, amrEntries, metadataBytes } = TEXT_LIMITS
 const resourceText = text()
 
 const scope: Rule<string> = {
@@ -109,6 +113,12 @@ export const reservableGrantOptions = declareOptions({
   offline: withDefault(boolean(), false),
   /** Shown in session lists, such as the user agent; at most 4096 bytes of JSON. */
   metadata: withDefault(metadata, {}),
+  /** When the user was authenticated, in epoch milliseconds: `auth_time` of access tokens (RFC 9068 section 2.2.1). Default: unknown. */
+  authTime: optional(instant()),
+  /** The authentication context class, such as `urn:example:two-factor`: `acr` of access tokens. At most 1024 bytes. */
+  acr: optional(text()),
+  /** The authentication methods, such as `pwd` and `otp` (RFC 8176): `amr` of access tokens. At most 16. */
+  amr: optional(listOf(text(), { min: 1, max: amrEntries })),
 })
 
 export const grantOptions = reservableGrantOptions.extend({
@@ -119,3 +129,18 @@ export const grantOptions = reservableGrantOptions.extend({
 export type IssueRequest = OptionsOf<typeof grantOptions>
 
 export type ResolvedGrant = Resolved<(typeof grantOptions)['fields']>
+
+type AuthenticationFields = Pick<ResolvedGrant, 'authTime' | 'acr' | 'amr'>
+
+/** Returns the members about the authentication of the user that are known: a record contains no others. */
+export function knownAuthentication({
+  authTime,
+  acr,
+  amr,
+}: AuthenticationFields): Pick<FamilyGrant, keyof AuthenticationFields> {
+  return {
+    ...(authTime === undefined ? {} : { authTime }),
+    ...(acr === undefined ? {} : { acr }),
+    ...(amr === undefined ? {} : { amr }),
+  }
+}

@@ -1,5 +1,5 @@
 import { expiryAt, type FamilyRecord } from '../model/family.js'
-import type { ResolvedGrant } from '../model/grant.js'
+import { knownAuthentication, type ResolvedGrant } from '../model/grant.js'
 import { computeVerifier, createFirstToken, type Seed } from '../token/derive.js'
 import type { Context } from './context.js'
 
@@ -25,6 +25,7 @@ export function createFamily(
   { grant, seed, now, createdAt, absoluteExpiresAt, keepUntil, nonce = context.nonce(), retryKey = null }: FamilyStart,
 ): FamilyRecord {
   const { ring, policy } = context
+  const { authTime: _authTime, acr: _acr, amr: _amr, ...granted } = grant
   const { idleMs, absoluteMs } = grant.offline ? policy.offline : policy
   const lifetime = { idleMs, absoluteExpiresAt: absoluteExpiresAt ?? createdAt + absoluteMs, keepUntil }
   const token = createFirstToken(seed, { ...grant, createdAt })
@@ -32,7 +33,7 @@ export function createFamily(
   return {
     id: token.familyId,
     current: { generation: 0, verifier, nonce, keyId: ring.current.id, rotatedAt: now, retryKey },
-    grant: { ...grant, createdAt },
+    grant: { ...granted, ...knownAuthentication(grant), createdAt },
     lifetime,
     expiresAt: expiryAt(now, lifetime),
     revocation: null,

@@ -157,10 +157,10 @@ function acceptFirst<Prepared>(
 function toAttempt<Prepared>(context: Context, given: RedeemRequest<Prepared>): Attempt<Prepared> {
   const request = redeemOptions.parse('redeem', given)
   const { reservation, confirmation, idempotencyKey, maxLifetimeSeconds } = request
-  const { subject, clientId, scope, audience, offline, metadata } = reservation.grant
+  const { subject, clientId, scope, audience, offline, metadata, authTime, acr, amr } = reservation.grant
   const grant = grantOptions.parse(
     'reservation.grant',
-    { subject, clientId, scope, audience, offline, metadata, confirmation },
+    { subject, clientId, scope, audience, offline, metadata, authTime, acr, amr, confirmation },
     'reservation.grant.',
   )
   const secrets = { handle: fromBase64url(reservation.handle), secret: fromBase64url(reservation.secret) }

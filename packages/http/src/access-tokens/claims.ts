@@ -42,6 +42,7 @@ export function claimsFor(
   const iat = Math.floor(grant.now / 1000)
   const claims = {
     ...withoutReserved(grant.claims),
+    ...authenticationClaims(family),
     iss: issuer,
     sub: family.subject,
     aud: audienceFor(grant, audience),
@@ -59,6 +60,16 @@ export function claimsFor(
 }
 
 const NO_CLAIMS = {}
+
+/** How and when the user was authenticated (RFC 9068 section 2.2.1). What the session does not contain, the app may set. */
+function authenticationClaims({ authTime, acr, amr }: AccessTokenGrant['family']): Record<string, unknown> {
+  if (authTime === undefined && acr === undefined && amr === undefined) return NO_CLAIMS
+  return {
+    ...(authTime === undefined ? {} : { auth_time: Math.floor(authTime / 1000) }),
+    ...(acr === undefined ? {} : { acr }),
+    ...(amr === undefined ? {} : { amr }),
+  }
+}
 
 function withoutReserved(claims: AccessTokenGrant['claims']): Record<string, unknown> {
   const entries = Object.entries(claims)

@@ -8,7 +8,6 @@ import {
 } from '@baton/core'
 import {
   literalOr,
-  matching,
   nested,
   objectWith,
   optional,
@@ -28,7 +27,8 @@ import { unavailable } from '../messages/responses.js'
 import { createTransportReader, getUrl } from '../pipeline/transport.js'
 import { report } from '../pipeline/report.js'
 import type { AccessTokenClaims, TokenVerifier } from './access-token.js'
-import { createRejections, type Scheme, TOKEN_ERRORS } from './challenges.js'
+import { challengeOptions, createRejections, type Scheme, TOKEN_ERRORS } from './challenges.js'
+import { isAuthenticatedAsRequired, stepUpOptions, stepUpParameters } from './step-up.js'
 import { cachedVerification, cacheOptions, type Verify } from './verification-cache.js'
 
 /** The claims that a guard needs, for access tokens of any issuer. */
@@ -40,6 +40,10 @@ export interface BearerClaims {
   readonly sid?: string
   /** The key that the token is bound to (`jkt`, RFC 9449, or `x5t#S256`, RFC 8705). A request without proof of this key is rejected. */
   readonly cnf?: unknown
+  /** How the user was authenticated (RFC 9068 section 2.2.1), for the options `acrValues` and `maxAuthAgeSeconds`. */
+  readonly acr?: unknown
+  /** When the user was authenticated: NumericDate, seconds. */
+  readonly auth_time?: unknown
 }
 
 /**
@@ -59,9 +63,6 @@ export const verifiableAccessTokens = required(
   ),
 )
 
-/** Characters of a quoted string that need no escape. */
-const QUOTABLE = /^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/
-
 const sharedOptions = transportOptions.extend({
   /**
    * What `createRefreshTokens()` returns: the store is asked at every request, so that a token of a revoked session is rejected at once and
@@ -75,7 +76,10 @@ const sharedOptions = transportOptions.extend({
   ),
   /** Registered clients. With `checkSession`, a session that the `validAfter` of its client revoked is rejected. */
   clients: optional(clientOptions.fields.clients.rule),
-  /** How DPoP proofs are verified (RFC 9449). */
+  /**
+   * How DPoP proofs are verified (RFC 9449), `{}` for the defaults. With this option, a request without credentials is told that it may use
+   * DPoP. Tokens that are bound to a key are checked with or without it.
+   */
   dpop: optional(nested(dpopOptions)),
   /** Where client certificates come from. Without it, a token that is bound to a certificate (RFC 8705) is rejected. */
   clientCertificates: clientOptions.fields.clientCertificates,
@@ -86,8 +90,8 @@ const sharedOptions = transportOptions.extend({
   cache: withDefault(literalOr(false, nested(cacheOptions)), cacheOptions.parse('cache', undefined)),
   /** Space-separated: the token must have all of these scope tokens. */
   scope: withDefault(scopeText(), ''),
-  /** The name of the protected resource in challenges. Default `api`. */
-  realm: withDefault(matching(QUOTABLE, 'printable ASCII without " and \\'), 'api'),
+  ...challengeOptions.fields,
+  ...stepUpOptions.fields,
   /** Called with every error that is sent as a 503 response. Default: a process warning with the name and code of the error. */
   onError: endpointOptions.fields.onError,
   now: endpointOptions.fields.now,
@@ -171,14 +175,21 @@ export function createGuard<Claims extends BearerClaims>(
   options: AccessTokenGuardOptions<Claims>,
   { policy, permits }: GuardRules<Claims>,
 ): AccessTokenGuard<Claims> {
-  const { checkSession, cache, realm, onError, now, dpop, clientCertificates, trustProxy, publicUrl, scope } =
-    guardOptions.parse('accessTokenGuard', options)
+  const parsed = guardOptions.parse('accessTokenGuard', options)
+  const { checkSession, cache, onError, now, dpop, clientCertificates, trustProxy, publicUrl, scope } = parsed
   const verify = verification(options.accessTokens, cache)
   const requiredScope = parseScope(scope) ?? []
   const proofs = proofChecker(dpop)
   const transportOf = createTransportReader({ trustProxy, publicUrl })
   const certificateIn = certificateReader(clientCertificates, trustProxy)
-  const reject = createRejections({ realm, scope: requiredScope, algorithms: proofs.algorithms })
+  const reject = createRejections({
+    realm: parsed.realm,
+    parameters: parsed.challengeParameters,
+    scope: requiredScope,
+    algorithms: proofs.algorithms,
+    offersDpop: dpop !== undefined,
+    stepUp: stepUpParameters(parsed),
+  })
 
   /** Checks the key that the token is bound to. Returns headers for the response, or the rejection. */
   async function checkBinding(request: PlainRequest, { scheme, accessToken }: Presented, binding: Binding, at: number) {
@@ -214,6 +225,7 @@ export function createGuard<Claims extends BearerClaims>(
       checkSession === undefined ? null : await policy.onlyIfActive(await checkSession.find(claims.sid ?? ''))
     if (checkSession !== undefined && family === null) return reject.invalidToken(scheme, TOKEN_ERRORS.invalid)
     if (!(await permits(claims, requiredScope, family))) return reject.insufficientScope(scheme)
+    if (!isAuthenticatedAsRequired(claims, parsed, at)) return reject.insufficientAuthentication(scheme)
     return { ok: true, claims, family, headers }
   }
 

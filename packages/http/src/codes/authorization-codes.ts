@@ -2,6 +2,7 @@ import { type Confirmation, ConfigurationError, type RefreshTokens, type Reserva
 import {
   boolean,
   declareOptions,
+  instant,
   listOf,
   matching,
   nullable,
@@ -73,6 +74,12 @@ const codeRequest = declareOptions({
   confirmation: withDefault(nullable(dpopConfirmation), null),
   /** Stored with the session, such as `{ userAgent }`. A few hundred bytes, because the code must fit into a URL. */
   metadata: withDefault(plainObject(), {}),
+  /** When your page authenticated the user, in epoch milliseconds: `auth_time` of access tokens (RFC 9068 section 2.2.1). */
+  authTime: optional(instant()),
+  /** The authentication context class: `acr` of access tokens. */
+  acr: optional(text()),
+  /** The authentication methods, such as `pwd` and `otp` (RFC 8176): `amr` of access tokens. */
+  amr: optional(listOf(text(), { min: 1, max: 16 })),
 })
 
 export type CodeRequest = OptionsOf<typeof codeRequest>

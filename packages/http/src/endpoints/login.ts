@@ -51,6 +51,12 @@ export interface SignIn {
   readonly confirmation?: Confirmation | null
   /** Stored with the session and returned in session lists. Default: `{ userAgent }` of the request. */
   readonly metadata?: Readonly<Record<string, unknown>>
+  /** When the user was authenticated, in epoch milliseconds: `auth_time` of access tokens (RFC 9068 section 2.2.1). Default: unknown. */
+  readonly authTime?: number
+  /** The authentication context class, for guards with `acrValues` (RFC 9470): `acr` of access tokens. */
+  readonly acr?: string
+  /** The authentication methods, such as `pwd` and `otp` (RFC 8176): `amr` of access tokens. */
+  readonly amr?: readonly string[]
   /** Additional claims of the first access token. `beforeRotate` returns those of later ones. */
   readonly claims?: Readonly<Record<string, unknown>>
   /** Where the refresh token is sent: in the cookie, which scripts cannot read, or in the body. Default: `cookie` if that option is set. */
@@ -313,7 +319,7 @@ function requestOf(
   signIn: SignIn,
   defaults: { readonly scope: string | undefined },
 ): IssueRequest {
-  const { scope = defaults.scope ?? '', audience } = signIn
+  const { scope = defaults.scope ?? '', audience, authTime, acr, amr } = signIn
   const { offline = scope.split(' ').includes('offline_access') } = signIn
   const userAgent = soleHeader(request, 'user-agent')?.slice(0, MAX_USER_AGENT_LENGTH)
   const { metadata = userAgent === undefined ? {} : { userAgent } } = signIn
@@ -322,6 +328,9 @@ function requestOf(
     scope,
     offline,
     metadata,
+    authTime,
+    acr,
+    amr,
     ...(audience === undefined ? {} : { audience }),
   }
 }

@@ -148,7 +148,7 @@ describe('access tokens bound to no key or to an unknown kind of key', () => {
 
 describe('missing credentials', () => {
   it('B-02: challenges for both schemes in one header without an error if credentials are missing', async () => {
-    const { guard } = await api({ scope: 'read' })
+    const { guard } = await api({ scope: 'read', dpop: {} })
     const outcome = await guard(request({ url: '/api/me' }))
     if (outcome.ok) throw new Error('the guard let it through')
     const [header, ...others] = headersOf(outcome.response, 'www-authenticate')
