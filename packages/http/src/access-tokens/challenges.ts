@@ -60,7 +60,7 @@ interface ChallengeOptions {
   readonly scope: readonly string[]
   /** The accepted signature algorithms of DPoP proofs. */
   readonly algorithms: readonly string[]
-  /** True if a request without credentials is told that it may use DPoP. */
+  /** True if the response to a request without credentials offers DPoP. */
   readonly offersDpop: boolean
   /** The parameters of the challenge for a user who was not authenticated as required. */
   readonly stepUp: readonly Parameter[]

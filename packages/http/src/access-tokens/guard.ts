@@ -77,7 +77,7 @@ const sharedOptions = transportOptions.extend({
   /** Registered clients. With `checkSession`, a session that the `validAfter` of its client revoked is rejected. */
   clients: optional(clientOptions.fields.clients.rule),
   /**
-   * How DPoP proofs are verified (RFC 9449), `{}` for the defaults. With this option, a request without credentials is told that it may use
+   * How DPoP proofs are verified (RFC 9449), `{}` for the defaults. With this option, the response to a request without credentials offers
    * DPoP. Tokens that are bound to a key are checked with or without it.
    */
   dpop: optional(nested(dpopOptions)),
