@@ -1,10 +1,13 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 import { pageAsTextInVite } from './packages/console/page-as-text.ts'
 
 /** Long enough for real servers on a busy machine. No test measures speed. */
 const timeouts = { testTimeout: 120_000, hookTimeout: 120_000, expect: { poll: { timeout: 60_000 } } }
+
+/** `npm test` leaves these to `pnpm proofs`, like the cases that `sampled` of `@baton/test-servers` omits. */
+const exclude = [...configDefaults.exclude, ...(process.env['BATON_TESTS'] === undefined ? ['**/*.long.test.ts'] : [])]
 
 const root = fileURLToPath(new URL('./', import.meta.url))
 
@@ -34,6 +37,7 @@ export default defineConfig({
             'internal/{http-parity,simulation,test-*}/test/**/*.test.ts',
             'scripts/test/*.test.mjs',
           ],
+          exclude,
           ...timeouts,
         },
       },
@@ -42,6 +46,7 @@ export default defineConfig({
         test: {
           name: 'examples',
           include: ['examples/*/test/**/*.test.ts', 'internal/benchmarks/test/**/*.test.ts'],
+          exclude,
           ...timeouts,
         },
       },

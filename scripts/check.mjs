@@ -13,6 +13,8 @@ const steps = [
   ['format', () => run('prettier', ['--check', '--log-level=warn', '.'])],
   ['lint', () => run('eslint', ['.', '--max-warnings=0'])],
   ['types', () => run('tsc', ['--noEmit'])],
+  ['types of client-react', () => run('tsc', ['-p', 'examples/client-react'])],
+  ['types of nextjs', () => run('tsc', ['-p', 'examples/nextjs'])],
   ['option tables', () => run('node', ['scripts/option-tables.mjs'])],
   ['words', () => run('node', ['scripts/check-words.mjs'])],
   ['commit messages', () => run('node', ['scripts/check-commits.mjs'])],

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { assertionFor, authorizationQuery, keyHolder, pkce, REDIRECT_URI, redirectOf } from './code-client.js'
-import { examples } from './examples.js'
+import { sampledExamples } from './examples.js'
 import { type ExampleServer, startServer } from './server.js'
 import { storesOfOneFile } from './stores.js'
 import { ALICE, BOB, cookieOf, FROM_OUR_PAGE, type Json, type Visitor, visitor } from './visitor.js'
@@ -14,7 +14,7 @@ const UNKNOWN_SESSION = createHash('sha256').update('nobody').digest('base64url'
 const stores = storesOfOneFile()
 afterAll(() => stores.stop())
 
-describe.each(examples)('$name', (example) => {
+describe.each(sampledExamples)('$name', (example) => {
   let server: ExampleServer
   let on: Visitor
 

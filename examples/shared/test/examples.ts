@@ -1,3 +1,5 @@
+import { sampled } from '@baton/test-servers'
+
 /** All example servers fulfil the same contract. Add a new one only here. */
 export const examples = [
   { name: 'express-sqlite', store: 'sqlite' },
@@ -10,6 +12,11 @@ export const examples = [
   { name: 'fastify-postgres', store: 'postgres' },
   { name: 'express-cluster', store: 'redis-cluster' },
 ] as const satisfies readonly Example[]
+
+const SAMPLE: readonly string[] = ['express-sqlite', 'koa-redis', 'fastify-postgres']
+
+/** The examples that `npm test` tests. `pnpm proofs` tests the others. */
+export const sampledExamples: readonly Example[] = sampled<Example>(examples, ({ name }) => SAMPLE.includes(name))
 
 export interface Example {
   /** The name of the folder and of the package. */

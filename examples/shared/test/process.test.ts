@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { freePort, startRedis } from '@baton/test-servers'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type Example, examples } from './examples.js'
+import { examples, sampledExamples } from './examples.js'
 import { type ExampleServer, runToItsEnd, SECRET, type Settings, startServer, temporaryFolder } from './server.js'
 import { isServer, type Store, storesOfOneFile } from './stores.js'
 import { ALICE, FROM_OUR_PAGE, type Json, type Visitor, visitor } from './visitor.js'
@@ -24,7 +24,7 @@ interface Started {
   readonly on: Visitor
 }
 
-describe.each(examples as readonly Example[])('$name', (example) => {
+describe.each(sampledExamples)('$name', (example) => {
   const started: ExampleServer[] = []
   let store: Store
 

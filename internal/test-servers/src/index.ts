@@ -18,4 +18,5 @@ export {
   type RedisSentinel,
   type RedisSentinelOptions,
 } from './redis-sentinel.js'
+export { sampled } from './sampled.js'
 export { until } from './until.js'

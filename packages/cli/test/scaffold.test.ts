@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { deriveSigningKey } from '@baton/http'
 import { buildProgram, temporaryFolder } from '@baton/test-processes'
-import { freePort, startPostgres, startRedis } from '@baton/test-servers'
+import { freePort, sampled, startPostgres, startRedis } from '@baton/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Baton, buildBaton } from './baton.js'
 
@@ -28,12 +28,13 @@ const EXTERNAL = [
 const FRAMEWORKS = ['express', 'koa', 'fastify', 'hono']
 const STORES = ['sqlite', 'redis', 'postgres', 'memory']
 const ALL = FRAMEWORKS.flatMap((framework) => STORES.map((store) => [framework, store] as const))
-const CHOSEN = new Set(['express sqlite', 'hono postgres'])
+const CHOSEN = [
+  ['express', 'sqlite'],
+  ['hono', 'postgres'],
+] as const
 /** BATON_SCAFFOLDS=all tests every combination, which takes minutes. */
 const COMBINATIONS =
-  process.env['BATON_SCAFFOLDS'] === 'all'
-    ? ALL
-    : ALL.filter(([framework, store]) => CHOSEN.has(`${framework} ${store}`))
+  process.env['BATON_SCAFFOLDS'] === 'all' ? ALL : sampled(CHOSEN, ([framework]) => framework === 'express')
 
 let baton: Baton
 

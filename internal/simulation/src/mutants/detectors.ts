@@ -34,7 +34,8 @@ function createDetector(name: string, command: string, args: readonly string[]):
 /** Returns true if the command fails or hangs. */
 function fails({ folder }: WorkingCopy, command: string, args: readonly string[]): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const child = spawn(join(folder, 'node_modules', '.bin', command), args, { cwd: folder, stdio: 'ignore' })
+    const env = { ...process.env, BATON_TESTS: 'all' }
+    const child = spawn(join(folder, 'node_modules', '.bin', command), args, { cwd: folder, env, stdio: 'ignore' })
     const timer = setTimeout(() => child.kill('SIGKILL'), TIMEOUT_MS)
     child.once('error', reject)
     child.once('exit', (code) => {
