@@ -13,7 +13,7 @@ export const examples = [
   { name: 'express-cluster', store: 'redis-cluster' },
 ] as const satisfies readonly Example[]
 
-const SAMPLE: readonly string[] = ['express-sqlite', 'koa-redis', 'fastify-postgres']
+const SAMPLE: readonly string[] = ['express-sqlite', 'koa-redis']
 
 /** The examples that `npm test` tests. `pnpm proofs` tests the others. */
 export const sampledExamples: readonly Example[] = sampled<Example>(examples, ({ name }) => SAMPLE.includes(name))
