@@ -8,6 +8,8 @@ export default defineConfig({
   // Each process loads what it needs and no more.
   splitting: true,
   entry: [
+    'src/access-tokens/main.ts',
+    'src/access-tokens/server.ts',
     'src/main.ts',
     'src/server.ts',
     'src/load.ts',

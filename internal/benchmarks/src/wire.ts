@@ -4,6 +4,7 @@ import { connect as open } from 'node:net'
 /** A keep-alive connection with one request at a time. */
 export interface Connection {
   post(path: string, form: string): Promise<Result>
+  get(path: string, authorization: string): Promise<Result>
   close(): void
 }
 
@@ -37,16 +38,19 @@ export async function connect(port: number): Promise<Connection> {
     settle?.resolved(response)
   })
 
+  const send = (requestLine: string, rest: string) =>
+    new Promise<Result>((resolved, failed) => {
+      settle = { resolved, failed }
+      socket.write(`${requestLine} HTTP/1.1\r\nHost: 127.0.0.1:${String(port)}\r\nAccept: application/json\r\n${rest}`)
+    })
+
   return {
-    post(path, form) {
-      return new Promise((resolved, failed) => {
-        settle = { resolved, failed }
-        socket.write(
-          `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${String(port)}\r\nContent-Type: application/x-www-form-urlencoded\r\n` +
-            `Accept: application/json\r\nContent-Length: ${String(form.length)}\r\n\r\n${form}`,
-        )
-      })
-    },
+    post: (path, form) =>
+      send(
+        `POST ${path}`,
+        `Content-Type: application/x-www-form-urlencoded\r\nContent-Length: ${String(form.length)}\r\n\r\n${form}`,
+      ),
+    get: (path, authorization) => send(`GET ${path}`, `Authorization: ${authorization}\r\n\r\n`),
     close: () => socket.destroy(),
   }
 }

@@ -11,12 +11,12 @@ interface Worker<Order, Report> {
 
 /** The server runs on the first core, and everything else on the others, as far as the machine supports it. */
 export const startServer = (profiles: string | null, folder = HERE) =>
-  start<ServerRequest, ServerReport>(new URL('server.js', folder), 0, [
+  startWorker<ServerRequest, ServerReport>(new URL('server.js', folder), 0, [
     '--expose-gc',
     ...(profiles === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}`]),
   ])
 
-export const startLoad = (folder = HERE) => start<LoadRequest, LoadReport>(new URL('load.js', folder), 1, [])
+export const startLoad = (folder = HERE) => startWorker<LoadRequest, LoadReport>(new URL('load.js', folder), 1)
 
 const HERE = new URL('.', import.meta.url)
 
@@ -31,10 +31,11 @@ function hasTaskset(): boolean {
   }
 }
 
-function start<Order extends object, Report extends { type: string }>(
+/** Starts a program on one core. It answers each message with one message. */
+export function startWorker<Order extends object, Report extends { type: string }>(
   file: URL,
   core: number,
-  execArgv: string[],
+  execArgv: string[] = [],
 ): Worker<Order, Report> {
   const path = fileURLToPath(file)
   const child = fork(path, { execArgv, serialization: 'advanced', env: { ...process.env, NODE_ENV: 'production' } })

@@ -194,6 +194,7 @@ export const WITH_OPTIONS: Readonly<Record<string, Entry>> = {
     mistyped: ['algorithms', 'HS256'],
   },
   'import oidcProviderTokens': { required: { adapter: method }, mistyped: ['subject', 'sub'] },
+  'opentelemetry accessTokenCacheMetrics': { toArguments: after(method), mistyped: ['meterProvider', {}] },
   'opentelemetry eventMetrics': { mistyped: ['clientIds', 'web'] },
   'opentelemetry observedStore': { toArguments: after(store), mistyped: ['meterProvider', {}] },
   'opentelemetry observedEndpoint': { toArguments: after('token', method), mistyped: ['tracerProvider', {}] },

@@ -2,7 +2,14 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createRefreshTokens, type RefreshEvent, type TokenStore } from '@baton/core'
 import { handler } from '@baton/express'
-import { deriveSigningKey, jwtAccessTokens, loginEndpoint, tokenEndpoint } from '@baton/http'
+import {
+  accessTokenCacheStats,
+  accessTokenGuard,
+  deriveSigningKey,
+  jwtAccessTokens,
+  loginEndpoint,
+  tokenEndpoint,
+} from '@baton/http'
 import { memoryStore } from '@baton/store-memory'
 import { context, SpanKind, SpanStatusCode } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -15,7 +22,13 @@ import {
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import express from 'express'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { eventMetrics, type EventMetricsOptions, observedEndpoint, observedStore } from '../src/index.js'
+import {
+  accessTokenCacheMetrics,
+  eventMetrics,
+  type EventMetricsOptions,
+  observedEndpoint,
+  observedStore,
+} from '../src/index.js'
 
 const SECRET = 'the secret of the telemetry tests, 48 bytes long ..'
 const START = Date.UTC(2030, 0, 1)
@@ -172,6 +185,43 @@ describe('eventMetrics', () => {
       const after = Object.values(await telemetry.measured()).reduce((sum, value) => sum + value, 0)
       expect([type, after > before]).toEqual([type, true])
     }
+  })
+})
+
+describe('accessTokenCacheMetrics', () => {
+  it('records checks by result, evictions and entries', async () => {
+    const { meterProvider, measured } = sdk()
+    const accessTokens = jwtAccessTokens({
+      ...{ issuer: 'https://login.example', audience: 'https://api.example', keys: [deriveSigningKey(SECRET)] },
+    })
+    accessTokenCacheMetrics(() => accessTokenCacheStats(accessTokens), { meterProvider })
+    const guard = accessTokenGuard({ accessTokens, now: () => START, cache: { entries: 1 } })
+    const { family } = await world().tokens.issue({ subject: 'alice' })
+    const grant = {
+      family,
+      scope: '',
+      audience: [],
+      claims: {},
+      confirmation: null,
+      now: START,
+      maxLifetimeSeconds: 60,
+    }
+    const [one = '', other = ''] = await Promise.all(
+      [1, 2].map(async () => (await accessTokens.mint(grant)).accessToken),
+    )
+    const forged = one.slice(0, one.lastIndexOf('.')) + other.slice(other.lastIndexOf('.'))
+    for (const token of [one, one, other, forged, forged])
+      await guard({
+        ...{ method: 'GET', url: '/', remoteAddress: null, encrypted: true, body: { kind: 'parsed', value: null } },
+        headers: { authorization: [`Bearer ${token}`] },
+      })
+    expect(await measured()).toEqual({
+      'baton.access_tokens.checks{baton.result=cached}': 1,
+      'baton.access_tokens.checks{baton.result=verified}': 3,
+      'baton.access_tokens.checks{baton.result=rejected}': 1,
+      'baton.access_tokens.cache.evictions{}': 1,
+      'baton.access_tokens.cache.entries{}': 1,
+    })
   })
 })
 

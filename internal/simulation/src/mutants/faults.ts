@@ -23,6 +23,7 @@ const redeem = `${CORE}/src/operations/redeem.ts`
 const legacyToken = `${CORE}/src/operations/legacy-token.ts`
 const consumeOnce = `${CORE}/src/operations/consume-once.ts`
 const GRANT = 'grants/authorization-code.ts'
+const VERIFICATION_CACHE = 'access-tokens/verification-cache.ts'
 const POLICY = 'clients/client-policy.ts'
 const memory = 'packages/store-memory/src/memory-store.ts'
 
@@ -426,6 +427,63 @@ export const faults: readonly Fault[] = [
     'pipeline/define-endpoint.ts',
     'failure instanceof OperationalError ? unavailable() : serverError()',
     'invalidRequest(String(failure))',
+  ),
+  inHttp('accepts a cached access token after it has expired', VERIFICATION_CACHE, 'now >= entry.expiresAt || ', ''),
+  inHttp(
+    'accepts a cached access token before it is valid',
+    VERIFICATION_CACHE,
+    'now >= entry.notBefore ? entry.claims : null',
+    'entry.claims',
+  ),
+  inHttp(
+    'accepts a cached access token whose key was removed',
+    VERIFICATION_CACHE,
+    ' || !Object.is(entry.version, version)',
+    '',
+  ),
+  inHttp(
+    'gives the result of an old key the version of the new one',
+    VERIFICATION_CACHE,
+    'keep(settled, key, version, now)',
+    'keep(settled, key, verifier.cacheVersion?.(), now)',
+  ),
+  inHttp(
+    'finds cached access tokens by a part of their hash',
+    VERIFICATION_CACHE,
+    "hash('sha256', accessToken, 'binary')",
+    "hash('sha256', accessToken, 'binary').slice(0, 1)",
+  ),
+  inHttp(
+    'finds cached access tokens without their signature',
+    VERIFICATION_CACHE,
+    "hash('sha256', accessToken, 'binary')",
+    "hash('sha256', accessToken.split('.').slice(0, 2).join('.'), 'binary')",
+  ),
+  inHttp('caches every rejection of an access token', VERIFICATION_CACHE, 'if (result.isFinal)', 'if (true)'),
+  inHttp(
+    'keeps rejected access tokens beside the accepted ones without a limit',
+    VERIFICATION_CACHE,
+    'if (rejected.size > MAX_REJECTIONS) removeFirst(rejected)',
+    'if (rejected.size > MAX_REJECTIONS) removeFirst(accepted)',
+  ),
+  inHttp('lets a request change the cached claims', VERIFICATION_CACHE, 'return Object.freeze(value)', 'return value'),
+  inHttp(
+    'shares cached access tokens between all verifiers',
+    VERIFICATION_CACHE,
+    'caches.set(verifier, bySize)',
+    'caches.set(verifier, bySize)\n  caches.get = () => bySize',
+  ),
+  inHttp(
+    'calls the rejection of an unknown key final',
+    'access-tokens/jwt-verifier.ts',
+    'const INVALID = { claims: null, isFinal: false }',
+    'const INVALID = { claims: null, isFinal: true }',
+  ),
+  inHttp(
+    'accepts another spelling of a signature',
+    'crypto/compact-jwt.ts',
+    "return bytes.toString('base64url') === part ? bytes : null",
+    'return bytes',
   ),
   inHttp(
     'serves a forged request',

@@ -11,7 +11,7 @@ export const ACCESS_TOKEN_TYPE = 'at+jwt'
 /** Returns true if the signature of a text is valid. */
 export type SignatureVerifier = (signedText: string, signature: Uint8Array) => boolean
 
-export interface VerificationKey {
+interface VerificationKey {
   /** Only tokens with exactly this algorithm are verified with the key (RFC 8725 section 3.1). */
   readonly alg: SigningAlgorithm
   readonly isSignatureValid: SignatureVerifier

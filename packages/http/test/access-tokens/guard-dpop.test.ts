@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { accessTokenGuard, type AccessTokenGuardOptions, sessionsEndpoint } from '../../src/index.js'
+import {
+  accessTokenCacheStats,
+  accessTokenGuard,
+  type AccessTokenGuardOptions,
+  sessionsEndpoint,
+} from '../../src/index.js'
 import { createApp, headerOf, headersOf, jsonOf, request, type RequestParts } from '../app.js'
 import { parseChallenges } from '../challenge.js'
 import { ath, createProver, type ProofChanges } from '../proof-of-possession/dpop/prover.js'
@@ -46,6 +51,17 @@ describe('access tokens bound to a key', () => {
       const outcome = await ask({ url: '/api/me?page=2', headers })
       expect(outcome).toMatchObject({ ok: true, claims: { sub: 'alice', cnf: { jkt } }, headers: [] })
     }
+  })
+
+  it('B-06: rejects a cached token without a valid new proof', async () => {
+    const { ask, prove, rejection, bearer, accessTokens } = await api({ asksStore: true })
+    const dpop = await prove()
+    expect(await ask({ headers: { dpop } })).toMatchObject({ ok: true })
+    const foreign = await createProver(() => Date.now())
+    for (const headers of [{}, { dpop }, { authorization: bearer }, { dpop: await foreign.prove() }])
+      expect((await rejection({ headers })).status).toBe(401)
+    expect(await ask({ headers: { dpop: await prove() } })).toMatchObject({ ok: true })
+    expect(accessTokenCacheStats(accessTokens)).toMatchObject({ hits: 5, misses: 1 })
   })
 
   it('B-06: rejects a bound token as a bearer token, with or without a proof', async () => {

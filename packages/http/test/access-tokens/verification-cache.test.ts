@@ -1,13 +1,16 @@
+import { createPrivateKey, sign } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import {
   accessTokenCacheStats,
   accessTokenGuard,
   type AccessTokenGuardOptions,
   type BearerClaims,
+  generateSigningKey,
+  jwtAccessTokens,
   type TokenVerifier,
   type Verification,
 } from '../../src/index.js'
-import { request } from '../app.js'
+import { createApp, ISSUER, request } from '../app.js'
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5)
 const IN_ONE_MINUTE = NOW / 1000 + 60
@@ -200,6 +203,79 @@ it('shares a cache between the guards of a verifier, and not between verifiers',
   expect(await isAccepted('a', at(verifier))).toBe(true)
   expect(calls).toEqual(['a'])
   expect(await isAccepted('a', at(other.verifier))).toBe(false)
+})
+
+describe('cached tokens of a server', () => {
+  const API = 'https://api.example'
+  const key = generateSigningKey()
+
+  async function createServer() {
+    const app = createApp()
+    const accessTokens = jwtAccessTokens({ issuer: ISSUER, audience: API, keys: [key] })
+    const { family } = await app.tokens.issue({ subject: 'alice', clientId: 'web', scope: 'read' })
+    const grant = { family, scope: 'read', claims: {}, confirmation: null, maxLifetimeSeconds: 900 }
+    const mint = async (...audience: string[]) =>
+      (await accessTokens.mint({ ...grant, audience, now: app.clock.now })).accessToken
+    const guardWith = (options: Partial<AccessTokenGuardOptions>) => {
+      const guard = accessTokenGuard({ accessTokens, now: app.shared.now, ...options })
+      return async (token: string) => {
+        const outcome = await guard(request({ headers: { authorization: `Bearer ${token}` } }))
+        return outcome.ok ? 200 : outcome.response.status
+      }
+    }
+    return { ...app, accessTokens, family, mint, guardWith }
+  }
+
+  it('rejects a cached token with insufficient scope', async () => {
+    const { mint, guardWith, accessTokens } = await createServer()
+    const token = await mint(API)
+    expect(await guardWith({ scope: 'read' })(token)).toBe(200)
+    expect(await guardWith({ scope: 'write' })(token)).toBe(403)
+    expect(accessTokenCacheStats(accessTokens)).toMatchObject({ hits: 1, misses: 1 })
+  })
+
+  it('rejects a cached token of a revoked session', async () => {
+    const { tokens, family, mint, guardWith } = await createServer()
+    const [call, token] = [guardWith({ checkSession: tokens }), await mint(API)]
+    expect([await call(token), await call(token)]).toEqual([200, 200])
+    await tokens.revoke({ familyId: family.id })
+    expect(await call(token)).toBe(401)
+  })
+
+  it('rejects a token at another audience although it is cached for its own', async () => {
+    const { mint, guardWith } = await createServer()
+    const other = jwtAccessTokens({ issuer: ISSUER, audience: 'https://other.example', keys: [key] })
+    const [own, foreign] = [guardWith({}), guardWith({ accessTokens: other })]
+    const token = await mint(API)
+    expect([await own(token), await foreign(token), await own(token)]).toEqual([200, 401, 200])
+    const forOther = await mint('https://other.example')
+    expect([await foreign(forOther), await own(forOther), await own(forOther)]).toEqual([200, 401, 401])
+  })
+
+  it('rejects a token with another signature than a cached one, again and again', async () => {
+    const { mint, guardWith, accessTokens } = await createServer()
+    const [call, token, another] = [guardWith({}), await mint(API), await mint(API)]
+    const forged = token.slice(0, token.lastIndexOf('.')) + another.slice(another.lastIndexOf('.'))
+    expect([await call(token), await call(forged), await call(forged), await call(token)]).toEqual([200, 401, 401, 200])
+    expect(accessTokenCacheStats(accessTokens)).toEqual({ hits: 1, misses: 2, rejections: 1, evictions: 0, entries: 1 })
+  })
+
+  it('accepts a token once its clock has reached nbf, although it was rejected before', async () => {
+    const { clock, mint, guardWith, accessTokens } = await createServer()
+    const token = await mint(API)
+    const [header = '', payload = ''] = token.split('.')
+    const members = JSON.parse(Buffer.from(payload, 'base64url').toString()) as object
+    const later = { ...members, nbf: clock.now / 1000 + 1 }
+    const signedText = `${header}.${Buffer.from(JSON.stringify(later)).toString('base64url')}`
+    const privateKey = createPrivateKey({ key, format: 'jwk' })
+    const signature = sign('sha256', Buffer.from(signedText), { key: privateKey, dsaEncoding: 'ieee-p1363' })
+    const early = `${signedText}.${signature.toString('base64url')}`
+    const call = guardWith({})
+    expect([await call(early), await call(early)]).toEqual([401, 401])
+    clock.now += 1000
+    expect(await call(early)).toBe(200)
+    expect(accessTokenCacheStats(accessTokens)).toMatchObject({ rejections: 0 })
+  })
 })
 
 it.each<[string, unknown]>([
