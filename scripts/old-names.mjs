@@ -5,4 +5,4 @@
 export const OLD_NAMES =
   /^(demand[A-Z]\w*|MOST_\w+|LEAST_\w+|mend|keeper|vault|weigh|askTheApp|shown|sideBySide|inOneWrite|inGroups|patiently|thief|chances|chronicle)$/
 
-export const PACKAGES_WITH_OLD_NAMES = ['packages/console', 'packages/store-redis', 'packages/store-testkit']
+export const PACKAGES_WITH_OLD_NAMES = ['packages/console']

@@ -34,7 +34,7 @@ test('a full store rejects a new family, says why, and keeps all it has', async 
   expect(await tokens.rotate({ refreshToken: first.refreshToken })).toMatchObject({ ok: true })
 })
 
-test('a full store makes room by purging the dead, wherever they are', async () => {
+test('purges expired families of all subjects when the store is full', async () => {
   const { clock, tokens } = setUp(50)
   const issued = []
   for (let count = 0; count < 50; count += 1) issued.push(await tokens.issue({ subject: 'a' }))
@@ -135,7 +135,7 @@ test('a subject is listed with what it has left, whichever of its families ends 
   }
 })
 
-test('a cursor that list did not make is refused', async () => {
+test('rejects a cursor that list did not return', async () => {
   const store = memoryStore()
   for (const cursor of ['', 'x', '2', 'MTIz', 'MTIzLg', 'LmFiYw', 'MTIzLmFiYw=', 'MTIzLmFiYw==', 'bmV2ZXI.', '😀'])
     await expect(store.list({ subject: 'a', cursor, limit: 1, now: 0 })).rejects.toThrow(
@@ -144,7 +144,7 @@ test('a cursor that list did not make is refused', async () => {
   await expect(store.list({ subject: 'a', cursor: '-', limit: 1, now: 0 })).rejects.toBeInstanceOf(ConfigurationError)
 })
 
-test('a limit that is no number of families is refused at construction', () => {
+test('rejects a maxFamilies that is not a positive integer at construction', () => {
   for (const maxFamilies of [0, -1, 1.5, Number.NaN, Infinity, '10' as unknown as number])
     expect(() => memoryStore({ maxFamilies })).toThrow(
       /^option "maxFamilies" must be an integer from 1 to 16777216, got /,

@@ -75,7 +75,7 @@ function expectStoreErrors(faults: readonly unknown[]): void {
     expect(fault).toMatchObject({ name: 'StoreError', code: expect.stringMatching(/^store_(failed|timeout)$/) })
 }
 
-test('kill -9 of the server under load, 5 times: no acknowledged rotation is lost, and every session goes on', async () => {
+test('loses no acknowledged rotation and no session when the server is killed under load, 5 times', async () => {
   const pool = server.pool()
   expect((await pool.query('SHOW synchronous_commit')).rows).toEqual([{ synchronous_commit: 'on' }])
   const tokens = tokensOn(await freshStore(pool), { storeTimeoutSeconds: 5 })
@@ -88,7 +88,7 @@ test('kill -9 of the server under load, 5 times: no acknowledged rotation is los
     await until('it is noticed', () => running.faults.length > 0)
     await server.restart()
     const atRestart = sessions.map(({ acknowledged }) => acknowledged)
-    await until('every session goes on', () =>
+    await until('every session continues', () =>
       sessions.every(({ acknowledged }, index) => acknowledged > (atRestart[index] ?? 0) + 1),
     )
     await running.end()
@@ -114,7 +114,7 @@ test('a server that is away under load: nothing but StoreErrors, and recovery wi
   await until('it is noticed', () => running.faults.length > 200)
   await proxy.pass()
   const atReturn = sessions.map(({ acknowledged }) => acknowledged)
-  await until('every session goes on', () =>
+  await until('every session continues', () =>
     sessions.every(({ acknowledged }, index) => acknowledged > (atReturn[index] ?? 0) + 1),
   )
   await running.end()
@@ -154,7 +154,7 @@ test('an answer that is destroyed after the commit: the retry gets the identical
   await proxy.stop()
 })
 
-test('a server that is frozen: waiting is bounded, connections do not pile up, and all goes on when it thaws', async () => {
+test('limits the wait and the connections while the server is suspended, and continues when it resumes', async () => {
   const pool = server.pool({ max: 4, connectionTimeoutMillis: 300 })
   const store = await freshStore(pool)
   const tokens = tokensOn(store, { storeTimeoutSeconds: 0.5 })

@@ -12,7 +12,7 @@ export function freshSchema(): string {
   return `t${randomBytes(8).toString('hex')}`
 }
 
-/** A store with tables of its own. */
+/** A store with its own tables. */
 export async function freshStore(db: Queryable, options: PostgresStoreOptions = {}) {
   const store = postgresStore(db, { schema: freshSchema(), ...options })
   await store.migrate()

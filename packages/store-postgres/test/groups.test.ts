@@ -67,9 +67,9 @@ describe.each([false, true])('rotations that wait together, with named statement
 
   test('one that fails does not take the others with it, and hears why', async () => {
     await pool.query(`
-      CREATE FUNCTION "${schema}".refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not c'; END $$;
-      CREATE TRIGGER refuse BEFORE UPDATE ON "${schema}".families
-        FOR EACH ROW WHEN (NEW.subject = 'c') EXECUTE FUNCTION "${schema}".refuse();
+      CREATE FUNCTION "${schema}".reject() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not c'; END $$;
+      CREATE TRIGGER reject BEFORE UPDATE ON "${schema}".families
+        FOR EACH ROW WHEN (NEW.subject = 'c') EXECUTE FUNCTION "${schema}".reject();
     `)
     const settled = await Promise.allSettled(rotateAll())
     expect(settled.map(({ status }) => status)).toEqual([
@@ -83,7 +83,7 @@ describe.each([false, true])('rotations that wait together, with named statement
     expect(await generations()).toEqual([1, 1, 0, 1, 1])
   })
 
-  test('one whose family somebody else is writing waits for him, and the others do not', async () => {
+  test('waits only for the write whose family is locked by another connection', async () => {
     const client = await pool.connect()
     await client.query('BEGIN')
     await store.within(client).revoke(records[2]!.id, REVOCATION)

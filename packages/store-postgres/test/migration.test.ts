@@ -112,7 +112,7 @@ describe('a schema of version 1', () => {
     expect(rows).toEqual([
       { reloptions: ['fillfactor=70'], relacl: expect.stringContaining('=r/') as string, indexes: 3 },
     ])
-    // Item pointers are numbered from 1 without a gap: the table was written anew.
+    // Item pointers are numbered from 1 without a gap: the table was rewritten.
     const { rows: places } = await pool.query(`SELECT count(*)::int, max(ctid)::text FROM ${schema}.families`)
     expect(places).toEqual([{ count: families.length, max: `(0,${String(families.length)})` }])
   })

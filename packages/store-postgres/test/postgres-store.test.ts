@@ -103,7 +103,7 @@ function int8As(parse: (text: string) => unknown): pg.CustomTypesConfig {
   return { getTypeParser: changed as typeof getTypeParser }
 }
 
-/** As a pooler in transaction mode: sessions are nobody's, and nothing in them lasts. */
+/** Like a pooler in transaction mode: a session belongs to no client, and its state is discarded after each transaction. */
 function roundRobin(connections: readonly pg.Client[]): Queryable {
   const lines = connections.map((connection) => ({ connection, last: Promise.resolve<unknown>(undefined) }))
   let turn = 0
@@ -113,7 +113,7 @@ function roundRobin(connections: readonly pg.Client[]): Queryable {
       const line = lines[turn % lines.length]!
       const answer = line.last.then(() => line.connection.query(query))
       const discard = () => line.connection.query('DISCARD ALL')
-      // The last one of all is still under way when the server is stopped, which is nobody's loss.
+      // The last DISCARD may still be running when the server is stopped; its error is ignored.
       line.last = answer.then(discard, discard).catch(() => undefined)
       return answer
     },

@@ -75,7 +75,7 @@ test('of three processes that have all read the same token one rotates, and ever
   expect(await tokens.inspect(refreshToken)).toMatchObject({ active: true, family: { generation: 50 } })
 })
 
-test('after kill -9 of the process amid rotations, 10 times, every session goes on', async () => {
+test('continues every session after the process is killed during rotations, 10 times', async () => {
   const schema = freshSchema()
   await postgresStore(pool, { schema }).migrate()
   const tokens = tokensOn(postgresStore(pool, { schema }))
@@ -86,7 +86,7 @@ test('after kill -9 of the process amid rotations, 10 times, every session goes 
     await open([worker], schema)
     ;({ held } = await rotateUntilDeath(worker, held, { killedAfter: 5 + round }))
     const answers = await Promise.all(held.map((refreshToken) => tokens.rotate({ refreshToken })))
-    // A rotation that was lost after its acknowledgement would be refused, or healed.
+    // If an acknowledged rotation had been lost, the token would be rejected or recovered.
     for (const answer of answers)
       expect(answer).toMatchObject({ ok: true, outcome: expect.stringMatching(/^(rotated|retried)$/) })
     held = answers.map((answer) => (answer.ok ? answer.refreshToken : ''))

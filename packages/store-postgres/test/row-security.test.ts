@@ -9,7 +9,7 @@ beforeAll(async () => {
 }, LONG)
 afterAll(() => server.stop())
 
-test('a server that silently changes nothing, as row-level security can, is reported and not asked for ever', async () => {
+test('reports a server that silently changes nothing, as with row-level security, after a limited number of attempts', async () => {
   const schema = freshSchema()
   const owner = server.pool()
   await postgresStore(owner, { schema }).migrate()

@@ -165,8 +165,8 @@ describe('before migrate', () => {
   })
 })
 
-describe('misuse', () => {
-  test('anything but a Pool or a connected Client is refused, with what to give', async () => {
+describe('invalid arguments', () => {
+  test('rejects anything but a Pool or a connected Client, with a message that says what to pass', async () => {
     const ended = new pg.Pool()
     await ended.end()
     const wrong: [unknown, RegExp][] = [
@@ -214,7 +214,7 @@ describe('misuse', () => {
     )
   })
 
-  test('a cursor that list did not make is refused', async () => {
+  test('rejects a cursor that list did not return', async () => {
     const store = await freshStore(pool)
     for (const cursor of ['', '-', 'x', 'MTIz', 'MTIzLg', 'LmFiYw', 'MTIzLmFiYw==', 'bmV2ZXI.', '😀', 'MS4A']) {
       const listing = store.list({ subject: 'a', cursor, limit: 1, now: NOW })

@@ -71,7 +71,7 @@ describe('statements', () => {
   test.each([
     // A hundred at a time, all over the table, as people come.
     { families: 1000, shares: 10, rounds: 100 },
-    // All at once. In the first rounds some find no room on the page that they share, and move; so it takes many rounds to tell.
+    // All in one statement. In the first rounds some rows do not fit on their shared page and move, so only many rounds show the result.
     { families: 100, shares: 1, rounds: 200 },
   ])('of rotations of $families families in $shares shares at least 99 % touch no index', async (plan) => {
     const { families, shares, rounds } = plan
@@ -223,7 +223,7 @@ describe('purging', () => {
     expect(await store.purge(NOW + 1, 1000)).toBe(0)
   })
 
-  test('waits for nobody: a dead row that somebody holds is passed over', async () => {
+  test('skips an expired row that another transaction has locked', async () => {
     const schema = freshSchema()
     const store = await freshStore(pool, { schema })
     await createMany(store, 3)

@@ -83,7 +83,7 @@ test('nothing is tried again within a transaction: the caller hears of 40001 its
   }
 })
 
-test('a write within waits for nobody but the writers of the same family', async () => {
+test('a write in a transaction waits only for writers of the same family', async () => {
   const [one, other] = [familyOf('one'), familyOf('other')]
   await store.create(one, NOW)
   await store.create(other, NOW)
@@ -93,7 +93,7 @@ test('a write within waits for nobody but the writers of the same family', async
   expect(await store.rotate(rotationOf(other))).toMatchObject({ current: { generation: 1 } })
   expect(await store.find(one.id)).toEqual(one)
   const late = store.rotate(rotationOf(one))
-  await someoneWaits()
+  await oneBackendWaits()
   await client.query('COMMIT')
   client.release()
   expect(await late).toMatchObject({ current: { generation: 0 }, revocation: REVOCATION })
@@ -117,7 +117,7 @@ test('who waited for the winner of a race sees what the winner wrote, not what w
     if (lose !== losers[2]) await client.query('COMMIT; BEGIN')
     const won = await store.within(client).rotate(winning)
     const late = lose()
-    await someoneWaits()
+    await oneBackendWaits()
     await client.query('COMMIT')
     client.release()
     expect(await late).toEqual(won)
@@ -125,8 +125,8 @@ test('who waited for the winner of a race sees what the winner wrote, not what w
 })
 
 /** Until the server has a statement that waits for the end of another one's transaction. */
-async function someoneWaits(): Promise<void> {
-  await until('someone waits', async () => {
+async function oneBackendWaits(): Promise<void> {
+  await until('one backend waits for a lock', async () => {
     const { rowCount } = await pool.query(
       `SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND strpos(query, $1) > 0 AND pid <> pg_backend_pid()`,
       [schema],

@@ -81,7 +81,7 @@ describe.each(drivers)('%s', (name, connect) => {
   )
 
   test(
-    'a fail-over that loses two rotations ends the family: nobody holds it, and nobody is called a thief',
+    'a fail-over that loses two rotations ends the family, without a report of reuse',
     async () => {
       const { tokens, session, predecessor, failOver, events } = await aPair(await startedPair())
       const early = await tokens.rotate({ refreshToken: session.refreshToken })
@@ -97,7 +97,7 @@ describe.each(drivers)('%s', (name, connect) => {
   )
 
   test(
-    'a server that is demoted behind its address costs nobody the session, and is left for the new primary',
+    'no session is lost when a server becomes a replica, and the client reconnects to the new primary',
     async () => {
       const pair = await startedPair()
       const proxy = await behindProxy(pair.primary)
@@ -174,7 +174,7 @@ describe.each(drivers)('%s', (name, connect) => {
     return { tokens, session: session!, predecessor: session!.refreshToken, failOver, events }
   }
 
-  // A lost rotation would be healed, or refused.
+  // After a lost rotation, the token would be recovered or rejected.
   const untouched = ['rotated', 'retried', 'store_failed', 'store_timeout']
 
   test.each([
@@ -207,7 +207,7 @@ describe.each(drivers)('%s', (name, connect) => {
   )
 
   test(
-    'an answer that is destroyed after the commit costs nobody the session, 10 times',
+    'no session is lost when the reply is destroyed after the commit, 10 times',
     async () => {
       const server = await serve()
       const proxy = await behindProxy(server)
@@ -254,7 +254,7 @@ describe.each(drivers)('%s', (name, connect) => {
   )
 
   test(
-    'connections that are cut under load cost nobody the session, 10 times',
+    'no session is lost when connections are cut under load, 10 times',
     async () => {
       const server = await serve()
       const proxy = await behindProxy(server)
@@ -273,7 +273,7 @@ describe.each(drivers)('%s', (name, connect) => {
   )
 
   test(
-    'a server that hangs makes callers wait no longer than storeTimeoutSeconds, and leaves no trace once it goes on',
+    'callers wait at most storeTimeoutSeconds for a suspended server, and all sessions continue when it resumes',
     async () => {
       const server = await serve()
       const tokens = tokensOn(await client(server.url), [], 0.3)
@@ -295,7 +295,7 @@ describe.each(drivers)('%s', (name, connect) => {
   )
 
   test(
-    'a server that is down under load gives StoreErrors and nothing else, then everybody goes on',
+    'all calls fail with StoreErrors while the server is down, and all sessions continue afterwards',
     async () => {
       const server = await serve('always')
       const tokens = tokensOn(await client(server.url), [], 0.2)
@@ -334,7 +334,7 @@ test.each(['ioredis 5', 'ioredis 6'])(
   LONG,
 )
 
-/** Null while the client connects anew, which it does after every READONLY. */
+/** Returns null while the client reconnects, which it does after every READONLY error. */
 async function replyOf(call: () => Promise<unknown>): Promise<string | null> {
   try {
     await call()

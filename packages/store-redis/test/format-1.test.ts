@@ -99,7 +99,7 @@ describe.each(Object.entries(singleDrivers))('%s: records in the format of the v
     expect(await store.find(doomed.id)).toEqual({ ...doomed, revocation })
   })
 
-  test('leave one-time keys as they are', async () => {
+  test('leave one-time keys unchanged', async () => {
     const { tokens } = await opened()
     expect(await tokens.consumeOnce(usedOnce)).toBe(false)
   })

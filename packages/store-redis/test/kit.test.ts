@@ -21,7 +21,7 @@ function emptyStoresOn(clients: readonly RedisClient[]) {
   return clients.map((client) => redisStore(client, { prefix }))
 }
 
-/** Redis deletes by itself, so `purge` asks nobody and cannot notice that the server is down, which the kit wants of every call. */
+/** Redis deletes expired keys itself, so `purge` sends no command and cannot fail while the server is down, as the kit requires of every call. */
 function askingToPurge(store: TokenStore): TokenStore {
   return {
     ...store,

@@ -14,7 +14,7 @@ let server: RedisServer
 let redis: Redis
 
 beforeAll(async () => {
-  // A server of our own: what follows counts commands and bytes, and empties it.
+  // A separate server: these tests count commands and bytes, and flush the server.
   server = await startRedis({})
   redis = server.connect()
 })
@@ -59,7 +59,7 @@ describe.each(Object.entries(singleDrivers))('what %s sends', (_name, connect) =
     end()
   })
 
-  test('is one EVALSHA more for the next call after SCRIPT FLUSH, which is noticed by nobody', async () => {
+  test('needs one more command after SCRIPT FLUSH, and the call succeeds', async () => {
     const { client, end } = await connect(server)
     const store = redisStore(client)
     const record = familyOf('a')
@@ -115,7 +115,7 @@ describe.each(Object.entries(singleDrivers))('what %s sends', (_name, connect) =
     end()
   })
 
-  test('goes on after every connection was cut', async () => {
+  test('continues after every connection was cut', async () => {
     const { client, end } = await connect(server)
     const store = redisStore(client)
     const record = familyOf('a')
@@ -353,14 +353,14 @@ describe('what is not ours', () => {
     ['a former record with a broken body', `1|${verifier}x|0|n|k|1||9999999999999||9999999999999|0|\n{`],
     ['a former record with one field more', `1|${verifier}|0|n|k|1||9999999999999||9999999999999|0||\n["","","",1]`],
     ['nothing', ''],
-  ])('%s is refused with a message that says what to do, and stays', async (_name, text) => {
+  ])('rejects %s with a message that says what to do, and leaves it in place', async (_name, text) => {
     await redis.set(key, text, 'PX', 1_000_000)
     await refusesAll(/not written by this version.*bring every instance to the newest version.*separate prefix/)
     expect(await redis.get(key)).toBe(text)
     expect(await redis.pttl(key)).toBeGreaterThan(900_000)
   })
 
-  test('a key of another type is refused by name, and stays', async () => {
+  test('rejects a key of another type by name, and leaves it in place', async () => {
     await redis.hset(key, 'a', 'b')
     await refusesAll(/^the key baton:f:.* holds something that is not of @baton\/store-redis$/)
     expect(await redis.hgetall(key)).toEqual({ a: 'b' })
@@ -406,8 +406,8 @@ describe('what is not ours', () => {
   })
 })
 
-describe('misuse', () => {
-  test('anything but a client is refused with what to give instead', async () => {
+describe('invalid arguments', () => {
+  test('rejects anything but a client, with a message that says what to pass', async () => {
     const subscriber = server.connect({ protocol: 2 })
     await subscriber.subscribe('news')
     const node = createClient({ url: server.url })
@@ -429,7 +429,7 @@ describe('misuse', () => {
     }
   })
 
-  test('options that are unknown or out of range are refused by name', () => {
+  test('rejects options that are unknown or out of range by name', () => {
     const wrong: [unknown, RegExp][] = [
       [null, /option "redisStore" must be an object, got null/],
       [{ keyPrefix: 'x' }, /option "keyPrefix" is not an option of redisStore.*\(options: prefix, waitForReplicas\)/],

@@ -17,9 +17,9 @@ import { clusterDrivers, singleDrivers } from './drivers.js'
 import { familyOf, NOW, rotationOf } from './records.js'
 
 const LONG = 120_000
-/** For writes that are to be confirmed, on however busy a machine; and for those that cannot be. */
-const patiently = { count: 1, timeoutSeconds: 20 }
-const hastily = { count: 1, timeoutSeconds: 0.1 }
+/** The first is for writes that a replica confirms, also on a busy machine. The second is for writes that no replica can confirm. */
+const longWait = { count: 1, timeoutSeconds: 20 }
+const shortWait = { count: 1, timeoutSeconds: 0.1 }
 const revocation = { id: 'r', at: NOW, reason: 'logout' } as const
 const tooFew = /^the write was made, but only 0 of 1 replicas confirmed it within 100 ms \(waitForReplicas\)$/
 
@@ -47,8 +47,8 @@ describe.each(Object.entries(singleDrivers))('waitForReplicas with %s', (_name, 
     const { client, end } = await connect(pair.primary)
     cleanups.push(end)
     const prefix = `${String((opened += 1))}:`
-    const hasty = redisStore(client, { waitForReplicas: hastily, prefix })
-    return { store: redisStore(client, { waitForReplicas: patiently, prefix }), hasty }
+    const hasty = redisStore(client, { waitForReplicas: shortWait, prefix })
+    return { store: redisStore(client, { waitForReplicas: longWait, prefix }), hasty }
   }
 
   test('waits after issue and revoke, and never for a rotation', async () => {
@@ -104,10 +104,7 @@ describe.each(Object.entries(singleDrivers))('waitForReplicas with %s', (_name, 
       const { client, end } = await connect({ url: proxy.through(pair.primary.url) })
       cleanups.push(end)
       const store = redisStore(client, { waitForReplicas: { count: 1, timeoutSeconds: 1.5 }, prefix: 'lost:' })
-      const record = await redisStore(client, { prefix: 'lost:', waitForReplicas: patiently }).create(
-        familyOf('a'),
-        NOW,
-      )
+      const record = await redisStore(client, { prefix: 'lost:', waitForReplicas: longWait }).create(familyOf('a'), NOW)
       pair.replica.pause()
       cleanups.push(() => pair.replica.resume())
       const sent = proxy.connections.at(-1)!.answers
@@ -145,8 +142,8 @@ describe('on a cluster', () => {
     test(
       'WAIT reaches the node that has the key',
       async () => {
-        const store = await open({ waitForReplicas: patiently })
-        const hasty = await open({ waitForReplicas: hastily })
+        const store = await open({ waitForReplicas: longWait })
+        const hasty = await open({ waitForReplicas: shortWait })
         const records = Array.from({ length: 30 }, (_, index) => familyOf(String(index), { subject: String(index) }))
         for (const record of records) await store.create(record, NOW)
         for (const primary of cluster.nodes.slice(0, 3)) expect(await calls(primary, 'wait')).toBeGreaterThan(5)

@@ -62,7 +62,7 @@ describe.each(failingOver)('%s with Sentinel', (_name, connect) => {
   }
 
   test(
-    'a demoted primary costs nobody the session',
+    'no session is lost when the primary becomes a replica',
     async () => {
       const group = await startGroup()
       const { tokens, sessions, events } = await sessionsOn(group)
@@ -84,7 +84,7 @@ describe.each(failingOver)('%s with Sentinel', (_name, connect) => {
   )
 
   test(
-    'a primary that is cut off and replaced costs nobody the session, with min-replicas-to-write 1',
+    'no session is lost when the primary is isolated and replaced, with min-replicas-to-write 1',
     async () => {
       const group = await startGroup({ 'min-replicas-to-write': '1', 'min-replicas-max-lag': '2' })
       const { tokens, sessions, events } = await sessionsOn(group)
@@ -103,7 +103,7 @@ describe.each(failingOver)('%s with Sentinel', (_name, connect) => {
         PATIENCE,
       )
       expect(settled).toBe(true)
-      // It refused what it could not replicate, so nothing was lost.
+      // It rejected the writes that it could not replicate, so nothing was lost.
       expect(
         [...seen].filter((outcome) => !['rotated', 'retried', 'store_failed', 'store_timeout'].includes(outcome)),
       ).toEqual([])

@@ -30,7 +30,7 @@ export function freshPath(): string {
   return join(folder, 'app.db')
 }
 
-/** Closes one connection before the test is over. */
+/** Closes one connection before the end of the test. */
 export function close(connection: Connection): void {
   open.delete(connection)
   connection.close()
@@ -52,7 +52,7 @@ function driverOf(name: string, connect: (path: string, readOnly: boolean) => Co
   return { name, open: connected, inMemory: () => connected(':memory:'), onDisk: () => connected(freshPath()) }
 }
 
-/** Without patience of its own, as node:sqlite is: the store has to see to it. */
+/** Without a busy timeout, as with node:sqlite: the store must set it. */
 const betterSqlite3 = driverOf('better-sqlite3', (path, readonly) => new BetterSqlite3(path, { readonly, timeout: 0 }))
 
 /** Absent before Node 22.5. */

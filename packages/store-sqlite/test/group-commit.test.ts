@@ -13,7 +13,7 @@ const EACH_IS_ANSWERED = NAMES.map(() => 'answered')
 afterEach(closeAll)
 
 describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_name, driver) => {
-  test('writes that wait together share one commit, and nobody is answered before it', async () => {
+  test('writes that wait together share one commit, and no call returns before it', async () => {
     const { db, log } = watched(driver.onDisk())
     const tokens = createRefreshTokens({ store: sqliteStore(db), secrets: [SECRET] })
     log.length = 0
@@ -155,7 +155,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
     expect(await tokens.find(issued[0]?.family.id ?? '')).toBeNull()
   })
 
-  test('a transaction of the app that is over at once has nothing to do with a call made in it', async () => {
+  test('a call made in a transaction of the app that ends at once is not part of the transaction', async () => {
     const db = driver.onDisk()
     const tokens = createRefreshTokens({ store: sqliteStore(db), secrets: [SECRET] })
     db.exec('BEGIN')

@@ -70,7 +70,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, proc
   )
 
   test(
-    'after kill -9 amid rotations, 68 times, every session goes on and no acknowledged rotation is lost',
+    'continues every session and loses no acknowledged rotation after a kill during rotations, 68 times',
     async () => {
       const places: Place[] = ['in the statement', 'at the commit', 'before the answer', 'anywhere']
       const acknowledged = await Promise.all(places.map((place) => dieAgainAndAgain(place)))
@@ -150,7 +150,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s, proc
     const successors: string[] = []
     for (const refreshToken of held) {
       const answer = await tokens.rotate({ refreshToken })
-      // A rotation that was lost after its acknowledgement would be refused, or healed.
+      // If an acknowledged rotation had been lost, the token would be rejected or recovered.
       expect(answer).toMatchObject({ ok: true, outcome: expect.stringMatching(/^(rotated|retried)$/) })
       if (answer.ok) successors.push(answer.refreshToken)
     }

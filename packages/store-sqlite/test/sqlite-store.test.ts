@@ -66,7 +66,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       expect(pragma(db, 'journal_mode')).toBe('wal')
     })
 
-    test('is refused when it is none', () => {
+    test('is rejected if it is not a database', () => {
       const wrong: [unknown, RegExp][] = [
         ['app.db', /got a string/],
         [BetterSqlite3, /got a function/],
@@ -86,13 +86,13 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       }
     })
 
-    test('is refused when closed', () => {
+    test('is rejected if it is closed', () => {
       const db = driver.inMemory()
       close(db)
       expect(() => sqliteStore(db)).toThrow(/got a closed database|database is not open/)
     })
 
-    test('is refused when read-only, also where the tables are there', () => {
+    test('is rejected if it is read-only, even if the tables exist', () => {
       const path = freshPath()
       close(driver.open(path))
       expect(() => sqliteStore(driver.open(path, { readOnly: true }))).toThrow(/read-?only/)
@@ -100,7 +100,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       expect(() => sqliteStore(driver.open(path, { readOnly: true }))).toThrow(/read-?only/)
     })
 
-    test('is refused within a transaction, which goes on', () => {
+    test('is rejected within a transaction, which continues', () => {
       const db = driver.onDisk()
       db.exec('CREATE TABLE notes (text TEXT); BEGIN; INSERT INTO notes VALUES (1)')
       expect(() => sqliteStore(db)).toThrow(/cannot use this database: .*transaction within a transaction/)
@@ -145,7 +145,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       expect(rows(db, 'SELECT version FROM baton_schema')).toEqual([{ version: 3 }])
     })
 
-    test('is left alone and refused where a newer version made it', () => {
+    test('is rejected and left unchanged if a newer version created it', () => {
       const db = driver.onDisk()
       db.exec('CREATE TABLE baton_schema (version INTEGER NOT NULL) STRICT; INSERT INTO baton_schema VALUES (4)')
       db.exec('CREATE TABLE baton_families (something, other)')
@@ -210,7 +210,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
       expect(await store.find(record.id)).toEqual(record)
     })
 
-    test('a file that stays locked is a fault of the store and signs nobody out', async () => {
+    test('a file that stays locked is an operational error and ends no session', async () => {
       const path = freshPath()
       const db = driver.open(path)
       const tokens = createRefreshTokens({ store: sqliteStore(db), secrets: ['a secret of at least thirty-two bytes'] })
@@ -316,7 +316,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
     })
   })
 
-  test('a trigger that silently ignores updates is reported and not asked for ever', async () => {
+  test('reports a trigger that silently ignores updates after a limited number of attempts', async () => {
     const db = driver.inMemory()
     const store = sqliteStore(db)
     const record = familyOf('a')
@@ -327,7 +327,7 @@ describe.each(drivers.map((driver) => [driver.name, driver] as const))('%s', (_n
     await expect(store.revoke(record.id, { id: 'r', at: NOW, reason: 'logout' })).rejects.toThrow(/does not change it/)
   })
 
-  test('a cursor that list did not make is refused', async () => {
+  test('rejects a cursor that list did not return', async () => {
     const store = sqliteStore(driver.inMemory())
     for (const cursor of ['', '-', 'x', 'MTIz', 'MTIzLg', 'LmFiYw', 'MTIzLmFiYw=', 'MTIzLmFiYw==', 'bmV2ZXI.', '😀']) {
       const listing = store.list({ subject: 'a', cursor, limit: 1, now: NOW })

@@ -4,15 +4,15 @@ import { assertEqual } from './equality.js'
 import { claimOf, DAY, familyOf, HOUR, renewalOf, revocationOf, rotated, rotationOf } from './records.js'
 import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
 
-/** Whatever the year is when these cases run, by its own clock a store gets one of these wrong. */
+/** A store that uses its own clock fails one of these cases, whatever the current year is. */
 export function clockCases(openStore: OpenStore): StoreCase[] {
   return casesOf(openStore, {
-    'clock: only the given `now` counts, in the year 1990': (store) => liveIn(store, Date.UTC(1990, 5, 1)),
-    'clock: only the given `now` counts, in the year 2190': (store) => liveIn(store, Date.UTC(2190, 5, 1)),
+    'clock: only the given `now` counts, in the year 1990': (store) => checkAt(store, Date.UTC(1990, 5, 1)),
+    'clock: only the given `now` counts, in the year 2190': (store) => checkAt(store, Date.UTC(2190, 5, 1)),
   })
 }
 
-async function liveIn(store: TokenStore, now: number): Promise<void> {
+async function checkAt(store: TokenStore, now: number): Promise<void> {
   const times = { rotatedAt: now, createdAt: now, keepUntil: now, absoluteExpiresAt: now + 10 * DAY }
   const record = familyOf('a', { ...times, expiresAt: now + DAY })
   const unlimited = familyOf('b', { ...times, createdAt: now - 1, idleMs: null, expiresAt: now + 10 * DAY })

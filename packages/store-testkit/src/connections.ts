@@ -5,7 +5,7 @@ import { assertEqual } from './equality.js'
 import { claimOf, DAY, familyOf, HOUR, NOW, renewalOf, revocationOf, rotated, rotationOf, verifier } from './records.js'
 import { casesOf, type Checks, type OpenStore, type StoreCase } from './store-case.js'
 
-/** What one connection wrote and another reads. */
+/** The cases about what one connection writes and another one reads. */
 export function connectionCases(openStore: OpenStore, purges: boolean): StoreCase[] {
   return [
     ...casesOf(openStore, staleReads),
@@ -19,7 +19,7 @@ const staleReads: Checks = {
     const other = await another()
     for (let round = 0; round < 10; round += 1) {
       const record = familyOf(String(round), { subject: `user-${String(round)}` })
-      // Whoever remembers that there was nothing is wrong a moment later.
+      // A connection must not cache that the family does not exist.
       assert.equal(await other.find(record.id), null)
       assertEqual(await listed(other, record), [])
       await one.create(record, NOW)
@@ -87,7 +87,7 @@ const stalePurges: Checks = {
 }
 
 const tornWrites: Checks = {
-  'torn writes: whoever reads amid rotations sees whole records, and never an older one again': async (
+  'torn writes: a reader during rotations gets complete records, and never an older one after a newer one': async (
     one,
     another,
   ) => {
@@ -109,7 +109,7 @@ const tornWrites: Checks = {
     )
     assertEqual(await other.find(first.id), generations.at(-1))
   },
-  'torn writes: whoever reads amid creations finds a family whole or not at all': async (one, another) => {
+  'torn writes: a reader during creations gets a complete family or none': async (one, another) => {
     const other = await another()
     const records = Array.from({ length: 40 }, (_, index) => familyOf(String(index)))
     let turn = 0
@@ -133,7 +133,7 @@ const tornWrites: Checks = {
     )
     assert.equal((await listed(other, familyOf('a'))).length, records.length)
   },
-  'torn writes: a revocation seen once is seen whole and for ever': async (one, another) => {
+  'torn writes: a revocation is read completely, and by every later read': async (one, another) => {
     const other = await another()
     const records = Array.from({ length: 20 }, (_, index) => familyOf(String(index)))
     for (const record of records) await one.create(record, NOW)
@@ -178,13 +178,13 @@ function readerOf(generations: readonly FamilyRecord[], read: () => Promise<Fami
   }
 }
 
-/** Lets all readers read, over and over, for as long as the writer writes, and once more. */
+/** Runs all readers repeatedly until the writer has finished, and once more afterwards. */
 async function amid(write: () => Promise<void>, ...readers: (() => Promise<void>)[]): Promise<void> {
   let writing = true
   const keepReading = async (read: () => Promise<void>) => {
     while (writing) {
       await read()
-      // A store in memory answers before anything else can happen, and the writer would never get on.
+      // A store in memory does no I/O: without this pause, the readers would block the event loop.
       await aMoment()
     }
     await read()

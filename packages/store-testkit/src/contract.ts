@@ -19,7 +19,7 @@ import {
 import { casesOf, type Checks, type OpenStore, type StoreCase } from './store-case.js'
 
 /**
- * One family, one call after another. A new member of `current`, `grant` or `lifetime` needs no case of its own: every record of
+ * The cases with one family and sequential calls. A new member of `current`, `grant` or `lifetime` needs no separate case: every record of
  * `familyOf` has it, and 'records: every member comes back as it went in' compares whole records.
  */
 export function contractCases(openStore: OpenStore): StoreCase[] {
@@ -43,7 +43,7 @@ const creating: Checks = {
     assertEqual(await store.create(record, NOW), record)
     assertEqual(await store.find(record.id), record)
   },
-  'create: an id that exists stays as it is and is returned': async (store) => {
+  'create: returns the stored record of an id that exists and leaves it unchanged': async (store) => {
     const first = familyOf('a')
     const second = familyOf('a', { verifier: verifier('other'), subject: 'user-2', metadata: {}, createdAt: NOW + 1 })
     await store.create(first, NOW)
@@ -59,7 +59,7 @@ const creating: Checks = {
     assertEqual(await store.create(again, NOW + HOUR), dead)
     assertEqual(await store.create(again, NOW + 15 * DAY), dead)
   },
-  'create: makes no room by forgetting others': async (store) => {
+  'create: never deletes other families': async (store) => {
     const records = Array.from({ length: 120 }, (_, index) => familyOf(String(index)))
     await Promise.all(records.map((record) => store.create(record, NOW)))
     for (const record of records) assertEqual(await store.find(record.id), record)
@@ -143,7 +143,7 @@ const rotating: Checks = {
     assert.equal(await store.rotate(renewalOf(record, NOW)), null)
     assert.equal(await store.find(record.id), null)
   },
-  'rotate: a revoked family stays as it is': async (store) => {
+  'rotate: leaves a revoked family unchanged': async (store) => {
     const record = familyOf('a')
     await store.create(record, NOW)
     const dead = await store.revoke(record.id, revocationOf('a'))
@@ -151,7 +151,7 @@ const rotating: Checks = {
     assertEqual(await store.rotate(renewalOf(record, NOW + HOUR)), dead)
     assertEqual(await store.find(record.id), dead)
   },
-  'rotate: at its end a family is over; a millisecond before it is not': async (store) => {
+  'rotate: changes nothing from the millisecond of the expiry on': async (store) => {
     const record = familyOf('a')
     await store.create(record, NOW)
     assertEqual(await store.rotate(rotationOf(record, NOW + DAY)), record)
@@ -160,8 +160,8 @@ const rotating: Checks = {
     const command = rotationOf(record, NOW + DAY - 1)
     assertEqual(await store.rotate(command), rotated(record, command))
   },
-  'rotate: at its absolute end a family is over, however busy it was': async (store) => {
-    // Kept beyond its end: an engine that deletes by itself has a millisecond otherwise, and nobody can ask it twice in that.
+  'rotate: changes nothing after the absolute expiry, however recent the last rotation is': async (store) => {
+    // keepUntil is later than the expiry: otherwise an engine that deletes by its own clock could delete the record between two calls.
     const record = familyOf('a', { absoluteExpiresAt: NOW + DAY + HOUR, keepUntil: NOW + 2 * DAY })
     await store.create(record, NOW)
     const busy = await store.rotate(rotationOf(record, NOW + DAY - 1))
@@ -355,7 +355,7 @@ const keeping: Checks = {
     assertEqual(after, rotated(record, command))
     assert.equal(JSON.stringify(after.grant.metadata), JSON.stringify(record.grant.metadata))
   },
-  'records: whoever changes an object that went in or came out changes nothing stored': async (store) => {
+  'records: changing an object that was passed in or returned changes nothing stored': async (store) => {
     const record = familyOf('a')
     const given = structuredClone(record)
     const returned = await store.create(given, NOW)

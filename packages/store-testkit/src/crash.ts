@@ -101,7 +101,9 @@ const checks: Readonly<Record<string, CrashCheck>> = {
       }
     }
   },
-  'crash: amid creations, whoever is found is listed, and whoever is listed is found': async (crashable) => {
+  'crash: after a crash during creations, every family that find returns is listed, and vice versa': async (
+    crashable,
+  ) => {
     const { kill, reopen } = crashable
     let { store } = crashable
     for (let round = 1; round <= ROUNDS; round += 1) {

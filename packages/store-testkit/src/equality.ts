@@ -3,19 +3,19 @@ import { isDeepStrictEqual } from 'node:util'
 
 /** Claims that both are the same, down to the last field; wherever their plain objects and arrays come from. */
 export function isEqual(one: unknown, other: unknown): boolean {
-  return isDeepStrictEqual(atHome(one), atHome(other))
+  return isDeepStrictEqual(withLocalPrototypes(one), withLocalPrototypes(other))
 }
 
 /** Throws an `AssertionError` with the difference unless `isEqual`. */
 export function assertEqual<Expected>(actual: unknown, expected: Expected): asserts actual is Expected {
-  assert.deepEqual(atHome(actual), atHome(expected))
+  assert.deepEqual(withLocalPrototypes(actual), withLocalPrototypes(expected))
 }
 
-/** jest runs tests in a realm of their own, in which what `structuredClone` and drivers return has foreign prototypes. */
-function atHome(value: unknown): unknown {
-  if (Array.isArray(value)) return Array.from(value, atHome)
+/** jest runs tests in a separate realm, where the values that `structuredClone` and drivers return have prototypes of another realm. */
+function withLocalPrototypes(value: unknown): unknown {
+  if (Array.isArray(value)) return Array.from(value, withLocalPrototypes)
   if (typeof value !== 'object' || value === null || !isPlain(value)) return value
-  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, atHome(part)]))
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, withLocalPrototypes(part)]))
 }
 
 function isPlain(value: object): boolean {

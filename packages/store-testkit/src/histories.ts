@@ -99,7 +99,7 @@ async function checkHistory(hands: readonly TokenStore[], name: string): Promise
     )
   assert.ok(
     owners.size <= 1 && [...owners].every((owner) => claimants.has(owner)),
-    `of all that claim one key one gets it, and all are told whose it is (history ${name})`,
+    `exactly one claim of a key wins, and every claim gets its owner (history ${name})`,
   )
 }
 
@@ -111,7 +111,7 @@ interface Caller {
   readonly choices: Choices
 }
 
-/** Somebody who acts on what the last call has shown. */
+/** A caller whose next call depends on the record that its last call returned. */
 function callerOn({ store, family, name, record, choices }: Caller): (turn: number) => Promise<void> {
   let known: State = null
   return async (turn) => {

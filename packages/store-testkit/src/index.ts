@@ -23,7 +23,7 @@ export { modelCases, type ModelCasesOptions } from './model-runs.js'
 export type TokenStoreCasesOptions = OptionsOf<typeof tokenStoreCasesOptions>
 
 /**
- * Returns the cases of the `TokenStore` contract for any test runner. Each case opens a store of its own, passes its own time, and never
+ * Returns the cases of the `TokenStore` contract for any test runner. Each case opens a separate store, passes its own time, and never
  * sleeps. If `openStore` returns `another` connection, the cases about connections and races use both. Throws `ConfigurationError` for
  * unknown or invalid options.
  *

@@ -2,8 +2,8 @@ import { isEqual } from './equality.js'
 import { type Call, type State, stepOf } from './model.js'
 
 /**
- * One call that somebody made on one family, with the places of its beginning and end in the order of all beginnings and ends. A
- * call that failed or never answered has no end: it may have taken effect at any later time, or not at all.
+ * One call on one family, with the positions of its beginning and end in the order of all beginnings and ends. A call that failed
+ * or never returned has no end: it may have taken effect at any later time, or not at all.
  */
 export interface Operation {
   readonly call: Call

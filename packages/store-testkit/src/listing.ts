@@ -4,7 +4,7 @@ import { assertEqual } from './equality.js'
 import { DAY, familyOf, HOUR, NOW, renewalOf, revocationOf, rotationOf, withChanges } from './records.js'
 import { casesOf, type OpenStore, type StoreCase } from './store-case.js'
 
-/** What a subject sees of its own logins. */
+/** The cases about the list of the sessions of a subject. */
 export function listingCases(openStore: OpenStore): StoreCase[] {
   return casesOf(openStore, {
     'list: newest first, whole records': async (store) => {
@@ -81,7 +81,7 @@ export function listingCases(openStore: OpenStore): StoreCase[] {
       const seen: string[] = []
       let cursor: string | null = null
       for (let page = 0; page === 0 || cursor !== null; page += 1) {
-        assert.ok(page < MOST_PAGES, 'the pages go round in circles')
+        assert.ok(page < MAX_PAGES, 'the cursors must reach the last page')
         const query = { subject: 'user-1', limit: 2, now: NOW + 1 }
         const answer = await store.list(cursor === null ? query : { ...query, cursor })
         seen.push(...answer.items.map(({ id }) => id))
@@ -105,9 +105,9 @@ export function listingCases(openStore: OpenStore): StoreCase[] {
       for (const cursor of ['', 'not a cursor', '😀', `'; --`])
         await assert.rejects(
           async () => store.list({ subject: 'user-1', limit: 2, now: NOW, cursor }),
-          // By its name, because jest runs tests in a realm of their own.
+          // Compared by name, because jest runs tests in a separate realm.
           { name: 'ConfigurationError' },
-          `the cursor ${JSON.stringify(cursor)} must reject with a ConfigurationError, as the fault of whoever sent it`,
+          `the cursor ${JSON.stringify(cursor)} must reject with a ConfigurationError, because the caller sent it`,
         )
     },
     'list: a cursor that was changed on its way is a position, or rejects with a ConfigurationError': async (store) => {
@@ -130,7 +130,7 @@ export function listingCases(openStore: OpenStore): StoreCase[] {
       for (const answer of answers)
         if (answer.status === 'rejected') assert.equal((answer.reason as Error).name, 'ConfigurationError')
     },
-    'list: goes on from a cursor whose family has been purged': async (store) => {
+    'list: continues from a cursor whose family has been purged': async (store) => {
       const records = await createAll(store, numbered(4))
       const first = await store.list({ subject: 'user-1', limit: 2, now: NOW })
       const last = first.items.at(-1)
@@ -155,13 +155,13 @@ async function createAll<const Records extends readonly FamilyRecord[]>(store: T
   return records
 }
 
-const MOST_PAGES = 50
+const MAX_PAGES = 50
 
 async function pagesOf(store: TokenStore, limit: number): Promise<FamilyRecord[]> {
   const items: FamilyRecord[] = []
   let cursor: string | null = null
   for (let pages = 0; pages === 0 || cursor !== null; pages += 1) {
-    assert.ok(pages < MOST_PAGES, 'the pages go round in circles')
+    assert.ok(pages < MAX_PAGES, 'the cursors must reach the last page')
     const query = { subject: 'user-1', limit, now: NOW }
     const page = await store.list(cursor === null ? query : { ...query, cursor })
     assert.ok(page.items.length <= limit)

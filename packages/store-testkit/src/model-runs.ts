@@ -176,7 +176,7 @@ async function follow(store: TokenStore, commands: readonly Command[], purges: b
 
   async function remember(key: string, turn: number): Promise<void> {
     const standing = claims.get(key)
-    // An engine with a clock of its own does not know yet that the claim is over.
+    // An engine that deletes by its own clock has not deleted the expired claim yet.
     if (!purges && standing !== undefined && standing.expiresAt <= now) return
     const claim = claimOf(key, String(turn), now + HOUR)
     const owner = standing !== undefined && standing.expiresAt > now ? standing : claim

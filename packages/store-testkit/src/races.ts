@@ -51,7 +51,7 @@ export function raceCases(openStore: OpenStore): StoreCase[] {
       assert.ok(winner)
       for (const answer of answers) assertEqual(answer, { ...record, revocation: winner })
     },
-    'races: of 50 that claim a key one gets it, and all are told whose it is': async (one, another) => {
+    'races: exactly one of 50 claims of a key wins, and all of them return its owner': async (one, another) => {
       const store = alternating(one, await another())
       const claims = CROWD.map((name) => claimOf('key', name))
       const answers = await Promise.all(claims.map((claim) => store.claimOnce(claim, NOW)))

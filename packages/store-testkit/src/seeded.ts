@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 
-/** Choices that the seed determines: the same seed makes the same ones in the same order. */
+/** Pseudo-random choices. The same seed gives the same choices in the same order. */
 export interface Choices {
   /** A whole number from 0 to `count` - 1. */
   below(count: number): number

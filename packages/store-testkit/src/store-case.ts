@@ -9,25 +9,25 @@ export const tokenStoreCasesOptions = declareOptions({
   deletion: withDefault(oneOf('purge', 'engine'), 'purge'),
 })
 
-/** An empty store, and what else the author can offer. */
+/** An empty store with optional functions for further connections and for cleaning up. */
 export interface OpenedStore {
   readonly store: TokenStore
-  /** Another connection to the same families, as another process would have it. Without it the first serves for both. */
+  /** Opens another connection to the same families, as another process has it. Default: the cases use `store` for both. */
   readonly another?: () => TokenStore | Promise<TokenStore>
-  /** Called once the case is over, whatever came of it. */
+  /** Called when the case has ended, also after a failure. */
   readonly close?: () => unknown
 }
 
-/** Opens an empty store that shares nothing with any other. Whoever opens it closes it, here or by `close`. */
+/** Opens an empty store that shares no data with any other. The kit closes it only through `close`. */
 export type OpenStore = () => TokenStore | OpenedStore | Promise<TokenStore | OpenedStore>
 
-/** One promise of the contract. `run` rejects with an AssertionError where the store breaks it. */
+/** One rule of the contract. `run` rejects with an AssertionError if the store breaks it. */
 export interface StoreCase {
   readonly name: string
   readonly run: () => Promise<void>
 }
 
-/** `another` resolves to a second connection, or to the store itself where there is none. */
+/** `another` resolves to a second connection, or to the store itself if there is none. */
 type Check = (store: TokenStore, another: () => Promise<TokenStore>) => Promise<void>
 export type Checks = Readonly<Record<string, Check>>
 
@@ -39,7 +39,7 @@ export function casesOf(openStore: OpenStore, checks: Checks): StoreCase[] {
   }))
 }
 
-/** Opens, runs and closes. What `close` has to complain about never hides what the case has found. */
+/** Opens the store, runs the case and closes the store. An error of `close` never replaces an error of the case. */
 export async function withStore(openStore: OpenStore, run: (opened: OpenedStore) => Promise<void>): Promise<void> {
   const opened = openedOf(await openStore())
   await closing(opened, () => run(opened))

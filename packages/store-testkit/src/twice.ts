@@ -4,7 +4,7 @@ import { writingCases } from './contract.js'
 import { raceCases } from './races.js'
 import { type OpenStore, openedOf, type StoreCase } from './store-case.js'
 
-/** What holds for a store holds as well where the driver sends again every command that was committed already. */
+/** Returns the cases about writes and races for a store whose driver executes every write twice. */
 export function twiceCases(openStore: OpenStore): StoreCase[] {
   const openTwice: OpenStore = async () => {
     const { store, another, ...rest } = openedOf(await openStore())
@@ -15,7 +15,7 @@ export function twiceCases(openStore: OpenStore): StoreCase[] {
   return cases.map(({ name, run }) => ({ name: `every write executed twice, ${name}`, run }))
 }
 
-/** Answers as a driver does whose first answer was lost. */
+/** Executes every write twice and returns the second result, like a driver that retries after a lost response. */
 function executingTwice(store: TokenStore): TokenStore {
   return {
     async create(record, now) {
@@ -37,7 +37,7 @@ function executingTwice(store: TokenStore): TokenStore {
       await store.claimOnce(claim, now)
       return store.claimOnce(claim, now)
     },
-    // The second answer is a smaller count, which is harmless.
+    // Executed once: a second call returns a smaller count, which is correct but not comparable.
     purge: (now, limit) => store.purge(now, limit),
   }
 }

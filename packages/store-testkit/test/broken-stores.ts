@@ -51,7 +51,7 @@ const rotating: BrokenStore[] = [
   ),
   broken(
     'writes the verifier first and the rest later',
-    'torn writes: whoever reads amid rotations sees whole records, and never an older one again',
+    'torn writes: a reader during rotations gets complete records, and never an older one after a newer one',
     (_sound, { families }) => ({
       async rotate({ id, expect, next, now }) {
         const record = families.get(id)
@@ -78,7 +78,7 @@ const rotating: BrokenStore[] = [
     }),
   ),
   broken(
-    'shows the loser of a race what stood when it began',
+    'returns the record from before the race to the loser',
     'races: of 50 rotations of one token one applies, and all see it',
     (sound) => ({
       async rotate(command) {
@@ -90,7 +90,7 @@ const rotating: BrokenStore[] = [
     }),
   ),
   broken(
-    'answers nothing when the swap did not apply',
+    'returns null when the swap did not apply',
     'rotate, committed and executed again: returns its own write',
     (sound) => ({
       async rotate(command) {
@@ -100,8 +100,8 @@ const rotating: BrokenStore[] = [
     }),
   ),
   broken(
-    'ends families a second early',
-    'rotate: at its end a family is over; a millisecond before it is not',
+    'treats families as expired a second early',
+    'rotate: changes nothing from the millisecond of the expiry on',
     (sound) => ({
       rotate: async (command) => {
         const record = await sound.find(command.id)
@@ -110,8 +110,8 @@ const rotating: BrokenStore[] = [
     }),
   ),
   broken(
-    'lets a family live in the very millisecond of its end',
-    'rotate: at its end a family is over; a millisecond before it is not',
+    'rotates a family in the millisecond of its expiry',
+    'rotate: changes nothing from the millisecond of the expiry on',
     (sound) => ({
       async rotate(command) {
         const record = await sound.find(command.id)
@@ -200,7 +200,7 @@ const revoking: BrokenStore[] = [
 const creating: BrokenStore[] = [
   broken(
     'overwrites a family that exists',
-    'create: an id that exists stays as it is and is returned',
+    'create: returns the stored record of an id that exists and leaves it unchanged',
     (sound, shelf) => ({
       async create(record) {
         put(shelf, record)
@@ -209,7 +209,7 @@ const creating: BrokenStore[] = [
     }),
   ),
   broken(
-    'calls a second creation an error',
+    'throws on a repeated creation',
     'create, committed and executed again: returns the record',
     (sound, { families }) => ({
       async create(record, now) {
@@ -218,15 +218,19 @@ const creating: BrokenStore[] = [
       },
     }),
   ),
-  broken('looks, waits, and inserts', 'races: of 50 creations of one id one stays, and all see it', (sound, shelf) => ({
-    async create(record, now) {
-      if (shelf.families.has(record.id)) return sound.create(record, now)
-      await aMoment()
-      put(shelf, record)
-      return record
-    },
-  })),
-  broken('forgets the oldest when full', 'create: makes no room by forgetting others', (sound, { families }) => ({
+  broken(
+    'checks an id, waits, and inserts',
+    'races: of 50 creations of one id one stays, and all see it',
+    (sound, shelf) => ({
+      async create(record, now) {
+        if (shelf.families.has(record.id)) return sound.create(record, now)
+        await aMoment()
+        put(shelf, record)
+        return record
+      },
+    }),
+  ),
+  broken('deletes the oldest family when full', 'create: never deletes other families', (sound, { families }) => ({
     async create(record, now) {
       const [oldest] = families.keys()
       if (families.size >= 100 && oldest !== undefined) families.delete(oldest)
@@ -234,7 +238,7 @@ const creating: BrokenStore[] = [
     },
   })),
   broken(
-    'writes the index after it has answered',
+    'writes the index after it has returned',
     'connections: a new family is found and listed through the other at once',
     (sound, shelf) => ({
       async create(record, now) {
@@ -264,7 +268,7 @@ const creating: BrokenStore[] = [
   })),
   broken(
     'keeps the very objects that it is given',
-    'records: whoever changes an object that went in or came out changes nothing stored',
+    'records: changing an object that was passed in or returned changes nothing stored',
     (sound, { families, index }) => ({
       async create(record, now) {
         if (families.has(record.id)) return sound.create(record, now)
@@ -279,7 +283,7 @@ const creating: BrokenStore[] = [
 
 const reading: BrokenStore[] = [
   broken(
-    'reads from a cache of its own',
+    'reads from a cache per connection',
     'connections: every write through one is read through the other at once',
     (sound) => {
       const cache = new Map<string, FamilyRecord>()
@@ -405,8 +409,8 @@ const forgetting: BrokenStore[] = [
     },
   })),
   broken(
-    'looks, waits, and remembers',
-    'races: of 50 that claim a key one gets it, and all are told whose it is',
+    'checks a key, waits, and writes it',
+    'races: exactly one of 50 claims of a key wins, and all of them return its owner',
     (_sound, { claims }) => ({
       async claimOnce(claim, now) {
         const standing = claims.get(claim.key)
@@ -417,15 +421,19 @@ const forgetting: BrokenStore[] = [
       },
     }),
   ),
-  broken('remembers for ever', 'claimOnce: forgets a key at its end and may remember it anew', (sound) => ({
-    claimOnce: (claim, now) => sound.claimOnce({ ...claim, expiresAt: Infinity }, now),
-  })),
+  broken(
+    'never deletes a key',
+    'claimOnce: deletes a key when it expires, after which it can be claimed again',
+    (sound) => ({
+      claimOnce: (claim, now) => sound.claimOnce({ ...claim, expiresAt: Infinity }, now),
+    }),
+  ),
   broken('remembers keys in one space with families', 'claimOnce: is no family', (sound, { families }) => ({
     claimOnce: async (claim, now) => (families.has(claim.key) ? 'a family' : sound.claimOnce(claim, now)),
   })),
   broken(
-    'answers the claim of whoever asks',
-    'claimOnce: a key is the first claimant’s, and later ones are told whose',
+    'returns the owner of the new claim',
+    'claimOnce: returns the owner of the first claim to every later claim of the same key',
     (sound) => ({
       async claimOnce(claim, now) {
         await sound.claimOnce(claim, now)
@@ -434,8 +442,8 @@ const forgetting: BrokenStore[] = [
     }),
   ),
   broken(
-    'lets the last claim stand',
-    'claimOnce: a key is the first claimant’s, and later ones are told whose',
+    'returns the owner of the last claim',
+    'claimOnce: returns the owner of the first claim to every later claim of the same key',
     (_sound, { claims }) => ({
       async claimOnce(claim) {
         claims.set(claim.key, claim)
@@ -444,8 +452,8 @@ const forgetting: BrokenStore[] = [
     }),
   ),
   broken(
-    'takes a claim that comes again for somebody else’s',
-    'every write executed twice, claimOnce: a key is the first claimant’s, and later ones are told whose',
+    'rejects a repeated claim as if another caller had made it',
+    'every write executed twice, claimOnce: returns the owner of the first claim to every later claim of the same key',
     (sound, { claims }) => ({
       async claimOnce(claim, now) {
         const isFirst = !claims.has(claim.key)
@@ -658,23 +666,23 @@ function replicaOf(families: Shelf['families']): Map<string, FamilyRecord> {
   return replica
 }
 
-/** An engine that can be killed. A connection of an earlier life is dead for ever. */
+/** An engine that can be killed. Connections from before a restart never work again. */
 export interface Engine {
   readonly connect: () => TokenStore
   readonly kill: () => void
   readonly revive: () => void
 }
 
-/** What a call does around its work on the shelf. Throws where the engine is gone. */
-type Around = (demandLife: () => void) => (work: () => Promise<unknown>) => Promise<unknown>
+/** Runs the work of a call on the shelf. `assertRunning` throws if the engine was killed. */
+type Around = (assertRunning: () => void) => (work: () => Promise<unknown>) => Promise<unknown>
 
-const soundly: Around = (demandLife) => async (work) => {
-  demandLife()
+const soundly: Around = (assertRunning) => async (work) => {
+  assertRunning()
   await aMoment()
-  demandLife()
+  assertRunning()
   const answer = await work()
   await aMoment()
-  demandLife()
+  assertRunning()
   return answer
 }
 
@@ -724,7 +732,7 @@ export const brokenEngines: readonly BrokenEngine[] = [
   {
     fault: 'answers nothing where it has failed',
     caughtBy: 'crash: while it is down every call rejects, and nothing is made up',
-    start: () => engineOn({ around: (demandLife) => (work) => soundly(demandLife)(work).catch(() => null) }),
+    start: () => engineOn({ around: (assertRunning) => (work) => soundly(assertRunning)(work).catch(() => null) }),
   },
   {
     fault: 'lists from its memory when it is gone',
@@ -799,8 +807,8 @@ export const brokenEngines: readonly BrokenEngine[] = [
     },
   },
   {
-    fault: 'makes a family before its entry in the list, and no such entry later',
-    caughtBy: 'crash: amid creations, whoever is found is listed, and whoever is listed is found',
+    fault: 'creates a family before its list entry, and never the entry after a crash',
+    caughtBy: 'crash: after a crash during creations, every family that find returns is listed, and vice versa',
     start() {
       const fresh: FamilyRecord[] = []
       return engineOn({

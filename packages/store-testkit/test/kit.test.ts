@@ -155,7 +155,7 @@ describe('arbitrary sequences of calls', () => {
     'overwrites a family that exists',
     'lists the dead',
     'purges before keepUntil',
-    'remembers for ever',
+    'never deletes a key',
   ]
   test.each(faults)('find a store that %s', async (fault) => {
     const { connect } = brokenStores.find((store) => store.fault === fault)!
@@ -204,7 +204,7 @@ describe('a case', () => {
     expect(await failuresOf(tokenStoreCases(rows))).toContain('create: stores the record and returns it')
   })
 
-  test('has a name of its own', () => {
+  test('has a unique name', () => {
     const names = tokenStoreCases(opening(soundStore)).map(({ name }) => name)
     expect(new Set(names).size).toBe(names.length)
     expect(tokenStoreCases(opening(soundStore), { deletion: 'engine' }).length).toBeLessThan(names.length)

@@ -86,8 +86,8 @@ const unexplained: Record<string, Operation[]> = {
   ],
   'two winners': [at(1, 2, create, A), at(3, 6, toB, B), at(4, 5, toC, C)],
   'a loser that sees the snapshot from before': [at(1, 2, create, A), at(3, 4, toB, B), at(5, 6, toC, A)],
-  'a race whose loser sees what nobody wrote': [at(1, 2, create, A), at(3, 6, toB, B), at(4, 5, toC, A)],
-  'a write that was answered and is gone': [at(1, 2, create, A), at(3, 4, toB, B), lost(5, toC), at(6, 7, find, C)],
+  'a race whose loser reads a record that no call wrote': [at(1, 2, create, A), at(3, 6, toB, B), at(4, 5, toC, A)],
+  'an acknowledged write that is lost': [at(1, 2, create, A), at(3, 4, toB, B), lost(5, toC), at(6, 7, find, C)],
   'a lost call that took effect before it began': [at(1, 2, create, A), at(3, 4, find, B), lost(5, toB)],
   'a lost call whose effect comes and goes': [at(1, 2, create, A), lost(3, toB), at(4, 5, find, B), at(6, 7, find, A)],
   'two lost calls that both won': [
