@@ -1,7 +1,7 @@
 import js from '@eslint/js'
 import globals from 'globals'
 import tseslint from 'typescript-eslint'
-import { OLD_NAMES, PACKAGES_WITH_OLD_NAMES } from './scripts/old-names.mjs'
+import { OLD_NAMES } from './scripts/old-names.mjs'
 
 export default tseslint.config(
   { ignores: ['**/dist/**', '**/coverage/**', '**/.turbo/**', '**/.stryker/**', '**/next-env.d.ts'] },
@@ -26,7 +26,6 @@ export default tseslint.config(
   },
   {
     files: ['**/*.{ts,tsx,js,mjs}'],
-    ignores: PACKAGES_WITH_OLD_NAMES.map((directory) => `${directory}/**`),
     rules: {
       'no-restricted-syntax': [
         'error',

@@ -1,8 +1,8 @@
-/** Asks the endpoint that this page came from. Throws an error whose message is for the operator. */
+/** Sends a request to the endpoint that served this page. Throws an error whose message is shown to the operator. */
 export async function ask(question) {
-  let answer
+  let response
   try {
-    answer = await fetch(location.pathname, {
+    response = await fetch(location.pathname, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-baton': '1' },
       body: JSON.stringify(question),
@@ -11,8 +11,9 @@ export async function ask(question) {
   } catch {
     throw new Error('The server cannot be reached.')
   }
-  const body = await answer.json().catch(() => ({}))
-  if (answer.ok) return body
-  if (answer.status === 403) throw new Error('You may not do this any more. Sign in again and load the page anew.')
-  throw new Error(body.message ?? `The server answered ${answer.status}.`)
+  const body = await response.json().catch(() => ({}))
+  if (response.ok) return body
+  if (response.status === 403)
+    throw new Error('You are no longer allowed to do this. Sign in again and reload the page.')
+  throw new Error(body.message ?? `The server responded with status ${response.status}.`)
 }

@@ -2,7 +2,7 @@ import { element, instant } from './elements.mjs'
 import { pictureOf } from './picture.mjs'
 import { sentencesOf, statusOf, summaryOf } from './words.mjs'
 
-/** A living session, with the button that ends it. */
+/** Returns the card of an active session, with the button that ends it. */
 export function livingCard(family, onEnd) {
   const name = nameOf(family)
   const button = element('button', { type: 'button', class: 'danger', 'aria-label': `End ${name}` }, 'End')
@@ -16,7 +16,7 @@ export function livingCard(family, onEnd) {
   return card(family.id, bar, [facts, times, ...story(withCurrent(family), true)])
 }
 
-/** A session that is over: nothing of it is left but its events. */
+/** Returns the card of an ended session, of which only the events are left. */
 export function endedCard({ id, history }) {
   return card(id, element('h3', {}, `Session ${id}`), [
     element('p', { class: 'facts' }, statusOf(history, false)),
@@ -32,7 +32,7 @@ function nameOf({ id, device }) {
   return device ?? `Session ${id}`
 }
 
-/** The log may have begun after the session did, or know nothing of it. */
+/** Adds the current generation if the log does not contain it, for example because the log started after the session. */
 function withCurrent({ generation, history }) {
   if (history.steps.some((step) => step.generation === generation)) return history
   return { ...history, steps: [...history.steps, { generation, at: null, how: 'rotated', retries: 0 }] }

@@ -14,7 +14,7 @@ const NAMES = {
 }
 const ALARMING = ['reuse', 'fault']
 
-/** Keeps the counters up to date for as long as somebody looks at them. */
+/** Updates the counters periodically while the page is visible. */
 export function showCounts(list, note) {
   async function refresh() {
     try {

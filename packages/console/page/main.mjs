@@ -9,8 +9,8 @@ const living = byId('living')
 const ended = byId('ended')
 const more = byId('more')
 
-/** What is shown: whose sessions, and where the next page of them begins. */
-let shown = { subject: '', cursor: null }
+/** The subject whose sessions are on the page, and the cursor of the next page of sessions. */
+let current = { subject: '', cursor: null }
 
 byId('find').addEventListener('submit', (event) => {
   event.preventDefault()
@@ -22,18 +22,18 @@ byId('find').addEventListener('submit', (event) => {
 
 more.addEventListener('click', () =>
   attempt(async () => {
-    const page = await ask({ action: 'find', subject: shown.subject, cursor: shown.cursor })
+    const page = await ask({ action: 'find', subject: current.subject, cursor: current.cursor })
     const cards = page.living.map((family) => livingCard(family, endOne))
     living.append(...cards)
     showNewest()
-    goOn(page.cursor)
+    setCursor(page.cursor)
     say(`${cards.length} more`)
     cards[0]?.querySelector('button').focus()
   }),
 )
 
 byId('end-all').addEventListener('click', async () => {
-  const { subject } = shown
+  const { subject } = current
   if (
     !(await confirmed(`End all sessions of ${subject}?`, 'Every device has to sign in again, offline access included.'))
   )
@@ -47,7 +47,7 @@ byId('end-all').addEventListener('click', async () => {
 })
 
 async function endOne(familyId, name) {
-  const { subject } = shown
+  const { subject } = current
   if (!(await confirmed(`End ${name}?`, 'This device has to sign in again. Other devices stay signed in.'))) return
   await attempt(async () => {
     await ask({ action: 'revoke', subject, familyId })
@@ -67,18 +67,18 @@ async function show(subject) {
   byId('end-all').disabled = page.living.length === 0
   result.hidden = false
   showNewest()
-  shown = { subject, cursor: null }
-  goOn(page.cursor)
+  current = { subject, cursor: null }
+  setCursor(page.cursor)
   say(summary(page))
 }
 
-/** Where a picture has no room for all of a session, its end is what matters. */
+/** Scrolls pictures that are too wide to their newest generation. */
 function showNewest() {
   for (const picture of result.querySelectorAll('.picture')) picture.scrollLeft = picture.scrollWidth
 }
 
-function goOn(cursor) {
-  shown.cursor = cursor
+function setCursor(cursor) {
+  current.cursor = cursor
   more.hidden = cursor === null
 }
 
@@ -101,16 +101,16 @@ function say(text, tone = '') {
   byId('said').textContent = text
 }
 
-/** Takes the answer to the question that is on the screen. */
+/** Resolves the promise of the open question. */
 let settle = () => undefined
 
 const dialog = byId('confirm')
 dialog.addEventListener('close', () => {
-  // It is told late, and by then the next question may be asked.
+  // The event is emitted asynchronously: the next question may be open by then.
   if (!dialog.open) settle(dialog.returnValue === 'yes')
 })
 
-/** Resolves to whether the operator means it. Escape means no, and so does another question. */
+/** Resolves to true if the operator confirms. Escape and another question resolve to false. */
 function confirmed(question, consequence) {
   settle(false)
   byId('confirm-title').textContent = question

@@ -4,31 +4,31 @@ const RADIUS = 16
 const SPACING = 72
 const LEFT = 24
 const MIDDLE = 62
-const MOST_STEPS = 10
-/** Where a generation did not come from an ordinary refresh. */
+const MAX_STEPS = 10
+/** The labels of generations that an ordinary refresh did not create. */
 const LABELS = { healed: 'healed', imported: 'imported' }
 
-/** Draws a family as a line of generations, with what was handed out again, what healed, and how it ended. */
+/** Draws a family as a line of generations, with retries, recovered generations and the end of the family. */
 export function pictureOf({ steps, theft, end }, label) {
-  const shown = choose(steps, theft?.presented)
-  const x = new Map(shown.map(({ generation }, index) => [generation, LEFT + index * SPACING]))
-  const last = LEFT + (shown.length - 1) * SPACING
+  const visible = choose(steps, theft?.presented)
+  const x = new Map(visible.map(({ generation }, index) => [generation, LEFT + index * SPACING]))
+  const last = LEFT + (visible.length - 1) * SPACING
   const width = last + 110
-  const parts = shown.flatMap((step, index) => edge(shown[index - 1], step, x))
+  const parts = visible.flatMap((step, index) => edge(visible[index - 1], step, x))
   parts.push(...(end === null ? [] : ending(last, theft !== null)))
   if (theft !== null) parts.push(...replay(x.get(theft.presented) ?? 6, last))
-  parts.push(...shown.flatMap((step) => node(step, x.get(step.generation), end === null && step === shown.at(-1))))
+  parts.push(...visible.flatMap((step) => node(step, x.get(step.generation), end === null && step === visible.at(-1))))
   const top = steps.some((step) => step.retries > 0) ? 8 : 40
   const bottom = theft !== null || steps.some(({ how }) => LABELS[how]) ? 112 : 84
   const frame = { viewBox: `0 ${top} ${width} ${bottom - top}`, width, height: bottom - top }
   return drawn('svg', { role: 'img', 'aria-label': label, ...frame }, ...parts)
 }
 
-/** What does not fit is left out between the beginning and the newest; what was stolen is always there. */
+/** Omits generations between the first one and the newest ones if there are too many. The reused generation is always included. */
 function choose(steps, presented) {
-  if (steps.length <= MOST_STEPS) return steps
+  if (steps.length <= MAX_STEPS) return steps
   const first = steps.filter((step, index) => index === 0 || step.generation === presented)
-  const newest = steps.slice(first.length - MOST_STEPS)
+  const newest = steps.slice(first.length - MAX_STEPS)
   return [...first.filter((step) => !newest.includes(step)), ...newest]
 }
 
@@ -72,7 +72,7 @@ function ending(last, isTheft) {
   ]
 }
 
-/** Below the line, where nothing else is: from the token that came back to the end that it caused. */
+/** Draws a line below the others, from the reused token to the end of the family. */
 function replay(from, last) {
   const low = MIDDLE + 42
   return [

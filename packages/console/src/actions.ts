@@ -16,9 +16,9 @@ export interface ConsoleAction {
 
 type Members = ReadonlyMap<string, unknown>
 
-/** How many living families one answer has, and how many that have ended. */
+/** The largest numbers of active and of ended families in one response. */
 const PAGE = 20
-const MOST_ENDED = 20
+const MAX_ENDED = 20
 
 interface ActionOptions {
   readonly log: EventLog
@@ -37,13 +37,13 @@ export function createActions(
     if (cursor !== undefined && (typeof cursor !== 'string' || cursor === '')) return unclear()
     const page = await tokens.list({ subject, limit: PAGE, ...(cursor === undefined ? {} : { cursor }) })
     const living = page.items.map(({ id }) => id)
-    // Those that have ended are known from events only, and come with the first page.
+    // Ended families are known from events only and are part of the first page.
     const ended = cursor === undefined ? await endedOf(subject, living) : []
     const events = groupByFamily(await log.eventsOf([...living, ...ended]))
     return {
       ok: true,
       body: {
-        living: page.items.map((family) => ({ ...shown(family), history: historyOf(events.get(family.id) ?? []) })),
+        living: page.items.map((family) => ({ ...toSummary(family), history: historyOf(events.get(family.id) ?? []) })),
         ended: ended.map((id) => ({ id, history: historyOf(events.get(id) ?? []) })),
         cursor: page.cursor,
       },
@@ -51,7 +51,7 @@ export function createActions(
   }
 
   async function endedOf(subject: string, living: readonly string[]): Promise<string[]> {
-    const known = (await log.familiesOf(subject)).filter((id) => !living.includes(id)).slice(0, MOST_ENDED)
+    const known = (await log.familiesOf(subject)).filter((id) => !living.includes(id)).slice(0, MAX_ENDED)
     const found = await Promise.all(known.map((id) => tokens.find(id)))
     return known.filter((_, index) => found[index] === null)
   }
@@ -90,7 +90,7 @@ export function createActions(
     try {
       return await act(operator, subject, members)
     } catch (failure) {
-      // Both come with the request.
+      // Both options are members of the request.
       if (failure instanceof ConfigurationError && ['subject', 'cursor'].includes(failure.option)) return unclear()
       throw failure
     }
@@ -112,7 +112,8 @@ function groupByFamily(events: readonly RefreshEvent[]): ReadonlyMap<string, rea
   return groups
 }
 
-function shown(family: Family): object {
+/** Returns the members of a family that are sent to the page. */
+function toSummary(family: Family): object {
   const { id, generation, clientId, scope, offline, confirmation, metadata } = family
   const { createdAt, lastUsedAt, expiresAt, absoluteExpiresAt } = family
   const userAgent = metadata['userAgent']

@@ -1,9 +1,9 @@
 import type { RefreshEvent } from '@baton/core'
 import { declareOptions, func, integer, type OptionsOf, withDefault } from '@baton/core/options'
 
-/** How often each kind of event has happened. */
+/** The number of events of each type. */
 export interface Counts {
-  /** Since when, in epoch milliseconds. */
+  /** The start of the count, in epoch milliseconds. */
   readonly since: number
   readonly total: Readonly<Partial<Record<RefreshEvent['type'], number>>>
   /** In the last 60 seconds. */
@@ -11,15 +11,15 @@ export interface Counts {
 }
 
 /**
- * What the console remembers of events: a store keeps one record per family, so pictures need a memory of their own. Write one over
- * a database to see what other processes saw, and what was before they started.
+ * Keeps the events that the console draws. A store has only one record per family, so the history needs a separate log. Implement it
+ * with a database to include events of other processes and from before a restart.
  */
 export interface EventLog {
-  /** Give it to `onEvent`. */
+  /** Records one event. Pass it as `onEvent`. */
   record(event: RefreshEvent): unknown
-  /** What is known of these families, in any order. */
+  /** Returns the recorded events of these families, in any order. */
   eventsOf(familyIds: readonly string[]): Promise<readonly RefreshEvent[]>
-  /** Families of the subject of which something is known, newest first; living ones may be missing. */
+  /** Returns the families of the subject that have recorded events, newest first. Active families may be missing. */
   familiesOf(subject: string): Promise<readonly string[]>
   counts(): Promise<Counts>
 }
@@ -54,7 +54,7 @@ export function memoryEventLog(options: MemoryEventLogOptions = {}): EventLog {
   const { maxFamilies, maxEvents, now, elapsed } = memoryEventLogOptions.parse('memoryEventLog', options)
   /** In the order of their last event. */
   const families = new Map<string, RefreshEvent[]>()
-  // Goes on where it stood: a new iterator would pass all deleted entries again.
+  // One iterator for all removals: a new iterator would pass all deleted entries again.
   const longestSilentFirst = families.keys()
   const counter = createCounter({ since: now(), elapsed })
 
@@ -90,7 +90,7 @@ function bounded(events: readonly RefreshEvent[], max: number): RefreshEvent[] {
 
 type Tally = Partial<Record<RefreshEvent['type'], number>>
 
-/** Counts without end, and by the second for the last minute. */
+/** Counts all events, and those of the last minute by the second. */
 function createCounter({ since, elapsed }: { readonly since: number; readonly elapsed: () => number }) {
   const total: Tally = {}
   const parts = new Map<number, Tally>()

@@ -10,7 +10,7 @@ export interface Step {
   readonly retries: number
 }
 
-/** What became of a family, as far as its events are known. */
+/** The history of a family, as far as its events are recorded. */
 export interface History {
   readonly steps: readonly Step[]
   /** A token that had been rotated away came back; `presented` is null where it was the code that the family began with. */

@@ -50,7 +50,7 @@ const HTML = `<!doctype html>
 </html>
 `
 
-/** Only what is in this very page may run or shape it, and it may ask nobody but where it comes from. */
+/** Allows only the script and style of this page, and requests to its own origin. */
 const POLICY = [
   "default-src 'none'",
   `script-src '${hashOf(script)}'`,
@@ -63,7 +63,7 @@ const POLICY = [
   "require-trusted-types-for 'script'",
 ].join('; ')
 
-/** The page. Nothing in it depends on who asks. */
+/** Returns the page. It is the same for every operator. */
 export function pageResponse(): PlainResponse {
   return {
     status: 200,
@@ -78,7 +78,7 @@ export function pageResponse(): PlainResponse {
   }
 }
 
-/** As Content-Security-Policy names inline parts (CSP 3, section 2.3.1). */
+/** Returns the hash source of an inline script or style (CSP 3, section 2.3.1). */
 function hashOf(text: string): string {
   return `sha256-${createHash('sha256').update(text).digest('base64')}`
 }

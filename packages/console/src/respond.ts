@@ -2,7 +2,7 @@ import type { PlainResponse } from '@baton/http'
 
 type Header = readonly [name: string, value: string]
 
-/** On every answer: what operators see is stored nowhere and shown in nobody's frame. */
+/** The headers of every response. They prevent caching and framing. */
 export const ALWAYS: readonly Header[] = [
   ['cache-control', 'no-store'],
   ['x-content-type-options', 'nosniff'],

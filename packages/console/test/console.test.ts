@@ -20,9 +20,9 @@ describe('closed by default', () => {
   })
 
   test.each([null, '', undefined, true])(
-    'whoever authorize calls %j sees neither page nor data, and ends nothing',
-    async (nobody) => {
-      const { endpoint, tokens: own } = world({ authorize: () => nobody as null })
+    'rejects every request if authorize returns %j, and ends no session',
+    async (operator) => {
+      const { endpoint, tokens: own } = world({ authorize: () => operator as null })
       const { family } = await own.issue({ subject: 'alice' })
       const requests = [
         request(),
@@ -53,7 +53,7 @@ describe('closed by default', () => {
     for (let index = 0; index < 100; index += 1) expect((await open.endpoint(request())).status).toBe(403)
   })
 
-  test('an authorize that throws lets nobody in', async () => {
+  test('rejects the request if authorize throws', async () => {
     const failures: unknown[] = []
     const failure = new Error('the directory is down')
     const { endpoint } = world({ authorize: () => Promise.reject(failure), onError: (error) => failures.push(error) })
@@ -81,7 +81,7 @@ describe('the page', () => {
     expect(Object.fromEntries(headers)).toMatchObject({ 'cache-control': 'no-store', 'x-frame-options': 'DENY' })
   })
 
-  test('other methods are refused', async () => {
+  test('rejects other methods', async () => {
     expect((await world().endpoint(request({ method: 'PUT' }))).status).toBe(405)
   })
 })
@@ -101,7 +101,7 @@ describe('a request that the page did not make', () => {
     expect(await tokens.find(family.id)).not.toBeNull()
   })
 
-  test('over plain http from another machine is refused', async () => {
+  test('rejects plain HTTP from another machine', async () => {
     const asked = { ...question({ action: 'counts' }), remoteAddress: '203.0.113.7' }
     expect((await world().endpoint(asked)).status).toBe(400)
   })
@@ -129,7 +129,7 @@ describe('a request that the page did not make', () => {
 })
 
 describe('sessions of a subject', () => {
-  test('the living ones with what became of them, and those that are over', async () => {
+  test('returns the active sessions with their history, and the ended ones', async () => {
     const { ask, tokens } = world()
     const { laptop, tablet, phone } = await tellStory(tokens)
     const { body } = await ask({ action: 'find', subject: 'alice' })
@@ -160,7 +160,7 @@ describe('sessions of a subject', () => {
     expect(actions).toEqual([{ operator: 'olga', at: NOW, action: 'revoke', subject: 'alice', familyId: laptop }])
   })
 
-  test('somebody else’s is not ended under this name', async () => {
+  test('does not end a session of another subject', async () => {
     const { ask, tokens, actions } = world()
     const { laptop } = await tellStory(tokens)
     expect((await ask({ action: 'revoke', subject: 'bob', familyId: laptop })).status).toBe(404)

@@ -27,8 +27,8 @@ const refused = (familyId: string | null): RefreshEvent => ({
   clientId: 'web',
 })
 
-describe('what the memory of events keeps', () => {
-  test('the families of a subject, the latest one first, and nobody else’s', async () => {
+describe('memoryEventLog', () => {
+  test('returns the families of one subject only, newest first', async () => {
     const log = memoryEventLog()
     for (const event of [issued('a'), issued('b'), issued('c', 'bob'), rotated('a', 1)]) log.record(event)
     expect(await log.familiesOf('alice')).toEqual(['a', 'b'])
@@ -49,7 +49,7 @@ describe('what the memory of events keeps', () => {
     expect(await log.eventsOf(['a'])).toEqual([issued('a'), rotated('a', 3), rotated('a', 4)])
   })
 
-  test('refusals of families that it does not know push none out', async () => {
+  test('rejected requests that name an unknown family remove no family', async () => {
     const log = memoryEventLog({ maxFamilies: 1 })
     log.record(issued('a'))
     for (const familyId of ['x', 'y', null]) log.record(refused(familyId))

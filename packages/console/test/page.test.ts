@@ -69,7 +69,7 @@ async function flaws(page: Page): Promise<string[]> {
 }
 
 describe('an operator', () => {
-  test('finds somebody’s sessions and sees what became of each', async () => {
+  test('finds the sessions of a subject and sees the history of each', async () => {
     const page = await open()
     await find(page, 'alice')
     expect(await said(page)).toBe('2 sessions are alive')
@@ -94,7 +94,7 @@ describe('an operator', () => {
     await page.context().close()
   })
 
-  test('sees a session whose events are forgotten as far as it is known, and ends it', async () => {
+  test('sees the current generation of a session without events, and ends it', async () => {
     scene = world({}, { maxFamilies: 1 })
     const { refreshToken, family } = await scene.tokens.issue({ subject: 'alice' })
     await scene.tokens.rotate({ refreshToken })
@@ -181,7 +181,7 @@ describe('an operator', () => {
     await page.context().close()
   })
 
-  test('is told when the server fails, and goes on afterwards', async () => {
+  test('sees an error when the server fails, and can continue afterwards', async () => {
     const page = await open()
     await page.route(address, (route) => route.abort())
     await page.getByLabel('Subject', { exact: true }).fill('alice')
@@ -193,7 +193,7 @@ describe('an operator', () => {
   })
 })
 
-describe('for everybody', () => {
+describe('accessibility', () => {
   test.each([
     ['light', 1100],
     ['dark', 1100],

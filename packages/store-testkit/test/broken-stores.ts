@@ -428,9 +428,13 @@ const forgetting: BrokenStore[] = [
       claimOnce: (claim, now) => sound.claimOnce({ ...claim, expiresAt: Infinity }, now),
     }),
   ),
-  broken('remembers keys in one space with families', 'claimOnce: is no family', (sound, { families }) => ({
-    claimOnce: async (claim, now) => (families.has(claim.key) ? 'a family' : sound.claimOnce(claim, now)),
-  })),
+  broken(
+    'remembers keys in one space with families',
+    'claimOnce: keeps keys apart from families with the same id',
+    (sound, { families }) => ({
+      claimOnce: async (claim, now) => (families.has(claim.key) ? 'a family' : sound.claimOnce(claim, now)),
+    }),
+  ),
   broken(
     'returns the owner of the new claim',
     'claimOnce: returns the owner of the first claim to every later claim of the same key',

@@ -81,10 +81,10 @@ describe('recorded histories', () => {
   const faults = [
     'compares, waits, and swaps',
     'writes the verifier first and the rest later',
-    'shows the loser of a race what stood when it began',
+    'returns the record from before the race to the loser',
     'lets a rotation under way undo a revocation',
-    'looks, waits, and inserts',
-    'looks, waits, and remembers',
+    'checks an id, waits, and inserts',
+    'checks a key, waits, and writes it',
     'reads from a replica that is one write behind',
   ]
   test.each(faults)('have no explanation where a store %s', async (fault) => {
@@ -94,7 +94,7 @@ describe('recorded histories', () => {
   })
 
   test('name the history that failed, and tell it', async () => {
-    const { connect } = brokenStores.find(({ fault }) => fault === 'looks, waits, and inserts')!
+    const { connect } = brokenStores.find(({ fault }) => fault === 'checks an id, waits, and inserts')!
     const [first] = linearizabilityCases(onTwoConnections(connect), { seed: 7, histories: 3 })
     await expect(first!.run()).rejects.toThrow(/\(history 7\/\d+, family 7\/\d+ [01]\):\n\d+–\d+ \w+ .* answered /)
   })
@@ -148,8 +148,8 @@ describe('recorded histories', () => {
 describe('arbitrary sequences of calls', () => {
   const faults = [
     'rotates without comparing the verifier',
-    'ends families a second early',
-    'lets a family live in the very millisecond of its end',
+    'treats families as expired a second early',
+    'rotates a family in the millisecond of its expiry',
     'moves the idle end beyond the absolute one',
     'lets the last revocation stand',
     'overwrites a family that exists',
