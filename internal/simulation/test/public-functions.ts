@@ -28,6 +28,8 @@ const issuer = 'https://login.example'
 const reservation = tokens.reserve({ subject: 'alice', expiresInSeconds: 60 })
 const code = { subject: 'alice', clientId: 'web', redirectUri: null, codeChallenge: 'c'.repeat(43) }
 
+const revokedSessions = { maxAccessTokenSeconds: 900, whenUnavailable: 'reject', onError: method }
+
 const session = withMethods('fetch', 'loginWithGrant')
 const callback = 'https://app.example/callback'
 const pending = { state: 's', codeVerifier: 'v', redirectUri: callback }
@@ -39,6 +41,7 @@ const ENDPOINTS = {
   token: { required: { accessTokens: method, clients: [] }, mistyped: ['codes', true] },
   revocation: { required: { clients: [] }, mistyped: ['accessTokenEndsSession', 'yes'] },
   introspection: { required: { clients: [] }, mistyped: ['assertionAudiences', issuer] },
+  revocations: { required: { clients: [] }, mistyped: ['maxWaitSeconds', '15'] },
   login: { required: { accessTokens: method, authenticate: method }, mistyped: ['accountName', 'email'] },
   logout: { required: { cookie: true }, mistyped: ['onError', 'log'] },
   sessions: { required: { accessTokens: method }, mistyped: ['sessionsScope', ['sessions']] },
@@ -121,7 +124,22 @@ export const WITH_OPTIONS: Readonly<Record<string, Entry>> = {
   },
   'http rateLimits': { mistyped: ['points', '60'] },
   'http readJson': { toArguments: after({ headers: {} }), mistyped: ['acceptsEmpty', 'yes'] },
+  'http localRevocations': {
+    required: { ...revokedSessions },
+    mistyped: ['pollSeconds', '1'],
+    toArguments: after(tokens),
+  },
   'http remoteAccessTokens': { required: { issuer, audience: issuer }, mistyped: ['timeoutSeconds', '5'] },
+  'http remoteRevocations': {
+    required: {
+      ...revokedSessions,
+      url: `${issuer}/revocations`,
+      clientId: 'api',
+      clientSecret: 'secret',
+      fetch: method,
+    },
+    mistyped: ['waitSeconds', '5'],
+  },
   'http requestCounter': { toArguments: after(tokens), mistyped: ['publicUrl', 'login.example'] },
   'http sealedAccessTokens': {
     required: { issuer, audience: issuer, secrets },

@@ -57,5 +57,14 @@ export type { Lifetime, LifetimeOptions, Policy, PolicyOptions, Rotation } from 
 export { includesResource, isSameResource, normalizeResource } from './model/resource.js'
 export { isWithin, parseScope } from './model/scope.js'
 export { TEXT_LIMITS } from './model/text-limits.js'
-export type { ListQuery, OneTimeKey, Page, RotateCommand, TokenStore } from './store.js'
+export type {
+  ListQuery,
+  OneTimeKey,
+  Page,
+  RevocationPage,
+  RevocationQuery,
+  RevokedFamily,
+  RotateCommand,
+  TokenStore,
+} from './store.js'
 export { describeToken, type DescribeTokenOptions, type TokenDescription } from './token/describe-token.js'

@@ -47,6 +47,7 @@ export const {
   tokenHandler,
   revocationHandler,
   introspectionHandler,
+  revocationsHandler,
   jwksHandler,
   loginHandler,
   logoutHandler,

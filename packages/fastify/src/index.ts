@@ -42,6 +42,7 @@ export const {
   tokenHandler: tokenPlugin,
   revocationHandler: revocationPlugin,
   introspectionHandler: introspectionPlugin,
+  revocationsHandler: revocationsPlugin,
   jwksHandler: jwksPlugin,
   loginHandler: loginPlugin,
   logoutHandler: logoutPlugin,

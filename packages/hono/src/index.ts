@@ -25,6 +25,7 @@ export const {
   tokenHandler,
   revocationHandler,
   introspectionHandler,
+  revocationsHandler,
   jwksHandler,
   loginHandler,
   logoutHandler,

@@ -93,6 +93,13 @@ export { refreshEndpoint, type RefreshOptions } from './endpoints/refresh.js'
 export { tokenEndpoint, type TokenEndpointOptions } from './endpoints/token.js'
 export { revocationEndpoint, type RevocationOptions } from './endpoints/revocation.js'
 export { introspectionEndpoint, type IntrospectionOptions } from './endpoints/introspection.js'
+export { revocationsEndpoint, type RevocationsOptions } from './endpoints/revocations.js'
+export {
+  localRevocations,
+  type LocalRevocationsOptions,
+  type RevokedSessions,
+} from './access-tokens/revoked-sessions.js'
+export { remoteRevocations, type RemoteRevocationsOptions } from './resource-server/remote-revocations.js'
 export { jwksEndpoint } from './endpoints/jwks.js'
 export {
   type AdapterDefinition,
@@ -105,6 +112,7 @@ export {
   type LogoutHandlerFactory,
   type RefreshHandlerFactory,
   type RevocationHandlerFactory,
+  type RevocationsHandlerFactory,
   type SessionsHandlerFactory,
   type TokenHandlerFactory,
 } from './adapters/define-adapter.js'

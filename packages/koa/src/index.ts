@@ -27,6 +27,7 @@ export const {
   tokenHandler,
   revocationHandler,
   introspectionHandler,
+  revocationsHandler,
   jwksHandler,
   loginHandler,
   logoutHandler,

@@ -26,6 +26,7 @@ import { endpointOptions, transportOptions } from '../pipeline/options.js'
 import { unavailable } from '../messages/responses.js'
 import { createTransportReader, getUrl } from '../pipeline/transport.js'
 import { report } from '../pipeline/report.js'
+import type { RevokedSessions } from './revoked-sessions.js'
 import type { AccessTokenClaims, TokenVerifier } from './access-token.js'
 import { challengeOptions, createRejections, type Scheme, TOKEN_ERRORS } from './challenges.js'
 import { isAuthenticatedAsRequired, stepUpOptions, stepUpParameters } from './step-up.js'
@@ -72,6 +73,16 @@ const sharedOptions = transportOptions.extend({
     objectWith<Pick<RefreshTokens, 'find' | 'consumeOnce'>>(
       ['find', 'consumeOnce'],
       'what createRefreshTokens() returns',
+    ),
+  ),
+  /**
+   * What `localRevocations()` or `remoteRevocations()` returns: a token of a revoked session is rejected at once, without a store call, and so
+   * is a token without `sid`. Default: such a token is accepted until it expires, unless `checkSession` is set.
+   */
+  revocations: optional(
+    objectWith<Pick<RevokedSessions, 'statusOf'>>(
+      ['statusOf'],
+      'what localRevocations() or remoteRevocations() returns',
     ),
   ),
   /** Registered clients. With `checkSession`, a session that the `validAfter` of its client revoked is rejected. */
@@ -176,7 +187,7 @@ export function createGuard<Claims extends BearerClaims>(
   { policy, permits }: GuardRules<Claims>,
 ): AccessTokenGuard<Claims> {
   const parsed = guardOptions.parse('accessTokenGuard', options)
-  const { checkSession, cache, onError, now, dpop, clientCertificates, trustProxy, publicUrl, scope } = parsed
+  const { checkSession, revocations, cache, onError, now, dpop, clientCertificates, trustProxy, publicUrl, scope } = parsed
   const verify = verification(options.accessTokens, cache)
   const requiredScope = parseScope(scope) ?? []
   const proofs = proofChecker(dpop)
@@ -219,6 +230,9 @@ export function createGuard<Claims extends BearerClaims>(
     const claims = verified instanceof Promise ? await verified : verified
     const binding = claims && parseBinding(claims)
     if (claims === null || binding === null) return reject.invalidToken(scheme, TOKEN_ERRORS.invalid)
+    const status = revocations === undefined ? 'active' : statusIn(revocations, claims)
+    if (status === 'revoked') return reject.invalidToken(scheme, TOKEN_ERRORS.invalid)
+    if (status === 'unknown') return { ok: false, response: unavailable() }
     const headers = await checkBinding(request, credentials, binding, at)
     if ('ok' in headers) return headers
     const family =
@@ -237,6 +251,11 @@ export function createGuard<Claims extends BearerClaims>(
       return { ok: false, response: unavailable() }
     }
   }
+}
+
+/** A token without a session cannot be revoked, so it is rejected. */
+function statusIn(revocations: Pick<RevokedSessions, 'statusOf'>, { sid }: BearerClaims) {
+  return sid === undefined ? 'revoked' : revocations.statusOf(sid)
 }
 
 /** Returns the function that verifies access tokens, with or without a cache. What the app provides is always awaited. */

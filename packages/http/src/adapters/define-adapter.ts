@@ -8,6 +8,7 @@ import { loginEndpoint, type LoginOptions } from '../endpoints/login.js'
 import { logoutEndpoint, type LogoutOptions } from '../endpoints/logout.js'
 import { refreshEndpoint, type RefreshOptions } from '../endpoints/refresh.js'
 import { revocationEndpoint, type RevocationOptions } from '../endpoints/revocation.js'
+import { revocationsEndpoint, type RevocationsOptions } from '../endpoints/revocations.js'
 import { sessionsEndpoint, type SessionsOptions } from '../endpoints/sessions.js'
 import { tokenEndpoint, type TokenEndpointOptions } from '../endpoints/token.js'
 import type { Endpoint } from '../messages/message.js'
@@ -84,6 +85,13 @@ export type IntrospectionHandlerFactory<Handler> =
    */
   (tokens: RefreshTokens, options: IntrospectionOptions) => Handler
 
+export type RevocationsHandlerFactory<Handler> =
+  /**
+   * Creates a handler that lists revoked sessions to resource servers. See `revocationsEndpoint`. Throws `ConfigurationError` for invalid
+   * options.
+   */
+  (tokens: RefreshTokens, options: RevocationsOptions) => Handler
+
 export type JwksHandlerFactory<Handler> =
   /**
    * Creates a handler that publishes the keys for the verification of access tokens ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)).
@@ -149,6 +157,7 @@ export interface AdapterHandlers<Handler> {
   readonly tokenHandler: TokenHandlerFactory<Handler>
   readonly revocationHandler: RevocationHandlerFactory<Handler>
   readonly introspectionHandler: IntrospectionHandlerFactory<Handler>
+  readonly revocationsHandler: RevocationsHandlerFactory<Handler>
   readonly jwksHandler: JwksHandlerFactory<Handler>
   readonly loginHandler: LoginHandlerFactory<Handler>
   readonly logoutHandler: LogoutHandlerFactory<Handler>
@@ -189,6 +198,7 @@ export function defineAdapter<Handler>(definition: AdapterDefinition<Handler>): 
     tokenHandler: (tokens, options) => mount(tokenEndpoint(tokens, options), 'path'),
     revocationHandler: (tokens, options) => mount(revocationEndpoint(tokens, options), 'path'),
     introspectionHandler: (tokens, options) => mount(introspectionEndpoint(tokens, options), 'path'),
+    revocationsHandler: (tokens, options) => mount(revocationsEndpoint(tokens, options), 'path'),
     jwksHandler: (accessTokens) => mount(jwksEndpoint(accessTokens), 'path'),
     loginHandler: (tokens, options) => mount(loginEndpoint(tokens, options), 'path'),
     logoutHandler: (tokens, options) => mount(logoutEndpoint(tokens, options), 'path'),

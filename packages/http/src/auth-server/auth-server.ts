@@ -24,6 +24,7 @@ import { loginEndpoint, loginOptions } from '../endpoints/login.js'
 import { logoutEndpoint } from '../endpoints/logout.js'
 import { refreshEndpoint } from '../endpoints/refresh.js'
 import { revocationEndpoint } from '../endpoints/revocation.js'
+import { revocationsEndpoint, revocationsOptions } from '../endpoints/revocations.js'
 import { sessionsEndpointBy } from '../endpoints/sessions.js'
 import { codesField, dpopField, issuedAccessTokens, scopeText } from '../endpoints/shared-options.js'
 import { tokenEndpoint } from '../endpoints/token.js'
@@ -35,7 +36,16 @@ import { error } from '../messages/responses.js'
 
 /** The endpoints. Each has one path, except `account`, which has several below one path. */
 export type Route =
-  'token' | 'revocation' | 'introspection' | 'jwks' | 'login' | 'refresh' | 'logout' | 'account' | 'metadata'
+  | 'token'
+  | 'revocation'
+  | 'introspection'
+  | 'revocations'
+  | 'jwks'
+  | 'login'
+  | 'refresh'
+  | 'logout'
+  | 'account'
+  | 'metadata'
 
 /** A path without a slash at its end. */
 const path = () =>
@@ -45,6 +55,7 @@ const pathsOptions = declareOptions({
   token: optional(path()),
   revocation: optional(path()),
   introspection: optional(path()),
+  revocations: optional(path()),
   jwks: optional(path()),
   login: optional(path()),
   refresh: optional(path()),
@@ -85,6 +96,8 @@ export const authServerOptions = endpointOptions.extend({
   accountName: loginOptions.fields.accountName,
   /** As at the login endpoint. */
   defaults: loginOptions.fields.defaults,
+  /** As at the revocations endpoint: ends the requests that wait for revocations. */
+  shutdown: revocationsOptions.fields.shutdown,
   /** The scopes that clients may know, for the metadata. */
   scopes: withDefault(listOf(text()), []),
   /**
@@ -121,6 +134,7 @@ const DEFAULT_PATHS: Readonly<Record<Movable, string>> = {
   token: '/token',
   revocation: '/revoke',
   introspection: '/introspect',
+  revocations: '/revocations',
   jwks: '/jwks',
   login: '/login',
   refresh: '/refresh',
@@ -219,7 +233,7 @@ function oauthEndpoints(tokens: RefreshTokens, shared: Shared): Endpoints {
     ...{ clients, issuer, assertionAudiences, clientCertificates },
   }
   const readable = isReadable(accessTokens) ? accessTokens : undefined
-  const { accessTokenEndsSession } = shared
+  const { accessTokenEndsSession, shutdown } = shared
   const withPageAccess = (endpoint: Endpoint) => (cors === undefined ? endpoint : withCors(endpoint, cors))
   return {
     token: withPageAccess(tokenEndpoint(tokens, { ...common, accessTokens, codes, dpop })),
@@ -227,6 +241,7 @@ function oauthEndpoints(tokens: RefreshTokens, shared: Shared): Endpoints {
       revocationEndpoint(tokens, { ...common, accessTokens: readable, accessTokenEndsSession, dpop }),
     ),
     introspection: introspectionEndpoint(tokens, { ...common, accessTokens: readable }),
+    revocations: revocationsEndpoint(tokens, { ...common, shutdown }),
   }
 }
 

@@ -48,6 +48,11 @@ export function json(status: number, body: object, headers: readonly Header[] = 
   }
 }
 
+/** 304: the representation that the client has is current. */
+export function notModified(headers: readonly Header[]): PlainResponse {
+  return { status: 304, headers: [...ALWAYS, ...headers], body: null }
+}
+
 /** 204. */
 export function noContent(headers: readonly Header[] = []): PlainResponse {
   return { status: 204, headers: [...ALWAYS, ...headers], body: null }

@@ -1,20 +1,10 @@
 import { createHash } from 'node:crypto'
 import { ConfigurationError } from '@baton/core'
-import {
-  describeValue,
-  integer,
-  optional,
-  type OptionsOf,
-  type ParsedOptions,
-  required,
-  type Rule,
-  seconds,
-  text,
-  withDefault,
-} from '@baton/core/options'
+import { integer, optional, type OptionsOf, type ParsedOptions, seconds, text, withDefault } from '@baton/core/options'
 import type { RemoteAccessTokenClaims, TokenVerifier } from '../access-tokens/access-token.js'
 import { isFor, parseRemoteClaims } from '../access-tokens/claims.js'
 import { report } from '../pipeline/report.js'
+import { basicAuthorization, clientCredentials } from './client-credentials.js'
 import { boundedCache } from './bounded-cache.js'
 import { deadline, fetchObject, fetchOptions } from './bounded-fetch.js'
 import { discover } from './discovery.js'
@@ -23,25 +13,12 @@ import { remoteIssuer, secureUrl } from './issuer-url.js'
 import { remoteDocument } from './remote-document.js'
 import { sharedCalls } from './shared-calls.js'
 
-/** Messages do not repeat the value. */
-const clientSecret = (): Rule<string> => ({
-  expected: 'the secret of the client',
-  parse(value, option) {
-    if (typeof value === 'string' && value !== '') return value
-    const got = value === '' ? 'an empty string' : describeValue(value)
-    throw new ConfigurationError(option, `must be the secret of the client, got ${got}`)
-  },
-})
-
 export const introspectedOptions = fetchOptions.extend({
   /** The authorization server: its metadata names the introspection endpoint, and `iss` of its tokens must be equal. */
   issuer: optional(remoteIssuer()),
   /** The introspection endpoint. Default: from the metadata of `issuer`. Without `issuer`, tokens with any `iss` are accepted. */
   endpoint: optional(secureUrl()),
-  /** The client id of this resource server at the authorization server. */
-  clientId: required(text()),
-  /** The secret of this client, for `client_secret_basic`. */
-  clientSecret: required(clientSecret()),
+  ...clientCredentials,
   /**
    * The name of this API: `aud` of a token must contain it. Default: the endpoint decides for which resource servers a token is active, as
    * Baton does by `introspectionAudiences`.
@@ -127,9 +104,9 @@ type Parsed = ParsedOptions<typeof introspectedOptions>
 function createIntrospection(
   parsed: Parsed,
 ): (accessToken: string, now: number) => Promise<RemoteAccessTokenClaims | null> {
-  const { issuer, clientId, clientSecret } = parsed
+  const { issuer, clientId } = parsed
   const findEndpoint = endpointFinder(parsed)
-  const authorization = `Basic ${Buffer.from(`${formEncode(clientId)}:${formEncode(clientSecret)}`).toString('base64')}`
+  const authorization = basicAuthorization(parsed)
   const headers = { authorization, 'content-type': 'application/x-www-form-urlencoded' }
 
   return async (accessToken, now) => {
@@ -183,6 +160,3 @@ function describeRejection(error: unknown, clientId: string): unknown {
 }
 
 /** RFC 6749 section 2.3.1 and appendix B. */
-function formEncode(text: string): string {
-  return new URLSearchParams([['', text]]).toString().slice(1)
-}
