@@ -187,7 +187,8 @@ export function createGuard<Claims extends BearerClaims>(
   { policy, permits }: GuardRules<Claims>,
 ): AccessTokenGuard<Claims> {
   const parsed = guardOptions.parse('accessTokenGuard', options)
-  const { checkSession, revocations, cache, onError, now, dpop, clientCertificates, trustProxy, publicUrl, scope } = parsed
+  const { checkSession, revocations, cache, onError, now, dpop, clientCertificates, trustProxy, publicUrl, scope } =
+    parsed
   const verify = verification(options.accessTokens, cache)
   const requiredScope = parseScope(scope) ?? []
   const proofs = proofChecker(dpop)

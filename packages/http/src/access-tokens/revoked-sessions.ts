@@ -103,7 +103,7 @@ export function followRevoked(
   /** A session that did not fit into memory may have valid tokens until then. */
   let incompleteUntil = -Infinity
   let timer: ReturnType<typeof setTimeout> | undefined
-  let resolveReady = () => undefined as void
+  let resolveReady: (() => void) | undefined
   const ready = new Promise<void>((resolve) => {
     resolveReady = resolve
   })
@@ -133,7 +133,7 @@ export function followRevoked(
     }
     completeAt = now()
     deleteExpired()
-    resolveReady()
+    resolveReady?.()
   }
 
   function rewind(): void {
@@ -175,7 +175,7 @@ export function followRevoked(
     close() {
       closing.abort()
       clearTimeout(timer)
-      resolveReady()
+      resolveReady?.()
     },
   }
 }

@@ -10,7 +10,7 @@ import { basicAuthorization, clientCredentials } from './client-credentials.js'
 import { IssuerError } from './issuer-error.js'
 import { secureUrl } from './issuer-url.js'
 
-const options = fetchOptions.extend({
+const remoteRevocationsOptions = fetchOptions.extend({
   ...revokedSessionsOptions.fields,
   ...clientCredentials,
   /** The URL of the revocations endpoint, such as `https://login.example/auth/revocations`. https, or http on a loopback host. */
@@ -19,7 +19,7 @@ const options = fetchOptions.extend({
   waitSeconds: withDefault(seconds({ min: 0, max: 60 }), 10),
 })
 
-export type RemoteRevocationsOptions = OptionsOf<typeof options>
+export type RemoteRevocationsOptions = OptionsOf<typeof remoteRevocationsOptions>
 
 const DOCUMENT = 'the list of revoked sessions'
 /** The pause between two requests: the endpoint responds at once while there are revocations. */
@@ -46,7 +46,7 @@ const PAUSE_MS = 200
  * ```
  */
 export function remoteRevocations(given: RemoteRevocationsOptions): RevokedSessions {
-  const parsed = options.parse('remoteRevocations', given)
+  const parsed = remoteRevocationsOptions.parse('remoteRevocations', given)
   const { url, waitSeconds, timeoutSeconds, maxAccessTokenSeconds } = parsed
   const headers = { authorization: basicAuthorization(parsed) }
   /** The first read does not wait: the list is complete without revocations as well. */

@@ -142,7 +142,7 @@ describe('localRevocations', () => {
     const sessions = start()
     await sessions.ready()
     const hidden = await revokeOne(other)
-    const { listRevoked } = store
+    const listRevoked = store.listRevoked.bind(store)
     // The reader receives a cursor behind a revocation that the page lacks.
     vi.spyOn(store, 'listRevoked').mockImplementationOnce(async (query) => ({
       ...(await listRevoked(query)),
@@ -182,7 +182,7 @@ describe('a guard with revocations', () => {
       maxLifetimeSeconds: 900,
       claims: {},
     }
-    const { accessToken } = await accessTokens.mint(grant as never)
+    const { accessToken } = await accessTokens.mint(grant)
     const call = () => guard(request({ method: 'GET', headers: { authorization: `Bearer ${accessToken}` } }))
     return { ...setting, sessions, call, refreshToken }
   }

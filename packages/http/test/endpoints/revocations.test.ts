@@ -86,9 +86,9 @@ describe('revocationsEndpoint', () => {
   test('responds with 304 if nothing follows the cursor that If-None-Match names', async () => {
     const { get, revokeOne } = setup()
     await revokeOne()
-    const { body, header } = await get()
-    const since = String(body['cursor'])
-    const etag = header('etag') ?? ''
+    const page = await get()
+    const since = String(page.body['cursor'])
+    const etag = page.header('etag') ?? ''
     expect(etag).toBe(`"${since}"`)
     expect(await get(`?since=${since}`, { 'if-none-match': etag })).toMatchObject({ status: 304 })
     await revokeOne()
