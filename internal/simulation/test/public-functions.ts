@@ -28,7 +28,7 @@ const issuer = 'https://login.example'
 const reservation = tokens.reserve({ subject: 'alice', expiresInSeconds: 60 })
 const code = { subject: 'alice', clientId: 'web', redirectUri: null, codeChallenge: 'c'.repeat(43) }
 
-const revokedSessions = { maxAccessTokenSeconds: 900, whenUnavailable: 'reject', onError: method }
+const revokedSessions = { maxAccessTokenSeconds: 900, whenUnavailable: 'reject' }
 
 const session = withMethods('fetch', 'loginWithGrant')
 const callback = 'https://app.example/callback'
@@ -133,10 +133,9 @@ export const WITH_OPTIONS: Readonly<Record<string, Entry>> = {
   'http remoteRevocations': {
     required: {
       ...revokedSessions,
-      url: `${issuer}/revocations`,
+      url: 'http://127.0.0.1:9/revocations',
       clientId: 'api',
       clientSecret: 'secret',
-      fetch: method,
     },
     mistyped: ['waitSeconds', '5'],
   },
@@ -279,6 +278,7 @@ export const UNCHECKED: Readonly<Record<string, string>> = {
 /** Interfaces whose methods Baton calls, each by a method that no other interface has. Functions that return them need no entries. */
 export const CONTRACTS: Readonly<Record<string, readonly string[]>> = {
   claimOnce: STORE_METHODS,
+  statusOf: ['statusOf', 'ageSeconds', 'size', 'ready', 'close'],
   lookup: ['normalize', 'lookup', 'onMigrated'],
   swap: ['read', 'swap', 'lock', 'announce', 'listen'],
   connect: ['connect', 'redact', 'refresh', 'revoke', 'exchange'],

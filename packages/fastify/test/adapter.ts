@@ -10,6 +10,7 @@ export function toAdapter(): Adapter<FastifyPluginCallback, ReturnType<typeof fa
     tokenHandler: fastify.tokenPlugin,
     revocationHandler: fastify.revocationPlugin,
     introspectionHandler: fastify.introspectionPlugin,
+    revocationsHandler: fastify.revocationsPlugin,
     jwksHandler: fastify.jwksPlugin,
     loginHandler: fastify.loginPlugin,
     logoutHandler: fastify.logoutPlugin,
