@@ -24,7 +24,15 @@ const WITHOUT_TABLE = {
     '@baton/hono': ['*'],
     '@baton/koa': ['*'],
     '@baton/fastify': [
-      ...['authPlugin', 'introspectionPlugin', 'loginPlugin', 'logoutPlugin', 'refreshPlugin', 'revocationPlugin', 'revocationsPlugin'],
+      ...[
+        'authPlugin',
+        'introspectionPlugin',
+        'loginPlugin',
+        'logoutPlugin',
+        'refreshPlugin',
+        'revocationPlugin',
+        'revocationsPlugin',
+      ],
       ...['sessionsPlugin', 'tokenPlugin', 'requireAccessToken'],
     ],
   },
