@@ -1,6 +1,7 @@
 export {
   createRefreshTokens,
   type ListRequest,
+  type ListRevokedRequest,
   type RefreshTokens,
   type RefreshTokensOptions,
 } from './refresh-tokens.js'

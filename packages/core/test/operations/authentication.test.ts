@@ -1,13 +1,13 @@
-import { memoryStore } from '@baton/store-memory'
 import { describe, expect, it } from 'vitest'
 import { createRefreshTokens } from '../../src/index.js'
+import { testStore } from '../setup.js'
 
 const NOW = Date.UTC(2030, 0, 1)
 const AUTHENTICATION = { authTime: NOW - 60_000, acr: 'urn:example:two-factor', amr: ['pwd', 'otp'] }
 
 function setup() {
   return createRefreshTokens({
-    store: memoryStore(),
+    store: testStore(),
     secrets: ['a secret of at least thirty-two bytes'],
     now: () => NOW,
   })

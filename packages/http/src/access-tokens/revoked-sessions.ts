@@ -54,7 +54,7 @@ export const revokedSessionsOptions = declareOptions({
   now: endpointOptions.fields.now,
 })
 
-export const localRevocationsOptions = revokedSessionsOptions.extend({
+const localRevocationsOptions = revokedSessionsOptions.extend({
   /** How often the store is read for revocations by other instances. From 0.05 to 60 seconds. Default: half a second. */
   pollSeconds: withDefault(interval(0.05, 60), 0.5),
 })

@@ -13,7 +13,7 @@ import { remoteIssuer, secureUrl } from './issuer-url.js'
 import { remoteDocument } from './remote-document.js'
 import { sharedCalls } from './shared-calls.js'
 
-export const introspectedOptions = fetchOptions.extend({
+const introspectedOptions = fetchOptions.extend({
   /** The authorization server: its metadata names the introspection endpoint, and `iss` of its tokens must be equal. */
   issuer: optional(remoteIssuer()),
   /** The introspection endpoint. Default: from the metadata of `issuer`. Without `issuer`, tokens with any `iss` are accepted. */

@@ -11,7 +11,7 @@ import { remoteIssuer } from './issuer-url.js'
 import { isUnknownKey, type KeySet, parseKeySet, VERIFICATION_ALGORITHMS } from './key-set.js'
 import { remoteDocument } from './remote-document.js'
 
-export const remoteOptions = fetchOptions.extend({
+const remoteOptions = fetchOptions.extend({
   /**
    * The authorization server: `iss` of its tokens and `issuer` of its metadata, compared as text. Its metadata is read by RFC 8414 or
    * OpenID Connect Discovery. An https URL, or http on a loopback host.
