@@ -89,6 +89,12 @@ export type RevocationsHandlerFactory<Handler> =
   /**
    * Creates a handler that lists revoked sessions to resource servers. See `revocationsEndpoint`. Throws `ConfigurationError` for invalid
    * options.
+   *
+   * @example
+   * ```ts
+   * import { revocationsHandler } from '@baton/express'
+   * app.get('/auth/revocations', revocationsHandler(tokens, { clients }))
+   * ```
    */
   (tokens: RefreshTokens, options: RevocationsOptions) => Handler
 

@@ -25,6 +25,13 @@ export type RevocationsOptions = OptionsOf<typeof revocationsOptions>
  * certificate. `GET ?since=cursor&wait=seconds` returns `{ "revoked": [{ "sid", "revoked_at" }], "cursor", "has_more" }`, oldest first. `wait` is the
  * time to wait for a revocation if there is none; `max_age`, without `since`, the age in seconds of the oldest one. A cursor that is not
  * valid, such as one of another store, begins again. Throws `ConfigurationError`.
+ *
+ * @example
+ * ```ts
+ * import { revocationsEndpoint } from '@baton/http'
+ *
+ * const revocations = revocationsEndpoint(tokens, { clients })
+ * ```
  */
 export function revocationsEndpoint(tokens: RefreshTokens, options: RevocationsOptions): Endpoint {
   const resolved = revocationsOptions.parse('revocationsEndpoint', options)

@@ -303,7 +303,7 @@ describe('limits of unauthenticated requests', () => {
   let addressIndex = 0
 
   test.each(endpoints)('limits unauthenticated requests to %s', async (path, endpoint) => {
-    const method = /sessions$/.test(path) ? 'GET' : path.endsWith(':id') ? 'DELETE' : 'POST'
+    const method = /(sessions|revocations)$/.test(path) ? 'GET' : path.endsWith(':id') ? 'DELETE' : 'POST'
     const bodies = [
       ['', FORM_TYPE],
       ['token=x&client_id=pub&grant_type=refresh_token&refresh_token=x', FORM_TYPE],
