@@ -1,69 +1,19 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import ts from 'typescript'
-import { findMergeBase, git } from './git.mjs'
+import { git } from './git.mjs'
 import { OLD_NAMES } from './old-names.mjs'
 import { ALLOWED, WORDS } from './words.mjs'
 
 /*
- * Finds words that the style of this repository excludes, in Markdown, comments, messages, test names and identifiers. The baseline
- * has the number of findings that each package may still have. It can only shrink; `--update` lowers it. `--list DIR` prints all
- * findings below a directory.
+ * Finds words that the style of this repository excludes, in Markdown, comments, messages, test names and identifiers.
  */
-const BASELINE = 'scripts/words-baseline.json'
-const MAX_PRINTED = 20
 const EXCLUDED =
   /^(scripts\/(words|old-names|check-words)\.mjs|CODE_OF_CONDUCT\.md|docs\/conformance\.md|.*\/CHANGELOG\.md)$/
 
 const findings = listFiles().flatMap(checkFile)
-const [option, directory] = process.argv.slice(2)
-if (option === '--list')
-  for (const finding of findings.filter(({ file }) => file.startsWith(directory ?? ''))) print(finding)
-else process.exitCode = compare(groupByPackage(findings))
-
-function compare(groups) {
-  const baseline = JSON.parse(readFileSync(BASELINE, 'utf8'))
-  const problems = raisedSinceMergeBase(baseline)
-  for (const [name, found] of groups) {
-    const allowed = baseline[name] ?? 0
-    if (found.length <= allowed) continue
-    problems.push(
-      `${name} has ${found.length} findings, ${allowed} are allowed: node scripts/check-words.mjs --list ${name}`,
-    )
-    for (const finding of found.slice(0, allowed === 0 ? MAX_PRINTED : 0)) print(finding)
-  }
-  for (const problem of problems) console.error(problem)
-  console.log(`${findings.length} findings, ${problems.length} problems`)
-  if (option === '--update') lower(baseline, groups)
-  return problems.length === 0 ? 0 : 1
-}
-
-/** The baseline must not allow more than at the merge base. */
-function raisedSinceMergeBase(baseline) {
-  const before = readCommitted(BASELINE)
-  if (before === null) return []
-  const raised = Object.entries(baseline).filter(([name, count]) => count > (before[name] ?? 0))
-  return raised.map(([name, count]) => `${BASELINE} raises ${name} from ${before[name] ?? 0} to ${count}`)
-}
-
-function readCommitted(file) {
-  const base = findMergeBase()
-  const text = base === null ? null : git('show', `${base}:${file}`)
-  return text === null ? null : JSON.parse(text)
-}
-
-function lower(baseline, groups) {
-  const counts = Object.entries(baseline).map(([name, count]) => [name, Math.min(count, groups.get(name)?.length ?? 0)])
-  writeFileSync(BASELINE, `${JSON.stringify(Object.fromEntries(counts.filter(([, count]) => count > 0)), null, 2)}\n`)
-}
-
-function groupByPackage(findings) {
-  const groups = new Map()
-  for (const finding of findings) {
-    const name = /^(?:(?:packages|internal|examples)\/[^/]+(?=\/)|[^/]+(?=\/))/.exec(finding.file)?.[0] ?? '.'
-    groups.set(name, [...(groups.get(name) ?? []), finding])
-  }
-  return groups
-}
+for (const finding of findings) print(finding)
+console.log(`${findings.length} findings`)
+process.exitCode = findings.length === 0 ? 0 : 1
 
 function listFiles() {
   const files = git('ls-files', '--cached', '--others', '--exclude-standard').split('\n')
