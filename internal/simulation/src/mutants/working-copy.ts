@@ -14,7 +14,7 @@ export interface WorkingCopy {
   remove(): Promise<void>
 }
 
-const FILES = ['package.json', 'vitest.config.ts', 'tsconfig.json', 'tsconfig.base.json']
+const FILES = ['package.json', 'vitest.config.ts', 'vitest.projects.ts', 'tsconfig.json', 'tsconfig.base.json']
 
 /** Generated directories. */
 const GENERATED = ['node_modules', 'dist', 'coverage', '.turbo', '.stryker']
