@@ -135,7 +135,7 @@ describe('client authentication', () => {
 
   test('has one error text for an unknown client, a wrong secret and an unneeded secret', async () => {
     const texts = await Promise.all(
-      ['cb', 'nobody', 'pub'].map((client_id) => by({}, { client_id, client_secret: 'wrong' })),
+      ['cb', 'unknown', 'pub'].map((client_id) => by({}, { client_id, client_secret: 'wrong' })),
     )
     expect(new Set(texts)).toEqual(new Set(['Client authentication failed.']))
   })

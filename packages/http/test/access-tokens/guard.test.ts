@@ -176,7 +176,7 @@ describe('guards that check the session', () => {
 
   it('rejects a token of an unknown session and one without a session', async () => {
     const { tokens, shared } = await createSessionGuard()
-    for (const sid of ['nobody', undefined]) {
+    for (const sid of ['unknown', undefined]) {
       const verify = async () => (sid === undefined ? { sub: 'a' } : { sub: 'a', sid })
       const guard = accessTokenGuard({ accessTokens: verify, checkSession: tokens, now: shared.now })
       const outcome = await guard(request({ headers: { authorization: 'Bearer x' } }))

@@ -148,7 +148,7 @@ describe('private_key_jwt', () => {
       { sub: 'cb' },
       { iss: 'cb', sub: 'cb' },
       { iss: 'cj2', sub: 'cj2' },
-      { iss: 'nobody', sub: 'nobody' },
+      { iss: 'unknown', sub: 'unknown' },
       { iss: ['cj'], sub: ['cj'] },
       { exp: 'soon' },
       { exp: null },
@@ -323,7 +323,7 @@ describe('private_key_jwt', () => {
 
   it('C-11: responds identically to an unknown client and a wrong signature', async () => {
     const setup = startServer()
-    const unknown = await setup.sendAssertion(await assertion({ claims: { iss: 'nobody', sub: 'nobody' } }))
+    const unknown = await setup.sendAssertion(await assertion({ claims: { iss: 'unknown', sub: 'unknown' } }))
     const wrong = await setup.sendAssertion(await assertion({ alg: 'ES384' }))
     expect(unknown.raw).toEqual(wrong.raw)
   })

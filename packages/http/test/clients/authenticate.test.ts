@@ -135,7 +135,7 @@ describe('client authentication', () => {
     const refreshed = await post(token, parameters, asBasic('pub'))
     expect(refreshed.status).toBe(200)
     expect((await post(revoke, { token: refreshed.body.refresh_token }, asBasic('pub'))).status).toBe(200)
-    for (const clientId of ['cb', 'nobody']) {
+    for (const clientId of ['cb', 'unknown']) {
       const rejected = await post(token, parameters, asBasic(clientId))
       expectError(rejected, 401, 'invalid_client')
       expect(rejected.header('www-authenticate')).toMatch(/^Basic /)
@@ -159,12 +159,12 @@ describe('client authentication', () => {
       for (const [client_id, client_secret] of [
         ['cb', 'wrong'],
         ['cb', CX_SECRET],
-        ['nobody', CB_SECRET],
-        ['nobody', 'wrong'],
+        ['unknown', CB_SECRET],
+        ['unknown', 'wrong'],
         ['x'.repeat(5000), 'wrong'],
         ['pub', 'wrong'],
         ['__proto__', 'wrong'],
-        ...(inHeader ? [] : [['cb', ''] as const, ['nobody', ''] as const]),
+        ...(inHeader ? [] : [['cb', ''] as const, ['unknown', ''] as const]),
       ] as const) {
         const parameters = { grant_type: 'refresh_token', refresh_token: refreshToken }
         responses.push(

@@ -294,16 +294,16 @@ describe.each(ISSUERS)('%s, %s', (path, name, issue) => {
 })
 
 test('issues no tokens at login to an unregistered client that the options do not name', async () => {
-  const authenticate = async () => ({ subject: 'alice', clientId: 'nobody' })
+  const authenticate = async () => ({ subject: 'alice', clientId: 'unknown' })
   const byCookie = await setUp({ authenticate })
   const response = await byCookie.call('/auth/login', { json: {}, headers: PAGE })
   // The session in the cookie belongs to the client of the cookie.
   expect(response.status).toBe(200)
-  const body = async () => ({ subject: 'alice', clientId: 'nobody', deliver: 'body' as const })
+  const body = async () => ({ subject: 'alice', clientId: 'unknown', deliver: 'body' as const })
   const setup = await setUp({ authenticate: body })
   expect(jsonOf(await setup.call('/auth/login', { json: {} })).error).toBe('unauthorized_client')
   expect(await setup.sessions()).toEqual([])
-  const own = await setUp({ authenticate: body, defaults: { clientId: 'nobody' } })
+  const own = await setUp({ authenticate: body, defaults: { clientId: 'unknown' } })
   expect((await own.call('/auth/login', { json: {} })).status).toBe(200)
 })
 

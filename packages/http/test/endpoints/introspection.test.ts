@@ -82,7 +82,12 @@ describe('authorization of introspection', () => {
   test('I-01: rejects a caller that is not authenticated', async () => {
     const { introspect, session } = server()
     const { at } = await session()
-    const anonymous: Record<string, string>[] = [{}, { client_id: 'cb' }, { client_id: 'pub' }, { client_id: 'nobody' }]
+    const anonymous: Record<string, string>[] = [
+      {},
+      { client_id: 'cb' },
+      { client_id: 'pub' },
+      { client_id: 'unknown' },
+    ]
     for (const fields of anonymous) {
       const response = await post(introspect, { token: at, ...fields })
       expectError(response, 401, 'invalid_client')

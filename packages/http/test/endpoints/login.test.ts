@@ -150,7 +150,7 @@ describe('rejected logins', () => {
     const app = loginApp({ cookie: true })
     for (const json of [
       { username: 'alice', password: 'x' },
-      { username: 'nobody', password: 'wonderland' },
+      { username: 'unknown', password: 'wonderland' },
     ]) {
       const response = await app.signIn({ json })
       expect([response.status, jsonOf(response).error]).toEqual([401, 'invalid_credentials'])

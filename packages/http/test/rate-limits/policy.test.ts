@@ -307,7 +307,7 @@ describe('limits of unauthenticated requests', () => {
     const bodies = [
       ['', FORM_TYPE],
       ['token=x&client_id=pub&grant_type=refresh_token&refresh_token=x', FORM_TYPE],
-      ['token=x&client_id=nobody', FORM_TYPE],
+      ['token=x&client_id=unknown', FORM_TYPE],
       ['{}', 'application/json'],
     ] as const
     for (const [body, type] of bodies) {

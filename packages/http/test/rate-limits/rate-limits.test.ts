@@ -278,7 +278,7 @@ describe('limits of failed authentication', () => {
       for (let round = 0; round < 12; round++) all.push((await post(revoke, guess(clientId, 'wrong'))).raw)
       return JSON.stringify(all)
     }
-    expect(await responses('nobody')).toBe(await responses('cb'))
+    expect(await responses('unknown')).toBe(await responses('cb'))
   })
 })
 
